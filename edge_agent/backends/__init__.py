@@ -1,0 +1,148 @@
+"""What a model format brings: open, tap, rewrite. One file or folder per format, found by its name.
+
+The engine (calibration, search, gates, report) knows these types and nothing of any format.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ModelError
+
+Array = NDArray[Any]
+Feeds = Mapping[str, Array]
+FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A model input or output: numpy dtype name, and shape with None where a dimension is dynamic."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What inspection found in a model file."""
+
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: Mapping[str, int]
+    """Operator type → number of nodes."""
+    version: str
+    """The format's own version, e.g. ``opset 17``."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The closed interval that a tensor's int8 grid must cover; always finite, ``low <= 0 <= high``."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSpec:
+    """One thing to try: how a float model shall be rewritten.
+
+    ``operators`` empty means every operator the format can quantize.
+    """
+
+    method: Literal["static", "dynamic", "uniform"]
+    calibration: str = ""
+    operators: tuple[str, ...] = ()
+    per_channel: bool = True
+    float_layers: tuple[str, ...] = ()
+    """Names of nodes that stay float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One quantizable node of a model and the tensors around it."""
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: Array | None = field(default=None, repr=False)
+    """The float weights, or None."""
+    weight_axis: int = 0
+    """The output channel axis of ``weights``."""
+
+
+class Session(Protocol):
+    """A loaded model."""
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """All outputs, in the model's order."""
+        ...
+
+
+class Tap(Protocol):
+    """A float model that also gives its activations."""
+
+    names: Sequence[str]
+    """Every float tensor that a rewrite may need a range for: inputs, activations, outputs."""
+
+    def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each tapped tensor's value for one row, one at a time."""
+        ...
+
+
+class Backend(Protocol):
+    """A model format. Implemented by a module: ``edge_agent.backends.<format>``."""
+
+    SUFFIX: str
+    RUNTIME: str
+
+    def inspect(self, path: Path) -> ModelInfo:
+        """What the file holds; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""
+        ...
+
+    def runtime_version(self) -> str:
+        """The version of the runtime that serves this format here."""
+        ...
+
+    def prepare(self, path: Path, out: Path) -> None:
+        """Write the model in the shape that ``tap`` and ``rewrite`` want; the same function of its inputs."""
+        ...
+
+    def open(self, path: Path, *, threads: int = 1) -> Session:
+        """Load a model file for inference; raises ``ModelError``."""
+        ...
+
+    def tap(self, prepared: Path, names: Sequence[str] | None = None) -> Tap:
+        """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
+        ...
+
+    def layers(self, prepared: Path) -> list[Layer]:
+        """The nodes that can be quantized, in graph order."""
+        ...
+
+    def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+        """Write the int8 model; raises ``ModelError`` (rewrite_invalid) or ``StageError`` if a range is missing."""
+        ...
+
+    def check(self, original: Path, quantized: Path) -> dict[str, int]:
+        """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``."""
+        ...
+
+
+def load(model_format: str) -> Backend:
+    """The backend of a format; raises ``ModelError`` with ``format_unsupported``."""
+    try:
+        module = import_module(f"{__name__}.{model_format}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{model_format}":
+            raise ModelError("format_unsupported", f"{model_format} needs the package {error.name}") from error
+        raise ModelError("format_unsupported", f"this agent cannot quantize .{model_format} models yet") from None
+    return cast("Backend", module)

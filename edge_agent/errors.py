@@ -1,0 +1,202 @@
+"""Every way a thing can end, by whose fault it is.
+
+    EdgeAgentError            root; carries a stable ``code`` and one sentence that says what to do
+    ├── WireError             bytes from the network that are no message of this protocol
+    ├── TrustError            a manifest or command that this device must not obey
+    ├── TransferError         a blob that did not arrive as announced
+    ├── ModelError            a model that cannot be read, is unsupported or already quantized
+    ├── ContractError         data or source do not fit the model's input contract
+    ├── SourceError           a sensor that is absent, busy, silent or lost
+    ├── LimitError            memory, time or space ran out
+    ├── RecipeError           the manifest asks for what this agent cannot do
+    ├── StageError            a worker that crashed or broke its promise
+    ├── StoreError            the state directory refused
+    ├── ConfigError           the operator's configuration or command line
+    ├── BrokerError           the MQTT broker is not there or refuses
+    └── Refusal               not a fault: the model ran, and data quality or a gate said no (status ``rejected``)
+
+``CODES`` is the one list of codes. Users script against codes, so one is never renamed; the README prints this
+table and a test compares the two. An unknown code is a bug and raises ``KeyError`` where it is made.
+"""
+
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """What a code means to a person."""
+
+    status: str
+    """How a job with this code ends: rejected, failed, canceled, succeeded; or ``error``: not about a job."""
+    meaning: str
+    remedy: str
+
+
+CODES: dict[str, Code] = {
+    # -- ends of a job that are no fault
+    "accepted": Code("succeeded", "int8 passed every gate and is active", "nothing to do"),
+    "unchanged": Code("succeeded", "the same model, contract, recipe and runtimes are already active", "nothing to do"),
+    "canceled": Code("canceled", "an operator canceled the job", "push again when wanted"),
+    "superseded": Code("canceled", "a newer version of the model arrived", "watch the newer job"),
+    "expired": Code("canceled", "the manifest expired before the job ended", "push again"),
+    # -- data quality (rejected)
+    "non_finite": Code("rejected", "the captured data contain NaN or Inf", "check the sensor and its wiring"),
+    "stuck_channel": Code("rejected", "a channel repeats one value over long runs", "check that channel's sensor"),
+    "constant_channel": Code("rejected", "a channel never changes", "check that channel's sensor and the channel list"),
+    "clipped_channel": Code("rejected", "a channel sits at its rail", "raise the sensor's range"),
+    "wrong_rate": Code("rejected", "samples come at another rate than the source's rate_hz", "correct rate_hz"),
+    "duplicate_windows": Code(
+        "rejected", "many windows are identical", "let the sensor see real use while it captures"
+    ),
+    "too_few_windows": Code(
+        "rejected", "a gate could not be proved even with no error", "give as many windows as named"
+    ),
+    "no_coverage": Code("rejected", "float gives the same output on every held-out window", "capture during real use"),
+    # -- gates (rejected)
+    "agreement_too_low": Code("rejected", "int8 disagrees with float too often", "see layers; allow more float layers"),
+    "accuracy_too_low": Code(
+        "rejected", "int8 loses more labelled accuracy than allowed", "see layers; calibrate better"
+    ),
+    "sqnr_too_low": Code("rejected", "int8's error is too large against its signal", "see layers"),
+    "latency_too_high": Code(
+        "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or raise the gate"
+    ),
+    "latency_inconclusive": Code("rejected", "measurement ended without a proof of speed", "free the device and retry"),
+    "too_noisy": Code("rejected", "two runs of float differ by more than 5 %", "stop other load; fix the governor"),
+    "size_too_large": Code("rejected", "int8 is larger than max_size_ratio allows", "keep float, or raise the gate"),
+    "memory_too_high": Code(
+        "rejected", "int8 needs more than max_peak_rss_bytes", "raise the gate or shrink the model"
+    ),
+    "output_kind_needed": Code(
+        "rejected", "only raw's gates fail while argmax agrees", "set [output] kind if it classifies"
+    ),
+    "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
+    # -- model (failed)
+    "model_unreadable": Code("failed", "the model file is truncated or no model", "export it again"),
+    "model_unsupported": Code("failed", "the model uses something this agent cannot handle", "see the message"),
+    "model_too_large": Code(
+        "failed", "the model exceeds limits.max_model_bytes", "raise the limit or shrink the model"
+    ),
+    "already_quantized": Code("failed", "the model is int8 already", "push the float model"),
+    "external_data": Code("failed", "the model keeps weights in other files", "save it as a single file"),
+    "custom_operator": Code("failed", "the model needs operators the runtime lacks", "export with standard operators"),
+    "state_undeclared": Code("failed", "an output looks like carried state that nobody declared", "declare [[state]]"),
+    "prepare_mismatch": Code("failed", "the prepared float model differs from the original", "report the model to us"),
+    "rewrite_invalid": Code("failed", "the quantized file is not a sound model", "report the model to us"),
+    # -- contract and source (failed)
+    "shape_mismatch": Code("failed", "data do not fit the model's input shape", "correct window, steps or array shape"),
+    "dtype_mismatch": Code(
+        "failed", "data have another kind of number than the input", "store the array as the input's type"
+    ),
+    "data_unreadable": Code("failed", "the array file is broken or holds objects", "save it with numpy.savez"),
+    "input_missing": Code("failed", "a model input has no data", "add an array or an [[inputs]] entry of that name"),
+    "source_unknown": Code(
+        "failed", "no such source in this device's config", "add [sources.NAME] or correct input.source"
+    ),
+    "channel_unknown": Code("failed", "the source has no such channel", "correct input.channels"),
+    "source_unavailable": Code("failed", "the sensor cannot be opened", "check port, cable and permissions"),
+    "source_busy": Code("failed", "another process holds the sensor", "stop the holder"),
+    "source_silent": Code("failed", "the sensor sends nothing", "check power, baud rate and framing"),
+    "source_lost": Code("failed", "the sensor went away and did not return", "check cable and power"),
+    "capture_timeout": Code("failed", "capture did not finish by its deadline", "check the sensor's rate"),
+    # -- limits, recipe, stage (failed)
+    "no_space": Code("failed", "the disk has too little space", "free space in state_dir"),
+    "out_of_memory": Code("failed", "a stage exceeded its memory limit", "raise limits.worker_memory_bytes"),
+    "stage_timeout": Code("failed", "a stage exceeded its time limit", "raise limits.stage_timeout_s"),
+    "recipe_unsupported": Code(
+        "failed", "the recipe asks for a method not available here", "use method auto or static"
+    ),
+    "format_unsupported": Code("failed", "this device cannot quantize that model format", "push an .onnx model"),
+    "stage_crashed": Code("failed", "a worker died or broke its protocol", "see the log; report it"),
+    "device_restarts": Code("failed", "the device lost power three times in one stage", "check the power supply"),
+    "activation_failed": Code("failed", "hook or probe refused the new release", "see the hook's output"),
+    "release_corrupt": Code("failed", "a release's file no longer has its hash", "check the SD card; push again"),
+    # -- transfer and trust (failed)
+    "hash_mismatch": Code(
+        "failed", "bytes do not match the manifest's hash", "push again; check who writes to the broker"
+    ),
+    "size_mismatch": Code("failed", "the manifest's sizes contradict each other", "push again with push-model"),
+    "untrusted": Code("failed", "signature missing or not by a trusted key", "sign with a key in trust.keys_dir"),
+    "wrong_target": Code("failed", "the manifest is not addressed to this device", "push to this device or its group"),
+    "version_conflict": Code("failed", "this version exists with other content", "raise version"),
+    "downgrade": Code("failed", "an older version than the one known here", "raise version, or roll back"),
+    # -- not about a job
+    "malformed": Code("error", "bytes are no message of this protocol", "see the message"),
+    "protocol_version": Code("error", "a message of a newer protocol", "update this side"),
+    "too_large": Code("error", "a message exceeds the protocol's limit", "send less"),
+    "usage": Code("error", "the command line or a configuration file is wrong", "see the message"),
+    "broker_unreachable": Code("error", "no broker answered", "check the URL, the network and the broker"),
+    "broker_refused": Code("error", "the broker refused this client", "check credentials and ACL"),
+    "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
+    "no_device": Code("error", "no device matches", "see host-tools devices"),
+    "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
+    "not_running": Code("error", "no daemon answers", "start edge-agent run"),
+    "not_active": Code("error", "that job or version is no longer there", "see edge-agent releases"),
+    "no_previous": Code("error", "no previous release on disk", "push the version that is wanted"),
+    "state_unreadable": Code("error", "a state file is broken", "see the message; it was set aside"),
+    "internal": Code("error", "a bug in edge-agent", "report it with the log"),
+}
+
+
+class EdgeAgentError(Exception):
+    """The root: ``code`` from :data:`CODES`, ``message`` one sentence for a person."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.status = CODES[code].status
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+    def __reduce__(self) -> tuple[type["EdgeAgentError"], tuple[str, str]]:
+        return type(self), (self.code, self.message)
+
+
+class WireError(EdgeAgentError):
+    """Their bytes are no message of this protocol."""
+
+
+class TrustError(EdgeAgentError):
+    """Their manifest or command must not be obeyed here."""
+
+
+class TransferError(EdgeAgentError):
+    """A blob did not arrive as announced."""
+
+
+class ModelError(EdgeAgentError):
+    """The model cannot be read, is unsupported, or is quantized already."""
+
+
+class ContractError(EdgeAgentError):
+    """Data or source do not fit the model's input contract."""
+
+
+class SourceError(EdgeAgentError):
+    """The sensor is absent, busy, silent or lost."""
+
+
+class LimitError(EdgeAgentError):
+    """Memory, time or space ran out."""
+
+
+class RecipeError(EdgeAgentError):
+    """The manifest asks for what this agent cannot do."""
+
+
+class StageError(EdgeAgentError):
+    """A worker crashed or broke its promise."""
+
+
+class StoreError(EdgeAgentError):
+    """The state directory refused."""
+
+
+class ConfigError(EdgeAgentError):
+    """The operator's configuration or command line is wrong."""
+
+
+class BrokerError(EdgeAgentError):
+    """The MQTT broker is not there, or refuses."""
+
+
+class Refusal(EdgeAgentError):
+    """Not a fault: the model ran, and data quality or a gate said no."""

@@ -1,0 +1,132 @@
+"""What a worker is asked to do: ``task.json`` in a job's directory. Pure; written by the daemon or by ``quantize``.
+
+A job's directory is the whole interface between stages. Each stage reads what earlier ones left, writes
+``<stage>.tmp/`` and renames it to ``<stage>/`` as its last act, so any stage can be run again by hand:
+
+    python -m edge_agent.worker calibrate JOB_DIR
+
+    JOB_DIR/
+      task.json             this struct
+      model.onnx            the float model, as pushed (``task.model``)
+      capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
+      calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
+      quantize/             candidates/, candidates.json, chosen.json, chosen.onnx, outcome.json
+      validate/             outcome.json
+      benchmark/            outcome.json
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edge_agent.errors import StageError
+from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
+
+TASK_FILE = "task.json"
+OUTCOME_FILE = "outcome.json"
+
+
+class Stage(StrEnum):
+    """The stages of a job, in order."""
+
+    RECEIVE = "receive"
+    CAPTURE = "capture"
+    CALIBRATE = "calibrate"
+    QUANTIZE = "quantize"
+    VALIDATE = "validate"
+    BENCHMARK = "benchmark"
+    ACTIVATE = "activate"
+
+
+WORKER_STAGES = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK)
+
+
+class ArrayFiles(msgspec.Struct, frozen=True):
+    """Data from the operator's ``.npz`` files (``edge-agent quantize``) instead of a sensor."""
+
+    calibration: str
+    heldout: str = ""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker needs to know; no secrets, no broker."""
+
+    job: str
+    name: str
+    version: int
+    format: Literal["onnx", "tflite"]
+    model: str
+    """The float model's file name inside the job's directory."""
+    inputs: list[InputContract] = []
+    output: Output = Output()
+    recipe: Recipe = Recipe()
+    gates: Gates = Gates()
+    state: list[State] = []
+    sources: dict[str, dict[str, Any]] = {}
+    """The device's ``[sources.NAME]`` tables that the inputs name."""
+    arrays: ArrayFiles | None = None
+    seed: int = 0
+    memory_bytes: int = 0
+    """Limit of a worker process; 0: none was set."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stage ended, and its part of the result object. ``code`` empty: go on with the next stage."""
+
+    code: str = ""
+    message: str = ""
+    results: dict[str, Any] = {}
+
+
+def read_task(job_dir: Path) -> Task:
+    """The task of a job's directory; raises ``StageError`` if it is not readable."""
+    try:
+        return msgspec.json.decode((job_dir / TASK_FILE).read_bytes(), type=Task)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{job_dir / TASK_FILE}: {error}") from None
+
+
+def read_outcome(job_dir: Path, stage: Stage) -> Outcome | None:
+    """The outcome that ``stage`` left, or None if it has not ended."""
+    try:
+        return msgspec.json.decode((job_dir / stage / OUTCOME_FILE).read_bytes(), type=Outcome)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{job_dir / stage / OUTCOME_FILE}: {error}") from None
+
+
+def empty_result() -> dict[str, Any]:
+    """The result object before anything is known: every key is there from the start."""
+    return {
+        "verdict": None,
+        "code": "",
+        "message": "",
+        "reference": None,
+        "chosen": None,
+        "candidates": [],
+        "layers": [],
+        "data": {"calibration": None, "search": None, "heldout": None, "warnings": []},
+        "device": {},
+        "seconds": {},
+    }
+
+
+def read_results(job_dir: Path) -> dict[str, Any]:
+    """The result object so far: each finished stage's part laid over the earlier ones', in order.
+
+    Top-level keys are replaced by later stages, but ``data`` and ``reference`` are merged key by key.
+    """
+    result = empty_result()
+    for stage in WORKER_STAGES:
+        outcome = read_outcome(job_dir, stage)
+        if outcome is None:
+            break
+        for key, value in outcome.results.items():
+            if key in ("data", "device", "reference", "chosen") and isinstance(value, dict) and result[key]:
+                result[key] = {**result[key], **value}
+            else:
+                result[key] = value
+    return result

@@ -1,0 +1,174 @@
+"""The manifest: the document that describes one version of a model and everything the device is asked to do with it.
+
+The device decodes it from an envelope's payload; ``push-model`` builds it from the operator's TOML file. Unknown
+fields are ignored here (a newer host may say more); the TOML reader is strict. The job id is taken from the raw
+JSON, so host and device agree on it even where one knows fields that the other does not.
+"""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from edge_agent.errors import WireError
+from edge_agent.wire.chunks import BlobPlan, check_digest
+from edge_agent.wire.topics import EVERYONE, check_name
+
+PROTOCOL = 1
+_NOT_CONTENT = ("created", "expires", "targets")
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+Method = Literal["auto", "static", "dynamic", "uniform"]
+RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
+OutputKind = Literal["classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "sequence", "mask"]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Samples = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model input's worth of samples: ``size`` samples, the next window begins ``hop`` samples later."""
+
+    size: Samples
+    hop: Samples
+
+
+class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How sensor data become one model input: raw window ``[size, channels]`` → ``steps`` → tensor."""
+
+    source: str = ""
+    channels: list[str] = []
+    window: Window | None = None
+    steps: list[dict[str, Any]] = []
+    name: str = ""
+    """The model input this feeds; empty: the only one."""
+    constant: Any = None
+    """A fixed value for this input instead of a source."""
+
+
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model's first output means, and when a window agrees; None: found or the default of its kind."""
+
+    kind: OutputKind | None = None
+    threshold: float | None = None
+    """binary, anomaly: the decision threshold."""
+    tolerance: NonNegative | None = None
+    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine."""
+    name: str = ""
+    """The output to judge; empty: the first."""
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the quantizer may try, and with how much data and time."""
+
+    method: Method = "auto"
+    calibration: RangeMethod = "auto"
+    calibration_windows: Windows = 300
+    search_windows: Windows = 150
+    heldout_windows: Windows = 300
+    search_budget_s: NonNegative = 0
+    """0: max(60, 40 x one float pass over the calibration windows)."""
+
+
+class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits that a candidate must meet; 0 = no gate; None = the default of the output's kind."""
+
+    min_agreement: Fraction = 0.95
+    max_accuracy_drop: NonNegative | None = None
+    min_sqnr_db: NonNegative | None = None
+    max_latency_ratio: NonNegative = 1.0
+    max_size_ratio: NonNegative = 1.0
+    max_peak_rss_bytes: int = 0
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor that the model hands from one call to the next."""
+
+    input: str
+    output: str
+    initial: float = 0.0
+    reset: Literal["recording", "never"] = "recording"
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """Bytes by content address: SHA-256, size in bytes, and the SHA-256 of each page of chunk digests."""
+
+    sha256: str
+    size: int
+    pages: list[str]
+
+    def __post_init__(self) -> None:
+        check_digest(self.sha256)
+        for page in self.pages:
+            check_digest(page)
+        if len(self.pages) != self.plan.pages:
+            raise WireError("malformed", f"{len(self.pages)} digest pages for a blob of {self.size} bytes")
+
+    @property
+    def plan(self) -> BlobPlan:
+        if self.size <= 0:
+            raise WireError("malformed", f"a blob of {self.size} bytes")
+        return BlobPlan(self.size)
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One version of a model. ``created`` and ``expires`` are RFC 3339 UTC."""
+
+    namespace: str
+    name: Name
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    format: Literal["onnx", "tflite"]
+    blob: Blob
+    inputs: list[InputContract] = []
+    output: Output = Output()
+    recipe: Recipe = Recipe()
+    gates: Gates = Gates()
+    state: list[State] = []
+    eval: Blob | None = None
+    targets: list[str] = []
+    """Scopes it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
+    created: str = ""
+    expires: str = ""
+    v: int = PROTOCOL
+
+    def __post_init__(self) -> None:
+        if self.v != PROTOCOL:
+            raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
+        check_name(self.name, "model")
+
+    def addressed_to(self, device: str, groups: list[str]) -> bool:
+        """Whether this device, or a group it is in, is among the targets."""
+        mine = {f"d/{device}", f"g/{EVERYONE}", *(f"g/{group}" for group in groups)}
+        return not mine.isdisjoint(self.targets)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Canonical JSON: keys sorted, no white space."""
+    return msgspec.json.encode(manifest, order="sorted")
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """The manifest in ``data``; raises ``WireError`` for anything else."""
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("malformed", f"manifest: {error}") from None
+
+
+def content_digest(data: bytes) -> str:
+    """SHA-256 (hex) of the manifest's content: all fields but ``created``, ``expires`` and ``targets``.
+
+    So pushing the same thing twice, or first to a device and then to its group, is the same job.
+    """
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError("malformed", f"manifest: {error}") from None
+    content = {key: value for key, value in fields.items() if key not in _NOT_CONTENT}
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def job_id(digest: str) -> str:
+    """The job of a manifest: the first 16 hex digits of its content digest."""
+    return digest[:16]

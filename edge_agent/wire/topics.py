@@ -1,0 +1,167 @@
+"""Topic names of protocol v1: built in one place, parsed in one place.
+
+    <ns>/b/<sha256>/<group>/<index>   retained  chunk                            host writes, devices read
+    <ns>/b/<sha256>/h/<page>          retained  raw 32-byte chunk digests
+    <ns>/d/<device>/want/<model>      retained  signed manifest
+    <ns>/g/<group>/want/<model>       retained  the same for a group; every device is in group ``all``
+    <ns>/d|g/<name>/cmd/<id>          retained  signed, expiring command
+    <ns>/d/<device>/done/<id>         retained  a command's end
+    <ns>/d/<device>/status            retained  online/offline (the will)
+    <ns>/d/<device>/info              retained  hardware, runtimes, sources, releases
+    <ns>/d/<device>/job/<job>         retained  latest report of a job
+    <ns>/d/<device>/need                        chunks that the broker no longer has
+    <ns>/d/<device>/tele/<stream>               QoS 0
+
+At most six slashes in all (AWS IoT Core), so a namespace has at most two levels.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_agent.errors import WireError
+from edge_agent.wire.chunks import GROUP_CHUNKS, check_digest
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,6}")
+EVERYONE = "all"
+
+ScopeKind = Literal["d", "g"]
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """Return ``name`` if it may name a device, group, model, job or command, else raise ``WireError``."""
+    if not _NAME.fullmatch(name):
+        raise WireError("malformed", f"{what} {name[:80]!r} must match [a-z0-9][a-z0-9_-]{{0,62}}")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom a want or command is addressed to: one device (``d``) or a group (``g``)."""
+
+    kind: ScopeKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTopic:
+    """A chunk of a blob."""
+
+    sha256: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageTopic:
+    """A page of chunk digests."""
+
+    sha256: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantTopic:
+    """The version of ``model`` that ``scope`` should run."""
+
+    scope: Scope
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTopic:
+    """A command to ``scope``."""
+
+    scope: Scope
+    command: str
+
+
+DeviceKind = Literal["status", "info", "need", "job", "done", "tele"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTopic:
+    """What a device says; ``leaf`` is the job, command or stream, and empty for status, info, need."""
+
+    device: str
+    kind: DeviceKind
+    leaf: str = ""
+
+
+Topic = ChunkTopic | PageTopic | WantTopic | CommandTopic | DeviceTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Builds and parses the topics of one namespace."""
+
+    namespace: str = "ea/v1"
+
+    def __post_init__(self) -> None:
+        if not _NAMESPACE.fullmatch(self.namespace):
+            raise WireError(
+                "malformed", f"namespace {self.namespace[:80]!r} must be one or two levels of [A-Za-z0-9_-]"
+            )
+
+    # -- blobs
+    def chunk(self, sha256: str, index: int) -> str:
+        return f"{self.namespace}/b/{sha256}/{index // GROUP_CHUNKS}/{index}"
+
+    def chunk_group(self, sha256: str, group: int) -> str:
+        """The filter for all chunks of one group."""
+        return f"{self.namespace}/b/{sha256}/{group}/+"
+
+    def page(self, sha256: str, page: int) -> str:
+        return f"{self.namespace}/b/{sha256}/h/{page}"
+
+    def pages(self, sha256: str) -> str:
+        """The filter for all digest pages of a blob."""
+        return f"{self.namespace}/b/{sha256}/h/+"
+
+    def blobs(self) -> str:
+        """The filter for the digest pages of every blob: a listing of what the broker holds."""
+        return f"{self.namespace}/b/+/h/+"
+
+    # -- wants and commands
+    def want(self, scope: Scope, model: str) -> str:
+        return f"{self.namespace}/{scope}/want/{model}"
+
+    def command(self, scope: Scope, command: str) -> str:
+        return f"{self.namespace}/{scope}/cmd/{command}"
+
+    def orders(self, scope: Scope) -> tuple[str, str]:
+        """The filters for all wants and commands of ``scope``; name ``+`` covers every scope of its kind."""
+        return f"{self.namespace}/{scope}/want/+", f"{self.namespace}/{scope}/cmd/+"
+
+    # -- what a device says
+    def device(self, device: str, kind: DeviceKind, leaf: str = "") -> str:
+        return f"{self.namespace}/d/{device}/{kind}" + (f"/{leaf}" if leaf else "")
+
+    def devices(self, kind: DeviceKind) -> str:
+        """The filter for what every device says of one kind."""
+        return f"{self.namespace}/d/+/{kind}" + ("/+" if kind in ("job", "done", "tele") else "")
+
+    def parse(self, topic: str) -> Topic:
+        """The meaning of ``topic``; raises ``WireError`` for anything that is not of this protocol."""
+        prefix = self.namespace + "/"
+        if not topic.startswith(prefix):
+            raise WireError("malformed", f"topic {topic[:120]!r} is outside namespace {self.namespace}")
+        match topic[len(prefix) :].split("/"):
+            case ["b", sha256, "h", page] if _INDEX.fullmatch(page):
+                return PageTopic(check_digest(sha256), int(page))
+            case ["b", sha256, group, index] if _INDEX.fullmatch(group) and _INDEX.fullmatch(index):
+                if int(index) // GROUP_CHUNKS == int(group):
+                    return ChunkTopic(check_digest(sha256), int(index))
+            case [("d" | "g") as kind, name, "want", model]:
+                return WantTopic(Scope(kind, check_name(name)), check_name(model, "model"))
+            case [("d" | "g") as kind, name, "cmd", command]:
+                return CommandTopic(Scope(kind, check_name(name)), check_name(command, "command"))
+            case ["d", device, ("status" | "info" | "need") as leafless]:
+                return DeviceTopic(check_name(device, "device"), leafless)
+            case ["d", device, ("job" | "done" | "tele") as kind, leaf]:
+                return DeviceTopic(check_name(device, "device"), kind, check_name(leaf))
+        raise WireError("malformed", f"topic {topic[:120]!r} is not of this protocol")

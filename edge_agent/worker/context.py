@@ -1,0 +1,47 @@
+"""What a stage is given: its task, its directories, and a way to say how far it is."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_agent.task import Stage, Task
+
+ProgressSink = Callable[[float, str, float | None], None]
+
+_REPORT_EVERY_S = 0.25
+
+
+@dataclass(slots=True)
+class Context:
+    """One run of one stage.
+
+    Attributes:
+        job_dir: the job's directory; earlier stages' folders are read from here.
+        out_dir: ``<stage>.tmp`` while the stage runs; everything it leaves goes in here.
+        task: what is asked.
+        stage: which stage this is.
+    """
+
+    job_dir: Path
+    out_dir: Path
+    task: Task
+    stage: Stage
+    sink: ProgressSink
+    _last: float = field(default=0.0)
+
+    @property
+    def model_path(self) -> Path:
+        """The float model as it was pushed: the reference of every verdict."""
+        return self.job_dir / self.task.model
+
+    def folder(self, stage: Stage) -> Path:
+        """The finished folder of an earlier stage."""
+        return self.job_dir / stage
+
+    def progress(self, fraction: float, detail: str, *, eta_s: float | None = None, force: bool = False) -> None:
+        """Say how far this stage is (0 to 1) and what it does; rate-limited, so call it freely."""
+        now = time.monotonic()
+        if force or now - self._last >= _REPORT_EVERY_S:
+            self._last = now
+            self.sink(fraction, detail, eta_s)

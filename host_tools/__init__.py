@@ -1,0 +1,1 @@
+"""Tools for the host: push-model and its sisters."""
