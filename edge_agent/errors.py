@@ -32,13 +32,13 @@ class Code(NamedTuple):
 
 
 CODES: dict[str, Code] = {
-    # -- ends of a job that are no fault
+    # Ends of a job that are no fault.
     "accepted": Code("succeeded", "int8 passed every gate and is active", "nothing to do"),
     "unchanged": Code("succeeded", "the same model, contract, recipe and runtimes are already active", "nothing to do"),
     "canceled": Code("canceled", "an operator canceled the job", "push again when wanted"),
     "superseded": Code("canceled", "a newer version of the model arrived", "watch the newer job"),
     "expired": Code("canceled", "the manifest expired before the job ended", "push again"),
-    # -- data quality (rejected)
+    # Data quality: rejected.
     "non_finite": Code("rejected", "the captured data contain NaN or Inf", "check the sensor and its wiring"),
     "stuck_channel": Code("rejected", "a channel repeats one value over long runs", "check that channel's sensor"),
     "constant_channel": Code("rejected", "a channel never changes", "check that channel's sensor and the channel list"),
@@ -51,7 +51,7 @@ CODES: dict[str, Code] = {
         "rejected", "a gate could not be proved even with no error", "give as many windows as named"
     ),
     "no_coverage": Code("rejected", "float gives the same output on every held-out window", "capture during real use"),
-    # -- gates (rejected)
+    # Gates: rejected.
     "agreement_too_low": Code("rejected", "int8 disagrees with float too often", "see layers; allow more float layers"),
     "accuracy_too_low": Code(
         "rejected", "int8 loses more labelled accuracy than allowed", "see layers; calibrate better"
@@ -70,7 +70,7 @@ CODES: dict[str, Code] = {
         "rejected", "only raw's gates fail while argmax agrees", "set [output] kind if it classifies"
     ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
-    # -- model (failed)
+    # Model: failed.
     "model_unreadable": Code("failed", "the model file is truncated or no model", "export it again"),
     "model_unsupported": Code("failed", "the model uses something this agent cannot handle", "see the message"),
     "model_too_large": Code(
@@ -82,7 +82,7 @@ CODES: dict[str, Code] = {
     "state_undeclared": Code("failed", "an output looks like carried state that nobody declared", "declare [[state]]"),
     "prepare_mismatch": Code("failed", "the prepared float model differs from the original", "report the model to us"),
     "rewrite_invalid": Code("failed", "the quantized file is not a sound model", "report the model to us"),
-    # -- contract and source (failed)
+    # Contract and source: failed.
     "shape_mismatch": Code("failed", "data do not fit the model's input shape", "correct window, steps or array shape"),
     "dtype_mismatch": Code(
         "failed", "data have another kind of number than the input", "store the array as the input's type"
@@ -98,7 +98,7 @@ CODES: dict[str, Code] = {
     "source_silent": Code("failed", "the sensor sends nothing", "check power, baud rate and framing"),
     "source_lost": Code("failed", "the sensor went away and did not return", "check cable and power"),
     "capture_timeout": Code("failed", "capture did not finish by its deadline", "check the sensor's rate"),
-    # -- limits, recipe, stage (failed)
+    # Limits, recipe, stage: failed.
     "no_space": Code("failed", "the disk has too little space", "free space in state_dir"),
     "out_of_memory": Code("failed", "a stage exceeded its memory limit", "raise limits.worker_memory_bytes"),
     "stage_timeout": Code("failed", "a stage exceeded its time limit", "raise limits.stage_timeout_s"),
@@ -110,7 +110,7 @@ CODES: dict[str, Code] = {
     "device_restarts": Code("failed", "the device lost power three times in one stage", "check the power supply"),
     "activation_failed": Code("failed", "hook or probe refused the new release", "see the hook's output"),
     "release_corrupt": Code("failed", "a release's file no longer has its hash", "check the SD card; push again"),
-    # -- transfer and trust (failed)
+    # Transfer and trust: failed.
     "hash_mismatch": Code(
         "failed", "bytes do not match the manifest's hash", "push again; check who writes to the broker"
     ),
@@ -119,7 +119,7 @@ CODES: dict[str, Code] = {
     "wrong_target": Code("failed", "the manifest is not addressed to this device", "push to this device or its group"),
     "version_conflict": Code("failed", "this version exists with other content", "raise version"),
     "downgrade": Code("failed", "an older version than the one known here", "raise version, or roll back"),
-    # -- not about a job
+    # Not about a job.
     "malformed": Code("error", "bytes are no message of this protocol", "see the message"),
     "protocol_version": Code("error", "a message of a newer protocol", "update this side"),
     "too_large": Code("error", "a message exceeds the protocol's limit", "send less"),
@@ -198,5 +198,5 @@ class BrokerError(EdgeAgentError):
     """The MQTT broker is not there, or refuses."""
 
 
-class Refusal(EdgeAgentError):
+class Refusal(EdgeAgentError):  # noqa: N818  # a refusal is a result, not an error
     """Not a fault: the model ran, and data quality or a gate said no."""

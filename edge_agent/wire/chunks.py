@@ -43,14 +43,17 @@ class BlobPlan:
 
     @property
     def chunks(self) -> int:
+        """Number of chunks."""
         return _ceil(self.size, CHUNK_BYTES)
 
     @property
     def groups(self) -> int:
+        """Number of groups of chunks."""
         return _ceil(self.chunks, GROUP_CHUNKS)
 
     @property
     def pages(self) -> int:
+        """Number of pages of chunk digests."""
         return _ceil(self.chunks, PAGE_DIGESTS)
 
     def chunk_size(self, index: int) -> int:

@@ -107,6 +107,7 @@ class Blob(msgspec.Struct, frozen=True):
 
     @property
     def plan(self) -> BlobPlan:
+        """The chunks and pages that follow from the size."""
         if self.size <= 0:
             raise WireError("malformed", f"a blob of {self.size} bytes")
         return BlobPlan(self.size)

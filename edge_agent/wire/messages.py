@@ -108,6 +108,7 @@ class JobReport(Message, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> bool:
+        """Whether the job has ended, whichever way."""
         return self.status not in ("queued", "in_progress")
 
 

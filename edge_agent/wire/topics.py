@@ -107,8 +107,9 @@ class Topics:
                 "malformed", f"namespace {self.namespace[:80]!r} must be one or two levels of [A-Za-z0-9_-]"
             )
 
-    # -- blobs
+    # Blobs.
     def chunk(self, sha256: str, index: int) -> str:
+        """The topic of one chunk."""
         return f"{self.namespace}/b/{sha256}/{index // GROUP_CHUNKS}/{index}"
 
     def chunk_group(self, sha256: str, group: int) -> str:
@@ -116,6 +117,7 @@ class Topics:
         return f"{self.namespace}/b/{sha256}/{group}/+"
 
     def page(self, sha256: str, page: int) -> str:
+        """The topic of one page of chunk digests."""
         return f"{self.namespace}/b/{sha256}/h/{page}"
 
     def pages(self, sha256: str) -> str:
@@ -126,19 +128,22 @@ class Topics:
         """The filter for the digest pages of every blob: a listing of what the broker holds."""
         return f"{self.namespace}/b/+/h/+"
 
-    # -- wants and commands
+    # Wants and commands.
     def want(self, scope: Scope, model: str) -> str:
+        """The topic of the version of ``model`` that ``scope`` should run."""
         return f"{self.namespace}/{scope}/want/{model}"
 
     def command(self, scope: Scope, command: str) -> str:
+        """The topic of one command to ``scope``."""
         return f"{self.namespace}/{scope}/cmd/{command}"
 
     def orders(self, scope: Scope) -> tuple[str, str]:
         """The filters for all wants and commands of ``scope``; name ``+`` covers every scope of its kind."""
         return f"{self.namespace}/{scope}/want/+", f"{self.namespace}/{scope}/cmd/+"
 
-    # -- what a device says
+    # What a device says.
     def device(self, device: str, kind: DeviceKind, leaf: str = "") -> str:
+        """The topic of what ``device`` says; ``leaf`` is the job, command or stream."""
         return f"{self.namespace}/d/{device}/{kind}" + (f"/{leaf}" if leaf else "")
 
     def devices(self, kind: DeviceKind) -> str:

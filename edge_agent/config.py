@@ -1,0 +1,121 @@
+"""The device's configuration: one TOML file, read once, frozen. An unknown key is an error.
+
+What a source needs is known by the source (``edge_agent/sources/<kind>.py``), which may import numpy and a driver;
+the daemon passes its table on unread, and ``edge-agent check-config`` has every table checked.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from edge_agent.errors import ConfigError, WireError
+from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.wire.topics import Topics, check_name
+
+DEFAULT_PATH = Path("/etc/edge-agent/config.toml")
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is and who we are there."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    """``mqtts://`` with TLS, ``mqtt://`` without."""
+    namespace: str = "ea/v1"
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password_file: str = ""
+
+
+class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose manifests are obeyed."""
+
+    keys_dir: str = "/etc/edge-agent/trusted-keys"
+    min_signatures: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    allow_unsigned: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job may use at most."""
+
+    max_model_bytes: Annotated[int, msgspec.Meta(ge=1)] = 536_870_912
+    worker_memory_bytes: Bytes = 0
+    """0: the smaller of this cgroup's limit and MemAvailable, less 64 MiB."""
+    stage_timeout_s: Annotated[int, msgspec.Meta(ge=1)] = 1800
+
+
+class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens when a model is activated or refused."""
+
+    hook: list[str] = []
+    """A command; the release's path is appended to it. Only this file can name one."""
+    on_rejected: Literal["keep", "float"] = "keep"
+
+
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of captured data."""
+
+    keep_days: Annotated[float, msgspec.Meta(ge=0)] = 0
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    device_id: str
+    groups: list[str] = []
+    state_dir: str = "/var/lib/edge-agent"
+    mqtt: Mqtt = Mqtt()
+    trust: Trust = Trust()
+    limits: Limits = Limits()
+    activation: Activation = Activation()
+    capture: Capture = Capture()
+    sources: dict[str, dict[str, Any]] = {}
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this device's namespace."""
+        return Topics(self.mqtt.namespace)
+
+
+_TABLES = {
+    "mqtt": Mqtt, "trust": Trust, "limits": Limits, "activation": Activation, "capture": Capture,
+}  # fmt: skip
+
+
+def parse_config(table: dict[str, Any], where: str = "config") -> Config:
+    """The configuration in a parsed TOML document; raises ``ConfigError``."""
+    for name, kind in _TABLES.items():
+        if isinstance(table.get(name), dict):
+            strict(table[name], kind, f"{where} [{name}]")
+    if "device_id" not in table:
+        raise ConfigError("usage", f"{where}: device_id is missing; give this device a name such as 'pi-01'")
+    config = strict(table, Config, where)
+    try:
+        check_name(config.device_id, "device_id")
+        for group in config.groups:
+            check_name(group, "group")
+        _ = config.topics
+    except WireError as error:
+        raise ConfigError("usage", f"{where}: {error.message}") from None
+    _check_url(config.mqtt.url, where)
+    for name, source in config.sources.items():
+        if not isinstance(source.get("kind"), str):
+            raise ConfigError(
+                "usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', ['replay', 'serial'])}"
+            )
+    return config
+
+
+def read_config(path: Path = DEFAULT_PATH) -> Config:
+    """The configuration in the file at ``path``; raises ``ConfigError`` that names the file and the key."""
+    return parse_config(read_toml(path), str(path))
+
+
+def _check_url(url: str, where: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ConfigError("usage", f"{where} [mqtt]: url {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")

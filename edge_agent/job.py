@@ -1,0 +1,259 @@
+"""A job: one manifest's way through this device. Pure: what happened goes in, the next job comes out.
+
+    receive ─► capture ─► calibrate ─► quantize ─► validate ─► benchmark ─► activate ─► succeeded
+       │          │           │            │           │            │          │
+       └──────────┴───────────┴────────────┴───────────┴────────────┴──────────┴─► rejected · failed · canceled
+
+The daemon saves the job that :func:`advance` returns *before* it acts on it, so a boot is no special case: load,
+``advance(job, Interrupted())``, save, go on. An ended job never changes again: later events find it as it is.
+
+Activation has steps of its own, each saved before the next is done:
+``prepared`` (the release lies on disk) → ``swapped`` (the link points at it) → ``hooked`` (the operator's hook said
+yes) → ``probed`` (a fresh process loaded it and ran it) → ``committed``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+import msgspec
+
+from edge_agent.errors import CODES
+from edge_agent.task import Stage
+
+MAX_ATTEMPTS = 2
+"""Runs of one stage whose worker died by its own fault."""
+MAX_RESTARTS = 3
+"""Unclean boots of the device in one model-running stage."""
+
+
+class Status(StrEnum):
+    """Where a job stands (the words of AWS IoT Jobs)."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class Step(StrEnum):
+    """How far an activation is: the last step that is saved."""
+
+    PREPARED = "prepared"
+    SWAPPED = "swapped"
+    HOOKED = "hooked"
+    PROBED = "probed"
+    COMMITTED = "committed"
+
+
+_NEXT_STAGE = dict(pairwise(Stage))
+_NEXT_STEP = dict(pairwise(Step))
+_EXCLUSIVE = frozenset({Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE})
+"""One job at a time in these: they use the processor that another one would be measured on."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the daemon knows of a job. ``digest`` is the manifest's content digest."""
+
+    id: str
+    model: str
+    version: int
+    digest: str
+    scope: str
+    """Where the manifest was found, as in topics: ``d/pi-01``, ``g/lab``; ``local`` for a recalibration here."""
+    created: float
+    """Seconds since the epoch when the job was accepted."""
+    expires: float = 0.0
+    stage: Stage = Stage.RECEIVE
+    status: Status = Status.QUEUED
+    running: bool = False
+    """The stage's work is under way. Still true at boot: the power failed."""
+    step: Step | None = None
+    attempts: int = 0
+    restarts: int = 0
+    fraction: float = 0.0
+    detail: str = ""
+    eta_s: float | None = None
+    seconds: dict[str, float] = {}
+    code: str = ""
+    """In an active job: the refusal that an activation of float follows (``on_rejected = "float"``)."""
+    message: str = ""
+    release: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended, whichever way."""
+        return self.status not in (Status.QUEUED, Status.IN_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The stage's work begins now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the stage is."""
+
+    fraction: float
+    detail: str = ""
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageSucceeded:
+    """The stage left its folder; go on."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageRefused:
+    """Data quality or a gate said no. ``use_float``: nothing is active, so float shall be activated."""
+
+    code: str
+    message: str
+    seconds: float = 0.0
+    use_float: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailed:
+    """The stage ended in a fault. ``retryable``: the worker died without a word; another try may do better."""
+
+    code: str
+    message: str
+    seconds: float = 0.0
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """An activation step is done; ``release`` is the release's directory name."""
+
+    step: Step
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Canceled, superseded or expired."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The daemon stops cleanly; the stage will be run again and nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The daemon has just started and finds this job."""
+
+
+Event = (
+    Started | Progressed | StageSucceeded | StageRefused | StageFailed | Stepped | Ended | Paused | Interrupted
+)  # fmt: skip
+
+
+def advance(job: Job, event: Event) -> Job:
+    """The job after ``event``. An ended job is returned as it is, whatever comes late."""
+    if job.ended:
+        return job
+    match event:
+        case Started():
+            return _with(job, status=Status.IN_PROGRESS, running=True)
+        case Progressed(fraction, detail, eta_s):
+            return _with(job, fraction=min(max(fraction, 0.0), 1.0), detail=detail, eta_s=eta_s)
+        case StageSucceeded(seconds):
+            return _enter(_spent(job, seconds), _NEXT_STAGE[job.stage])
+        case StageRefused(code, message, seconds, use_float):
+            refused = _with(_spent(job, seconds), code=code, message=message)
+            return _enter(refused, Stage.ACTIVATE) if use_float else _end(refused, code, message)
+        case StageFailed(code, message, seconds, retryable):
+            tried = _with(_spent(job, seconds), running=False, attempts=job.attempts + 1)
+            if retryable and tried.attempts < MAX_ATTEMPTS:
+                return tried
+            return _end(tried, code, message)
+        case Stepped(Step.COMMITTED, release):
+            done = _with(job, step=Step.COMMITTED, release=release or job.release)
+            return _end(done, job.code or "accepted", job.message)
+        case Stepped(step, release):
+            return _with(job, step=step, release=release or job.release)
+        case Ended(code, message):
+            return _end(job, code, message)
+        case Paused():
+            return _with(job, running=False)
+        case Interrupted():
+            return _interrupted(job)
+
+
+def cancelable(job: Job) -> bool:
+    """Whether a cancel or a newer version may still end the job: not once its release is being activated."""
+    return not job.ended and job.step is None
+
+
+def next_step(job: Job) -> Step:
+    """The activation step to do now."""
+    return Step.PREPARED if job.step is None else _NEXT_STEP[job.step]
+
+
+def runnable(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs whose stage should be started now, oldest first.
+
+    ``receive`` and ``capture`` of different models run side by side; from ``calibrate`` on, one job at a time.
+    """
+    waiting, exclusive = [], False
+    alive = sorted((job for job in jobs if not job.ended), key=lambda job: (job.created, job.id))
+    exclusive = any(job.running and job.stage in _EXCLUSIVE for job in alive)
+    begun = sorted(alive, key=lambda job: job.stage not in _EXCLUSIVE or job.step is None)
+    for job in begun:
+        if job.running:
+            continue
+        if job.stage in _EXCLUSIVE:
+            if exclusive:
+                continue
+            exclusive = True
+        waiting.append(job)
+    return waiting
+
+
+def _with(job: Job, **changes: object) -> Job:
+    return msgspec.structs.replace(job, **changes)
+
+
+def _spent(job: Job, seconds: float) -> Job:
+    total = round(job.seconds.get(job.stage, 0.0) + seconds, 3)
+    return _with(job, seconds={**job.seconds, job.stage: total})
+
+
+def _enter(job: Job, stage: Stage) -> Job:
+    return _with(
+        job, stage=stage, running=False, attempts=0, restarts=0, fraction=0.0, detail="", eta_s=None
+    )  # fmt: skip
+
+
+def _end(job: Job, code: str, message: str) -> Job:
+    status = Status(CODES[code].status)
+    return _with(
+        job, status=status, code=code, message=message, running=False, detail="", eta_s=None,
+        fraction=1.0 if status is Status.SUCCEEDED else job.fraction,
+    )  # fmt: skip
+
+
+def _interrupted(job: Job) -> Job:
+    """Only stages that run a model count: power supplies fail under load, and a model may be what kills them."""
+    if not (job.running and job.stage in _EXCLUSIVE and job.stage is not Stage.ACTIVATE):
+        return _with(job, running=False)
+    again = _with(job, running=False, restarts=job.restarts + 1)
+    if again.restarts < MAX_RESTARTS:
+        return again
+    return _end(
+        again, "device_restarts",
+        f"the device restarted {MAX_RESTARTS} times during {job.stage}; check the power supply",
+    )  # fmt: skip
