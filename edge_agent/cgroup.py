@@ -1,0 +1,112 @@
+"""Control groups: a memory limit for one child where the kernel lets us set it, and what the OOM killer did.
+
+Reads ``/proc/self/cgroup`` and the files of cgroup v2 (``memory.events``) and v1 (``memory.oom_control``); writes only
+below a directory that systemd has delegated to us (``Delegate=yes``), never anywhere else in the tree, even as root.
+Source of the file names: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of the Linux kernel.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+_MOUNT = "sys/fs/cgroup"
+_OWN = "daemon"
+
+
+def oom_kills(root: Path = Path("/")) -> int:
+    """How many processes the OOM killer has ended in the control group that this process is in; 0 if unknown."""
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            places = [root / _MOUNT / path.lstrip("/"), root / _MOUNT / "unified" / path.lstrip("/")]
+            files = [place / "memory.events" for place in places]
+        elif "memory" in controllers.split(","):
+            files = [root / _MOUNT / "memory" / path.lstrip("/") / "memory.oom_control"]
+        else:
+            continue
+        for file in files:
+            count = _counter(_read(file), "oom_kill")
+            if count is not None:
+                return count
+    return 0
+
+
+def delegated(root: Path = Path("/")) -> Path | None:
+    """The cgroup v2 directory in which this process may make children with memory limits, or None.
+
+    systemd marks a delegated directory with the extended attribute ``user.delegate``. No process may sit in a
+    directory whose children have controllers, so this process moves into a child of its own first.
+    """
+    path = next((line[3:] for line in _read(root / "proc/self/cgroup").splitlines() if line.startswith("0::")), None)
+    if path is None:
+        return None
+    directory = root / _MOUNT / path.lstrip("/")
+    if directory.name == _OWN:
+        directory = directory.parent
+    try:
+        if os.getxattr(directory, "user.delegate") != b"1":
+            return None
+        if "memory" not in _read(directory / "cgroup.controllers").split():
+            return None
+        (directory / _OWN).mkdir(exist_ok=True)
+        (directory / _OWN / "cgroup.procs").write_text(str(os.getpid()))
+        (directory / "cgroup.subtree_control").write_text("+memory")
+    except OSError:
+        return None
+    return directory
+
+
+class ChildGroup:
+    """One child's own cgroup below a delegated directory."""
+
+    def __init__(self, parent: Path, pid: int, memory_bytes: int) -> None:
+        """Make the group, set its limit (bytes; swap is not allowed on top), and move process ``pid`` into it.
+
+        Raises:
+            OSError: the directory is not ours after all; nothing is left behind.
+        """
+        self.directory = parent / f"child-{pid}"
+        self.directory.mkdir()
+        try:
+            (self.directory / "memory.max").write_text(str(memory_bytes))
+            with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting has no such file
+                _write_existing(self.directory / "memory.swap.max", "0")
+            (self.directory / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            self.close()
+            raise
+
+    def oom_kills(self) -> int:
+        """How many processes of the group the OOM killer has ended."""
+        return _counter(_read(self.directory / "memory.events"), "oom_kill") or 0
+
+    def kill(self) -> None:
+        """End every process of the group, also those that left the child's session (Linux 5.14)."""
+        with contextlib.suppress(OSError):
+            _write_existing(self.directory / "cgroup.kill", "1")
+
+    def close(self) -> None:
+        """Remove the group; one that still holds a dying process stays, which costs nothing."""
+        with contextlib.suppress(OSError):
+            self.directory.rmdir()
+
+
+def _write_existing(path: Path, text: str) -> None:
+    with path.open("r+") as file:
+        file.write(text)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _counter(text: str, name: str) -> int | None:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None

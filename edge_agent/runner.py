@@ -1,0 +1,199 @@
+"""Runs one stage of a job in a worker process and says how it ended.
+
+The worker speaks JSON lines (``edge_agent.worker.__main__``); what counts in the end is the outcome it left on disk:
+a worker that is killed after its last act has still done its stage. Serves two callers: :func:`run_stage` blocks,
+:class:`StageRun` reports from a thread of its own, and its callbacks should do no more than put into a queue.
+"""
+
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edge_agent.errors import StageError
+from edge_agent.supervisor import Child, ChildExit, Limits, python_child
+from edge_agent.task import Stage, read_outcome
+
+OnProgress = Callable[[float, str, float | None], None]
+"""fraction (0 to 1), what is being done, seconds left or None."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnd:
+    """How a run of a stage ended.
+
+    Attributes:
+        code: empty if ok; ``canceled`` if stopped; else the code of the refusal or error.
+        message: one sentence.
+        status: ``stopped`` is the caller's own doing and says nothing about the job.
+        seconds: wall time of the run.
+        retryable: the worker died without a word; another try may do better.
+    """
+
+    code: str
+    message: str
+    status: Literal["ok", "rejected", "failed", "stopped"]
+    seconds: float
+    retryable: bool = False
+
+
+class _Event(msgspec.Struct, frozen=True):
+    """A line of a worker: progress (fraction, detail, eta_s) or end (code, message, status)."""
+
+    event: Literal["progress", "end"]
+    fraction: float = 0.0
+    detail: str = ""
+    eta_s: float | None = None
+    code: str = ""
+    message: str = ""
+    status: Literal["ok", "rejected", "failed"] = "failed"
+
+
+class StageRun:
+    """One run of one stage; ``on_end`` is called exactly once, whatever happens."""
+
+    def __init__(
+        self,
+        job_dir: Path,
+        stage: Stage,
+        limits: Limits,
+        *,
+        on_progress: OnProgress,
+        on_end: Callable[[StageEnd], None],
+        group_parent: Path | None = None,
+    ) -> None:
+        """Prepare the run; ``group_parent`` is a delegated cgroup directory, if there is one."""
+        self._job_dir = job_dir
+        self._stage = stage
+        self._limits = limits
+        self._on_progress = on_progress
+        self._on_end = on_end
+        self._group_parent = group_parent
+        self._said: _Event | None = None
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the worker; progress and end come from a thread of this run's own."""
+        self._thread = threading.Thread(target=self._run_and_tell, name=f"stage-{self._stage}", daemon=True)
+        self._thread.start()
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Ask the worker to end; returns at once, the end is still told. May be called at any time, from any thread."""
+        with self._lock:
+            self._stopped = True
+            if self._child is not None:
+                self._child.stop(grace_s)
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the end has been told; False if it was not within ``timeout_s``."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def run(self) -> StageEnd:
+        """Run the stage in this thread and return its end instead of telling it."""
+        with self._lock:
+            if self._stopped:
+                return StageEnd("canceled", f"{self._stage} was stopped before it began", "stopped", 0.0)
+            shutil.rmtree(self._job_dir / self._stage, ignore_errors=True)  # an earlier run's outcome is not this one's
+            try:
+                self._child = Child(
+                    python_child("edge_agent.worker", self._stage, str(self._job_dir)),
+                    limits=self._limits,
+                    on_line=self._take_line,
+                    group_parent=self._group_parent,
+                )
+            except OSError as error:
+                return StageEnd("stage_crashed", f"the worker could not be started: {error}", "failed", 0.0, True)
+        return self._judge(self._child.wait())
+
+    def _run_and_tell(self) -> None:
+        try:
+            end = self.run()
+        except Exception as error:  # noqa: BLE001  # whoever waits for the end must get one
+            _log.exception("running %s", self._stage)
+            end = StageEnd("stage_crashed", f"running {self._stage} failed here: {error!r}", "failed", 0.0)
+        self._on_end(end)
+
+    def _take_line(self, line: str) -> None:
+        try:
+            event = msgspec.json.decode(line, type=_Event)
+        except msgspec.DecodeError as error:
+            _log.warning("%s wrote a line that is not of the protocol (%s): %.200s", self._stage, error, line)
+            return
+        if event.event == "end":
+            self._said = event
+        else:
+            self._on_progress(event.fraction, event.detail, event.eta_s)
+
+    def _judge(self, ended: ChildExit) -> StageEnd:
+        stage, seconds = self._stage, ended.seconds
+        try:
+            outcome = read_outcome(self._job_dir, stage)
+        except StageError as error:
+            return StageEnd(error.code, error.message, "failed", seconds, True)
+        if outcome is not None and not outcome.code:
+            return StageEnd("", outcome.message, "ok", seconds)
+        if outcome is not None:
+            return StageEnd(outcome.code, outcome.message, "rejected", seconds)
+        if ended.stderr_tail and ended.reason != "stopped":
+            _log.warning("%s ended (%s); the end of its standard error:\n%s", stage, ended.reason, ended.stderr_tail)
+        if ended.reason == "stopped":
+            return StageEnd("canceled", f"{stage} was stopped", "stopped", seconds)
+        if ended.reason == "out_of_memory":
+            limit = self._limits.memory_bytes
+            where = f"its limit of {limit / 2**20:.0f} MiB" if limit else "what the device has"
+            return StageEnd("out_of_memory", f"{stage} needed more memory than {where}", "failed", seconds)
+        if ended.reason == "timeout":
+            return StageEnd("stage_timeout", f"{stage} exceeded its {self._limits.timeout_s:g} s", "failed", seconds)
+        if self._said is not None and self._said.status == "failed":
+            return StageEnd(self._said.code, self._said.message, "failed", seconds)
+        return StageEnd("stage_crashed", f"{stage} {_how(ended)}", "failed", seconds, True)
+
+
+def run_stage(
+    job_dir: Path,
+    stage: Stage,
+    limits: Limits,
+    on_progress: OnProgress,
+    *,
+    group_parent: Path | None = None,
+) -> StageEnd:
+    """Run ``stage`` of the job in ``job_dir`` and return how it ended; an exception here (Ctrl-C) ends the worker."""
+    run = StageRun(job_dir, stage, limits, on_progress=on_progress, on_end=lambda _end: None, group_parent=group_parent)
+    return run.run()
+
+
+def _how(ended: ChildExit) -> str:
+    """How a worker died, with its last words."""
+    if ended.signal:
+        try:
+            name = signal.Signals(ended.signal).name
+        except ValueError:
+            name = f"signal {ended.signal}"
+        how = f"was killed by {name}"
+    else:
+        how = f"exited with {ended.returncode} without saying how it ended"
+    words = last_words(ended.stderr_tail)
+    return f"{how}: {words}" if words else how
+
+
+def last_words(stderr_tail: str) -> str:
+    """The line of standard error that says most: the last one, but for a fatal error the one that names it."""
+    lines = [line.strip() for line in stderr_tail.splitlines() if line.strip()]
+    fatal = [number for number, line in enumerate(lines) if line.startswith("Fatal Python error")]
+    if fatal:  # what follows is the interpreter's dump of all threads
+        lines = lines[: max(fatal[-1], 1)]
+    return lines[-1][:300] if lines else ""

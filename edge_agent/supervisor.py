@@ -1,0 +1,344 @@
+"""Runs one child process: its lines, its time limit, its memory limit, and how it ended.
+
+Knows nothing of stages. A child gets its own session, so that ending it ends everything it started; its standard
+output comes as lines, of its standard error the tail is kept. All of it happens in the thread that calls ``wait``:
+``stop`` may be called from any other.
+
+Invariants:
+    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed.
+    * No output, however long or malformed, makes this process grow.
+    * A child that ran out of memory is told from one that crashed.
+
+Memory: a cgroup of the child's own where one is delegated, else ``RLIMIT_AS``, which counts address space; that
+exceeds resident memory by some 100 MB for a process with numpy and onnxruntime, hence the slack.
+"""
+
+import contextlib
+import math
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_agent import cgroup
+
+EXIT_OUT_OF_MEMORY = 71
+"""Exit code by which a Python child of ours says that it ended on ``MemoryError``."""
+PARENT_VARIABLE = "EDGE_AGENT_PARENT"
+"""Environment variable that tells a child of ours its parent's pid: it ends when that process does."""
+
+_ADDRESS_SLACK = 256 * 1024**2
+_LINE_BYTES = 1024**2
+_TAIL_BYTES = 8 * 1024
+_READ_BYTES = 64 * 1024
+_DRAIN_BYTES = 4 * 1024**2
+_PASSED_ON = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH"),
+    *("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"),
+)
+_OUT_OF_MEMORY_WORDS = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "Failed to allocate memory")
+
+Reason = Literal["exited", "signaled", "timeout", "out_of_memory", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use. ``timeout_s`` None: for ever; ``memory_bytes`` 0: no limit; ``nice``: added niceness."""
+
+    timeout_s: float | None
+    memory_bytes: int = 0
+    nice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExit:
+    """How a child ended. ``signal`` is 0 unless one ended it; ``stderr_tail`` its last 8 KiB of standard error."""
+
+    returncode: int
+    reason: Reason
+    signal: int
+    stderr_tail: str
+    seconds: float
+
+
+def python_child(module: str, *arguments: str) -> list[str]:
+    """The argv that runs ``module`` in this interpreter, with nothing importable from the working directory."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def worker_env() -> dict[str, str]:
+    """The environment of a process that opens a model: a list of harmless variables and nothing else of ours."""
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    package_dir = Path(__file__).resolve().parent.parent
+    if package_dir.name not in ("site-packages", "dist-packages"):
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package_dir), env.get("PYTHONPATH"))))
+    return env | {
+        "ORT_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Child:
+    """A running child process. Whoever makes one must call :meth:`wait`, which is also what enforces the limits."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        limits: Limits,
+        on_line: Callable[[str], None] | None = None,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        group_parent: Path | None = None,
+    ) -> None:
+        """Start ``argv``.
+
+        Args:
+            argv: program and arguments; never a shell.
+            limits: see :class:`Limits`.
+            on_line: called with each complete line of standard output, without its end, from the waiting thread.
+            stdin: what the child reads on standard input.
+            cwd: working directory; the root directory if None, so that no file there can matter.
+            env: the environment; :func:`worker_env` if None.
+            group_parent: a delegated cgroup directory (:func:`edge_agent.cgroup.delegated`).
+
+        Raises:
+            OSError: the program cannot be started, or its memory limit cannot be set.
+        """
+        self._limits = limits
+        self._on_line = on_line
+        self._lines = _Lines(self._take_line)
+        self._tail = bytearray()
+        self._lock = threading.Lock()
+        self._stop_grace_s: float | None = None
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._oom_before = cgroup.oom_kills()
+        self._group: cgroup.ChildGroup | None = None
+        self._started = time.monotonic()
+        try:
+            with _memory_file(stdin) as stdin_fd:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=stdin_fd,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=cwd or "/",
+                    env={**(worker_env() if env is None else env), PARENT_VARIABLE: str(os.getpid())},
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._close_wake()
+            raise
+        self.pid = self._process.pid
+        try:
+            self._apply_limits(group_parent)
+        except BaseException:
+            self._end()
+            raise
+
+    def wait(self) -> ChildExit:
+        """Read the child's output until it has ended or had to be ended; see the module's invariants.
+
+        Whatever ``on_line`` raises ends the child and is raised here.
+        """
+        try:
+            asked = self._watch()
+            oom = self._oom_happened()
+        finally:
+            self._end()
+        seconds = time.monotonic() - self._started
+        returncode = self._process.returncode
+        tail = self._tail.decode(errors="replace")
+        number = -returncode if returncode < 0 else 0
+        reason: Reason
+        if asked is not None:
+            reason = asked
+        elif returncode != 0 and (oom or self._says_out_of_memory(returncode, tail)):
+            reason = "out_of_memory"
+        else:
+            reason = "signaled" if number else "exited"
+        return ChildExit(returncode, reason, number, tail, seconds)
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Ask the child to end: SIGTERM to its group, SIGKILL ``grace_s`` seconds later. Returns at once."""
+        with self._lock:
+            self._stop_grace_s = grace_s
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
+
+    # -- the waiting thread
+
+    def _watch(self) -> Reason | None:
+        """Read until the child itself has ended; returns why it was asked to, or None if it was not."""
+        asked: Reason | None = None
+        timeout_s = math.inf if self._limits.timeout_s is None else self._limits.timeout_s
+        deadline = self._started + timeout_s
+        grace_s = 5.0
+        pid_fd = os.pidfd_open(self.pid)
+        try:
+            with selectors.DefaultSelector() as selector:
+                for pipe in self._pipes():
+                    os.set_blocking(pipe, False)
+                    selector.register(pipe, selectors.EVENT_READ)
+                selector.register(pid_fd, selectors.EVENT_READ)
+                selector.register(self._wake_fd, selectors.EVENT_READ)
+                while True:
+                    left = deadline - time.monotonic()
+                    ready = selector.select(None if left == math.inf else max(left, 0)) if left > 0 else []
+                    for key, _ in ready:
+                        if key.fd == self._wake_fd:
+                            selector.unregister(key.fd)
+                            asked = asked or "stopped"
+                            grace_s = self._stop_grace_s or 0.0
+                            deadline = self._terminate(grace_s)
+                        elif key.fd != pid_fd and not self._read(key.fd):
+                            selector.unregister(key.fd)
+                    if any(key.fd == pid_fd for key, _ in ready):
+                        return asked
+                    if time.monotonic() >= deadline:
+                        if asked is not None:
+                            self._signal(signal.SIGKILL)
+                            deadline = math.inf
+                        else:
+                            asked = "timeout"
+                            deadline = self._terminate(grace_s)
+        finally:
+            os.close(pid_fd)
+
+    def _terminate(self, grace_s: float) -> float:
+        self._signal(signal.SIGTERM)
+        return time.monotonic() + grace_s
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The child is not reaped before _end, so its pid and group id cannot belong to anybody else.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _end(self) -> None:
+        """Kill what is left of the group, take what is left in the pipes, reap, close."""
+        self._signal(signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            for pipe in self._pipes():
+                os.set_blocking(pipe, False)
+                left = _DRAIN_BYTES
+                while left > 0 and (taken := self._read(pipe, drain=True)):
+                    left -= taken
+        finally:
+            self._process.wait()
+            for stream in (self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    stream.close()
+            if self._group is not None:
+                self._group.close()
+            self._close_wake()
+
+    def _pipes(self) -> list[int]:
+        return [stream.fileno() for stream in (self._process.stdout, self._process.stderr) if stream is not None]
+
+    def _read(self, pipe: int, *, drain: bool = False) -> int:
+        """Take one piece of output; 0 at its end (with ``drain``: also when there is nothing more now)."""
+        try:
+            data = os.read(pipe, _READ_BYTES)
+        except BlockingIOError:
+            return 0 if drain else 1
+        if self._process.stdout is not None and pipe == self._process.stdout.fileno():
+            self._lines.add(data)
+        else:
+            self._tail += data
+            del self._tail[:-_TAIL_BYTES]
+        return len(data)
+
+    def _take_line(self, line: str) -> None:
+        if self._on_line is not None:
+            self._on_line(line)
+
+    # -- limits
+
+    def _apply_limits(self, group_parent: Path | None) -> None:
+        limits = self._limits
+        if limits.nice:
+            # An operator's seccomp filter may forbid it; the child then competes like any other.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PGRP, self.pid, os.getpriority(os.PRIO_PROCESS, 0) + limits.nice)
+        if limits.memory_bytes <= 0:
+            return
+        if group_parent is not None:
+            with contextlib.suppress(OSError):
+                self._group = cgroup.ChildGroup(group_parent, self.pid, limits.memory_bytes)
+        if self._group is None:
+            _, hard = resource.prlimit(self.pid, resource.RLIMIT_AS)
+            wanted = limits.memory_bytes + _ADDRESS_SLACK
+            bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.prlimit(self.pid, resource.RLIMIT_AS, (bound, bound))
+
+    def _oom_happened(self) -> bool:
+        if self._group is not None:
+            return self._group.oom_kills() > 0
+        status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        killed = status is not None and status.si_status == signal.SIGKILL and status.si_code == os.CLD_KILLED
+        return killed and cgroup.oom_kills() > self._oom_before
+
+    def _says_out_of_memory(self, returncode: int, tail: str) -> bool:
+        if returncode == EXIT_OUT_OF_MEMORY:
+            return True
+        words = tail.rstrip().rpartition("\n")[2]
+        return self._limits.memory_bytes > 0 and any(word in words for word in _OUT_OF_MEMORY_WORDS)
+
+    def _close_wake(self) -> None:
+        with self._lock:
+            if self._wake_fd >= 0:
+                os.close(self._wake_fd)
+                self._wake_fd = -1
+
+
+class _Lines:
+    """Cuts a stream of bytes into lines; one longer than 1 MiB is dropped, an unfinished last one too."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take = take
+        self._rest = bytearray()
+        self._dropping = False
+
+    def add(self, data: bytes) -> None:
+        first, *others = data.split(b"\n")
+        self._extend(first)
+        for piece in others:
+            if not self._dropping:
+                self._take(self._rest.decode(errors="replace").removesuffix("\r"))
+            self._rest.clear()
+            self._dropping = False
+            self._extend(piece)
+
+    def _extend(self, piece: bytes) -> None:
+        self._dropping = self._dropping or len(self._rest) + len(piece) > _LINE_BYTES
+        if self._dropping:
+            self._rest.clear()
+        else:
+            self._rest += piece
+
+
+@contextlib.contextmanager
+def _memory_file(content: bytes) -> Iterator[int]:
+    """A descriptor to read ``content`` from: unlike a pipe it never blocks the writer."""
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)

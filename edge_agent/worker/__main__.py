@@ -1,0 +1,130 @@
+"""``python -m edge_agent.worker STAGE JOB_DIR``: run one stage, say how far it is, leave its folder.
+
+Standard output carries JSON lines and nothing else; whatever prints goes to standard error:
+
+    {"event": "progress", "fraction": 0.4, "detail": "...", "eta_s": 3.2}
+    {"event": "end", "code": "...", "message": "...", "status": "ok | rejected | failed"}
+
+The stage works in ``<stage>.tmp/``, which becomes ``<stage>/`` as its last act, once all of it is on disk. A refusal
+leaves its folder like a success; a failure leaves none. Exit 0: the end line says it; 70: a bug of ours, whose
+traceback is on standard error; 71: out of memory; 2: wrong arguments.
+"""
+
+import errno
+import os
+import shutil
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from edge_agent.errors import EdgeAgentError, LimitError, Refusal
+from edge_agent.sandbox import confine
+from edge_agent.supervisor import EXIT_OUT_OF_MEMORY
+from edge_agent.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
+from edge_agent.worker.context import Context
+
+EXIT_INTERNAL = 70
+EXIT_USAGE = 2
+_RESUMED = frozenset({Stage.CAPTURE})
+"""Stages that go on with what an interrupted run left in ``<stage>.tmp/``."""
+_OUT_OF_MEMORY_WORDS = ("std::bad_alloc", "bad allocation", "Failed to allocate memory")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage that ``arguments`` (STAGE, JOB_DIR) name; returns the exit code."""
+    try:
+        stage, job_dir = Stage(arguments[0]), Path(arguments[1]).resolve()
+    except (IndexError, ValueError):
+        stage = Stage.RECEIVE
+    if stage not in WORKER_STAGES or len(arguments) != 2:  # noqa: PLR2004  # STAGE and JOB_DIR
+        print(f"usage: python -m edge_agent.worker {{{'|'.join(WORKER_STAGES)}}} JOB_DIR", file=sys.stderr)
+        return EXIT_USAGE
+    with _take_stdout() as lines:
+        try:
+            confine()
+            outcome = run(stage, job_dir, lines)
+        except EdgeAgentError as error:
+            _say(lines, event="end", code=error.code, message=error.message, status="failed")
+            return 0
+        except Exception as error:  # noqa: BLE001  # the last line of defence: every end must be told
+            return _tell_unexpected(lines, stage, error)
+        status = "rejected" if outcome.code else "ok"
+        _say(lines, event="end", code=outcome.code, message=outcome.message, status=status)
+        return 0
+
+
+def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
+    """Run ``stage`` and leave its folder; returns its outcome, a refusal included."""
+    task = read_task(job_dir)
+    out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
+    shutil.rmtree(final, ignore_errors=True)
+    if stage not in _RESUMED:
+        shutil.rmtree(out_dir, ignore_errors=True)
+    out_dir.mkdir(exist_ok=True)
+
+    def sink(fraction: float, detail: str, eta_s: float | None) -> None:
+        _say(lines, event="progress", fraction=fraction, detail=detail, eta_s=eta_s)
+
+    try:
+        outcome: Outcome = import_module(f"edge_agent.worker.{stage}").run(
+            Context(job_dir=job_dir, out_dir=out_dir, task=task, stage=stage, sink=sink)
+        )
+    except Refusal as refusal:
+        outcome = Outcome(code=refusal.code, message=refusal.message)
+    (out_dir / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+    _sync_tree(out_dir)
+    out_dir.rename(final)
+    _sync(job_dir)
+    return outcome
+
+
+def _take_stdout() -> IO[str]:
+    """The real standard output; from now on descriptor 1, whoever writes to it, is standard error."""
+    sys.stdout.flush()
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return lines
+
+
+def _say(lines: IO[str], **fields: Any) -> None:
+    lines.write(msgspec.json.encode(fields).decode() + "\n")
+    lines.flush()
+
+
+def _tell_unexpected(lines: IO[str], stage: Stage, error: Exception) -> int:
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
+        message = f"{stage} needed more memory than it may have"
+        _say(lines, event="end", code="out_of_memory", message=message, status="failed")
+        return EXIT_OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = LimitError("no_space", f"the disk is full; free space where {error.filename or 'the job'} lies")
+        _say(lines, event="end", code=full.code, message=full.message, status="failed")
+        return 0
+    traceback.print_exception(error)
+    words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    message = f"{stage} stopped on a bug ({words}); please report it with the log"
+    _say(lines, event="end", code="stage_crashed", message=message, status="failed")
+    return EXIT_INTERNAL
+
+
+def _sync_tree(folder: Path) -> None:
+    for directory, _, files in os.walk(folder):
+        for name in files:
+            _sync(Path(directory, name))
+        _sync(Path(directory))
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,274 @@
+"""Stages run in real worker processes: what a worker says, what it leaves, and what is made of its death."""
+
+import queue
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_agent import runner
+from edge_agent.runner import StageEnd, StageRun, last_words, run_stage
+from edge_agent.supervisor import Limits
+from edge_agent.task import Stage, Task, read_outcome
+
+FREE = Limits(timeout_s=60)
+_STAGE = """
+import sys, types
+from edge_agent.worker.__main__ import main
+body = types.ModuleType("edge_agent.worker.calibrate")
+exec({body!r}, body.__dict__)
+sys.modules["edge_agent.worker.calibrate"] = body
+sys.exit(main(sys.argv[1:]))
+"""
+_IMPORTS = """
+import os, sys, time
+from edge_agent.errors import ModelError, Refusal
+from edge_agent.task import Outcome
+"""
+
+
+@pytest.fixture
+def job_dir(tmp_path: Path) -> Path:
+    task = Task(job="0" * 16, name="har", version=1, format="onnx", model="model.onnx")
+    (tmp_path / "task.json").write_bytes(msgspec.json.encode(task))
+    return tmp_path
+
+
+class Worker:
+    """Runs a stage whose body is ``code`` through the real worker, supervisor and runner."""
+
+    def __init__(self, job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.job_dir = job_dir
+        self.progress: list[tuple[float, str, float | None]] = []
+        self._monkeypatch = monkeypatch
+
+    def use(self, script: str) -> None:
+        self._monkeypatch.setattr(
+            runner, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments]
+        )
+
+    def stage(self, body: str, limits: Limits = FREE) -> StageEnd:
+        self.use(_STAGE.format(body=_IMPORTS + body))
+        return self.run(limits)
+
+    def run(self, limits: Limits = FREE) -> StageEnd:
+        return run_stage(self.job_dir, Stage.CALIBRATE, limits, lambda *said: self.progress.append(said))
+
+
+@pytest.fixture
+def worker(job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    return Worker(job_dir, monkeypatch)
+
+
+def test_a_stage_leaves_its_folder_and_its_outcome(worker: Worker, job_dir: Path) -> None:
+    end = worker.stage(
+        "def run(context):\n"
+        "    context.progress(0.5, 'half way', eta_s=1.5, force=True)\n"
+        "    (context.out_dir / 'ranges.json').write_text('{}')\n"
+        "    return Outcome(results={'n': 1})"
+    )
+
+    assert (end.status, end.code, end.retryable) == ("ok", "", False)
+    assert end.seconds > 0
+    assert worker.progress == [(0.5, "half way", 1.5)]
+    outcome = read_outcome(job_dir, Stage.CALIBRATE)
+    assert outcome is not None
+    assert outcome.results == {"n": 1}
+    assert (job_dir / "calibrate/ranges.json").exists()
+    assert not (job_dir / "calibrate.tmp").exists()
+    assert (job_dir / "calibrate").stat().st_mode & 0o077 == 0
+
+
+def test_a_stage_can_be_run_again(worker: Worker, job_dir: Path) -> None:
+    worker.stage("def run(context):\n    (context.out_dir / 'old').touch()\n    return Outcome()")
+    (job_dir / "calibrate.tmp").mkdir()
+    (job_dir / "calibrate.tmp/rest").touch()
+
+    end = worker.stage("def run(context): return Outcome()")
+
+    assert end.status == "ok"
+    assert [path.name for path in (job_dir / "calibrate").iterdir()] == ["outcome.json"]
+
+
+def test_an_interrupted_capture_finds_what_it_had(job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job_dir / "capture.tmp").mkdir()
+    (job_dir / "capture.tmp/shard-0").touch()
+    script = _STAGE.format(body=_IMPORTS + "def run(context): return Outcome()").replace("calibrate", "capture")
+    monkeypatch.setattr(runner, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments])
+
+    end = run_stage(job_dir, Stage.CAPTURE, FREE, lambda *_: None)
+
+    assert end.status == "ok"
+    assert (job_dir / "capture/shard-0").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def run(context): return Outcome(code='memory_too_high', message='too much', results={'n': 1})",
+        "def run(context): raise Refusal('memory_too_high', 'too much')",
+    ],
+)
+def test_a_refusal_keeps_its_folder(worker: Worker, job_dir: Path, body: str) -> None:
+    end = worker.stage(body)
+
+    assert (end.status, end.code, end.message) == ("rejected", "memory_too_high", "too much")
+    outcome = read_outcome(job_dir, Stage.CALIBRATE)
+    assert outcome is not None
+    assert outcome.code == "memory_too_high"
+
+
+def test_a_failure_leaves_no_folder_and_is_not_tried_again(worker: Worker, job_dir: Path) -> None:
+    end = worker.stage("def run(context): raise ModelError('model_unreadable', 'truncated; export it again')")
+
+    assert (end.status, end.code, end.retryable) == ("failed", "model_unreadable", False)
+    assert end.message == "truncated; export it again"
+    assert not (job_dir / "calibrate").exists()
+
+
+def test_a_bug_is_told_with_its_words(worker: Worker) -> None:
+    end = worker.stage("def run(context): raise ValueError('no such tensor')")
+
+    assert (end.status, end.code, end.retryable) == ("failed", "stage_crashed", False)
+    assert "ValueError: no such tensor" in end.message
+
+
+def test_stray_prints_do_not_reach_the_protocol(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    end = worker.stage(
+        "def run(context):\n"
+        "    print('a library says hello')\n"
+        '    os.write(1, b\'{"event":"end","status":"failed"}\\n\')\n'
+        "    os.system('echo from a shell')\n"
+        "    return Outcome()"
+    )
+
+    assert end.status == "ok"
+    assert "not of the protocol" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("death", "name"),
+    [("os.abort()", "SIGABRT"), ("os.kill(os.getpid(), 11)", "SIGSEGV"), ("os.kill(os.getpid(), 9)", "SIGKILL")],
+)
+def test_a_crash_names_signal_and_last_words_and_may_be_retried(worker: Worker, death: str, name: str) -> None:
+    end = worker.stage(f"def run(context):\n    print('loading conv1', file=sys.stderr, flush=True)\n    {death}")
+
+    assert (end.status, end.code, end.retryable) == ("failed", "stage_crashed", True)
+    assert name in end.message
+    assert end.message.endswith("loading conv1")
+
+
+def test_a_worker_killed_after_its_last_act_has_done_its_stage(worker: Worker) -> None:
+    end = worker.stage(
+        "import atexit, edge_agent.worker.__main__ as m\n"
+        "m._say = lambda *_, **__: os.kill(os.getpid(), 9)\n"
+        "def run(context): return Outcome()"
+    )
+
+    assert end.status == "ok"
+
+
+def test_an_earlier_runs_outcome_does_not_count(worker: Worker) -> None:
+    worker.stage("def run(context): return Outcome()")
+
+    worker.use("import sys; sys.exit(1)")
+    end = worker.run()
+
+    assert (end.status, end.code, end.retryable) == ("failed", "stage_crashed", True)
+    assert "exited with 1" in end.message
+
+
+def test_lines_that_are_no_protocol_are_dropped(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    worker.use(
+        'print(\'{"event":"progress","fraction":0.1,"detail":"x"}\')\n'
+        'print(\'{"event":"progress","frac\')\nprint(\'[]\')\nprint(\'{"event":"unheard of"}\')\n'
+        'print(\'{"event":"end","status":"failed","code":"model_unreadable","message":"m"}\', end=\'\')'
+    )
+
+    end = worker.run()
+
+    assert worker.progress == [(0.1, "x", None)]
+    assert caplog.text.count("not of the protocol") == 3
+    assert (end.code, end.retryable) == ("stage_crashed", True)  # its last line was never finished
+
+
+def test_memory_runs_out(worker: Worker) -> None:
+    end = worker.stage("def run(context): return bytearray(2**32)", Limits(timeout_s=60, memory_bytes=64 * 2**20))
+
+    assert (end.status, end.code, end.retryable) == ("failed", "out_of_memory", False)
+    assert "64 MiB" in end.message
+
+
+def test_a_runtime_that_could_not_allocate_is_out_of_memory(worker: Worker) -> None:
+    end = worker.stage("def run(context): raise RuntimeError('[ONNXRuntimeError] : 6 : std::bad_alloc')")
+
+    assert end.code == "out_of_memory"
+
+
+def test_time_runs_out(worker: Worker) -> None:
+    worker.use("import time; time.sleep(1000)")
+
+    end = worker.run(Limits(timeout_s=0.2))
+
+    assert (end.status, end.code, end.retryable) == ("failed", "stage_timeout", False)
+
+
+def test_a_full_disk_is_no_space(worker: Worker) -> None:
+    end = worker.stage("def run(context): raise OSError(28, 'No space left on device', '/x')")
+
+    assert (end.status, end.code) == ("failed", "no_space")
+
+
+def test_an_unreadable_task_is_told(worker: Worker, job_dir: Path) -> None:
+    (job_dir / "task.json").write_text("{")
+
+    end = worker.stage("def run(context): return Outcome()")
+
+    assert end.status == "failed"
+    assert "task.json" in end.message
+
+
+def test_a_run_tells_its_end_from_its_own_thread(worker: Worker, job_dir: Path) -> None:
+    inbox: queue.Queue[StageEnd | str] = queue.Queue()
+    worker.use('import time; print(\'{"event":"progress","detail":"here"}\', flush=True); time.sleep(1000)')
+    stage_run = StageRun(
+        job_dir, Stage.CALIBRATE, FREE, on_progress=lambda _f, detail, _eta: inbox.put(detail), on_end=inbox.put
+    )
+
+    stage_run.start()
+    first = inbox.get()
+    stage_run.stop()
+    end = inbox.get()
+
+    assert first == "here"
+    assert isinstance(end, StageEnd)
+    assert (end.status, end.code) == ("stopped", "canceled")
+    assert stage_run.join(10)
+
+
+def test_a_run_stopped_before_it_began(job_dir: Path) -> None:
+    inbox: queue.Queue[StageEnd] = queue.Queue()
+    stage_run = StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=lambda *_: None, on_end=inbox.put)
+
+    stage_run.stop()
+    stage_run.start()
+
+    assert inbox.get().status == "stopped"
+
+
+def test_an_unknown_stage_is_a_usage_error(worker: Worker, job_dir: Path) -> None:
+    worker.use("from edge_agent.worker.__main__ import main; import sys; sys.exit(main(['activate', '/']))")
+
+    end = worker.run()
+
+    assert "exited with 2" in end.message
+    assert "usage" in end.message
+
+
+def test_last_words_skip_an_interpreters_dump() -> None:
+    tail = "loading\nFatal Python error: Segmentation fault\n\nCurrent thread 0x1:\n  File x\n"
+
+    assert last_words(tail) == "loading"
+    assert last_words("Fatal Python error: Aborted\n  File x\n") == "Fatal Python error: Aborted"
+    assert last_words("") == ""

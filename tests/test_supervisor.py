@@ -1,0 +1,312 @@
+"""Real children: how they end, what they leave behind, what they may use."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_agent import cgroup
+from edge_agent.supervisor import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
+
+FREE = Limits(timeout_s=60)
+
+
+def python(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> Child:
+    taken = [] if lines is None else lines
+    return Child([sys.executable, "-c", code], limits=limits, on_line=taken.append, stdin=stdin)
+
+
+def run(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> ChildExit:
+    return python(code, limits=limits, lines=lines, stdin=stdin).wait()
+
+
+def alive(pid: int) -> bool:
+    """Whether ``pid`` runs; a zombie that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pid: int) -> None:
+    while alive(pid):
+        time.sleep(0.01)  # no event tells of a process that is not our child; pytest's time limit ends a failure
+
+
+def test_lines_come_in_order_and_complete() -> None:
+    lines: list[str] = []
+
+    ended = run("import sys; [print(i, 'ä', flush=True) for i in range(1000)]; sys.exit(3)", lines=lines)
+
+    assert lines == [f"{i} ä" for i in range(1000)]
+    assert (ended.returncode, ended.reason, ended.signal) == (3, "exited", 0)
+
+
+def test_a_half_line_at_the_end_is_no_line() -> None:
+    lines: list[str] = []
+
+    run("import os; os.write(1, b'whole\\nhalf'); os.kill(os.getpid(), 9)", lines=lines)
+
+    assert lines == ["whole"]
+
+
+def test_a_line_without_end_does_not_grow_this_process() -> None:
+    lines: list[str] = []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    run("import os\nfor _ in range(640): os.write(1, b'x' * 2**16)\nos.write(1, b'\\nnext\\n')", lines=lines)
+
+    assert lines == ["next"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024  # KiB; 40 MiB were written
+
+
+def test_stderr_keeps_its_tail() -> None:
+    ended = run("import sys; sys.stderr.write('x' * 100_000 + 'the last words')")
+
+    assert ended.stderr_tail.endswith("the last words")
+    assert len(ended.stderr_tail) == 8 * 1024
+
+
+def test_stdin_larger_than_a_pipe_arrives() -> None:
+    lines: list[str] = []
+
+    run("import sys; print(len(sys.stdin.buffer.read()))", lines=lines, stdin=b"x" * 500_000)
+
+    assert lines == ["500000"]
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("import os; os.abort()", signal.SIGABRT),
+        ("import ctypes; ctypes.string_at(0)", signal.SIGSEGV),
+        ("import os; os.kill(os.getpid(), 9)", signal.SIGKILL),
+    ],
+)
+def test_a_crash_names_its_signal(code: str, number: int) -> None:
+    ended = run(code)
+
+    assert (ended.reason, ended.signal, ended.returncode) == ("signaled", number, -number)
+
+
+def test_stop_kills_a_child_that_ignores_sigterm() -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(1000)"
+    lines: list[str] = []
+    child = python(code, limits=Limits(timeout_s=None), lines=lines)
+    ready = threading.Event()
+    child._on_line = lambda _line: ready.set()
+    threading.Thread(target=lambda: (ready.wait(), child.stop(grace_s=0.05))).start()
+
+    ended = child.wait()
+
+    assert (ended.reason, ended.signal) == ("stopped", signal.SIGKILL)
+
+
+def test_timeout_while_output_never_pauses() -> None:
+    ended = run("while True: print('busy')", limits=Limits(timeout_s=0.3))
+
+    assert (ended.reason, ended.signal) == ("timeout", signal.SIGTERM)
+
+
+def test_stop_from_another_thread_lets_the_child_clean_up() -> None:
+    code = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0));"
+        "print('ready', flush=True); time.sleep(1000)"
+    )
+    lines: list[str] = []
+    child = python(code, lines=lines)
+    child._on_line = lambda _line: threading.Thread(target=child.stop).start()
+
+    ended = child.wait()
+
+    assert (ended.reason, ended.returncode) == ("stopped", 0)
+
+
+def test_stop_before_wait_and_after_the_end() -> None:
+    child = python("import time; time.sleep(1000)")
+
+    child.stop()
+    ended = child.wait()
+    child.stop()
+
+    assert ended.reason == "stopped"
+
+
+def test_grandchildren_end_with_the_child_and_do_not_hold_it_up() -> None:
+    code = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)']);"
+        "print(p.pid, flush=True)"
+    )
+    lines: list[str] = []
+
+    ended = run(code, lines=lines)  # the grandchild holds both pipes open
+
+    assert ended.reason == "exited"
+    wait_until_gone(int(lines[0]))
+
+
+def test_an_exception_in_on_line_ends_the_child() -> None:
+    child = python("import time; print('x', flush=True); time.sleep(1000)")
+
+    def refuse(line: str) -> None:
+        raise ValueError(line)
+
+    child._on_line = refuse
+    with pytest.raises(ValueError, match="x"):
+        child.wait()
+
+    assert not alive(child.pid)
+
+
+def test_every_descriptor_is_closed() -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+
+    run("pass")
+    with pytest.raises(FileNotFoundError):
+        Child(["/does/not/exist"], limits=FREE)
+
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_memory_hog_under_the_address_limit_is_out_of_memory() -> None:
+    ended = run("x = bytearray(2**30)", limits=Limits(timeout_s=60, memory_bytes=64 * 2**20))
+
+    assert ended.reason == "out_of_memory"
+
+
+def test_the_limit_has_slack_for_address_space() -> None:
+    ended = run("x = bytearray(200 * 2**20)", limits=Limits(timeout_s=60, memory_bytes=64 * 2**20))
+
+    assert ended.returncode == 0
+
+
+def test_a_memory_error_without_a_limit_is_the_childs_own_business() -> None:
+    ended = run("raise MemoryError")
+
+    assert (ended.reason, ended.returncode) == ("exited", 1)
+
+
+def test_nice_is_added() -> None:
+    lines: list[str] = []
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+
+    run("import os, sys; sys.stdin.read(); print(os.nice(0))", limits=Limits(timeout_s=60, nice=3), lines=lines)
+
+    assert lines == [str(min(mine + 3, 19))]
+
+
+def test_the_environment_carries_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MQTT_PASSWORD", "hunter2")
+    lines: list[str] = []
+
+    Child([sys.executable, "-c", "import os; print(dict(os.environ))"], limits=FREE, on_line=lines.append).wait()
+
+    assert "hunter2" not in lines[0]
+    assert worker_env()["ORT_DISABLE_TELEMETRY"] == "1"
+    assert f"'{PARENT_VARIABLE}': '{os.getpid()}'" in lines[0]
+
+
+def test_our_modules_are_found_but_not_those_of_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('a file of the working directory was imported')")
+    lines: list[str] = []
+
+    ended = Child(python_child("edge_agent.sandbox"), limits=FREE, on_line=lines.append, cwd=tmp_path).wait()
+
+    assert ended.returncode == 0, ended.stderr_tail
+    assert "no_new_privs" in lines[0]
+    assert "no_core_dumps" in lines[0]
+    assert "private_files" in lines[0]
+
+
+def test_a_worker_dies_with_the_process_that_started_it() -> None:
+    worker = (
+        "import time; from edge_agent.sandbox import confine; confine(); print('ready', flush=True); time.sleep(1000)"
+    )
+    daemon = (
+        "import os, sys; from edge_agent.supervisor import Child, Limits\n"
+        f"child = Child([sys.executable, '-c', {worker!r}], limits=Limits(timeout_s=None),"
+        " on_line=lambda _: print(child.pid, flush=True))\nchild.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", daemon], stdout=subprocess.PIPE, env=worker_env()) as process:
+        assert process.stdout is not None
+        worker_pid = int(process.stdout.readline())
+
+        process.kill()
+
+    wait_until_gone(worker_pid)
+
+
+@pytest.mark.skipif(not os.access("/sys/fs/cgroup/memory", os.W_OK), reason="needs a writable cgroup v1 hierarchy")
+def test_the_oom_killer_is_told_from_a_crash(tmp_path: Path) -> None:
+    own = next(
+        line.rpartition(":")[2]
+        for line in Path("/proc/self/cgroup").read_text().splitlines()
+        if "memory" in line.split(":")[1]
+    )
+    group = Path(f"/sys/fs/cgroup/memory{own}/edge-agent-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(48 * 2**20))
+    except OSError as error:
+        pytest.skip(f"this environment does not let us make a control group: {error}")
+    # The daemon is in a limited group, as in a unit with MemoryMax; its child is what the OOM killer takes.
+    daemon = (
+        "import sys; from edge_agent.supervisor import Child, Limits; from pathlib import Path\n"
+        f"Path({str(group / 'cgroup.procs')!r}).write_text('0')\n"
+        'hog = \'open("/proc/self/oom_score_adj", "w").write("1000"); x = bytearray(256 * 2**20)\'\n'
+        "print(Child([sys.executable, '-c', hog], limits=Limits(timeout_s=60)).wait().reason)\n"
+        "kill = 'import os; os.kill(os.getpid(), 9)'\n"
+        "print(Child([sys.executable, '-c', kill], limits=Limits(timeout_s=60)).wait().reason)\n"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", daemon], capture_output=True, text=True, check=False, env=worker_env()
+        )
+    finally:
+        while group.exists():
+            try:
+                group.rmdir()
+            except OSError:  # its last process is still on the way out
+                time.sleep(0.01)
+
+    assert done.stdout.split() == ["out_of_memory", "signaled"], done.stderr
+
+
+def test_cgroup_v2_counts_are_read(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/edge-agent.service\n")
+    unit = tmp_path / "sys/fs/cgroup/system.slice/edge-agent.service"
+    unit.mkdir(parents=True)
+    (unit / "memory.events").write_text("low 0\nhigh 0\nmax 12\noom 2\noom_kill 2\noom_group_kill 0\n")
+
+    assert cgroup.oom_kills(tmp_path) == 2
+    assert cgroup.delegated(tmp_path) is None  # nobody delegated it
+
+
+def test_a_delegated_directory_gets_one_group_per_child(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/edge-agent.service/daemon\n")
+    unit = tmp_path / "sys/fs/cgroup/edge-agent.service"
+    (unit / "daemon").mkdir(parents=True)
+    (unit / "cgroup.controllers").write_text("cpu memory pids\n")
+    try:
+        os.setxattr(unit, "user.delegate", b"1")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+
+    parent = cgroup.delegated(tmp_path)
+
+    assert parent == unit
+    assert (unit / "cgroup.subtree_control").read_text() == "+memory"
+    assert (unit / "daemon/cgroup.procs").read_text() == str(os.getpid())
+    group = cgroup.ChildGroup(parent, 4711, 2**20)
+    assert (group.directory / "memory.max").read_text() == str(2**20)
+    assert (group.directory / "cgroup.procs").read_text() == "4711"
+    (group.directory / "memory.events").write_text("oom 1\noom_kill 1\n")
+    assert group.oom_kills() == 1
