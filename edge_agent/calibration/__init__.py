@@ -1,1 +1,36 @@
-"""."""
+"""From activations to ranges: a streaming histogram per tensor, and one file per method that chooses a range.
+
+Pure: arrays in, ranges out; no model, no file. A missing range is an error, never a placeholder.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from edge_agent.backends import Range
+from edge_agent.calibration import minmax, mse, percentile
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.errors import RecipeError, StageError
+
+METHODS: Mapping[str, Callable[..., Range]] = MappingProxyType(
+    {"minmax": minmax.find_range, "percentile": percentile.find_range, "mse": mse.find_range}
+)
+
+
+def find_range(method: str, histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
+    """The range that ``method`` chooses; finite, around zero, never without width.
+
+    Args:
+        method: a key of :data:`METHODS`.
+        histogram: what was seen of the tensor.
+        symmetric: whether the range shall be [-a, a].
+        levels: integers that the grid has: 256 for int8.
+
+    Raises:
+        RecipeError: ``recipe_unsupported``, no such method.
+        StageError: the histogram has seen nothing.
+    """
+    if method not in METHODS:
+        raise RecipeError("recipe_unsupported", f"no calibration {method!r} here; choose one of {', '.join(METHODS)}")
+    if not histogram.total:
+        raise StageError("stage_crashed", "a tensor has no range: calibration has seen no value of it")
+    return METHODS[method](histogram, symmetric=symmetric, levels=levels)

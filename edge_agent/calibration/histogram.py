@@ -1,0 +1,227 @@
+"""A fixed-size histogram that needs neither the data twice nor a range beforehand.
+
+Bins are ``[k·w, (k+1)·w)`` for integers k and a width w that is a power of two. Which w, follows from the smallest and
+the largest value alone: the narrowest with which both fit into the bins, and no narrower than float32 can tell two
+values apart there. A value outside makes w double until it fits; two bins become one by ``k >> 1``, a floor also below
+zero, so no value ever changes its side of an edge. Multiplying by a power of two is exact. Hence the counts are a
+function of the values only: any order and any batches give the same bits.
+
+Exact zeros are counted apart: an int8 grid always has a zero, so they say nothing about a good range, and after a ReLU
+they would drown all else. Smallest and largest value are exact. A value that is not finite raises ``Refusal``
+(``non_finite``): one Inf would make a scale infinite.
+
+One value far out makes bins so wide that the rest falls into a few of them. Then ``focus`` opens a second, finer
+histogram over a part of the range, which a second pass over the same data fills; ``cells`` joins both.
+
+Memory is ``bins`` counters, and a scratch block shared by all histograms, however large the arrays are.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge_agent.errors import Refusal
+
+BINS = 2048
+_BLOCK = 16_384
+_FLOAT32_BITS = 24
+_NARROWEST = -120  # 2**120 is still a float32
+_WIDEST_EXACT = 0  # above this exponent the product of a tiny value and 1 / width would underflow in float32
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Where the values lie: ``counts[i]`` of them between ``low[i]`` and ``high[i]``, ascending, zeros left out.
+
+    Ends are cut to the exact smallest and largest value. A cell without width holds one repeated value.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+
+def width_exponent(low: float, high: float, bins: int) -> int:
+    """The exponent of the narrowest bin width with which ``[low, high]`` fits into ``bins`` bins."""
+    exponent = max(math.frexp(max(abs(low), abs(high)))[1] - _FLOAT32_BITS, _NARROWEST)
+    if high > low:
+        exponent = max(exponent, math.frexp((high - low) / bins)[1] - 1)
+    while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= bins:
+        exponent += 1
+    return exponent
+
+
+class Histogram:
+    """Counts of float32 values.
+
+    Attributes:
+        bins: how many bins there are at most.
+        total: values seen, zeros included.
+        zeros: values that are exactly zero.
+        low: the smallest value seen; infinite before the first.
+        high: the largest value seen.
+        limits: values outside ``[low, high)`` are passed over; None: all are counted.
+        inner: the finer histogram of a second pass, or None.
+    """
+
+    __slots__ = ("_counts", "_exponent", "_origin", "bins", "high", "inner", "limits", "low", "total", "zeros")
+
+    def __init__(self, bins: int = BINS, limits: tuple[float, float] | None = None) -> None:
+        self.bins = bins
+        self.limits = limits
+        self.inner: Histogram | None = None
+        self.total = 0
+        self.zeros = 0
+        self.low = math.inf
+        self.high = -math.inf
+        self._counts = np.zeros(bins, np.int64)
+        self._exponent = _NARROWEST
+        self._origin = 0
+
+    @property
+    def width(self) -> float:
+        """The width of a bin."""
+        return math.ldexp(1.0, self._exponent)
+
+    def add(self, array: ArrayLike) -> None:
+        """Count every value of ``array`` (any shape; taken as float32).
+
+        Raises:
+            Refusal: ``non_finite``; nothing of the array has been counted then.
+        """
+        values = np.asarray(array)
+        if values.size == 0:
+            return
+        with np.errstate(over="ignore"):
+            low, high = float(np.float32(values.min())), float(np.float32(values.max()))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise Refusal("non_finite", "a tensor holds NaN or Inf; check the sensor, its wiring and the model")
+        if self.limits is None:
+            self._make_room(min(low, self.low), max(high, self.high))
+        blocks = np.nditer(
+            values,
+            flags=["external_loop", "buffered"],
+            op_dtypes=[np.float32],
+            casting="same_kind" if values.dtype.kind == "f" else "unsafe",
+            buffersize=_BLOCK,
+        )
+        for block in blocks:
+            if self.limits is None:
+                self._count(cast("NDArray[np.float32]", block))
+            else:
+                self._count_within(cast("NDArray[np.float32]", block), *self.limits)
+
+    def _count_within(self, block: NDArray[np.float32], low: float, high: float) -> None:
+        with np.errstate(over="ignore"):
+            inside = block[(block >= np.float32(low)) & (block < np.float32(high))]
+        if inside.size:
+            self._make_room(min(float(inside.min()), self.low), max(float(inside.max()), self.high))
+            self._count(inside)
+
+    def _count(self, block: NDArray[np.float32]) -> None:
+        exact = np.float32 if self._exponent <= _WIDEST_EXACT else np.float64
+        scaled = np.multiply(block, exact(math.ldexp(1.0, -self._exponent)), dtype=exact)
+        np.floor(scaled, out=scaled)
+        scaled -= exact(self._origin)
+        self._counts += np.bincount(scaled.astype(np.intp), minlength=self.bins)
+        zeros = block.size - int(np.count_nonzero(block != 0))
+        if zeros:
+            self.zeros += zeros
+            self._counts[-self._origin] -= zeros
+        self.total += block.size
+
+    def _make_room(self, low: float, high: float) -> None:
+        """Choose width and origin for all values in [low, high], and move the counts there."""
+        exponent = width_exponent(low, high, self.bins)
+        origin = math.floor(math.ldexp(low, -exponent))
+        if self.total and (exponent, origin) != (self._exponent, self._origin):
+            self._counts = self._moved(exponent, origin)
+        self._exponent, self._origin, self.low, self.high = exponent, origin, low, high
+
+    @property
+    def finest(self) -> "Histogram":
+        """The innermost histogram: where a further pass counts."""
+        return self if self.inner is None else self.inner.finest
+
+    def can_focus(self, low: float, high: float) -> bool:
+        """Whether bins over [low, high] alone could be narrower than these: there is width to gain, in float32 too."""
+        finest = self.finest
+        return width_exponent(*finest._edges_around(low, high), self.bins) < finest._exponent  # noqa: SLF001  # its own class
+
+    def focus(self, low: float, high: float) -> None:
+        """Open an inner histogram over the finest bins that [low, high] touches; add the same data to it once more."""
+        finest = self.finest
+        finest.inner = Histogram(self.bins, finest._edges_around(low, high))  # noqa: SLF001  # its own class
+
+    def _edges_around(self, low: float, high: float) -> tuple[float, float]:
+        first, last = max(low, self.low), min(high, self.high)
+        return math.floor(first / self.width) * self.width, (math.floor(last / self.width) + 1) * self.width
+
+    def bins_used(self, low: float, high: float) -> int:
+        """How many bins the part of [low, high] that holds values spans; a range over few bins is a guess."""
+        low, high = max(low, self.low), min(high, self.high)
+        if low >= high:
+            return 0
+        if self.inner is None or self.inner.limits is None or not self.inner.total:
+            return math.ceil((high - low) / self.width)
+        first, last = self.inner.limits
+        inside = max(min(high, last) - max(low, first), 0.0)
+        return math.ceil((high - low - inside) / self.width) + self.inner.bins_used(low, high)
+
+    def cells(self) -> Cells:
+        """Where the values other than zero lie; the inner histogram's finer cells in place of those they refine."""
+        used = np.flatnonzero(self._counts)
+        low = (used + self._origin) * self.width
+        cells = Cells(
+            np.maximum(low, self.low), np.minimum(low + self.width, self.high), self._counts[used].astype(np.float64)
+        )
+        if self.inner is None or self.inner.limits is None or not self.inner.total:
+            return cells
+        first, last = self.inner.limits
+        before, after, inner = low < first, low >= last, self.inner.cells()
+        return Cells(
+            np.concatenate([cells.low[before], inner.low, cells.low[after]]),
+            np.concatenate([cells.high[before], inner.high, cells.high[after]]),
+            np.concatenate([cells.counts[before], inner.counts, cells.counts[after]]),
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything, as arrays to be saved in an ``.npz``; the counts without their empty ends."""
+        used = np.flatnonzero(self._counts)
+        first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 0)
+        arrays: dict[str, NDArray[Any]] = {
+            "counts": self._counts[first:last],
+            "integers": np.array([self.bins, self.total, self.zeros, self._exponent, self._origin, first], np.int64),
+            "extremes": np.array([self.low, self.high], np.float64),
+        }
+        if self.limits is not None:
+            arrays["limits"] = np.array(self.limits, np.float64)
+        if self.inner is not None:
+            arrays |= {f"inner_{key}": array for key, array in self.inner.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Histogram":
+        """The histogram that :meth:`to_arrays` took apart."""
+        bins, total, zeros, exponent, origin, first = (int(value) for value in arrays["integers"])
+        histogram = cls(bins, tuple(arrays["limits"].tolist()) if "limits" in arrays else None)
+        histogram.total, histogram.zeros = total, zeros
+        histogram._exponent, histogram._origin = exponent, origin
+        histogram._counts[first : first + len(arrays["counts"])] = arrays["counts"]
+        histogram.low, histogram.high = arrays["extremes"].tolist()
+        if "inner_counts" in arrays:
+            inner = {key.removeprefix("inner_"): array for key, array in arrays.items() if key.startswith("inner_")}
+            histogram.inner = cls.from_arrays(inner)
+        return histogram
+
+    def _moved(self, exponent: int, origin: int) -> NDArray[np.int64]:
+        """The counts in bins of a width that is as wide or wider, the first beginning at ``origin``."""
+        used = np.flatnonzero(self._counts)
+        counts = np.zeros(self.bins, np.int64)
+        shift = min(exponent - self._exponent, 62)
+        np.add.at(counts, ((used + self._origin) >> shift) - origin, self._counts[used])
+        return counts

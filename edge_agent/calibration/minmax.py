@@ -1,0 +1,10 @@
+"""The whole range: nothing is clipped, and one outlier makes every step coarse."""
+
+from edge_agent.backends import Range
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.shape import shaped
+
+
+def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:  # noqa: ARG001  # one signature for all methods
+    """The range from the smallest to the largest value seen."""
+    return shaped(histogram.low, histogram.high, symmetric=symmetric)

@@ -1,0 +1,175 @@
+"""What a few hundred windows prove: exact one-sided confidence bounds, from the standard library alone.
+
+* share of failures: Clopper & Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of
+  the binomial", Biometrika 26. Taken as a quantile of the beta distribution it also accepts the fractional counts
+  that a design effect leaves (Korn & Graubard 1998, "Confidence intervals for proportions with small expected number
+  of positive counts estimated from survey data", Survey Methodology 24).
+* difference of two paired shares: Tango (1998), "Equivalence test and confidence interval for the difference in
+  proportions for the paired-sample design", Statistics in Medicine 17. A score interval: close to its level, not
+  below it in every case (``tests/test_bounds.py`` holds it to 7 %).
+* median: order statistics, e.g. David & Nagaraja (2003), "Order Statistics", section 7.1; needs no distribution.
+
+Every bound is one-sided at 95 % unless told otherwise. The bounds never raise for counts that are possible; an
+impossible one (more failures than windows) is our own bug and raises ``ValueError``.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import Literal
+
+CONFIDENCE = 0.95
+_ITERATIONS = 500
+_EPSILON = 1e-15
+_TINY = 1e-300
+
+
+def _bisect(increasing: Callable[[float], float], target: float, low: float, high: float) -> float:
+    """The point in [low, high] where ``increasing`` reaches ``target``, to the last bit that matters."""
+    for _ in range(200):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        if increasing(middle) < target:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _beta_fraction(x: float, a: float, b: float) -> float:
+    """The continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method."""
+    c, d = 1.0, 1.0 / _away_from_zero(1.0 - (a + b) * x / (a + 1.0))
+    value = d
+    for m in range(1, _ITERATIONS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d = 1.0 / _away_from_zero(1.0 + even * d)
+        c = _away_from_zero(1.0 + even / c)
+        value *= d * c
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1.0 / _away_from_zero(1.0 + odd * d)
+        c = _away_from_zero(1.0 + odd / c)
+        value *= d * c
+        if abs(d * c - 1.0) < _EPSILON:
+            break
+    return value
+
+
+def _away_from_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
+
+
+def regularised_beta(x: float, a: float, b: float) -> float:
+    """I_x(a, b), the distribution function of Beta(a, b) at ``x`` (DLMF 8.17.2)."""
+    if x <= 0.0:
+        return 0.0
+    if x >= 1.0:
+        return 1.0
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    if x < (a + 1.0) / (a + b + 2.0):
+        return front * _beta_fraction(x, a, b) / a
+    return 1.0 - front * _beta_fraction(1.0 - x, b, a) / b
+
+
+def upper_bound(failures: float, n: float, confidence: float = CONFIDENCE) -> float:
+    """The largest share of failures that ``failures`` of ``n`` do not contradict (Clopper-Pearson, one-sided).
+
+    Both may be fractional (counts divided by a design effect). ``n`` = 0 proves nothing: 1.
+    """
+    if not 0 <= failures <= n:
+        raise ValueError(f"{failures} failures of {n}")
+    if n - failures <= 0:
+        return 1.0
+    return _bisect(lambda p: regularised_beta(p, failures + 1.0, n - failures), confidence, 0.0, 1.0)
+
+
+def agreement_lower(disagreements: float, n: float, confidence: float = CONFIDENCE) -> float:
+    """The agreement that ``disagreements`` of ``n`` prove: one less the upper bound of the share that disagrees."""
+    return 1.0 - upper_bound(disagreements, n, confidence)
+
+
+def windows_needed(limit: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest independent windows that prove an agreement of ``limit`` (< 1) when every one agrees."""
+    return math.ceil(math.log(1.0 - confidence) / math.log(limit) - 1e-9)
+
+
+def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confidence: float = CONFIDENCE) -> int:
+    """How many windows may disagree at most for ``n`` effective windows to prove ``limit``; -1: not even none.
+
+    Args:
+        n: effective windows.
+        limit: the agreement to prove, below 1.
+        per_window: what one window counts (1 / design effect).
+        confidence: of the bound.
+    """
+    allowed = -1
+    while (allowed + 1) * per_window <= n and (agreement_lower((allowed + 1) * per_window, n, confidence) >= limit):
+        allowed += 1
+    return allowed
+
+
+def refusal_chance(n: int, limit: float, rate: float = 0.01) -> float:
+    """The chance that a model which truly disagrees on ``rate`` of all windows fails to prove ``limit`` on ``n``."""
+    allowed = allowed_failures(n, limit)
+    if allowed < 0:
+        return 1.0
+    return regularised_beta(rate, allowed + 1.0, n - allowed)
+
+
+def order_statistic_bound(
+    values: Sequence[float], side: Literal["upper", "lower"], confidence: float = CONFIDENCE
+) -> float:
+    """An exact one-sided bound of the median of what ``values`` were drawn from.
+
+    The j-th smallest of n values lies at or above the median with probability P(Bin(n, 1/2) < j); the smallest j that
+    reaches ``confidence`` is taken. Five values are the fewest that bound anything at 95 %; below: infinity.
+    """
+    n, below = len(values), 0
+    for j in range(1, n + 1):
+        below += math.comb(n, j - 1)
+        if below >= confidence * 2**n:
+            return sorted(values)[j - 1] if side == "upper" else sorted(values)[n - j]
+    return math.inf if side == "upper" else -math.inf
+
+
+def _tango_score(lost: float, won: float, n: float, delta: float) -> float:
+    """Tango's score statistic: how far the difference seen lies above ``delta``, in standard errors."""
+    b = (2.0 * n - lost + won) * delta - lost - won
+    c = -won * delta * (1.0 - delta)
+    won_share = (math.sqrt(max(0.0, b * b - 8.0 * n * c)) - b) / (4.0 * n)
+    variance = n * (2.0 * won_share + delta * (1.0 - delta))
+    difference = lost - won - n * delta
+    if variance <= 0.0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / math.sqrt(variance)
+
+
+def tango_upper(lost: float, won: float, n: float, confidence: float = CONFIDENCE) -> float:
+    """The largest drop in accuracy that the pairs do not contradict.
+
+    Args:
+        lost: pairs where float is right and int8 wrong.
+        won: pairs where float is wrong and int8 right.
+        n: all pairs; counts may be fractional (divided by a design effect). 0 proves nothing: 1.
+        confidence: one-sided.
+    """
+    if min(lost, won) < 0 or lost + won > n * (1 + 1e-12):
+        raise ValueError(f"{lost} + {won} discordant pairs of {n}")
+    if n <= 0:
+        return 1.0
+    z = NormalDist().inv_cdf(confidence)
+    return _bisect(lambda delta: -_tango_score(lost, won, n, delta), z, (lost - won) / n, 1.0)
+
+
+def tango_lower(lost: float, won: float, n: float, confidence: float = CONFIDENCE) -> float:
+    """The smallest drop in accuracy that the pairs do not contradict; the mirror of :func:`tango_upper`."""
+    return -tango_upper(won, lost, n, confidence)
+
+
+def pairs_needed(limit: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest pairs that prove a drop of at most ``limit`` (> 0) when float and int8 are never of two minds.
+
+    With no discordant pair Tango's bound is z² / (n + z²).
+    """
+    z = NormalDist().inv_cdf(confidence)
+    return math.ceil(z * z * (1.0 - limit) / limit - 1e-9)

@@ -1,0 +1,323 @@
+"""Gates: the limits that a candidate must meet, and one sentence with numbers where it does not.
+
+Numbers in, verdict out. A measurement that is None has not been made, and its gate is not judged: validation hands
+over what outputs say, the benchmark what this device says. Held-out windows are judged by what they *prove* (one-sided
+95 % bounds over the effective windows), search windows by the point estimate against half the allowance, so that what
+the search lets through mostly stands up to the proof.
+
+Invariants:
+    * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
+      latency, memory; both are empty exactly when every gate passed.
+    * A gate that these windows could not prove even without an error is ``too_few_windows``, with the number needed.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from edge_agent.quant.bounds import agreement_lower, allowed_failures, pairs_needed, tango_upper, windows_needed
+from edge_agent.wire.manifest import Gates, OutputKind
+
+MIN_AGREEMENT = 0.95
+MAX_ACCURACY_DROP = 0.03
+MIN_SQNR_DB = 10.0
+_BY_LABEL = ("classes", "binary")
+_CONTINUOUS = ("regression", "embedding", "raw")
+_HALF_DB = 10.0 * math.log10(2.0)
+_MIB = 2**20
+
+
+class GateResult(msgspec.Struct, frozen=True):
+    """One gate: the limit, the value that was held against it, and how it ended."""
+
+    name: str
+    limit: float
+    value: float | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The manifest's gates with every default filled in; 0 = no gate."""
+
+    min_agreement: float
+    warn_agreement: float
+    """What agreement is held against without refusing, where labels decide."""
+    max_accuracy_drop: float
+    min_sqnr_db: float
+    max_latency_ratio: float
+    max_size_ratio: float
+    max_peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of one candidate; None: not yet, or not to be had."""
+
+    windows: int
+    windows_effective: float
+    disagreements: int | None = None
+    argmax_disagreements: int | None = None
+    """raw only: windows where another element is the largest."""
+    lost: int | None = None
+    """Labelled windows where float is right and int8 wrong; None without labels."""
+    won: int | None = None
+    """Labelled windows where float is wrong and int8 right."""
+    sqnr_db: float | None = None
+    size_ratio: float | None = None
+    latency_ratio: float | None = None
+    """target / reference, screened: what the search looks at."""
+    latency_ratio_lower: float | None = None
+    latency_ratio_upper: float | None = None
+    """95 % bounds of the full statistic: what the verdict looks at."""
+    peak_rss_bytes: int | None = None
+
+    @property
+    def design_effect(self) -> float:
+        """How many windows count as one."""
+        return self.windows / self.windows_effective if self.windows_effective > 0 else 1.0
+
+    @property
+    def windows_text(self) -> str:
+        """The windows, and what they count for where that is less."""
+        if self.windows_effective > self.windows - 0.5:
+            return f"{self.windows} windows"
+        return f"{self.windows} windows (so alike that they count as {self.windows_effective:.0f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict over all gates that could be judged."""
+
+    gates: tuple[GateResult, ...]
+    code: str = ""
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return not self.code
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    gate: GateResult
+    code: str
+    message: str
+
+
+def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool) -> Limits:
+    """The one place where the gates' defaults are decided (``labelled``: the windows that are judged have labels)."""
+    by_label = labelled and kind in _BY_LABEL
+    drop = gates.max_accuracy_drop
+    if drop is None:
+        drop = MAX_ACCURACY_DROP if by_label else 0.0
+    agreement = gates.min_agreement
+    if agreement is None:
+        agreement = 0.0 if by_label and drop else MIN_AGREEMENT
+    sqnr = gates.min_sqnr_db
+    if sqnr is None:
+        sqnr = MIN_SQNR_DB if kind in _CONTINUOUS else 0.0
+    return Limits(
+        min_agreement=agreement,
+        warn_agreement=MIN_AGREEMENT if gates.min_agreement is None and not agreement else 0.0,
+        max_accuracy_drop=drop if labelled else 0.0,
+        min_sqnr_db=sqnr,
+        max_latency_ratio=gates.max_latency_ratio,
+        max_size_ratio=gates.max_size_ratio,
+        max_peak_rss_bytes=gates.max_peak_rss_bytes,
+    )
+
+
+def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
+    """The verdict: what the held-out windows prove, and what the full latency statistic says."""
+    limits = resolve_gates(gates, kind, labelled=measured.lost is not None)
+    findings = (
+        _agreement_proved(limits, measured),
+        _accuracy_proved(limits, measured),
+        _sqnr(limits.min_sqnr_db, measured),
+        _size(limits, measured),
+        _latency_proved(limits, measured),
+        _memory(limits, measured),
+    )
+    judgement = _judgement(findings, _agreement_warning(limits, measured))
+    if _only_raw_failed(kind, judgement, measured):
+        return _kind_needed(judgement, evaluate_heldout(gates, "classes", _by_argmax(measured)))
+    return judgement
+
+
+def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
+    """Whether a candidate is worth the proof: point estimates against half of each allowance."""
+    limits = resolve_gates(gates, kind, labelled=measured.lost is not None)
+    findings = (
+        _agreement_estimated(limits, measured),
+        _accuracy_estimated(limits, measured),
+        _sqnr(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
+        _size(limits, measured),
+        _latency_screened(limits, measured),
+        _memory(limits, measured),
+    )
+    judgement = _judgement(findings, ())
+    if _only_raw_failed(kind, judgement, measured):
+        return _kind_needed(judgement, evaluate_search(gates, "classes", _by_argmax(measured)))
+    return judgement
+
+
+def _judgement(findings: tuple[_Finding | None, ...], warnings: tuple[str, ...]) -> Judgement:
+    judged = [finding for finding in findings if finding is not None]
+    failed = next((finding for finding in judged if not finding.gate.passed), None)
+    gates = tuple(finding.gate for finding in judged)
+    return Judgement(gates, failed.code if failed else "", failed.message if failed else "", warnings)
+
+
+def _only_raw_failed(kind: OutputKind, judgement: Judgement, measured: Measured) -> bool:
+    return kind == "raw" and not judgement.passed and measured.argmax_disagreements is not None
+
+
+def _by_argmax(measured: Measured) -> Measured:
+    return replace(measured, disagreements=measured.argmax_disagreements, lost=None, won=None)
+
+
+def _kind_needed(judgement: Judgement, as_classes: Judgement) -> Judgement:
+    if not as_classes.passed:
+        return judgement
+    message = (
+        f'{judgement.message}. Judged as a classifier it would pass: if it is one, set kind = "classes" under [output]'
+    )
+    return Judgement(judgement.gates, "output_kind_needed", message, judgement.warnings)
+
+
+def _agreement_proved(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, wrong = limits.min_agreement, measured.disagreements
+    if not limit or wrong is None:
+        return None
+    effect, n = measured.design_effect, measured.windows_effective
+    bound = agreement_lower(wrong / effect, n)
+    gate = GateResult("min_agreement", limit, bound, bound >= limit)
+    if limit >= 1.0:
+        message = "no number of windows proves an agreement of 100 %; set min_agreement below 1, or to 0 for no gate"
+        return _Finding(gate, "too_few_windows", message)
+    allowed = allowed_failures(n, limit, per_window=1.0 / effect)
+    if allowed < 0:
+        return _Finding(
+            gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{_percent(limit)} agreement")
+        )
+    message = f"{wrong} of {measured.windows_text} disagree; to prove {_percent(limit)} at most {allowed} may"
+    return _Finding(gate, "agreement_too_low", message)
+
+
+def _agreement_warning(limits: Limits, measured: Measured) -> tuple[str, ...]:
+    limit, wrong = limits.warn_agreement, measured.disagreements
+    if not limit or wrong is None:
+        return ()
+    if agreement_lower(wrong / measured.design_effect, measured.windows_effective) >= limit:
+        return ()
+    against = f"which does not prove {_percent(limit)}; the labels decide, so this only warns"
+    return (f"{wrong} of {measured.windows_text} disagree with float, {against}",)
+
+
+def _agreement_estimated(limits: Limits, measured: Measured) -> _Finding | None:
+    wrong = measured.disagreements
+    if not limits.min_agreement or wrong is None:
+        return None
+    limit = (1.0 + limits.min_agreement) / 2.0
+    share = 1.0 - wrong / measured.windows if measured.windows else None
+    gate = GateResult("min_agreement", limit, share, share is not None and share >= limit - 1e-12)
+    if share is None:
+        return _Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+    allowed = math.floor((1.0 - limit) * measured.windows + 1e-9)
+    message = f"{wrong} of {measured.windows} search windows disagree; to go on at most {allowed} may"
+    return _Finding(gate, "agreement_too_low", message)
+
+
+def _accuracy_proved(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, lost, won = limits.max_accuracy_drop, measured.lost, measured.won
+    if not limit or lost is None or won is None:
+        return None
+    effect, n = measured.design_effect, measured.windows_effective
+    bound = tango_upper(lost / effect, won / effect, n)
+    gate = GateResult("max_accuracy_drop", limit, bound, bound <= limit)
+    needed = pairs_needed(limit)
+    if n < needed and not gate.passed:
+        return _Finding(
+            gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {_percent(limit)}")
+        )
+    message = (
+        f"int8 loses {lost} labelled windows that float has right and wins {won}, of {measured.windows_text}: "
+        f"a drop of {_percent((lost - won) / measured.windows)}, and up to {_percent(bound)} is not excluded; "
+        f"at most {_percent(limit)} may be"
+    )
+    return _Finding(gate, "accuracy_too_low", message)
+
+
+def _accuracy_estimated(limits: Limits, measured: Measured) -> _Finding | None:
+    lost, won = measured.lost, measured.won
+    if not limits.max_accuracy_drop or lost is None or won is None:
+        return None
+    limit = limits.max_accuracy_drop / 2.0
+    drop = (lost - won) / measured.windows if measured.windows else None
+    gate = GateResult("max_accuracy_drop", limit, drop, drop is not None and drop <= limit + 1e-12)
+    if drop is None:
+        return _Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+    message = (
+        f"int8 loses {lost} labelled search windows of {measured.windows} that float has right and wins {won}: "
+        f"a drop of {_percent(drop)}; to go on at most {_percent(limit)} may be"
+    )
+    return _Finding(gate, "accuracy_too_low", message)
+
+
+def _sqnr(limit: float, measured: Measured) -> _Finding | None:
+    value = measured.sqnr_db
+    if not limit or value is None:
+        return None
+    message = f"int8's signal is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
+    return _Finding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
+
+
+def _size(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, value = limits.max_size_ratio, measured.size_ratio
+    if not limit or value is None:
+        return None
+    message = f"the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+    return _Finding(GateResult("max_size_ratio", limit, value, value <= limit), "size_too_large", message)
+
+
+def _latency_proved(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
+    if not limit or lower is None or upper is None:
+        return None
+    gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
+    if lower > limit:
+        message = f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
+        return _Finding(gate, "latency_too_high", message)
+    message = (
+        f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
+    )
+    return _Finding(gate, "latency_inconclusive", message)
+
+
+def _latency_screened(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, value = limits.max_latency_ratio, measured.latency_ratio
+    if not limit or value is None:
+        return None
+    message = f"int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+    return _Finding(GateResult("max_latency_ratio", limit, value, value <= limit), "latency_too_high", message)
+
+
+def _memory(limits: Limits, measured: Measured) -> _Finding | None:
+    limit, value = limits.max_peak_rss_bytes, measured.peak_rss_bytes
+    if not limit or value is None:
+        return None
+    message = f"int8 needs {value / _MIB:.1f} MiB of memory; at most {limit / _MIB:.1f} MiB are allowed"
+    return _Finding(GateResult("max_peak_rss_bytes", limit, value, value <= limit), "memory_too_high", message)
+
+
+def _too_few(measured: Measured, needed: int, what: str) -> str:
+    windows = math.ceil(needed * measured.design_effect)
+    return f"{measured.windows_text} cannot prove {what} even without an error; give at least {windows}"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.3g} %"
