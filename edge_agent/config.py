@@ -81,7 +81,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Topics(self.mqtt.namespace)
 
 
-_TABLES = {
+_TABLES: dict[str, type[msgspec.Struct]] = {
     "mqtt": Mqtt, "trust": Trust, "limits": Limits, "activation": Activation, "capture": Capture,
 }  # fmt: skip
 

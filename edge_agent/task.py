@@ -13,6 +13,8 @@ A job's directory is the whole interface between stages. Each stage reads what e
       quantize/             candidates/, candidates.json, chosen.json, chosen.onnx, outcome.json
       validate/             outcome.json
       benchmark/            outcome.json
+      release               (daemon) link to the release that ``activate`` probes
+      activate/             outcome.json
 """
 
 from enum import StrEnum
@@ -41,6 +43,7 @@ class Stage(StrEnum):
 
 
 WORKER_STAGES = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK)
+"""The stages that fill the result object, in order. A worker also does ``activate``'s probe of the new release."""
 
 
 class ArrayFiles(msgspec.Struct, frozen=True):

@@ -90,8 +90,10 @@ class Session(Protocol):
 class Tap(Protocol):
     """A float model that also gives its activations."""
 
-    names: Sequence[str]
-    """Every float tensor that a rewrite may need a range for: inputs, activations, outputs."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Every float tensor that a rewrite may need a range for: inputs, activations, outputs."""
+        ...
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Each tapped tensor's value for one row, one at a time."""

@@ -22,6 +22,10 @@ class Signature(msgspec.Struct, frozen=True):
     sig: str
     keyid: str = ""
 
+    def raw(self) -> bytes:
+        """The signature's bytes; raises ``WireError`` if they are no base64."""
+        return _unbase64(self.sig, "signature")
+
 
 class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """A payload, its type, and the signatures over both."""
@@ -32,10 +36,11 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
     def content(self) -> bytes:
         """The payload's bytes; raises ``WireError`` if they are no base64."""
-        try:
-            return base64.b64decode(self.payload, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise WireError("malformed", f"envelope payload is not base64: {error}") from None
+        return _unbase64(self.payload, "payload")
+
+    def encoded(self) -> bytes:
+        """The envelope's own bytes."""
+        return msgspec.json.encode(self)
 
     def signed_bytes(self) -> bytes:
         """DSSE's pre-authentication encoding: what a signature is over."""
@@ -45,7 +50,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 def seal(content: bytes, payload_type: str, signatures: list[Signature] | None = None) -> bytes:
     """The bytes of an envelope around ``content``."""
-    return msgspec.json.encode(Envelope(base64.b64encode(content).decode(), payload_type, signatures or []))
+    return Envelope(base64.b64encode(content).decode(), payload_type, signatures or []).encoded()
 
 
 def unseal(data: bytes, payload_type: str) -> Envelope:
@@ -59,3 +64,10 @@ def unseal(data: bytes, payload_type: str) -> Envelope:
     if envelope.payload_type != payload_type:
         raise WireError("malformed", f"an envelope of {envelope.payload_type[:80]!r} where {payload_type} belongs")
     return envelope
+
+
+def _unbase64(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise WireError("malformed", f"envelope {what} is not base64: {error}") from None

@@ -74,7 +74,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits that a candidate must meet; 0 = no gate; None = the default of the output's kind."""
 
-    min_agreement: Fraction = 0.95
+    min_agreement: Fraction | None = None
     max_accuracy_drop: NonNegative | None = None
     min_sqnr_db: NonNegative | None = None
     max_latency_ratio: NonNegative = 1.0
@@ -173,3 +173,8 @@ def content_digest(data: bytes) -> str:
 def job_id(digest: str) -> str:
     """The job of a manifest: the first 16 hex digits of its content digest."""
     return digest[:16]
+
+
+def contract_digest(inputs: list[InputContract]) -> str:
+    """SHA-256 (hex) of an input contract: a verdict holds only for data that were made in this way."""
+    return hashlib.sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()

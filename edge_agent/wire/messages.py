@@ -47,7 +47,8 @@ class DeviceStatus(Message, frozen=True, kw_only=True):
     agent_version: str = ""
     refused: Refused | None = None
     refused_count: int = 0
-    clock_synchronised: bool = True
+    clock_plausible: bool = True
+    """False: the system clock is behind what is known to have happened, so it was never set."""
 
 
 class ActiveRelease(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from edge_agent.supervisor import EXIT_OUT_OF_MEMORY
 from edge_agent.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
 from edge_agent.worker.context import Context
 
+_STAGES = (*WORKER_STAGES, Stage.ACTIVATE)
 EXIT_INTERNAL = 70
 EXIT_USAGE = 2
 _RESUMED = frozenset({Stage.CAPTURE})
@@ -40,8 +41,8 @@ def main(arguments: list[str]) -> int:
         stage, job_dir = Stage(arguments[0]), Path(arguments[1]).resolve()
     except (IndexError, ValueError):
         stage = Stage.RECEIVE
-    if stage not in WORKER_STAGES or len(arguments) != 2:  # noqa: PLR2004  # STAGE and JOB_DIR
-        print(f"usage: python -m edge_agent.worker {{{'|'.join(WORKER_STAGES)}}} JOB_DIR", file=sys.stderr)
+    if stage not in _STAGES or len(arguments) != 2:  # noqa: PLR2004  # STAGE and JOB_DIR
+        print(f"usage: python -m edge_agent.worker {{{'|'.join(_STAGES)}}} JOB_DIR", file=sys.stderr)
         return EXIT_USAGE
     with _take_stdout() as lines:
         try:

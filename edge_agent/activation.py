@@ -1,0 +1,84 @@
+"""Makes a release out of a finished job, and does the file steps of its activation.
+
+The steps and their order belong to :mod:`edge_agent.job`; the hook and the probe run as children, started by the
+agent. Every step can be done again: a boot in the middle repeats the step that was not saved.
+"""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent import __version__
+from edge_agent.clock import rfc3339
+from edge_agent.errors import StageError
+from edge_agent.job import Job
+from edge_agent.releases import Release, Releases
+from edge_agent.task import Stage, Task
+from edge_agent.wire.manifest import Manifest, contract_digest
+
+HOOK_TIMEOUT_S = 60.0
+
+
+def chosen_model(job_dir: Path, task: Task, *, use_float: bool) -> Path:
+    """The file to activate: the candidate that passed, or the float model itself."""
+    if use_float:
+        return job_dir / task.model
+    return job_dir / Stage.QUANTIZE / f"chosen{Path(task.model).suffix}"
+
+
+def make_release(
+    job: Job,
+    manifest: Manifest,
+    model_file: Path,
+    results: Mapping[str, Any],
+    *,
+    previous: Release | None,
+    now: float,
+) -> Release:
+    """Describe the release of ``job``; raises ``StageError`` if the model file is not there."""
+    use_float = bool(job.code)
+    record = results.get("reference" if use_float else "chosen") or {}
+    try:
+        with model_file.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StageError("stage_crashed", f"{model_file}: {error.strerror}") from None
+    return Release(
+        model=job.model,
+        version=job.version,
+        job=job.id,
+        digest=job.digest,
+        blob=manifest.blob.sha256,
+        file=f"model{model_file.suffix}",
+        sha256=sha256,
+        size_bytes=model_file.stat().st_size,
+        verdict="rejected" if use_float else "accepted",
+        method="float" if use_float else str(record.get("method", "")),
+        runtime=str(record.get("runtime") or ""),
+        runtime_version=str(record.get("runtime_version") or ""),
+        threads=int(record.get("threads") or 1),
+        arch=platform.machine(),
+        contract=contract_digest(manifest.inputs),
+        agent_version=__version__,
+        activated=rfc3339(now),
+        heldout=results["data"].get("heldout") or {},
+        previous=_previous(job, previous),
+    )
+
+
+def _previous(job: Job, active: Release | None) -> str:
+    """The release to go back to; a step done again finds its own release active and must not name itself."""
+    if active is None:
+        return ""
+    return active.previous if active.job == job.id else active.name
+
+
+def undo(releases: Releases, release: str) -> str:
+    """Take a swapped release back out; returns the name of the release that is active now, empty if none."""
+    found = releases.read(release)
+    current = releases.active()
+    if found is None or current is None or current.name != release:
+        return current.name if current else ""
+    return releases.withdraw(found)

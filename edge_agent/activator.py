@@ -1,0 +1,138 @@
+"""Takes a job's release through its activation: prepared, swapped, hooked, probed, committed; or back out again.
+
+Each step is saved before the next is done, and each can be done twice. The operator's hook (from this device's own
+configuration, never from a message) and the probe (a fresh process that loads the release and runs it on captured
+data) run as children. If either refuses, the previous release is active again and the hook is told.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, make_release, undo
+from edge_agent.children import run_in_background
+from edge_agent.errors import StoreError
+from edge_agent.job import Job, StageFailed, Step, Stepped, next_step
+from edge_agent.releases import Release, Releases
+from edge_agent.runner import StageEnd, last_words
+from edge_agent.supervisor import ChildExit, Limits
+from edge_agent.task import read_task
+
+if TYPE_CHECKING:
+    from edge_agent.agent import Agent
+
+log = logging.getLogger(__name__)
+
+
+class Activator:
+    """The agent's hands on releases."""
+
+    def __init__(self, agent: "Agent") -> None:
+        self._agent = agent
+
+    def go_on(self, job: Job) -> None:
+        """Do the next steps of ``job`` until one has to wait for a child."""
+        releases = Releases(self._agent.store.models, job.model)
+        while not job.ended:
+            match next_step(job):
+                case Step.PREPARED:
+                    job = self._prepare(job, releases)
+                case Step.SWAPPED:
+                    releases.swap(job.release)
+                    job = self._agent.apply(job.id, Stepped(Step.SWAPPED))
+                case Step.HOOKED if self._agent.config.activation.hook:
+                    self._hook(releases, job.release, partial(self._hooked, job.id))
+                    return
+                case Step.HOOKED:
+                    job = self._agent.apply(job.id, Stepped(Step.HOOKED))
+                case Step.PROBED:
+                    self._link_release(job, releases)
+                    self._agent.run_stage(job)
+                    return
+                case Step.COMMITTED:
+                    job = self._agent.apply(job.id, Stepped(Step.COMMITTED))
+
+    def probed(self, job: Job, end: StageEnd) -> None:
+        """The probe has ended."""
+        if end.status == "ok":
+            self.go_on(self._agent.apply(job.id, Stepped(Step.PROBED)))
+        else:
+            self._back_out(job, f"the release did not run: {end.message}")
+
+    def roll_back(self, model: str, then: Callable[[Release, str], None]) -> None:
+        """Make the previous release of ``model`` active; ``then`` gets it and what the hook complained of.
+
+        Raises:
+            StoreError: ``not_active``, ``no_previous`` or ``release_corrupt``; nothing has changed then.
+        """
+        agent = self._agent
+        releases = Releases(agent.store.models, model)
+        current, previous = releases.rollback_target()
+        releases.verify(previous)
+        if any(job.model == model and not job.ended and job.step is not None for job in agent.jobs.values()):
+            raise StoreError("locked", f"a release of {model} is being activated now; try again when it has ended")
+        releases.swap(previous.name)
+        record = agent.store.record(model)
+        if record is not None and record.digest == current.digest:
+            agent.store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
+        log.warning("rolled back %s from %d to %d", model, current.version, previous.version)
+        agent.say_info()
+        if agent.config.activation.hook:
+            self._hook(releases, previous.name, lambda problem: then(previous, problem))
+        else:
+            then(previous, "")
+
+    def _prepare(self, job: Job, releases: Releases) -> Job:
+        agent = self._agent
+        folder = agent.store.job_dir(job.id)
+        model_file = chosen_model(folder, read_task(folder), use_float=bool(job.code))
+        release = make_release(
+            job,
+            agent.manifest(job),
+            model_file,
+            agent.results(job),
+            previous=releases.active(),
+            now=agent.clock.now(),
+        )
+        releases.prepare(release, model_file, agent.store.manifest(job.id), msgspec.json.encode(agent.results(job)))
+        return agent.apply(job.id, Stepped(Step.PREPARED, release.name))
+
+    def _link_release(self, job: Job, releases: Releases) -> None:
+        """Show the probe which release it is about."""
+        link = self._agent.store.job_dir(job.id) / "release"
+        link.unlink(missing_ok=True)
+        link.symlink_to(releases.path(job.release))
+
+    def _hook(self, releases: Releases, name: str, then: Callable[[str], None]) -> None:
+        """Run the operator's hook on a release; ``then`` gets "" or what went wrong."""
+
+        def ended(exit_: ChildExit, output: str) -> None:
+            words = last_words(exit_.stderr_tail) or output.strip()[-200:]
+            if exit_.reason == "exited" and exit_.returncode == 0:
+                then("")
+            elif exit_.reason == "timeout":
+                then(f"the hook took more than {HOOK_TIMEOUT_S:.0f} s")
+            else:
+                then(f"the hook ended with {exit_.returncode}: {words}")
+
+        argv = [*self._agent.config.activation.hook, str(releases.path(name))]
+        run_in_background(argv, Limits(timeout_s=HOOK_TIMEOUT_S), self._agent.put, ended)
+
+    def _hooked(self, job_id: str, problem: str) -> None:
+        job = self._agent.jobs[job_id]
+        if problem:
+            self._back_out(job, problem)
+        else:
+            self.go_on(self._agent.apply(job_id, Stepped(Step.HOOKED)))
+
+    def _back_out(self, job: Job, problem: str) -> None:
+        """Put the previous release back, tell the hook, and end the job."""
+        releases = Releases(self._agent.store.models, job.model)
+        back = undo(releases, job.release)
+        now = f"{back} is active again" if back else "nothing is active"
+        if back and self._agent.config.activation.hook:
+            self._hook(releases, back, lambda again: log.error("hook on %s: %s", back, again) if again else None)
+        self._agent.apply(job.id, StageFailed("activation_failed", f"{problem}; {now}"))

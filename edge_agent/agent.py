@@ -1,0 +1,362 @@
+"""The story of the daemon: events come in, jobs go on, what became of them is said.
+
+One consumer calls :meth:`Agent.handle` for each event and :meth:`Agent.tick` in between; there are no locks. A job's
+new state is saved before it is acted on (:meth:`Agent.apply`); what is published is a view of that state, so a lost
+message loses nothing. Nothing here knows numpy, a runtime or a model format: stages run as children, whose threads
+only put events into the inbox.
+"""
+
+import itertools
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.activator import Activator
+from edge_agent.admission import Admission
+from edge_agent.clock import Clock, parse_rfc3339
+from edge_agent.commands import Commands
+from edge_agent.config import Config
+from edge_agent.control import ControlRequest
+from edge_agent.errors import EdgeAgentError
+from edge_agent.events import ChildEnded, StageEnded, StageProgress
+from edge_agent.housekeeping import Housekeeper
+from edge_agent.identity import Identity
+from edge_agent.job import (
+    Ended,
+    Event,
+    Interrupted,
+    Job,
+    Paused,
+    Progressed,
+    StageFailed,
+    StageRefused,
+    StageSucceeded,
+    Started,
+    advance,
+    cancelable,
+    runnable,
+)
+from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
+from edge_agent.mqtt import Event as LinkEvent
+from edge_agent.orders import Want, check_limits
+from edge_agent.publisher import Publisher
+from edge_agent.receiving import Receiving
+from edge_agent.releases import Release, Releases
+from edge_agent.runner import StageEnd, StageRun
+from edge_agent.stages import Stages
+from edge_agent.store import ModelRecord, Store
+from edge_agent.task import Stage, read_results
+from edge_agent.verdict import conclude
+from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.topics import EVERYONE, CommandTopic, Scope
+
+log = logging.getLogger(__name__)
+
+InboxEvent = LinkEvent | StageProgress | StageEnded | ChildEnded | ControlRequest
+Put = Callable[[InboxEvent], None]
+
+
+class Agent:
+    """Owns the jobs of this device. Used from one thread: the inbox's consumer."""
+
+    def __init__(self, config: Config, store: Store, link: Link, put: Put, clock: Clock, identity: Identity) -> None:
+        self.config = config
+        self.store = store
+        self.link = link
+        self.put = put
+        self.clock = clock
+        self.identity = identity
+        self.jobs: dict[str, Job] = {}
+        self.publisher = Publisher(link, config.topics, config.device_id, clock, identity.boot_id)
+        self._manifests: dict[str, Manifest] = {}
+        self._results: dict[str, dict[str, Any]] = {}
+        self._runs: dict[int, tuple[str, StageRun]] = {}
+        self._run_ids = itertools.count(1)
+        self._stages = Stages(config)
+        self._receiving = Receiving(store.blobs, link, config.topics, self.publisher.need)
+        self._admission = Admission(self)
+        self._activator = Activator(self)
+        self._commands = Commands(self)
+        self._housekeeper = Housekeeper(self)
+
+    # What comes in.
+
+    def boot(self) -> None:
+        """Load every job and carry on: whatever ran when the power failed is run again."""
+        for job in self.store.load_jobs():
+            self.jobs[job.id] = job
+        self._housekeeper.check_releases()
+        for job in list(self.jobs.values()):
+            self.apply(job.id, Interrupted())
+        self._housekeeper.collect()
+        self._schedule()
+
+    def handle(self, event: InboxEvent) -> None:
+        """Deal with one event, then start whatever can be started. Nothing that an event does ends the daemon."""
+        try:
+            self._dispatch(event)
+        except EdgeAgentError as error:
+            log.error("%s", error)  # noqa: TRY400  # an expected end: code and sentence say it all
+        except Exception:
+            log.exception("internal: handling %s", type(event).__name__)
+        if isinstance(event, Incoming):
+            self.link.ack(event)
+        self._schedule()
+
+    def tick(self) -> None:
+        """What time alone brings: expiry, a silent transfer, the saved clock."""
+        now = self.clock.now()
+        for job in list(self.jobs.values()):
+            if job.expires and job.expires <= now and cancelable(job):
+                self.end(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
+        self._receiving.tick()
+        self._settle_transfers()
+        self._admission.tick()
+        self.publisher.tick()
+        self.clock.save()
+        self._schedule()
+
+    def stop(self) -> None:
+        """End cleanly: nothing that runs is counted against its job."""
+        for job in list(self.jobs.values()):
+            if job.running:
+                self.apply(job.id, Paused())
+        for _, run in self._runs.values():
+            run.stop()
+        for _, run in self._runs.values():
+            run.join(10.0)
+        self.clock.save(force=True)
+        sent = self.publisher.status(online=False)
+        sent.wait(2.0)
+
+    def _dispatch(self, event: InboxEvent) -> None:
+        match event:
+            case Incoming():
+                self._on_message(event)
+            case StageProgress(run, fraction, detail, eta_s):
+                if run in self._runs:
+                    self.apply(self._runs[run][0], Progressed(fraction, detail, eta_s))
+            case StageEnded(run, end):
+                job_id, _ = self._runs.pop(run)
+                self._on_stage_end(job_id, end)
+            case ChildEnded(then, ended, output):
+                then(ended, output)
+            case ControlRequest():
+                self._commands.control(event)
+            case Connected(protocol=protocol):
+                log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
+                self._on_connected()
+            case Disconnected(reason, code):
+                log.warning("%s: %s; trying again", code, reason)
+            case SubscribeFailed(filters, reason):
+                log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
+
+    def _on_connected(self) -> None:
+        scopes = [Scope("d", self.config.device_id), *(Scope("g", g) for g in {EVERYONE, *self.config.groups})]
+        for scope in scopes:
+            self.link.subscribe(*self.config.topics.orders(scope))
+        self.publisher.status()
+        self.say_info()
+        for job in sorted(self.jobs.values(), key=lambda job: job.created):
+            self.republish(job.id)
+        self._receiving.connected()
+
+    def _on_message(self, message: Incoming) -> None:
+        if self._receiving.message(message):
+            self._settle_transfers()
+        else:
+            self._admission.message(message)
+
+    # A job's way.
+
+    def accept(self, want: Want, *, job_id: str = "") -> None:
+        """Start the job of a trusted want; a newer version supersedes the model's older jobs."""
+        manifest = want.manifest
+        for other in list(self.jobs.values()):
+            if other.model == manifest.name and cancelable(other):
+                self.end(other.id, Ended("superseded", f"version {manifest.version} of {manifest.name} arrived"))
+        job = Job(
+            id=job_id or want.job,
+            model=manifest.name,
+            version=manifest.version,
+            digest=want.digest,
+            scope=str(want.topic.scope),
+            created=self.clock.now(),
+            expires=parse_rfc3339(manifest.expires) or 0.0,
+        )
+        self.store.create(job, want.content)
+        self.jobs[job.id] = job
+        self._manifests[job.id] = manifest
+        record = self.store.record(job.model)
+        if record is None or job.version >= record.version:
+            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+            self.store.save_record(job.model, accepted)
+        log.info("job %s: %s %d from %s", job.id, job.model, job.version, job.scope)
+        self.say(job)
+        self.say_info()
+
+    def apply(self, job_id: str, event: Event) -> Job:
+        """Let ``event`` change a job: saved first, then said. Returns the job as it is now."""
+        before = self.jobs[job_id]
+        job = advance(before, event)
+        if job is before or job == before:
+            return job
+        progress_only = isinstance(event, Progressed)
+        if not progress_only:
+            self.store.save(job)
+        self.jobs[job_id] = job
+        if job.ended:
+            self._finish(job)
+        else:
+            self.say(job, progress_only=progress_only)
+        return job
+
+    def end(self, job_id: str, event: Ended) -> None:
+        """End a job from outside, and whatever runs for it."""
+        for owner, run in self._runs.values():
+            if owner == job_id:
+                run.stop()
+        self.apply(job_id, event)
+
+    def manifest(self, job: Job) -> Manifest:
+        """The manifest of a job."""
+        if job.id not in self._manifests:
+            self._manifests[job.id] = decode_manifest(self.store.manifest(job.id))
+        return self._manifests[job.id]
+
+    def results(self, job: Job) -> dict[str, Any]:
+        """The result object of a job as far as its stages have filled it."""
+        if job.id not in self._results:
+            self._results[job.id] = read_results(self.store.job_dir(job.id)) | {"seconds": job.seconds}
+        return self._results[job.id]
+
+    def run_stage(self, job: Job) -> None:
+        """Start the worker of the stage that ``job`` is in."""
+        number = next(self._run_ids)
+        manifest = self.manifest(job)
+        run = self._stages.start(
+            job,
+            manifest,
+            self.store.job_dir(job.id),
+            self.store.blobs / manifest.blob.sha256,
+            on_progress=lambda fraction, detail, eta_s: self.put(StageProgress(number, fraction, detail, eta_s)),
+            on_end=lambda end: self.put(StageEnded(number, end)),
+        )
+        self._runs[number] = (job.id, run)
+
+    def _schedule(self) -> None:
+        for job in runnable(self.jobs.values()):
+            try:
+                self._start(self.apply(job.id, Started()))
+            except EdgeAgentError as error:
+                self.apply(job.id, StageFailed(error.code, error.message))
+            except Exception as error:
+                log.exception("internal: starting %s of job %s", job.stage, job.id)
+                self.apply(job.id, StageFailed("internal", f"starting {job.stage} failed: {error!r}"))
+
+    def _start(self, job: Job) -> None:
+        match job.stage:
+            case Stage.RECEIVE:
+                manifest = self.manifest(job)
+                free = shutil.disk_usage(self.store.root).free
+                check_limits(manifest, self.config.limits.max_model_bytes, free, self.identity.formats)
+                self._receiving.start(manifest.blob)
+                self._settle_transfers()
+            case Stage.ACTIVATE:
+                self._activator.go_on(job)
+            case _:
+                self.run_stage(job)
+
+    def _settle_transfers(self) -> None:
+        """Let jobs go on whose blob is complete, fail those whose blob cannot be had."""
+        for job in list(self.jobs.values()):
+            if job.stage is Stage.RECEIVE and job.running and not job.ended:
+                state = self._receiving.state(self.manifest(job).blob)
+                if state.error is not None:
+                    self.apply(job.id, StageFailed(state.error.code, state.error.message))
+                elif state.complete:
+                    self.apply(job.id, StageSucceeded(self.clock.now() - job.created))
+                else:
+                    self.apply(job.id, Progressed(state.fraction, state.detail))
+
+    def _on_stage_end(self, job_id: str, end: StageEnd) -> None:
+        job = self.jobs.get(job_id)
+        self._results.pop(job_id, None)
+        if job is None or job.ended or end.status == "stopped":
+            return
+        if job.stage is Stage.ACTIVATE:
+            self._activator.probed(job, end)
+        elif end.status == "ok":
+            self.apply(job_id, StageSucceeded(end.seconds))
+        elif end.status == "rejected":
+            nothing_active = Releases(self.store.models, job.model).active() is None
+            use_float = self.config.activation.on_rejected == "float" and nothing_active
+            self.apply(job_id, StageRefused(end.code, end.message, end.seconds, use_float))
+        else:
+            self.apply(job_id, StageFailed(end.code, end.message, end.seconds, end.retryable))
+
+    def _finish(self, job: Job) -> None:
+        """A job has ended: keep its report, say it, and delete what it no longer needs."""
+        folder = self.store.job_dir(job.id)
+        results = conclude(folder, job.code, job.message, job.seconds)
+        data = self.publisher.report(job, results)
+        if data is not None:
+            self.store.save_report(job.id, data)
+        record = self.store.record(job.model)
+        if record is not None and record.job == job.id:
+            withdrawn = record.withdrawn or job.code == "canceled"
+            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
+            self.store.save_record(job.model, ended)
+        level = logging.INFO if job.code == "accepted" else logging.WARNING
+        what = f"{job.model} {job.version} {job.status}: {job.code}: {results['message']}"
+        log.log(level, "job %s: %s", job.id, what)
+        self._receiving.stop_unwanted(self._wanted_blobs())
+        self._housekeeper.retire(job)
+        self._manifests.pop(job.id, None)
+        self._results.pop(job.id, None)
+        self.say_info()
+
+    def _wanted_blobs(self) -> set[str]:
+        return {self.manifest(job).blob.sha256 for job in self.jobs.values() if not job.ended}
+
+    # What is said.
+
+    def say(self, job: Job, *, progress_only: bool = False) -> None:
+        """Publish where an active job stands."""
+        self.publisher.report(job, self.results(job), progress_only=progress_only)
+
+    def republish(self, job_id: str) -> None:
+        """Publish a job's report again; an ended one's as it was kept."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return
+        report = self.store.report(job_id) if job.ended else None
+        if report is not None:
+            self.publisher.republish(job_id, report)
+        else:
+            self.say(job)
+
+    def command(self, topic: CommandTopic, content: bytes) -> None:
+        """Obey a trusted command."""
+        self._commands.remote(topic, content)
+
+    def roll_back(self, model: str, then: Callable[[Release, str], None]) -> None:
+        """Make the previous release active; see :meth:`Activator.roll_back`."""
+        self._activator.roll_back(model, then)
+
+    def take_inventory(self, output: str) -> None:
+        """The inventory child has ended: say what it found."""
+        self.identity.take_inventory(output)
+        self.say_info()
+
+    def say_info(self) -> None:
+        """Publish what this device is and has."""
+        self.publisher.info(self.identity.info(self.config, self.store))
+
+    def release_path(self, model: str, name: str) -> Path:
+        """Where a release lies."""
+        return Releases(self.store.models, model).path(name)

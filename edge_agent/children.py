@@ -1,0 +1,28 @@
+"""Runs the daemon's short children (the operator's hook, the inventory of runtimes) without waiting for them."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from edge_agent.events import ChildEnded
+from edge_agent.supervisor import Child, ChildExit, Limits
+
+
+def run_in_background(
+    argv: Sequence[str],
+    limits: Limits,
+    put: Callable[[ChildEnded], None],
+    then: Callable[[ChildExit, str], None],
+    *,
+    stdin: bytes = b"",
+) -> None:
+    """Start ``argv``; when it has ended, ``put`` an event that has the consumer call ``then``."""
+
+    def work() -> None:
+        lines: list[str] = []
+        try:
+            ended = Child(argv, limits=limits, on_line=lines.append, stdin=stdin).wait()
+        except OSError as error:
+            ended = ChildExit(127, "exited", 0, f"{argv[0]}: {error.strerror}", 0.0)
+        put(ChildEnded(then, ended, "\n".join(lines)))
+
+    threading.Thread(target=work, name="child", daemon=True).start()

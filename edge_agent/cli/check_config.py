@@ -1,0 +1,26 @@
+"""``edge-agent check-config``: every key, and every source's own options, without opening a device."""
+
+import argparse
+from pathlib import Path
+
+from edge_agent.config import DEFAULT_PATH, read_config
+from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.sources import check_source
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``check-config`` command."""
+    parser = subparsers.add_parser("check-config", help="check the configuration file")
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print that all is well; raises ``ConfigError`` (exit 2) that names file and key."""
+    config = read_config(args.config)
+    for name, table in config.sources.items():
+        try:
+            check_source(name, table)
+        except EdgeAgentError as error:
+            raise ConfigError("usage", f"{args.config} [sources.{name}]: {error.message}") from None
+    print(f"{args.config}: device {config.device_id}, {len(config.sources)} sources, all keys known")
+    return 0

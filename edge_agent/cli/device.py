@@ -1,0 +1,33 @@
+"""What the local commands share: the configuration's state directory, the daemon behind it, and how they print."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_agent.config import DEFAULT_PATH, read_config
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--json``."""
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def state_dir(args: argparse.Namespace) -> Path:
+    """The state directory that ``--config`` names; raises ``ConfigError``."""
+    return Path(read_config(args.config).state_dir)
+
+
+def print_json(body: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(body, indent=2))
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table in columns as wide as their widest cell."""
+    table = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

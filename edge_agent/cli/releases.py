@@ -1,0 +1,49 @@
+"""``edge-agent releases``: what is on disk, and what is active."""
+
+import argparse
+
+import msgspec
+
+from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
+from edge_agent.releases import Releases
+from edge_agent.store import Store
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``releases`` command."""
+    parser = subparsers.add_parser("releases", help="list the releases on this device")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="only this model's")
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every release, newest last; reads the disk, so it needs no daemon."""
+    models = Store(state_dir(args)).models
+    names = [args.model] if args.model else sorted(path.name for path in models.glob("*") if path.is_dir())
+    found = []
+    for name in names:
+        releases = Releases(models, name)
+        active = releases.active()
+        for release in releases.all():
+            is_active = active is not None and release.name == active.name
+            path = str(releases.path(release.name))
+            found.append({**msgspec.to_builtins(release), "active": is_active, "path": path})
+    if args.json:
+        print_json({"releases": found})
+    elif not found:
+        print("no release on this device yet")
+    else:
+        rows = [
+            (
+                "*" if r["active"] else "",
+                r["model"],
+                r["version"],
+                r["verdict"],
+                r["method"],
+                r["size_bytes"],
+                r["path"],
+            )
+            for r in found
+        ]
+        print_rows(("", "MODEL", "VERSION", "VERDICT", "METHOD", "BYTES", "PATH"), rows)
+    return 0

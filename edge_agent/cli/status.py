@@ -1,0 +1,62 @@
+"""``edge-agent status``: jobs and active releases, from the daemon, or from disk when none runs."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
+from edge_agent.control import ask
+from edge_agent.errors import StoreError
+from edge_agent.identity import Identity
+from edge_agent.store import Store
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``status`` command."""
+    parser = subparsers.add_parser("status", help="show jobs and active releases of this device")
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the daemon knows; without a daemon what is on disk, and say so."""
+    folder = state_dir(args)
+    try:
+        body = {"daemon": "running", **ask(folder, "status")}
+    except StoreError as error:
+        if error.code != "not_running":
+            raise
+        body = {"daemon": "not running", **_from_disk(folder)}
+    if args.json:
+        print_json(body)
+        return 0
+    connection = "" if "connected" not in body else ", connected" if body["connected"] else ", broker not reached"
+    print(f"daemon {body['daemon']}{connection}; state in {folder}")
+    if body["active"]:
+        print()
+        header = ("MODEL", "VERSION", "VERDICT", "METHOD", "RUNTIME", "ACTIVATED")
+        print_rows(header, [_release_row(release) for release in body["active"]])
+    if body["jobs"]:
+        print()
+        header = ("JOB", "MODEL", "VERSION", "STATUS", "STAGE", "WHAT")
+        print_rows(header, [_job_row(job) for job in body["jobs"]])
+    return 0
+
+
+def _from_disk(folder: Path) -> dict[str, Any]:
+    store = Store(folder)
+    return {
+        "jobs": [msgspec.to_builtins(job) for job in store.load_jobs()],
+        "active": [msgspec.to_builtins(release) for release in Identity().active(store)],
+    }
+
+
+def _release_row(release: dict[str, Any]) -> tuple[object, ...]:
+    runtime = f"{release['runtime']} {release['runtime_version']}"
+    return release["model"], release["version"], release["verdict"], release["method"], runtime, release["activated"]
+
+
+def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
+    what = f"{job['code']}: {job['message']}" if job["code"] else f"{job['fraction']:.0%} {job['detail']}"
+    return job["id"], job["model"], job["version"], job["status"], job["stage"], what.rstrip(": ")

@@ -1,0 +1,105 @@
+"""The daemon's local door: one JSON request a connection on ``state_dir/control.sock``, one JSON reply.
+
+Only this user can open it (the folder is 0700). A request becomes an event in the daemon's inbox like any other; the
+serving thread only waits for the reply.
+"""
+
+import json
+import logging
+import queue
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import CODES, EdgeAgentError, StoreError
+
+log = logging.getLogger(__name__)
+
+SOCKET_NAME = "control.sock"
+REPLY_TIMEOUT_S = 90.0  # a rollback runs the operator's hook, which may take 60 s
+_MAX_REQUEST_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """What a local command asks; ``reply`` is called once, from the daemon's consumer."""
+
+    action: str
+    subject: str
+    answers: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
+
+    def reply(self, body: dict[str, Any]) -> None:
+        """Give the answer."""
+        self.answers.put({"ok": True, **body})
+
+    def refuse(self, error: EdgeAgentError) -> None:
+        """Say no, with a code and a sentence."""
+        self.answers.put({"ok": False, "code": error.code, "message": error.message})
+
+
+class ControlServer:
+    """Listens on ``path`` and hands requests to ``on_request`` from its own thread."""
+
+    def __init__(self, path: Path, on_request: Callable[[ControlRequest], None]) -> None:
+        self._path = path
+        self._on_request = on_request
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        self._socket.listen(4)
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._path.unlink(missing_ok=True)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    self._answer(connection)
+                except (OSError, ValueError, KeyError, TypeError, queue.Empty) as error:
+                    log.warning("control socket: %s", error)
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(REPLY_TIMEOUT_S)
+        with connection.makefile("rb") as file:
+            asked = json.loads(file.readline(_MAX_REQUEST_BYTES))
+        request = ControlRequest(str(asked["action"]), str(asked.get("subject", "")))
+        self._on_request(request)
+        reply = request.answers.get(timeout=REPLY_TIMEOUT_S)
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
+    """Ask the daemon that holds ``state_dir``.
+
+    Raises:
+        StoreError: ``not_running``, or the code that the daemon refused with.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(REPLY_TIMEOUT_S)
+            connection.connect(str(state_dir / SOCKET_NAME))
+            connection.sendall(json.dumps({"action": action, "subject": subject}).encode() + b"\n")
+            with connection.makefile("rb") as file:
+                reply = json.loads(file.readline())
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise StoreError("not_running", f"no edge-agent daemon uses {state_dir}; start edge-agent run") from None
+    except (OSError, ValueError) as error:
+        raise StoreError("not_running", f"the daemon of {state_dir} did not answer: {error}") from None
+    if not reply.pop("ok"):
+        code = reply["code"] if reply["code"] in CODES else "internal"
+        raise StoreError(code, reply["message"])
+    body: dict[str, Any] = reply
+    return body

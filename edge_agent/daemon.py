@@ -1,0 +1,130 @@
+"""``edge-agent run``: puts the daemon together, runs its one consumer, and ends it cleanly.
+
+Threads (the MQTT link, the control socket, one per running child) only put into the inbox. The consumer alone sends
+the watchdog's ping, so a stuck consumer is noticed and the service is started again.
+"""
+
+import logging
+import queue
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from edge_agent import __version__
+from edge_agent.agent import Agent, InboxEvent
+from edge_agent.children import run_in_background
+from edge_agent.clock import Clock
+from edge_agent.config import Config
+from edge_agent.control import SOCKET_NAME, ControlServer
+from edge_agent.errors import ConfigError
+from edge_agent.events import Stop
+from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
+from edge_agent.job import Status
+from edge_agent.mqtt import Link, LinkOptions
+from edge_agent.notify import Notifier
+from edge_agent.publisher import offline
+from edge_agent.store import Store
+from edge_agent.supervisor import Limits, python_child
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+EXIT_CODES = {Status.SUCCEEDED: 0, Status.REJECTED: 4, Status.FAILED: 5, Status.CANCELED: 8}
+
+
+def run(config: Config, *, once: bool = False) -> int:
+    """Run until a signal comes, or with ``once`` until the first job has ended; returns the exit code.
+
+    Raises:
+        StoreError: ``locked``: another daemon uses the state directory.
+        ConfigError: the configuration cannot be used.
+    """
+    check_trust(config)
+    store = Store(Path(config.state_dir))
+    store.lock()
+    inbox: queue.SimpleQueue[InboxEvent | Stop] = queue.SimpleQueue()
+    notifier = Notifier()
+    identity = Identity()
+    clock = Clock(store.root / "clock")
+    topics = config.topics
+    link = Link(
+        _link_options(config),
+        on_event=inbox.put,
+        will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
+        clean=False,
+    )
+    agent = Agent(config, store, link, inbox.put, clock, identity)
+    agent.boot()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        inbox.put(Stop(signal.Signals(number).name))
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    control = ControlServer(store.root / SOCKET_NAME, inbox.put)
+    run_in_background(
+        python_child("edge_agent.worker.inventory"),
+        Limits(timeout_s=INVENTORY_TIMEOUT_S),
+        inbox.put,
+        lambda _ended, output: agent.take_inventory(output),
+    )
+    link.start()
+    log.info(
+        "edge-agent %s: device %s, broker %s, state %s", __version__, config.device_id, config.mqtt.url, store.root
+    )
+    notifier.ready(f"device {config.device_id}, broker {config.mqtt.url}")
+    try:
+        return _consume(agent, inbox, notifier, once=once)
+    finally:
+        notifier.stopping()
+        control.close()
+        agent.stop()
+        link.stop()
+        store.unlock()
+
+
+def _consume(agent: Agent, inbox: "queue.SimpleQueue[InboxEvent | Stop]", notifier: Notifier, *, once: bool) -> int:
+    ended_before = {job.id for job in agent.jobs.values() if job.ended}
+    wait_s = min(TICK_S, notifier.interval_s or TICK_S)
+    ticked = time.monotonic()
+    while True:
+        try:
+            event = inbox.get(timeout=wait_s)
+        except queue.Empty:
+            pass
+        else:
+            if isinstance(event, Stop):
+                log.info("%s: stopping; jobs go on at the next start", event.reason)
+                return 0
+            agent.handle(event)
+        if time.monotonic() - ticked >= TICK_S:
+            ticked = time.monotonic()
+            agent.tick()
+        notifier.alive()
+        if once:
+            for job in agent.jobs.values():
+                if job.ended and job.id not in ended_before:
+                    return EXIT_CODES[job.status]
+
+
+def check_trust(config: Config) -> None:
+    """Raise ``ConfigError`` unless somebody's manifests can be trusted here."""
+    if config.trust.allow_unsigned:
+        log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
+        return
+    keys = list(Path(config.trust.keys_dir).glob("*.pem"))
+    if len(keys) < config.trust.min_signatures:
+        raise ConfigError(
+            "usage",
+            f"{config.trust.keys_dir} holds {len(keys)} keys, trust.min_signatures is {config.trust.min_signatures}; "
+            "make a key with host-tools keygen and copy its public half there",
+        )
+
+
+def _link_options(config: Config) -> LinkOptions:
+    mqtt = msgspec.structs.asdict(config.mqtt)
+    del mqtt["namespace"]
+    return LinkOptions(client_id=f"edge-agent-{config.device_id}", **mqtt)

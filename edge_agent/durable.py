@@ -1,0 +1,51 @@
+"""Files that survive a power cut: written beside, fsynced, renamed, and the folder fsynced. Standard library only."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def fsync_dir(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    fsync_dir(path.parent)
+
+
+def publish_dir(temporary: Path, final: Path) -> None:
+    """Rename a finished folder to its name, with every file in it on disk first; a former ``final`` goes."""
+    for path in temporary.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        elif path.is_dir():
+            fsync_dir(path)
+    fsync_dir(temporary)
+    shutil.rmtree(final, ignore_errors=True)
+    temporary.rename(final)
+    fsync_dir(final.parent)
+
+
+def link_durably(target: str, link: Path) -> None:
+    """Point the symlink ``link`` at ``target`` in one step: readers see the old release or the new one."""
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    fsync_dir(link.parent)

@@ -1,0 +1,41 @@
+"""What the daemon's own threads put into its inbox, beside the MQTT link's events and control requests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_agent.runner import StageEnd
+from edge_agent.supervisor import ChildExit
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """A stage's worker said how far it is."""
+
+    run: int
+    fraction: float
+    detail: str
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    """A stage's worker has ended."""
+
+    run: int
+    end: StageEnd
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """A hook or an inventory has ended; the consumer calls ``then`` with how, and with its standard output."""
+
+    then: Callable[[ChildExit, str], None]
+    exit: ChildExit
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody asked the daemon to end."""
+
+    reason: str

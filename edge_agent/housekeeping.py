@@ -1,0 +1,67 @@
+"""Keeps the state directory small and sound: what ended jobs leave, old reports, blobs, releases.
+
+Kept for ever: the record of each model name. Kept as long as they are of use: the active release, its previous, the
+float blob that active was made from, and the newest reports.
+"""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from edge_agent.errors import StoreError
+from edge_agent.job import Job
+from edge_agent.releases import Releases
+from edge_agent.store import KEPT_JOBS
+from edge_agent.task import Stage
+
+if TYPE_CHECKING:
+    from edge_agent.agent import Agent
+
+log = logging.getLogger(__name__)
+
+_DAY_S = 86_400
+
+
+class Housekeeper:
+    """Deletes what nobody needs."""
+
+    def __init__(self, agent: "Agent") -> None:
+        self._agent = agent
+
+    def check_releases(self) -> None:
+        """At boot: a release whose file lost its hash is taken out, and its previous put back."""
+        agent = self._agent
+        for release in agent.identity.active(agent.store):
+            releases = Releases(agent.store.models, release.model)
+            try:
+                releases.verify(release)
+            except StoreError as error:
+                back = releases.withdraw(release)
+                log.error("%s; %s", error, f"{back} is active again" if back else "nothing is active")  # noqa: TRY400  # the sentence says it all
+
+    def retire(self, job: Job) -> None:
+        """Delete what an ended job leaves; captured data first of all, unless the operator keeps them."""
+        keep = (Stage.CAPTURE,) if self._agent.config.capture.keep_days else ()
+        self._agent.store.retire(job.id, keep=keep)
+        self.collect()
+
+    def collect(self) -> None:
+        """Delete old captures, reports beyond the newest, and blobs and releases that nothing refers to."""
+        agent = self._agent
+        ended = sorted((job for job in agent.jobs.values() if job.ended), key=lambda job: job.created)
+        oldest = time.time() - agent.config.capture.keep_days * _DAY_S
+        for job in ended:
+            capture = agent.store.job_dir(job.id) / Stage.CAPTURE
+            if capture.is_dir() and capture.stat().st_mtime < oldest:
+                agent.store.retire(job.id)
+        for job in ended[:-KEPT_JOBS]:
+            agent.store.forget(job.id)
+            agent.publisher.republish(job.id, b"")
+            del agent.jobs[job.id]
+        alive = [job for job in agent.jobs.values() if not job.ended]
+        active = agent.identity.active(agent.store)
+        blobs = {agent.manifest(job).blob.sha256 for job in alive} | {release.blob for release in active}
+        agent.store.collect_blobs(blobs)
+        for model in {job.model for job in agent.jobs.values()} | {release.model for release in active}:
+            releases = Releases(agent.store.models, model)
+            releases.collect({job.release for job in alive if job.release})

@@ -1,0 +1,93 @@
+"""What this device is and has: its board, runtimes, sources, releases. The ``info`` message is made from it."""
+
+import json
+import logging
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge_agent import __version__, board
+from edge_agent.config import Config
+from edge_agent.releases import Release, Releases
+from edge_agent.store import Store
+from edge_agent.wire.messages import ActiveRelease, DeviceInfo
+
+log = logging.getLogger(__name__)
+
+INVENTORY_TIMEOUT_S = 60.0
+_SHOWN_OF_SOURCE = ("kind", "channels", "rate_hz", "port")
+
+
+class Identity:
+    """Facts about the device, some of which a child has to find out: importing a runtime may crash a process."""
+
+    def __init__(self) -> None:
+        self.boot_id = _boot_id()
+        self.runtimes: dict[str, str] = {}
+        self.formats: tuple[str, ...] = ("onnx", "tflite")
+        """Formats that may be tried; until the inventory is in, every one of them."""
+        self.confinement: list[str] = []
+
+    def take_inventory(self, output: str) -> None:
+        """Learn from the inventory child's standard output which runtimes work here."""
+        try:
+            found = json.loads(output)
+            self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
+            self.confinement = found["confinement"]
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", error)  # noqa: TRY400  # no trace helps
+            return
+        log.info("runtimes: %s", ", ".join(f"{name} {version}" for name, version in self.runtimes.items()) or "none")
+
+    def active(self, store: Store) -> list[Release]:
+        """The active release of every model that has one."""
+        found = (Releases(store.models, path.parent.name).active() for path in sorted(store.models.glob("*/active")))
+        return [release for release in found if release is not None]
+
+    def stale(self, release: Release) -> bool:
+        """Whether the runtime that proved the release is not the one that is here now."""
+        return bool(self.runtimes) and self.runtimes.get(release.runtime) != release.runtime_version
+
+    def info(self, config: Config, store: Store) -> DeviceInfo:
+        """The message that says all of it."""
+        described = board.describe()
+        return DeviceInfo(
+            device=config.device_id,
+            groups=config.groups,
+            agent_version=__version__,
+            board=described.board,
+            arch=described.arch,
+            cpu=described.cpu,
+            cores=described.cores,
+            memory_bytes=described.memory_bytes,
+            python=platform.python_version(),
+            runtimes=self.runtimes,
+            formats=list(self.formats),
+            sources={name: _shown(source) for name, source in config.sources.items()},
+            active=[
+                ActiveRelease(
+                    model=release.model,
+                    version=release.version,
+                    job=release.job,
+                    verdict=release.verdict,
+                    runtime=f"{release.runtime} {release.runtime_version}".strip(),
+                    stale=self.stale(release),
+                )
+                for release in self.active(store)
+            ],
+            highest={model: record.version for model, record in store.records().items()},
+            thermal=asdict(board.conditions()),
+            confinement=self.confinement,
+        )
+
+
+def _shown(source: dict[str, Any]) -> dict[str, Any]:
+    return {key: source[key] for key in _SHOWN_OF_SOURCE if key in source}
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,48 @@
+"""sd_notify in a few lines: readiness, a status line, and the watchdog. Outside systemd it does nothing.
+
+Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+"""
+
+import os
+import socket
+import time
+
+
+class Notifier:
+    """Speaks to the service manager; pings its watchdog at a third of the interval that it asks for."""
+
+    def __init__(self) -> None:
+        address = os.environ.pop("NOTIFY_SOCKET", "")  # children must not speak for us
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        watchdog = int(os.environ.pop("WATCHDOG_USEC", "0")) / 1e6
+        self.interval_s = watchdog / 3 if watchdog else None
+        self._last = 0.0
+
+    def ready(self, status: str) -> None:
+        """The daemon is up."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """One line for ``systemctl status``."""
+        self._send(f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """The daemon ends now."""
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        """The consumer goes round; called from nowhere else, so a stuck consumer is noticed."""
+        now = time.monotonic()
+        if self.interval_s is not None and now - self._last >= self.interval_s:
+            self._last = now
+            self._send("WATCHDOG=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
+            try:
+                client.connect(self._address)
+                client.sendall(text.encode())
+            except OSError:
+                self._address = ""  # the manager is gone; the daemon goes on without it

@@ -1,0 +1,129 @@
+"""What a device makes of a manifest that it finds in a ``want`` topic. Pure: the rules of DESIGN's wire protocol.
+
+* The same digest again is no news: every reconnect delivers ``want`` again. Its stored report is published once more.
+* A higher version is accepted; the same version with other content is a conflict; a lower one is a downgrade, unless
+  its job is known here or a higher valid want stands beside it (then it is merely not the newest).
+* At equal version the device's own want wins over a group's.
+* Digests are compared before ``expires``: what is known stays known.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from edge_agent.clock import parse_rfc3339
+from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
+from edge_agent.store import ModelRecord
+from edge_agent.wire.envelope import MANIFEST_TYPE, Envelope, unseal
+from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.topics import WantTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A manifest that was found in a want topic and fits it."""
+
+    topic: WantTopic
+    manifest: Manifest
+    content: bytes
+    digest: str
+
+    @property
+    def job(self) -> str:
+        """The job that this manifest is."""
+        return job_id(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Start this job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Its job is known here: publish that job's report again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Not the newest want; nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Must not be obeyed; said in the device's status."""
+
+    error: EdgeAgentError
+
+
+Decision = Accept | Known | Ignore | Refuse
+
+
+def open_want(topic: WantTopic, payload: bytes) -> tuple[Envelope, bytes]:
+    """The envelope in a want topic and its content, whose trust is to be decided next; raises ``WireError``."""
+    envelope = unseal(payload, MANIFEST_TYPE)
+    del topic
+    return envelope, envelope.content()
+
+
+def read_want(topic: WantTopic, content: bytes, namespace: str) -> Want:
+    """The manifest in a trusted envelope's content; raises ``WireError`` or ``TrustError`` (wrong_target)."""
+    manifest = decode_manifest(content)
+    if manifest.namespace != namespace or manifest.name != topic.model or str(topic.scope) not in manifest.targets:
+        raise TrustError(
+            "wrong_target",
+            f"manifest {manifest.name} {manifest.version} for {', '.join(manifest.targets) or 'nobody'} "
+            f"in {manifest.namespace} was found at {topic.scope}/want/{topic.model}",
+        )
+    return Want(topic, manifest, content, content_digest(content))
+
+
+def decide(
+    want: Want, record: ModelRecord | None, known_jobs: Collection[str], highest_valid: int, now: float
+) -> Decision:
+    """What to do about ``want``.
+
+    Args:
+        want: the manifest and where it was found.
+        record: what was accepted under its model name before.
+        known_jobs: ids of jobs that this device still has.
+        highest_valid: the highest version among all valid wants of that model that are known now.
+        now: seconds since the epoch.
+    """
+    manifest = want.manifest
+    if (record and want.digest == record.digest) or want.job in known_jobs:
+        return Known()
+    if record and manifest.version < record.version:
+        if highest_valid > manifest.version:
+            return Ignore()
+        return Refuse(TrustError(
+            "downgrade",
+            f"{manifest.name} {manifest.version} is older than {record.version}, which this device has accepted; "
+            "push a higher version, or roll back",
+        ))  # fmt: skip
+    if record and manifest.version == record.version:
+        if want.topic.scope.kind == "g" and record.scope.startswith("d/"):
+            return Ignore()
+        return Refuse(TrustError(
+            "version_conflict",
+            f"{manifest.name} {manifest.version} exists here with other content; push it with a higher version",
+        ))  # fmt: skip
+    expires = parse_rfc3339(manifest.expires) if manifest.expires else None
+    if manifest.expires and expires is None:
+        return Refuse(WireError("malformed", f"manifest expires {manifest.expires[:40]!r} is no RFC 3339 time"))
+    if expires is not None and expires <= now:
+        return Refuse(TrustError("expired", f"{manifest.name} {manifest.version} expired at {manifest.expires}"))
+    if highest_valid > manifest.version:
+        return Ignore()
+    return Accept()
+
+
+def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, formats: Collection[str]) -> None:
+    """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
+    size = manifest.blob.size
+    if manifest.format not in formats:
+        raise TransferError("format_unsupported", f"this device cannot quantize .{manifest.format} models")
+    if size > max_model_bytes:
+        raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
+    needed = 4 * size + 64 * 1024 * 1024  # the blob, its candidates and a release, and room for captured data
+    if free_bytes < needed:
+        raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")

@@ -1,0 +1,136 @@
+"""Publishes what the device says: status, info, job reports, ends of commands, and the chunks it needs.
+
+Everything but ``need`` is retained, so whoever comes later sees the latest. On every connect all of it is published
+again: a broker that lost everything heals.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from edge_agent import __version__
+from edge_agent.clock import Clock, rfc3339
+from edge_agent.job import Job
+from edge_agent.mqtt import Link, Sent
+from edge_agent.reports import encode_report, job_report
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, Need, Refused, encode
+from edge_agent.wire.topics import Topics
+
+REPORT_EVERY_S = 1.0
+"""Progress of a job is published at most this often; changes of state always."""
+
+
+def offline(device: str, boot_id: str) -> bytes:
+    """The will: what the broker says when this device is gone."""
+    return encode(DeviceStatus(device=device, online=False, agent_version=__version__, boot_id=boot_id))
+
+
+class Publisher:
+    """The device's voice; used from the consumer only."""
+
+    def __init__(self, link: Link, topics: Topics, device: str, clock: Clock, boot_id: str) -> None:
+        self._link = link
+        self._topics = topics
+        self._device = device
+        self._clock = clock
+        self._boot_id = boot_id
+        self._seq = 0
+        self._refused: Refused | None = None
+        self._refused_count = 0
+        self._refusal_unsaid = False
+        self._refusal_said = 0.0
+        self._reported: dict[str, float] = {}
+
+    def status(self, *, online: bool = True) -> Sent:
+        """Say whether the device is there, and what it refused last."""
+        return self._say("status", "", encode(self._status(online=online)))
+
+    def refuse(self, refused: Refused) -> None:
+        """Count a want or command that was not obeyed; the newest is said."""
+        self._refused = refused
+        self._refused_count += 1
+        self._refusal_unsaid = True
+        self.tick()
+
+    def tick(self) -> None:
+        """Say a refusal that is not said yet; at most one a second, as anybody may provoke them."""
+        now = time.monotonic()
+        if self._refusal_unsaid and now - self._refusal_said >= REPORT_EVERY_S:
+            self._refusal_unsaid = False
+            self._refusal_said = now
+            self.status()
+
+    def info(self, info: DeviceInfo) -> None:
+        """Say what the device is and has."""
+        stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
+        self._say("info", "", encode(stamped))
+
+    def report(self, job: Job, results: Mapping[str, Any], *, progress_only: bool = False) -> bytes | None:
+        """Say where a job stands; returns what was said, or None where mere progress was held back."""
+        now = time.monotonic()
+        if progress_only and now - self._reported.get(job.id, 0.0) < REPORT_EVERY_S:
+            return None
+        self._reported[job.id] = now
+        data = encode_report(
+            job_report(
+                job,
+                device=self._device,
+                boot_id=self._boot_id,
+                seq=self._next(),
+                now=self._clock.now(),
+                results=results,
+            )
+        )
+        self.republish(job.id, data)
+        return data
+
+    def republish(self, job: str, report: bytes) -> None:
+        """Say a report again as it was, or clear it with ``b""``."""
+        if not report:
+            self._reported.pop(job, None)
+        self._say("job", job, report)
+
+    def done(self, command: str, code: str = "", message: str = "") -> None:
+        """Say how a command ended."""
+        end = Done(
+            device=self._device,
+            command=command,
+            code=code,
+            message=message,
+            ts=rfc3339(self._clock.now()),
+            seq=self._next(),
+            boot_id=self._boot_id,
+        )
+        self._say("done", command, encode(end))
+
+    def need(self, need: Need) -> None:
+        """Ask for chunks that the broker no longer has."""
+        stamped = msgspec.structs.replace(need, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
+        self._link.publish(self._topics.device(self._device, "need"), encode(stamped), qos=1)
+
+    def clear(self, topic: str) -> None:
+        """Clear a retained message that this device may clear: a command it has obeyed."""
+        self._link.publish(topic, b"", retain=True, qos=1)
+
+    def _say(self, kind: Any, leaf: str, payload: bytes) -> Sent:
+        return self._link.publish(self._topics.device(self._device, kind, leaf), payload, retain=True, qos=1)
+
+    def _status(self, *, online: bool) -> DeviceStatus:
+        return DeviceStatus(
+            device=self._device,
+            online=online,
+            agent_version=__version__,
+            refused=self._refused,
+            refused_count=self._refused_count,
+            clock_plausible=self._clock.plausible,
+            ts=rfc3339(self._clock.now()),
+            seq=self._next(),
+            boot_id=self._boot_id,
+        )
+
+    def _next(self) -> int:
+        """Milliseconds since the epoch, never twice: it goes on rising across boots without being stored."""
+        self._seq = max(self._seq + 1, int(self._clock.now() * 1000))
+        return self._seq

@@ -1,0 +1,151 @@
+"""Releases: activated models on disk, one folder each, and the link that says which one is active.
+
+    models/<name>/
+      active -> releases/3-967d8f006cb0ab14      the only symlink; swapped in one rename
+      releases/3-967d8f006cb0ab14/
+        model.onnx       what to load
+        release.json     this module's Release: hashes, runtime, contract, verdict, previous
+        manifest.json    the manifest it came from: its input contract says how to feed it
+        report.json      the result object that justified it
+
+A release's folder is complete and fsynced before it has its name. Applications read through ``active``.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.durable import fsync_dir, link_durably, publish_dir, write_durably
+from edge_agent.errors import LimitError, StoreError
+
+RELEASE_FILE = "release.json"
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release is, and what it was proved with."""
+
+    model: str
+    version: int
+    job: str
+    digest: str
+    """Content digest of the manifest."""
+    blob: str
+    """SHA-256 of the float model it was made from."""
+    file: str
+    sha256: str
+    """SHA-256 of ``file``."""
+    size_bytes: int
+    verdict: str
+    """accepted, or rejected: float, activated because nothing else was (``on_rejected = "float"``)."""
+    method: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    arch: str
+    contract: str
+    """SHA-256 of the input contract."""
+    agent_version: str
+    activated: str
+    """RFC 3339 UTC."""
+    heldout: Mapping[str, Any] = {}
+    previous: str = ""
+    """The release that was active before; empty: none."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return f"{self.version}-{self.job}"
+
+
+class Releases:
+    """The releases of one model name."""
+
+    def __init__(self, models: Path, model: str) -> None:
+        self.model = model
+        self.folder = models / model
+        self.link = self.folder / "active"
+
+    def path(self, name: str) -> Path:
+        """The folder of a release."""
+        return self.folder / "releases" / name
+
+    def active(self) -> Release | None:
+        """The active release, or None."""
+        try:
+            return self.read(self.link.readlink().name)
+        except OSError:
+            return None
+
+    def read(self, name: str) -> Release | None:
+        """A release on disk, or None."""
+        try:
+            return msgspec.json.decode((self.path(name) / RELEASE_FILE).read_bytes(), type=Release)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def all(self) -> list[Release]:
+        """Every release on disk, oldest version first."""
+        found = [self.read(path.name) for path in (self.folder / "releases").glob("*")]
+        return sorted((release for release in found if release), key=lambda release: release.version)
+
+    def prepare(self, release: Release, model_file: Path, manifest: bytes, report: bytes) -> None:
+        """Put a release on disk under its name, not yet active. Doing it again gives the same folder."""
+        final = self.path(release.name)
+        temporary = final.with_name(f"{release.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir(mode=0o755, parents=True)
+            shutil.copyfile(model_file, temporary / release.file)
+            write_durably(temporary / "manifest.json", manifest)
+            write_durably(temporary / "report.json", report)
+            write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
+            publish_dir(temporary, final)
+            fsync_dir(self.folder)
+        except OSError as error:
+            raise LimitError("no_space", f"cannot write release {final}: {error.strerror}") from None
+
+    def swap(self, name: str) -> None:
+        """Make a release the active one."""
+        link_durably(f"releases/{name}", self.link)
+
+    def withdraw(self, release: Release) -> str:
+        """Undo ``release``'s swap: its previous becomes active again, or nothing if there was none."""
+        if release.previous and self.path(release.previous).is_dir():
+            self.swap(release.previous)
+            return release.previous
+        self.link.unlink(missing_ok=True)
+        fsync_dir(self.folder)
+        return ""
+
+    def rollback_target(self) -> tuple[Release, Release]:
+        """The active release and its previous; raises ``StoreError`` with ``not_active`` or ``no_previous``."""
+        current = self.active()
+        if current is None:
+            raise StoreError("not_active", f"no release of {self.model!r} is active; see edge-agent releases")
+        previous = self.read(current.previous) if current.previous else None
+        if previous is None:
+            raise StoreError("no_previous", f"{self.model} {current.version} has no previous release on disk")
+        return current, previous
+
+    def verify(self, release: Release) -> None:
+        """Raise ``StoreError`` with ``release_corrupt`` unless the model file still has its hash."""
+        path = self.path(release.name) / release.file
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise StoreError("release_corrupt", f"{path}: {error.strerror}") from None
+        if found != release.sha256:
+            raise StoreError("release_corrupt", f"{path} no longer has its hash; check the SD card")
+
+    def collect(self, keep: Iterable[str] = ()) -> None:
+        """Delete releases that are neither active, nor the active one's previous, nor in ``keep``."""
+        current = self.active()
+        kept = set(keep) | ({current.name, current.previous} if current else set())
+        for path in (self.folder / "releases").glob("*"):
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)

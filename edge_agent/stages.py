@@ -1,0 +1,100 @@
+"""Starts the worker of a stage: writes its task, links its model, sets its limits. The daemon's side of the worker."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.cgroup import delegated
+from edge_agent.config import Config
+from edge_agent.durable import write_durably
+from edge_agent.errors import ContractError, StageError
+from edge_agent.job import Job
+from edge_agent.memory import worker_memory_bytes
+from edge_agent.runner import OnProgress, StageEnd, StageRun
+from edge_agent.suggest import did_you_mean
+from edge_agent.supervisor import Limits
+from edge_agent.task import TASK_FILE, Stage, Task
+from edge_agent.wire.manifest import Manifest
+
+_ACTIVATE_TIMEOUT_S = 120.0
+
+
+def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
+    """What the workers of ``job`` are asked; raises ``ContractError`` if this device lacks a source."""
+    wanted = {contract.source for contract in manifest.inputs if contract.source}
+    if not wanted:
+        raise ContractError("input_missing", f"manifest {manifest.name}: [input] names no source to calibrate with")
+    for source in sorted(wanted):
+        if source not in config.sources:
+            hint = did_you_mean(source, config.sources)
+            raise ContractError("source_unknown", f"this device has no source {source!r}{hint}")
+    return Task(
+        job=job.id,
+        name=job.model,
+        version=job.version,
+        format=manifest.format,
+        model=f"model.{manifest.format}",
+        inputs=manifest.inputs,
+        output=manifest.output,
+        recipe=manifest.recipe,
+        gates=manifest.gates,
+        state=manifest.state,
+        sources={name: config.sources[name] for name in wanted},
+        seed=int(job.id[:8], 16),
+        memory_bytes=memory_bytes,
+    )
+
+
+class Stages:
+    """Starts stages for the daemon."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._group_parent = delegated()
+
+    def start(
+        self,
+        job: Job,
+        manifest: Manifest,
+        job_dir: Path,
+        blob: Path,
+        *,
+        on_progress: OnProgress,
+        on_end: Callable[[StageEnd], None],
+    ) -> StageRun:
+        """Start the worker of the stage that ``job`` is in."""
+        memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
+        task = make_task(job, manifest, self._config, memory_bytes)
+        _link(blob, job_dir / task.model)
+        write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
+        limits = Limits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        run = StageRun(
+            job_dir,
+            job.stage,
+            limits,
+            on_progress=on_progress,
+            on_end=on_end,
+            group_parent=self._group_parent,
+        )
+        run.start()
+        return run
+
+    def _timeout(self, stage: Stage) -> float | None:
+        match stage:
+            case Stage.CAPTURE:
+                return None  # capture has a deadline of its own, made from the sensor's rate
+            case Stage.ACTIVATE:
+                return _ACTIVATE_TIMEOUT_S
+            case _:
+                return self._config.limits.stage_timeout_s
+
+
+def _link(blob: Path, model: Path) -> None:
+    """Give the job the model without a second copy on the card."""
+    model.unlink(missing_ok=True)
+    try:
+        os.link(blob, model)
+    except OSError as error:
+        raise StageError("stage_crashed", f"cannot link {blob} to {model}: {error.strerror}") from None

@@ -1,0 +1,187 @@
+"""The state directory: jobs, model records, seen commands, and the lock that makes one writer.
+
+    state_dir/                     0700
+      lock  control.sock  clock
+      commands.json                ids of commands obeyed, until they expire
+      blobs/<sha256>               float models by content address (and .part, .bits, .pages while they arrive)
+      jobs/<job>/                  job.json, manifest.json, report.json and the stages' folders (edge_agent/task.py)
+      models/<name>.json           highest version accepted, its digest and end; never collected
+      models/<name>/active         symlink into releases/ (edge_agent/releases.py)
+
+Every write is durable before it returns. A broken state file is set aside as ``<name>.broken`` and said so: one bad
+sector must not stop the daemon, and what was active stays active.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edge_agent.durable import fsync_dir, write_durably
+from edge_agent.errors import LimitError, StoreError
+from edge_agent.job import Job
+
+log = logging.getLogger(__name__)
+
+KEPT_JOBS = 20
+_KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
+
+T = TypeVar("T")
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What this device has accepted under one model name."""
+
+    version: int
+    digest: str
+    job: str
+    scope: str
+    status: str = ""
+    """How that version's job ended; empty while it runs."""
+    withdrawn: bool = False
+    """Rolled back or canceled: the same want coming again does not bring it back."""
+
+
+class Store:
+    """The one writer of a state directory. Create it, :meth:`lock` it, then use it from one thread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs"
+        self.jobs = root / "jobs"
+        self.models = root / "models"
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Become the one writer; raises ``StoreError`` with ``locked`` if somebody else is.
+
+        The lock dies with the process, however that ends.
+        """
+        try:
+            for folder in (self.root, self.blobs, self.jobs, self.models):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError("state_unreadable", f"state_dir {self.root}: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StoreError("locked", f"another edge-agent uses {self.root}") from None
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Let others write."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def job_dir(self, job: str) -> Path:
+        """The folder of a job."""
+        return self.jobs / job
+
+    def load_jobs(self) -> list[Job]:
+        """Every job on disk, oldest first."""
+        found = (self._load(path, Job) for path in self.jobs.glob("*/job.json"))
+        return sorted((job for job in found if job), key=lambda job: (job.created, job.id))
+
+    def load_job(self, job: str) -> Job | None:
+        """One job, or None."""
+        return self._load(self.jobs / job / "job.json", Job)
+
+    def create(self, job: Job, manifest: bytes) -> None:
+        """Put a new job on disk: its manifest first, so a job always has one."""
+        folder = self.job_dir(job.id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._write(folder / "manifest.json", manifest)
+        self.save(job)
+        fsync_dir(self.jobs)
+
+    def save(self, job: Job) -> None:
+        """Make ``job`` what a boot would find."""
+        self._write(self.job_dir(job.id) / "job.json", msgspec.json.encode(job))
+
+    def manifest(self, job: str) -> bytes:
+        """The manifest's bytes of a job."""
+        try:
+            return (self.job_dir(job) / "manifest.json").read_bytes()
+        except OSError as error:
+            raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
+
+    def record(self, model: str) -> ModelRecord | None:
+        """What was accepted under a model name, or None."""
+        return self._load(self.models / f"{model}.json", ModelRecord)
+
+    def records(self) -> dict[str, ModelRecord]:
+        """Every model name's record."""
+        found = {path.stem: self._load(path, ModelRecord) for path in sorted(self.models.glob("*.json"))}
+        return {model: record for model, record in found.items() if record}
+
+    def save_record(self, model: str, record: ModelRecord) -> None:
+        """Remember the highest version accepted under a model name."""
+        self._write(self.models / f"{model}.json", msgspec.json.encode(record))
+
+    def commands(self) -> dict[str, float]:
+        """Ids of the commands that were obeyed, with their expiry in seconds since the epoch."""
+        return self._load(self.root / "commands.json", dict[str, float]) or {}
+
+    def save_commands(self, commands: dict[str, float]) -> None:
+        """Remember which commands were obeyed."""
+        self._write(self.root / "commands.json", msgspec.json.encode(commands))
+
+    def report(self, job: str) -> bytes | None:
+        """The last report of an ended job, as it was published."""
+        try:
+            return (self.job_dir(job) / "report.json").read_bytes()
+        except OSError:
+            return None
+
+    def save_report(self, job: str, report: bytes) -> None:
+        """Keep an ended job's report, which never changes again."""
+        self._write(self.job_dir(job) / "report.json", report)
+
+    def retire(self, job: str, *, keep: Iterable[str] = ()) -> None:
+        """Delete what an ended job no longer needs: captured data first of all."""
+        kept = _KEPT_FILES | set(keep)
+        for path in self.job_dir(job).iterdir():
+            if path.name in kept:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def forget(self, job: str) -> None:
+        """Delete an old job altogether."""
+        shutil.rmtree(self.job_dir(job), ignore_errors=True)
+
+    def collect_blobs(self, keep: Iterable[str]) -> list[str]:
+        """Delete every blob, whole or partial, that is not in ``keep``; returns the digests that went."""
+        kept, gone = set(keep), set()
+        for path in self.blobs.iterdir():
+            digest = path.name.split(".")[0]
+            if digest not in kept:
+                path.unlink(missing_ok=True)
+                gone.add(digest)
+        return sorted(gone)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_durably(path, data)
+        except OSError as error:
+            raise LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir") from None
+
+    def _load(self, path: Path, kind: type[T]) -> T | None:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
+            path.rename(path.with_name(f"{path.name}.broken"))
+            return None
