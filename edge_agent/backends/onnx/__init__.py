@@ -1,0 +1,88 @@
+"""The ONNX backend: ``.onnx`` models on onnxruntime. Implements :class:`edge_agent.backends.Backend`.
+
+    inspection    what a file holds, read without its weights and without the runtime
+    preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
+    operators     which operators can be quantized
+    graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
+    taps          the float model with its activations as outputs
+    rewriting     the int8 model in QDQ form, from ranges that we found
+    soundness     proof that a rewritten file is one
+    session       the only place that opens the runtime
+
+Each function imports its file when it is called: a process that only serves a model must not pay for ``onnx``
+(protobuf), and only ``rewrite`` may pay for ``onnxruntime.quantization``.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Tap
+from edge_agent.backends.onnx.operators import CORE
+
+SUFFIX = ".onnx"
+RUNTIME = "onnxruntime"
+CORE_OPERATORS = CORE
+"""For ``CandidateSpec.operators``: the operators that multiply by weights, and what the runtime folds into them."""
+
+
+def inspect(path: Path) -> ModelInfo:
+    """What the file holds; raises ``ModelError``. The runtime never sees the file here."""
+    from edge_agent.backends.onnx.inspection import read_info
+
+    return read_info(path)
+
+
+def state_pairs(info: ModelInfo) -> list[tuple[str, str]]:
+    """(input, output) pairs that look like state carried from one call to the next."""
+    from edge_agent.backends.onnx.inspection import find_state_pairs
+
+    return find_state_pairs(info)
+
+
+def runtime_version() -> str:
+    """The installed onnxruntime's version."""
+    from edge_agent.backends.onnx.session import VERSION
+
+    return VERSION
+
+
+def prepare(path: Path, out: Path) -> None:
+    """Write the model in the shape that ``tap``, ``layers`` and ``rewrite`` want; raises ``ModelError``."""
+    from edge_agent.backends.onnx.preparation import prepare_model
+
+    prepare_model(path, out)
+
+
+def open(path: Path, *, threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
+    """Load a model file for inference; raises ``ModelError``."""
+    from edge_agent.backends.onnx.session import OnnxSession, create_session
+
+    return OnnxSession(create_session(path, threads=threads))
+
+
+def tap(prepared: Path, names: Sequence[str] | None = None) -> Tap:
+    """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
+    from edge_agent.backends.onnx.taps import OnnxTap
+
+    return OnnxTap(prepared, names)
+
+
+def layers(prepared: Path) -> list[Layer]:
+    """The nodes that can be quantized, in graph order."""
+    from edge_agent.backends.onnx.graph import read_layers
+
+    return read_layers(prepared)
+
+
+def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+    """Write the int8 model; raises ``RecipeError``, ``StageError`` (a range is missing) or ``ModelError``."""
+    from edge_agent.backends.onnx.rewriting import rewrite_model
+
+    rewrite_model(prepared, ranges, spec, out)
+
+
+def check(original: Path, quantized: Path) -> dict[str, int]:
+    """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
+    from edge_agent.backends.onnx.soundness import check_model
+
+    return check_model(original, quantized)

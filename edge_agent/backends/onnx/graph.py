@@ -1,0 +1,84 @@
+"""Which nodes of a prepared graph can be quantized, which tensors of theirs need a range, and their weights.
+
+Pure: reads a ``ModelProto``. Only the main graph counts; nodes inside If, Loop and Scan stay float.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from edge_agent.backends import Array, Layer
+from edge_agent.backends.onnx.operators import QUANTIZABLE, WEIGHTED
+
+
+class Graph:
+    """A prepared model's main graph with what the questions below need: constants by name, types by tensor."""
+
+    def __init__(self, model: Any) -> None:
+        self.nodes = list(model.graph.node)
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+        self.types = {value.name: value.type.tensor_type.elem_type for value in values}
+
+    def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
+        """Nodes of these operators, in graph order, that compute on float."""
+        wanted = set(operators)
+        return (node for node in self.nodes if node.op_type in wanted and not node.domain and self.activations(node))
+
+    def activations(self, node: Any) -> list[str]:
+        """The float tensors around a node that are no constants: those that need a range."""
+        names = (*node.input, *node.output)
+        return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
+
+    def weight(self, node: Any) -> str | None:
+        """The name of a weighted node's constant float weights, or None."""
+        if node.op_type not in WEIGHTED:
+            return None
+        for name in (node.input[1], node.input[0]) if node.op_type == "MatMul" else (node.input[1],):
+            constant = self.constants.get(name)
+            if constant is not None and constant.data_type == TensorProto.FLOAT:
+                return str(name)
+        return None
+
+    def array(self, name: str) -> Array:
+        """A constant's value."""
+        return onnx.numpy_helper.to_array(self.constants[name])
+
+    def output_axis(self, node: Any) -> int:
+        """The axis of a weighted node's weights that counts its output channels."""
+        match node.op_type:
+            case "Conv":
+                return 0
+            case "Gemm":
+                return 0 if attribute(node, "transB") else 1
+            case "MatMul":
+                return max(len(self.constants[node.input[1]].dims) - 1, 0) if node.input[1] in self.constants else 0
+            case _:
+                return 1
+
+
+def attribute(node: Any, name: str, default: int = 0) -> int:
+    """An integer attribute of a node."""
+    return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
+
+
+def read_layers(prepared: Path) -> list[Layer]:
+    """Every quantizable node of a prepared model, in graph order."""
+    graph = Graph(onnx.load_model(prepared, load_external_data=False))
+    layers = []
+    for node in graph.quantizable():
+        weight = graph.weight(node)
+        layers.append(
+            Layer(
+                name=node.name,
+                operator=node.op_type,
+                inputs=tuple(name for name in node.input if name),
+                outputs=tuple(name for name in node.output if name),
+                weights=None if weight is None else graph.array(weight),
+                weight_axis=0 if weight is None else graph.output_axis(node),
+            )
+        )
+    return layers

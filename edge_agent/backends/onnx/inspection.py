@@ -1,0 +1,201 @@
+"""What an ONNX file holds, and whether it is a float model that this agent can quantize.
+
+Reads structure only (:mod:`.skeleton`): no weights, no external files, no runtime. What only the runtime can say
+(an operator version without a kernel) comes out when the model is prepared or opened.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from edge_agent.backends import ModelInfo, TensorSpec
+from edge_agent.backends.onnx.skeleton import read_skeleton
+from edge_agent.errors import ModelError
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+_SERVED_DOMAINS = (*STANDARD_DOMAINS, "ai.onnx.ml", "com.microsoft")
+"""Domains whose operators onnxruntime brings itself."""
+_HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_SMALL = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
+_QUANTIZED_MARKS = ("Quantize", "QLinear", "ConvInteger", "MatMulInteger", "NBits", "QAttention", "QGemm", "QMoE")
+_TABLE_ELEMENTS = 64
+"""A byte tensor this large that is cast is a stored weight, not a setting."""
+_STATE_RANK = 2
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What the file holds.
+
+    Raises:
+        ModelError: ``model_unreadable``, ``model_too_large``, ``external_data``, ``already_quantized``,
+            ``custom_operator`` or ``model_unsupported``.
+    """
+    model, size = read_skeleton(path)
+    opset = _opset(model)
+    graphs = list(_graphs(model))
+    nodes = [node for graph in graphs for node in graph.node]
+    if not nodes or not model.graph.output:
+        raise ModelError("model_unreadable", f"{path.name} holds no graph; export it again")
+    tensors = [tensor for graph in graphs for tensor in _tensors(graph)]
+    _refuse_external_data(tensors)
+    _refuse_quantized(graphs, nodes)
+    _refuse_half(model, tensors)
+    _refuse_custom(model, nodes)
+    fed = {tensor.name for tensor in model.graph.initializer}
+    return ModelInfo(
+        format="onnx",
+        inputs=tuple(_spec(value, "input") for value in model.graph.input if value.name not in fed),
+        outputs=tuple(_spec(value, "output") for value in model.graph.output),
+        operators=dict(Counter(node.op_type for node in nodes)),
+        version=f"opset {opset}",
+        size_bytes=size,
+    )
+
+
+def find_state_pairs(info: ModelInfo) -> list[tuple[str, str]]:
+    """(input, output) pairs that look like state carried from one call to the next.
+
+    A pair has the same float type and the same static shape of rank 2 or more; among several inputs that fit an
+    output, the one whose name starts most like it, then the first. A model's only input is its data, never state.
+    Whether a pair *is* state is for the caller to say: it knows what feeds each input.
+    """
+    if len(info.inputs) < 2:  # noqa: PLR2004  # one input
+        return []
+    free = [spec for spec in info.inputs if _could_be_state(spec)]
+    pairs = []
+    for output in info.outputs:
+        fits = [spec for spec in free if (spec.dtype, spec.shape) == (output.dtype, output.shape)]
+        if not fits:
+            continue
+        best = max(fits, key=lambda spec: _common_start(spec.name, output.name))
+        free.remove(best)
+        pairs.append((best.name, output.name))
+    return pairs
+
+
+def _common_start(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _could_be_state(spec: TensorSpec) -> bool:
+    return spec.dtype.startswith("float") and len(spec.shape) >= _STATE_RANK and None not in spec.shape
+
+
+def _opset(model: Any) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS]
+    if not versions:
+        raise ModelError("model_unreadable", "the file names no ONNX opset, so it is no ONNX model; export it again")
+    return int(max(versions))
+
+
+def _graphs(model: Any) -> Iterator[Any]:
+    """The main graph, every subgraph, and the bodies of the model's own functions."""
+    waiting = [model.graph, *model.functions]
+    while waiting:
+        graph = waiting.pop(0)
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                waiting.extend(attribute.graphs)
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    waiting.append(attribute.g)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every constant tensor of one graph: initializers and what stands in attributes."""
+    if isinstance(graph, onnx.GraphProto):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from attribute.tensors
+            if attribute.HasField("t"):
+                yield attribute.t
+
+
+def _refuse_external_data(tensors: list[Any]) -> None:
+    for tensor in tensors:
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelError(
+                "external_data",
+                f"weight {tensor.name!r} is kept in another file; save the model as one file "
+                "(onnx.save_model without save_as_external_data)",
+            )
+
+
+def _refuse_quantized(graphs: list[Any], nodes: list[Any]) -> None:
+    for node in nodes:
+        if any(mark in node.op_type for mark in _QUANTIZED_MARKS):
+            raise ModelError("already_quantized", f"the model has a {node.op_type} node; push the float model")
+    for graph in graphs:
+        if not isinstance(graph, onnx.GraphProto):
+            continue
+        stored = {tensor.name for tensor in graph.initializer if _is_stored_weight(tensor)}
+        stored |= {
+            node.output[0]
+            for node in graph.node
+            if node.op_type == "Constant" and any(_is_stored_weight(entry.t) for entry in node.attribute)
+        }
+        for node in graph.node:
+            if node.op_type == "Cast" and node.input and node.input[0] in stored:
+                raise ModelError(
+                    "already_quantized", f"weight {node.input[0]!r} is stored in int8 and cast; push the float model"
+                )
+
+
+def _is_stored_weight(tensor: Any) -> bool:
+    return tensor.data_type in _SMALL and prod(tensor.dims) >= _TABLE_ELEMENTS
+
+
+def _refuse_half(model: Any, tensors: list[Any]) -> None:
+    values = [*model.graph.input, *model.graph.output]
+    half = next((tensor.name for tensor in tensors if tensor.data_type in _HALF and prod(tensor.dims) > 1), None)
+    half = half or next((value.name for value in values if value.type.tensor_type.elem_type in _HALF), None)
+    if half is not None:
+        raise ModelError("model_unsupported", f"{half!r} is 16-bit float; export the model in float32")
+
+
+def _refuse_custom(model: Any, nodes: list[Any]) -> None:
+    own = {(function.domain, function.name) for function in model.functions}
+    for node in nodes:
+        if (node.domain, node.op_type) in own:
+            continue
+        known = node.domain in _SERVED_DOMAINS and (
+            node.domain == "com.microsoft" or onnx.defs.has(node.op_type, _schema_domain(node.domain))
+        )
+        if not known:
+            raise ModelError(
+                "custom_operator",
+                f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not onnxruntime's; "
+                "export with standard operators",
+            )
+
+
+def _schema_domain(domain: str) -> str:
+    return "" if domain in STANDARD_DOMAINS else domain
+
+
+def _spec(value: Any, what: str) -> TensorSpec:
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ModelError("model_unsupported", f"{what} {value.name!r} is no tensor; export a model of tensors")
+    tensor = value.type.tensor_type
+    if tensor.elem_type in (TensorProto.UNDEFINED, TensorProto.STRING):
+        raise ModelError("model_unsupported", f"{what} {value.name!r} holds no numbers; export a model of numbers")
+    if what == "input" and not tensor.HasField("shape"):
+        raise ModelError("model_unsupported", f"input {value.name!r} has no shape; export the model with input shapes")
+    dims = tuple(
+        int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else None for dim in tensor.shape.dim
+    )
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    except (KeyError, ValueError) as error:
+        raise ModelError("model_unsupported", f"{what} {value.name!r} has an unknown element type") from error
+    return TensorSpec(value.name, dtype, dims)

@@ -1,0 +1,156 @@
+"""One standard shape of graph for everything after: what ``taps``, ``operators`` and ``rewriting`` may rely on.
+
+A prepared model computes what the original computes. Besides: opset at least 13 (per-channel DequantizeLinear),
+weights are initializers and nothing else is (constants folded, batch norm folded into convolutions), every tensor's
+type is known, every node of the main graph has a name of its own, inputs and outputs are the original's. The same
+file comes out for the same file.
+
+The runtime's own offline optimisation does the folding, at its basic level: hardware-independent, standard operators
+only. No sympy. Whether the prepared model really equals the original is proved on data, by the caller.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import version_converter
+
+from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.operators import WEIGHTED
+from edge_agent.backends.onnx.session import create_session
+from edge_agent.errors import ModelError
+
+MIN_OPSET = 13
+_MIN_IR = 4  # from here on an initializer need not be listed as an input
+_STANDARD = ("", "ai.onnx")
+_FOLD_SLACK_BYTES = 16 * 2**20
+_UNWANTED = {"LayerNormFusion", "SimplifiedLayerNormFusion"}
+"""Optimizers of the basic level that write operators the model's opset does not have."""
+
+
+def prepare_model(path: Path, out: Path) -> None:
+    """Write the prepared form of ``path`` to ``out``.
+
+    Raises:
+        ModelError: ``model_unreadable``, ``custom_operator`` or ``model_unsupported``.
+    """
+    step = out.with_name(out.name + ".step")
+    try:
+        source = path if _is_modern(original := _load(path)) else _modernised(original, step)
+        metadata = [(entry.key, entry.value) for entry in original.metadata_props]
+        folded = step.with_name(step.name + ".folded")
+        _fold(source, folded, path.stat().st_size)
+        try:
+            model = _load(folded)
+        finally:
+            folded.unlink(missing_ok=True)
+    finally:
+        step.unlink(missing_ok=True)
+    _drop_unused_opsets(model)
+    _name_nodes(model)
+    model = _with_types(model)
+    if metadata:
+        onnx.helper.set_model_props(model, dict(metadata))
+    if not any(True for _ in Graph(model).quantizable(WEIGHTED)):
+        raise ModelError(
+            "model_unsupported",
+            f"nothing in {path.name} would gain from int8: it has no float Conv, ConvTranspose, Gemm or MatMul",
+        )
+    onnx.save_model(model, out)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return onnx.load_model(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError has no stable import path across its implementations
+        raise ModelError("model_unreadable", f"{path.name} is no ONNX model: {error}; export it again") from error
+
+
+def _opset(model: Any) -> int:
+    return max((int(entry.version) for entry in model.opset_import if entry.domain in _STANDARD), default=0)
+
+
+def _is_modern(model: Any) -> bool:
+    fed = {value.name for value in model.graph.input}
+    return _opset(model) >= MIN_OPSET and not any(tensor.name in fed for tensor in model.graph.initializer)
+
+
+def _modernised(model: Any, out: Path) -> Path:
+    """The model with its weights constant (not overridable inputs) and opset 13 at least, written to ``out``."""
+    constant = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constant]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, _MIN_IR)
+    if (opset := _opset(model)) < MIN_OPSET:
+        try:
+            model = version_converter.convert_version(model, MIN_OPSET)
+        except Exception as error:  # a C++ RuntimeError or a ConvertError, by version of onnx
+            raise ModelError(
+                "model_unsupported",
+                f"opset {opset} cannot be raised to {MIN_OPSET} ({str(error).splitlines()[0][:200]}); "
+                f"export the model with opset {MIN_OPSET} or later",
+            ) from error
+    onnx.save_model(model, out)
+    return out
+
+
+def _fold(source: Path, out: Path, size: int) -> None:
+    create_session(
+        source,
+        optimized_path=out,
+        disabled=_UNWANTED,
+        # A constant that unfolds to more than the whole file is an expansion, and may be meant to fill the memory.
+        entries={"optimization.constant_folding_max_output_size_in_bytes": str(size + _FOLD_SLACK_BYTES)},
+    )
+
+
+def _drop_unused_opsets(model: Any) -> None:
+    """The runtime declares all its own domains; a reader that lacks one would refuse the model."""
+    used = {"" if node.domain in _STANDARD else node.domain for node in _all_nodes(model)}
+    kept = [entry for entry in model.opset_import if entry.domain in used | {""}]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+def _all_nodes(model: Any) -> Iterable[Any]:
+    waiting = [model.graph, *model.functions]
+    while waiting:
+        graph = waiting.pop()
+        for node in graph.node:
+            yield node
+            for entry in node.attribute:
+                waiting.extend(entry.graphs)
+                if entry.type == onnx.AttributeProto.GRAPH:
+                    waiting.append(entry.g)
+
+
+def _name_nodes(model: Any) -> None:
+    """Names that are there and unique stay; the others are made from the operator and the first output."""
+    taken: set[str] = set()
+    for node in model.graph.node:
+        name = node.name or f"{node.op_type}_{node.output[0]}"
+        base, count = name, 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        node.name = name
+
+
+def _with_types(model: Any) -> Any:
+    """The model with the type of every tensor: by onnx's inference, and by the runtime's where that gives up."""
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    known = {value.name for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
+    missing = [name for node in model.graph.node for name in node.output if name and name not in known]
+    if missing:
+        probe = onnx.ModelProto()
+        probe.CopyFrom(model)
+        probe.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in missing)
+        for value in create_session(probe.SerializeToString()).get_outputs():
+            if value.name in missing and value.type == "tensor(float)":
+                model.graph.value_info.append(
+                    onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, None)
+                )
+    return model

@@ -1,0 +1,143 @@
+"""The int8 model: QuantizeLinear/DequantizeLinear pairs around what a candidate quantizes, from ranges we found.
+
+onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. What it does wrongly or gives up
+on is put right here: see ``_overrides``. Weights are int8 and symmetric, activations uint8 and asymmetric: a range
+that starts at 0, as after every ReLU, then uses all 256 levels.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends.onnx.graph import Graph, attribute
+from edge_agent.backends.onnx.operators import QUANTIZABLE
+from edge_agent.backends.onnx.preparation import MIN_OPSET
+from edge_agent.errors import ModelError, RecipeError, StageError
+
+_INFERRED = {"onnx.infer": "onnxruntime.quant"}
+"""Tells the quantizer that types are known; it else writes copies of the model to the temporary directory."""
+
+
+def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+    """Write the int8 model that ``spec`` describes.
+
+    Raises:
+        RecipeError: ``recipe_unsupported``, for a method other than static.
+        StageError: a range is missing or not finite.
+        ModelError: ``rewrite_invalid``, if the quantizer fails on this graph.
+    """
+    if spec.method != "static":
+        raise RecipeError("recipe_unsupported", f"method {spec.method!r} is not available for .onnx; use static")
+    model = onnx.load_model(prepared, load_external_data=False)
+    graph = Graph(model)
+    operators = spec.operators or QUANTIZABLE
+    nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
+    _check_opset(model)
+    _check_ranges(graph, nodes, ranges)
+    overrides = _overrides(graph, nodes, per_channel=spec.per_channel)
+    quantized = _quantized(model, nodes, ranges, overrides, per_channel=spec.per_channel)
+    onnx.save_model(quantized, out)
+
+
+def _check_opset(model: Any) -> None:
+    if any(not entry.domain and entry.version < MIN_OPSET for entry in model.opset_import):
+        raise StageError("stage_crashed", f"rewrite needs a prepared model of opset {MIN_OPSET} or later")
+
+
+def _check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -> None:
+    for node in nodes:
+        for name in graph.activations(node):
+            found = ranges.get(name)
+            if found is None:
+                raise StageError("stage_crashed", f"tensor {name!r} of layer {node.name!r} has no range")
+            if not (isfinite(found.low) and isfinite(found.high) and found.low <= 0 <= found.high):
+                raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
+
+
+def _overrides(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, list[dict[str, Any]]]:
+    """Per-weight settings where the quantizer's own choice fails.
+
+    * It takes axis 1 for every MatMul weight: wrong for weights of rank 3, and no runtime has per-channel *left* ones.
+    * A ConvTranspose with groups has fewer channels on axis 1 than its bias has elements; a Gemm bias may have rank 2.
+    * A weight that two layers read along different axes cannot have one scale per channel for both.
+    * A channel of zeros gets scale 1, and with it a bias rounded to whole steps of the input's scale.
+    """
+    axes: dict[str, int | None] = {}
+    for node in nodes:
+        name = graph.weight(node)
+        if name is None:
+            continue
+        axis = graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None
+        axes[name] = axis if axes.get(name, axis) == axis else None
+    overrides: dict[str, list[dict[str, Any]]] = {}
+    for name, axis in axes.items():
+        weights = graph.array(name)
+        peak = float(np.abs(weights).max(initial=0.0)) or 1.0
+        if axis is None:
+            overrides[name] = [{"symmetric": True} if weights.any() else {"symmetric": True, "rmin": -1.0, "rmax": 1.0}]
+            continue
+        peaks = np.abs(np.moveaxis(weights, axis, 0)).reshape(weights.shape[axis], -1).max(axis=1, initial=0.0)
+        overrides[name] = [{} if channel > 0 else {"rmin": -peak, "rmax": peak} for channel in peaks]
+        overrides[name][0] |= {"axis": axis, "symmetric": True}
+    return overrides
+
+
+def _has_channels(graph: Graph, node: Any, weight: str) -> bool:
+    """Whether the quantizer and the runtime can give each output channel of these weights a scale of its own."""
+    match node.op_type:
+        case "MatMul":
+            return weight == node.input[1] and len(graph.constants[weight].dims) == 2  # noqa: PLR2004  # a matrix
+        case "ConvTranspose":
+            return attribute(node, "group", 1) == 1
+        case "Gemm":
+            bias = graph.constants.get(node.input[2]) if len(node.input) > 2 else None  # noqa: PLR2004  # A, B, C
+            channels = graph.constants[weight].dims[graph.output_axis(node)]
+            return bias is None or list(bias.dims) == [channels]
+        case _:
+            return True
+
+
+def _quantized(
+    model: Any,
+    nodes: list[Any],
+    ranges: Mapping[str, Range],
+    overrides: dict[str, list[dict[str, Any]]],
+    *,
+    per_channel: bool,
+) -> Any:
+    # The package costs 26 MB of memory, so only the process that really rewrites imports it.
+    calibrate = import_module("onnxruntime.quantization.calibrate")
+    qdq = import_module("onnxruntime.quantization.qdq_quantizer")
+    data = {
+        name: calibrate.TensorData(lowest=np.float32(found.low), highest=np.float32(found.high))
+        for name, found in ranges.items()
+    }
+    own_metadata = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, own_metadata | _INFERRED)
+    try:
+        quantized = qdq.QDQQuantizer(
+            model,
+            per_channel=per_channel,
+            reduce_range=False,  # costs a bit of every weight, and per tensor ruins models
+            weight_qType=TensorProto.INT8,
+            activation_qType=TensorProto.UINT8,
+            tensors_range=calibrate.TensorsData(calibrate.CalibrationMethod.MinMax, data),
+            nodes_to_quantize=[node.name for node in nodes],
+            nodes_to_exclude=[],
+            op_types_to_quantize=sorted({node.op_type for node in nodes}),
+            extra_options={"TensorQuantOverrides": overrides},
+        ).quantize_model()
+    except Exception as error:  # by graph a ValueError, IndexError, AssertionError …: this candidate ends, no other
+        raise ModelError(
+            "rewrite_invalid", f"onnxruntime's quantizer fails on this graph: {type(error).__name__}: {error}"
+        ) from error
+    onnx.helper.set_model_props(quantized, own_metadata)
+    del quantized.graph.value_info[:]  # the runtime infers it again; it would cost size
+    return quantized

@@ -1,0 +1,118 @@
+"""The only place that opens onnxruntime: sessions with our options, and its errors in our words.
+
+Invariants: one intra-op thread unless asked, one inter-op thread, the CPU, no telemetry (onnxruntime 1.32 else
+writes a device id and looks up hosts when it is imported).
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from edge_agent.backends import Array, Feeds
+from edge_agent.errors import ContractError, ModelError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime  # reads the variable above while it is imported
+from onnxruntime.capi import onnxruntime_pybind11_state as _state
+
+_ort: Any = onnxruntime  # its stubs do not export what its documentation does
+VERSION: str = _ort.__version__
+ERRORS: tuple[type[Exception], ...] = tuple(
+    value for value in vars(_state).values() if isinstance(value, type) and issubclass(value, Exception)
+)
+"""Every exception that the runtime raises; they share no base of their own."""
+
+_PROVIDERS = ["CPUExecutionProvider"]
+_UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
+_LACKING = ("is not a registered function/op", "Could not find an implementation")
+_ALLOCATION = ("Failed to allocate memory", "bad allocation", "bad_alloc")
+
+
+class OnnxSession:
+    """A loaded model; implements :class:`edge_agent.backends.Session`."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """All outputs, in the model's order.
+
+        Raises:
+            ContractError: ``shape_mismatch`` or ``dtype_mismatch``, if ``feeds`` do not fit the inputs.
+            ModelError: ``model_unsupported``, if the model fails on these values.
+        """
+        return run_session(self._session, None, feeds)
+
+
+def create_session(
+    model: Path | bytes,
+    *,
+    threads: int = 1,
+    arena: bool = True,
+    optimized_path: Path | None = None,
+    disabled: Collection[str] = (),
+    entries: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    """An ``InferenceSession`` over a file or a serialized model.
+
+    Args:
+        model: the file, or its bytes.
+        threads: intra-op threads.
+        arena: False frees every activation at once, so memory follows what is alive; slower.
+        optimized_path: where the runtime leaves the graph after its basic, hardware-independent optimisations.
+        disabled: names of optimizers to leave out.
+        entries: session configuration entries by name.
+
+    Raises:
+        ModelError: ``model_unreadable``, ``custom_operator`` or ``model_unsupported``.
+        MemoryError: the runtime could not allocate.
+    """
+    options = _ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = arena
+    options.enable_mem_pattern = arena
+    for name, value in entries.items():
+        options.add_session_config_entry(name, value)
+    if optimized_path is not None:
+        options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(optimized_path)
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return _ort.InferenceSession(source, options, providers=_PROVIDERS, disabled_optimizers=set(disabled))
+    except ERRORS as error:
+        raise _translated(error) from error
+
+
+def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[Array]:
+    """The named outputs (None: all) for one set of feeds; errors as :meth:`OnnxSession.run`."""
+    try:
+        return cast("list[Array]", session.run(outputs, dict(feeds)))
+    except ValueError as error:  # the Python side checks that every input is there
+        raise ContractError("input_missing", f"the model was not given all its inputs: {_first_line(error)}") from error
+    except ERRORS as error:
+        text = str(error)
+        if "Unexpected input data type" in text:
+            raise ContractError("dtype_mismatch", f"onnxruntime: {_first_line(error)}") from error
+        if type(error).__name__ == "InvalidArgument":
+            raise ContractError("shape_mismatch", f"onnxruntime: {_first_line(error)}") from error
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> Exception:
+    text = str(error)
+    if any(mark in text for mark in _ALLOCATION):
+        return MemoryError(_first_line(error))
+    if type(error).__name__ in _UNREADABLE:
+        return ModelError("model_unreadable", f"onnxruntime cannot read the model: {_first_line(error)}")
+    if any(mark in text for mark in _LACKING):
+        return ModelError("custom_operator", f"onnxruntime {VERSION} lacks an operator: {_first_line(error)}")
+    return ModelError("model_unsupported", f"onnxruntime {VERSION} refuses the model: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,144 @@
+"""A model file without its weights: everything that inspection asks for, at a fraction of the memory.
+
+Walks the protobuf wire format of a mapped file and copies all but large payloads (tensor data, long attribute
+values), so a model of 500 MB is inspected in a few MB and no external file is ever followed. A file whose lengths
+contradict its size is refused here, before any parser or runtime sees it.
+
+Wire format: https://protobuf.dev/programming-guides/encoding/. Which fields hold messages is read from onnx's own
+descriptors, not written down here.
+"""
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edge_agent.errors import ModelError
+
+MAX_BYTES = 2**31 - 1  # protobuf's own limit for one message
+_PAYLOAD_BYTES = 1024
+_MAX_DEPTH = 64
+_MAX_VARINT = 10  # bytes
+_MORE = 0x80  # the bit that says that a varint goes on
+
+_WALKED = (
+    onnx.ModelProto,
+    onnx.GraphProto,
+    onnx.NodeProto,
+    onnx.AttributeProto,
+    onnx.TensorProto,
+    onnx.SparseTensorProto,
+    onnx.FunctionProto,
+    onnx.TrainingInfoProto,
+)
+_PAYLOADS = {onnx.AttributeProto.DESCRIPTOR.full_name, onnx.TensorProto.DESCRIPTOR.full_name}
+"""Messages whose long scalar fields are values, not structure."""
+
+
+def _table() -> dict[str, dict[int, str]]:
+    names = {message.DESCRIPTOR.full_name for message in _WALKED}
+    return {
+        message.DESCRIPTOR.full_name: {
+            field.number: field.message_type.full_name
+            for field in message.DESCRIPTOR.fields
+            if field.message_type is not None and field.message_type.full_name in names
+        }
+        for message in _WALKED
+    }
+
+
+_CHILDREN = _table()
+_STRUCTURE = {
+    message.DESCRIPTOR.full_name: {
+        field.number for field in message.DESCRIPTOR.fields if field.message_type is not None
+    }
+    for message in _WALKED
+}
+
+
+def read_skeleton(path: Path) -> tuple[Any, int]:
+    """The ``ModelProto`` of a file without large payloads, and the file's size in bytes.
+
+    Raises:
+        ModelError: ``model_unreadable``, or ``model_too_large`` above protobuf's limit of 2 GiB.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if size > MAX_BYTES:
+                raise ModelError("model_too_large", f"{path.name} has {size} bytes; one ONNX file holds at most 2 GiB")
+            if size == 0:
+                raise ModelError("model_unreadable", f"{path.name} is empty; export it again")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                data = _strip(mapped, 0, size, onnx.ModelProto.DESCRIPTOR.full_name)
+    except OSError as error:
+        raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}") from error
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(bytes(data))
+    except Exception as error:  # protobuf's DecodeError has no stable import path across its implementations
+        raise ModelError("model_unreadable", f"{path.name} is no ONNX model: {error}; export it again") from error
+    return model, size
+
+
+def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 0) -> bytearray:
+    """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
+    if depth > _MAX_DEPTH:
+        raise ModelError("model_unreadable", "the model nests graphs too deeply")
+    children, structure, drops = _CHILDREN[message], _STRUCTURE[message], message in _PAYLOADS
+    out = bytearray()
+    while position < end:
+        start = position
+        tag, position = _varint(file, position, end)
+        number = tag >> 3
+        match tag & 7:
+            case 0:
+                _, position = _varint(file, position, end)
+            case 1:
+                position += 8
+            case 2:
+                length, body = _varint(file, position, end)
+                position = body + length
+                if position > end:
+                    raise _truncated()
+                if number in children:
+                    inner = _strip(file, body, position, children[number], depth + 1)
+                    out += _encoded(tag) + _encoded(len(inner)) + inner
+                    continue
+                if drops and length > _PAYLOAD_BYTES and number not in structure:
+                    continue
+            case 5:
+                position += 4
+            case _:
+                raise ModelError("model_unreadable", "the file is no ONNX model; export it again")
+        if position > end:
+            raise _truncated()
+        out += file[start:position]
+    return out
+
+
+def _varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(_MAX_VARINT):
+        if position >= end:
+            raise _truncated()
+        byte = file[position]
+        position += 1
+        value |= (byte & 0x7F) << (7 * shift)
+        if byte < _MORE:
+            return value, position
+    raise ModelError("model_unreadable", "the file is no ONNX model; export it again")
+
+
+def _encoded(value: int) -> bytes:
+    out = bytearray()
+    while value >= _MORE:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _truncated() -> ModelError:
+    return ModelError("model_unreadable", "the model file is truncated or no ONNX model; copy or export it again")

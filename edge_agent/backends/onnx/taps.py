@@ -1,0 +1,50 @@
+"""The float model with its activations as outputs, so that calibration can see them.
+
+One thread and no arena: what a run allocates is given back when its arrays are, so memory stays flat however many
+rows follow. All tensors of a tap are alive together for one row; the caller opens one tap per group of tensors where
+that is too much.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_agent.backends import Feeds
+from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.session import create_session, run_session
+from edge_agent.errors import StageError
+
+
+class OnnxTap:
+    """A prepared model, opened with tensors as outputs; implements :class:`edge_agent.backends.Tap`."""
+
+    def __init__(self, prepared: Path, names: Sequence[str] | None = None) -> None:
+        model = onnx.load_model(prepared, load_external_data=False)
+        graph = Graph(model)
+        every = list(dict.fromkeys(name for node in graph.quantizable() for name in graph.activations(node)))
+        self.names: Sequence[str] = tuple(every) if names is None else tuple(names)
+        if unknown := set(self.names) - set(every):
+            raise StageError("stage_crashed", f"no such activation in the prepared model: {min(unknown)!r}")
+        fed = {value.name for value in model.graph.input}
+        self._fed = [name for name in self.names if name in fed]
+        self._computed = [name for name in self.names if name not in fed]
+        values = {value.name: value for value in model.graph.value_info}
+        given = {value.name for value in model.graph.output}
+        model.graph.output.extend(values[name] for name in self._computed if name not in given)
+        serialized = model.SerializeToString()
+        del model, graph, values
+        self._session = create_session(serialized, arena=False)
+
+    def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each tensor's value for one row; errors as :meth:`.session.OnnxSession.run`."""
+        for name in self._fed:
+            yield name, feeds[name]
+        if not self._computed:
+            return
+        values = run_session(self._session, self._computed, feeds)
+        values.reverse()
+        for name in self._computed:
+            yield name, values.pop()  # given up at once, so that the observer's copy is the only one
