@@ -7,7 +7,6 @@ a worker that is killed after its last act has still done its stage. Serves two 
 
 import logging
 import shutil
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -160,7 +159,7 @@ class StageRun:
             return StageEnd("stage_timeout", f"{stage} exceeded its {self._limits.timeout_s:g} s", "failed", seconds)
         if self._said is not None and self._said.status == "failed":
             return StageEnd(self._said.code, self._said.message, "failed", seconds)
-        return StageEnd("stage_crashed", f"{stage} {_how(ended)}", "failed", seconds, True)
+        return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)
 
 
 def run_stage(
@@ -174,26 +173,3 @@ def run_stage(
     """Run ``stage`` of the job in ``job_dir`` and return how it ended; an exception here (Ctrl-C) ends the worker."""
     run = StageRun(job_dir, stage, limits, on_progress=on_progress, on_end=lambda _end: None, group_parent=group_parent)
     return run.run()
-
-
-def _how(ended: ChildExit) -> str:
-    """How a worker died, with its last words."""
-    if ended.signal:
-        try:
-            name = signal.Signals(ended.signal).name
-        except ValueError:
-            name = f"signal {ended.signal}"
-        how = f"was killed by {name}"
-    else:
-        how = f"exited with {ended.returncode} without saying how it ended"
-    words = last_words(ended.stderr_tail)
-    return f"{how}: {words}" if words else how
-
-
-def last_words(stderr_tail: str) -> str:
-    """The line of standard error that says most: the last one, but for a fatal error the one that names it."""
-    lines = [line.strip() for line in stderr_tail.splitlines() if line.strip()]
-    fatal = [number for number, line in enumerate(lines) if line.startswith("Fatal Python error")]
-    if fatal:  # what follows is the interpreter's dump of all threads
-        lines = lines[: max(fatal[-1], 1)]
-    return lines[-1][:300] if lines else ""

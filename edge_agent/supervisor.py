@@ -68,6 +68,19 @@ class ChildExit:
     stderr_tail: str
     seconds: float
 
+    def describe(self) -> str:
+        """How it died, with its last words; to follow a subject."""
+        if self.signal:
+            try:
+                name = signal.Signals(self.signal).name
+            except ValueError:  # a real-time signal
+                name = f"signal {self.signal}"
+            how = f"was killed by {name}"
+        else:
+            how = f"exited with {self.returncode} without saying how it ended"
+        words = last_words(self.stderr_tail)
+        return f"{how}: {words}" if words else how
+
 
 def python_child(module: str, *arguments: str) -> list[str]:
     """The argv that runs ``module`` in this interpreter, with nothing importable from the working directory."""
@@ -330,6 +343,15 @@ class _Lines:
             self._rest.clear()
         else:
             self._rest += piece
+
+
+def last_words(stderr_tail: str) -> str:
+    """The line of standard error that says most: the last one, but for a fatal error the one before its dump."""
+    lines = [line.strip() for line in stderr_tail.splitlines() if line.strip()]
+    fatal = [number for number, line in enumerate(lines) if line.startswith("Fatal Python error")]
+    if fatal:  # what follows is the interpreter's dump of all threads
+        lines = lines[: max(fatal[-1], 1)]
+    return lines[-1][:300] if lines else ""
 
 
 @contextlib.contextmanager

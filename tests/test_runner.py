@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge_agent import runner
-from edge_agent.runner import StageEnd, StageRun, last_words, run_stage
+from edge_agent.runner import StageEnd, StageRun, run_stage
 from edge_agent.supervisor import Limits
 from edge_agent.task import Stage, Task, read_outcome
 
@@ -258,17 +258,9 @@ def test_a_run_stopped_before_it_began(job_dir: Path) -> None:
 
 
 def test_an_unknown_stage_is_a_usage_error(worker: Worker, job_dir: Path) -> None:
-    worker.use("from edge_agent.worker.__main__ import main; import sys; sys.exit(main(['activate', '/']))")
+    worker.use("from edge_agent.worker.__main__ import main; import sys; sys.exit(main(['receive', '/']))")
 
     end = worker.run()
 
     assert "exited with 2" in end.message
     assert "usage" in end.message
-
-
-def test_last_words_skip_an_interpreters_dump() -> None:
-    tail = "loading\nFatal Python error: Segmentation fault\n\nCurrent thread 0x1:\n  File x\n"
-
-    assert last_words(tail) == "loading"
-    assert last_words("Fatal Python error: Aborted\n  File x\n") == "Fatal Python error: Aborted"
-    assert last_words("") == ""

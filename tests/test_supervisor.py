@@ -108,6 +108,23 @@ def test_stop_kills_a_child_that_ignores_sigterm() -> None:
     assert (ended.reason, ended.signal) == ("stopped", signal.SIGKILL)
 
 
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        (ChildExit(-11, "signaled", 11, "loading\n\n", 0.0), "was killed by SIGSEGV: loading"),
+        (ChildExit(-11, "signaled", 11, "loading\nFatal Python error: x\n y\n", 0.0), "was killed by SIGSEGV: loading"),
+        (
+            ChildExit(-6, "signaled", 6, "Fatal Python error: x\n y", 0.0),
+            "was killed by SIGABRT: Fatal Python error: x",
+        ),
+        (ChildExit(-40, "signaled", 40, "", 0.0), "was killed by signal 40"),
+        (ChildExit(3, "exited", 0, "", 0.0), "exited with 3 without saying how it ended"),
+    ],
+)
+def test_how_a_child_died_is_said_in_its_own_words(ended: ChildExit, words: str) -> None:
+    assert ended.describe() == words
+
+
 def test_timeout_while_output_never_pauses() -> None:
     ended = run("while True: print('busy')", limits=Limits(timeout_s=0.3))
 

@@ -1,0 +1,167 @@
+"""``python -m edge_agent.worker.probe``: one measurement in a fresh process that holds the runtime and nothing else.
+
+Reads one :class:`Request` as JSON from standard input and writes one :class:`Answer` as a JSON line to standard
+output; :func:`ask` is the other side. Times are of whole calls, as an application sees them. Knows nothing of ratios,
+gates or candidates.
+
+Models are called in turn, and the turn begins with another model in each round: what the machine does meanwhile
+(clock, other load) then meets all of them alike, so their ratio is steady even where the times are not.
+"""
+
+import gc
+import os
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edge_agent.backends import Backend, Feeds, Session, load
+from edge_agent.errors import EdgeAgentError, LimitError, ModelError, StageError
+from edge_agent.sandbox import confine
+from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, Child, Limits, python_child
+
+_WARM_UP = 3
+_TIMEOUT_S = 900.0
+_FORMATS = {"onnxruntime": "onnx"}
+"""Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A model file as it would be served: with which runtime, on how many threads."""
+
+    path: str
+    runtime: str = "onnxruntime"
+    threads: int = 1
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to measure: every model is called ``min_rounds`` times, then on until ``rounds`` or ``seconds``.
+
+    ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
+    which tells the memory of an empty one.
+    """
+
+    feeds: str
+    models: list[Served] = []
+    runtime: str = "onnxruntime"
+    rounds: int = 200
+    min_rounds: int = 20
+    seconds: float = 1.0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
+
+    ``code`` and ``message``: why nothing could be measured.
+    """
+
+    times_ms: list[list[float]] = []
+    peak_rss_bytes: int = 0
+    code: str = ""
+    message: str = ""
+
+
+def write_feeds(path: Path, feeds: Feeds) -> None:
+    """Keep one row for probes: an array of full shape (batch axis included) for each model input, as an ``.npz``."""
+    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez cannot hold an input that is called "file"
+        for name, array in feeds.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.save(member, np.asanyarray(array), allow_pickle=False)
+
+
+def ask(request: Request) -> Answer:
+    """Carry out ``request`` in a fresh process.
+
+    Raises:
+        ModelError: a model cannot be loaded or run.
+        LimitError: ``out_of_memory`` or ``stage_timeout``.
+        StageError: the process crashed; the message says how.
+    """
+    lines: list[str] = []
+    content = msgspec.json.encode(request)
+    limits = Limits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
+    ended = Child(python_child("edge_agent.worker.probe"), limits=limits, on_line=lines.append, stdin=content).wait()
+    if ended.reason == "out_of_memory":
+        raise LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
+    if ended.reason == "timeout":
+        raise LimitError("stage_timeout", f"a measurement took longer than {_TIMEOUT_S:g} s")
+    if not lines:
+        raise StageError("stage_crashed", f"a measurement {ended.describe()}")
+    answer = msgspec.json.decode(lines[-1], type=Answer)
+    if answer.code:
+        raise ModelError(answer.code, answer.message)
+    return answer
+
+
+def measure(request: Request) -> Answer:
+    """Carry out ``request`` in this process.
+
+    Raises:
+        ModelError: a model cannot be loaded or run.
+        StageError: the runtime is not known here.
+    """
+    with np.load(request.feeds, allow_pickle=False) as arrays:
+        feeds = {name: arrays[name] for name in arrays.files}
+    _backend(request.runtime).runtime_version()
+    sessions = [_backend(model.runtime).open(Path(model.path), threads=model.threads) for model in request.models]
+    for session in sessions:
+        for _ in range(_WARM_UP):
+            session.run(feeds)
+    times = _time_in_turn(sessions, feeds, request) if sessions else []
+    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
+
+
+def _peak_rss_bytes() -> int:
+    """VmHWM: the most resident memory that this process has had since it was executed (``man 5 proc``).
+
+    ``getrusage`` would not do: a child's ``ru_maxrss`` begins at its parent's.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel cannot tell peak memory")
+
+
+def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request) -> list[list[float]]:
+    times: list[list[float]] = [[] for _ in sessions]
+    clock = time.perf_counter_ns
+    gc.disable()  # a collection would hit one model's call and not the others'
+    end = clock() + int(request.seconds * 1e9)
+    for done in range(request.rounds):
+        if done >= request.min_rounds and clock() >= end:
+            break
+        for turn in range(len(sessions)):
+            index = (done + turn) % len(sessions)
+            begin = clock()
+            sessions[index].run(feeds)
+            times[index].append((clock() - begin) / 1e6)
+    gc.enable()
+    return times
+
+
+def _backend(runtime: str) -> Backend:
+    if runtime not in _FORMATS:
+        raise StageError("stage_crashed", f"no runtime {runtime!r} here; known: {', '.join(_FORMATS)}")
+    return load(_FORMATS[runtime])
+
+
+def main() -> int:
+    """Answer the request on standard input; returns the exit code."""
+    confine()
+    answer_fd = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        answer = measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Request))
+    except EdgeAgentError as error:
+        answer = Answer(code=error.code, message=error.message)
+    except MemoryError:
+        return EXIT_OUT_OF_MEMORY
+    os.write(answer_fd, msgspec.json.encode(answer) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

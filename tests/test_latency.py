@@ -1,0 +1,338 @@
+"""The latency statistic on numbers made up for the purpose, and one real comparison on real models."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_agent import board
+from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.worker import latency, probe
+from edge_agent.worker.latency import Decision, Observation, compare, fastest, judge, screen, summarise
+from edge_agent.worker.probe import Answer, Request, Served, ask, write_feeds
+
+
+def observation(ratio: float, *, float_ratio: float = 1.0) -> Observation:
+    return Observation([1.0], [float_ratio], [ratio * (1.0 + float_ratio) / 2], [2.0])
+
+
+def seen(*ratios: float, float_ratio: float = 1.0) -> list[Observation]:
+    return [observation(ratio, float_ratio=float_ratio) for ratio in ratios]
+
+
+def test_a_clear_case_is_accepted_at_the_first_full_look() -> None:
+    assert judge(seen(*[0.5] * 7), 1.0, last=False) is None
+    assert judge(seen(*[0.5] * 8), 1.0, last=False) is Decision.ACCEPTED
+
+
+def test_a_clear_refusal_needs_five_processes() -> None:
+    assert judge(seen(*[2.0] * 4), 1.0, last=False) is None
+    assert judge(seen(*[2.0] * 5), 1.0, last=False) is Decision.SLOWER
+
+
+def test_one_of_eight_may_lie_above_the_limit_but_not_two() -> None:
+    assert judge(seen(*[0.9] * 7, 1.5), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(*[0.9] * 6, 1.5, 1.5), 1.0, last=False) is None
+
+
+def test_an_unproved_ratio_ends_inconclusive() -> None:
+    split = seen(*[0.9, 1.1] * 12)
+
+    assert judge(split[:16], 1.0, last=False) is None
+    assert judge(split, 1.0, last=True) is Decision.INCONCLUSIVE
+
+
+def test_the_limit_itself_is_accepted() -> None:
+    assert judge(seen(*[1.0] * 8), 1.0, last=False) is Decision.ACCEPTED
+
+
+def test_noise_proves_nothing_either_way() -> None:
+    assert judge(seen(*[0.5] * 8, float_ratio=1.2), 1.0, last=False) is None
+    assert judge(seen(*[0.5] * 24, float_ratio=1.2), 1.0, last=True) is Decision.NOISY
+    assert judge(seen(*[2.0] * 24, float_ratio=0.9), 1.0, last=True) is Decision.NOISY
+    assert judge(seen(*[0.5] * 8, float_ratio=1.04), 1.0, last=False) is Decision.ACCEPTED
+
+
+def test_without_a_gate_the_ratio_is_only_measured() -> None:
+    assert judge(seen(*[3.0] * 7), 0, last=False) is None
+    assert judge(seen(*[3.0] * 8, float_ratio=1.5), 0, last=False) is Decision.ACCEPTED
+    assert judge([], 0, last=True) is Decision.ACCEPTED
+
+
+def test_too_few_processes_that_count_are_inconclusive() -> None:
+    assert judge([], 1.0, last=True) is Decision.INCONCLUSIVE
+    assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE
+
+
+def test_a_slow_model_may_be_judged_between_looks_when_time_is_up() -> None:
+    assert judge(seen(*[0.5] * 9), 1.0, last=False) is None
+    assert judge(seen(*[0.5] * 9), 1.0, last=True) is Decision.ACCEPTED
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=24), st.floats(0.1, 10))
+@settings(deadline=None)
+def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None:
+    found = judge(seen(*ratios), limit, last=True)
+    assert found is not None
+    told = summarise(found, seen(*ratios), Served("model.onnx"))
+
+    assert told.ratio_p50_lower <= told.ratio_p50 <= told.ratio_p50_upper
+    assert told.processes == len(ratios)
+    assert (found is Decision.ACCEPTED) == (len(ratios) >= 8 and told.ratio_p50_upper <= limit)
+    if found is Decision.SLOWER:
+        assert told.ratio_p50_lower > limit
+    assert told.message
+
+
+def simulate(mean: float, repeats: int = 1500) -> dict[Decision, float]:
+    """Shares of decisions about limit 1 where process ratios are normal with standard deviation 0.01."""
+    counts = dict.fromkeys(Decision, 0)
+    for draws in np.random.default_rng(7).normal(mean, 0.01, (repeats, 24)):
+        observations = seen(*draws)
+        found = next(
+            decision
+            for count in (5, 8, 16, 24)
+            if (decision := judge(observations[:count], 1.0, last=count == 24)) is not None
+        )
+        counts[found] += 1
+    return {decision: count / repeats for decision, count in counts.items()}
+
+
+def test_how_often_the_looks_err() -> None:
+    at_the_limit, slower, faster = simulate(1.0), simulate(1.005), simulate(0.99)
+
+    assert at_the_limit[Decision.ACCEPTED] <= 0.10
+    assert at_the_limit[Decision.SLOWER] <= 0.11
+    assert slower[Decision.ACCEPTED] <= 0.004
+    assert faster[Decision.ACCEPTED] >= 0.95
+
+
+def test_summary_of_known_numbers() -> None:
+    one = Observation([1.0, 1.0, 3.0], [1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [4.0])
+
+    told = summarise(Decision.SLOWER, [one] * 5, Served("m"))
+
+    assert (told.ratio_p50, told.ratio_p50_same_runtime, told.noise) == (2.0, 0.5, 0.0)
+    assert (told.reference.p50_ms, told.target.p99_ms) == (1.0, 2.0)
+    assert "2.00 times as slow" in told.message
+    assert summarise(Decision.INCONCLUSIVE, [one] * 4, Served("m")).ratio_p50_upper == math.inf
+
+
+# -- real processes, real models
+
+
+def write_model(path: Path, layers: int, size: int = 256) -> str:
+    """A chain of ``layers`` products of [1, size] by [size, size]; input ``x``."""
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(rng.normal(0, size**-0.5, (size, size)).astype(np.float32), f"w{i}")
+        for i in range(layers)
+    ]
+    names = ["x", *(f"h{i}" for i in range(layers - 1)), "y"]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(layers)],
+        "chain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, size])],
+        weights,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("latency")
+    write_model(folder / "small.onnx", 1)
+    write_model(folder / "large.onnx", 24)
+    write_feeds(folder / "feeds.npz", {"x": np.ones((1, 256), np.float32)})
+    return folder
+
+
+def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) -> None:
+    small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"))
+    counts: list[int] = []
+
+    worse = compare([small], large, folder / "feeds.npz", limit=1.0, on_process=counts.append, root=folder)
+    better = compare([large], small, folder / "feeds.npz", limit=0, root=folder)
+
+    assert worse.ratio_p50 > 1 > better.ratio_p50
+    assert worse.decision in (Decision.SLOWER, Decision.NOISY)
+    assert counts == list(range(1, worse.processes + 1))
+    assert (better.decision, better.processes) == (Decision.ACCEPTED, 8)
+    assert 0 < better.target.p50_ms <= better.target.p95_ms <= better.target.p99_ms
+    assert better.ratio_p50_same_runtime == pytest.approx(better.ratio_p50)
+
+
+def test_the_fastest_float_is_the_reference(folder: Path) -> None:
+    small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"), threads=2)
+
+    times = screen([small, large], folder / "feeds.npz")
+    told = compare([large, small], large, folder / "feeds.npz", limit=0, root=folder)
+
+    assert times[0].p50_ms < times[1].p50_ms
+    assert fastest([large, small], folder / "feeds.npz") == small
+    assert told.served == small
+    assert told.ratio_p50 > 2 * told.ratio_p50_same_runtime  # the target's own kind of float is as slow as the target
+
+
+def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "import sys, atexit; from edge_agent.worker import probe\n"
+        "atexit.register(lambda: print(','.join({m.partition('.')[0] for m in sys.modules}"
+        " & {'onnx', 'onnxruntime', 'google', 'scipy'}), file=sys.stderr))\n"
+        "probe.main(); sys.exit(9)"
+    )
+    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
+    ended = probe.Child(
+        probe.python_child("edge_agent.worker.probe"),
+        limits=probe.Limits(timeout_s=60),
+        stdin=probe.msgspec.json.encode(
+            Request(feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"))], rounds=1)
+        ),
+    ).wait()
+
+    assert ended.stderr_tail.split() == ["onnxruntime"]
+
+
+def test_rounds_are_bounded_by_number_and_by_time(folder: Path) -> None:
+    models = [Served(str(folder / "small.onnx"))] * 3
+    few = ask(Request(feeds=str(folder / "feeds.npz"), models=models, rounds=7, min_rounds=1, seconds=60))
+    short = ask(Request(feeds=str(folder / "feeds.npz"), models=models, rounds=10**6, min_rounds=20, seconds=0))
+
+    assert [len(times) for times in few.times_ms] == [7, 7, 7]
+    assert [len(times) for times in short.times_ms] == [20, 20, 20]
+    assert all(value > 0 for times in few.times_ms for value in times)
+
+
+def test_a_model_takes_memory_and_an_empty_runtime_less(folder: Path, tmp_path: Path) -> None:
+    large = Served(write_model(tmp_path / "wide.onnx", 4, 2048))  # 64 MiB of weights
+    write_feeds(tmp_path / "feeds.npz", {"x": np.ones((1, 2048), np.float32)})
+
+    empty = ask(Request(feeds=str(tmp_path / "feeds.npz")))
+    loaded = ask(Request(feeds=str(tmp_path / "feeds.npz"), models=[large], rounds=1))
+
+    assert empty.times_ms == []
+    assert loaded.peak_rss_bytes - empty.peak_rss_bytes > 60 * 2**20
+
+
+def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+
+    with pytest.raises(ModelError) as broken:
+        ask(Request(feeds=str(folder / "feeds.npz"), models=[Served(str(tmp_path / "broken.onnx"))]))
+    with pytest.raises(ModelError) as unknown:
+        ask(Request(feeds=str(folder / "feeds.npz"), models=[Served("m.onnx", runtime="abacus")]))
+    with pytest.raises(StageError) as lost:
+        ask(Request(feeds=str(tmp_path / "missing.npz")))
+
+    assert broken.value.code == "model_unreadable"
+    assert "abacus" in unknown.value.message
+    assert "missing.npz" in lost.value.message
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "code"),
+    [
+        (f"import sys; sys.exit({EXIT_OUT_OF_MEMORY})", LimitError, "out_of_memory"),
+        ("import time; time.sleep(1000)", LimitError, "stage_timeout"),
+        ("import os; os.kill(os.getpid(), 11)", StageError, "stage_crashed"),
+    ],
+)
+def test_a_probe_that_dies(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[LimitError | StageError], code: str
+) -> None:
+    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
+    monkeypatch.setattr(probe, "_TIMEOUT_S", 0.5)
+
+    with pytest.raises(error) as caught:
+        ask(Request(feeds=str(folder / "feeds.npz")))
+
+    assert caught.value.code == code
+
+
+def test_an_input_may_have_any_name(tmp_path: Path) -> None:
+    feeds = {"file": np.ones(1, np.float32), "a/b:0": np.zeros((2, 3), np.int64)}
+
+    write_feeds(tmp_path / "feeds.npz", feeds)
+
+    with np.load(tmp_path / "feeds.npz") as arrays:
+        assert sorted(arrays.files) == ["a/b:0", "file"]
+        assert arrays["a/b:0"].dtype == np.int64
+
+
+# -- what compare does with its processes, without starting any
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]] | LimitError]) -> list[Request]:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        asked.append(request)
+        found = next(answers)
+        if isinstance(found, LimitError):
+            raise found
+        return Answer(times_ms=found)
+
+    monkeypatch.setattr(latency, "ask", answer)
+    return asked
+
+
+def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def answers() -> Iterator[list[list[float]] | LimitError]:
+        yield LimitError("out_of_memory", "too large")
+        while True:
+            yield from ([[2.0]], [[2.0]], [[1.0]])
+
+    asked = scripted(monkeypatch, answers())
+
+    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+
+    assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 8)
+    assert [len(request.models) for request in asked] == [3] + [1] * 24
+
+
+def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scripted(monkeypatch, iter([LimitError("stage_timeout", "too slow")]))
+
+    with pytest.raises(LimitError, match="stage_timeout"):
+        compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+
+
+def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
+    looks = iter([board.Throttling((), 0), board.Throttling(("undervoltage",), 0)])
+    monkeypatch.setattr(latency.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
+
+    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+
+    assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 8, 1)
+    assert told.throttle_reasons == ("undervoltage",)
+
+
+def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
+    monkeypatch.setattr(latency.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
+
+    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+
+    assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
+    assert "throttled" in told.message
+
+
+def test_no_process_is_started_after_a_minute_but_eight_there_must_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripted(monkeypatch, iter([[[1.0], [1.0], [ratio]] for ratio in [0.9, 1.1] * 12]))
+    monkeypatch.setattr(latency, "LONGEST_S", 0.0)
+
+    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+
+    assert (told.decision, told.processes) == (Decision.INCONCLUSIVE, 8)
