@@ -1,0 +1,74 @@
+"""The affine grid: real = scale · (integer - zero point), zero exactly on it.
+
+Jacob et al. (2018), "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+CVPR, section 2.1. Rounding is half to even, as ONNX QuantizeLinear says; scales are float32, as formats store them.
+
+Invariants: every scale is finite and above zero; zero points lie on the grid; for finite ``x``, and for infinite ones,
+``quantize`` gives integers of the grid's type. NaN has no place on a grid and must not come here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+GridType = Literal["int8", "uint8"]
+
+_NO_WIDTH = 1e-30  # below this a range's scale, or its product with another, underflows in float32
+
+
+@dataclass(frozen=True, slots=True)
+class QuantParams:
+    """A grid, or one per channel: then ``scale`` and ``zero_point`` broadcast against the tensor.
+
+    Integers run from ``qmin`` to ``qmax``, both included.
+    """
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int32]
+    qmin: int
+    qmax: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The integers' type."""
+        return np.dtype(np.int8 if self.qmin < 0 else np.uint8)
+
+
+def params(low: ArrayLike, high: ArrayLike, *, symmetric: bool = False, dtype: GridType = "int8") -> QuantParams:
+    """The grid that covers [low, high] and zero.
+
+    Args:
+        low: lower end, a number or an array that broadcasts against the tensor (one grid a channel).
+        high: upper end, of the same shape.
+        symmetric: zero in the middle, one integer fewer (int8: -127 to 127), for weights.
+        dtype: the integers' type.
+    """
+    low, high = np.minimum(np.asarray(low, np.float64), 0.0), np.maximum(np.asarray(high, np.float64), 0.0)
+    qmin, qmax = (-128, 127) if dtype == "int8" else (0, 255)
+    if symmetric:
+        qmin += 1
+        high = np.maximum(-low, high)
+        low = -high
+    width = high - low
+    scale = np.where(width > _NO_WIDTH, width / (qmax - qmin), 1.0).astype(np.float32)
+    zero_point = (qmin + qmax) // 2 if symmetric else np.clip(np.rint(qmin - low / scale), qmin, qmax)
+    return QuantParams(scale, np.broadcast_to(np.asarray(zero_point, np.int32), scale.shape), qmin, qmax)
+
+
+def quantize(x: ArrayLike, grid: QuantParams) -> NDArray[Any]:
+    """The nearest integers of the grid; what lies outside is clipped to its ends."""
+    with np.errstate(over="ignore"):  # far outside is clipped all the same
+        steps = np.rint(np.asarray(x, np.float32) / grid.scale) + grid.zero_point
+    return np.asarray(np.clip(steps, grid.qmin, grid.qmax), grid.dtype)
+
+
+def dequantize(integers: NDArray[Any], grid: QuantParams) -> NDArray[np.float32]:
+    """The real values that integers stand for."""
+    return np.asarray((integers.astype(np.int32) - grid.zero_point) * grid.scale, np.float32)
+
+
+def fake_quantize(x: ArrayLike, grid: QuantParams) -> NDArray[np.float32]:
+    """``x`` as the quantized model sees it: there and back."""
+    return dequantize(quantize(x, grid), grid)
