@@ -74,12 +74,10 @@ class Connected:
     Attributes:
         session_present: the broker remembers this client's session; subscribe all the same.
         protocol: ``5`` or ``3.1.1``.
-        max_packet_bytes: the largest packet the broker takes; 0: it did not say.
     """
 
     session_present: bool
     protocol: str = "3.1.1"
-    max_packet_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +190,9 @@ class Link:
         clean: True for host tools: no session, messages are acknowledged on arrival. False for the daemon: the broker
             keeps its session for a week, and the owner acknowledges each message.
 
+    Attributes:
+        max_packet_bytes: the largest packet that the broker takes; 0: it did not say.
+
     Raises:
         ConfigError: a URL or file that cannot be used.
     """
@@ -217,6 +218,7 @@ class Link:
         self._answered = False
         self._accepted = False
         self._closed_unanswered = False
+        self.max_packet_bytes = 0
         self._up = threading.Event()
         self._stopping = threading.Event()
         self._failure = Disconnected("the link was not started")
@@ -458,9 +460,9 @@ class Link:
             self._failure = Disconnected(f"the broker at {self._options.url} {what}", code)
             return
         self._answered = self._accepted = True
+        self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", 0))
         self._up.set()
-        largest = int(getattr(properties, "MaximumPacketSize", 0))
-        self._emit(Connected(flags.session_present, "5" if self._protocol is _V5 else "3.1.1", largest))
+        self._emit(Connected(flags.session_present, "5" if self._protocol is _V5 else "3.1.1"))
 
     def _on_disconnect(
         self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None

@@ -1,0 +1,267 @@
+"""A blob while it arrives: chunks in a sparse file, and on disk beside it what is known to be there.
+
+    <sha256>.part     the chunks, each at its place
+    <sha256>.bits     one byte a chunk, 1: its bytes are on the disk
+    <sha256>.pages    digest pages, each at its place
+    <sha256>          the whole blob, once its SHA-256 was right
+
+Invariants:
+    * A mark is set on disk only after the bytes it vouches for were fsynced, so a crash or a power cut costs at most
+      what came since the last ``flush``, and never leaves a mark that lies.
+    * Nothing is stored that was not checked: a page against the manifest, a chunk against its page.
+    * ``<sha256>`` appears by rename, after the whole file was read back and hashed.
+
+No thread, no clock, no network.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agent.durable import fsync_dir
+from edge_agent.errors import LimitError, TransferError
+from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, check_chunk, check_page
+from edge_agent.wire.manifest import Blob
+
+FLUSH_BYTES = 8 * 1024 * 1024
+RESERVE_BYTES = 32 * 1024 * 1024  # left to the rest of the system
+_READ_BYTES = 1024 * 1024
+_PAGE_BYTES = PAGE_DIGESTS * DIGEST_BYTES
+
+
+class PartialBlob:
+    """The part of ``blob`` that is in ``folder``; what an earlier process left is found again.
+
+    Attributes:
+        path: where the whole blob lies, or will lie.
+        received: chunks that are here, those not yet flushed among them.
+
+    Raises:
+        LimitError: ``no_space``; what is here stays here.
+    """
+
+    def __init__(self, folder: Path, blob: Blob, *, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self.blob = blob
+        self.plan = blob.plan
+        self.path = folder / blob.sha256
+        self._part = folder / f"{blob.sha256}.part"
+        self._bits = folder / f"{blob.sha256}.bits"
+        self._pages = folder / f"{blob.sha256}.pages"
+        self._have = bytearray(self.plan.chunks)
+        self._digests: list[bytes] = [b""] * self.plan.chunks
+        self._missing_pages = set(range(self.plan.pages))
+        self._unflushed_bytes = 0
+        self._fd = -1
+        if self.complete:
+            self._delete(self._part, self._bits, self._pages)
+            self._have[:] = b"\1" * self.plan.chunks
+            self._missing_pages.clear()
+        else:
+            self._load()
+            self._check_space(reserve_bytes)
+        self.received = sum(self._have)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole blob is here, checked."""
+        return self.path.exists()
+
+    @property
+    def received_bytes(self) -> int:
+        """How much of the blob is here."""
+        last = self.plan.chunks - 1
+        return self.received * CHUNK_BYTES - (CHUNK_BYTES - self.plan.chunk_size(last)) * self._have[last]
+
+    def has(self, index: int) -> bool:
+        """Whether chunk ``index`` is here."""
+        return bool(self._have[index])
+
+    def missing(self, within: Iterable[int] | None = None) -> list[int]:
+        """The chunks that are not here, of those in ``within`` (None: of all), in order."""
+        return [index for index in (range(self.plan.chunks) if within is None else within) if not self._have[index]]
+
+    def missing_pages(self) -> list[int]:
+        """The digest pages that are not here."""
+        return sorted(self._missing_pages)
+
+    def add_page(self, page: int, payload: bytes) -> bool:
+        """Keep a digest page; False if it was here.
+
+        Raises:
+            TransferError: it is not what the manifest announced.
+            LimitError: ``no_space``.
+        """
+        if page not in self._missing_pages:
+            if page >= self.plan.pages:
+                raise TransferError("size_mismatch", f"digest page {page} of a blob that has {self.plan.pages}")
+            return False
+        digests = check_page(self.plan, page, payload, self.blob.pages[page])
+        with _writing(self._pages):
+            fd = os.open(self._pages, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                _write_all(fd, payload, page * _PAGE_BYTES)
+            finally:
+                os.close(fd)
+        self._take_page(page, digests)
+        return True
+
+    def add_chunk(self, index: int, payload: bytes) -> bool:
+        """Keep a chunk; False if it was here, or cannot be checked because its page is not.
+
+        Raises:
+            TransferError: it is not what its page announced.
+            LimitError: ``no_space``.
+        """
+        if index < self.plan.chunks and (self._have[index] or not self._digests[index]):
+            return False
+        check_chunk(self.plan, index, payload, self._digests)
+        with _writing(self._part):
+            _write_all(self._open(), payload, index * CHUNK_BYTES)
+        self._have[index] = 1
+        self.received += 1
+        self._unflushed_bytes += len(payload)
+        if self._unflushed_bytes >= FLUSH_BYTES:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Make every chunk that is here survive a power cut."""
+        if not self._unflushed_bytes:
+            return
+        try:
+            with _writing(self._part):
+                os.fdatasync(self._fd)
+        except LimitError:
+            # The kernel may have dropped those pages; only what the marks on disk say is certain.
+            self._load_marks()
+            self.received = sum(self._have)
+            self._unflushed_bytes = 0
+            raise
+        with _writing(self._bits):
+            new = not self._bits.exists()
+            fd = os.open(self._bits, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                # In place: marks only ever go from 0 to 1, so a torn write leaves nothing wrong.
+                _write_all(fd, self._have, 0)
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+            if new:
+                fsync_dir(self._bits.parent)
+        self._unflushed_bytes = 0
+
+    def finish(self) -> Path:
+        """Read everything back, compare with the blob's name, give it its name.
+
+        Raises:
+            TransferError: ``hash_mismatch``; the part is deleted, as nobody can tell which bytes are wrong.
+            LimitError: ``no_space``.
+        """
+        if self.complete:
+            return self.path
+        self.flush()
+        digest = hashlib.sha256()
+        with _writing(self._part):
+            with self._part.open("rb") as file:
+                while block := file.read(_READ_BYTES):
+                    digest.update(block)
+            os.fsync(self._open())
+        self.close()
+        if digest.hexdigest() != self.blob.sha256:
+            self.discard()
+            raise TransferError("hash_mismatch", f"the blob has SHA-256 {digest.hexdigest()}, not {self.blob.sha256}")
+        with _writing(self.path):
+            self._part.rename(self.path)
+            fsync_dir(self.path.parent)
+        self._delete(self._bits, self._pages)
+        return self.path
+
+    def close(self) -> None:
+        """Flush, and give the file descriptor back; the blob can be used on."""
+        try:
+            self.flush()
+        finally:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def discard(self) -> None:
+        """Delete what is here of a blob that is not whole."""
+        self._unflushed_bytes = 0
+        self.close()
+        self._delete(self._part, self._bits, self._pages)
+        self._have[:] = bytes(self.plan.chunks)
+        self.received = 0
+        self._digests = [b""] * self.plan.chunks
+        self._missing_pages = set(range(self.plan.pages))
+
+    # -- what an earlier process left
+
+    def _load(self) -> None:
+        if self._pages.exists():
+            data = self._pages.read_bytes()
+            for page in range(self.plan.pages):
+                payload = data[page * _PAGE_BYTES : (page + 1) * _PAGE_BYTES]
+                try:
+                    self._take_page(page, check_page(self.plan, page, payload, self.blob.pages[page]))
+                except TransferError:
+                    continue  # not written, or not whole: fetched again
+        self._load_marks()
+
+    def _load_marks(self) -> None:
+        self._have[:] = bytes(self.plan.chunks)
+        try:
+            marks = self._bits.read_bytes()
+            whole = self._part.stat().st_size == self.blob.size
+        except FileNotFoundError:
+            return
+        if whole and len(marks) == self.plan.chunks and not marks.strip(b"\0\1"):
+            self._have[:] = marks
+
+    def _take_page(self, page: int, digests: list[bytes]) -> None:
+        chunks = self.plan.page_range(page)
+        self._digests[chunks.start : chunks.stop] = digests
+        self._missing_pages.discard(page)
+
+    # -- disk
+
+    def _check_space(self, reserve_bytes: int) -> None:
+        """Refuse before the first byte what would not fit in the end."""
+        free = shutil.disk_usage(self.path.parent).free
+        here = self._part.stat().st_blocks * 512 if self._part.exists() else 0
+        needed = self.blob.size - here + reserve_bytes
+        if needed > free:
+            raise LimitError(
+                "no_space",
+                f"the model needs {needed / 1e6:.0f} MB in {self.path.parent}, {free / 1e6:.0f} MB are free; free some",
+            )
+
+    def _open(self) -> int:
+        if self._fd < 0:
+            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._fd, self.blob.size)
+        return self._fd
+
+    def _delete(self, *paths: Path) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns what the disk answers into the error that a person understands."""
+    try:
+        yield
+    except OSError as error:
+        text = f"cannot write {path}: {error.strerror}; free space in state_dir"
+        raise LimitError("no_space", text) from error
+
+
+def _write_all(fd: int, data: bytes | bytearray, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,281 @@
+"""Fetches one blob from the broker: what to subscribe to, when to ask again, when to give up.
+
+Pages first, then chunks, one or two groups at a time, since a broker forgets retained messages above its queue limits.
+
+A broker may also hold retained messages back, deliver some only, or have lost them, and says so in no case. So when
+nothing fresh has come for a while (5 s, or four times what a chunk took, doubling up to a minute):
+
+1. the current filters are unsubscribed and subscribed again (without UNSUBSCRIBE some brokers deliver nothing);
+2. if that brought nothing either, the broker evidently lacks them: ``Need`` names the missing chunks, the first time
+   those asked for now, later every one. It is repeated, so any host that comes later can answer;
+3. if wrong bytes came twice again where right ones should be, it is ``hash_mismatch``.
+
+There is no end by time: ``waiting`` says that nothing has come for ten minutes.
+
+No thread and no clock: the owner calls ``take`` for each message of this blob (and acknowledges it afterwards),
+``tick`` every second or so, ``connected`` on each ``Connected``. After an exception the receiver is of no more use.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Protocol
+
+from edge_agent.blobs import PartialBlob
+from edge_agent.errors import TransferError
+from edge_agent.wire.chunks import GROUP_CHUNKS
+from edge_agent.wire.messages import Need
+from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+GROUPS_AT_ONCE = 2
+FEW_CHUNKS = 8  # missing in a group: asked for one by one, so that the others do not come again
+PATIENCE_S = (5.0, 60.0)
+WAITING_AFTER_S = 600.0
+FLUSH_AFTER_S = 10.0
+MAX_RANGES = 2000  # a Need stays below 64 KiB
+_PATIENCE_CHUNKS = 4
+_PAGES = -1
+_MAX_STALLS_WITH_WRONG_BYTES = 3
+
+
+class Subscriber(Protocol):
+    """The part of ``mqtt.Link`` that is used here."""
+
+    def subscribe(self, *filters: str) -> None:
+        """Ask for ``filters``."""
+        ...
+
+    def unsubscribe(self, *filters: str) -> None:
+        """Give ``filters`` up."""
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came, for the log and for tests."""
+
+    fresh: int = 0
+    known: int = 0
+    wrong: int = 0
+    stalls: int = 0
+    needs: int = 0
+
+
+class Receiver:
+    """The fetching of one blob.
+
+    Args:
+        partial: where it goes.
+        topics: the namespace's.
+        link: gets the subscriptions.
+        need: publishes a ``Need``.
+        device: this device's id, for ``Need``.
+        now: seconds of any monotonic clock, as in every other call.
+
+    Attributes:
+        path: the whole, checked blob; None until then.
+        counts: what came so far.
+    """
+
+    def __init__(
+        self,
+        partial: PartialBlob,
+        topics: Topics,
+        link: Subscriber,
+        need: Callable[[Need], None],
+        *,
+        device: str,
+        now: float,
+    ) -> None:
+        self._partial = partial
+        self._plan = partial.plan
+        self._sha256 = partial.blob.sha256
+        self._topics = topics
+        self._link = link
+        self._need = need
+        self._device = device
+        self._online = False
+        self._open: dict[int, tuple[str, ...]] = {}
+        self._fresh_at = self._flushed_at = self._asked_at = now
+        self._patience = PATIENCE_S[0]
+        self._stalls = 0
+        self._wrong_since_asked = False
+        self.counts = Counts()
+        self.path: Path | None = partial.path if partial.complete else None
+
+    # -- what the owner calls
+
+    def connected(self, now: float) -> None:
+        """The link is up: ask for what is missing.
+
+        Raises:
+            TransferError: ``hash_mismatch``.
+            LimitError: ``no_space``.
+        """
+        self._online = True
+        self._stalls = 0
+        self._wrong_since_asked = False
+        self._finish_if_whole()
+        self._ask_again(now)
+
+    def disconnected(self) -> None:
+        """The link is down: keep what came, and wait."""
+        self._online = False
+        self._partial.flush()
+
+    def take(self, topic: ChunkTopic | PageTopic, payload: bytes, now: float) -> None:
+        """A page or chunk came. Acknowledge it afterwards.
+
+        Raises:
+            TransferError: ``hash_mismatch`` of the whole blob.
+            LimitError: ``no_space``; what is here stays for a later attempt.
+        """
+        if topic.sha256 != self._sha256 or self.path is not None or not payload:
+            return
+        try:
+            if isinstance(topic, PageTopic):
+                fresh = self._partial.add_page(topic.page, payload)
+            else:
+                fresh = self._partial.add_chunk(topic.index, payload)
+        except TransferError as error:
+            log.warning("blob %.12s: dropped: %s", self._sha256, error.message)
+            self._wrong_since_asked = True
+            self.counts.wrong += 1
+            return
+        if not fresh:
+            self.counts.known += 1
+            return
+        self.counts.fresh += 1
+        shortest, longest = PATIENCE_S
+        self._patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._fresh_at)))
+        self._fresh_at = self._asked_at = now
+        self._stalls = 0
+        if isinstance(topic, PageTopic) or not self._partial.missing(
+            self._plan.group_range(topic.index // GROUP_CHUNKS)
+        ):
+            self._partial.flush()
+            self._flushed_at = now
+            self._finish_if_whole()
+            self._advance()
+
+    def tick(self, now: float) -> None:
+        """Time has passed.
+
+        Raises:
+            TransferError: ``hash_mismatch``: somebody keeps wrong bytes on the broker.
+            LimitError: ``no_space``.
+        """
+        if self.path is not None:
+            return
+        if now - self._flushed_at >= FLUSH_AFTER_S:
+            self._flushed_at = now
+            self._partial.flush()
+        if self._online and now - self._asked_at >= self._patience:
+            self._stalled(now)
+
+    def stop(self) -> None:
+        """Give everything up but what is on the disk."""
+        for filters in self._open.values():
+            self._link.unsubscribe(*filters)
+        self._open.clear()
+        self._partial.close()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the blob is here, 0 to 1."""
+        return self._partial.received_bytes / self._plan.size
+
+    def waiting(self, now: float) -> bool:
+        """Whether nothing has come for so long that a person should know: ``waiting_for_chunks``."""
+        return self.path is None and now - self._fresh_at >= WAITING_AFTER_S
+
+    def detail(self, now: float) -> str:
+        """One sentence for the report."""
+        here = f"{self._partial.received_bytes / 1e6:.1f} of {self._plan.size / 1e6:.1f} MB are here"
+        if not self.waiting(now):
+            return here
+        minutes = (now - self._fresh_at) / 60
+        return f"waiting_for_chunks: {here}, nothing has come for {minutes:.0f} minutes; push the model again"
+
+    # -- what to ask for
+
+    def _advance(self) -> None:
+        """Subscribe to what comes next, and give up what is complete."""
+        wanted = self._wanted()
+        for key in [key for key in self._open if key not in wanted]:
+            self._link.unsubscribe(*self._open.pop(key))
+        for key in wanted:
+            if key not in self._open:
+                self._open[key] = self._filters(key)
+                self._link.subscribe(*self._open[key])
+
+    def _wanted(self) -> list[int]:
+        """The groups to have open now; ``_PAGES`` stands for the digest pages, which come first."""
+        if self.path is not None:
+            return []
+        if self._partial.missing_pages():
+            return [_PAGES]
+        groups = (group for group in range(self._plan.groups) if self._partial.missing(self._plan.group_range(group)))
+        return list(islice(groups, GROUPS_AT_ONCE))
+
+    def _filters(self, key: int) -> tuple[str, ...]:
+        if key == _PAGES:
+            return (self._topics.pages(self._sha256),)
+        missing = self._partial.missing(self._plan.group_range(key))
+        if len(missing) > FEW_CHUNKS:
+            return (self._topics.chunk_group(self._sha256, key),)
+        return tuple(self._topics.chunk(self._sha256, index) for index in missing)
+
+    def _ask_again(self, now: float) -> None:
+        for filters in self._open.values():
+            self._link.unsubscribe(*filters)
+        self._open.clear()
+        self._advance()
+        self._asked_at = now
+
+    def _stalled(self, now: float) -> None:
+        self._stalls += 1
+        self.counts.stalls += 1
+        if self._stalls >= _MAX_STALLS_WITH_WRONG_BYTES and self._wrong_since_asked:
+            raise TransferError(
+                "hash_mismatch",
+                "the broker keeps chunks that are not the manifest's; check who writes to it, push again",
+            )
+        self._wrong_since_asked = False
+        self._patience = min(PATIENCE_S[1], 2 * self._patience)
+        self._ask_again(now)
+        if self._stalls > 1:
+            self._publish_need()
+
+    def _publish_need(self) -> None:
+        pages = self._partial.missing_pages()
+        open_chunks = (
+            None if pages or self.counts.needs else chain.from_iterable(map(self._plan.group_range, self._open))
+        )
+        chunks = self._partial.missing(open_chunks)
+        self.counts.needs += 1
+        log.info("blob %.12s: the broker lacks %d chunks, %d pages; asking", self._sha256, len(chunks), len(pages))
+        self._need(Need(device=self._device, sha256=self._sha256, chunks=ranges(chunks), pages=ranges(pages)))
+
+    def _finish_if_whole(self) -> None:
+        if self._partial.received == self._plan.chunks:
+            self.path = self._partial.finish()
+
+
+def ranges(indices: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending ``indices`` as inclusive ranges, at most ``MAX_RANGES``: the rest is for another time."""
+    found: list[tuple[int, int]] = []
+    for index in indices:
+        if found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+        elif len(found) == MAX_RANGES:
+            break
+        else:
+            found.append((index, index))
+    return found
