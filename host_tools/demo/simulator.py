@@ -1,0 +1,119 @@
+"""A serial IMU that is not there: a child process that replays the bundled recording on a pseudo-terminal.
+
+    with SerialImu(directory / "imu", pace="max") as imu:
+        ...                       # [sources.imu] kind = "serial", port = str(imu.port)
+        print(imu.progress().times_real_time)
+
+What it sends and how it can be broken says ``simulator_child.py``. With ``keep=True`` it outlives this process.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edge_agent.errors import SourceError
+
+RECORDING = Path(__file__).with_name("data") / "imu_recording.npz"
+BAUD_115200 = "11520"
+"""The pace of a line at 115,200 baud: eight data bits, one start and one stop bit."""
+
+_CHILD = Path(__file__).with_name("simulator_child.py")
+_START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the sensor has sent.
+
+    Attributes:
+        samples: sent so far, those that were dropped included.
+        dropped: lost because nobody read in time (never at pace ``max``).
+        seconds: how long it was sending; time in which nobody read does not count.
+        times_real_time: how much faster than the recording's own rate.
+    """
+
+    samples: int
+    dropped: int
+    seconds: float
+    times_real_time: float
+
+
+class SerialImu:
+    """The sensor, for as long as its ``with`` block.
+
+    Args:
+        port: the path to give to the agent; a link to whichever terminal is behind it now.
+        pace: ``max``, ``real``, or bytes a second.
+        faults: as ``simulator_child.py --fault`` takes them, e.g. ``["stuck:az@1000"]``.
+        keep: go on when this process ends.
+    """
+
+    def __init__(
+        self,
+        port: Path,
+        *,
+        pace: str = "max",
+        faults: Sequence[str] = (),
+        recording: Path = RECORDING,
+        keep: bool = False,
+    ) -> None:
+        self.port = port
+        self._argv = [sys.executable, "-P", str(_CHILD), "--link", str(port), "--recording", str(recording)]
+        self._argv += ["--pace", pace, *(part for fault in faults for part in ("--fault", fault))]
+        self._keep = keep
+        self._status = port.with_name(port.name + ".json")
+        self._log = port.with_name(port.name + ".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id; 0 while it does not run."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Return once the terminal is there; raises ``SourceError`` with what the child said."""
+        self._status.unlink(missing_ok=True)
+        argv = self._argv if self._keep else [*self._argv, "--end-with-stdin"]
+        stdin = subprocess.DEVNULL if self._keep else subprocess.PIPE
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(argv, stdin=stdin, stdout=log, stderr=log, start_new_session=self._keep)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._status.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                said = self._log.read_text(encoding="utf-8", errors="replace").strip()
+                raise SourceError("source_unavailable", f"the simulated sensor did not start: {said}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End the child and remove the link: for a reader, the cable is pulled."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process = None
+        self.port.unlink(missing_ok=True)
+
+    def progress(self) -> Progress:
+        """How far it is; brought up to date a few times a second."""
+        state = json.loads(self._status.read_text(encoding="utf-8"))
+        seconds = state["seconds"]
+        times = state["samples"] / state["rate_hz"] / seconds if seconds else 0.0
+        return Progress(state["samples"], state["dropped"], seconds, times)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
