@@ -1,0 +1,37 @@
+"""The capture stage: gathers the three sets, checks the data's quality, and leaves ``sets.json``.
+
+From the operator's ``.npz`` files (:mod:`.capture_arrays`) or from this device's own sensor (:mod:`.capture_source`).
+Later stages read the sets through :mod:`.dataset`.
+"""
+
+import msgspec
+
+from edge_agent.backends import load
+from edge_agent.durable import write_durably
+from edge_agent.errors import ContractError
+from edge_agent.task import Outcome
+from edge_agent.worker.capture_arrays import capture_arrays
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import SETS_FILE, ArraySets, ShardSets
+
+
+def run(context: Context) -> Outcome:
+    """Gather the sets.
+
+    Raises:
+        ModelError: the model cannot be read.
+        ContractError: data or source do not fit the model.
+        SourceError: the sensor is absent, busy, silent or lost.
+        LimitError: ``no_space``.
+        Refusal: the data's quality, or too few windows.
+    """
+    task = context.task
+    context.progress(0.0, "checking model and data", force=True)
+    info = load(task.format).inspect(context.model_path)
+    sets: ArraySets | ShardSets
+    if task.arrays is not None:
+        sets, data = capture_arrays(context, info, task.arrays)
+    else:
+        raise ContractError("input_missing", "no arrays")
+    write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
+    return Outcome(results={"data": data})

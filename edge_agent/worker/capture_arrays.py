@@ -1,0 +1,132 @@
+"""Captures from an operator's ``.npz`` files: nothing is copied; each row is looked at once and assigned to a set."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_agent.backends import ModelInfo
+from edge_agent.errors import ContractError, Refusal
+from edge_agent.quant.bounds import refusal_chance
+from edge_agent.quant.gates import MIN_AGREEMENT
+from edge_agent.task import ArrayFiles, Task
+from edge_agent.worker.arrays import ArrayFile
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import ArrayData, ArraySets, RowSet, fixed_feeds, recording_numbers
+from edge_agent.worker.inputs import GROUPS, LABELS, check_all_fed, check_dtype, fed_shape, match_arrays, widened
+from edge_agent.worker.split import SPLITS, Indices, Split, split_rows
+
+_SURE_ROWS = 181
+"""From here on a model that truly disagrees on 1 % of all rows nearly always proves an agreement of 95 %."""
+
+
+def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArraySets, dict[str, Any]]:
+    """The sets, and what the result object says about them.
+
+    Raises:
+        ContractError: the files do not fit the model, or cannot be read.
+        ModelError: ``state_undeclared``.
+        Refusal: ``non_finite``, or ``too_few_windows``.
+    """
+    task = context.task
+    calibration = _open(Path(files.calibration), info, task, context.out_dir)
+    heldout = _open(Path(files.heldout), info, task, context.out_dir) if files.heldout else calibration
+    split = _split(calibration, info, task, heldout_apart=bool(files.heldout))
+    if files.heldout:
+        if not _row_count(heldout, info):
+            raise Refusal("too_few_windows", f"{Path(files.heldout).name} has no rows; give 300 or more")
+        split["heldout"] = np.arange(_row_count(heldout, info))
+    paths: dict[Split, str] = dict.fromkeys(SPLITS, files.calibration)
+    paths["heldout"] = files.heldout or files.calibration
+    sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
+    data = ArrayData(sets, info, task, context.out_dir)
+    _refuse_non_finite(context, data)
+    warnings = _warnings(calibration, info, len(split["heldout"]))
+    return sets, {**{name: {"windows": data.count(name)} for name in SPLITS}, "warnings": warnings}
+
+
+def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:
+    """Open a file and check what its headers say against the model."""
+    file = ArrayFile(path, scratch)
+    specs = {spec.name: spec for spec in info.inputs}
+    matched = match_arrays(file.members, info)
+    used = [array for array in file.members if array in {*matched.values(), LABELS, GROUPS}]
+    have = f"{path.name} has the arrays {', '.join(map(repr, file.members)) or '(none)'}"
+    check_all_fed([*matched, *fixed_feeds(info, task)], info, task.state, have)
+    if any(not file.members[array].shape for array in used):
+        raise ContractError(
+            "shape_mismatch", f"{path.name} holds single values; the first axis of an array counts rows"
+        )
+    if len({file.members[array].rows for array in used}) > 1:
+        listed = ", ".join(f"{array!r} {file.members[array].rows}" for array in used)
+        raise ContractError("shape_mismatch", f"{path.name}: arrays differ in their number of rows: {listed}")
+    for name, array in matched.items():
+        member = file.members[array]
+        check_dtype(member.dtype, specs[name], f"array {array!r} of {path.name}")
+        fed_shape(member.shape[1:], specs[name], f"a row of array {array!r} of {path.name}")
+    if GROUPS in file.members and (
+        file.members[GROUPS].dtype.kind not in "iuSU" or len(file.members[GROUPS].shape) > 1
+    ):
+        raise ContractError("data_unreadable", f"{path.name}: 'groups' must be one integer or string a row")
+    if LABELS in file.members and file.members[LABELS].dtype.kind not in "biufSU":
+        raise ContractError("data_unreadable", f"{path.name}: 'labels' must be numbers or strings")
+    return file
+
+
+def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool) -> dict[Split, Indices]:
+    labels = file.members.get(LABELS)
+    matched = match_arrays(file.members, info)
+    carried = any(state.input not in matched for state in task.state)
+    groups = recording_numbers(file.load(GROUPS)) if GROUPS in file.members else None
+    if carried and groups is not None and np.count_nonzero(np.diff(groups)) >= len(np.unique(groups)):
+        raise ContractError("data_unreadable", "the model carries state, so the rows of each group must be contiguous")
+    stratified = labels is not None and labels.dtype.kind in "biu" and len(labels.shape) == 1
+    return split_rows(
+        _row_count(file, info),
+        seed=task.seed,
+        heldout_apart=heldout_apart,
+        ordered=carried,
+        labels=file.load(LABELS) if stratified else None,
+        groups=groups,
+    )
+
+
+def _row_count(file: ArrayFile, info: ModelInfo) -> int:
+    return file.members[next(iter(match_arrays(file.members, info).values()))].rows
+
+
+def _refuse_non_finite(context: Context, data: ArrayData) -> None:
+    total = sum(data.count(split) for split in SPLITS)
+    done, bad, first = 0, 0, ""
+    for split in SPLITS:
+        for row in data.rows(split):
+            done += 1
+            context.progress(done / total, f"reading rows ({done} of {total})")
+            wrong = next(
+                (name for name, values in [*row.feeds.items(), (LABELS, row.label)] if not _finite(values)), None
+            )
+            if wrong is not None:
+                bad += 1
+                first = first or f"the first is row {row.index} of {wrong!r} in the {split} set"
+    if bad:
+        raise Refusal("non_finite", f"{bad} of {total} rows hold NaN or Inf; {first}; remove them")
+
+
+def _finite(values: Any) -> bool:
+    array = np.asarray(values)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _warnings(file: ArrayFile, info: ModelInfo, heldout: int) -> list[str]:
+    matched = match_arrays(file.members, info)
+    warnings = widened({name: member.dtype for name, member in file.members.items()}, matched, info)
+    unused = [name for name in file.members if name not in {*matched.values(), LABELS, GROUPS}]
+    if unused:
+        warnings.append(f"arrays that feed no input are not used: {', '.join(map(repr, unused))}")
+    if heldout < _SURE_ROWS:
+        chance = refusal_chance(heldout, MIN_AGREEMENT)
+        warnings.append(
+            f"{heldout} held-out rows are few: a good model (1 % disagreement) would be refused with a chance of "
+            f"{chance:.0%}; give {_SURE_ROWS} or more, best 300"
+        )
+    return warnings

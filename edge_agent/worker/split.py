@@ -1,0 +1,148 @@
+"""Who sees what: rows or time are divided into calibration, search and held-out set before anything is looked at. Pure.
+
+Rows of an ``.npz`` are drawn by a seeded shuffle, evenly over integer labels; rows of one group stay together; data
+whose order matters are cut in three. A sensor's stream is divided into blocks of time, the three sets in turn over
+several rounds, so that each sees every regime.
+
+Invariants:
+    * no row and no sample is in two sets, and none of the three is empty
+    * between two blocks at least one window's worth of samples is thrown away; no window spans blocks
+    * held-out windows share no sample with each other
+    * the same arguments give the same split
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import Refusal
+
+Split = Literal["calibration", "search", "heldout"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Indices = NDArray[np.int64]
+
+_MAX_HELDOUT = 300
+_MAX_ROUNDS = 12
+_GAP_SHARE = 0.1
+"""Rounds are added while the gaps between their blocks cost no more than this part of the samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of time for one set: ``windows`` windows of ``size`` samples, ``step`` samples from one to the next."""
+
+    split: Split
+    windows: int
+    size: int
+    step: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples it takes."""
+        return (self.windows - 1) * self.step + self.size
+
+
+def plan_blocks(windows: Mapping[Split, int], *, size: int, hop: int) -> list[Block]:
+    """The blocks of a capture in the order of time; a gap of ``size`` samples belongs between two of them.
+
+    Args:
+        windows: how many windows each set shall have, at least 1.
+        size: samples in a window.
+        hop: samples from one calibration or search window to the next; held-out windows never overlap.
+    """
+    steps: dict[Split, int] = {"calibration": hop, "search": hop, "heldout": max(size, hop)}
+    useful = sum(windows[split] * steps[split] for split in SPLITS)
+    affordable = int(useful * _GAP_SHARE) // (len(SPLITS) * size)
+    rounds = max(1, min(_MAX_ROUNDS, affordable, *windows.values()))
+    return [
+        Block(split, share, size, steps[split])
+        for turn in range(rounds)
+        for split in SPLITS
+        if (share := windows[split] * (turn + 1) // rounds - windows[split] * turn // rounds)
+    ]
+
+
+def samples_needed(blocks: list[Block]) -> int:
+    """Samples that the blocks take, gaps included."""
+    return sum(block.samples for block in blocks) + sum(block.size for block in blocks[1:])
+
+
+def split_rows(
+    rows: int,
+    *,
+    seed: int,
+    heldout_apart: bool,
+    ordered: bool = False,
+    labels: NDArray[np.generic] | None = None,
+    groups: Indices | None = None,
+) -> dict[Split, Indices]:
+    """Which rows of an ``.npz`` go into which set; indices ascend within a set.
+
+    Args:
+        rows: how many there are.
+        seed: of the shuffle.
+        heldout_apart: the held-out set is another file, so only calibration and search are drawn (a third is search);
+            else held-out = min(300, half), search = a sixth, calibration = the rest.
+        ordered: the rows are one recording whose order matters: cut it, do not shuffle.
+        labels: one integer (or boolean) a row; each set gets its share of each.
+        groups: one recording number a row; recordings are not divided, and only their number is balanced.
+
+    Raises:
+        Refusal: ``too_few_windows`` if a set would stay empty.
+    """
+    wanted = _wanted(rows, heldout_apart=heldout_apart)
+    if groups is not None:
+        return _split_groups(wanted, groups, seed)
+    random = np.random.default_rng(seed)
+    if ordered:
+        order = np.arange(rows)
+    elif labels is None:
+        order = random.permutation(rows)
+    else:
+        order = _interleave(labels, random)
+    bounds = np.cumsum(list(wanted.values()))
+    return {split: np.sort(part) for split, part in zip(wanted, np.split(order, bounds[:-1]), strict=True)}
+
+
+def _wanted(rows: int, *, heldout_apart: bool) -> dict[Split, int]:
+    sets = 2 if heldout_apart else 3
+    if rows < sets:
+        raise Refusal("too_few_windows", f"{rows} rows cannot be divided into {sets} sets; give 300 rows or more")
+    heldout = 0 if heldout_apart else max(1, min(_MAX_HELDOUT, rows // 2))
+    search = max(1, rows // 3 if heldout_apart else rows // 6)
+    wanted: dict[Split, int] = {"calibration": rows - search - heldout, "search": search}
+    if not heldout_apart:
+        wanted["heldout"] = heldout
+    return wanted
+
+
+def _interleave(labels: NDArray[np.generic], random: np.random.Generator) -> Indices:
+    """A random order in which every stretch has each label in proportion (systematic sampling within each label)."""
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + random.random()) / len(members)
+    return np.argsort(place, kind="stable").astype(np.int64)
+
+
+def _split_groups(wanted: Mapping[Split, int], groups: Indices, seed: int) -> dict[Split, Indices]:
+    """Largest recording first, each to the set that lacks most rows, but none may stay empty."""
+    names, sizes = np.unique(groups, return_counts=True)
+    if len(names) < len(wanted):
+        raise Refusal(
+            "too_few_windows", f"groups names {len(names)} recordings; {len(wanted)} sets need at least one each"
+        )
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    lacks = dict(wanted)
+    taken: dict[Split, list[np.generic]] = {split: [] for split in wanted}
+    by_size = sorted(shuffled.tolist(), key=lambda index: -int(sizes[index]))
+    for position, index in enumerate(by_size):
+        empty = [split for split in wanted if not taken[split]]
+        must_fill = len(by_size) - position <= len(empty)
+        split = max(empty if must_fill else wanted, key=lambda split: lacks[split])
+        lacks[split] -= int(sizes[index])
+        taken[split].append(names[index])
+    return {split: np.flatnonzero(np.isin(groups, members)) for split, members in taken.items()}
