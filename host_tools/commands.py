@@ -1,0 +1,154 @@
+"""A signed, expiring command to devices, and what each of them answers.
+
+The command stays at the broker until it expires, so a device that is offline obeys it when it is back in time. A
+device clears its own commands; a group's is cleared here once every device of it has answered. Answers are cleared
+when they have been read.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from edge_agent.errors import ConfigError
+from edge_agent.wire.envelope import COMMAND_TYPE
+from edge_agent.wire.messages import Command, DeviceStatus, Done, encode
+from edge_agent.wire.topics import DeviceTopic, Scope
+from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
+from host_tools.fleet import Device, addressed, parse, read_devices, read_reports, readable
+from host_tools.session import Session
+from host_tools.settings import Settings
+from host_tools.signing import enclose
+
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one device said; ``code`` empty: obeyed; ``pending``: nothing yet."""
+
+    code: str
+    message: str
+    exit: int
+
+
+def active_version(model: str, devices: Mapping[str, Device]) -> int:
+    """The version of ``model`` that is active on ``devices``.
+
+    Raises:
+        ConfigError: ``not_active`` if none runs it; ``usage`` if they run different ones.
+    """
+    versions = {
+        device.id: release.version
+        for device in devices.values()
+        if device.info
+        for release in device.info.active
+        if release.model == model
+    }
+    if not versions:
+        raise ConfigError("not_active", f"none of these devices says that it runs {model!r}; see host-tools devices")
+    if len(set(versions.values())) > 1:
+        which = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+        raise ConfigError("usage", f"different versions of {model} are active ({which}); give --version")
+    return next(iter(versions.values()))
+
+
+def scopes_of_job(session: Session, job: str) -> list[Scope]:
+    """The devices on which ``job`` has not ended; raises ``ConfigError`` (not_active) if there is none."""
+    reports = read_reports(session, sorted(read_devices(session)), job)
+    names = [report.device for report in reports if not report.ended]
+    if not names:
+        ended = f"; it has ended as {reports[0].status}" if reports else ""
+        raise ConfigError("not_active", f"no device works on a job {job!r}{ended}")
+    return [Scope("d", name) for name in names]
+
+
+def send(session: Session, settings: Settings, scopes: Sequence[Scope], expires_h: float, **what: Any) -> Command:
+    """Publish one command for ``scopes`` and return it; ``what`` is its action and what that is about."""
+    now = datetime.now(UTC)
+    command = Command(
+        namespace=settings.namespace,
+        id=secrets.token_hex(8),
+        targets=[str(scope) for scope in scopes],
+        created=_rfc3339(now),
+        expires=_rfc3339(now + timedelta(hours=expires_h)),
+        **what,
+    )
+    envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
+    session.subscribe(session.topics.device("+", "done", command.id), session.topics.devices("status"))
+    for scope in scopes:
+        session.publish(session.topics.command(scope, command.id), envelope)
+    return command
+
+
+def collect(
+    session: Session, scopes: Sequence[Scope], command: Command, devices: Mapping[str, Device], timeout_s: float
+) -> dict[str, Answer]:
+    """What each device answered until ``timeout_s``; then clear what need not stay at the broker."""
+    answers: dict[str, Answer] = {}
+    deadline = time.monotonic() + timeout_s
+    while len(answers) < len(devices) and (remaining := deadline - time.monotonic()) > 0:
+        incoming = session.next(min(_TICK_S, remaining))
+        topic = parse(session.topics, incoming.topic) if incoming else None
+        if incoming is None or not isinstance(topic, DeviceTopic) or topic.device not in devices:
+            continue
+        if answer := _answer(topic, incoming.payload, command):
+            answers[topic.device] = answer
+            if topic.kind == "done":
+                session.publish(incoming.topic, b"")
+    if len(answers) == len(devices):
+        for scope in scopes:
+            if scope.kind == "g":
+                session.publish(session.topics.command(scope, command.id), b"")
+    for device in devices.values():
+        if device.id not in answers:
+            text = "no answer yet" if device.online else "offline; it obeys when it is back, until the command expires"
+            answers[device.id] = Answer("pending", text, TIMED_OUT)
+    return {name: answers[name] for name in devices}
+
+
+def order(
+    settings: Settings, scopes: Sequence[Scope] | None, *, timeout_s: float, expires_h: float, **what: Any
+) -> dict[str, Answer]:
+    """Send a command and collect the answers.
+
+    Args:
+        settings: the broker and the signing key.
+        scopes: whom; None: the devices on which the job is under way.
+        timeout_s: how long to wait for answers.
+        expires_h: hours for which a device may obey it.
+        what: ``action``, and ``model`` with ``version`` (0: the active one), or ``job``.
+    """
+    with Session(settings) as session:
+        chosen = list(scopes_of_job(session, what["job"]) if scopes is None else scopes)
+        devices = addressed(read_devices(session), chosen)
+        if what.get("model") and not what.get("version"):
+            what["version"] = active_version(what["model"], devices)
+        command = send(session, settings, chosen, expires_h, **what)
+        return collect(session, chosen, command, devices, timeout_s)
+
+
+def exit_of_answers(answers: Mapping[str, Answer]) -> int:
+    """The first that applies of 6, 5, 7."""
+    exits = {answer.exit for answer in answers.values()}
+    return next((code for code in (UNTRUSTED, FAILED, TIMED_OUT) if code in exits), 0)
+
+
+def _answer(topic: DeviceTopic, payload: bytes, command: Command) -> Answer | None:
+    match topic.kind:
+        case "done":
+            done = readable(payload, Done)
+            if done and done.command == command.id:
+                return Answer(done.code, done.message, FAILED if done.code else 0)
+        case "status":
+            status = readable(payload, DeviceStatus)
+            # A device that does not trust a command cannot know what it is about: it names its id.
+            if status and status.refused and status.refused.model == command.id:
+                return Answer(status.refused.code, status.refused.message, UNTRUSTED)
+    return None
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

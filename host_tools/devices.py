@@ -1,0 +1,81 @@
+"""``host-tools devices``: who is there, what each device is, and what runs on it."""
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from host_tools.fleet import Device, read_devices
+from host_tools.options import Json, with_settings
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+_GIB = 1 << 30
+
+
+@with_settings
+def devices(
+    *,
+    settings: Settings,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="only this group's members")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the devices that the broker knows: online or not, groups, hardware, sources and active releases.
+
+    Examples:  host-tools devices --broker mqtt://broker.local  |  host-tools devices --group lab --json
+    """
+    with Session(settings) as session:
+        known = read_devices(session)
+    wanted = [
+        device
+        for name, device in sorted(known.items())
+        if group is None or (device.info is not None and group in device.info.groups)
+    ]
+    if as_json:
+        print(json.dumps([as_dict(device) for device in wanted]))
+        return
+    if not wanted:
+        Console(stderr=True).print("no device has spoken here yet; check --broker and --namespace")
+    Console(highlight=False).print(device_table(wanted))
+
+
+def as_dict(device: Device) -> dict[str, Any]:
+    """What a script wants to know of a device: its info, and its status."""
+    fields: dict[str, Any] = msgspec.to_builtins(device.info) if device.info else {"device": device.id}
+    fields["online"] = device.online
+    if device.status:
+        fields["last_seen"] = device.status.ts
+        fields["clock_plausible"] = device.status.clock_plausible
+        fields["refused"] = msgspec.to_builtins(device.status.refused)
+        fields["refused_count"] = device.status.refused_count
+    return fields
+
+
+def device_table(devices: list[Device]) -> Table:
+    """One row a device. Pure."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for heading in ("device", "state", "groups", "hardware", "sources", "active"):
+        table.add_column(heading, overflow="fold")
+    for device in devices:
+        info = device.info
+        state = "[green]online[/]" if device.online else "[dim]offline[/]"
+        if device.status and device.status.refused:
+            state += f" [red]refused {escape(device.status.refused.model)}: {escape(device.status.refused.code)}[/]"
+        hardware = [info.board, info.arch, f"{info.memory_bytes / _GIB:.1f} GiB"] if info else []
+        active = (
+            [f"{one.model} {one.version} ({one.verdict}{', stale' if one.stale else ''})" for one in info.active]
+            if info
+            else []
+        )
+        cells = (
+            ", ".join(info.groups) if info else "",
+            ", ".join(filter(None, hardware)),
+            ", ".join(info.sources) if info else "",
+            ", ".join(active),
+        )
+        table.add_row(escape(device.id), state, *(escape(cell) for cell in cells))
+    return table

@@ -1,0 +1,243 @@
+"""Three ways to show how far a push is: drawn on a terminal, a line per change elsewhere, JSON lines for scripts.
+
+Progress goes to stderr; JSON goes to stdout and nothing else does then.
+"""
+
+import json
+import sys
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from host_tools.follow import End, Progress
+
+_MB = 1_000_000
+_LINE_STEP = 0.25
+_UPLOAD_STEP = 0.1
+_COLOURS = {
+    End.SUCCEEDED: "green", End.REJECTED: "yellow", End.FAILED: "red", End.CANCELED: "magenta", End.REFUSED: "red",
+    End.RUNNING: "cyan", End.PENDING: "dim",
+}  # fmt: skip
+
+
+class Display(Protocol):
+    """Where a command says how far it is."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def upload(self, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes are at the broker."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """A device said something."""
+        ...
+
+    def note(self, text: str) -> None:
+        """One sentence for a person."""
+        ...
+
+    def summary(self, fields: dict[str, Any]) -> None:
+        """The command's end, for scripts."""
+        ...
+
+
+class TerminalDisplay:
+    """A table that is drawn again and again: device, stage, bar, detail."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._upload: tuple[int, int] | None = None
+        self._rows: dict[str, Progress] = {}
+        self._live = Live(
+            get_renderable=self._draw, console=self._console, refresh_per_second=8, redirect_stdout=False,
+            redirect_stderr=False,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def upload(self, done: int, total: int) -> None:
+        """Note the upload for the next drawing."""
+        self._upload = done, total
+
+    def progress(self, progress: Progress) -> None:
+        """Note the device for the next drawing."""
+        self._rows[progress.device] = progress
+
+    def note(self, text: str) -> None:
+        """Print above the table."""
+        self._console.print(escape(text), highlight=False)
+
+    def summary(self, fields: dict[str, Any]) -> None:
+        """A person reads the tables."""
+
+    def _draw(self) -> RenderableType:
+        parts: list[RenderableType] = []
+        if self._upload:
+            done, total = self._upload
+            table = _grid()
+            table.add_row(
+                "upload",
+                "",
+                ProgressBar(total=total, completed=done, width=24),
+                f"{done / _MB:.1f} of {total / _MB:.1f} MB",
+            )
+            parts.append(table)
+        if self._rows:
+            table = _grid()
+            for progress in self._rows.values():
+                table.add_row(*_row(progress))
+            parts.append(table)
+        return Group(*parts)
+
+
+class LineDisplay:
+    """A line on stderr whenever something changes that a person would want in a log."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Any, ...]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def upload(self, done: int, total: int) -> None:
+        """A line for each tenth."""
+        step = int(done / total / _UPLOAD_STEP)
+        if self._changed("upload", (step,)):
+            _say(f"upload: {done / _MB:.1f} of {total / _MB:.1f} MB")
+
+    def progress(self, progress: Progress) -> None:
+        """A line for each stage, each quarter of it, and each end."""
+        report = progress.report
+        quarter = int(report.progress / _LINE_STEP) if report else 0
+        if self._changed(progress.device, (progress.end, progress.online, report and report.stage, quarter)):
+            _say(f"{progress.device}: {_words(progress)}")
+
+    def note(self, text: str) -> None:
+        """The sentence as a line."""
+        _say(text)
+
+    def summary(self, fields: dict[str, Any]) -> None:
+        """A person reads the tables."""
+
+    def _changed(self, name: str, state: tuple[Any, ...]) -> bool:
+        changed = self._last.get(name) != state
+        self._last[name] = state
+        return changed
+
+
+class JsonDisplay:
+    """One JSON object a line on stdout, each with ``event``; sentences for people go to stderr."""
+
+    def __init__(self) -> None:
+        self._uploaded = -1.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def upload(self, done: int, total: int) -> None:
+        """An ``upload`` event for each tenth, and the last."""
+        step = int(done / total / _UPLOAD_STEP)
+        if step != self._uploaded:
+            self._uploaded = step
+            _emit({"event": "upload", "done_bytes": done, "total_bytes": total})
+
+    def progress(self, progress: Progress) -> None:
+        """A ``report`` event: the device's report, or what is known of a device that has sent none."""
+        fields: dict[str, Any] = {"event": "report"}
+        if progress.report:
+            fields |= msgspec.to_builtins(progress.report)
+        fields |= {"device": progress.device, "online": progress.online, "end": progress.end.value}
+        if progress.refused:
+            fields["refused"] = msgspec.to_builtins(progress.refused)
+        _emit(fields)
+
+    def note(self, text: str) -> None:
+        """The sentence, away from the JSON."""
+        _say(text)
+
+    def summary(self, fields: dict[str, Any]) -> None:
+        """The last line."""
+        _emit({"event": "summary", **fields})
+
+
+def open_display(*, as_json: bool) -> Display:
+    """The display that fits: JSON if asked for, drawn if stderr is a terminal, else lines."""
+    if as_json:
+        return JsonDisplay()
+    return TerminalDisplay() if sys.stderr.isatty() else LineDisplay()
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    return table
+
+
+def _row(progress: Progress) -> tuple[RenderableType, ...]:
+    report, colour = progress.report, _COLOURS[progress.end]
+    stage = report.stage if report and progress.end is End.RUNNING else progress.end.value
+    fraction = 1.0 if progress.ended else (report.progress if report else 0.0)
+    bar = ProgressBar(total=1.0, completed=fraction, width=24, complete_style=colour, finished_style=colour)
+    detail = escape(progress.message)
+    if progress.ended and progress.code and progress.code != "accepted":
+        detail = f"[{colour}]{escape(progress.code)}[/] {detail}"
+    elif report and report.eta_s is not None and not progress.ended:
+        detail += f" [dim]({_duration(report.eta_s)} left)[/]"
+    if progress.online is False and progress.end is End.RUNNING:
+        detail = "[dim]offline[/] " + detail
+    return escape(progress.device), f"[{colour}]{stage}[/]", bar, detail
+
+
+def _words(progress: Progress) -> str:
+    report = progress.report
+    if report and progress.end is End.RUNNING:
+        words = f"{report.stage} {report.status} {report.progress:.0%} {report.detail}"
+        words += f" ({_duration(report.eta_s)} left)" if report.eta_s is not None else ""
+    else:
+        code = f" {progress.code}" if progress.ended and progress.code else ""
+        words = f"{progress.end}{code}: {progress.message}" if progress.message else f"{progress.end}{code}"
+    return words.rstrip() + (" (offline)" if progress.online is False and progress.end is End.RUNNING else "")
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004  # two minutes
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _emit(fields: dict[str, Any]) -> None:
+    print(json.dumps(fields), flush=True)

@@ -1,0 +1,40 @@
+"""How a host command ends: one sentence on stderr and one of the exit codes of the README."""
+
+import logging
+import sys
+import traceback
+
+import typer
+
+from edge_agent.errors import BrokerError, EdgeAgentError, TrustError
+
+INTERNAL, USAGE, UNREACHABLE, FAILED, UNTRUSTED, TIMED_OUT = 1, 2, 3, 5, 6, 7
+INTERRUPTED = 130
+"""What a shell reports for Ctrl-C."""
+
+
+def exit_of(error: EdgeAgentError) -> int:
+    """The exit code of a command that ends with ``error`` before any device was asked."""
+    match error:
+        case BrokerError() if error.code != "broker_full":
+            return UNREACHABLE
+        case TrustError():
+            return UNTRUSTED
+    return INTERNAL if error.code == "internal" else USAGE
+
+
+def run(app: typer.Typer) -> int:
+    """Run a command line and return its exit code; no traceback for what is no bug."""
+    logging.getLogger("edge_agent").addHandler(logging.NullHandler())  # a command says itself what matters
+    try:
+        app()
+    except EdgeAgentError as error:
+        print(f"error: {error.code}: {error.message}", file=sys.stderr)
+        return exit_of(error)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:  # noqa: BLE001  # the last line of defence, so that a bug has its own exit code
+        traceback.print_exc()
+        print("error: internal: a bug in edge-agent; report it with the lines above", file=sys.stderr)
+        return INTERNAL
+    return 0

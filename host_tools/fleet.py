@@ -1,0 +1,122 @@
+"""What the broker knows of the devices: who they are, which of them a command line means, which versions exist.
+
+Reads retained messages only. A message that is no message of this protocol is passed over: it is no device's fault
+that somebody else writes to its topics, and a device that says nothing readable counts as unknown.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edge_agent.errors import ConfigError, WireError
+from edge_agent.suggest import did_you_mean
+from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
+from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, M, decode
+from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics, WantTopic
+from host_tools.session import Session
+
+
+@dataclass(slots=True)
+class Device:
+    """What a device last said of itself."""
+
+    id: str
+    status: DeviceStatus | None = None
+    info: DeviceInfo | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected to the broker now."""
+        return self.status is not None and self.status.online
+
+    def in_scope(self, scope: Scope) -> bool:
+        """Whether a message to ``scope`` is for this device."""
+        if scope.kind == "d":
+            return scope.name == self.id
+        return scope.name == EVERYONE or (self.info is not None and scope.name in self.info.groups)
+
+
+def readable(payload: bytes, kind: type[M]) -> M | None:
+    """The message in ``payload``, or None if it is none of this protocol."""
+    try:
+        return decode(payload, kind)
+    except WireError:
+        return None
+
+
+def read_want(payload: bytes) -> Manifest | None:
+    """The manifest in a want, its signatures unchecked, or None."""
+    try:
+        return decode_manifest(unseal(payload, MANIFEST_TYPE).content())
+    except WireError:
+        return None
+
+
+def read_devices(session: Session) -> dict[str, Device]:
+    """Every device that the broker knows, by id."""
+    topics = session.topics
+    devices: dict[str, Device] = {}
+    for topic, payload in sorted(session.snapshot(topics.devices("status"), topics.devices("info")).items()):
+        match parse(topics, topic):
+            case DeviceTopic(name, "status") if status := readable(payload, DeviceStatus):
+                devices.setdefault(name, Device(name)).status = status
+            case DeviceTopic(name, "info") if info := readable(payload, DeviceInfo):
+                devices.setdefault(name, Device(name)).info = info
+    return devices
+
+
+def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[str, Device]:
+    """The devices that ``scopes`` mean.
+
+    Raises:
+        ConfigError: ``no_device``: a name that the broker does not know, or a group without members.
+    """
+    found: dict[str, Device] = {}
+    for scope in scopes:
+        members = {name: device for name, device in devices.items() if device.in_scope(scope)}
+        if not members:
+            raise ConfigError("no_device", _nobody(devices, scope))
+        found |= members
+    return found
+
+
+def next_version(session: Session, model: str, devices: Mapping[str, Device]) -> int:
+    """One more than the highest version of ``model`` in wants, in these devices' reports, and in any device's info."""
+    topics = session.topics
+    filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
+    filters += [topics.device(name, "job", "+") for name in devices]
+    highest = 0
+    for topic, payload in session.snapshot(*filters).items():
+        match parse(topics, topic):
+            case WantTopic() if manifest := read_want(payload):
+                highest = max(highest, manifest.version)
+            case DeviceTopic(_, "job") if (report := readable(payload, JobReport)) and report.model == model:
+                highest = max(highest, report.version)
+    for device in read_devices(session).values():
+        if device.info:
+            highest = max(highest, device.info.highest.get(model, 0))
+    return highest + 1
+
+
+def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:
+    """The retained reports of ``job``, or of every job, ordered by device and by when the job began."""
+    filters = [session.topics.device(name, "job", job) for name in devices]
+    reports = [readable(payload, JobReport) for payload in session.snapshot(*filters).values()]
+    return sorted((report for report in reports if report), key=lambda report: (report.device, report.started))
+
+
+def parse(topics: Topics, topic: str) -> Topic | None:
+    """The meaning of a topic, or None if it is none of this protocol."""
+    try:
+        return topics.parse(topic)
+    except WireError:
+        return None
+
+
+def _nobody(devices: Mapping[str, Device], scope: Scope) -> str:
+    if not devices:
+        return "the broker knows no device; start edge-agent run on one, and check --broker and --namespace"
+    if scope.kind == "d":
+        return f"no device {scope.name!r} has ever spoken here{did_you_mean(scope.name, devices)}"
+    groups = {group for device in devices.values() if device.info for group in device.info.groups}
+    return f"no device is in group {scope.name!r}{did_you_mean(scope.name, groups)}"

@@ -1,0 +1,32 @@
+"""``host-tools keygen``: a key that signs manifests and commands."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host_tools.options import Json
+from host_tools.signing import generate_key
+
+
+def keygen(
+    *,
+    name: Annotated[Path, typer.Argument(metavar="NAME", help="writes NAME.key (keep it secret) and NAME.pem")],
+    as_json: Json = False,
+) -> None:
+    """Make an Ed25519 key pair. Sign with push-model --sign NAME.key; give NAME.pem to every device.
+
+    A device obeys what is signed by a key in its [trust] keys_dir (/etc/edge-agent/trusted-keys). Where its
+    configuration says allow_unsigned = true, signatures are not asked for.
+
+    Example:  host-tools keygen operator
+    """
+    private, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pem")
+    keyid = generate_key(private, public)
+    if as_json:
+        print(json.dumps({"keyid": keyid, "private": str(private), "public": str(public)}))
+        return
+    print(f"{private}   private: keep it secret; sign with push-model --sign {private}")
+    print(f"{public}   public: copy it into /etc/edge-agent/trusted-keys of every device")
+    print(f"key id {keyid}")

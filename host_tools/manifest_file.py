@@ -1,0 +1,171 @@
+"""The operator's manifest ``M.toml``: read strictly, joined with the model into the manifest that devices get.
+
+An unknown key is an error that names the nearest known one. What the sensor steps mean, and whether the device has
+the source, only the device can know.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edge_agent.errors import ConfigError, WireError
+from edge_agent.recipe_file import read_recipe
+from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
+from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window
+from edge_agent.wire.topics import check_name
+
+_KEYS = ("name", "version", "input", "inputs", "output", "recipe", "gates", "state", "eval")
+Format = Literal["onnx", "tflite"]
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "tflite"}
+
+
+class EvalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[eval]``: a labelled set that travels with the model."""
+
+    file: str
+
+
+class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file says. ``version`` None: the next one. ``eval`` is resolved against the file's folder."""
+
+    name: str
+    version: int | None
+    inputs: list[InputContract]
+    eval: Path | None
+    path: Path
+
+
+def read_manifest_file(path: Path) -> ManifestFile:
+    """The checked content of an ``M.toml`` (its recipe part is checked here and read again when it is built).
+
+    Raises:
+        ConfigError: ``usage``; names the file, the table and the nearest known key.
+    """
+    tables = read_toml(path)
+    for key in tables:
+        if key not in _KEYS:
+            raise ConfigError("usage", f"{path}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
+    read_recipe(path)
+    name, version = tables.get("name"), tables.get("version")
+    if not isinstance(name, str):
+        raise ConfigError("usage", f'{path}: name is missing; give the model a name such as name = "har"')
+    try:
+        check_name(name, "name")
+    except WireError as error:
+        raise ConfigError("usage", f"{path}: {error.message}") from None
+    if version is not None and (not isinstance(version, int) or isinstance(version, bool) or version < 1):
+        raise ConfigError("usage", f"{path}: version must be a whole number from 1 up; leave it out for the next one")
+    return ManifestFile(
+        name=name, version=version, inputs=_inputs(path, tables), eval=_eval(path, tables), path=path
+    )  # fmt: skip
+
+
+def read_blob(path: Path) -> Blob:
+    """A file's content address: hash, size and the hash of each page of chunk digests, read in one pass.
+
+    Raises:
+        ConfigError: ``usage`` if the file is absent or empty.
+    """
+    whole = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+
+            def chunks() -> Iterator[bytes]:
+                while chunk := file.read(CHUNK_BYTES):
+                    whole.update(chunk)
+                    yield chunk
+
+            pages = digest_pages(chunks())
+            size = file.tell()
+    except OSError as error:
+        raise ConfigError("usage", f"{path}: {error.strerror}") from None
+    if not size:
+        raise ConfigError("usage", f"{path} is empty")
+    return Blob(whole.hexdigest(), size, [hashlib.sha256(page).hexdigest() for page in pages])
+
+
+def model_format(path: Path) -> Format:
+    """The format that a model file's name says; raises ``ConfigError`` (usage) for any other."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError("usage", f"{path}: a model is a file named *.onnx or *.tflite")
+    return FORMATS[path.suffix.lower()]
+
+
+def build_manifest(
+    file: ManifestFile,
+    *,
+    namespace: str,
+    version: int,
+    model: tuple[Format, Blob],
+    evaluation: Blob | None,
+    targets: list[str],
+    created: str,
+    expires: str,
+) -> Manifest:
+    """The document for one version of the model; ``model`` is its format and its blob."""
+    recipe = read_recipe(file.path)
+    return Manifest(
+        namespace=namespace,
+        name=file.name,
+        version=version,
+        format=model[0],
+        blob=model[1],
+        inputs=file.inputs,
+        output=recipe.output,
+        recipe=recipe.recipe,
+        gates=recipe.gates,
+        state=recipe.state,
+        eval=evaluation,
+        targets=targets,
+        created=created,
+        expires=expires,
+    )
+
+
+def _inputs(path: Path, tables: dict[str, Any]) -> list[InputContract]:
+    one, several = tables.get("input"), tables.get("inputs")
+    if one is not None and several is not None:
+        raise ConfigError("usage", f"{path}: [input] is for one input, [[inputs]] for several; use one of them")
+    if one is not None:
+        return [_input(f"{path}: [input]", one)]
+    if several is None or not isinstance(several, list) or not several:
+        raise ConfigError("usage", f"{path}: [input] is missing; name the source and window that feed the model")
+    contracts = [_input(f"{path}: [[inputs]] {number}", table) for number, table in enumerate(several, 1)]
+    names = [contract.name for contract in contracts]
+    if not all(names) or len(set(names)) != len(names):
+        raise ConfigError("usage", f"{path}: every [[inputs]] needs the name of its own model input")
+    if all(contract.constant is not None for contract in contracts):
+        raise ConfigError("usage", f"{path}: at least one [[inputs]] must have a source")
+    return contracts
+
+
+def _input(where: str, table: Any) -> InputContract:
+    if not isinstance(table, dict):
+        raise ConfigError("usage", f"{where} must be a table")
+    if isinstance(table.get("window"), dict):
+        strict(table["window"], Window, f"{where} window")
+    contract = strict(table, InputContract, where)
+    if contract.constant is not None:
+        if contract.source:
+            raise ConfigError("usage", f"{where}: an input has a source or a constant, not both")
+        return contract
+    for key, value in (("source", contract.source), ("window", contract.window)):
+        if not value:
+            raise ConfigError("usage", f"{where}: {key} is missing")
+    for step in contract.steps:
+        if not isinstance(step.get("op"), str):
+            raise ConfigError("usage", f'{where}: every step needs op = "…"')
+    return contract
+
+
+def _eval(path: Path, tables: dict[str, Any]) -> Path | None:
+    table = tables.get("eval")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigError("usage", f"{path}: eval must be a table; write [eval]")
+    return path.parent / strict(table, EvalTable, f"{path}: [eval]").file

@@ -1,0 +1,179 @@
+"""Keep the broker small: clear what no longer serves anybody.
+
+A blob lives while an unexpired want names it. One that none names is cleared after a grace of 24 hours, because a
+push in progress uploads before it wants. A retained message has no date, so this host notes when it first saw a blob
+unreferenced (``~/.local/state/edge-agent/unreferenced.json``); a host that forgets only waits longer.
+
+Also cleared: expired commands, and the ends of commands that are gone. Never touched: wants, reports, and anything
+that is no message of this protocol.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import WireError
+from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS
+from edge_agent.wire.envelope import COMMAND_TYPE, unseal
+from edge_agent.wire.messages import Command, decode
+from edge_agent.wire.topics import CommandTopic, DeviceTopic, PageTopic, Scope, Topics
+from host_tools.fleet import parse, read_devices, read_want
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+GRACE_S = 24 * 3600.0
+_DEVICES_AT_ONCE = 50
+"""A broker queues some 1,000 retained messages for one subscription and drops the rest without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBlob:
+    """A blob whose digest pages lie at the broker: page number → number of digests on it."""
+
+    sha256: str
+    pages: dict[int, int]
+
+    @property
+    def chunks(self) -> int:
+        """How many chunk topics it can have."""
+        last = max(self.pages)
+        return last * PAGE_DIGESTS + self.pages[last]
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size, up to a chunk."""
+        return self.chunks * CHUNK_BYTES
+
+    def clearing(self, topics: Topics) -> Iterator[tuple[str, bytes]]:
+        """The empty messages that clear it: pages last, so that an interrupted purge still finds it."""
+        for index in range(self.chunks):
+            yield topics.chunk(self.sha256, index), b""
+        for page in self.pages:
+            yield topics.page(self.sha256, page), b""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was cleared (or would be), and what waits for its grace to end."""
+
+    blobs: list[HeldBlob]
+    waiting: list[HeldBlob]
+    messages: list[str]
+    kept: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "cleared_blobs": [blob.sha256 for blob in self.blobs],
+            "cleared_bytes": sum(blob.size_bytes for blob in self.blobs),
+            "waiting_blobs": [blob.sha256 for blob in self.waiting],
+            "cleared_messages": self.messages,
+            "kept_blobs": self.kept,
+        }
+
+
+def purge(session: Session, settings: Settings, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Purged:
+    """Clear blobs that no unexpired want has named for ``grace_s``, and commands that are over."""
+    held = held_blobs(session)
+    alive = referenced(session, time.time())
+    unreferenced = [blob for blob in held.values() if blob.sha256 not in alive]
+    since = _note_unreferenced(settings, [blob.sha256 for blob in unreferenced])
+    due = time.time() - grace_s
+    old = [blob for blob in unreferenced if since[blob.sha256] <= due]
+    waiting = [blob for blob in unreferenced if since[blob.sha256] > due]
+    messages = _finished_commands(session, time.time())
+    if not dry_run:
+        for blob in old:
+            session.publish_all(blob.clearing(session.topics))
+        session.publish_all((topic, b"") for topic in messages)
+    return Purged(old, waiting, messages, len(held) - len(unreferenced))
+
+
+def held_blobs(session: Session) -> dict[str, HeldBlob]:
+    """Every blob of which the broker holds at least one digest page."""
+    found: dict[str, HeldBlob] = {}
+    for topic, payload in session.snapshot(session.topics.blobs()).items():
+        page = parse(session.topics, topic)
+        if isinstance(page, PageTopic):
+            blob = found.setdefault(page.sha256, HeldBlob(page.sha256, {}))
+            blob.pages[page.page] = len(payload) // DIGEST_BYTES
+    return found
+
+
+def referenced(session: Session, now: float) -> set[str]:
+    """The blobs that an unexpired want names; a want whose ``expires`` is unreadable counts as unexpired."""
+    topics = session.topics
+    filters = [topics.want(Scope(kind, "+"), "+") for kind in ("d", "g")]
+    wants = session.snapshot(*filters)
+    names = sorted(read_devices(session))
+    for first in range(0, len(names), _DEVICES_AT_ONCE):
+        some = names[first : first + _DEVICES_AT_ONCE]
+        wants |= session.snapshot(*(topics.want(Scope("d", name), "+") for name in some))
+    alive: set[str] = set()
+    for payload in wants.values():
+        manifest = read_want(payload)
+        if manifest and not _expired(manifest.expires, now):
+            alive |= {blob.sha256 for blob in (manifest.blob, manifest.eval) if blob}
+    return alive
+
+
+def _finished_commands(session: Session, now: float) -> list[str]:
+    topics = session.topics
+    filters = [topics.command(Scope(kind, "+"), "+") for kind in ("d", "g")]
+    retained = session.snapshot(*filters, topics.devices("done"))
+    over, open_ids = [], set()
+    for topic, payload in retained.items():
+        match parse(topics, topic):
+            case CommandTopic(_, command):
+                if (read := _read_command(payload)) and _expired(read.expires, now):
+                    over.append(topic)
+                else:
+                    open_ids.add(command)
+    for topic in retained:
+        match parse(topics, topic):
+            case DeviceTopic(_, "done", command) if command not in open_ids:
+                over.append(topic)
+    return sorted(over)
+
+
+def _read_command(payload: bytes) -> Command | None:
+    try:
+        return decode(unseal(payload, COMMAND_TYPE).content(), Command)
+    except WireError:
+        return None
+
+
+def _expired(expires: str, now: float) -> bool:
+    try:
+        moment = datetime.fromisoformat(expires)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and moment.timestamp() <= now
+
+
+def _note_unreferenced(settings: Settings, digests: list[str]) -> dict[str, float]:
+    """Since when each blob is known to be unreferenced; what is referenced again is forgotten."""
+    path = _state_path()
+    every: dict[str, dict[str, float]] = {}
+    with contextlib.suppress(OSError, ValueError):
+        every = json.loads(path.read_text(encoding="utf-8"))
+    place = f"{settings.broker} {settings.namespace}"
+    before, now = every.get(place, {}), time.time()
+    every[place] = {digest: min(before.get(digest, now), now) for digest in digests}
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(every), encoding="utf-8")
+        temporary.replace(path)
+    return every[place]
+
+
+def _state_path() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "edge-agent" / "unreferenced.json"

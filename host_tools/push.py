@@ -1,0 +1,189 @@
+"""The story of a push: read, address, number, seal, upload, want, wait.
+
+Used by ``push-model`` and by the demo. The blobs are at the broker before the want is, so a device that sees a want
+finds everything, and the host may go.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.wire.envelope import MANIFEST_TYPE
+from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
+from edge_agent.wire.messages import JobReport
+from edge_agent.wire.topics import Scope
+from host_tools.display import Display
+from host_tools.exits import INTERRUPTED
+from host_tools.fleet import Device, addressed, next_version, read_devices
+from host_tools.follow import EXIT_SUCCEEDED, Follow
+from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
+from host_tools.purge import purge
+from host_tools.session import Session
+from host_tools.settings import Settings
+from host_tools.signing import enclose
+from host_tools.upload import Uploader
+from host_tools.waiting import listen, wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRequest:
+    """What the operator asks for.
+
+    Attributes:
+        model: the float model file.
+        manifest: the ``M.toml``.
+        scopes: whom it is for.
+        evaluation: a labelled set; None: the manifest's own, if it names one.
+        expires_days: after so many days no device begins it any more.
+        wait: stay until it has ended everywhere.
+        timeout_s: how long to stay; None: the announced capture time and 15 minutes.
+        dry_run: read and build everything, send nothing.
+    """
+
+    model: Path
+    manifest: Path
+    scopes: Sequence[Scope]
+    evaluation: Path | None = None
+    expires_days: float = 30.0
+    wait: bool = True
+    timeout_s: float | None = None
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class PushResult:
+    """What became of it; ``summary`` is the last line of ``--json``."""
+
+    exit: int
+    manifest: Manifest
+    job: str
+    reports: list[JobReport] = field(default_factory=list)
+    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Flat fields for scripts."""
+        return {
+            "exit": self.exit,
+            "job": self.job,
+            "model": self.manifest.name,
+            "version": self.manifest.version,
+            "devices": self.devices,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    manifest: Manifest
+    envelope: bytes
+    job: str
+    blobs: list[tuple[Path, Blob]]
+
+
+def push(settings: Settings, request: PushRequest, display: Display) -> PushResult:
+    """Send a model and wait for what its devices say.
+
+    Raises:
+        EdgeAgentError: nothing was asked of any device.
+    """
+    file = read_manifest_file(request.manifest)
+    model = model_format(request.model), read_blob(request.model)
+    evaluation = request.evaluation or file.eval
+    evaluation_blob = read_blob(evaluation) if evaluation else None
+    with Session(settings) as session:
+        devices = addressed(read_devices(session), request.scopes)
+        version = file.version or next_version(session, file.name, devices)
+        now = datetime.now(UTC)
+        manifest = build_manifest(
+            file,
+            namespace=settings.namespace,
+            version=version,
+            model=model,
+            evaluation=evaluation_blob,
+            targets=[str(scope) for scope in request.scopes],
+            created=_rfc3339(now),
+            expires=_rfc3339(now + timedelta(days=request.expires_days)),
+        )
+        content = encode_manifest(manifest)
+        blobs = [(request.model, manifest.blob)]
+        if evaluation and evaluation_blob:
+            blobs.append((evaluation, evaluation_blob))
+        sealed = _Sealed(
+            manifest, enclose(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
+        )
+        if request.dry_run:
+            return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
+        return _send(session, settings, request, sealed, devices, display)
+
+
+def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
+    """What a dry run shows: the manifest, and what would be sent where."""
+    manifest = result.manifest
+    return {
+        "job": result.job,
+        "manifest": msgspec.to_builtins(manifest),
+        "bytes": manifest.blob.size + (manifest.eval.size if manifest.eval else 0),
+        "chunks": manifest.blob.plan.chunks,
+        "wants": [f"{manifest.namespace}/{scope}/want/{manifest.name}" for scope in request.scopes],
+    }
+
+
+def _send(
+    session: Session,
+    settings: Settings,
+    request: PushRequest,
+    sealed: _Sealed,
+    devices: dict[str, Device],
+    display: Display,
+) -> PushResult:
+    manifest, job = sealed.manifest, sealed.job
+    result = PushResult(EXIT_SUCCEEDED, manifest, job)
+    uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
+    uploader.upload()
+    statuses = {name: device.status for name, device in devices.items()}
+    follow = Follow(job, manifest.name, statuses, open_ended=any(scope.kind == "g" for scope in request.scopes))
+    listen(session, job)
+    for scope in request.scopes:
+        session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
+    purge(session, settings)
+    if not request.wait:
+        display.note(f"sent; watch it with: {watch_command(job)}")
+        return result
+    try:
+        in_time = wait(session, follow, display, timeout_s=request.timeout_s, on_need=uploader.answer)
+    except KeyboardInterrupt:
+        display.note(f"the job goes on; watch it with: {watch_command(job)}")
+        result.exit = INTERRUPTED
+    else:
+        result.exit = follow.exit_code
+        if not in_time:
+            display.note(f"time is up; the job goes on; watch it with: {watch_command(job)}")
+    fill(result, follow)
+    return result
+
+
+def fill(result: PushResult, follow: Follow) -> None:
+    """Take what is known of each device into ``result``."""
+    for name, progress in follow.devices.items():
+        report = progress.report
+        if report:
+            result.reports.append(report)
+        result.devices[name] = {
+            "end": progress.end.value,
+            "code": progress.code,
+            "message": progress.message,
+            "release": report.release if report else "",
+        }
+
+
+def watch_command(job: str) -> str:
+    """The command that watches a job."""
+    return f"host-tools watch --job {job}"
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,99 @@
+"""``push-model``: send a float model to devices and show what becomes of it on each. Also ``host-tools push-model``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from host_tools.display import open_display
+from host_tools.exits import run
+from host_tools.follow import End
+from host_tools.options import Devices, Everyone, Groups, Json, Sign, scopes, with_settings
+from host_tools.push import PushRequest, PushResult, announced, push
+from host_tools.result_table import show
+from host_tools.settings import Settings
+
+EPILOG = (
+    "Examples:  push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local  |  "
+    "push-model har.onnx --manifest har.toml --group lab --sign operator.key --json.  "
+    "Exit: 0 succeeded everywhere, 2 usage, 3 broker unreachable, 4 rejected, 5 failed, 6 not trusted, 7 timed out, "
+    "8 canceled or superseded."
+)
+
+
+@with_settings
+def push_model(
+    *,
+    settings: Settings,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="the float model: *.onnx or *.tflite")],
+    manifest: Annotated[Path, typer.Option("--manifest", metavar="M.toml", help="what the model is and needs")],
+    device: Devices = None,
+    group: Groups = None,
+    everyone: Everyone = False,
+    sign: Sign = None,
+    evaluation: Annotated[
+        Path | None, typer.Option("--eval", metavar="E.npz", help="a labelled set to judge with", show_default=False)
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="return once the broker has everything")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="S", min=0, show_default=False, help="wait so long; else capture time + 15 min"
+        ),
+    ] = None,
+    as_json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the manifest and what would be sent")] = False,
+    expires: Annotated[
+        float, typer.Option("--expires", metavar="DAYS", min=0.001, help="no device begins it after so many days")
+    ] = 30.0,
+    max_broker_bytes: Annotated[
+        int | None,
+        typer.Option("--max-broker-bytes", metavar="N", show_default=False, help="refuse to fill the broker further"),
+    ] = None,
+) -> None:
+    """Send a float model to devices, and show what becomes of it on each of them.
+
+    Each device calibrates it with its own sensors, quantizes it to int8, proves it against float, measures both, and
+    activates the int8 model if it passes every gate. Ctrl-C leaves the job running.
+    """
+    del sign, max_broker_bytes  # part of settings
+    request = PushRequest(
+        model=model,
+        manifest=manifest,
+        scopes=scopes(device, group, everyone),
+        evaluation=evaluation,
+        expires_days=expires,
+        wait=not no_wait,
+        timeout_s=timeout,
+        dry_run=dry_run,
+    )
+    with open_display(as_json=as_json) as display:
+        result = push(settings, request, display)
+        if not dry_run:
+            display.summary(result.summary)
+    if dry_run:
+        print(json.dumps(announced(request, result), indent=None if as_json else 2))
+    elif not as_json:
+        show(result.reports)
+        _show_silent(result)
+    raise typer.Exit(result.exit)
+
+
+def _show_silent(result: PushResult) -> None:
+    """The devices that sent no report, each with the reason."""
+    console = Console(highlight=False)
+    for name, fields in result.devices.items():
+        if fields["end"] in (End.PENDING, End.REFUSED):
+            words = f"{fields['end']} {fields['code']}".rstrip()
+            console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
+
+
+def main() -> None:
+    """The console script."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(epilog=EPILOG)(push_model)
+    sys.exit(run(app))

@@ -1,0 +1,51 @@
+"""``host-tools report``: the result of a job on every device, from the reports that the broker keeps."""
+
+import json
+from typing import Annotated
+
+import msgspec
+import typer
+
+from edge_agent.errors import ConfigError
+from edge_agent.suggest import did_you_mean
+from edge_agent.wire.messages import JobReport
+from host_tools.fleet import read_devices, read_reports
+from host_tools.options import Json, with_settings
+from host_tools.result_table import show
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+
+@with_settings
+def report(
+    *,
+    settings: Settings,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="a job's id, or a model's name: its newest job")],
+    device: Annotated[str | None, typer.Option("--device", metavar="ID", help="only this device")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the result of a job: float beside int8, every gate, and where the release lies.
+
+    Examples:  host-tools report 3f2a9c0d1e5b7a86  |  host-tools report har --device pi-01 --json
+    """
+    with Session(settings) as session:
+        reports = read_reports(session, [device] if device else sorted(read_devices(session)))
+    found = select(reports, job)
+    if not found:
+        known = {one.job for one in reports} | {one.model for one in reports}
+        raise ConfigError("usage", f"no report of a job or model {job!r} here{did_you_mean(job, known)}")
+    if as_json:
+        print(json.dumps([msgspec.to_builtins(one) for one in found]))
+        return
+    show(found)
+
+
+def select(reports: list[JobReport], job: str) -> list[JobReport]:
+    """The reports of a job; of a model, the newest on each device (by version, then by when it began). Pure."""
+    if exact := [one for one in reports if one.job == job]:
+        return exact
+    newest: dict[str, JobReport] = {}
+    for one in sorted(reports, key=lambda one: (one.version, one.started)):
+        if one.model == job:
+            newest[one.device] = one
+    return [newest[name] for name in sorted(newest)]

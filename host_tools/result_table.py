@@ -1,0 +1,189 @@
+"""The table of a job's result: float beside int8, the gates, and what to do. A report in, rich renderables out.
+
+What a device did not measure is shown as a dash, never as a number.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from edge_agent.wire.messages import JobReport
+
+_MIB = 1 << 20
+_KIB = 1 << 10
+_DASH = "-"
+_MAX_LAYERS = 5
+_COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
+Record = Mapping[str, Any]
+
+
+def judged(results: Mapping[str, Any]) -> Record:
+    """The int8 record that the verdict is about: the chosen one, else the candidate that came furthest.
+
+    Furthest: opened the held-out set, else failed with the result's own code, else the first that was tried.
+    """
+    if results.get("chosen"):
+        chosen: Record = results["chosen"]
+        return chosen
+    candidates: list[Record] = results.get("candidates") or []
+    for wanted in (
+        lambda record: record.get("agreement_lower") is not None,
+        lambda record: record.get("code") == results.get("code"),
+        lambda _: True,
+    ):
+        if found := next((record for record in candidates if wanted(record)), None):
+            return found
+    return {}
+
+
+def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows of (what, float, int8)."""
+    before, after = results.get("reference") or {}, judged(results)
+    rows = [("size", _bytes(before.get("size_bytes")), _with_ratio(before, after, "size_bytes"))]
+    for name in ("p50", "p95", "p99"):
+        key = f"latency_{name}_ms"
+        rows.append((f"latency {name}", _number(before.get(key), " ms"), _number(after.get(key), " ms")))
+    ratio = _number(after.get("ratio_p50"), "")
+    if after.get("ratio_p50_upper") is not None:
+        ratio += f" (95 %: at most {_number(after['ratio_p50_upper'], '')})"
+    rows.append(("latency ratio p50", "1", ratio))
+    rows.append(("peak RSS", _bytes(before.get("peak_rss_bytes")), _bytes(after.get("peak_rss_bytes"))))
+    rows.append(("of that the model", _bytes(before.get("model_rss_bytes")), _bytes(after.get("model_rss_bytes"))))
+    rows.append(("agreement", "100 %", _agreement(after)))
+    rows.append(("SQNR", _DASH, _number(after.get("sqnr_db"), " dB")))
+    rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy"))))
+    rows.append(("how", _how(before), _how(after)))
+    return rows
+
+
+def gates(results: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Rows of (gate, value, limit, passed) of the int8 record."""
+    return [
+        (
+            str(gate.get("name")),
+            _gate_number(str(gate.get("name")), gate.get("value")),
+            _gate_number(str(gate.get("name")), gate.get("limit")),
+            bool(gate.get("passed")),
+        )
+        for gate in judged(results).get("gates") or []
+    ]
+
+
+def headline(report: JobReport) -> str:
+    """One line: where the job stands on that device, and why."""
+    colour = _COLOURS.get(report.status, "cyan")
+    code = f" [dim]{escape(report.code)}[/]" if report.code and report.code != "accepted" else ""
+    return (
+        f"[bold]{escape(report.device)}[/]  {escape(report.model)} {report.version}  [{colour}]{report.status}[/]{code}"
+    )
+
+
+def render(report: JobReport) -> RenderableType:
+    """Everything that a person wants to know of an ended job on one device."""
+    parts: list[RenderableType] = [headline(report)]
+    if report.message:
+        parts.append(f"  {escape(report.message)}")
+    if report.results.get("reference") and judged(report.results):
+        parts.append(_comparison_table(report.results))
+    if gates(report.results):
+        parts.append(_gate_table(report.results))
+    if report.status != "succeeded" and report.results.get("layers"):
+        parts.append(_layer_table(report.results["layers"]))
+    warnings = (report.results.get("data") or {}).get("warnings") or []
+    parts.extend(f"  [yellow]warning[/] {escape(str(warning))}" for warning in warnings)
+    if report.release:
+        parts.append(f"  release  {escape(report.release)}")
+    if report.seconds:
+        parts.append("  seconds  " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()))
+    return Group(*parts)
+
+
+def show(reports: Iterable[JobReport]) -> None:
+    """Print every report on stdout."""
+    console = Console(highlight=False)
+    for report in reports:
+        console.print(render(report))
+        console.print()
+
+
+def _comparison_table(results: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("")
+    table.add_column("float", justify="right")
+    table.add_column("int8", justify="right")
+    for row in comparison(results):
+        table.add_row(f"  {row[0]}", *(escape(cell) for cell in row[1:]))
+    return table
+
+
+def _gate_table(results: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for heading, justify in (("  gate", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
+    for name, value, limit, passed in gates(results):
+        table.add_row(f"  {escape(name)}", value, limit, "[green]pass[/]" if passed else "[red]FAIL[/]")
+    return table
+
+
+def _layer_table(layers: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for heading in ("  worst layers", "op", "SQNR", "cause", "remedy"):
+        table.add_column(heading)
+    for layer in layers[:_MAX_LAYERS]:
+        cells = (str(layer.get("op") or _DASH), _number(layer.get("sqnr_db"), " dB"))
+        words = (str(layer.get("cause") or _DASH), str(layer.get("remedy") or _DASH))
+        table.add_row(f"  {escape(str(layer.get('name')))}", *(escape(cell) for cell in (*cells, *words)))
+    return table
+
+
+def _number(value: Any, unit: str) -> str:
+    return _DASH if value is None else f"{value:.3g}{unit}"
+
+
+def _percent(value: Any) -> str:
+    return _DASH if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def _bytes(value: Any) -> str:
+    match value:
+        case None:
+            return _DASH
+        case _ if value >= _MIB:
+            return f"{value / _MIB:.1f} MiB"
+        case _ if value >= _KIB:
+            return f"{value / _KIB:.1f} KiB"
+    return f"{value} B"
+
+
+def _with_ratio(before: Record, after: Record, key: str) -> str:
+    old, new = before.get(key), after.get(key)
+    return f"{_bytes(new)} (ratio {new / old:.2f})" if old and new else _bytes(new)
+
+
+def _agreement(after: Record) -> str:
+    if after.get("agreement") is None:
+        return _DASH
+    text = _percent(after["agreement"])
+    if after.get("agreement_lower") is not None:
+        text += f" (95 %: at least {_percent(after['agreement_lower'])})"
+    if after.get("disagreements") is not None and after.get("windows"):
+        text += f", {after['disagreements']} of {after['windows']} differ"
+    return text
+
+
+def _how(record: Record) -> str:
+    words = [str(record[key]) for key in ("method", "calibration", "runtime") if record.get(key)]
+    if record.get("float_layers"):
+        words.insert(-1, f"{len(record['float_layers'])} layers float")
+    if record.get("threads"):
+        words.append(f"{record['threads']} thread" + ("s" if record["threads"] > 1 else ""))
+    return " ".join(words) or _DASH
+
+
+def _gate_number(name: str, value: Any) -> str:
+    if value is not None and name.endswith("_bytes"):
+        return _bytes(value)
+    return _DASH if value is None else f"{value:.4g}"

@@ -1,0 +1,82 @@
+"""How the host reaches the broker: ``~/.config/edge-agent/host.toml``, overruled by the command line.
+
+    broker = "mqtts://broker.local:8883"
+    ca_file = "/home/me/ca.pem"
+    username = "operator"
+    password_file = "/home/me/.broker-password"
+    sign = "/home/me/operator.key"
+
+No connection is made here. An unknown key is an error that names the nearest known one.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from edge_agent.errors import ConfigError, WireError
+from edge_agent.suggest import read_toml, strict
+from edge_agent.wire.topics import Topics
+
+GIB = 1 << 30
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the broker is, who we are there, and what we may do to it. Paths may begin with ``~``."""
+
+    broker: str = ""
+    """``mqtt://HOST[:PORT]``, or ``mqtts://`` with TLS."""
+    namespace: str = "ea/v1"
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    sign: str = ""
+    """The key that signs manifests and commands; empty: they go unsigned."""
+    max_broker_bytes: Annotated[int, msgspec.Meta(ge=1)] = GIB
+    """An upload after which the broker would hold more is refused."""
+    broker_timeout_s: NonNegative = 60.0
+    """How long the broker may be away before a command gives up."""
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of the namespace."""
+        return Topics(self.namespace)
+
+
+def settings_path() -> Path:
+    """Where the operator's defaults lie (``$XDG_CONFIG_HOME`` is honoured)."""
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "edge-agent" / "host.toml"
+
+
+def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settings:
+    """The file's settings with every override that is not None.
+
+    Raises:
+        ConfigError: ``usage``: an unknown key, a wrong value, a file that is not there, or no broker at all.
+    """
+    path = path or settings_path()
+    table = read_toml(path) if path.exists() else {}
+    table |= {key: value for key, value in overrides.items() if value is not None}
+    for key in ("ca_file", "cert_file", "key_file", "password_file", "sign"):
+        if table.get(key):
+            table[key] = _existing(key, str(table[key]))
+    settings = strict(table, Settings, str(path))
+    if not settings.broker:
+        raise ConfigError("usage", f"no broker: give --broker mqtt://HOST, or broker = … in {path}")
+    try:
+        _ = settings.topics
+    except WireError as error:
+        raise ConfigError("usage", error.message) from None
+    return settings
+
+
+def _existing(key: str, value: str) -> str:
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise ConfigError("usage", f"{key}: no such file: {path}")
+    return str(path)

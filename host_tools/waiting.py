@@ -1,0 +1,84 @@
+"""Wait for a job on every device, and show what they say meanwhile.
+
+Waits for all of them, the offline ones too, until ``timeout_s`` or, without one, fifteen minutes after the last
+capture that a device announced should be over. Answers a device that misses chunks. Ends nothing on any device.
+"""
+
+import time
+from collections.abc import Callable
+
+from edge_agent.errors import WireError
+from edge_agent.task import Stage
+from edge_agent.wire.messages import DeviceStatus, JobReport, Need
+from edge_agent.wire.topics import DeviceTopic
+from host_tools.display import Display
+from host_tools.fleet import readable
+from host_tools.follow import Follow, Progress
+from host_tools.session import Session
+
+GRACE_S = 15 * 60.0
+_TICK_S = 0.5
+
+
+def listen(session: Session, job: str) -> None:
+    """Subscribe to everything that ``wait`` needs to hear; before the job is sent, so that nothing is missed."""
+    topics = session.topics
+    session.subscribe(topics.device("+", "job", job), topics.devices("status"), topics.devices("need"))
+
+
+def wait(
+    session: Session,
+    follow: Follow,
+    display: Display,
+    *,
+    timeout_s: float | None,
+    on_need: Callable[[Need], object] | None = None,
+) -> bool:
+    """Return once the job has ended everywhere (True) or time is up (False).
+
+    Raises:
+        BrokerError: the broker stayed away.
+    """
+    deadline = time.monotonic() + (GRACE_S if timeout_s is None else timeout_s)
+    for progress in follow.devices.values():
+        display.progress(progress)
+    while not follow.ended:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return False
+        incoming = session.next(min(remaining, _TICK_S))
+        if incoming is None:
+            continue
+        message = message_of(session, incoming.topic, incoming.payload)
+        if isinstance(message, Need):
+            if on_need:
+                on_need(message)
+        elif message and (heard := follow.take(message)):
+            display.progress(heard)
+            if timeout_s is None:
+                deadline = max(deadline, time.monotonic() + _announced_s(heard) + GRACE_S)
+    return True
+
+
+def _announced_s(progress: Progress) -> float:
+    """What a capturing device says it still needs; minus infinity otherwise."""
+    report = progress.report
+    if report and report.stage == Stage.CAPTURE and report.eta_s is not None:
+        return report.eta_s
+    return float("-inf")
+
+
+def message_of(session: Session, topic: str, payload: bytes) -> DeviceStatus | JobReport | Need | None:
+    """What a device says under ``topic``, or None if that is nothing to wait for."""
+    try:
+        parsed = session.topics.parse(topic)
+    except WireError:
+        return None
+    match parsed:
+        case DeviceTopic(_, "status"):
+            return readable(payload, DeviceStatus)
+        case DeviceTopic(_, "job"):
+            return readable(payload, JobReport)
+        case DeviceTopic(_, "need"):
+            return readable(payload, Need)
+    return None

@@ -1,0 +1,157 @@
+"""The operator's M.toml."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.errors import ConfigError
+from edge_agent.wire.chunks import CHUNK_BYTES
+from edge_agent.wire.manifest import content_digest, decode_manifest, encode_manifest
+from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
+
+INPUT = """
+[input]
+source = "imu"
+channels = ["ax", "ay"]
+window = { size = 128, hop = 64 }
+steps = [{ op = "transpose", axes = [1, 0] }]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "M.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_everything_that_the_file_says_is_in_the_manifest(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        'name = "har"\nversion = 3\n' + INPUT + '[output]\nkind = "classes"\n[recipe]\ncalibration = "mse"\n'
+        "[gates]\nmin_agreement = 0.9\n[eval]\nfile = 'e.npz'\n",
+    )
+    model = tmp_path / "har.onnx"
+    model.write_bytes(b"model" * 50_000)
+
+    file = read_manifest_file(path)
+    blob = read_blob(model)
+    manifest = build_manifest(
+        file, namespace="ea/v1", version=3, model=("onnx", blob), evaluation=None, targets=["d/pi-01"],
+        created="2026-01-01T00:00:00Z", expires="2026-02-01T00:00:00Z",
+    )  # fmt: skip
+
+    assert decode_manifest(encode_manifest(manifest)) == manifest
+    assert (manifest.name, manifest.version, manifest.output.kind) == ("har", 3, "classes")
+    assert manifest.inputs[0].window is not None
+    assert manifest.inputs[0].window.size == 128
+    assert manifest.inputs[0].steps == [{"op": "transpose", "axes": [1, 0]}]
+    assert manifest.recipe.calibration == "mse"
+    assert manifest.gates.min_agreement == 0.9
+    assert blob.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert file.eval == tmp_path / "e.npz"
+
+
+def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
+    file = read_manifest_file(write(tmp_path, 'name = "har"' + INPUT))
+    (tmp_path / "m.onnx").write_bytes(b"x")
+    blob = read_blob(tmp_path / "m.onnx")
+
+    digests = {
+        content_digest(
+            encode_manifest(
+                build_manifest(
+                    file,
+                    namespace="ea/v1",
+                    version=1,
+                    model=("onnx", blob),
+                    evaluation=None,
+                    targets=[target],
+                    created=created,
+                    expires="2030-01-01T00:00:00Z",
+                )  # fmt: skip
+            )
+        )
+        for target, created in (("d/pi-01", "2026-01-01T00:00:00Z"), ("g/lab", "2026-05-01T00:00:00Z"))
+    }
+
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('name = "har"\nverson = 3' + INPUT, ["verson", "did you mean 'version'"]),
+        ('name = "har"' + INPUT + "[gate]\nmin_agreement = 1", ["gate", "did you mean 'gates'"]),
+        ('name = "har"' + INPUT + "[gates]\nmin_agrement = 1", ["min_agrement", "did you mean 'min_agreement'"]),
+        ('name = "har"' + INPUT + '[recipe]\ncalibration = "mce"', ["recipe", "mce"]),
+        ('name = "har"' + INPUT.replace("source", "sorce"), ["sorce", "did you mean 'source'"]),
+        ('name = "har"' + INPUT.replace("hop", "stride"), ["window", "stride"]),
+        ('name = "har"' + INPUT + '[eval]\nfil = "e"', ["eval", "did you mean 'file'"]),
+        ('name = "Har"' + INPUT, ["'Har'"]),
+        ('nam = "har"' + INPUT, ["did you mean 'name'"]),
+        (INPUT, ["name is missing"]),
+        ('name = "har"\nversion = 0' + INPUT, ["version"]),
+        ('name = "har"\nversion = true' + INPUT, ["version"]),
+        ('name = "har"', ["[input] is missing"]),
+        ('name = "har"\n[input]\nsource = "imu"', ["window is missing"]),
+        ('name = "har"' + INPUT.replace("{ op =", "{ opp ="), ["every step needs op"]),
+        ('name = "har"' + INPUT + '[[inputs]]\nname = "x"', ["one of them"]),
+        ('name = "har"\n[[inputs]]\nconstant = 1', ["needs the name"]),
+        ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1', ["at least one"]),
+        ('name = "har"\ninput = 3', ["must be a table"]),
+        ('name = "har', ["M.toml"]),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_meant(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = write(tmp_path, text)
+
+    with pytest.raises(ConfigError) as caught:
+        read_manifest_file(path)
+
+    assert caught.value.code == "usage"
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        'name = "har"\n[[inputs]]\nname = "x"\nsource = "imu"\nwindow = { size = 8, hop = 8 }\n'
+        '[[inputs]]\nname = "gain"\nconstant = [1.0, 2.0]\n',
+    )
+
+    inputs = read_manifest_file(path).inputs
+
+    assert [contract.name for contract in inputs] == ["x", "gain"]
+    assert inputs[1].constant == [1.0, 2.0]
+
+
+def test_a_model_is_known_by_its_name() -> None:
+    assert model_format(Path("a.onnx")) == "onnx"
+    assert model_format(Path("a.TFLITE")) == "tflite"
+    with pytest.raises(ConfigError, match=r"\.onnx or \*\.tflite"):
+        model_format(Path("a.pt"))
+
+
+def test_no_model_and_an_empty_model_are_usage_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").touch()
+
+    for name in ("absent.onnx", "empty.onnx"):
+        with pytest.raises(ConfigError, match=name) as caught:
+            read_blob(tmp_path / name)
+        assert caught.value.code == "usage"
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(1, 3 * CHUNK_BYTES))
+def test_a_blob_of_any_size_has_its_plan(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
+    path = tmp_path_factory.mktemp("blob") / "m.onnx"
+    path.write_bytes(bytes(size))
+
+    blob = read_blob(path)
+
+    assert blob.size == size
+    assert len(blob.pages) == blob.plan.pages

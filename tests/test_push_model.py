@@ -1,0 +1,294 @@
+"""``push-model`` on real brokers, with devices that speak the wire protocol."""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.brokers import Broker
+from support.fake_device import FakeDevice, Say, ends
+from support.host import MANIFEST, Host
+
+from edge_agent.wire.chunks import CHUNK_BYTES
+from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
+from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.messages import Need, encode
+from edge_agent.wire.topics import Scope, Topics
+from host_tools.push_model import main
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+MakeDevice = Callable[..., FakeDevice]
+
+
+@pytest.fixture
+def host(
+    broker: Broker, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Host:
+    return Host(broker.url, namespace, tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def device(broker: Broker, namespace: str) -> MakeDevice:
+    def make(name: str, *script: Say, **more: Any) -> FakeDevice:
+        return FakeDevice(broker.url, namespace, name, script, **more)
+
+    return make
+
+
+def retained(broker: Broker, namespace: str, *filters: str) -> dict[str, bytes]:
+    with Session(Settings(broker=broker.url, namespace=namespace)) as session:
+        return session.snapshot(*filters)
+
+
+def test_a_model_reaches_a_device_and_its_result_is_shown(host: Host, device: MakeDevice) -> None:
+    capture = Say({"stage": "capture", "progress": 0.5, "detail": "150 of 300 windows", "eta_s": 3.0})
+    results = {"reference": {"size_bytes": 256_000}, "chosen": {"size_bytes": 64_000, "agreement": 0.99}}
+
+    with device("pi-01", capture, ends("succeeded", "accepted", release="/srv/har/1", results=results)) as pi:
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 0, ended.err
+    assert "succeeded" in ended.out
+    assert "/srv/har/1" in ended.out
+    assert "62.5 KiB (ratio 0.25)" in ended.out
+    assert "upload:" in ended.err
+    assert "pi-01: capture in_progress 50% 150 of 300 windows (3 s left)" in ended.err
+    assert pi.wants[0].inputs[0].channels == ["ax", "ay"]
+
+
+def test_what_was_sent_lies_at_the_broker(host: Host, device: MakeDevice, broker: Broker, namespace: str) -> None:
+    topics = Topics(namespace)
+
+    with device("pi-01"):
+        ended = host.push("--device", "pi-01", "--no-wait")
+
+    want = retained(broker, namespace, topics.want(Scope("d", "pi-01"), "har"))
+    assert ended.exit == 0, ended.err
+    (envelope,) = want.values()
+    manifest = decode_manifest(unseal(envelope, MANIFEST_TYPE).content())
+    sha256 = hashlib.sha256(host.model.read_bytes()).hexdigest()
+    assert manifest.blob.sha256 == sha256
+    assert manifest.targets == ["d/pi-01"]
+    chunks = retained(broker, namespace, topics.chunk_group(sha256, 0))
+    whole = b"".join(chunks[topics.chunk(sha256, index)] for index in range(manifest.blob.plan.chunks))
+    assert whole == host.model.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        ("succeeded", "unchanged", 0),
+        ("rejected", "agreement_too_low", 4),
+        ("failed", "source_silent", 5),
+        ("canceled", "superseded", 8),
+    ],
+)
+def test_each_end_has_its_exit_code(
+    host: Host, device: MakeDevice, status: str, code: str, exit_code: int
+) -> None:  # fmt: skip
+    with device("pi-01", ends(status, code)):
+        ended = host.push("--device", "pi-01", "--json")
+
+    assert ended.exit == exit_code
+    assert ended.events[-1]["event"] == "summary"
+    assert ended.events[-1]["exit"] == exit_code
+    assert ended.events[-1]["devices"]["pi-01"] == {
+        "end": status, "code": code, "message": f"because {code}", "release": ""
+    }  # fmt: skip
+    assert {event["event"] for event in ended.events} == {"upload", "report", "summary"}
+
+
+def test_a_manifest_that_a_device_does_not_trust(host: Host, device: MakeDevice) -> None:
+    with device("pi-01", Say(refused="untrusted")):
+        ended = host.push("--device", "pi-01")
+        again = host.push("--device", "pi-01")
+
+    assert ended.exit == 6
+    assert "untrusted" in ended.out
+    assert again.exit == 6
+
+
+def test_an_old_refusal_is_not_taken_for_the_answer(host: Host, device: MakeDevice) -> None:
+    pinned = MANIFEST.replace('name = "har"', 'name = "har"\nversion = 4')
+    host.write_manifest(pinned)
+    with device("pi-01", Say(refused="untrusted")) as pi:
+        first = host.push("--device", "pi-01")
+        pi.script = (ends("succeeded", "accepted"),)
+        second = host.push("--device", "pi-01")
+
+    assert (first.exit, second.exit) == (6, 0)
+
+
+def test_several_devices_and_the_first_exit_code_that_applies(host: Host, device: MakeDevice) -> None:
+    with (
+        device("pi-01", ends("succeeded", "accepted")),
+        device("pi-02", ends("rejected", "latency_too_high")),
+        device("pi-03", ends("failed", "no_space")),
+    ):
+        two = host.push("--device", "pi-01", "--device", "pi-02", "--json")
+        everyone = host.push("--all", "--json")
+
+    assert two.exit == 4
+    assert everyone.exit == 5
+    assert {name: end["code"] for name, end in everyone.events[-1]["devices"].items()} == {
+        "pi-01": "accepted", "pi-02": "latency_too_high", "pi-03": "no_space",
+    }  # fmt: skip
+
+
+def test_a_group_means_its_members(host: Host, device: MakeDevice) -> None:
+    done = ends("succeeded", "accepted")
+    with device("pi-01", done, groups=["lab"]) as inside, device("pi-02", done, groups=["roof"]) as outside:
+        ended = host.push("--group", "lab", "--json")
+
+    assert ended.exit == 0
+    assert list(ended.events[-1]["devices"]) == ["pi-01"]
+    assert inside.wants[0].targets == ["g/lab"]
+    assert outside.wants == []
+
+
+def test_an_offline_device_is_pending_until_time_is_up(host: Host, device: MakeDevice) -> None:
+    with device("pi-02"):
+        pass
+
+    with device("pi-01", ends("succeeded", "accepted")):
+        ended = host.push("--all", "--timeout", "0.8")
+
+    assert ended.exit == 7
+    assert "pi-02  pending" in ended.out
+    assert "offline" in ended.out
+    assert "host-tools watch --job" in ended.err
+
+
+def test_a_device_that_comes_back_is_waited_for(host: Host, device: MakeDevice) -> None:
+    with device("pi-01"):
+        pass
+    late = device("pi-01", ends("succeeded", "accepted"))
+
+    def return_once_wanted() -> None:
+        topics = Topics(host.namespace)
+        while not retained_here(host, topics.want(Scope("d", "pi-01"), "har")):
+            time.sleep(0.02)
+        late.__enter__()
+
+    thread = threading.Thread(target=return_once_wanted)
+    thread.start()
+    ended = host.push("--device", "pi-01", "--timeout", "20")
+    thread.join()
+    late.__exit__(None, None, None)
+
+    assert ended.exit == 0, ended.err
+
+
+def retained_here(host: Host, *filters: str) -> dict[str, bytes]:
+    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+        return session.snapshot(*filters)
+
+
+def test_a_device_that_nobody_knows(host: Host, device: MakeDevice) -> None:
+    nobody = host.push("--device", "pi-01")
+    with device("pi-01"):
+        misspelt = host.push("--device", "pi-1", "--json")
+        no_group = host.push("--group", "lab")
+
+    assert (nobody.exit, misspelt.exit, no_group.exit) == (2, 2, 2)
+    assert "knows no device" in nobody.err
+    assert "did you mean 'pi-01'" in misspelt.err
+    assert misspelt.events[-1] | {"message": ""} == {"event": "summary", "exit": 2, "code": "no_device", "message": ""}
+    assert "no device is in group 'lab'" in no_group.err
+    assert retained_here(host, f"{host.namespace}/b/+/h/+") == {}, "nothing was sent"
+
+
+def test_a_version_left_out_is_the_next_one(host: Host, device: MakeDevice) -> None:
+    done = ends("succeeded", "accepted")
+    with device("pi-01", done, highest={"har": 6, "vad": 40}) as pi:
+        host.push("--device", "pi-01")
+        host.push("--device", "pi-01")
+        pi.report("f" * 16, model="har", version=20)
+        host.push("--device", "pi-01")
+
+    assert [manifest.version for manifest in pi.wants] == [7, 8, 21]
+
+
+def test_the_same_version_again_is_the_same_job(host: Host, device: MakeDevice) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"]):
+        one = host.push("--device", "pi-01", "--json")
+        two = host.push("--group", "lab", "--json")
+
+    assert one.events[-1]["job"] == two.events[-1]["job"]
+    assert one.events[-1]["version"] == two.events[-1]["version"] == 3
+
+
+def test_no_broker(host: Host) -> None:
+    argv = [host.model, "--manifest", host.manifest, "--device", "pi-01"]
+    ended = host.run_bare(main, *argv, "--broker", "mqtt://127.0.0.1:9", "--broker-timeout", "0.3", "--json")
+
+    assert ended.exit == 3
+    assert ended.events[-1]["code"] == "broker_unreachable"
+    assert "error: broker_unreachable" in ended.err
+
+
+def test_a_broker_that_goes_while_we_wait(host: Host, device: MakeDevice, broker: Broker) -> None:
+    with device("pi-01") as pi:
+        killer = threading.Thread(target=lambda: (pi.wanted.wait(10), broker.kill()))
+        killer.start()
+        where = ["--broker", host.url, "--namespace", host.namespace, "--broker-timeout", "0.5"]
+        ended = host.run_bare(main, host.model, "--manifest", host.manifest, "--device", "pi-01", *where)
+        killer.join()
+        pi.link.stop()
+        pi.publish = lambda topic, payload: None  # type: ignore[method-assign]  # its broker is gone
+
+    assert ended.exit == 3
+
+
+def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice, namespace: str) -> None:
+    topics = Topics(namespace)
+    host.model.write_bytes(bytes(3 * CHUNK_BYTES))
+    healed = threading.Event()
+
+    def lose_chunk_1(pi: FakeDevice, manifest: Manifest) -> None:
+        pi.publish(topics.chunk(manifest.blob.sha256, 1), b"")
+        need = Need(device="pi-01", sha256=manifest.blob.sha256, chunks=[(1, 1)])
+        deadline = time.monotonic() + 15
+
+        def ask() -> None:
+            topic = topics.chunk(manifest.blob.sha256, 1)
+            while time.monotonic() < deadline and not retained_here(host, topic):
+                assert pi.link.publish(topics.device("pi-01", "need"), encode(need)).wait(5)
+                time.sleep(0.1)
+            if retained_here(host, topic):
+                healed.set()
+            pi.report(job_id(content_digest(unseal(pi.envelopes[0], MANIFEST_TYPE).content())), status="succeeded")
+
+        threading.Thread(target=ask).start()
+
+    with device("pi-01", on_want=lose_chunk_1):
+        ended = host.push("--device", "pi-01", "--timeout", "20")
+
+    assert ended.exit == 0, ended.err
+    assert healed.is_set()
+
+
+def test_a_dry_run_sends_nothing(host: Host, device: MakeDevice) -> None:
+    with device("pi-01", highest={"har": 2}):
+        ended = host.push("--device", "pi-01", "--dry-run")
+
+    shown = json.loads(ended.out)
+    assert ended.exit == 0
+    assert shown["manifest"]["version"] == 3
+    assert shown["wants"] == [f"{host.namespace}/d/pi-01/want/har"]
+    assert retained_here(host, f"{host.namespace}/b/+/h/+", f"{host.namespace}/d/+/want/+") == {}
+
+
+def test_a_full_broker_is_not_filled_further(host: Host, device: MakeDevice) -> None:
+    with device("pi-01") as pi:
+        ended = host.push("--device", "pi-01", "--max-broker-bytes", "100000")
+
+    assert ended.exit == 2
+    assert "broker_full" in ended.err
+    assert pi.wants == []
