@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge_agent import cgroup
+from edge_agent.lines import Lines
 
 EXIT_OUT_OF_MEMORY = 71
 """Exit code by which a Python child of ours says that it ended on ``MemoryError``."""
@@ -36,7 +37,8 @@ PARENT_VARIABLE = "EDGE_AGENT_PARENT"
 """Environment variable that tells a child of ours its parent's pid: it ends when that process does."""
 
 _ADDRESS_SLACK = 256 * 1024**2
-_LINE_BYTES = 1024**2
+_GRACE_S = 5.0
+"""From SIGTERM to SIGKILL."""
 _TAIL_BYTES = 8 * 1024
 _READ_BYTES = 64 * 1024
 _DRAIN_BYTES = 4 * 1024**2
@@ -131,11 +133,10 @@ class Child:
             OSError: the program cannot be started, or its memory limit cannot be set.
         """
         self._limits = limits
-        self._on_line = on_line
-        self._lines = _Lines(self._take_line)
+        self._lines = Lines(on_line or _drop)
         self._tail = bytearray()
         self._lock = threading.Lock()
-        self._stop_grace_s: float | None = None
+        self._stop_grace_s = _GRACE_S
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._oom_before = cgroup.oom_kills()
         self._group: cgroup.ChildGroup | None = None
@@ -184,7 +185,7 @@ class Child:
             reason = "signaled" if number else "exited"
         return ChildExit(returncode, reason, number, tail, seconds)
 
-    def stop(self, grace_s: float = 5.0) -> None:
+    def stop(self, grace_s: float = _GRACE_S) -> None:
         """Ask the child to end: SIGTERM to its group, SIGKILL ``grace_s`` seconds later. Returns at once."""
         with self._lock:
             self._stop_grace_s = grace_s
@@ -196,9 +197,7 @@ class Child:
     def _watch(self) -> Reason | None:
         """Read until the child itself has ended; returns why it was asked to, or None if it was not."""
         asked: Reason | None = None
-        timeout_s = math.inf if self._limits.timeout_s is None else self._limits.timeout_s
-        deadline = self._started + timeout_s
-        grace_s = 5.0
+        deadline = math.inf if self._limits.timeout_s is None else self._started + self._limits.timeout_s
         pid_fd = os.pidfd_open(self.pid)
         try:
             with selectors.DefaultSelector() as selector:
@@ -208,25 +207,26 @@ class Child:
                 selector.register(pid_fd, selectors.EVENT_READ)
                 selector.register(self._wake_fd, selectors.EVENT_READ)
                 while True:
-                    left = deadline - time.monotonic()
-                    ready = selector.select(None if left == math.inf else max(left, 0)) if left > 0 else []
-                    for key, _ in ready:
-                        if key.fd == self._wake_fd:
+                    ended = False
+                    for key, _ in selector.select(_timeout(deadline)):
+                        if key.fd == pid_fd:
+                            ended = True
+                        elif key.fd == self._wake_fd:
                             selector.unregister(key.fd)
                             asked = asked or "stopped"
-                            grace_s = self._stop_grace_s or 0.0
-                            deadline = self._terminate(grace_s)
-                        elif key.fd != pid_fd and not self._read(key.fd):
+                            deadline = self._terminate(self._stop_grace_s)
+                        elif not self._read(key.fd):
                             selector.unregister(key.fd)
-                    if any(key.fd == pid_fd for key, _ in ready):
+                    if ended:
                         return asked
-                    if time.monotonic() >= deadline:
-                        if asked is not None:
-                            self._signal(signal.SIGKILL)
-                            deadline = math.inf
-                        else:
-                            asked = "timeout"
-                            deadline = self._terminate(grace_s)
+                    if time.monotonic() < deadline:
+                        continue
+                    if asked is None:
+                        asked = "timeout"
+                        deadline = self._terminate(self._stop_grace_s)
+                    else:
+                        self._signal(signal.SIGKILL)
+                        deadline = math.inf
         finally:
             os.close(pid_fd)
 
@@ -276,10 +276,6 @@ class Child:
             del self._tail[:-_TAIL_BYTES]
         return len(data)
 
-    def _take_line(self, line: str) -> None:
-        if self._on_line is not None:
-            self._on_line(line)
-
     # -- limits
 
     def _apply_limits(self, group_parent: Path | None) -> None:
@@ -319,30 +315,13 @@ class Child:
                 self._wake_fd = -1
 
 
-class _Lines:
-    """Cuts a stream of bytes into lines; one longer than 1 MiB is dropped, an unfinished last one too."""
+def _timeout(deadline: float) -> float | None:
+    """How long a selector may sleep."""
+    return None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
 
-    def __init__(self, take: Callable[[str], None]) -> None:
-        self._take = take
-        self._rest = bytearray()
-        self._dropping = False
 
-    def add(self, data: bytes) -> None:
-        first, *others = data.split(b"\n")
-        self._extend(first)
-        for piece in others:
-            if not self._dropping:
-                self._take(self._rest.decode(errors="replace").removesuffix("\r"))
-            self._rest.clear()
-            self._dropping = False
-            self._extend(piece)
-
-    def _extend(self, piece: bytes) -> None:
-        self._dropping = self._dropping or len(self._rest) + len(piece) > _LINE_BYTES
-        if self._dropping:
-            self._rest.clear()
-        else:
-            self._rest += piece
+def _drop(line: str) -> None:
+    """Where lines go that nobody asked for."""
 
 
 def last_words(stderr_tail: str) -> str:

@@ -7,23 +7,29 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_agent import cgroup
+from edge_agent.lines import Lines
 from edge_agent.supervisor import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
 
 FREE = Limits(timeout_s=60)
 
 
-def python(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> Child:
-    taken = [] if lines is None else lines
-    return Child([sys.executable, "-c", code], limits=limits, on_line=taken.append, stdin=stdin)
+def python(
+    code: str, *, limits: Limits = FREE, on_line: Callable[[str], None] | None = None, stdin: bytes = b""
+) -> Child:
+    return Child([sys.executable, "-c", code], limits=limits, on_line=on_line, stdin=stdin)
 
 
 def run(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> ChildExit:
-    return python(code, limits=limits, lines=lines, stdin=stdin).wait()
+    return python(code, limits=limits, on_line=None if lines is None else lines.append, stdin=stdin).wait()
 
 
 def alive(pid: int) -> bool:
@@ -54,6 +60,23 @@ def test_a_half_line_at_the_end_is_no_line() -> None:
     run("import os; os.write(1, b'whole\\nhalf'); os.kill(os.getpid(), 9)", lines=lines)
 
     assert lines == ["whole"]
+
+
+@given(st.lists(st.binary(max_size=9)), st.lists(st.integers(1, 7), min_size=1))
+@settings(deadline=None)
+def test_lines_do_not_depend_on_how_the_stream_was_cut(texts: list[bytes], sizes: list[int]) -> None:
+    stream = b"".join(text.replace(b"\n", b"") + b"\n" for text in texts) + b"rest"
+    whole: list[str] = []
+    pieces: list[str] = []
+
+    Lines(whole.append).add(stream)
+    cutter, size, rest = Lines(pieces.append), cycle(sizes), stream
+    while rest:
+        piece, rest = rest[: (width := next(size))], rest[width:]
+        cutter.add(piece)
+
+    assert pieces == whole
+    assert len(whole) == len(texts)
 
 
 def test_a_line_without_end_does_not_grow_this_process() -> None:
@@ -97,10 +120,8 @@ def test_a_crash_names_its_signal(code: str, number: int) -> None:
 
 def test_stop_kills_a_child_that_ignores_sigterm() -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(1000)"
-    lines: list[str] = []
-    child = python(code, limits=Limits(timeout_s=None), lines=lines)
     ready = threading.Event()
-    child._on_line = lambda _line: ready.set()
+    child = python(code, limits=Limits(timeout_s=None), on_line=lambda _line: ready.set())
     threading.Thread(target=lambda: (ready.wait(), child.stop(grace_s=0.05))).start()
 
     ended = child.wait()
@@ -136,9 +157,7 @@ def test_stop_from_another_thread_lets_the_child_clean_up() -> None:
         "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0));"
         "print('ready', flush=True); time.sleep(1000)"
     )
-    lines: list[str] = []
-    child = python(code, lines=lines)
-    child._on_line = lambda _line: threading.Thread(target=child.stop).start()
+    child = python(code, on_line=lambda _line: threading.Thread(target=child.stop).start())
 
     ended = child.wait()
 
@@ -169,12 +188,10 @@ def test_grandchildren_end_with_the_child_and_do_not_hold_it_up() -> None:
 
 
 def test_an_exception_in_on_line_ends_the_child() -> None:
-    child = python("import time; print('x', flush=True); time.sleep(1000)")
-
     def refuse(line: str) -> None:
         raise ValueError(line)
 
-    child._on_line = refuse
+    child = python("import time; print('x', flush=True); time.sleep(1000)", on_line=refuse)
     with pytest.raises(ValueError, match="x"):
         child.wait()
 

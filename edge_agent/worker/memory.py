@@ -1,0 +1,49 @@
+"""The memory that serving a model takes: each model alone in fresh processes.
+
+Peak resident memory is an application's view: interpreter, runtime and all. What the model adds is that, less the
+same process with the runtime imported and no model loaded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from edge_agent.worker.probe import Request, Served, ask
+
+REPEATS = 3
+RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes: VmHWM of a process with this model alone after :data:`RUNS` runs, and the same less an empty runtime's."""
+
+    peak_rss_bytes: int
+    model_rss_bytes: int
+
+
+def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[int], None]) -> list[Memory]:
+    """The memory of each model: medians over :data:`REPEATS` processes, less those of an empty runtime's as many.
+
+    Args:
+        models: what to measure, each alone.
+        feeds: one row for all of them (:func:`edge_agent.worker.probe.write_feeds`).
+        on_process: called with the number of processes done, after each.
+
+    Raises:
+        ModelError, LimitError, StageError: as :func:`edge_agent.worker.probe.ask`.
+    """
+    empty = {model.runtime: Request(feeds=str(feeds), runtime=model.runtime) for model in models}
+    alone = {
+        model: Request(feeds=str(feeds), models=[model], runtime=model.runtime, min_rounds=RUNS, seconds=0.0)
+        for model in models
+    }
+    requests: list[tuple[str | Served, Request]] = [*empty.items(), *alone.items()]
+    peaks: dict[str | Served, list[int]] = {key: [] for key, _ in requests}
+    for repeat in range(REPEATS):
+        for number, (key, request) in enumerate(requests, start=1):
+            peaks[key].append(ask(request).peak_rss_bytes)
+            on_process(repeat * len(requests) + number)
+    peak = {key: int(median(values)) for key, values in peaks.items()}
+    return [Memory(peak[model], peak[model] - peak[model.runtime]) for model in models]
