@@ -99,7 +99,7 @@ class Histogram:
         with np.errstate(over="ignore"):
             low, high = float(np.float32(values.min())), float(np.float32(values.max()))
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise Refusal("non_finite", "a tensor holds NaN or Inf; check the sensor, its wiring and the model")
+            raise Refusal("non_finite", "values hold NaN or Inf; check the sensor, its wiring and the model")
         if self.limits is None:
             self._make_room(min(low, self.low), max(high, self.high))
         blocks = np.nditer(

@@ -15,6 +15,7 @@ impossible one (more failures than windows) is our own bug and raises ``ValueErr
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -69,6 +70,13 @@ def regularised_beta(x: float, a: float, b: float) -> float:
     if x < (a + 1.0) / (a + b + 2.0):
         return front * _beta_fraction(x, a, b) / a
     return 1.0 - front * _beta_fraction(1.0 - x, b, a) / b
+
+
+@cache
+def student_quantile(confidence: float, degrees: int) -> float:
+    """Student's t quantile, above the median, for ``degrees`` degrees of freedom (DLMF 8.17 and Student 1908)."""
+    x = _bisect(lambda x: regularised_beta(x, degrees / 2.0, 0.5), 2.0 * (1.0 - confidence), 0.0, 1.0)
+    return math.sqrt(degrees * (1.0 - x) / x)
 
 
 def upper_bound(failures: float, n: float, confidence: float = CONFIDENCE) -> float:

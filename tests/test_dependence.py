@@ -1,0 +1,94 @@
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_agent.quant.bounds import agreement_lower
+from edge_agent.quant.dependence import design_effect, effective_windows
+
+RESAMPLES = 600
+WINDOWS = 300
+
+
+def capture(
+    random: np.random.Generator, rate: float, correlation: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Windows whose trouble drifts: an AR(1) series; int8 disagrees where it is in its top ``rate``."""
+    noise = random.normal(size=WINDOWS) * math.sqrt(1 - correlation**2)
+    trouble = np.empty(WINDOWS)
+    level = random.normal()
+    for index, step in enumerate(noise):
+        level = correlation * level + step
+        trouble[index] = level
+    return trouble > NormalDist().inv_cdf(1 - rate), np.exp(0.3 * trouble)
+
+
+def accepted(rate: float, correlation: float, *, corrected: bool = True) -> float:
+    """How often the default gate accepts a candidate that truly disagrees on ``rate`` of all windows."""
+    random = np.random.default_rng(7)
+    count = 0
+    for _ in range(RESAMPLES):
+        disagree, differences = capture(random, rate, correlation)
+        effect = design_effect(disagree.tolist(), differences.tolist()) if corrected else 1.0
+        count += agreement_lower(disagree.sum() / effect, effective_windows(WINDOWS, effect)) >= 0.95
+    return count / RESAMPLES
+
+
+def test_independent_windows_false_accepts_stay_within_the_claim_and_good_models_pass() -> None:
+    assert accepted(0.05, 0.0) <= 0.05
+    assert accepted(0.01, 0.0) >= 0.95
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.8])
+def test_correlated_windows_false_accepts_stay_within_the_claim(correlation: float) -> None:
+    spread = 2 * math.sqrt(0.05 * 0.95 / RESAMPLES)
+
+    assert accepted(0.05, correlation) <= 0.05 + spread
+
+
+def test_counting_correlated_windows_as_independent_breaks_the_claim() -> None:
+    assert accepted(0.05, 0.8, corrected=False) > 0.12
+
+
+def test_disagreements_in_one_burst_count_as_few_windows() -> None:
+    burst = [100 <= index < 115 for index in range(WINDOWS)]
+    spread = [index % 20 == 0 for index in range(WINDOWS)]
+
+    assert design_effect(burst, burst) > 8
+    assert design_effect(spread, spread) == 1.0
+
+
+def test_without_a_disagreement_the_output_differences_tell() -> None:
+    drifting = [math.sin(index / 40) for index in range(WINDOWS)]
+    random = np.random.default_rng(3).permutation(drifting).tolist()
+
+    assert design_effect([False] * WINDOWS, drifting) > 8
+    assert design_effect([False] * WINDOWS, random) < 2
+
+
+def test_one_disagreement_more_never_makes_the_proof_easier_where_trouble_comes_together() -> None:
+    drifting = [math.sin(index / 40) for index in range(WINDOWS)]
+    one = [index == 5 for index in range(WINDOWS)]
+
+    assert design_effect(one, drifting) > 8
+
+
+def test_recordings_are_the_blocks_where_they_are_known() -> None:
+    groups = [index % 10 for index in range(WINDOWS)]
+    disagree = [group == 0 for group in groups]
+
+    assert design_effect(disagree, disagree) == 1.0
+    assert design_effect(disagree, disagree, groups) > 20
+
+
+def test_a_single_recording_is_blocked_by_time() -> None:
+    burst = [index < 15 for index in range(WINDOWS)]
+
+    assert design_effect(burst, burst, [4] * WINDOWS) == design_effect(burst, burst)
+
+
+def test_too_short_and_constant_series_count_as_they_are() -> None:
+    assert design_effect([True, False], [1.0, 0.0]) == 1.0
+    assert design_effect([True] * 50, [1.0] * 50) < 2
