@@ -1,0 +1,132 @@
+"""The benchmark stage as the daemon runs it: a worker process, with fresh processes of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from onnx import helper
+from support.onnx_models import model, save, value, weights
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.errors import StageError
+from edge_agent.runner import StageEnd, run_stage
+from edge_agent.supervisor import Limits
+from edge_agent.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
+from edge_agent.wire.manifest import Gates, Output
+from edge_agent.worker.benchmark import _served, memory_gate
+from edge_agent.worker.memory import Memory
+from edge_agent.worker.quantize import CHOSEN_FILE, Chosen
+from edge_agent.worker.result import Record
+
+WIDTH, LAYERS = 1024, 12  # 48 MiB of weights
+MIB = 2**20
+
+
+def chain(layers: int) -> Any:
+    """``x`` [1, WIDTH] through ``layers`` products."""
+    names = ["x", *(f"h{number}" for number in range(1, layers)), "y"]
+    nodes = [helper.make_node("MatMul", [names[number], f"w{number}"], [names[number + 1]]) for number in range(layers)]
+    constants = {f"w{number}": weights(WIDTH, WIDTH, seed=number) for number in range(layers)}
+    return model(nodes, [value("x", [1, WIDTH])], [value("y", [1, WIDTH])], constants)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A large float model, one a quarter of its size in the place of int8, and data."""
+    folder = tmp_path_factory.mktemp("files")
+    save(chain(LAYERS), folder / "model.onnx")
+    save(chain(LAYERS // 4), folder / "chosen.onnx")
+    np.savez(folder / "c.npz", x=np.random.default_rng(0).normal(size=(24, 1, WIDTH)).astype(np.float32))
+    return folder
+
+
+def make_job(job_dir: Path, files: Path, *, limit: int) -> None:
+    """A job as the stages before leave it: data captured, a candidate chosen and judged."""
+    task = Task(
+        job="0" * 16,
+        name="chain",
+        version=1,
+        format="onnx",
+        model="model.onnx",
+        gates=Gates(max_peak_rss_bytes=limit),
+        arrays=ArrayFiles(calibration=str(files / "c.npz")),
+    )
+    (job_dir / "task.json").write_bytes(msgspec.json.encode(task))
+    (job_dir / "model.onnx").symlink_to(files / "model.onnx")
+    assert run_stage(job_dir, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None).status == "ok"
+    record = Record(method="static", runtime="onnxruntime", threads=1)
+    chosen = Chosen(
+        number=1,
+        spec=CandidateSpec(method="static"),
+        record=record,
+        reference=msgspec.structs.replace(record, method="float"),
+        output=Output(),
+        ratio_lower=None,
+    )
+    (job_dir / "quantize").mkdir()
+    (job_dir / "quantize" / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
+    (job_dir / "quantize/chosen.onnx").symlink_to(files / "chosen.onnx")
+    leave(job_dir, Stage.CALIBRATE, {})
+    leave(job_dir, Stage.QUANTIZE, {"candidates": [{"method": "dynamic"}, {"method": "static"}]})
+    leave(job_dir, Stage.VALIDATE, {"chosen": record.as_dict() | {"gates": [{"name": "min_agreement"}]}})
+
+
+def leave(job_dir: Path, stage: Stage, results: dict[str, Any]) -> None:
+    (job_dir / stage).mkdir(exist_ok=True)
+    (job_dir / stage / "outcome.json").write_bytes(msgspec.json.encode(Outcome(results=results)))
+
+
+def benchmark(job_dir: Path) -> tuple[StageEnd, list[float]]:
+    fractions: list[float] = []
+    end = run_stage(job_dir, Stage.BENCHMARK, Limits(timeout_s=120), lambda fraction, *_: fractions.append(fraction))
+    return end, fractions
+
+
+def test_memory_of_float_and_chosen_is_told(tmp_path: Path, files: Path) -> None:
+    make_job(tmp_path, files, limit=0)
+
+    end, fractions = benchmark(tmp_path)
+
+    assert (end.status, end.message) == ("ok", "")
+    results = read_results(tmp_path)
+    reference, chosen = results["reference"], results["chosen"]
+    assert reference["model_rss_bytes"] > LAYERS * 4 * MIB
+    assert chosen["model_rss_bytes"] > LAYERS * MIB
+    assert reference["model_rss_bytes"] > 2 * chosen["model_rss_bytes"]
+    empty = reference["peak_rss_bytes"] - reference["model_rss_bytes"]
+    assert empty == chosen["peak_rss_bytes"] - chosen["model_rss_bytes"] > 20 * MIB
+    assert chosen["gates"] == [{"name": "min_agreement"}]
+    assert results["device"]["cores"] >= 1
+    assert fractions == sorted(fractions)
+    assert [path.name for path in (tmp_path / "benchmark").iterdir()] == ["outcome.json"]
+
+
+def test_too_much_memory_is_refused_with_its_numbers(tmp_path: Path, files: Path) -> None:
+    make_job(tmp_path, files, limit=40 * MIB)
+
+    end, _ = benchmark(tmp_path)
+
+    assert (end.status, end.code) == ("rejected", "memory_too_high")
+    assert "at most 40.0 MiB" in end.message
+    outcome = read_outcome(tmp_path, Stage.BENCHMARK)
+    assert outcome is not None
+    gates = outcome.results["chosen"]["gates"]
+    assert [gate["name"] for gate in gates] == ["min_agreement", "max_peak_rss_bytes"]
+    assert (gates[1]["limit"], gates[1]["passed"]) == (40 * MIB, False)
+    candidates = outcome.results["candidates"]
+    assert candidates[0] == {"method": "dynamic"}
+    assert (candidates[1]["code"], candidates[1]["gates"]) == ("memory_too_high", gates)
+
+
+def test_the_gate_holds_the_peak_against_its_limit() -> None:
+    memory = Memory(peak_rss_bytes=100, model_rss_bytes=10)
+
+    assert memory_gate(0, memory) is None
+    assert [memory_gate(limit, memory).passed for limit in (99, 100)] == [False, True]
+
+
+def test_a_record_that_does_not_say_how_it_is_served() -> None:
+    with pytest.raises(StageError, match=r"chosen\.onnx"):
+        _served(Path("chosen.onnx"), Record(method="static"))
