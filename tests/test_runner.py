@@ -1,10 +1,13 @@
 """Stages run in real worker processes: what a worker says, what it leaves, and what is made of its death."""
 
+import os
 import queue
+import signal
 import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from edge_agent import runner
@@ -245,6 +248,36 @@ def test_a_run_tells_its_end_from_its_own_thread(worker: Worker, job_dir: Path) 
     assert isinstance(end, StageEnd)
     assert (end.status, end.code) == ("stopped", "canceled")
     assert stage_run.join(10)
+
+
+@pytest.mark.parametrize("death", ["stop", "crash"])
+def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str) -> None:
+    fifo = job_dir / "feeds"
+    os.mkfifo(fifo)
+    worker.use(
+        _STAGE.format(
+            body="import os\nfrom edge_agent.worker.probe import Request, ask\n"
+            "def run(context):\n"
+            "    context.progress(0, str(os.getpid()), force=True)\n"
+            f"    ask(Request(feeds={str(fifo)!r}))"
+        )
+    )
+    inbox: queue.Queue[str] = queue.Queue()
+    ends: queue.Queue[StageEnd] = queue.Queue()
+    stage_run = StageRun(
+        job_dir, Stage.CALIBRATE, FREE, on_progress=lambda _f, detail, _eta: inbox.put(detail), on_end=ends.put
+    )
+
+    stage_run.start()
+    worker_process = psutil.Process(int(inbox.get()))
+    with fifo.open("wb"):  # returns once the probe reads its feeds, for which it will wait in vain
+        (probe_process,) = worker_process.children()
+        stage_run.stop() if death == "stop" else worker_process.send_signal(signal.SIGSEGV)
+        end = ends.get()
+        psutil.wait_procs([probe_process])
+
+    assert end.status == ("stopped" if death == "stop" else "failed")
+    assert not probe_process.is_running()
 
 
 def test_a_run_stopped_before_it_began(job_dir: Path) -> None:
