@@ -39,12 +39,14 @@ def loss(values: NDArray[np.floating], chosen: Range, *, symmetric: bool) -> flo
 
 @settings(deadline=None, max_examples=150)
 @given(
-    hnp.arrays(np.float32, st.integers(1, 30), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
-    st.sampled_from(sorted(METHODS)),
-    st.booleans(),
+    values=hnp.arrays(
+        np.float32, st.integers(1, 30), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+    ),
+    method=st.sampled_from(sorted(METHODS)),
+    symmetric=st.booleans(),
 )
 def test_every_range_is_finite_around_zero_and_within_what_was_seen(
-    values: NDArray[np.float32], method: str, symmetric: bool
+    values: NDArray[np.float32], method: str, *, symmetric: bool
 ) -> None:
     chosen = find_range(method, seen(values), symmetric=symmetric)
 
@@ -57,7 +59,7 @@ def test_every_range_is_finite_around_zero_and_within_what_was_seen(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_a_constant_zero_gets_a_tiny_valid_range(method: str, symmetric: bool) -> None:
+def test_a_constant_zero_gets_a_tiny_valid_range(method: str, *, symmetric: bool) -> None:
     chosen = find_range(method, seen(np.zeros(100)), symmetric=symmetric)
 
     assert 0 < chosen.high - chosen.low < 0.01
@@ -70,7 +72,7 @@ def test_a_constant_is_kept(method: str) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_mse_loses_no_more_than_the_best_of_a_fine_grid(name: str, symmetric: bool) -> None:
+def test_mse_loses_no_more_than_the_best_of_a_fine_grid(name: str, *, symmetric: bool) -> None:
     values = SHAPES[name]
     whole = find_range("minmax", seen(values), symmetric=symmetric)
     shares = np.linspace(0.1, 1.0, 46 if symmetric else 16)
@@ -123,7 +125,7 @@ def test_zeros_do_not_make_percentile_clip_what_is_left() -> None:
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="entropy.*minmax, percentile, mse") as error:
+    with pytest.raises(RecipeError, match=r"entropy.*minmax, percentile, mse") as error:
         find_range("entropy", seen(np.ones(3)), symmetric=False)
     assert error.value.code == "recipe_unsupported"
 

@@ -1,0 +1,239 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_agent.errors import CODES
+from edge_agent.quant.bounds import refusal_chance
+from edge_agent.quant.gates import Measured, evaluate_heldout, evaluate_search, resolve_gates
+from edge_agent.wire.manifest import Gates
+
+GOOD = Measured(windows=300, windows_effective=300, disagreements=3)
+
+
+def names(gates: object) -> list[str]:
+    return [gate.name for gate in gates]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("disagreements", "passed"), [(0, True), (8, True), (9, False), (300, False)])
+def test_eight_of_three_hundred_may_disagree(disagreements: int, *, passed: bool) -> None:
+    judgement = evaluate_heldout(Gates(), "classes", replace(GOOD, disagreements=disagreements))
+
+    assert judgement.passed is passed
+    assert judgement.gates[0].passed is passed
+
+
+def test_a_refusal_says_how_many_may_disagree() -> None:
+    judgement = evaluate_heldout(Gates(), "classes", replace(GOOD, disagreements=14))
+
+    assert judgement.code == "agreement_too_low"
+    assert judgement.message == "14 of 300 windows disagree; to prove 95 % at most 8 may"
+
+
+def test_windows_that_resemble_each_other_prove_less_and_the_sentence_says_so() -> None:
+    judgement = evaluate_heldout(Gates(), "classes", replace(GOOD, windows_effective=100.0, disagreements=8))
+
+    assert judgement.code == "agreement_too_low"
+    assert judgement.message == (
+        "8 of 300 windows (so alike that they count as 100) disagree; to prove 95 % at most 3 may"
+    )
+    assert evaluate_heldout(Gates(), "classes", replace(GOOD, windows_effective=100.0, disagreements=3)).passed
+
+
+@pytest.mark.parametrize(
+    ("windows", "effective", "needed"), [(58, 58.0, 59), (300, 50.0, 354), (0, 0.0, 59), (40, 40.0, 59)]
+)
+def test_what_no_error_could_prove_asks_for_windows(windows: int, effective: float, needed: int) -> None:
+    measured = Measured(windows=windows, windows_effective=effective, disagreements=0)
+
+    judgement = evaluate_heldout(Gates(), "binary", measured)
+
+    assert judgement.code == "too_few_windows"
+    assert judgement.message.endswith(f"give at least {needed}")
+
+
+def test_an_agreement_of_one_hundred_percent_cannot_be_proved() -> None:
+    judgement = evaluate_heldout(Gates(min_agreement=1.0), "classes", replace(GOOD, disagreements=0))
+
+    assert judgement.code == "too_few_windows"
+    assert "below 1" in judgement.message
+
+
+def test_labels_decide_and_agreement_only_warns() -> None:
+    measured = replace(GOOD, disagreements=40, lost=2, won=3)
+
+    judgement = evaluate_heldout(Gates(), "classes", measured)
+
+    assert judgement.passed
+    assert names(judgement.gates) == ["max_accuracy_drop"]
+    assert judgement.warnings[0].startswith("40 of 300 windows disagree with float")
+    assert evaluate_heldout(Gates(), "classes", replace(measured, disagreements=8)).warnings == ()
+
+
+def test_agreement_that_was_set_decides_beside_labels() -> None:
+    measured = replace(GOOD, disagreements=40, lost=2, won=3)
+
+    judgement = evaluate_heldout(Gates(min_agreement=0.95), "classes", measured)
+
+    assert judgement.code == "agreement_too_low"
+    assert judgement.warnings == ()
+
+
+def test_agreement_decides_when_the_label_gate_is_off() -> None:
+    judgement = evaluate_heldout(Gates(max_accuracy_drop=0), "classes", replace(GOOD, disagreements=9, lost=0, won=0))
+
+    assert judgement.code == "agreement_too_low"
+
+
+def test_lost_accuracy_is_refused_with_numbers() -> None:
+    judgement = evaluate_heldout(Gates(), "classes", replace(GOOD, lost=15, won=2))
+
+    assert judgement.code == "accuracy_too_low"
+    assert judgement.message.startswith(
+        "int8 loses 15 labelled windows that float has right and wins 2, of 300 windows: a drop of 4.33 %"
+    )
+    assert judgement.message.endswith("at most 3 % may be")
+
+
+def test_too_few_labelled_windows_ask_for_more() -> None:
+    judgement = evaluate_heldout(Gates(), "binary", Measured(windows=60, windows_effective=60, lost=0, won=0))
+
+    assert judgement.code == "too_few_windows"
+    assert judgement.message.endswith("an accuracy drop of at most 3 % even without an error; give at least 88")
+
+
+@pytest.mark.parametrize(
+    ("kind", "labelled", "expected"),
+    [
+        ("classes", False, (0.95, 0.0, 0.0)),
+        ("classes", True, (0.0, 0.03, 0.0)),
+        ("binary", True, (0.0, 0.03, 0.0)),
+        ("regression", True, (0.95, 0.0, 10.0)),
+        ("embedding", False, (0.95, 0.0, 10.0)),
+        ("raw", False, (0.95, 0.0, 10.0)),
+    ],
+)
+def test_defaults_follow_kind_and_labels(kind: str, *, labelled: bool, expected: tuple[float, float, float]) -> None:
+    limits = resolve_gates(Gates(), kind, labelled=labelled)  # type: ignore[arg-type]
+
+    assert (limits.min_agreement, limits.max_accuracy_drop, limits.min_sqnr_db) == expected
+
+
+def test_zero_is_no_gate() -> None:
+    none = Gates(0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    worst = Measured(
+        windows=10,
+        windows_effective=10,
+        disagreements=10,
+        lost=10,
+        won=0,
+        sqnr_db=-3.0,
+        size_ratio=9.0,
+        latency_ratio=9.0,
+        latency_ratio_lower=8.0,
+        latency_ratio_upper=9.0,
+        peak_rss_bytes=2**40,
+    )
+
+    for judgement in (evaluate_heldout(none, "raw", worst), evaluate_search(none, "raw", worst)):
+        assert judgement.passed
+        assert judgement.gates == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"sqnr_db": 7.34}, "sqnr_too_low", "only 7.3 dB above its error; 10 dB are needed"),
+        ({"sqnr_db": float("-inf")}, "sqnr_too_low", "-inf"),
+        ({"size_ratio": 1.2}, "size_too_large", "1.2 times as large"),
+        ({"latency_ratio_lower": 1.3, "latency_ratio_upper": 1.4}, "latency_too_high", "at least 1.3 times as long"),
+        ({"latency_ratio_lower": 0.97, "latency_ratio_upper": 1.02}, "latency_inconclusive", "0.97 to 1.02 times"),
+        ({"peak_rss_bytes": 3 * 2**20}, "memory_too_high", "3.0 MiB of memory; at most 2.0 MiB"),
+    ],
+)
+def test_each_measured_gate_refuses_with_its_code(change: dict[str, float], code: str, words: str) -> None:
+    gates = Gates(max_peak_rss_bytes=2 * 2**20)
+
+    judgement = evaluate_heldout(gates, "regression", replace(GOOD, **change))  # type: ignore[arg-type]
+
+    assert judgement.code == code
+    assert words in judgement.message
+    assert CODES[judgement.code].status == "rejected"
+    assert [gate.passed for gate in judgement.gates] == [True, False]
+
+
+def test_an_exact_copy_passes_the_sqnr_gate() -> None:
+    assert evaluate_heldout(Gates(), "raw", replace(GOOD, sqnr_db=float("inf"))).passed
+
+
+def test_the_first_failing_gate_speaks_and_all_are_reported() -> None:
+    measured = replace(GOOD, disagreements=99, sqnr_db=1.0, size_ratio=2.0)
+
+    judgement = evaluate_heldout(Gates(), "regression", measured)
+
+    assert judgement.code == "agreement_too_low"
+    assert names(judgement.gates) == ["min_agreement", "min_sqnr_db", "max_size_ratio"]
+    assert not any(gate.passed for gate in judgement.gates)
+
+
+def test_raw_that_would_pass_as_a_classifier_asks_for_the_kind() -> None:
+    measured = replace(GOOD, disagreements=200, argmax_disagreements=1, sqnr_db=6.0)
+
+    judgement = evaluate_heldout(Gates(), "raw", measured)
+
+    assert judgement.code == "output_kind_needed"
+    assert judgement.message.startswith("200 of 300 windows disagree")
+    assert 'kind = "classes"' in judgement.message
+    assert evaluate_search(Gates(), "raw", measured).code == "output_kind_needed"
+
+
+@pytest.mark.parametrize("change", [{"argmax_disagreements": 90}, {"argmax_disagreements": None}, {"size_ratio": 2.0}])
+def test_raw_that_fails_otherwise_too_is_plainly_refused(change: dict[str, float | None]) -> None:
+    measured = replace(GOOD, disagreements=200, argmax_disagreements=1)
+
+    judgement = evaluate_heldout(Gates(), "raw", replace(measured, **change))  # type: ignore[arg-type]
+
+    assert judgement.code == "agreement_too_low"
+
+
+@pytest.mark.parametrize(
+    ("windows", "disagreements", "passed"),
+    [(150, 3, True), (150, 4, False), (39, 0, True), (39, 1, False), (40, 1, True)],
+)
+def test_the_search_allows_half(windows: int, disagreements: int, *, passed: bool) -> None:
+    measured = Measured(windows=windows, windows_effective=windows, disagreements=disagreements)
+
+    assert evaluate_search(Gates(), "classes", measured).passed is passed
+
+
+def test_the_search_holds_every_gate_to_half_its_allowance() -> None:
+    labelled = Measured(windows=150, windows_effective=150, lost=3, won=0)
+
+    assert evaluate_search(Gates(), "classes", replace(labelled, lost=2)).passed
+    assert evaluate_search(Gates(), "classes", labelled).code == "accuracy_too_low"
+    assert evaluate_search(Gates(), "raw", replace(GOOD, sqnr_db=12.9)).code == "sqnr_too_low"
+    assert evaluate_search(Gates(), "raw", replace(GOOD, sqnr_db=13.1)).passed
+    assert evaluate_search(Gates(), "raw", replace(GOOD, latency_ratio=1.01)).code == "latency_too_high"
+
+
+@pytest.mark.parametrize("kind", ["classes", "regression"])
+def test_no_search_window_is_too_few(kind: str) -> None:
+    measured = Measured(windows=0, windows_effective=0, disagreements=0)
+
+    assert evaluate_search(Gates(), kind, measured).code == "too_few_windows"  # type: ignore[arg-type]
+
+
+def test_false_accepts_and_refusals_over_resamples_are_what_is_claimed() -> None:
+    random = np.random.default_rng(5)
+
+    def share_accepted(rate: float) -> float:
+        passed = [
+            evaluate_heldout(Gates(), "classes", replace(GOOD, disagreements=int(wrong))).passed
+            for wrong in random.binomial(300, rate, 200)
+        ]
+        return sum(passed) / 200
+
+    assert share_accepted(0.01) >= 0.97
+    assert share_accepted(0.05) <= 0.08
+    assert share_accepted(0.10) == 0
+    assert refusal_chance(300, 0.95, 0.05) >= 0.95
