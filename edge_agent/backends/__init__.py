@@ -126,6 +126,10 @@ class Backend(Protocol):
         """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
         ...
 
+    def core_operators(self) -> tuple[str, ...]:
+        """The operators that carry the work (convolutions, matrix products) and what the runtime folds into them."""
+        ...
+
     def layers(self, prepared: Path) -> list[Layer]:
         """The nodes that can be quantized, in graph order."""
         ...

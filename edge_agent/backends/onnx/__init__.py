@@ -67,6 +67,13 @@ def tap(prepared: Path, names: Sequence[str] | None = None) -> Tap:
     return OnnxTap(prepared, names)
 
 
+def core_operators() -> tuple[str, ...]:
+    """Convolutions, matrix products, and the activations that onnxruntime folds into them."""
+    from edge_agent.backends.onnx.operators import CORE
+
+    return CORE
+
+
 def layers(prepared: Path) -> list[Layer]:
     """The nodes that can be quantized, in graph order."""
     from edge_agent.backends.onnx.graph import read_layers

@@ -1,0 +1,30 @@
+"""How far a command is, on stderr: one line that is drawn again, on a terminal only. Never on stdout."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+
+class ProgressLine:
+    """Draws ``stage  40 %  what it does now  (3 s left)``; draws nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._draws = sys.stderr.isatty()
+
+    def show(self, stage: str, fraction: float, detail: str, eta_s: float | None) -> None:
+        """Replace the line."""
+        if not self._draws:
+            return
+        left = f"  ({eta_s:.0f} s left)" if eta_s else ""
+        sys.stderr.write(f"\r\x1b[K{stage:<9} {fraction:4.0%}  {detail}{left}")
+        sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._draws:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,167 @@
+"""``edge-agent quantize``: the whole engine on the operator's own files, without daemon and broker.
+
+    edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out DIR
+
+DIR gets ``report.json``, ``ranges.json``, when accepted ``model.onnx``, and ``stages/``: the job's directory as the
+daemon would have it, to look at or to run a stage of again. A usage error writes nothing. An interrupted run removes
+what it wrote.
+"""
+
+import argparse
+import re
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import msgspec
+
+from edge_agent.cli.progress import ProgressLine
+from edge_agent.cli.table import render
+from edge_agent.durable import write_durably
+from edge_agent.errors import ConfigError
+from edge_agent.recipe_file import RecipeFile, read_recipe
+from edge_agent.runner import run_stage
+from edge_agent.supervisor import Limits
+from edge_agent.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
+from edge_agent.verdict import conclude
+
+EXITS = {"accepted": 0, "rejected": 4, "failed": 5}
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+_FORMATS: dict[str, Literal["onnx", "tflite"]] = {".onnx": "onnx", ".tflite": "tflite"}
+_STAGES = "stages"
+_OURS = ("report.json", "ranges.json", "model.onnx", "model.tflite", _STAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked command line."""
+
+    model: Path
+    calibration: Path
+    heldout: Path | None
+    recipe: RecipeFile
+    out: Path
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``quantize`` command."""
+    parser = subparsers.add_parser(
+        "quantize",
+        help="quantize a float model to int8 here, and prove that it still does what float did",
+        description="Quantizes MODEL with the operator's data and judges the best candidate on held-out data. "
+        "Exit: 0 accepted, 2 usage, 4 rejected, 5 failed.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="float model: " + " or ".join(_FORMATS))
+    parser.add_argument("--calibration", type=Path, required=True, metavar="C.npz", help="arrays named as the inputs")
+    parser.add_argument("--heldout", type=Path, metavar="H.npz", help="data of the verdict; default: a part of C.npz")
+    parser.add_argument("--recipe", type=Path, metavar="R.toml", help="[recipe] [gates] [output] [[state]]")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
+    parser.add_argument("--force", action="store_true", help="write into DIR although it is not empty")
+    parser.add_argument("--json", action="store_true", help="print the result object instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns its exit code. Raises ``ConfigError`` before anything is written."""
+    request = _check(args)
+    existed = request.out.exists()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = _quantize(request)
+    except KeyboardInterrupt:
+        _clear(request.out)
+        if not existed:
+            request.out.rmdir()
+        print("edge-agent quantize: interrupted; what it wrote is removed", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    report = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    write_durably(request.out / "report.json", report + b"\n")
+    print(report.decode() if args.json else render(result))
+    return EXITS[result["verdict"]]
+
+
+def _check(args: argparse.Namespace) -> Request:
+    """The request behind a command line; raises ``ConfigError`` (usage) before anything is written."""
+    for path in (args.model, args.calibration, args.heldout, args.recipe):
+        if path is not None and not path.is_file():
+            raise ConfigError("usage", f"no such file: {path}")
+    if args.model.suffix not in _FORMATS:
+        raise ConfigError("usage", f"{args.model}: a model ends in {' or '.join(_FORMATS)}")
+    if args.out.exists() and not args.out.is_dir():
+        raise ConfigError("usage", f"--out {args.out} is no directory")
+    if not args.force and args.out.exists() and any(args.out.iterdir()):
+        raise ConfigError("usage", f"--out {args.out} is not empty; choose another, or add --force")
+    inputs = {path.resolve() for path in (args.model, args.calibration, args.heldout, args.recipe) if path is not None}
+    for name in _OURS:
+        ours = (args.out / name).resolve()
+        if any(path == ours or ours in path.parents for path in inputs):
+            raise ConfigError(
+                "usage", f"{args.out / name} would be overwritten, and it is an input; choose another --out"
+            )
+    recipe = RecipeFile() if args.recipe is None else read_recipe(args.recipe)
+    return Request(args.model, args.calibration, args.heldout, recipe, args.out)
+
+
+def _quantize(request: Request) -> dict[str, Any]:
+    """Run the stages in a fresh job directory; the result object."""
+    _clear(request.out)
+    job_dir = request.out / _STAGES
+    job_dir.mkdir(parents=True)
+    task = _task(request)
+    shutil.copyfile(request.model, job_dir / task.model)
+    write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
+    code, message = "accepted", ""
+    seconds: dict[str, float] = {}
+    with ProgressLine() as line:
+        for stage in WORKER_STAGES:
+            line.show(stage, 0.0, "starting", None)
+            end = run_stage(job_dir, stage, Limits(timeout_s=None), partial(line.show, stage))
+            seconds[stage] = end.seconds
+            if end.code:
+                code, message = end.code, end.message
+                break
+    result = conclude(job_dir, code, message, seconds)
+    ranges = job_dir / Stage.CALIBRATE / "ranges.json"
+    if ranges.exists():
+        shutil.copyfile(ranges, request.out / "ranges.json")
+    if result["verdict"] == "accepted":
+        chosen = job_dir / Stage.QUANTIZE / f"chosen{request.model.suffix}"
+        write_durably(request.out / f"model{request.model.suffix}", chosen.read_bytes())
+    return result
+
+
+def _task(request: Request) -> Task:
+    name = re.sub(r"[^a-z0-9_-]+", "-", request.model.stem.lower()).strip("-_")[:63]
+    return Task(
+        job="quantize",
+        name=name or "model",
+        version=1,
+        format=_FORMATS[request.model.suffix],
+        model=f"model{request.model.suffix}",
+        output=request.recipe.output,
+        recipe=request.recipe.recipe,
+        gates=request.recipe.gates,
+        state=request.recipe.state,
+        arrays=ArrayFiles(
+            calibration=str(request.calibration.resolve()),
+            heldout=str(request.heldout.resolve()) if request.heldout is not None else "",
+        ),
+    )
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run of this command left in ``out``, and nothing else."""
+    for name in _OURS:
+        path = out / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

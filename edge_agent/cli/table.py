@@ -1,0 +1,89 @@
+"""A result object as text for a person: float beside int8, the gates, and what to do. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge_agent.errors import CODES
+
+_UNKNOWN = "-"
+_LAYERS_SHOWN = 5
+
+
+def _number(digits: int, unit: str) -> Callable[[Any], str]:
+    return lambda value: f"{value:.{digits}f}{unit}"
+
+
+def _bytes(value: Any) -> str:
+    return f"{value / 1024:,.1f} KiB" if value < 1024 * 1024 else f"{value / 1024 / 1024:,.1f} MiB"
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.2%}"
+
+
+_ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("size", "size_bytes", _bytes),
+    ("latency p50", "latency_p50_ms", _number(3, " ms")),
+    ("latency p95", "latency_p95_ms", _number(3, " ms")),
+    ("latency p99", "latency_p99_ms", _number(3, " ms")),
+    ("time, of float's", "ratio_p50", _number(3, "")),
+    ("memory, whole process", "peak_rss_bytes", _bytes),
+    ("memory, model alone", "model_rss_bytes", _bytes),
+    ("accuracy", "accuracy", _percent),
+    ("agreement", "agreement", _percent),
+    ("agreement, at least", "agreement_lower", _percent),
+    ("SQNR", "sqnr_db", _number(1, " dB")),
+)
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """The result as lines of text, without a trailing newline."""
+    target = result["chosen"] or _judged(result)
+    lines = []
+    if target is not None or result["reference"] is not None:
+        lines += [*_comparison(result["reference"] or {}, target or {}), ""]
+    if target is not None and target["gates"]:
+        lines += [*_gates(target["gates"]), ""]
+    if result["verdict"] == "rejected" and result["layers"]:
+        lines += [*_layers(result["layers"]), ""]
+    lines += [f"warning: {warning}" for warning in result["data"]["warnings"]]
+    code = "" if result["code"] == result["verdict"] else f" ({result['code']})"
+    lines.append(f"{result['verdict']}{code}: {result['message']}")
+    if result["verdict"] != "accepted":
+        lines.append(f"to do: {CODES[result['code']].remedy}")
+    return "\n".join(lines)
+
+
+def _judged(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Of a rejected job, the candidate nearest to float: the one that its sentence is about."""
+    scored = [record for record in result["candidates"] if record["agreement"] is not None]
+    if heldout := [record for record in scored if record["agreement_lower"] is not None]:
+        return dict(heldout[0])
+    return max(scored, key=lambda record: record["agreement"], default=None)
+
+
+def _comparison(reference: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
+    cells = [("", "float", "int8")]
+    for title, key, form in _ROWS:
+        values = [record.get(key) for record in (reference, target)]
+        if any(value is not None for value in values):
+            left, right = (_UNKNOWN if value is None else form(value) for value in values)
+            cells.append((title, left, right))
+    widths = [max(len(row[column]) for row in cells) for column in range(3)]
+    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in cells]
+
+
+def _gates(gates: list[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for gate in gates:
+        value = _UNKNOWN if gate["value"] is None else f"{gate['value']:.4g}"
+        lines.append(f"{'pass' if gate['passed'] else 'FAIL'}  {gate['name']}: {value} (limit {gate['limit']:g})")
+    return lines
+
+
+def _layers(layers: list[Mapping[str, Any]]) -> list[str]:
+    lines = ["worst layers:"]
+    for layer in layers[:_LAYERS_SHOWN]:
+        sqnr = _UNKNOWN if layer["sqnr_db"] is None else f"{layer['sqnr_db']:.1f} dB"
+        lines.append(f"  {layer['name']} ({layer['op']}): {sqnr}; {layer['cause']}; {layer['remedy']}")
+    return lines

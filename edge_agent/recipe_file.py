@@ -1,0 +1,63 @@
+"""The operator's recipe: a TOML file with ``[recipe] [gates] [output] [[state]]``. Strict, and reads one file.
+
+``push-model``'s manifest holds the same tables and more, so a manifest is a recipe file too: what only concerns the
+transfer or the sensor (``name``, ``version``, ``[input]``, ``[eval]``) is accepted and not looked at here.
+
+    [recipe]
+    calibration = "mse"
+    [gates]
+    min_agreement = 0.98
+    [output]
+    kind = "classes"
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from edge_agent.errors import ConfigError
+from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.wire.manifest import Gates, Output, Recipe, State
+
+NOT_HERE = ("name", "version", "format", "input", "inputs", "eval")
+"""Tables and keys of a manifest that a recipe file may have and that mean nothing to the quantizer."""
+
+_KNOWN = ("recipe", "gates", "output", "state", *NOT_HERE)
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class RecipeFile(msgspec.Struct, frozen=True):
+    """What a recipe file asks for; every part has its defaults."""
+
+    recipe: Recipe = Recipe()
+    gates: Gates = Gates()
+    output: Output = Output()
+    state: list[State] = []
+
+
+def read_recipe(path: Path) -> RecipeFile:
+    """The recipe in a TOML file; raises ``ConfigError`` (usage) that names file, table and the nearest known key."""
+    tables = read_toml(path)
+    for key in tables:
+        if key not in _KNOWN:
+            raise ConfigError("usage", f"{path}: unknown key {key!r}{did_you_mean(key, _KNOWN)}")
+    states = tables.get("state", [])
+    if not isinstance(states, list):
+        raise ConfigError("usage", f"{path}: state is a list of tables; write [[state]]")
+    return RecipeFile(
+        recipe=_table(path, tables, "recipe", Recipe),
+        gates=_table(path, tables, "gates", Gates),
+        output=_table(path, tables, "output", Output),
+        state=[_struct(path, state, "state", State) for state in states],
+    )
+
+
+def _table(path: Path, tables: dict[str, Any], name: str, kind: type[T]) -> T:
+    return _struct(path, tables.get(name, {}), name, kind)
+
+
+def _struct(path: Path, value: Any, name: str, kind: type[T]) -> T:
+    if not isinstance(value, dict):
+        raise ConfigError("usage", f"{path}: {name} must be a table; write [{name}]")
+    return strict(value, kind, f"{path}: [{name}]")

@@ -1,0 +1,51 @@
+"""The result object of an ended job: what its stages left, under one verdict. Reads the job's folder only.
+
+``report.json`` of ``edge-agent quantize`` and the ``results`` of a job's last report are this object.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import CODES
+from edge_agent.task import read_results
+
+_VERDICTS = {"succeeded": "accepted", "rejected": "rejected"}
+
+
+def conclude(job_dir: Path, code: str, message: str, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """The result object of a job that ended with ``code``.
+
+    Args:
+        job_dir: the job's directory, with the folders of the stages that ended.
+        code: how it ended; one of ``errors.CODES``.
+        message: one sentence; empty for an accepted model, whose sentence is made from its numbers.
+        seconds: what each stage took.
+
+    Returns:
+        Every key of the result object; ``chosen`` is None unless the verdict is ``accepted``.
+    """
+    result = read_results(job_dir)
+    verdict = _VERDICTS.get(CODES[code].status, "failed")
+    result["verdict"] = verdict
+    result["code"] = code
+    result["message"] = message
+    result["seconds"] = {stage: round(took, 3) for stage, took in seconds.items()}
+    if verdict != "accepted":
+        result["chosen"] = None
+    elif not message:
+        result["message"] = accepted(result["chosen"] or {}, result["reference"] or {})
+    return result
+
+
+def accepted(chosen: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """One sentence about a model that passed: how often it agrees, how fast and how large it is."""
+    parts = []
+    windows, disagreements = chosen.get("windows"), chosen.get("disagreements")
+    if windows and disagreements is not None:
+        parts.append(f"int8 does what float does in {windows - disagreements} of {windows} held-out windows")
+    if (ratio := chosen.get("ratio_p50")) is not None:
+        parts.append(f"takes {ratio:.2f} of its time")
+    if (size := chosen.get("size_bytes")) and (before := reference.get("size_bytes")):
+        parts.append(f"has {size / before:.2f} of its size")
+    return ", ".join(parts) or CODES["accepted"].meaning

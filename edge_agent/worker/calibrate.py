@@ -1,0 +1,193 @@
+"""The calibrate stage: one pass of the float model over the calibration set, and from it every range.
+
+Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
+``histograms.npz`` and ``ranges.json`` with the ranges of every method. Memory does not grow with the number of
+windows: batch 1, fixed-size histograms, and where a memory limit is set, as many activations at a time as fit.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import numpy as np
+
+from edge_agent.backends import Array, Backend, ModelInfo, Range, load
+from edge_agent.calibration import METHODS, find_range
+from edge_agent.calibration.observer import Observer
+from edge_agent.errors import ModelError, StageError
+from edge_agent.task import Outcome
+from edge_agent.worker.carry import Carrier
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import DataSet, open_dataset
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.tapping import tapped
+
+RANGES_FILE = "ranges.json"
+HISTOGRAMS_FILE = "histograms.npz"
+_PROOF_WINDOWS = 8
+_RELATIVE_ERROR = 1e-3
+"""Prepared against original: folding constants reorders float sums, it does not change values."""
+_ACTIVATIONS_SHARE = 0.25
+"""The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
+_MEASURED_AT_ONCE = 8
+
+
+class Ranges(msgspec.Struct, frozen=True, kw_only=True):
+    """``ranges.json``: what calibration found."""
+
+    windows: int
+    float_pass_s: float
+    """What the float model alone takes for the calibration windows."""
+    second_pass: list[str]
+    """Tensors whose bins were too coarse and were observed again."""
+    ranges: dict[str, dict[str, tuple[float, float]]]
+    """Method → tensor → (low, high)."""
+
+    def of(self, method: str) -> dict[str, Range]:
+        """The ranges of one method."""
+        return {name: Range(low, high) for name, (low, high) in self.ranges[method].items()}
+
+
+def prepared_path(folder: Path, suffix: str) -> Path:
+    """Where the prepared float model lies in the stage's folder."""
+    return folder / f"prepared{suffix}"
+
+
+def read_ranges(folder: Path) -> Ranges:
+    """What the calibrate stage left in ``folder``."""
+    try:
+        return msgspec.json.decode((folder / RANGES_FILE).read_bytes(), type=Ranges)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{folder / RANGES_FILE}: {error}") from None
+
+
+def run(context: Context) -> Outcome:
+    """Prepare, observe, find ranges.
+
+    Raises:
+        ModelError: the model cannot be read, prepared or tapped, or ``prepare_mismatch``.
+        ContractError: the data do not fit the model.
+        Refusal: ``non_finite`` if an input or activation is NaN or Inf.
+    """
+    backend = load(context.task.format)
+    info = backend.inspect(context.model_path)
+    data = open_dataset(context, info)
+    prepared = prepared_path(context.out_dir, backend.SUFFIX)
+    context.progress(0.0, "preparing the model", force=True)
+    backend.prepare(context.model_path, prepared)
+    calibration = _Calibration(context, backend, prepared, data, info)
+    window_s = calibration.prove_prepared()
+    observer = Observer(backend.tap(prepared).names)
+    calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
+    coarse = observer.too_coarse(symmetric=False)
+    for name, wide in coarse.items():
+        observer.second_pass(name, wide.low, wide.high)
+    if coarse:
+        calibration.observe(observer, list(coarse), begin=0.7, end=0.9)
+    context.progress(0.9, "finding ranges", force=True)
+    windows = data.count("calibration")
+    found = Ranges(
+        windows=windows,
+        float_pass_s=window_s * windows,
+        second_pass=sorted(coarse),
+        ranges={
+            method: {
+                name: astuple(find_range(method, histogram, symmetric=False))
+                for name, histogram in observer.histograms.items()
+            }
+            for method in METHODS
+        },
+    )
+    save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
+    (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
+    return Outcome()
+
+
+def save_histograms(path: Path, observer: Observer) -> None:
+    """Write every histogram; array ``3.counts`` belongs to the tensor ``names[3]``."""
+    arrays = {
+        f"{index}.{key}": array
+        for index, histogram in enumerate(observer.histograms.values())
+        for key, array in histogram.to_arrays().items()
+    }
+    np.savez_compressed(path, names=np.array(list(observer.histograms)), **arrays)
+
+
+class _Calibration:
+    """Runs the float model over the calibration set."""
+
+    def __init__(self, context: Context, backend: Backend, prepared: Path, data: DataSet, info: ModelInfo) -> None:
+        self._context = context
+        self._backend = backend
+        self._prepared = prepared
+        self._data = data
+        self._info = info
+
+    def prove_prepared(self) -> float:
+        """Compare prepared and original on the first windows; seconds that the original takes for one window.
+
+        Raises:
+            ModelError: ``prepare_mismatch``.
+        """
+        original, prepared = self._backend.open(self._context.model_path), self._backend.open(self._prepared)
+        carrier = Carrier(self._context.task.state, self._info)
+        seconds = []
+        for row in islice(self._data.rows("calibration"), _PROOF_WINDOWS):
+            feeds = carrier.feeds(row)
+            started = time.perf_counter()
+            outputs = original.run(feeds)
+            seconds.append(time.perf_counter() - started)
+            for spec, wanted, got in zip(self._info.outputs, outputs, prepared.run(feeds), strict=True):
+                if not _same(wanted, got):
+                    raise ModelError(
+                        "prepare_mismatch",
+                        f"output {spec.name!r} of the prepared float model differs from the original; report it",
+                    )
+            carrier.keep(outputs)
+        return median(seconds)
+
+    def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:
+        """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
+        groups = self._groups(names)
+        windows = self._data.count("calibration")
+        pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
+        for number, group in enumerate(groups):
+            for done, values in enumerate(self._tapped(group), start=1):
+                for name, value in values:
+                    observer.add(name, value)
+                pace(number * windows + done)
+
+    def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:
+        return tapped(self._backend, self._prepared, self._info, self._data, "calibration", self._context.task, names)
+
+    def _groups(self, names: Sequence[str]) -> list[list[str]]:
+        """``names`` in groups whose activations of one window fit into their share of the memory limit."""
+        limit = self._context.task.memory_bytes * _ACTIVATIONS_SHARE
+        if not limit:
+            return [list(names)]
+        sizes: dict[str, int] = {}
+        for first in range(0, len(names), _MEASURED_AT_ONCE):
+            values = next(self._tapped(names[first : first + _MEASURED_AT_ONCE]))
+            sizes.update((name, value.nbytes) for name, value in values)
+        groups: list[list[str]] = [[]]
+        taken = 0
+        for name in names:
+            if groups[-1] and taken + sizes[name] > limit:
+                groups.append([])
+                taken = 0
+            groups[-1].append(name)
+            taken += sizes[name]
+        return groups
+
+
+def _same(wanted: Array, got: Array) -> bool:
+    if wanted.shape != got.shape or wanted.dtype != got.dtype:
+        return False
+    if wanted.dtype.kind != "f":
+        return bool(np.array_equal(wanted, got))
+    largest = float(np.max(np.abs(wanted), initial=0.0))
+    return bool(np.allclose(got, wanted, rtol=0.0, atol=_RELATIVE_ERROR * largest + 1e-7, equal_nan=True))

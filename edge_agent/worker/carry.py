@@ -1,0 +1,57 @@
+"""State that a model hands from one call to the next: each model carries its own, in the order of the rows.
+
+A state input that the data bring themselves is used as given and not carried. Which inputs are state is declared in
+the task; nothing here guesses.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_agent.backends import Array, Feeds, ModelInfo
+from edge_agent.errors import ModelError
+from edge_agent.wire.manifest import State
+from edge_agent.worker.dataset import Row
+
+
+class Carrier:
+    """The state of one model on its way through the rows of one set."""
+
+    def __init__(self, states: Sequence[State], info: ModelInfo) -> None:
+        """Check the declared states against the model.
+
+        Raises:
+            ModelError: ``model_unsupported`` if a declared state names no input or output of the model.
+        """
+        inputs = {spec.name: spec for spec in info.inputs}
+        self._positions = {spec.name: index for index, spec in enumerate(info.outputs)}
+        for state in states:
+            if state.input not in inputs or state.output not in self._positions:
+                raise ModelError(
+                    "model_unsupported",
+                    f"[[state]] names {state.input!r} and {state.output!r}; the model has the inputs "
+                    f"{', '.join(inputs)} and the outputs {', '.join(self._positions)}",
+                )
+        self._states = tuple(states)
+        self._initial = {
+            state.input: np.full(
+                [size or 1 for size in inputs[state.input].shape], state.initial, dtype=inputs[state.input].dtype
+            )
+            for state in states
+        }
+        self._current = dict(self._initial)
+        self._group: int | None = None
+
+    def feeds(self, row: Row) -> Feeds:
+        """What the model is fed for ``row``: its arrays and the state so far."""
+        if row.group != self._group:
+            self._group = row.group
+            for state in self._states:
+                if state.reset == "recording":
+                    self._current[state.input] = self._initial[state.input]
+        return {**self._current, **row.feeds}
+
+    def keep(self, outputs: Sequence[Array]) -> None:
+        """Take the state out of the model's outputs."""
+        for state in self._states:
+            self._current[state.input] = outputs[self._positions[state.output]]

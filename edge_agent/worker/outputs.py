@@ -1,0 +1,46 @@
+"""Float outputs kept on disk: computed once, read by every candidate, never held in memory as a whole.
+
+One flat file of bytes, row after row; rows may differ in shape (a detector's may). What is in memory is the index, a
+few dozen bytes a row. The file is scratch: it belongs to the run that wrote it and is not read by a later stage.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edge_agent.backends import Array
+
+
+class OutputStore:
+    """An append-only list of arrays in one file.
+
+    Whoever makes one must close it. Iterating reads one row at a time, in the order appended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("w+b", buffering=0)
+        self._rows: list[tuple[int, tuple[int, ...], np.dtype[np.generic]]] = []
+        self._end = 0
+
+    def append(self, row: Array) -> None:
+        """Keep a copy of ``row``."""
+        data = np.ascontiguousarray(row)
+        data.tofile(self._file)
+        self._rows.append((self._end, row.shape, data.dtype))
+        self._end += data.nbytes
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Array]:
+        for offset, shape, dtype in self._rows:
+            self._file.seek(offset)
+            count = int(np.prod(shape, dtype=np.int64))
+            yield np.fromfile(self._file, dtype=dtype, count=count).reshape(shape)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)

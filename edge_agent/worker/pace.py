@@ -1,0 +1,23 @@
+"""Progress over a known number of like steps, with the time that is left."""
+
+import time
+
+from edge_agent.worker.context import Context
+
+
+class Pace:
+    """Call it after each step; it moves the stage from ``begin`` to ``end`` (fractions) and estimates what is left."""
+
+    def __init__(self, context: Context, detail: str, total: int, *, begin: float, end: float) -> None:
+        self._context = context
+        self._detail = detail
+        self._total = max(total, 1)
+        self._begin = begin
+        self._end = end
+        self._started = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Say that ``done`` of the steps are done."""
+        left = (time.monotonic() - self._started) / max(done, 1) * (self._total - done)
+        fraction = self._begin + (self._end - self._begin) * min(done / self._total, 1.0)
+        self._context.progress(fraction, f"{self._detail} ({done} of {self._total})", eta_s=left)

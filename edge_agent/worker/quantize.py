@@ -1,0 +1,262 @@
+"""The quantize stage: search over candidates on the search set, and freeze the one that is to be judged.
+
+Order and choice are :mod:`.search`'s, building and measuring :mod:`.candidates`'. A finalist gets the full latency
+statistic before anybody opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a
+candidate is left, ``chosen.json`` with ``chosen.<format>``.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.backends import Backend, CandidateSpec, Layer, load
+from edge_agent.errors import ModelError, StageError
+from edge_agent.quant.agreement import TOLERANCE, Meaning
+from edge_agent.task import Outcome, Stage, Task
+from edge_agent.wire.manifest import Output
+from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
+from edge_agent.worker.candidates import Workbench
+from edge_agent.worker.carry import Carrier
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import DataSet, open_dataset
+from edge_agent.worker.explain import Explainer
+from edge_agent.worker.latency import MOST, Decision, Latency
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.probe import write_feeds
+from edge_agent.worker.result import MAX_CANDIDATES, Record, finite
+from edge_agent.worker.scoring import FloatSet
+from edge_agent.worker.search import (
+    Structure,
+    Tried,
+    by_speed,
+    closest,
+    finalists,
+    pareto,
+    plan,
+    structure,
+    why_none,
+    worth_scoring,
+)
+from edge_agent.worker.tapping import tapped
+
+CHOSEN_FILE = "chosen.json"
+CANDIDATES_FILE = "candidates.json"
+_LEAST_BUDGET_S = 60.0
+_BUDGET_PASSES = 40
+_EXPLAINED_WINDOWS = 16
+_LABELS_SEEN = 64
+_SCREENED, _SCORED, _PROVED = 0.15, 0.6, 0.95
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """``chosen.json``: the one candidate that the held-out set is opened for."""
+
+    number: int
+    """Its place among the candidates."""
+    spec: CandidateSpec
+    record: Record
+    reference: Record
+    output: Output
+    """What the judged output means, as it was found on the search set."""
+    ratio_lower: float | None
+    """The latency ratio's lower bound; its upper one is in the record."""
+
+
+def chosen_path(folder: Path, suffix: str) -> Path:
+    """Where the chosen model lies in the stage's folder."""
+    return folder / f"chosen{suffix}"
+
+
+def read_chosen(folder: Path) -> Chosen:
+    """What the quantize stage left in ``folder``."""
+    try:
+        return msgspec.json.decode((folder / CHOSEN_FILE).read_bytes(), type=Chosen)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{folder / CHOSEN_FILE}: {error}") from None
+
+
+def run(context: Context) -> Outcome:
+    """Search, and leave the best candidate, or say why there is none.
+
+    Raises:
+        RecipeError: the recipe asks for what is not available here.
+        ModelError: the float model fails.
+        Refusal: ``non_finite`` if float's own outputs are NaN or Inf.
+    """
+    task = context.task
+    backend = load(task.format)
+    info = backend.inspect(context.model_path)
+    data = open_dataset(context, info)
+    layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
+    specs = plan(task.recipe, backend.core_operators(), {layer.operator for layer in layers})
+    ranges = read_ranges(context.folder(Stage.CALIBRATE))
+    feeds = context.out_dir / "feeds.npz"
+    write_feeds(feeds, Carrier(task.state, info).feeds(next(iter(data.rows("search")))))
+    with FloatSet(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
+        floats.run(Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05))
+        meaning = floats.meaning(task.output, _labels(data))
+        bench = Workbench(context, backend, info, ranges, floats=floats, judge=floats.judge(meaning), feeds=feeds)
+        search = _Search(context, bench, deadline=time.monotonic() + _budget_s(task, ranges))
+        search.score(specs, floats.windows)
+        chosen = search.prove_speed()
+        explained = chosen or closest(search.tried)
+        worst = [] if explained is None else _explain(context, backend, data, ranges, layers, explained.spec)
+        if chosen is not None:
+            shutil.copyfile(bench.build(chosen.spec), chosen_path(context.out_dir, backend.SUFFIX))
+            _write(context.out_dir / CHOSEN_FILE, search.freeze(chosen, meaning))
+    records = search.records()
+    _write(context.out_dir / CANDIDATES_FILE, records)
+    shutil.rmtree(context.out_dir / "candidates")
+    feeds.unlink()
+    results = {
+        "reference": search.reference.as_dict(),
+        "candidates": [record.as_dict() for record in records],
+        "layers": finite(worst),
+        "data": {"output": {"kind": meaning.kind, "found": meaning.found}},
+    }
+    code, message = ("", "") if chosen is not None else why_none(search.tried)
+    return Outcome(code=code, message=message, results=results)
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _budget_s(task: Task, ranges: Ranges) -> float:
+    return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
+
+
+def _labels(data: DataSet) -> list[Any] | None:
+    """A few labels, only to see of what type they are: of the search set, else of the held-out set."""
+    for split in ("search", "heldout"):
+        labels = [row.label for row in islice(data.rows(split), _LABELS_SEEN) if row.label is not None]
+        if labels:
+            return labels
+    return None
+
+
+def _explain(
+    context: Context, backend: Backend, data: DataSet, ranges: Ranges, layers: list[Layer], spec: CandidateSpec
+) -> list[dict[str, Any]]:
+    """The worst layers of a candidate, from a few windows of the search set."""
+    context.progress(_PROVED, "looking at each layer", force=True)
+    prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
+    info = backend.inspect(context.model_path)
+    explainer = Explainer(layers, ranges.of(spec.calibration), spec)
+    windows = tapped(backend, prepared, info, data, "search", context.task, explainer.names)
+    for values in islice(windows, _EXPLAINED_WINDOWS):
+        for name, value in values:
+            explainer.add(name, value)
+    return explainer.worst()
+
+
+class _Search:
+    """One run over the candidates of one model."""
+
+    def __init__(self, context: Context, bench: Workbench, *, deadline: float) -> None:
+        self._context = context
+        self._bench = bench
+        self._deadline = deadline
+        self.reference = bench.reference
+        self._ratio_lower: float | None = None
+        self.tried: list[Tried] = []
+
+    def score(self, specs: list[CandidateSpec], windows: int) -> None:
+        """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
+        screened = self._screen(specs)
+        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in screened.items()}, specs)
+        share = (_SCORED - _SCREENED) / max(len(order), 1)
+        for number, spec in enumerate(order):
+            speed = screened[structure(spec)]
+            late = bool(self.tried) and time.monotonic() > self._deadline
+            if late or not worth_scoring(speed.ratio_p50 or 0.0, self.tried):
+                break
+            begin = _SCREENED + share * number
+            what = f"trying {speed.operators} operators with {spec.calibration} ranges, window"
+            pace = Pace(self._context, what, windows, begin=begin, end=begin + share)
+            try:
+                self.tried.append(self._bench.score(spec, speed, pace))
+            except ModelError as error:
+                self._drop(spec, error)
+
+    def _screen(self, specs: Iterable[CandidateSpec]) -> dict[Structure, Record]:
+        """The speed of each structure that can be built, from one process each."""
+        screened: dict[Structure, Record] = {}
+        for spec in {structure(spec): spec for spec in reversed(list(specs))}.values():
+            self._context.progress(_SCREENED / 2, "screening speed", force=True)
+            try:
+                screened[structure(spec)] = self._bench.screen(spec)
+            except ModelError as error:
+                self._drop(spec, error)
+        return screened
+
+    def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
+        record = msgspec.structs.replace(self._bench.blank(spec), code=error.code, message=error.message)
+        self.tried.append(Tried(spec, record, passed=False))
+
+    def prove_speed(self) -> Tried | None:
+        """The first finalist that the full latency statistic does not refuse."""
+        refused: set[Structure] = set()
+        for finalist in finalists(self.tried):
+            if structure(finalist.spec) in refused:
+                continue
+            what = "measuring latency, process"
+            latency = self._bench.time(finalist.spec, Pace(self._context, what, MOST, begin=_SCORED, end=_PROVED))
+            timed = self._take(finalist, latency)
+            if timed.passed:
+                return timed
+            refused.add(structure(finalist.spec))
+        return None
+
+    def _take(self, finalist: Tried, latency: Latency) -> Tried:
+        """Put the full statistic into the records of float and of the finalist."""
+        self.reference = msgspec.structs.replace(
+            self.reference,
+            latency_p50_ms=latency.reference.p50_ms,
+            latency_p95_ms=latency.reference.p95_ms,
+            latency_p99_ms=latency.reference.p99_ms,
+            ratio_p50=1.0,
+        )
+        self._ratio_lower = latency.ratio_p50_lower
+        accepted = latency.decision is Decision.ACCEPTED
+        record = msgspec.structs.replace(
+            finalist.record,
+            latency_p50_ms=latency.target.p50_ms,
+            latency_p95_ms=latency.target.p95_ms,
+            latency_p99_ms=latency.target.p99_ms,
+            ratio_p50=latency.ratio_p50,
+            ratio_p50_upper=latency.ratio_p50_upper,
+            ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
+            code=None if accepted else str(latency.decision),
+            message=None if accepted else latency.message,
+        )
+        timed = Tried(finalist.spec, record, passed=accepted)
+        self.tried[self.tried.index(finalist)] = timed
+        return timed
+
+    def records(self) -> list[Record]:
+        """What is told of each candidate, the Pareto front marked."""
+        records = [item.record for item in self.tried][:MAX_CANDIDATES]
+        front = pareto(records)
+        return [msgspec.structs.replace(record, pareto=on) for record, on in zip(records, front, strict=True)]
+
+    def freeze(self, chosen: Tried, meaning: Meaning) -> Chosen:
+        """The candidate that the held-out set is opened for, with all that its verdict needs."""
+        return Chosen(
+            number=self.tried.index(chosen),
+            spec=chosen.spec,
+            record=chosen.record,
+            reference=self.reference,
+            output=Output(
+                kind=meaning.kind,
+                threshold=meaning.threshold if meaning.kind == "binary" else None,
+                tolerance=meaning.tolerance if meaning.kind in TOLERANCE else None,
+                name=self._context.task.output.name,
+            ),
+            ratio_lower=self._ratio_lower,
+        )

@@ -1,0 +1,199 @@
+"""How far a quantized model is from the original float file on one set of windows.
+
+The float outputs are computed once a stage and kept on disk (:mod:`edge_agent.worker.outputs`); each candidate then
+runs over the same rows, one at a time. The reference is always the model as it was pushed, never the prepared one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from edge_agent.backends import Array, Backend, ModelInfo, Session
+from edge_agent.errors import RecipeError, Refusal
+from edge_agent.quant.agreement import Judge, Meaning, relative_rms, resolve_kind
+from edge_agent.quant.dependence import design_effect
+from edge_agent.quant.gates import Measured
+from edge_agent.quant.metrics import ErrorMetrics
+from edge_agent.task import Task
+from edge_agent.wire.manifest import Output
+from edge_agent.worker.carry import Carrier
+from edge_agent.worker.dataset import DataSet, Row
+from edge_agent.worker.outputs import OutputStore
+from edge_agent.worker.split import Split
+
+OnRow = Callable[[int], None]
+"""Told after each row how many are done."""
+
+_MEANING_WINDOWS = 64
+
+
+@dataclass(slots=True)
+class Score:
+    """What one pass of a quantized model over a set showed. Lists are in the order of the rows.
+
+    Attributes:
+        agreed: whether the window agrees with float.
+        differences: relative RMS difference of the judged output, the measure of how much neighbours resemble.
+        argmax_agreed: the same as if it were a classifier; only where the kind is raw and it could be one.
+        correct: (float is right, int8 is right) where the rows have labels.
+        groups: the recording that each window is from.
+        metrics: error of the judged output over all windows.
+    """
+
+    agreed: list[bool] = field(default_factory=list)
+    argmax_agreed: list[bool] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+    correct: list[tuple[bool, bool]] = field(default_factory=list)
+    groups: list[int | None] = field(default_factory=list)
+    metrics: ErrorMetrics = field(default_factory=ErrorMetrics)
+
+    @property
+    def disagreements(self) -> int:
+        """Windows where int8 says something else."""
+        return self.agreed.count(False)
+
+    @property
+    def accuracy(self) -> tuple[float, float] | None:
+        """Share of labelled windows that float and int8 have right; None without labels."""
+        if not self.correct:
+            return None
+        count = len(self.correct)
+        return sum(right for right, _ in self.correct) / count, sum(right for _, right in self.correct) / count
+
+    def design_effect(self, *, in_time: bool) -> float:
+        """How many windows count as one: 1 where they are independent, neither of recordings nor in order of time."""
+        if not in_time and all(group is None for group in self.groups):
+            return 1.0
+        return design_effect([not agreed for agreed in self.agreed], self.differences, self.groups)
+
+    def fields(self) -> dict[str, Any]:
+        """Its part of a candidate's record."""
+        windows = len(self.agreed)
+        accuracy = self.accuracy
+        return {
+            "windows": windows,
+            "disagreements": self.disagreements,
+            "agreement": 1 - self.disagreements / windows if windows else None,
+            "sqnr_db": self.metrics.sqnr_db,
+            "cosine": self.metrics.cosine,
+            "max_abs_error": self.metrics.max_abs_error,
+            "accuracy": None if accuracy is None else accuracy[1],
+        }
+
+    def measured(self, *, windows_effective: float | None = None, **device: Any) -> Measured:
+        """What the gates need to know of it; ``device``: what this device measured, by the names of ``Measured``."""
+        return Measured(
+            windows=len(self.agreed),
+            windows_effective=len(self.agreed) if windows_effective is None else windows_effective,
+            disagreements=self.disagreements,
+            argmax_disagreements=self.argmax_agreed.count(False) if self.argmax_agreed else None,
+            lost=self.correct.count((True, False)) if self.correct else None,
+            won=self.correct.count((False, True)) if self.correct else None,
+            sqnr_db=self.metrics.sqnr_db,
+            **device,
+        )
+
+
+class FloatSet:
+    """One set of windows with the float model's judged output for each.
+
+    Use as a context manager: the outputs lie in a scratch file.
+    """
+
+    def __init__(self, backend: Backend, model: Path, data: DataSet, split: Split, task: Task, scratch: Path) -> None:
+        """Open the set; nothing runs yet.
+
+        Args:
+            backend: the model's format.
+            model: the float model as pushed.
+            data: where the rows come from.
+            split: which set.
+            task: declared state and the output to judge.
+            scratch: where the outputs are kept until the set is closed.
+        """
+        self._backend = backend
+        self._data = data
+        self._split = split
+        self._task = task
+        self._info = backend.inspect(model)
+        self._model = model
+        self._position = judged_position(self._info, task)
+        self._store = OutputStore(scratch)
+        self.windows = data.count(split)
+
+    def run(self, on_row: OnRow) -> None:
+        """Compute the float outputs.
+
+        Raises:
+            Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
+        """
+        for done, (_, output) in enumerate(self._outputs(self._backend.open(self._model)), start=1):
+            if not np.isfinite(output).all():
+                raise Refusal("non_finite", f"float's own output for {self._split} window {done} is NaN or Inf")
+            self._store.append(output)
+            on_row(done)
+
+    def meaning(self, output: Output, labels: Sequence[Any] | None) -> Meaning:
+        """What the output means, from the first of float's outputs and whatever labels there are."""
+        return resolve_kind(output, list(islice(self._store, _MEANING_WINDOWS)), labels)
+
+    def judge(self, meaning: Meaning) -> Judge:
+        """A judge that has seen all of float's outputs."""
+        judge = Judge(meaning)
+        for reference in self._store:
+            judge.observe(reference)
+        return judge
+
+    def score(self, target: Path, judge: Judge, on_row: OnRow) -> Score:
+        """Run the quantized model in ``target`` over the set and compare it with float."""
+        score = Score()
+        outputs = self._outputs(self._backend.open(target))
+        for done, ((row, output), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
+            score.agreed.append(judge.agrees(reference, output))
+            if (as_class := judge.argmax_agrees(reference, output)) is not None:
+                score.argmax_agreed.append(as_class)
+            score.groups.append(row.group)
+            score.differences.append(relative_rms(reference, output))
+            score.metrics.add(reference, output)
+            if row.label is not None:
+                right = judge.correct(reference, row.label), judge.correct(output, row.label)
+                if right[0] is not None and right[1] is not None:
+                    score.correct.append((right[0], right[1]))
+            on_row(done)
+        return score
+
+    def _outputs(self, session: Session) -> Iterator[tuple[Row, Array]]:
+        carrier = Carrier(self._task.state, self._info)
+        for row in self._data.rows(self._split):
+            outputs = session.run(carrier.feeds(row))
+            carrier.keep(outputs)
+            yield row, outputs[self._position]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store.close()
+
+
+def judged_position(info: ModelInfo, task: Task) -> int:
+    """Which output is judged: the one that ``[output] name`` says, else the first.
+
+    Raises:
+        RecipeError: ``recipe_unsupported`` if the model has no such output.
+    """
+    names = [spec.name for spec in info.outputs]
+    if not task.output.name:
+        return 0
+    if task.output.name not in names:
+        raise RecipeError(
+            "recipe_unsupported", f"[output] names {task.output.name!r}; the model's outputs are {', '.join(names)}"
+        )
+    return names.index(task.output.name)

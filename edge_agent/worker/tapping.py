@@ -1,0 +1,27 @@
+"""The prepared float model's activations over the rows of one set, window by window."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edge_agent.backends import Array, Backend, ModelInfo
+from edge_agent.task import Task
+from edge_agent.worker.carry import Carrier
+from edge_agent.worker.dataset import DataSet
+from edge_agent.worker.split import Split
+
+
+def tapped(
+    backend: Backend, prepared: Path, info: ModelInfo, data: DataSet, split: Split, task: Task, names: Sequence[str]
+) -> Iterator[Iterator[tuple[str, Array]]]:
+    """For each window of ``split`` the values of the tensors ``names``, one at a time.
+
+    Declared state is carried by a second session where there is any: a state output need not be among the tapped.
+    """
+    carrier = Carrier(task.state, info)
+    model = backend.open(prepared) if task.state else None
+    tap = backend.tap(prepared, names)
+    for row in data.rows(split):
+        feeds = carrier.feeds(row)
+        yield tap.run(feeds)
+        if model is not None:
+            carrier.keep(model.run(feeds))

@@ -1,0 +1,82 @@
+"""The validate stage: the held-out set is opened once, for the one frozen candidate, and the gates decide.
+
+The reference is the model file as it was pushed. What the output means and how fast the candidate is was found before,
+on the search set and by the full latency statistic; here only what the held-out windows prove is new. A refusal here
+is final for the job: there is no way back to the search.
+"""
+
+from typing import Any
+
+import msgspec
+
+from edge_agent.backends import load
+from edge_agent.quant.bounds import agreement_lower
+from edge_agent.quant.dependence import effective_windows
+from edge_agent.quant.gates import evaluate_heldout
+from edge_agent.task import Outcome, Stage, read_results
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import open_dataset
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.quantize import chosen_path, read_chosen
+from edge_agent.worker.result import Record
+from edge_agent.worker.scoring import FloatSet
+
+
+def run(context: Context) -> Outcome:
+    """Judge the chosen candidate.
+
+    Raises:
+        Refusal: ``no_coverage`` or ``non_finite``, about float's own outputs on these windows.
+        ContractError: a label does not fit the output.
+    """
+    task = context.task
+    backend = load(task.format)
+    info = backend.inspect(context.model_path)
+    data = open_dataset(context, info)
+    chosen = read_chosen(context.folder(Stage.QUANTIZE))
+    target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
+    with FloatSet(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
+        floats.run(Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=0.5))
+        judge = floats.judge(floats.meaning(chosen.output, None))
+        judge.check_coverage()
+        score = floats.score(target, judge, Pace(context, "held-out set, window", floats.windows, begin=0.5, end=1.0))
+    effective = effective_windows(floats.windows, score.design_effect(in_time=data.ordered_in_time or bool(task.state)))
+    measured = score.measured(
+        windows_effective=effective,
+        size_ratio=target.stat().st_size / info.size_bytes,
+        latency_ratio_lower=chosen.ratio_lower,
+        latency_ratio_upper=chosen.record.ratio_p50_upper,
+    )
+    judgement = evaluate_heldout(task.gates, judge.meaning.kind, measured)
+    record = msgspec.structs.replace(
+        chosen.record,
+        **score.fields(),
+        windows_effective=effective,
+        agreement_lower=agreement_lower(score.disagreements * effective / floats.windows, effective),
+        gates=[msgspec.to_builtins(gate) for gate in judgement.gates],
+        code=judgement.code or None,
+        message=judgement.message or None,
+    )
+    results: dict[str, Any] = {
+        "reference": {"accuracy": None if score.accuracy is None else score.accuracy[0]},
+        "chosen": record.as_dict(),
+        "data": _data(context, effective, judgement.warnings),
+    }
+    if not judgement.passed:
+        results["candidates"] = _with_verdict(context, chosen.number, record)
+    return Outcome(code=judgement.code, message=judgement.message, results=results)
+
+
+def _data(context: Context, effective: float, warnings: tuple[str, ...]) -> dict[str, Any]:
+    before = read_results(context.job_dir)["data"]
+    return {
+        "heldout": {**(before["heldout"] or {}), "windows_effective": effective},
+        "warnings": [*before["warnings"], *warnings],
+    }
+
+
+def _with_verdict(context: Context, number: int, record: Record) -> list[dict[str, Any]]:
+    """The candidates, with what the held-out set says in place of the refused one's search numbers."""
+    candidates: list[dict[str, Any]] = list(read_results(context.job_dir)["candidates"])
+    candidates[number] = {**record.as_dict(), "pareto": candidates[number]["pareto"]}
+    return candidates

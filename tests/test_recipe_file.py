@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from edge_agent.errors import ConfigError
+from edge_agent.recipe_file import RecipeFile, read_recipe
+from edge_agent.wire.manifest import Gates, Output, Recipe, State
+
+MANIFEST = """
+name = "har"
+version = 3
+[input]
+source = "imu"
+channels = ["ax", "ay"]
+window = { size = 128, hop = 64 }
+[output]
+kind = "classes"
+[recipe]
+calibration = "mse"
+search_budget_s = 5
+[gates]
+min_agreement = 0.9
+max_latency_ratio = 0
+[eval]
+file = "eval.npz"
+[[state]]
+input = "state"
+output = "stateN"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "R.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_every_default(tmp_path: Path) -> None:
+    assert read_recipe(write(tmp_path, "")) == RecipeFile(Recipe(), Gates(), Output(), [])
+
+
+def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
+    recipe_file = read_recipe(write(tmp_path, MANIFEST))
+
+    recipe, gates = recipe_file.recipe, recipe_file.gates
+    assert (recipe.calibration, recipe.search_budget_s, recipe.method) == ("mse", 5, "auto")
+    assert (gates.min_agreement, gates.max_latency_ratio) == (0.9, 0)
+    assert recipe_file.output.kind == "classes"
+    assert recipe_file.state == [State(input="state", output="stateN")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[recipee]", "unknown key 'recipee'; did you mean 'recipe'?"),
+        ("[recipe]\nmethd = 'auto'", "[recipe]: unknown key 'methd'; did you mean 'method'?"),
+        ("[gates]\nmin_agrement = 0.9", "[gates]: unknown key 'min_agrement'; did you mean 'min_agreement'?"),
+        ("[gates]\nmin_agreement = 1.5", "[gates]: "),
+        ("[gates]\nmin_agreement = 'high'", "[gates]: "),
+        ("[output]\nkind = 'clases'", "[output]: "),
+        ("[[state]]\ninput = 'a'", "[state]: "),
+        ("[state]\ninput = 'a'\noutput = 'b'", "write [[state]]"),
+        ("recipe = 3", "write [recipe]"),
+        ("[[recipe]]", "write [recipe]"),
+        ("[recipe", "R.toml: "),
+        ("[recipe]\ncalibration_windows = 0", "[recipe]: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, text))
+
+    assert caught.value.code == "usage"
+    assert says in caught.value.message
+
+
+def test_bytes_that_are_no_text_are_a_usage_error(tmp_path: Path) -> None:
+    path = tmp_path / "R.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError, match=r"R\.toml"):
+        read_recipe(path)

@@ -1,0 +1,149 @@
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.errors import RecipeError
+from edge_agent.wire.manifest import Recipe
+from edge_agent.worker.result import Record
+from edge_agent.worker.search import (
+    SAME_SPEED,
+    Tried,
+    by_speed,
+    closest,
+    finalists,
+    pareto,
+    plan,
+    structure,
+    why_none,
+    worth_scoring,
+)
+
+CORE = ("Conv", "MatMul")
+PRESENT = ("Conv", "Add")
+
+
+def tried(
+    ratio: float | None, agreement: float | None, *, sqnr: float | None = 20.0, passed: bool = True, **more: Any
+) -> Tried:
+    record = Record(method="static", ratio_p50=ratio, agreement=agreement, sqnr_db=sqnr, **more)
+    return Tried(CandidateSpec(method="static"), record, passed)
+
+
+def test_auto_tries_both_operator_sets_with_every_range_method() -> None:
+    specs = plan(Recipe(), CORE, PRESENT)
+
+    assert {(spec.operators, spec.calibration) for spec in specs} == {
+        (operators, method) for operators in ((), CORE) for method in ("minmax", "percentile", "mse")
+    }
+    assert all(spec.per_channel and spec.method == "static" for spec in specs)
+
+
+def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
+    assert {spec.operators for spec in plan(Recipe(), CORE, ["Conv"])} == {()}
+
+
+def test_a_named_calibration_is_the_only_one() -> None:
+    assert {spec.calibration for spec in plan(Recipe(calibration="minmax"), CORE, PRESENT)} == {"minmax"}
+
+
+@pytest.mark.parametrize("recipe", [Recipe(method="dynamic"), Recipe(method="uniform"), Recipe(calibration="entropy")])
+def test_what_is_not_available_is_refused_by_name(recipe: Recipe) -> None:
+    with pytest.raises(RecipeError) as caught:
+        plan(recipe, CORE, PRESENT)
+
+    assert caught.value.code == "recipe_unsupported"
+    assert repr(recipe.method if recipe.method != "auto" else recipe.calibration) in caught.value.message
+
+
+def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at_all() -> None:
+    specs = plan(Recipe(), CORE, PRESENT)
+    every, core = structure(specs[0]), structure(specs[-1])
+
+    assert [spec.operators for spec in by_speed({every: 1.2, core: 0.5}, specs)] == [CORE] * 3 + [()] * 3
+    assert {spec.operators for spec in by_speed({core: 0.5}, specs)} == {CORE}
+
+
+def test_a_structure_slower_than_one_that_passes_is_not_scored() -> None:
+    passing = [tried(0.5, 0.99)]
+
+    assert not worth_scoring(0.6, passing)
+    assert worth_scoring(0.5 * (1 + SAME_SPEED), passing)
+    assert worth_scoring(0.6, [tried(0.5, 0.2, passed=False)])
+
+
+def test_the_fastest_wins_and_within_one_speed_the_closest_to_float() -> None:
+    slow, fast, fast_and_close = tried(0.8, 1.0), tried(0.500, 0.98), tried(0.505, 0.99)
+    fast_and_clean = tried(0.51, 0.99, sqnr=30.0)
+    refused = tried(0.1, 0.3, passed=False)
+
+    assert finalists([slow, fast, fast_and_close, refused, fast_and_clean]) == [
+        fast_and_clean,
+        fast_and_close,
+        fast,
+        slow,
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0.1, 3), st.floats(0, 1), st.booleans()), max_size=12))
+def test_finalists_are_exactly_those_that_passed_and_never_get_faster(items: list[tuple[float, float, bool]]) -> None:
+    candidates = [tried(ratio, agreement, passed=passed) for ratio, agreement, passed in items]
+
+    order = finalists(candidates)
+
+    assert sorted(map(id, order)) == sorted(id(item) for item in candidates if item.passed)
+    ratios = [item.record.ratio_p50 or 0.0 for item in order]
+    assert all(later >= earlier / (1 + SAME_SPEED) for earlier, later in pairwise(ratios))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0.1, 3), st.floats(0, 1)), min_size=1, max_size=12))
+def test_the_pareto_front_is_what_nothing_dominates(points: list[tuple[float, float]]) -> None:
+    records = [tried(ratio, agreement).record for ratio, agreement in points]
+
+    front = pareto(records)
+
+    assert any(front)
+    for (ratio, agreement), on_front in zip(points, front, strict=True):
+        beaten = any((r < ratio and a >= agreement) or (r <= ratio and a > agreement) for r, a in points)
+        assert on_front is not beaten
+
+
+def test_a_record_that_was_never_measured_is_not_on_the_front() -> None:
+    assert pareto([tried(None, None).record, tried(0.5, 0.9).record]) == [False, True]
+
+
+def test_the_closest_is_found_among_those_that_ran() -> None:
+    near = tried(2.0, 0.9, passed=False)
+
+    assert closest([tried(None, None, passed=False), tried(0.5, 0.4, passed=False), near]) is near
+    assert closest([tried(None, None, passed=False)]) is None
+
+
+def test_speed_is_the_most_telling_reason() -> None:
+    wrong = tried(0.5, 0.4, passed=False, code="agreement_too_low", message="half of them disagree")
+    late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long")
+    later = tried(1.9, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.9 times as long")
+
+    assert why_none([wrong, later, late]) == ("latency_too_high", "int8 refused: int8 takes 1.3 times as long")
+
+
+def test_else_the_candidate_closest_to_float_says_why() -> None:
+    far = tried(0.5, 0.4, passed=False, code="agreement_too_low", message="60 % disagree")
+    near = tried(0.9, 0.9, passed=False, code="agreement_too_low", message="10 % disagree", calibration="mse")
+
+    code, message = why_none([far, near])
+
+    assert code == "agreement_too_low"
+    assert "10 % disagree" in message
+    assert "mse" in message
+
+
+def test_when_nothing_could_be_built_the_reasons_are_told_once() -> None:
+    broken = tried(None, None, passed=False, code="rewrite_invalid", message="no scale for tensor t")
+
+    assert why_none([broken, broken]) == ("no_candidate", "no int8 candidate could be tried: no scale for tensor t")
