@@ -17,8 +17,8 @@ from edge_agent.children import run_in_background
 from edge_agent.errors import StoreError
 from edge_agent.job import Job, StageFailed, Step, Stepped, next_step
 from edge_agent.releases import Release, Releases
-from edge_agent.runner import StageEnd, last_words
-from edge_agent.supervisor import ChildExit, Limits
+from edge_agent.runner import StageEnd
+from edge_agent.supervisor import ChildExit, Limits, last_words
 from edge_agent.task import read_task
 
 if TYPE_CHECKING:

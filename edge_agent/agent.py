@@ -77,7 +77,7 @@ class Agent:
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._run_ids = itertools.count(1)
         self._stages = Stages(config)
-        self._receiving = Receiving(store.blobs, link, config.topics, self.publisher.need)
+        self._receiving = Receiving(store.blobs, link, config.topics, self.publisher.need, config.device_id)
         self._admission = Admission(self)
         self._activator = Activator(self)
         self._commands = Commands(self)
@@ -152,6 +152,7 @@ class Agent:
                 self._on_connected()
             case Disconnected(reason, code):
                 log.warning("%s: %s; trying again", code, reason)
+                self._receiving.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
 
@@ -282,6 +283,8 @@ class Agent:
                     self.apply(job.id, StageSucceeded(self.clock.now() - job.created))
                 else:
                     self.apply(job.id, Progressed(state.fraction, state.detail))
+        receiving = [job for job in self.jobs.values() if job.stage is Stage.RECEIVE and not job.ended]
+        self._receiving.stop_unwanted({self.manifest(job).blob.sha256 for job in receiving})
 
     def _on_stage_end(self, job_id: str, end: StageEnd) -> None:
         job = self.jobs.get(job_id)
@@ -314,14 +317,10 @@ class Agent:
         level = logging.INFO if job.code == "accepted" else logging.WARNING
         what = f"{job.model} {job.version} {job.status}: {job.code}: {results['message']}"
         log.log(level, "job %s: %s", job.id, what)
-        self._receiving.stop_unwanted(self._wanted_blobs())
         self._housekeeper.retire(job)
         self._manifests.pop(job.id, None)
         self._results.pop(job.id, None)
         self.say_info()
-
-    def _wanted_blobs(self) -> set[str]:
-        return {self.manifest(job).blob.sha256 for job in self.jobs.values() if not job.ended}
 
     # What is said.
 

@@ -51,7 +51,7 @@ def run(config: Config, *, once: bool = False) -> int:
     clock = Clock(store.root / "clock")
     topics = config.topics
     link = Link(
-        _link_options(config),
+        link_options(config, f"edge-agent-{config.device_id}"),
         on_event=inbox.put,
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
@@ -124,7 +124,8 @@ def check_trust(config: Config) -> None:
         )
 
 
-def _link_options(config: Config) -> LinkOptions:
+def link_options(config: Config, client_id: str) -> LinkOptions:
+    """The link's options that ``config`` gives to a client of that id."""
     mqtt = msgspec.structs.asdict(config.mqtt)
     del mqtt["namespace"]
-    return LinkOptions(client_id=f"edge-agent-{config.device_id}", **mqtt)
+    return LinkOptions(client_id=client_id, **mqtt)

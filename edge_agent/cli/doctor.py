@@ -1,0 +1,34 @@
+"""``edge-agent doctor``: what this device lacks, and what to do about it. Exit 1 if something fails."""
+
+import argparse
+from dataclasses import asdict
+
+from edge_agent.cli.device import add_common, print_json
+from edge_agent.doctor import examine
+
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``doctor`` command."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check everything the daemon needs, and say what to do",
+        description="Checks board, runtimes, configuration, state, sensors, daemon and broker. Changes nothing.",
+    )
+    add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every check; returns 1 if one fails."""
+    checks = examine(args.config)
+    failed = any(check.level == "fail" for check in checks)
+    if args.json:
+        print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            print(f"{_MARKS[check.level]}  {check.name:{width}}  {check.detail}")
+            if check.remedy:
+                print(f"      {'':{width}}  → {check.remedy}")
+    return int(failed)

@@ -1,0 +1,189 @@
+"""Checks everything the daemon needs on this device, and says what to do about what is missing.
+
+Reads, connects, and imports runtimes in children; changes nothing. A sensor that the daemon holds is not opened.
+"""
+
+import os
+import platform
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_agent import __version__, board
+from edge_agent.cgroup import delegated
+from edge_agent.config import Config, read_config
+from edge_agent.control import ask
+from edge_agent.daemon import check_trust, link_options
+from edge_agent.errors import EdgeAgentError
+from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
+from edge_agent.memory import worker_memory_bytes
+from edge_agent.mqtt import Link
+from edge_agent.sources import check_source
+from edge_agent.supervisor import python_child, worker_env
+
+Level = Literal["ok", "warn", "fail"]
+
+_BROKER_TIMEOUT_S = 5.0
+_NO_RUNTIME = "install the extra: pip install 'edge-agent[device]'"
+_LITTLE_SPACE_BYTES = 1 << 30
+_LITTLE_MEMORY_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; ``remedy`` is empty where nothing is to be done."""
+
+    name: str
+    level: Level
+    detail: str
+    remedy: str = ""
+
+
+def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
+    """Every check, in the order in which a person would set things right."""
+    checks = [_interpreter(), _board(root), *_conditions(root), *_runtimes()]
+    try:
+        config = read_config(config_path)
+    except EdgeAgentError as error:
+        return [*checks, Check("config", "fail", error.message, "correct the file; see edge-agent check-config")]
+    return [
+        *checks,
+        Check("config", "ok", f"{config_path}: device {config.device_id}"),
+        _state(config),
+        _memory(config, root),
+        _trust(config),
+        *_sources(config),
+        _daemon(config),
+        _broker(config),
+    ]
+
+
+def _interpreter() -> Check:
+    detail = f"edge-agent {__version__}, Python {platform.python_version()}, {platform.machine()}"
+    if struct.calcsize("P") * 8 < 64:  # noqa: PLR2004  # bits
+        remedy = "numpy, onnxruntime and LiteRT have no 32-bit wheels: install the 64-bit system on this board"
+        return Check("interpreter", "fail", f"{detail}, 32 bit", remedy)
+    return Check("interpreter", "ok", detail)
+
+
+def _board(root: Path) -> Check:
+    found = board.describe(root)
+    memory = f"{found.memory_bytes >> 20} MiB"
+    return Check(
+        "board", "ok", f"{found.board or 'unknown board'}: {found.cores} x {found.cpu or found.arch}, {memory}"
+    )
+
+
+def _conditions(root: Path) -> Iterator[Check]:
+    now = board.conditions(root)
+    if now.governor in ("powersave", "ondemand", "conservative"):
+        files = "/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+        remedy = f"latency is steadier with: echo performance | sudo tee {files}"
+        yield Check("governor", "warn", now.governor, remedy)
+    elif now.governor:
+        yield Check("governor", "ok", now.governor)
+    if now.throttled:
+        yield Check("throttling", "warn", ", ".join(now.throttled), "check the power supply and the cooling")
+    if now.temperature_c:
+        zones = ", ".join(f"{name} {value:.0f} °C" for name, value in now.temperature_c.items())
+        yield Check("temperature", "ok", zones)
+
+
+def _runtimes() -> Iterator[Check]:
+    identity = Identity()
+    argv = python_child("edge_agent.worker.inventory")
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=worker_env(), timeout=INVENTORY_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        yield Check(
+            "runtimes", "fail", "the runtimes do not answer", "install the extra: pip install 'edge-agent[device]'"
+        )
+        return
+    identity.take_inventory(done.stdout)
+    if identity.runtimes:
+        yield Check("runtimes", "ok", ", ".join(f"{name} {version}" for name, version in identity.runtimes.items()))
+        yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
+    else:
+        words = done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
+        yield Check("runtimes", "fail", words[0], _NO_RUNTIME)
+
+
+def _state(config: Config) -> Check:
+    folder = Path(config.state_dir)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Check("state", "fail", f"{folder} cannot be written by this user", "run as the service's user, or sudo")
+    free = shutil.disk_usage(existing).free
+    detail = f"{folder}: {free >> 20} MiB free"
+    if free < _LITTLE_SPACE_BYTES:
+        return Check(
+            "state", "warn", detail, "free some space: a job needs about four times its model, and captured data"
+        )
+    return Check("state", "ok", detail)
+
+
+def _memory(config: Config, root: Path) -> Check:
+    limit = worker_memory_bytes(config.limits.worker_memory_bytes, root)
+    how = "a cgroup of its own" if delegated(root) else "RLIMIT_AS"
+    level: Level = "warn" if limit < _LITTLE_MEMORY_BYTES else "ok"
+    remedy = "stop other programs, or quantize smaller models" if level == "warn" else ""
+    return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)
+
+
+def _trust(config: Config) -> Check:
+    if config.trust.allow_unsigned:
+        remedy = "set trust.allow_unsigned = false once trust.keys_dir holds a key"
+        return Check("trust", "warn", "unsigned manifests are obeyed", remedy)
+    try:
+        check_trust(config)
+    except EdgeAgentError as error:
+        return Check("trust", "fail", error.message, "copy the public key of host-tools keygen there")
+    return Check("trust", "ok", f"keys in {config.trust.keys_dir}")
+
+
+def _sources(config: Config) -> Iterator[Check]:
+    if not config.sources:
+        yield Check("sources", "warn", "none", "add [sources.NAME] to the config, or no model can be calibrated")
+    for name, table in config.sources.items():
+        try:
+            check_source(name, table)
+        except EdgeAgentError as error:
+            yield Check(f"source {name}", "fail", error.message, "correct the config")
+            continue
+        yield _device_file(name, table)
+
+
+def _device_file(name: str, table: dict[str, Any]) -> Check:
+    path = str(table.get("port") or table.get("path") or "")
+    if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110  # a device node that may vanish meanwhile
+        return Check(f"source {name}", "fail", f"{path} is not there", "plug the sensor in, or correct the config")
+    if path.startswith("/") and not os.access(path, os.R_OK):
+        remedy = "add the service's user to the group dialout"
+        return Check(f"source {name}", "fail", f"{path} cannot be read by this user", remedy)
+    return Check(f"source {name}", "ok", f"{table['kind']} {path}".strip())
+
+
+def _daemon(config: Config) -> Check:
+    try:
+        ask(Path(config.state_dir), "status")
+    except EdgeAgentError as error:
+        return Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
+    return Check("daemon", "ok", "running")
+
+
+def _broker(config: Config) -> Check:
+    link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
+    link.start()
+    try:
+        link.wait_connected(_BROKER_TIMEOUT_S)
+    except EdgeAgentError as error:
+        return Check("broker", "fail", error.message, "check [mqtt] url, the network, and the broker")
+    finally:
+        link.stop()
+    return Check("broker", "ok", config.mqtt.url)

@@ -1,0 +1,98 @@
+"""The blobs that are on their way, by content address: jobs that want the same blob share one transfer."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from edge_agent.blobs import PartialBlob
+from edge_agent.errors import EdgeAgentError, WireError
+from edge_agent.mqtt import Incoming, Link
+from edge_agent.receive import Receiver
+from edge_agent.wire.manifest import Blob
+from edge_agent.wire.messages import Need
+from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
+
+
+@dataclass(frozen=True, slots=True)
+class TransferState:
+    """Where a transfer stands; ``error`` set: it cannot be had."""
+
+    complete: bool
+    fraction: float
+    detail: str
+    error: EdgeAgentError | None = None
+
+
+class Receiving:
+    """Every transfer under way. Used from the consumer only."""
+
+    def __init__(self, folder: Path, link: Link, topics: Topics, need: Callable[[Need], None], device: str) -> None:
+        self._folder = folder
+        self._link = link
+        self._topics = topics
+        self._need = need
+        self._device = device
+        self._receivers: dict[str, Receiver] = {}
+        self._errors: dict[str, EdgeAgentError] = {}
+
+    def start(self, blob: Blob) -> None:
+        """Fetch ``blob``, going on with what is on disk; raises ``LimitError`` (no_space) before the first byte."""
+        self._errors.pop(blob.sha256, None)
+        if blob.sha256 in self._receivers:
+            return
+        now = time.monotonic()
+        on_disk = PartialBlob(self._folder, blob)
+        receiver = Receiver(on_disk, self._topics, self._link, self._need, device=self._device, now=now)
+        self._receivers[blob.sha256] = receiver
+        if self._link.connected:
+            self._guard(blob.sha256, partial(receiver.connected, now))
+
+    def state(self, blob: Blob) -> TransferState:
+        """Where the transfer of ``blob`` stands."""
+        if error := self._errors.get(blob.sha256):
+            return TransferState(complete=False, fraction=0.0, detail="", error=error)
+        receiver = self._receivers[blob.sha256]
+        return TransferState(receiver.path is not None, receiver.fraction, receiver.detail(time.monotonic()))
+
+    def message(self, message: Incoming) -> bool:
+        """Take a message if it is part of a blob; False: it is something else."""
+        try:
+            topic = self._topics.parse(message.topic)
+        except WireError:
+            return False
+        if not isinstance(topic, ChunkTopic | PageTopic):
+            return False
+        receiver = self._receivers.get(topic.sha256)
+        if receiver is not None:
+            self._guard(topic.sha256, partial(receiver.take, topic, message.payload, time.monotonic()))
+        return True
+
+    def connected(self) -> None:
+        """The link is up."""
+        for digest, receiver in list(self._receivers.items()):
+            self._guard(digest, partial(receiver.connected, time.monotonic()))
+
+    def disconnected(self) -> None:
+        """The link is down."""
+        for digest, receiver in list(self._receivers.items()):
+            self._guard(digest, receiver.disconnected)
+
+    def tick(self) -> None:
+        """Time has passed."""
+        for digest, receiver in list(self._receivers.items()):
+            self._guard(digest, partial(receiver.tick, time.monotonic()))
+
+    def stop_unwanted(self, wanted: Collection[str]) -> None:
+        """Give up every transfer that no job waits for any more."""
+        for digest in self._receivers.keys() - set(wanted):
+            self._receivers.pop(digest).stop()
+
+    def _guard(self, digest: str, act: Callable[[], None]) -> None:
+        """A transfer that ends in an error is over; whoever wants it is told by :meth:`state`."""
+        try:
+            act()
+        except EdgeAgentError as error:
+            self._errors[digest] = error
+            self._receivers.pop(digest).stop()

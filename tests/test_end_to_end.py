@@ -1,0 +1,378 @@
+"""The main job on real parts: broker, daemon, pty, float model in, int8 release out; and everything that may go wrong.
+
+Every verdict is read from the broker. After each failure: its code, one sentence, and what was active is still active.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import onnx
+import pytest
+from support.brokers import Broker
+from support.device import DEMO_MODEL, SMALL, Device, demo_contract, push
+from support.onnx_models import quantized_net, save, save_with_external_data
+
+from edge_agent.cli import main
+from edge_agent.task import empty_result
+from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
+from edge_agent.wire.envelope import MANIFEST_TYPE, seal
+from edge_agent.wire.manifest import Gates, Manifest, Recipe, encode_manifest
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport
+from edge_agent.wire.topics import Scope
+from host_tools.demo.simulator import SerialImu
+from host_tools.manifest_file import read_blob
+from host_tools.session import Session
+from host_tools.settings import Settings
+from host_tools.signing import enclose, generate_key
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def device(tmp_path: Path, broker: Broker, namespace: str) -> Iterator[Device]:
+    with Device(tmp_path, broker.url, namespace, capture={"keep_days": 0}) as device:
+        yield device
+
+
+@pytest.fixture
+def imu(tmp_path: Path, device: Device) -> Iterator[SerialImu]:
+    with SerialImu(device.port) as imu:
+        yield imu
+
+
+def test_a_float_model_becomes_an_active_int8_release(device: Device, imu: SerialImu) -> None:
+    push(device)
+
+    end = device.end_of(1)
+
+    assert (end.status, end.code) == ("succeeded", "accepted"), end.message
+    result = end.results
+    assert result.keys() == empty_result().keys()
+    chosen = result["chosen"]
+    assert chosen["agreement"] >= 0.95
+    assert chosen["agreement_lower"] >= 0.95 - 1e-9
+    assert chosen["size_bytes"] < 0.5 * result["reference"]["size_bytes"]
+    assert all(gate["passed"] for gate in chosen["gates"])
+    assert result["data"]["heldout"]["windows"] == SMALL.heldout_windows
+    stages = [report.stage for report in device.reports if report.job == end.job]
+    assert list(dict.fromkeys(stages)) == [
+        "receive", "capture", "calibrate", "quantize", "validate", "benchmark", "activate",
+    ]  # fmt: skip
+    # What lies on the disk is what was reported, and int8 is really inside.
+    release = device.state / "models" / "har" / "active"
+    described = device.active()
+    assert described is not None
+    data = (release / described["file"]).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == described["sha256"]
+    assert len(data) == chosen["size_bytes"]
+    graph = onnx.load_from_string(data).graph
+    int8 = [
+        tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) > 1
+    ]
+    operators = [node.op_type for node in graph.node]
+    assert len(int8) >= 4
+    assert operators.count("QuantizeLinear") >= 4
+    assert operators.count("DequantizeLinear") > operators.count("QuantizeLinear")
+    # Captured data do not outlive the job.
+    assert not list(device.state.glob("jobs/*/capture"))
+    info = device.expect(DeviceInfo, lambda info: bool(info.active), 10)
+    assert [(active.model, active.version) for active in info.active] == [("har", 1)]
+    assert info.highest == {"har": 1}
+
+
+def test_what_goes_wrong_has_its_code_and_leaves_active_alone(device: Device, imu: SerialImu, tmp_path: Path) -> None:
+    """One device, one bad model after another; what was activated first stays active."""
+    push(device)
+    assert device.end_of(1).code == "accepted"
+    before = device.active()
+
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(os.urandom(5000))
+    truncated = tmp_path / "truncated.onnx"
+    truncated.write_bytes(DEMO_MODEL.read_bytes()[:-9000])
+    quantized = save(quantized_net(), tmp_path / "quantized.onnx")
+    external = save_with_external_data(tmp_path / "external.onnx")
+    blob = read_blob(DEMO_MODEL)
+    contract = demo_contract()[0]
+    half = msgspec.structs.replace(contract, window=msgspec.structs.replace(contract.window, size=50))
+    strange = msgspec.structs.replace(contract, channels=["ax", "ay", "az", "gx", "gy", "temperature"])
+    elsewhere = msgspec.structs.replace(contract, source="microphone")
+    version = 1
+    for expected, options in (
+        ("model_unreadable", {"model": garbage}),
+        ("model_unreadable", {"model": truncated}),
+        ("already_quantized", {"model": quantized}),
+        ("external_data", {"model": external}),
+        ("hash_mismatch", {"blob": msgspec.structs.replace(blob, sha256="0" * 64), "upload": False}),
+        ("shape_mismatch", {"inputs": [half]}),
+        ("channel_unknown", {"inputs": [strange]}),
+        ("source_unknown", {"inputs": [elsewhere]}),
+        ("input_missing", {"inputs": []}),
+        ("recipe_unsupported", {"recipe": msgspec.structs.replace(SMALL, method="dynamic")}),
+        ("too_few_windows", {"recipe": msgspec.structs.replace(SMALL, heldout_windows=20)}),
+        ("model_too_large", {"blob": msgspec.structs.replace(blob, size=10**9, pages=["0" * 64] * 8), "upload": False}),
+    ):
+        version += 1
+        if expected == "hash_mismatch":
+            _put_chunks_under_a_wrong_name(device, "0" * 64)
+        push(device, version=version, **options)  # type: ignore[arg-type]
+
+        end = device.end_of(version)
+
+        assert end.code == expected, f"{expected}: {end.code}: {end.message}"
+        assert end.status in ("failed", "rejected")
+        assert len(end.message) > 10
+        assert end.results["chosen"] is None
+        assert device.active() == before
+    assert device.alive
+
+
+def _put_chunks_under_a_wrong_name(device: Device, sha256: str) -> None:
+    """What somebody does who can write to the broker: right chunks, right pages, another blob's name."""
+    data = DEMO_MODEL.read_bytes()
+    chunks = [data[i : i + CHUNK_BYTES] for i in range(0, len(data), CHUNK_BYTES)]
+    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+        for number, page in enumerate(digest_pages(iter(chunks))):
+            session.publish(device.topics.page(sha256, number), page)
+        for number, chunk in enumerate(chunks):
+            session.publish(device.topics.chunk(sha256, number), chunk)
+
+
+@pytest.mark.parametrize(
+    ("fault", "codes"),
+    [
+        ("stuck:az", {"stuck_channel", "constant_channel"}),
+        ("nan:gx@500", {"non_finite"}),
+        ("silence@2000", {"source_silent", "source_lost"}),
+        ("unplug@2000", {"source_lost"}),
+    ],
+)
+def test_a_bad_sensor(tmp_path: Path, broker: Broker, namespace: str, fault: str, codes: set[str]) -> None:
+    with (
+        Device(tmp_path, broker.url, namespace, sources__imu={"silence_s": 2}) as device,
+        SerialImu(device.port, faults=[fault]),
+    ):
+        push(device)
+
+        end = device.end_of(1)
+
+        assert end.code in codes, f"{end.code}: {end.message}"
+        assert end.stage == "capture"
+        assert device.active() is None
+        assert device.alive
+
+
+def test_an_unplugged_sensor_that_comes_back_is_no_end(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    with (
+        Device(tmp_path, broker.url, namespace, sources__imu={"silence_s": 10}) as device,
+        SerialImu(device.port, faults=["unplug@3000+1"]),
+    ):
+        push(device)
+
+        assert device.end_of(1).code == "accepted"
+
+
+def test_no_sensor_at_all(device: Device) -> None:
+    push(device)
+
+    end = device.end_of(1)
+
+    assert (end.status, end.code) == ("failed", "source_unavailable"), end.message
+
+
+def test_a_model_that_is_not_fast_enough_is_refused(device: Device, imu: SerialImu) -> None:
+    push(device, gates=Gates(max_latency_ratio=0.01))
+
+    end = device.end_of(1)
+
+    assert (end.status, end.code) == ("rejected", "latency_too_high"), end.message
+    assert device.active() is None
+
+
+def test_a_newer_version_supersedes_and_an_operator_rolls_back(
+    device: Device, imu: SerialImu, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(device, version=1)
+    push(device, version=2)
+    assert device.end_of(1).code == "superseded"
+    assert device.end_of(2).code == "accepted"
+    push(device, version=3)
+    assert device.end_of(3).code == "accepted"
+    active = device.active()
+    assert active is not None
+    assert active["version"] == 3
+
+    assert main(["rollback", "har", "--config", str(device.config)]) == 0
+
+    active = device.active()
+    assert active is not None
+    assert active["version"] == 2
+    device.expect(DeviceInfo, lambda info: [release.version for release in info.active] == [2], 10)
+    assert main(["rollback", "har", "--config", str(device.config)]) == 1
+    assert "no_previous" in capsys.readouterr().err
+    assert main(["releases", "har", "--config", str(device.config)]) == 0
+    assert main(["status", "--json", "--config", str(device.config)]) == 0
+    # The want for version 3 is still on the broker: a reconnect must not bring it back.
+    device.stop()
+    device.start()
+    device.expect(JobReport, lambda report: report.version == 3 and report.ended, 10)
+    active = device.active()
+    assert active is not None
+    assert active["version"] == 2
+
+
+def test_power_fails_in_every_stage(device: Device, imu: SerialImu) -> None:
+    """SIGKILL as soon as a stage is seen; the job still ends accepted, and nothing is done twice without need."""
+    push(device)
+    for stage in ("capture", "calibrate", "quantize", "validate", "benchmark", "activate"):
+        seen = device.expect(JobReport, lambda report, stage=stage: report.stage == stage or report.ended)  # type: ignore[misc]
+        if seen.ended:
+            break
+        device.kill()
+        device.start()
+
+    end = device.end_of(1)
+
+    assert end.code == "accepted", end.message
+    assert device.active() is not None
+
+
+def test_a_manifest_that_must_not_be_obeyed_is_counted_and_said(device: Device) -> None:
+
+    topic = device.topics.want(Scope("d", device.name), "har")
+    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+        for payload, code in (
+            (b"\xff\x00garbage", "malformed"),
+            (seal(b"{}", MANIFEST_TYPE), "malformed"),
+            (seal(b"[" * 9000, MANIFEST_TYPE), "malformed"),
+            (b"x" * 70_000, "too_large"),
+        ):
+            session.publish(topic, payload)
+
+            said = device.expect(
+                DeviceStatus,
+                lambda s, code=code: s.refused is not None and s.refused.code == code,
+                20,  # type: ignore[misc]
+            )
+
+            assert said.refused is not None
+            assert said.refused.model == "har"
+        session.publish(topic, b"")  # cleared: changes nothing
+    assert device.alive
+    assert not device.reports
+
+
+def test_unsigned_manifests_are_refused_where_keys_are_asked_for(
+    tmp_path: Path, broker: Broker, namespace: str
+) -> None:
+
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    generate_key(tmp_path / "operator.key", keys / "operator.pem")
+    trust = {"allow_unsigned": False, "keys_dir": str(keys)}
+    with Device(tmp_path, broker.url, namespace, trust=trust) as device:
+        push(device, upload=False)
+        device.expect(DeviceStatus, lambda s: s.refused is not None and s.refused.code == "untrusted", 20)
+        assert not device.reports
+
+        manifest = Manifest(
+            namespace, "har", 1, "onnx", read_blob(DEMO_MODEL), inputs=demo_contract(), targets=["d/pi-01"]
+        )
+        with Session(Settings(broker=broker.url, namespace=namespace)) as session:
+            signed = enclose(encode_manifest(manifest), MANIFEST_TYPE, str(tmp_path / "operator.key"))
+            session.publish(device.topics.want(Scope("d", "pi-01"), "har"), signed)
+
+        assert device.expect(JobReport, lambda report: report.stage == "receive", 20).version == 1
+
+
+def test_a_broker_that_is_not_there_yet(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    broker.kill()
+    device = Device(tmp_path, broker.url, namespace)
+    device.launch()
+    try:
+        broker.restart()
+        with_eye = device._eye
+        with_eye.link.start()
+        assert device.expect(DeviceStatus, lambda status: status.online, 60).device == "pi-01"
+        with_eye.link.stop()
+    finally:
+        assert device.stop() == 0
+
+
+def test_too_little_space_is_said_before_a_byte_is_fetched(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    blob = read_blob(DEMO_MODEL)
+    size = free
+    pages = ["0" * 64] * -(-size // (1024 * 120 * 1024))
+    with Device(tmp_path, broker.url, namespace, limits={"max_model_bytes": 10**15}) as device:
+        if len(pages) > 600:
+            pages, size = ["0" * 64] * 600, 600 * 1024 * 120 * 1024
+        if size * 4 < free:
+            pytest.skip("this disk has room for every model that fits a manifest")
+        push(device, blob=msgspec.structs.replace(blob, size=size, pages=pages), upload=False)
+
+        end = device.end_of(1)
+
+        assert (end.status, end.code) == ("failed", "no_space"), end.message
+
+
+def test_once_ends_with_the_exit_code_of_its_job(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    device = Device(tmp_path, broker.url, namespace)
+    push(device, inputs=[])
+    device.launch("--once")
+
+    assert device.wait(60) == 5
+
+
+def test_a_hook_that_refuses_puts_the_previous_release_back(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    calls = tmp_path / "calls"
+    hook = tmp_path / "hook.sh"
+    hook.write_text(f'#!/bin/sh\necho "$1" >> {calls}\ncase "$1" in */2-*) echo "no thanks" >&2; exit 3;; esac\n')
+    hook.chmod(0o755)
+    with (
+        Device(tmp_path, broker.url, namespace, activation={"hook": [str(hook)]}) as device,
+        SerialImu(device.port),
+    ):
+        push(device, version=1)
+        assert device.end_of(1).code == "accepted"
+        first = device.active()
+        push(device, version=2)
+
+        end = device.end_of(2)
+
+        assert (end.status, end.code) == ("failed", "activation_failed")
+        assert "no thanks" in end.message
+        assert device.active() == first
+        told = [Path(line).name.split("-")[0] for line in calls.read_text().splitlines()]
+        assert told[:2] == ["1", "2"]
+
+
+def test_what_int8_cannot_be_may_run_as_float(tmp_path: Path, broker: Broker, namespace: str) -> None:
+    with (
+        Device(tmp_path, broker.url, namespace, activation={"on_rejected": "float"}) as device,
+        SerialImu(device.port),
+    ):
+        push(device, gates=Gates(max_latency_ratio=0.01))
+
+        end = device.end_of(1)
+
+        assert (end.status, end.code) == ("rejected", "latency_too_high")
+        active = device.active()
+        assert active is not None
+        assert (active["method"], active["verdict"]) == ("float", "rejected")
+        assert active["sha256"] == hashlib.sha256(DEMO_MODEL.read_bytes()).hexdigest()
+
+
+def test_recalibration_is_a_new_job_of_the_same_version(device: Device, imu: SerialImu) -> None:
+    push(device, recipe=Recipe(calibration_windows=60, search_windows=60, heldout_windows=100))
+    first = device.end_of(1)
+    assert first.code == "accepted"
+
+    assert main(["recalibrate", "har", "--config", str(device.config)]) == 0
+
+    again = device.expect(JobReport, lambda report: report.ended and report.job != first.job)
+    assert (again.version, again.code) == (1, "accepted")

@@ -1,0 +1,107 @@
+"""The rules for wants, as a table: what is wanted, what is known, what is done."""
+
+import base64
+
+import msgspec
+import pytest
+
+from edge_agent.errors import EdgeAgentError, TrustError
+from edge_agent.orders import Accept, Decision, Ignore, Known, Refuse, Want, check_limits, decide, read_want
+from edge_agent.store import ModelRecord
+from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest
+from edge_agent.wire.topics import Scope, WantTopic
+
+NOW = 1_800_000_000.0
+DEVICE, GROUP = Scope("d", "pi-01"), Scope("g", "lab")
+
+
+def want(version: int = 3, scope: Scope = DEVICE, *, blob: str = "0", expires: str = "2099-01-01T00:00:00Z") -> Want:
+    manifest = Manifest(
+        "ea/v1", "har", version, "onnx", Blob(blob * 64, 10, ["1" * 64]), targets=[str(scope)], expires=expires
+    )
+    return read_want(WantTopic(scope, "har"), encode_manifest(manifest), "ea/v1")
+
+
+def record(of: Want, scope: str = "d/pi-01") -> ModelRecord:
+    return ModelRecord(version=of.manifest.version, digest=of.digest, job=of.job, scope=scope)
+
+
+CASES: list[tuple[str, Want, ModelRecord | None, set[str], int, str]] = [
+    ("a first model", want(), None, set(), 3, "accept"),
+    ("a higher version", want(4), record(want(3)), set(), 4, "accept"),
+    ("the same again", want(3), record(want(3)), set(), 3, "known"),
+    ("the same again, long expired", want(3, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), 3, "known"),
+    ("the same for a group", want(3, GROUP), record(want(3)), set(), 3, "known"),
+    ("an older one whose job is here", want(2), record(want(3)), {want(2).job}, 2, "known"),
+    ("an older one beside a newer want", want(2), record(want(3)), set(), 3, "ignore"),
+    ("an older one alone", want(2), record(want(3)), set(), 2, "downgrade"),
+    ("other content, same version", want(3, blob="2"), record(want(3)), set(), 3, "version_conflict"),
+    ("a group's, where the device has its own", want(3, GROUP, blob="2"), record(want(3)), set(), 3, "ignore"),
+    ("expired", want(4, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), 4, "expired"),
+    ("an expiry that is no time", want(4, expires="soon"), record(want(3)), set(), 4, "malformed"),
+    ("not the newest of those that stand", want(4), record(want(3)), set(), 5, "ignore"),
+]
+
+
+def word(decision: Decision) -> str:
+    match decision:
+        case Accept():
+            return "accept"
+        case Known():
+            return "known"
+        case Ignore():
+            return "ignore"
+        case Refuse(error):
+            return error.code
+
+
+@pytest.mark.parametrize(("what", "asked", "known", "jobs", "highest", "expected"), CASES, ids=[c[0] for c in CASES])
+def test_wants(what: str, asked: Want, known: ModelRecord | None, jobs: set[str], highest: int, expected: str) -> None:
+    assert word(decide(asked, known, jobs, highest, NOW)) == expected
+
+
+def test_first_to_a_device_then_to_its_group_is_one_job() -> None:
+    assert want(3, DEVICE).job == want(3, GROUP).job
+
+
+@pytest.mark.parametrize(
+    ("topic", "namespace"),
+    [
+        (WantTopic(DEVICE, "kws"), "ea/v1"),
+        (WantTopic(GROUP, "har"), "ea/v1"),
+        (WantTopic(Scope("d", "pi-02"), "har"), "ea/v1"),
+        (WantTopic(DEVICE, "har"), "other"),
+    ],
+)
+def test_a_manifest_found_where_it_does_not_belong_is_refused(topic: WantTopic, namespace: str) -> None:
+    """Whoever can write to the broker may copy a signed manifest to another device's topic."""
+    with pytest.raises(TrustError, match="wrong_target"):
+        read_want(topic, want().content, namespace)
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "formats", "code"),
+    [
+        (1000, 1 << 40, ("onnx",), ""),
+        (1001, 1 << 40, ("onnx",), "model_too_large"),
+        (1000, 1000, ("onnx",), "no_space"),
+        (1000, 1 << 40, ("tflite",), "format_unsupported"),
+    ],
+)
+def test_limits_are_checked_before_a_byte_is_fetched(size: int, free: int, formats: tuple[str, ...], code: str) -> None:
+    manifest = msgspec.structs.replace(want().manifest, blob=Blob("0" * 64, size, ["1" * 64]))
+    found = ""
+
+    try:
+        check_limits(manifest, 1000, free, formats)
+    except EdgeAgentError as error:
+        found = error.code
+
+    assert found == code
+
+
+def test_job_ids_do_not_depend_on_base64_or_key_order() -> None:
+    content = want().content
+    shuffled = msgspec.json.encode(dict(reversed(msgspec.json.decode(content).items())))
+
+    assert content_digest(shuffled) == content_digest(base64.b64decode(base64.b64encode(content)))

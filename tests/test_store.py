@@ -1,0 +1,161 @@
+"""The state directory: one writer, durable writes, broken files set aside, releases swapped and rolled back."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_agent.errors import LimitError, StoreError
+from edge_agent.job import Job
+from edge_agent.releases import Release, Releases
+from edge_agent.store import ModelRecord, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "state")
+    store.lock()
+    return store
+
+
+def job(name: str = "j", created: float = 0.0) -> Job:
+    return Job(id=name, model="har", version=1, digest="d", scope="d/pi", created=created)
+
+
+def release(version: int, file: Path, previous: str = "") -> Release:
+    return Release(
+        model="har", version=version, job=f"job{version}", digest=f"digest{version}", blob="b" * 64, file="model.onnx",
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(), size_bytes=file.stat().st_size, verdict="accepted",
+        method="static", runtime="onnxruntime", runtime_version="1", threads=1, arch="x86_64", contract="c",
+        agent_version="0", activated="", previous=previous,
+    )  # fmt: skip
+
+
+def test_one_writer(store: Store) -> None:
+    with pytest.raises(StoreError, match="locked"):
+        Store(store.root).lock()
+
+    store.unlock()
+
+    Store(store.root).lock()
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    code = f"from edge_agent.store import Store; from pathlib import Path; Store(Path({str(tmp_path)!r})).lock()"
+    subprocess.run([sys.executable, "-c", code + "; import os; os._exit(9)"], check=False)
+
+    Store(tmp_path).lock()
+
+
+def test_jobs_come_back_oldest_first(store: Store) -> None:
+    for name, created in (("b", 2.0), ("a", 3.0), ("c", 1.0)):
+        store.create(job(name, created), b"{}")
+
+    assert [found.id for found in store.load_jobs()] == ["c", "b", "a"]
+    assert store.manifest("a") == b"{}"
+
+
+def test_a_broken_state_file_is_set_aside_and_the_rest_lives(store: Store) -> None:
+    store.create(job("good"), b"{}")
+    store.create(job("bad"), b"{}")
+    (store.job_dir("bad") / "job.json").write_bytes(b'{"id": "ba')
+    (store.models / "har.json").write_bytes(b"\0\0\0")
+
+    assert [found.id for found in store.load_jobs()] == ["good"]
+    assert (store.job_dir("bad") / "job.json.broken").exists()
+    assert store.record("har") is None
+
+
+def test_a_full_disk_leaves_the_old_state(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.save_record("har", ModelRecord(version=1, digest="d", job="j", scope="d/pi"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LimitError, match="no_space"):
+        store.save_record("har", ModelRecord(version=2, digest="e", job="k", scope="d/pi"))
+
+    kept = store.record("har")
+    assert kept is not None
+    assert kept.version == 1
+
+
+def test_an_ended_job_keeps_its_report_and_nothing_else(store: Store) -> None:
+    store.create(job(), b"{}")
+    store.save_report("j", b"report")
+    folder = store.job_dir("j")
+    (folder / "capture").mkdir()
+    (folder / "capture" / "shard.npy").write_bytes(b"samples of somebody's life")
+    (folder / "model.onnx").write_bytes(b"x")
+
+    store.retire("j")
+
+    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "manifest.json", "report.json"]
+    assert store.report("j") == b"report"
+
+
+def test_blobs_that_nothing_names_go_partial_ones_too(store: Store) -> None:
+    for name in ("aa", "bb", "bb.part", "cc.part", "cc.bits"):
+        (store.blobs / name).write_bytes(b"x")
+
+    assert store.collect_blobs({"aa"}) == ["bb", "cc"]
+    assert [path.name for path in store.blobs.iterdir()] == ["aa"]
+
+
+def test_releases_are_swapped_rolled_back_and_collected(store: Store, tmp_path: Path) -> None:
+    releases = Releases(store.models, "har")
+    previous = ""
+    for version in (1, 2, 3):
+        file = tmp_path / f"{version}.onnx"
+        file.write_bytes(bytes([version]))
+        made = release(version, file, previous)
+        releases.prepare(made, file, b"manifest", b"report")
+        assert (releases.active() is None) == (version == 1)
+        releases.swap(made.name)
+        previous = made.name
+
+    current, target = releases.rollback_target()
+    assert (current.version, target.version) == (3, 2)
+    releases.swap(target.name)
+    assert (releases.folder / "active" / "model.onnx").read_bytes() == b"\2"
+    releases.collect()
+
+    assert [found.version for found in releases.all()] == [1, 2]
+    releases.collect()
+    _, target = releases.rollback_target()
+    assert target.version == 1
+    releases.swap(target.name)
+    with pytest.raises(StoreError, match="no_previous"):
+        releases.rollback_target()
+
+
+def test_withdrawing_a_first_release_leaves_nothing_active(store: Store, tmp_path: Path) -> None:
+    releases = Releases(store.models, "har")
+    file = tmp_path / "m.onnx"
+    file.write_bytes(b"x")
+    made = release(1, file)
+    releases.prepare(made, file, b"", b"")
+    releases.swap(made.name)
+
+    assert releases.withdraw(made) == ""
+    assert releases.active() is None
+    with pytest.raises(StoreError, match="not_active"):
+        releases.rollback_target()
+
+
+def test_a_flipped_bit_in_a_release_is_found(store: Store, tmp_path: Path) -> None:
+    releases = Releases(store.models, "har")
+    file = tmp_path / "m.onnx"
+    file.write_bytes(b"weights")
+    made = release(1, file)
+    releases.prepare(made, file, b"", b"")
+    releases.verify(made)
+
+    (releases.path(made.name) / "model.onnx").write_bytes(b"weightr")
+
+    with pytest.raises(StoreError, match="release_corrupt"):
+        releases.verify(made)
