@@ -13,7 +13,7 @@ they would drown all else. Smallest and largest value are exact. A value that is
 One value far out makes bins so wide that the rest falls into a few of them. Then ``focus`` opens a second, finer
 histogram over a part of the range, which a second pass over the same data fills; ``cells`` joins both.
 
-Memory is ``bins`` counters, and a scratch block shared by all histograms, however large the arrays are.
+Memory is ``bins`` counters, and while adding a scratch of about 200 KB, however large the array is.
 """
 
 import math
