@@ -23,7 +23,8 @@ _SERVED_DOMAINS = (*STANDARD_DOMAINS, "ai.onnx.ml", "com.microsoft")
 """Domains whose operators onnxruntime brings itself."""
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _SMALL = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
-_QUANTIZED_MARKS = ("Quantize", "QLinear", "ConvInteger", "MatMulInteger", "NBits", "QAttention", "QGemm", "QMoE")
+_QUANTIZED_MARKS = ("quantize", "qlinear", "convinteger", "matmulinteger", "nbits", "qattention", "qgemm", "qmoe")
+"""Parts of operator names, in lower case."""
 _TABLE_ELEMENTS = 64
 """A byte tensor this large that is cast is a stored weight, not a setting."""
 _STATE_RANK = 2
@@ -133,7 +134,7 @@ def _refuse_external_data(tensors: list[Any]) -> None:
 
 def _refuse_quantized(graphs: list[Any], nodes: list[Any]) -> None:
     for node in nodes:
-        if any(mark in node.op_type for mark in _QUANTIZED_MARKS):
+        if any(mark in node.op_type.lower() for mark in _QUANTIZED_MARKS):
             raise ModelError("already_quantized", f"the model has a {node.op_type} node; push the float model")
     for graph in graphs:
         if not isinstance(graph, onnx.GraphProto):

@@ -16,7 +16,6 @@ QUANTIZABLE = (
     "LeakyRelu",
     "MaxPool",
     "Mul",
-    "Pad",
     "Reshape",
     "Resize",
     "Sigmoid",
@@ -28,4 +27,8 @@ QUANTIZABLE = (
     "Unsqueeze",
     "Where",
 )
-"""Operators that may run on int8 values: everything else gains nothing from them and loses accuracy."""
+"""Operators that onnxruntime runs on integers, or lets int8 values pass through.
+
+Around any other operator (normalisation, Tanh, Pad, TopK …) it converts to float and back, which costs time and
+accuracy; ConvTranspose, too, but is worth it for its size.
+"""

@@ -5,7 +5,8 @@ writes a device id and looks up hosts when it is imported).
 """
 
 import os
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -27,6 +28,7 @@ ERRORS: tuple[type[Exception], ...] = tuple(
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
+_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*")
 _LACKING = ("is not a registered function/op", "Could not find an implementation")
 _ALLOCATION = ("Failed to allocate memory", "bad allocation", "bad_alloc")
 
@@ -53,7 +55,6 @@ def create_session(
     threads: int = 1,
     arena: bool = True,
     optimized_path: Path | None = None,
-    disabled: Collection[str] = (),
     entries: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """An ``InferenceSession`` over a file or a serialized model.
@@ -63,7 +64,6 @@ def create_session(
         threads: intra-op threads.
         arena: False frees every activation at once, so memory follows what is alive; slower.
         optimized_path: where the runtime leaves the graph after its basic, hardware-independent optimisations.
-        disabled: names of optimizers to leave out.
         entries: session configuration entries by name.
 
     Raises:
@@ -83,7 +83,7 @@ def create_session(
         options.optimized_model_filepath = str(optimized_path)
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return _ort.InferenceSession(source, options, providers=_PROVIDERS, disabled_optimizers=set(disabled))
+        return _ort.InferenceSession(source, options, providers=_PROVIDERS)
     except ERRORS as error:
         raise _translated(error) from error
 
@@ -115,4 +115,5 @@ def _translated(error: Exception) -> Exception:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    text = _PREFIX.sub("", str(error).strip()) or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -31,6 +31,8 @@ _WALKED = (
     onnx.SparseTensorProto,
     onnx.FunctionProto,
     onnx.TrainingInfoProto,
+    onnx.ValueInfoProto,
+    onnx.OperatorSetIdProto,
 )
 _PAYLOADS = {onnx.AttributeProto.DESCRIPTOR.full_name, onnx.TensorProto.DESCRIPTOR.full_name}
 """Messages whose long scalar fields are values, not structure."""
@@ -55,6 +57,13 @@ _STRUCTURE = {
     }
     for message in _WALKED
 }
+_TEXT = {
+    message.DESCRIPTOR.full_name: {
+        field.number for field in message.DESCRIPTOR.fields if field.type == field.TYPE_STRING
+    }
+    for message in _WALKED
+}
+"""Names and the like: the parser lets broken UTF-8 pass, and whoever reads it gets bytes where text belongs."""
 
 
 def read_skeleton(path: Path) -> tuple[Any, int]:
@@ -86,7 +95,8 @@ def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 
     """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
     if depth > _MAX_DEPTH:
         raise ModelError("model_unreadable", "the model nests graphs too deeply")
-    children, structure, drops = _CHILDREN[message], _STRUCTURE[message], message in _PAYLOADS
+    children, structure, text = _CHILDREN[message], _STRUCTURE[message], _TEXT[message]
+    drops = message in _PAYLOADS
     out = bytearray()
     while position < end:
         start = position
@@ -106,6 +116,8 @@ def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 
                     inner = _strip(file, body, position, children[number], depth + 1)
                     out += _encoded(tag) + _encoded(len(inner)) + inner
                     continue
+                if number in text:
+                    _check_text(file[body:position])
                 if drops and length > _PAYLOAD_BYTES and number not in structure:
                     continue
             case 5:
@@ -129,6 +141,13 @@ def _varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
         if byte < _MORE:
             return value, position
     raise ModelError("model_unreadable", "the file is no ONNX model; export it again")
+
+
+def _check_text(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise ModelError("model_unreadable", "a name in the model is no text; the file is damaged") from error
 
 
 def _encoded(value: int) -> bytes:

@@ -1,0 +1,265 @@
+"""Preparing: one standard shape of graph that computes what the original computes; and what a tap then sees."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from support import onnx_models as models
+
+from edge_agent import backends
+from edge_agent.errors import ContractError, ModelError, StageError
+
+BACKEND = backends.load("onnx")
+GOOD = [
+    models.conv_net,
+    models.separable_net,
+    models.mlp,
+    models.batch_norm_net,
+    models.old_net,
+    models.two_inputs,
+    models.embedding_net,
+    models.stateful_net,
+]
+
+
+def prepared(built: Any, folder: Path) -> tuple[Path, Path]:
+    original = models.save(built, folder / "m.onnx")
+    BACKEND.prepare(original, folder / "prepared.onnx")
+    return original, folder / "prepared.onnx"
+
+
+@pytest.mark.parametrize("build", GOOD)
+def test_prepared_equals_original(tmp_path: Path, build: Callable[[], Any]) -> None:
+    built = build()
+    original, ready = prepared(built, tmp_path)
+    reference, target = BACKEND.open(original), BACKEND.open(ready)
+
+    for feeds in models.rows(built, 4):
+        for before, after in zip(reference.run(feeds), target.run(feeds), strict=True):
+            np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", GOOD)
+def test_prepared_is_what_the_others_rely_on(tmp_path: Path, build: Callable[[], Any]) -> None:
+    original, ready = prepared(build(), tmp_path)
+
+    model = onnx.load(ready)
+
+    onnx.checker.check_model(model, full_check=True)
+    names = [node.name for node in model.graph.node]
+    assert all(names)
+    assert len(set(names)) == len(names)
+    assert [(entry.domain, entry.version >= 13) for entry in model.opset_import] == [("", True)]
+    assert not {"Constant", "Identity"} & {node.op_type for node in model.graph.node}
+    typed = {value.name for value in (*model.graph.value_info, *model.graph.output)}
+    assert {name for node in model.graph.node for name in node.output} <= typed
+    before, after = BACKEND.inspect(original), BACKEND.inspect(ready)
+    assert (before.inputs, before.outputs) == (after.inputs, after.outputs)
+
+
+def test_is_a_function_of_the_file(tmp_path: Path) -> None:
+    original, ready = prepared(models.separable_net(), tmp_path)
+    BACKEND.prepare(original, tmp_path / "again.onnx")
+
+    assert (tmp_path / "again.onnx").read_bytes() == ready.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "prepared.onnx", "again.onnx"}
+
+
+def test_folds_batch_norm_into_the_convolution_before_it(tmp_path: Path) -> None:
+    _, ready = prepared(models.batch_norm_net(), tmp_path)
+
+    assert [node.op_type for node in onnx.load(ready).graph.node] == ["Conv", "Relu"]
+
+
+def test_keeps_the_operators_own_metadata_and_names(tmp_path: Path) -> None:
+    built = models.conv_net()
+    helper.set_model_props(built, {"classes": "a,b,c,d"})
+
+    _, ready = prepared(built, tmp_path)
+
+    model = onnx.load(ready)
+    assert {entry.key: entry.value for entry in model.metadata_props} == {"classes": "a,b,c,d"}
+    assert {"conv1", "relu1", "conv2", "relu2", "gemm"} <= {node.name for node in model.graph.node}
+
+
+def test_a_made_node_name_does_not_collide_with_a_given_one(tmp_path: Path) -> None:
+    built = models.two_inputs()
+    built.graph.node[0].name = ""
+    built.graph.node[1].name = "Conv_c"
+
+    _, ready = prepared(built, tmp_path)
+
+    names = [node.name for node in onnx.load(ready).graph.node]
+    assert {"Conv_c", "Conv_c_2"} < set(names)
+
+
+def test_types_what_only_the_runtime_can_infer(tmp_path: Path) -> None:
+    built = models.mlp()
+    built.graph.node[2].CopyFrom(helper.make_node("QuickGelu", ["h2"], ["h3"], "gelu", domain="com.microsoft"))
+    built.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+    _, ready = prepared(built, tmp_path)
+
+    assert "h3" in BACKEND.tap(ready).names
+
+
+def test_a_constant_that_would_fill_the_memory_is_not_unfolded(tmp_path: Path) -> None:
+    built = models.mlp()
+    built.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2**26, 1], np.int64), "huge"))
+    built.graph.node.extend(
+        [
+            helper.make_node("ConstantOfShape", ["huge"], ["filled"], "bomb"),
+            helper.make_node("ReduceMax", ["filled"], ["peak"], "peak", keepdims=0),
+            helper.make_node("Add", ["y", "peak"], ["z"], "use"),
+        ]
+    )
+    built.graph.output[0].name = "z"
+
+    _, ready = prepared(built, tmp_path)
+
+    assert ready.stat().st_size < 1e5
+
+
+def test_refuses_a_model_that_int8_could_not_help(tmp_path: Path) -> None:
+    built = models.model(
+        [helper.make_node("Softmax", ["x"], ["y"], "softmax")],
+        [models.value("x", [1, 4])],
+        [models.value("y", [1, 4])],
+        {},
+    )
+
+    with pytest.raises(ModelError, match=r"model_unsupported.*Conv"):
+        prepared(built, tmp_path)
+
+
+def test_refuses_an_opset_that_cannot_be_raised(tmp_path: Path) -> None:
+    built = models.mlp()
+    built.opset_import[0].version = 8
+    built.graph.node[2].CopyFrom(helper.make_node("MeanVarianceNormalization", ["h2"], ["h3"], axes=[1]))
+
+    with pytest.raises(ModelError) as caught:
+        prepared(built, tmp_path)
+
+    assert caught.value.code == "model_unsupported"
+    assert not list(tmp_path.glob("*.step*"))
+
+
+def test_an_opset_from_the_future_is_unsupported(tmp_path: Path) -> None:
+    built = models.mlp()
+    built.opset_import[0].version = 900
+
+    with pytest.raises(ModelError) as caught:
+        BACKEND.open(models.save(built, tmp_path / "m.onnx"))
+
+    assert caught.value.code == "model_unsupported"
+
+
+def test_the_runtimes_own_refusals_are_model_errors(tmp_path: Path) -> None:
+    custom = models.save(models.custom_net(), tmp_path / "custom.onnx")
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"\x08\x08garbage")
+
+    for path, code in (
+        (custom, "custom_operator"),
+        (garbage, "model_unreadable"),
+        (tmp_path / "no", "model_unreadable"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            BACKEND.open(path)
+        assert caught.value.code == code
+
+
+def test_feeds_that_do_not_fit_are_contract_errors(tmp_path: Path) -> None:
+    session = BACKEND.open(models.save(models.two_inputs(), tmp_path / "m.onnx"))
+    good = models.rows(models.two_inputs(), 1)[0]
+
+    for feeds, code in (
+        ({**good, "facts": np.zeros((1, 7), np.float32)}, "shape_mismatch"),
+        ({**good, "facts": np.zeros((1, 6), np.float64)}, "dtype_mismatch"),
+        ({"image": good["image"]}, "input_missing"),
+    ):
+        with pytest.raises(ContractError) as caught:
+            session.run(feeds)
+        assert caught.value.code == code
+
+
+def test_tap_names_every_float_tensor_around_quantizable_nodes(tmp_path: Path) -> None:
+    _, ready = prepared(models.conv_net(), tmp_path)
+
+    assert list(BACKEND.tap(ready).names) == ["x", "c1", "r1", "c2", "r2", "p", "f", "logits"]
+
+
+def test_tap_gives_the_values_the_model_computes(tmp_path: Path) -> None:
+    built = models.two_inputs()
+    original, ready = prepared(built, tmp_path)
+    session, tap = BACKEND.open(original), BACKEND.tap(ready)
+
+    for feeds in models.rows(built, 3):
+        seen = dict(tap.run(feeds))
+        y, features = session.run(feeds)
+
+        assert sorted(seen) == sorted(tap.names)
+        np.testing.assert_array_equal(seen["image"], feeds["image"])
+        np.testing.assert_allclose(seen["y"], y, rtol=1e-5)
+        np.testing.assert_allclose(seen["features"], features, rtol=1e-5)
+        np.testing.assert_allclose(seen["p"], seen["c"].mean(axis=(2, 3), keepdims=True), rtol=1e-4, atol=1e-6)
+
+
+def test_taps_of_groups_add_up_to_the_whole(tmp_path: Path) -> None:
+    built = models.conv_net()
+    _, ready = prepared(built, tmp_path)
+    feeds = models.rows(built, 1)[0]
+    whole = BACKEND.tap(ready)
+    everything = dict(whole.run(feeds))
+
+    groups = [whole.names[:1], whole.names[1:4], whole.names[4:]]
+    parts = {name: array for group in groups for name, array in BACKEND.tap(ready, group).run(feeds)}
+
+    assert list(parts) == list(everything)
+    for name, array in parts.items():
+        np.testing.assert_allclose(array, everything[name], rtol=1e-5, atol=1e-6)
+
+
+def test_tap_refuses_a_tensor_that_is_not_there(tmp_path: Path) -> None:
+    _, ready = prepared(models.conv_net(), tmp_path)
+
+    with pytest.raises(StageError, match="'nothing'"):
+        BACKEND.tap(ready, ["nothing"])
+
+
+def test_layers_carry_their_weights_and_output_axis(tmp_path: Path) -> None:
+    built = models.separable_net()
+    _, ready = prepared(built, tmp_path)
+
+    layers = {layer.name: layer for layer in BACKEND.layers(ready)}
+
+    assert [layer.operator for layer in layers.values()] == ["Conv", "Clip", "Conv", "Clip", "Conv"]
+    depthwise = layers["depthwise"]
+    assert depthwise.weights is not None
+    assert (depthwise.weights.shape, depthwise.weight_axis) == ((8, 1, 3), 0)
+    assert (depthwise.inputs[0], depthwise.outputs) == ("a1", ("c2",))
+    assert layers["clip1"].weights is None
+
+
+@pytest.mark.parametrize(
+    ("node", "shape", "axis"),
+    [
+        (helper.make_node("Gemm", ["x", "w"], ["y"], transB=1), (7, 6), 0),
+        (helper.make_node("Gemm", ["x", "w"], ["y"]), (6, 7), 1),
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (6, 7), 1),
+        (helper.make_node("MatMul", ["x", "w"], ["y"]), (1, 6, 7), 2),
+    ],
+)
+def test_output_axis_by_operator(tmp_path: Path, node: Any, shape: tuple[int, ...], axis: int) -> None:
+    w = models.weights(*shape)
+    built = models.model([node], [models.value("x", [5, 6])], [models.value("y", ["a"] * max(2, len(shape)))], {"w": w})
+
+    _, ready = prepared(built, tmp_path)
+
+    (layer,) = BACKEND.layers(ready)
+    assert layer.weight_axis == axis
+    np.testing.assert_array_equal(layer.weights, w)
