@@ -35,8 +35,9 @@ def oom_kills(root: Path = Path("/")) -> int:
 def delegated(root: Path = Path("/")) -> Path | None:
     """The cgroup v2 directory in which this process may make children with memory limits, or None.
 
-    systemd marks a delegated directory with the extended attribute ``user.delegate``. No process may sit in a
-    directory whose children have controllers, so this process moves into a child of its own first.
+    systemd gives a delegated directory to the service's user; root's it marks with the extended attribute
+    ``user.delegate`` (newer versions), since root may write everywhere. No process may sit in a directory whose
+    children have controllers, so this process moves into a child of its own first.
     """
     path = next((line[3:] for line in _read(root / "proc/self/cgroup").splitlines() if line.startswith("0::")), None)
     if path is None:
@@ -45,9 +46,7 @@ def delegated(root: Path = Path("/")) -> Path | None:
     if directory.name == _OWN:
         directory = directory.parent
     try:
-        if os.getxattr(directory, "user.delegate") != b"1":
-            return None
-        if "memory" not in _read(directory / "cgroup.controllers").split():
+        if not _is_ours(directory) or "memory" not in _read(directory / "cgroup.controllers").split():
             return None
         (directory / _OWN).mkdir(exist_ok=True)
         (directory / _OWN / "cgroup.procs").write_text(str(os.getpid()))
@@ -90,6 +89,12 @@ class ChildGroup:
         """Remove the group; one that still holds a dying process stays, which costs nothing."""
         with contextlib.suppress(OSError):
             self.directory.rmdir()
+
+
+def _is_ours(directory: Path) -> bool:
+    if os.geteuid() != 0:
+        return directory.stat().st_uid == os.geteuid()
+    return os.getxattr(directory, "user.delegate") == b"1"
 
 
 def _write_existing(path: Path, text: str) -> None:

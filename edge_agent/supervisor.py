@@ -105,7 +105,11 @@ def worker_env() -> dict[str, str]:
 
 
 class Child:
-    """A running child process. Whoever makes one must call :meth:`wait`, which is also what enforces the limits."""
+    """A running child process. Whoever makes one must call :meth:`wait`, which is also what enforces the limits.
+
+    Make it in the thread that waits: the kernel tells a child of its parent's death when the *thread* that started it
+    ends (``PR_SET_PDEATHSIG``, see :mod:`edge_agent.sandbox`).
+    """
 
     def __init__(
         self,

@@ -280,6 +280,35 @@ def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str)
     assert not probe_process.is_running()
 
 
+def test_an_end_is_told_whatever_happens(worker: Worker, job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox: queue.Queue[StageEnd] = queue.Queue()
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a broken callback")
+
+    worker.use('print(\'{"event":"progress"}\', flush=True); import time; time.sleep(1000)')
+    StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=refuse, on_end=inbox.put).start()
+    broken = inbox.get()
+    monkeypatch.setattr(runner, "python_child", lambda *_: ["/does/not/exist"])
+    StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=refuse, on_end=inbox.put).start()
+    missing = inbox.get()
+
+    assert (broken.code, broken.retryable) == ("stage_crashed", False)
+    assert "a broken callback" in broken.message
+    assert (missing.code, missing.retryable) == ("stage_crashed", True)
+    assert "could not be started" in missing.message
+
+
+def test_an_outcome_that_cannot_be_read_is_a_crash(worker: Worker) -> None:
+    worker.use(
+        "import pathlib, sys; d = pathlib.Path(sys.argv[2], 'calibrate'); d.mkdir(); (d / 'outcome.json').touch()"
+    )
+
+    end = worker.run()
+
+    assert (end.status, end.code, end.retryable) == ("failed", "stage_crashed", True)
+
+
 def test_a_run_stopped_before_it_began(job_dir: Path) -> None:
     inbox: queue.Queue[StageEnd] = queue.Queue()
     stage_run = StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=lambda *_: None, on_end=inbox.put)

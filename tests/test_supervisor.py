@@ -323,24 +323,63 @@ def test_cgroup_v2_counts_are_read(tmp_path: Path) -> None:
     assert cgroup.delegated(tmp_path) is None  # nobody delegated it
 
 
-def test_a_delegated_directory_gets_one_group_per_child(tmp_path: Path) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
+def unit_tree(root: Path, controllers: str) -> Path:
+    """A service's cgroup as the kernel shows it, with the daemon in its root."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text("0::/edge-agent.service\n")
+    unit = root / "sys/fs/cgroup/edge-agent.service"
+    unit.mkdir(parents=True)
+    (unit / "cgroup.controllers").write_text(controllers)
+    if os.geteuid() == 0:
+        try:
+            os.setxattr(unit, "user.delegate", b"1")
+        except OSError:
+            pytest.skip("this file system has no extended attributes")
+    return unit
+
+
+def test_the_daemon_makes_room_in_a_delegated_directory(tmp_path: Path) -> None:
+    unit = unit_tree(tmp_path, "cpu memory pids\n")
+
+    first = cgroup.delegated(tmp_path)
     (tmp_path / "proc/self/cgroup").write_text("0::/edge-agent.service/daemon\n")
-    unit = tmp_path / "sys/fs/cgroup/edge-agent.service"
-    (unit / "daemon").mkdir(parents=True)
-    (unit / "cgroup.controllers").write_text("cpu memory pids\n")
-    try:
-        os.setxattr(unit, "user.delegate", b"1")
-    except OSError:
-        pytest.skip("this file system has no extended attributes")
+    again = cgroup.delegated(tmp_path)
 
-    parent = cgroup.delegated(tmp_path)
-
-    assert parent == unit
+    assert first == again == unit
     assert (unit / "cgroup.subtree_control").read_text() == "+memory"
     assert (unit / "daemon/cgroup.procs").read_text() == str(os.getpid())
-    group = cgroup.ChildGroup(parent, 4711, 2**20)
-    assert (group.directory / "memory.max").read_text() == str(2**20)
-    assert (group.directory / "cgroup.procs").read_text() == "4711"
-    (group.directory / "memory.events").write_text("oom 1\noom_kill 1\n")
-    assert group.oom_kills() == 1
+
+
+def test_without_the_memory_controller_nothing_is_delegated(tmp_path: Path) -> None:
+    unit = unit_tree(tmp_path, "cpu pids\n")
+
+    assert cgroup.delegated(tmp_path) is None
+    assert not (unit / "daemon").exists()
+
+
+def test_a_child_gets_a_group_of_its_own_and_its_oom_kill_is_seen(tmp_path: Path) -> None:
+    limits = Limits(timeout_s=60, memory_bytes=2**30)
+    code = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0], flush=True); input(); raise SystemExit(1)"
+    seen: list[str] = []
+
+    def kernel(line: str) -> None:
+        """What the kernel does when the OOM killer has been there."""
+        (group,) = tmp_path.glob("child-*")
+        seen.extend([line, (group / "memory.max").read_text(), (group / "cgroup.procs").read_text()])
+        (group / "memory.events").write_text("oom 1\noom_kill 1\n")
+
+    child = Child([sys.executable, "-c", code], limits=limits, on_line=kernel, stdin=b"\n", group_parent=tmp_path)
+    ended = child.wait()
+
+    assert ended.reason == "out_of_memory"
+    assert seen == [str(resource.getrlimit(resource.RLIMIT_AS)[0]), str(2**30), str(child.pid)]
+
+
+def test_where_no_group_can_be_made_the_address_space_is_limited(tmp_path: Path) -> None:
+    child = Child(
+        [sys.executable, "-c", "x = bytearray(2**30)"],
+        limits=Limits(timeout_s=60, memory_bytes=2**26),
+        group_parent=tmp_path / "nowhere",
+    )
+
+    assert child.wait().reason == "out_of_memory"
