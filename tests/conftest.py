@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 
+pytest_plugins = ["support.skips"]
+
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[MosquittoBroker]:

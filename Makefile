@@ -1,0 +1,52 @@
+# make demo    the whole product on this machine, with a simulated sensor
+# make test    lint, types, tests and coverage
+# make lint    ruff and mypy alone
+# make bench   the measurements of tests/bench
+#
+# None needs root. Everything is installed into .venv once; PYTHON=/path/to/python chooses another interpreter.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := test
+.PHONY: demo test lint bench venv
+
+# The newest that really runs: a version manager's shim may stand for nothing.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+demo: .venv/.demo
+	$(BIN)/host-tools demo
+
+test: lint
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
+	  echo "mosquitto is missing, its tests are skipped: sudo apt install mosquitto mosquitto-clients" >&2
+	@command -v systemd-analyze >/dev/null || \
+	  echo "systemd-analyze is missing, its tests are skipped: sudo apt install systemd" >&2
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python -m pytest tests/bench -s -n 0
+
+.venv/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into .venv (about 500 MB, a minute or two)" >&2
+	$(PIP) '.[demo,device]'
+	@touch $@
+
+.venv/.dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into .venv (about 600 MB, a minute or two)" >&2
+	$(PIP) '.[dev]'
+	@touch $@ .venv/.demo
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11, 3.12 or 3.13 here; Debian: sudo apt install python3 python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make a virtual environment; Debian: sudo apt install python3-venv" >&2; exit 2; }
+	@echo "making .venv with $$($(PYTHON) --version)" >&2
+	$(PYTHON) -m venv .venv
+	@touch $@
