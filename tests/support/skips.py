@@ -1,4 +1,4 @@
-"""In CI (``CI=true``) a skip fails the run unless its reason is listed here: a missing broker must not look like success.
+"""In CI (``CI=true``) a skip fails the run unless its reason is listed here: a missing broker is no success.
 
 A pytest plugin; ``tests/conftest.py`` loads it. Works with xdist: the workers' reports arrive at the controller.
 """
