@@ -1,7 +1,9 @@
 """The ONNX backend: ``.onnx`` models on onnxruntime. Implements :class:`edge_agent.backends.Backend`.
 
-    inspection    what a file holds, read without its weights and without the runtime
+    skeleton      a file without its weights
+    inspection    what a file holds, read from its skeleton and without the runtime
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
+    tensor_types  the type of every tensor
     operators     which operators can be quantized
     graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
     taps          the float model with its activations as outputs

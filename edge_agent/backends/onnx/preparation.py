@@ -2,9 +2,8 @@
 
 A prepared model computes what the original computes. Besides: opset at least 13 (per-channel DequantizeLinear),
 weights are initializers and nothing else is (constants folded, batch norm folded into convolutions, Gemm's beta
-folded into its bias), every tensor's
-type is known, every node of the main graph has a name of its own, inputs and outputs are the original's. The same
-file comes out for the same file.
+folded into its bias), every tensor's type is known, every node of the main graph has a name of its own, inputs and
+outputs are the original's. The same file comes out for the same file.
 
 The runtime's own offline optimisation does the folding, at its basic level: hardware-independent, standard operators
 only. No sympy. Whether the prepared model really equals the original is proved on data, by the caller.
@@ -12,6 +11,7 @@ only. No sympy. Whether the prepared model really equals the original is proved 
 
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
@@ -20,6 +20,8 @@ from onnx import version_converter
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import WEIGHTED
 from edge_agent.backends.onnx.session import create_session
+from edge_agent.backends.onnx.skeleton import read_skeleton
+from edge_agent.backends.onnx.tensor_types import infer_types
 from edge_agent.errors import ModelError
 
 MIN_OPSET = 13
@@ -34,24 +36,19 @@ def prepare_model(path: Path, out: Path) -> None:
     Raises:
         ModelError: ``model_unreadable``, ``custom_operator`` or ``model_unsupported``.
     """
-    step = out.with_name(out.name + ".step")
-    try:
-        source = path if _is_modern(original := _load(path)) else _modernised(original, step)
-        metadata = [(entry.key, entry.value) for entry in original.metadata_props]
-        folded = step.with_name(step.name + ".folded")
-        _fold(source, folded, path.stat().st_size)
-        try:
-            model = _load(folded)
-        finally:
-            folded.unlink(missing_ok=True)
-    finally:
-        step.unlink(missing_ok=True)
+    skeleton, size = read_skeleton(path)
+    with TemporaryDirectory(dir=out.parent, prefix="prepare-") as folder:
+        source = path if _is_modern(skeleton) else _modernised(path, Path(folder) / "modern.onnx")
+        folded = Path(folder) / "folded.onnx"
+        _fold(source, folded, size)
+        types = infer_types(folded)
+        model = _load(folded)
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(types)
     _drop_unused_opsets(model)
     _fold_beta(model)
     _name_nodes(model)
-    model = _with_types(model)
-    if metadata:
-        onnx.helper.set_model_props(model, dict(metadata))
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in skeleton.metadata_props})
     if not any(True for _ in Graph(model).quantizable(WEIGHTED)):
         raise ModelError(
             "model_unsupported",
@@ -76,8 +73,9 @@ def _is_modern(model: Any) -> bool:
     return _opset(model) >= MIN_OPSET and not any(tensor.name in fed for tensor in model.graph.initializer)
 
 
-def _modernised(model: Any, out: Path) -> Path:
+def _modernised(path: Path, out: Path) -> Path:
     """The model with its weights constant (not overridable inputs) and opset 13 at least, written to ``out``."""
+    model = _load(path)
     constant = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constant]
     del model.graph.input[:]
@@ -154,20 +152,3 @@ def _name_nodes(model: Any) -> None:
             name = f"{base}_{count}"
         taken.add(name)
         node.name = name
-
-
-def _with_types(model: Any) -> Any:
-    """The model with the type of every tensor: by onnx's inference, and by the runtime's where that gives up."""
-    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    known = {value.name for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
-    missing = [name for node in model.graph.node for name in node.output if name and name not in known]
-    if missing:
-        probe = onnx.ModelProto()
-        probe.CopyFrom(model)
-        probe.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in missing)
-        for value in create_session(probe.SerializeToString()).get_outputs():
-            if value.name in missing and value.type == "tensor(float)":
-                model.graph.value_info.append(
-                    onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, None)
-                )
-    return model
