@@ -80,21 +80,18 @@ def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[st
     return found
 
 
-def next_version(session: Session, model: str, devices: Mapping[str, Device]) -> int:
-    """One more than the highest version of ``model`` in wants, in these devices' reports, and in any device's info."""
+def next_version(session: Session, model: str, known: Mapping[str, Device], targets: Iterable[str]) -> int:
+    """One more than the highest version of ``model`` in wants, in the targets' reports, and in any device's info."""
     topics = session.topics
     filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
-    filters += [topics.device(name, "job", "+") for name in devices]
-    highest = 0
+    filters += [topics.device(name, "job", "+") for name in targets]
+    highest = max((device.info.highest.get(model, 0) for device in known.values() if device.info), default=0)
     for topic, payload in session.snapshot(*filters).items():
         match parse(topics, topic):
             case WantTopic() if manifest := read_want(payload):
                 highest = max(highest, manifest.version)
             case DeviceTopic(_, "job") if (report := readable(payload, JobReport)) and report.model == model:
                 highest = max(highest, report.version)
-    for device in read_devices(session).values():
-        if device.info:
-            highest = max(highest, device.info.highest.get(model, 0))
     return highest + 1
 
 

@@ -95,8 +95,9 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
     with Session(settings) as session:
-        devices = addressed(read_devices(session), request.scopes)
-        version = file.version or next_version(session, file.name, devices)
+        known = read_devices(session)
+        devices = addressed(known, request.scopes)
+        version = file.version or next_version(session, file.name, known, devices)
         now = datetime.now(UTC)
         manifest = build_manifest(
             file,

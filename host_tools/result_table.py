@@ -39,23 +39,23 @@ def judged(results: Mapping[str, Any]) -> Record:
     return {}
 
 
-def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Rows of (what, float, int8)."""
+def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Rows of (what, float, int8, what is known of that number)."""
     before, after = results.get("reference") or {}, judged(results)
-    rows = [("size", _bytes(before.get("size_bytes")), _with_ratio(before, after, "size_bytes"))]
+    rows = [("size", _bytes(before.get("size_bytes")), _bytes(after.get("size_bytes")), _size_note(before, after))]
     for name in ("p50", "p95", "p99"):
         key = f"latency_{name}_ms"
-        rows.append((f"latency {name}", _number(before.get(key), " ms"), _number(after.get(key), " ms")))
-    ratio = _number(after.get("ratio_p50"), "")
-    if after.get("ratio_p50_upper") is not None:
-        ratio += f" (95 %: at most {_number(after['ratio_p50_upper'], '')})"
-    rows.append(("latency ratio p50", "1", ratio))
-    rows.append(("peak RSS", _bytes(before.get("peak_rss_bytes")), _bytes(after.get("peak_rss_bytes"))))
-    rows.append(("of that the model", _bytes(before.get("model_rss_bytes")), _bytes(after.get("model_rss_bytes"))))
-    rows.append(("agreement", "100 %", _agreement(after)))
-    rows.append(("SQNR", _DASH, _number(after.get("sqnr_db"), " dB")))
-    rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy"))))
-    rows.append(("how", _how(before), _how(after)))
+        rows.append((f"latency {name}", _number(before.get(key), " ms"), _number(after.get(key), " ms"), ""))
+    upper = after.get("ratio_p50_upper")
+    bound = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
+    rows.append(("latency ratio", "", _number(after.get("ratio_p50"), ""), bound))
+    for what, key in (("peak RSS", "peak_rss_bytes"), ("of that the model", "model_rss_bytes")):
+        rows.append((what, _bytes(before.get(key)), _bytes(after.get(key)), ""))
+    rows.append(("agreement", "", _percent(after.get("agreement")), _agreement_note(after)))
+    rows.append(("SQNR", "", _number(after.get("sqnr_db"), " dB"), ""))
+    rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy")), ""))
+    rows.append(("method", _method(before), _method(after), _float_layers(after)))
+    rows.append(("runtime", _runtime(before), _runtime(after), ""))
     return rows
 
 
@@ -114,6 +114,7 @@ def _comparison_table(results: Mapping[str, Any]) -> Table:
     table.add_column("")
     table.add_column("float", justify="right")
     table.add_column("int8", justify="right")
+    table.add_column("")
     for row in comparison(results):
         table.add_row(f"  {row[0]}", *(escape(cell) for cell in row[1:]))
     return table
@@ -158,29 +159,34 @@ def _bytes(value: Any) -> str:
     return f"{value} B"
 
 
-def _with_ratio(before: Record, after: Record, key: str) -> str:
-    old, new = before.get(key), after.get(key)
-    return f"{_bytes(new)} (ratio {new / old:.2f})" if old and new else _bytes(new)
+def _size_note(before: Record, after: Record) -> str:
+    old, new = before.get("size_bytes"), after.get("size_bytes")
+    return f"{new / old:.2f} of float" if old and new else ""
 
 
-def _agreement(after: Record) -> str:
-    if after.get("agreement") is None:
-        return _DASH
-    text = _percent(after["agreement"])
+def _agreement_note(after: Record) -> str:
+    notes = []
     if after.get("agreement_lower") is not None:
-        text += f" (95 %: at least {_percent(after['agreement_lower'])})"
+        notes.append(f"at least {_percent(after['agreement_lower'])} (95 %)")
     if after.get("disagreements") is not None and after.get("windows"):
-        text += f", {after['disagreements']} of {after['windows']} differ"
-    return text
+        notes.append(f"{after['disagreements']} of {after['windows']} windows differ")
+    return ", ".join(notes)
 
 
-def _how(record: Record) -> str:
-    words = [str(record[key]) for key in ("method", "calibration", "runtime") if record.get(key)]
-    if record.get("float_layers"):
-        words.insert(-1, f"{len(record['float_layers'])} layers float")
-    if record.get("threads"):
-        words.append(f"{record['threads']} thread" + ("s" if record["threads"] > 1 else ""))
-    return " ".join(words) or _DASH
+def _method(record: Record) -> str:
+    return " ".join(str(record[key]) for key in ("method", "calibration") if record.get(key)) or _DASH
+
+
+def _float_layers(record: Record) -> str:
+    names = record.get("float_layers") or []
+    return f"{len(names)} of its layers stay float" if names else ""
+
+
+def _runtime(record: Record) -> str:
+    words = [str(record[key]) for key in ("runtime", "runtime_version") if record.get(key)]
+    name = " ".join(words) or _DASH
+    threads = record.get("threads")
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}" if threads else name
 
 
 def _gate_number(name: str, value: Any) -> str:

@@ -19,7 +19,7 @@ from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, Sent, SubscribeFailed
 from host_tools.settings import Settings
 
-_SETTLE_S = 0.1
+_SETTLE_S = 0.03
 _NO_ECHO_S = 3.0  # silence after which a broker that withholds our own message has told everything
 _TICK_S = 0.2
 _WINDOW = 64

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from edge_agent.errors import WireError
-from edge_agent.task import Stage
 from edge_agent.wire.messages import DeviceStatus, JobReport, Need
 from edge_agent.wire.topics import DeviceTopic
 from host_tools.display import Display
@@ -18,6 +17,7 @@ from host_tools.session import Session
 
 GRACE_S = 15 * 60.0
 _TICK_S = 0.5
+_CAPTURE = "capture"
 
 
 def listen(session: Session, job: str) -> None:
@@ -63,7 +63,7 @@ def wait(
 def _announced_s(progress: Progress) -> float:
     """What a capturing device says it still needs; minus infinity otherwise."""
     report = progress.report
-    if report and report.stage == Stage.CAPTURE and report.eta_s is not None:
+    if report and report.stage == _CAPTURE and report.eta_s is not None:
         return report.eta_s
     return float("-inf")
 

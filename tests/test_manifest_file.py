@@ -71,7 +71,7 @@ def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
                     targets=[target],
                     created=created,
                     expires="2030-01-01T00:00:00Z",
-                )  # fmt: skip
+                )
             )
         )
         for target, created in (("d/pi-01", "2026-01-01T00:00:00Z"), ("g/lab", "2026-05-01T00:00:00Z"))

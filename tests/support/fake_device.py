@@ -60,6 +60,7 @@ class FakeDevice:
     envelopes: list[bytes] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     on_want: Callable[["FakeDevice", Manifest], None] | None = None
+    broker_is_gone: bool = False
 
     def __post_init__(self) -> None:
         self.topics = Topics(self.namespace)
@@ -83,7 +84,8 @@ class FakeDevice:
     ) -> None:
         self._events.put(None)
         self._thread.join()
-        self.publish(self.topics.device(self.id, "status"), encode(self._status(online=False)))
+        if not self.broker_is_gone:
+            self.publish(self.topics.device(self.id, "status"), encode(self._status(online=False)))
         self.link.stop()
 
     def publish(self, topic: str, payload: bytes) -> None:

@@ -1,0 +1,181 @@
+"""``host-tools``: everything that a host does with devices. ``push-model`` is the same command as its first one."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from host_tools.commands import Answer, exit_of_answers, order
+from host_tools.demo.command import demo
+from host_tools.devices import devices
+from host_tools.exits import run
+from host_tools.keygen import keygen
+from host_tools.options import Devices, Everyone, Groups, Json, Sign, scopes, with_settings
+from host_tools.purge import GRACE_S, Purged, purge
+from host_tools.push_model import EPILOG, push_model
+from host_tools.report import report
+from host_tools.session import Session
+from host_tools.settings import Settings
+from host_tools.watch import watch
+
+_MIB = 1 << 20
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="the model's name")]
+Version = Annotated[
+    int, typer.Option("--version", metavar="N", min=0, help="the active version it is about; 0: the one devices report")
+]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")]
+Expires = Annotated[float, typer.Option("--expires", metavar="HOURS", min=0.001, help="until then a device obeys")]
+
+
+@with_settings
+def rollback(
+    *,
+    settings: Settings,
+    model: Model,
+    device: Devices = None,
+    group: Groups = None,
+    everyone: Everyone = False,
+    version: Version = 0,
+    sign: Sign = None,
+    timeout: Timeout = 120.0,
+    expires: Expires = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Go back to the release that was active before.
+
+    Examples:  host-tools rollback har --device pi-01  |  host-tools rollback har --group lab --version 7
+    """
+    del sign
+    answers = order(
+        settings,
+        scopes(device, group, everyone),
+        timeout_s=timeout,
+        expires_h=expires,
+        action="rollback",
+        model=model,
+        version=version,
+    )
+    _end(answers, as_json=as_json)
+
+
+@with_settings
+def recalibrate(
+    *,
+    settings: Settings,
+    model: Model,
+    device: Devices = None,
+    group: Groups = None,
+    everyone: Everyone = False,
+    version: Version = 0,
+    sign: Sign = None,
+    timeout: Timeout = 120.0,
+    expires: Expires = 24.0,
+    as_json: Json = False,
+) -> None:
+    """Capture again, quantize again, judge again: a new job for the version that is active. The answer names the job.
+
+    Example:  host-tools recalibrate har --device pi-01
+    """
+    del sign
+    answers = order(
+        settings,
+        scopes(device, group, everyone),
+        timeout_s=timeout,
+        expires_h=expires,
+        action="recalibrate",
+        model=model,
+        version=version,
+    )
+    _end(answers, as_json=as_json)
+
+
+@with_settings
+def cancel(
+    *,
+    settings: Settings,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="the job's id")],
+    device: Devices = None,
+    group: Groups = None,
+    everyone: Everyone = False,
+    sign: Sign = None,
+    timeout: Timeout = 120.0,
+    expires: Expires = 24.0,
+    as_json: Json = False,
+) -> None:
+    """End a job. Without --device, --group or --all: on every device that works on it.
+
+    Example:  host-tools cancel 3f2a9c0d1e5b7a86
+    """
+    del sign
+    whom = scopes(device, group, everyone) if device or group or everyone else None
+    answers = order(settings, whom, timeout_s=timeout, expires_h=expires, action="cancel", job=job)
+    _end(answers, as_json=as_json)
+
+
+@with_settings
+def purge_broker(
+    *,
+    settings: Settings,
+    grace: Annotated[
+        float,
+        typer.Option(
+            "--grace", metavar="HOURS", min=0, help="keep what was needed so recently; 0 only while nobody pushes"
+        ),
+    ] = GRACE_S / 3600,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be cleared")] = False,
+    as_json: Json = False,
+) -> None:
+    """Clear from the broker what no unexpired want names, and commands that are over.
+
+    Examples:  host-tools purge --dry-run  |  host-tools purge --grace 0
+    """
+    with Session(settings) as session:
+        purged = purge(session, settings, grace_s=grace * 3600, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(purged.as_dict()))
+    else:
+        _say_purged(purged, "would clear" if dry_run else "cleared")
+
+
+def main() -> None:
+    """The console script."""
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help="Send models to edge devices."
+    )
+    app.command("push-model", epilog=EPILOG)(push_model)
+    app.command()(demo)
+    app.command()(devices)
+    app.command()(watch)
+    app.command()(report)
+    app.command()(rollback)
+    app.command()(recalibrate)
+    app.command()(cancel)
+    app.command("purge")(purge_broker)
+    app.command()(keygen)
+    sys.exit(run(app))
+
+
+def _end(answers: dict[str, Answer], *, as_json: bool) -> None:
+    code = exit_of_answers(answers)
+    if as_json:
+        said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
+        print(json.dumps({"event": "summary", "exit": code, "devices": said}))
+    else:
+        console = Console(highlight=False)
+        for name, answer in answers.items():
+            word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
+            console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")
+    raise typer.Exit(code)
+
+
+def _say_purged(purged: Purged, verb: str) -> None:
+    for blob in purged.blobs:
+        print(f"{verb} blob {blob.sha256[:16]}… ({blob.size_bytes / _MIB:.1f} MiB)")
+    for blob in purged.waiting:
+        print(f"waits for its grace to end: blob {blob.sha256[:16]}… ({blob.size_bytes / _MIB:.1f} MiB)")
+    for topic in purged.messages:
+        print(f"{verb} {topic}")
+    print(f"{verb} {len(purged.blobs)} blobs and {len(purged.messages)} messages; {purged.kept} blobs are in use")

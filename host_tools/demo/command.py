@@ -1,0 +1,156 @@
+"""``host-tools demo``: the whole way of a model on this machine, with everything real but the sensor's hardware.
+
+A broker, a serial IMU on a pseudo-terminal that replays recorded data, and the agent in a temporary directory; then
+the same push as ``push-model`` does, with the default gates. Needs no root and no network.
+"""
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_agent.errors import BrokerError, ConfigError, StageError
+from edge_agent.wire.topics import Scope
+from host_tools.demo.simulator import SerialImu
+from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE
+from host_tools.display import open_display
+from host_tools.fleet import read_devices
+from host_tools.purge import held_blobs
+from host_tools.push import PushRequest, PushResult, push
+from host_tools.result_table import show
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+_DATA = Path(__file__).with_name("data")
+_START_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 30.0
+_TICK_S = 0.1
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="leave broker, sensor and agent running afterwards")] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="MODEL", show_default=False, help="another model than the bundled one"),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", metavar="M.toml", show_default=False, help="that model's manifest")
+    ] = None,
+    broker: Annotated[
+        str,
+        typer.Option("--broker", metavar="URL", show_default=False, help="use this broker, not one of the demo's own"),
+    ] = "",
+    pace: Annotated[
+        str, typer.Option("--pace", metavar="max|real|N", help="how fast the sensor sends; N: bytes a second")
+    ] = "max",
+) -> None:
+    """Show the whole way of a float model on this machine: sent, calibrated, quantized, proved, measured, activated.
+
+    The model (a small network that tells seven shoulder exercises apart) and the recording that the sensor replays
+    come with the package. The gates are the defaults: a model that fails one is refused here too.
+
+    Examples:  host-tools demo  |  host-tools demo --keep  |  host-tools demo --broker mqtt://127.0.0.1
+    """
+    if (model is None) != (manifest is None):
+        raise ConfigError("usage", "give --model and --manifest together")
+    directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
+    device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
+    with _stage(directory, device, broker, pace, keep=keep) as url:
+        settings = Settings(broker=url)
+        _wait_online(settings, device, directory)
+        _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
+        request = PushRequest(
+            model=model or _DATA / "har.onnx", manifest=manifest or _DATA / "har.toml", scopes=[Scope("d", device)]
+        )
+        with open_display(as_json=False) as display:
+            result = push(settings, request, display)
+        show(result.reports)
+        _say_what_now(directory, result, settings, device, keep=keep)
+        if broker and not keep:
+            _forget(settings, device, result)
+    raise typer.Exit(result.exit)
+
+
+@contextlib.contextmanager
+def _stage(directory: Path, device: str, broker: str, pace: str, *, keep: bool) -> Iterator[str]:
+    """Broker, sensor and agent in a process of their own, for as long as the block; yields the broker's URL."""
+    argv = [sys.executable, "-m", "host_tools.demo.stage", str(directory), "--device", device, "--pace", pace]
+    argv += ["--broker", broker] if broker else []
+    argv += ["--keep"] if keep else []
+    with (directory / "stage.log").open("wb") as log:
+        stage = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL if keep else subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )  # Ctrl-C is for the push; the stage ends with us
+    left = False
+    try:
+        yield _wait_ready(stage, directory)
+        left = keep
+    finally:
+        if not left:
+            stage.terminate()
+            stage.wait(_END_TIMEOUT_S)
+            if stage.stdin:
+                stage.stdin.close()
+
+
+def _wait_ready(stage: subprocess.Popen[bytes], directory: Path) -> str:
+    ready, deadline = directory / STAGE_FILE, time.monotonic() + _START_TIMEOUT_S
+    while not ready.exists():
+        if stage.poll() is not None or time.monotonic() > deadline:
+            said = (directory / "stage.log").read_text(encoding="utf-8", errors="replace").strip()
+            raise StageError("stage_crashed", f"the demo did not start: {said or directory}")
+        time.sleep(_TICK_S)
+    url: str = json.loads(ready.read_text(encoding="utf-8"))["broker"]
+    return url
+
+
+def _wait_online(settings: Settings, device: str, directory: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with Session(settings) as session:
+        while not ((known := read_devices(session).get(device)) and known.online and known.info):
+            if time.monotonic() > deadline:
+                tail = (directory / AGENT_LOG).read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise BrokerError("not_running", f"the agent did not come online; its log ends with:\n{tail}")
+            time.sleep(_TICK_S)
+
+
+def _say_what_now(directory: Path, result: PushResult, settings: Settings, device: str, *, keep: bool) -> None:
+    sensor = SerialImu(directory / "imu").progress()
+    _say(f"The sensor sent {sensor.samples} samples, {sensor.times_real_time:.0f} times faster than real time.")
+    if release := result.devices[device]["release"]:
+        _say(f"The release lies in {release}: the model, its contract, and the report that admitted it.")
+    _say(f"Everything of this demo is in {directory}; remove it when you like.")
+    if not keep:
+        _say("Next: host-tools demo --keep, then push a model of your own; or install the agent on a device (README).")
+        return
+    pid = json.loads((directory / STAGE_FILE).read_text(encoding="utf-8"))["pid"]
+    where = f"--broker {settings.broker}"
+    _say(f"Broker, sensor and agent go on. Stop them with: kill {pid}")
+    _say(f"  host-tools devices {where}")
+    _say(f"  host-tools report {result.job} {where}")
+    _say(f"  push-model {_DATA / 'har.onnx'} --manifest {_DATA / 'har.toml'} --device {device} {where}")
+    _say(f"  edge-agent releases --config {directory / CONFIG_FILE}")
+
+
+def _forget(settings: Settings, device: str, result: PushResult) -> None:
+    """Leave nothing of the demo on a broker that is not its own."""
+    with Session(settings) as session:
+        topics = session.topics
+        kinds = [topics.device(device, "status"), topics.device(device, "info"), topics.device(device, "job", "+")]
+        said = session.snapshot(*kinds, topics.want(Scope("d", device), "+"))
+        session.publish_all((topic, b"") for topic in said)
+        if blob := held_blobs(session).get(result.manifest.blob.sha256):
+            session.publish_all(blob.clearing(topics))
+
+
+def _say(text: str) -> None:
+    print(text)

@@ -1,0 +1,130 @@
+"""The table of a result, as text."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from edge_agent.wire.messages import JobReport
+from host_tools.result_table import comparison, gates, judged, render
+
+REFERENCE: dict[str, Any] = {
+    "method": "float", "runtime": "onnxruntime", "threads": 1, "size_bytes": 545_293, "latency_p50_ms": 0.412,
+    "latency_p95_ms": 0.44, "latency_p99_ms": 0.501, "peak_rss_bytes": 61_000_000, "model_rss_bytes": 3_100_000,
+    "accuracy": 0.952,
+}  # fmt: skip
+INT8: dict[str, Any] = {
+    "method": "static", "calibration": "percentile", "float_layers": ["head"], "runtime": "onnxruntime", "threads": 1,
+    "size_bytes": 152_000, "latency_p50_ms": 0.301, "latency_p95_ms": 0.33, "latency_p99_ms": 0.37,
+    "ratio_p50": 0.731, "ratio_p50_upper": 0.748, "peak_rss_bytes": 60_000_000, "model_rss_bytes": 2_100_000,
+    "windows": 300, "disagreements": 3, "agreement": 0.99, "agreement_lower": 0.974, "sqnr_db": 31.24,
+    "accuracy": 0.949,
+    "gates": [
+        {"name": "min_agreement", "limit": 0.95, "value": 0.974, "passed": True},
+        {"name": "max_latency_ratio", "limit": 1.0, "value": 0.748, "passed": True},
+        {"name": "max_peak_rss_bytes", "limit": 104_857_600, "value": 60_000_000, "passed": True},
+    ],
+}  # fmt: skip
+SECONDS = {"receive": 0.2, "capture": 12.04, "calibrate": 3.3}
+
+
+def report(status: str = "succeeded", code: str = "accepted", **more: Any) -> JobReport:
+    fixed = {"device": "pi-01", "job": "0123456789abcdef", "model": "har", "version": 7, "stage": "activate"}
+    return JobReport(**fixed, status=status, code=code, **more)
+
+
+def text_of(one: JobReport) -> str:
+    out = io.StringIO()
+    Console(file=out, width=110, highlight=False, color_system=None).print(render(one))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def test_an_accepted_model() -> None:
+    results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "data": {"warnings": []}}
+
+    text = text_of(
+        report(message="int8 is active", release="/var/lib/har/7", seconds=SECONDS, results=results)
+    )  # fmt: skip
+
+    assert (
+        text + "\n"
+        == """\
+pi-01  har 7  succeeded
+  int8 is active
+                                       float                     int8
+  size                             532.5 KiB                148.4 KiB    0.28 of float
+  latency p50                       0.412 ms                 0.301 ms
+  latency p95                        0.44 ms                  0.33 ms
+  latency p99                       0.501 ms                  0.37 ms
+  latency ratio                                                 0.731    at most 0.748 (95 %)
+  peak RSS                          58.2 MiB                 57.2 MiB
+  of that the model                  3.0 MiB                  2.0 MiB
+  agreement                                                    99.0 %    at least 97.4 % (95 %), 3 of 300
+                                                                         windows differ
+  SQNR                                                        31.2 dB
+  accuracy                            95.2 %                   94.9 %
+  method                               float        static percentile    1 of its layers stay float
+  runtime              onnxruntime, 1 thread    onnxruntime, 1 thread
+  gate                     value        limit
+  min_agreement            0.974         0.95    pass
+  max_latency_ratio        0.748            1    pass
+  max_peak_rss_bytes    57.2 MiB    100.0 MiB    pass
+  release  /var/lib/har/7
+  seconds  receive 0.2, capture 12.0, calibrate 3.3
+"""
+    )
+
+
+def test_nothing_unknown_becomes_a_number() -> None:
+    rows = comparison({"reference": {"size_bytes": 10}, "chosen": {"size_bytes": None, "latency_p50_ms": None}})
+
+    assert {row[2] for row in rows} == {"-"}
+    assert {row[3] for row in rows} == {""}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "method"),
+    [
+        ([{"method": "a"}, {"method": "b", "agreement_lower": 0.9}, {"method": "c", "code": "latency_too_high"}], "b"),
+        ([{"method": "a"}, {"method": "c", "code": "latency_too_high"}], "c"),
+        ([{"method": "a", "code": "other"}], "a"),
+    ],
+)
+def test_a_rejected_job_shows_the_candidate_that_came_furthest(candidates: list[dict[str, Any]], method: str) -> None:
+    results = {"chosen": None, "code": "latency_too_high", "candidates": candidates}
+
+    assert judged(results)["method"] == method
+
+
+def test_a_failed_gate_stands_out_with_its_layers() -> None:
+    failing = INT8 | {"gates": [{"name": "min_agreement", "limit": 0.95, "value": 0.81, "passed": False}]}
+    layers = [{"name": "conv[1]", "op": "Conv", "sqnr_db": 3.2, "cause": "wide range", "remedy": "keep it float"}]
+    results = {"reference": REFERENCE, "chosen": None, "candidates": [failing], "layers": layers}
+
+    text = text_of(report("rejected", "agreement_too_low", message="52 of 300 windows disagree", results=results))
+
+    assert "rejected agreement_too_low" in text
+    assert "52 of 300 windows disagree" in text
+    assert "FAIL" in text
+    assert "conv[1]" in text, "a name in brackets is no markup"
+    assert "keep it float" in text
+
+
+def test_a_job_that_failed_before_any_measurement() -> None:
+    text = text_of(report("failed", "source_silent", message="nothing came from /dev/ttyUSB0 in 10 s"))
+
+    assert text == "pi-01  har 7  failed source_silent\n  nothing came from /dev/ttyUSB0 in 10 s"
+
+
+def test_warnings_are_said() -> None:
+    results = {"data": {"warnings": ["only 120 held-out windows: a good model is refused in 12 of 100 cases"]}}
+
+    assert "warning only 120 held-out windows" in text_of(report(results=results))
+
+
+def test_a_gate_is_shown_in_its_unit() -> None:
+    rows = gates({"chosen": INT8})
+
+    assert rows[2] == ("max_peak_rss_bytes", "57.2 MiB", "100.0 MiB", True)
+    assert rows[0] == ("min_agreement", "0.974", "0.95", True)
