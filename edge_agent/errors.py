@@ -34,7 +34,6 @@ class Code(NamedTuple):
 CODES: dict[str, Code] = {
     # Ends of a job that are no fault.
     "accepted": Code("succeeded", "int8 passed every gate and is active", "nothing to do"),
-    "unchanged": Code("succeeded", "the same model, contract, recipe and runtimes are already active", "nothing to do"),
     "canceled": Code("canceled", "an operator canceled the job", "push again when wanted"),
     "superseded": Code("canceled", "a newer version of the model arrived", "watch the newer job"),
     "expired": Code("canceled", "the manifest expired before the job ended", "push again"),
