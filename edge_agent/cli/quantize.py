@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code. Raises ``ConfigError`` before anything is written."""
     request = _check(args)
     existed = request.out.exists()
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         result = _quantize(request)
     except KeyboardInterrupt:
@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
             request.out.rmdir()
         print("edge-agent quantize: interrupted; what it wrote is removed", file=sys.stderr)
         return EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     report = msgspec.json.format(msgspec.json.encode(result), indent=2)
     write_durably(request.out / "report.json", report + b"\n")
     print(report.decode() if args.json else render(result))

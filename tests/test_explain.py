@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from edge_agent.backends import CandidateSpec, Layer, Range
+from edge_agent.worker.explain import FAITHFUL_DB, Explainer, weights_sqnr_db
+from edge_agent.worker.result import MAX_LAYERS
+
+RANDOM = np.random.default_rng(0)
+STATIC = CandidateSpec("static", "minmax")
+
+
+def layer(name: str, inputs: tuple[str, ...], output: str, *, operator: str = "Conv", spread: float = 1.0) -> Layer:
+    weights = RANDOM.normal(size=(8, 16)).astype(np.float32) * np.geomspace(1, spread, 8, dtype=np.float32)[:, None]
+    return Layer(name, operator, inputs, (output,), None if operator == "Relu" else weights, 0)
+
+
+def explain(layers: list[Layer], ranges: dict[str, Range], values: dict[str, np.ndarray], spec: CandidateSpec = STATIC):  # noqa: ANN201  # the result object's own free form
+    explainer = Explainer(layers, ranges, spec)
+    for name in explainer.names:
+        explainer.add(name, values[name])
+    return {entry["name"]: entry for entry in explainer.worst()}
+
+
+def test_a_range_that_cuts_is_told_from_one_that_is_too_wide() -> None:
+    bulk = RANDOM.normal(size=10_000).astype(np.float32)
+    values = {"x": bulk, "cut": bulk * 10, "wide": np.append(bulk, np.float32(60))}
+    ranges = {"x": Range(-4, 4), "cut": Range(-4, 4), "wide": Range(-4, 60)}
+
+    found = explain([layer("a", ("x",), "cut"), layer("b", ("cut",), "wide")], ranges, values)
+
+    assert list(found) == ["a", "b"]
+    assert found["a"]["sqnr_db"] < 5
+    assert "cuts off values up to" in found["a"]["cause"]
+    assert "minmax" in found["a"]["remedy"]
+    assert "stretch the range" in found["b"]["cause"]
+    assert "leave it float" in found["b"]["remedy"]
+
+
+def test_a_tensor_is_counted_once_for_the_layer_that_makes_it() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y", "z")}
+    ranges = {"x": Range(-4, 4), "y": Range(-0.1, 0.1), "z": Range(-4, 4)}
+
+    found = explain([layer("a", ("x",), "y"), layer("b", ("y",), "z")], ranges, values)
+
+    assert found["a"]["sqnr_db"] < 5
+    assert found["b"]["sqnr_db"] > FAITHFUL_DB
+    assert found["b"]["cause"] == "faithful by itself"
+
+
+def test_what_only_an_activation_layer_reads_is_on_no_grid() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "before", "after")}
+    ranges = {"x": Range(-4, 4), "before": Range(-0.01, 0.01), "after": Range(-4, 4)}
+    layers = [layer("conv", ("x",), "before"), layer("relu", ("before",), "after", operator="Relu")]
+
+    assert explain(layers, ranges, values)["conv"]["sqnr_db"] > FAITHFUL_DB
+
+
+def test_weights_of_uneven_channels_lose_without_a_scale_each() -> None:
+    uneven = layer("a", ("x",), "y", spread=1e-3)
+
+    even_handed = weights_sqnr_db(uneven, per_channel=True)
+
+    assert even_handed > 35
+    small = Layer("a", "Conv", ("x",), ("y",), np.asarray(uneven.weights)[[0, 7]], 0)
+    kept = np.asarray(small.weights)
+    assert weights_sqnr_db(small, per_channel=False) <= weights_sqnr_db(small, per_channel=True)
+    assert np.abs(kept[1]).max() < np.abs(kept[0]).max() / 100
+
+
+def test_weights_are_blamed_when_they_lose_more() -> None:
+    lumpy = np.full((1, 512), 0.01, np.float32) * RANDOM.choice([-1, 1], (1, 512)).astype(np.float32)
+    lumpy[0, 0] = 5.0
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y")}
+    ranges = {"x": Range(-4, 4), "y": Range(-4, 4)}
+
+    found = explain([Layer("a", "Conv", ("x",), ("y",), np.tile(lumpy, (2, 1)), 0)], ranges, values)["a"]
+
+    # 511 weights of a hundredth, all rounded to zero, beside one of five: 10·log10(25 / (511·0.01²)) = 27 dB.
+    assert found["weights_sqnr_db"] == pytest.approx(26.9, abs=0.1)
+    assert "times the median" in found["cause"]
+
+
+def test_only_layers_that_the_candidate_quantizes_are_told() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y", "z")}
+    ranges = {name: Range(-4, 4) for name in values}
+    layers = [layer("a", ("x",), "y"), layer("b", ("y",), "z", operator="Gemm")]
+
+    assert set(explain(layers, ranges, values, CandidateSpec("static", "minmax", ("Conv",)))) == {"a"}
+    assert set(explain(layers, ranges, values, CandidateSpec("static", "minmax", float_layers=("a",)))) == {"b"}
+
+
+def test_the_worst_come_first_and_not_all_are_told() -> None:
+    names = [f"t{number}" for number in range(40)]
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in names}
+    ranges = {name: Range(-0.1 * (number + 1), 4) for number, name in enumerate(names)}
+    layers = [layer(str(number), (names[number],), names[number + 1]) for number in range(39)]
+
+    found = list(explain(layers, ranges, values).values())
+
+    assert len(found) == MAX_LAYERS
+    assert [entry["sqnr_db"] for entry in found] == sorted(entry["sqnr_db"] for entry in found)

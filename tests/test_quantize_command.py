@@ -1,0 +1,403 @@
+"""``edge-agent quantize`` on real parts: files, exit codes, its one JSON object, and what that object claims."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from support.onnx_models import conv_net, save
+from support.trained import CHANNELS, SIZE, windows, write_classifier
+
+from edge_agent.cli import main, quantize
+from edge_agent.runner import StageEnd, run_stage
+from edge_agent.task import Stage, empty_result
+from edge_agent.worker.result import Record
+
+pytestmark = pytest.mark.slow
+
+ANY_SPEED = "[gates]\nmax_latency_ratio = 0\n"
+"""A test of numbers must not hang on how busy the machine is."""
+QUICK = ANY_SPEED + "[recipe]\ncalibration = 'minmax'\n"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the command with ``--json``."""
+
+    exit: int
+    out: Path
+    result: dict[str, Any]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
+    np.savez(path, **dict(arrays))
+    return path
+
+
+def call(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object, recipe: str = ANY_SPEED) -> Run:
+    (folder / "R.toml").write_text(recipe)
+    out = folder / "out"
+    capsys.readouterr()
+    code = main(["quantize", *map(str, arguments), "--recipe", str(folder / "R.toml"), "--out", str(out), "--json"])
+    stdout = capsys.readouterr().out
+    return Run(code, out, json.loads(stdout))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_arrays(tmp_path_factory.mktemp("data") / "c.npz", {"x": windows(240, seed=2)[0]})
+
+
+@pytest.fixture(scope="module")
+def heldout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data, labels = windows(300, seed=3)
+    return save_arrays(tmp_path_factory.mktemp("data") / "h.npz", {"x": data, "labels": labels})
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_arrays(tmp_path_factory.mktemp("data") / "h.npz", {"x": windows(300, seed=3)[0]})
+
+
+@pytest.fixture(scope="module")
+def accepted(
+    tmp_path_factory: pytest.TempPathFactory, model: Path, calibration: Path, heldout: Path
+) -> tuple[Run, str]:
+    """A run that accepts, and what it printed on standard output."""
+    folder = tmp_path_factory.mktemp("accepted")
+    (folder / "R.toml").write_text(ANY_SPEED)
+    command = [sys.executable, "-m", "edge_agent", "quantize", model, "--calibration", calibration]
+    command += ["--heldout", heldout, "--recipe", folder / "R.toml", "--out", folder / "out", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr == ""
+    return Run(ended.returncode, folder / "out", json.loads(ended.stdout)), ended.stdout
+
+
+def answers(path: Path, data: NDArray[np.float32]) -> NDArray[np.float32]:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"x": row[None]})[0] for row in data])
+
+
+def test_what_it_claims_is_what_an_independent_run_finds(accepted: tuple[Run, str], model: Path) -> None:
+    run, _ = accepted
+    data, labels = windows(300, seed=3)
+    reference, target = answers(model, data).argmax(1), answers(run.out / "model.onnx", data).argmax(1)
+
+    chosen = run.result["chosen"]
+
+    assert chosen["agreement"] == pytest.approx((reference == target).mean())
+    assert chosen["disagreements"] == int((reference != target).sum())
+    assert chosen["accuracy"] == pytest.approx((target == labels).mean())
+    assert run.result["reference"]["accuracy"] == pytest.approx((reference == labels).mean())
+    assert chosen["windows"] == chosen["windows_effective"] == 300
+    assert 0.9 < chosen["agreement_lower"] < chosen["agreement"]
+    assert chosen["agreement"] >= 0.97
+    assert chosen["size_bytes"] == (run.out / "model.onnx").stat().st_size
+    assert run.result["reference"]["size_bytes"] == model.stat().st_size
+
+
+def test_int8_is_really_inside(accepted: tuple[Run, str], model: Path) -> None:
+    written = onnx.load(accepted[0].out / "model.onnx")
+
+    int8_weights = [tensor for tensor in written.graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+
+    floats = sum(np.prod(t.dims) for t in written.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
+    elements = sum(np.prod(tensor.dims) for tensor in int8_weights if len(tensor.dims) > 1)
+    before = sum(np.prod(tensor.dims) for tensor in onnx.load(model).graph.initializer if len(tensor.dims) > 1)
+    assert elements == before
+    assert floats < 0.01 * before
+    assert any(node.op_type == "QuantizeLinear" for node in written.graph.node)
+    assert (accepted[0].out / "model.onnx").stat().st_size < 0.4 * model.stat().st_size
+
+
+def test_the_result_object_has_every_field(accepted: tuple[Run, str]) -> None:
+    result = accepted[0].result
+
+    assert result.keys() == empty_result().keys()
+    assert (result["verdict"], result["code"]) == ("accepted", "accepted")
+    fields = set(Record.__struct_fields__)
+    for record in (result["reference"], result["chosen"], *result["candidates"]):
+        assert fields <= record.keys()
+    known = {
+        *("method", "runtime", "runtime_version", "threads", "size_bytes", "latency_p50_ms", "latency_p95_ms"),
+        *("latency_p99_ms", "ratio_p50", "peak_rss_bytes", "model_rss_bytes", "accuracy"),
+    }
+    assert all(result["reference"][key] is not None for key in known)
+    chosen = result["chosen"]
+    assert {key for key in fields if chosen[key] is None} <= {"code", "message", "pareto"}
+    assert chosen["gates"]
+    assert all(gate.keys() == {"name", "limit", "value", "passed"} and gate["passed"] for gate in chosen["gates"])
+    assert chosen["peak_rss_bytes"] > chosen["model_rss_bytes"] > 0
+    assert set(result["seconds"]) == {"capture", "calibrate", "quantize", "validate", "benchmark"}
+    assert 1 <= len(result["candidates"]) <= 24
+    assert any(candidate["pareto"] for candidate in result["candidates"])
+    keys = {"name", "op", "sqnr_db", "cause", "remedy", "float_cost_ms"}
+    assert all(keys <= layer.keys() for layer in result["layers"])
+    assert {"conv", "hidden", "head"} <= {layer["name"] for layer in result["layers"]}
+    assert result["data"]["output"]["kind"] == "classes"
+
+
+def test_what_is_printed_is_what_is_kept(accepted: tuple[Run, str]) -> None:
+    run, stdout = accepted
+
+    assert json.loads((run.out / "report.json").read_text()) == json.loads(stdout)
+    ranges = json.loads((run.out / "ranges.json").read_text())
+    assert set(ranges["ranges"]) == {"minmax", "percentile", "mse"}
+    low, high = ranges["ranges"]["minmax"]["x"]
+    seen = windows(240, seed=2)[0]
+    assert seen.min() <= low < 0 < high <= seen.max()
+    assert sorted(path.name for path in run.out.iterdir()) == ["model.onnx", "ranges.json", "report.json", "stages"]
+
+
+def test_a_quantized_model_is_not_quantized_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, accepted: tuple[Run, str], calibration: Path
+) -> None:
+    run = call(capsys, tmp_path, accepted[0].out / "model.onnx", "--calibration", calibration)
+
+    assert (run.exit, run.result["verdict"], run.result["code"]) == (5, "failed", "already_quantized")
+    assert run.result["chosen"] is None
+
+
+def test_ranges_from_wrong_data_are_refused_by_the_held_out_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, unlabelled: Path
+) -> None:
+    faint = save_arrays(tmp_path / "c.npz", {"x": windows(240, seed=2)[0] * np.float32(0.01)})
+
+    run = call(capsys, tmp_path, model, "--calibration", faint, "--heldout", unlabelled, recipe=QUICK)
+
+    assert (run.exit, run.result["verdict"], run.result["code"]) == (4, "rejected", "agreement_too_low")
+    assert "of 300 windows disagree; to prove 95 % at most 8 may" in run.result["message"]
+    assert run.result["chosen"] is None
+    assert not (run.out / "model.onnx").exists()
+    judged = [record for record in run.result["candidates"] if record["agreement_lower"] is not None]
+    assert [record["code"] for record in judged] == ["agreement_too_low"]
+    assert judged[0]["agreement"] < 0.95
+    assert not all(gate["passed"] for gate in judged[0]["gates"])
+
+
+def test_labels_decide_where_there_are_some(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, heldout: Path
+) -> None:
+    faint = save_arrays(tmp_path / "c.npz", {"x": windows(240, seed=2)[0] * np.float32(0.01)})
+
+    run = call(capsys, tmp_path, model, "--calibration", faint, "--heldout", heldout, recipe=QUICK)
+
+    assert (run.exit, run.result["code"]) == (4, "accuracy_too_low")
+    assert run.result["data"]["warnings"]
+
+
+def test_a_speed_that_int8_does_not_reach_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path, unlabelled: Path
+) -> None:
+    recipe = "[gates]\nmax_latency_ratio = 0.01\n[recipe]\ncalibration = 'minmax'\n"
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration, "--heldout", unlabelled, recipe=recipe)
+
+    assert (run.exit, run.result["code"]) == (4, "latency_too_high")
+    assert "times as long as float here; at most 0.01 is allowed" in run.result["message"]
+    assert {record["calibration"] for record in run.result["candidates"]} == {"minmax"}
+    assert run.result["layers"]
+
+
+def test_without_a_held_out_file_a_part_of_the_calibration_data_judges(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path
+) -> None:
+    data = save_arrays(tmp_path / "c.npz", {"x": windows(600, seed=2)[0]})
+    recipe = ANY_SPEED + "[recipe]\ncalibration = 'mse'\n"
+
+    run = call(capsys, tmp_path, model, "--calibration", data, recipe=recipe)
+
+    assert (run.exit, run.result["code"]) == (0, "accepted"), run.result["message"]
+    counts = [run.result["data"][name]["windows"] for name in ("calibration", "search", "heldout")]
+    assert counts == [200, 100, 300]
+    assert {record["calibration"] for record in run.result["candidates"]} == {"mse"}
+
+
+def test_no_model_at_all(capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Path) -> None:
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(os.urandom(4096))
+
+    run = call(capsys, tmp_path, garbage, "--calibration", calibration)
+
+    assert (run.exit, run.result["code"]) == (5, "model_unreadable")
+    assert run.result.keys() == empty_result().keys()
+    assert json.loads((run.out / "report.json").read_text()) == run.result
+
+
+def test_rows_of_another_shape(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path) -> None:
+    wrong = save_arrays(tmp_path / "c.npz", {"x": np.zeros((50, CHANNELS, SIZE - 1), np.float32)})
+
+    run = call(capsys, tmp_path, model, "--calibration", wrong)
+
+    assert (run.exit, run.result["code"]) == (5, "shape_mismatch")
+
+
+def test_one_nan(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, unlabelled: Path) -> None:
+    data = windows(240, seed=2)[0]
+    data[17, 1, 3] = np.nan
+
+    run = call(capsys, tmp_path, model, "--calibration", save_arrays(tmp_path / "c.npz", {"x": data}))
+
+    assert (run.exit, run.result["verdict"], run.result["code"]) == (4, "rejected", "non_finite")
+
+
+def test_too_few_windows_to_prove_anything(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path
+) -> None:
+    few = save_arrays(tmp_path / "h.npz", {"x": windows(20, seed=3)[0]})
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration, "--heldout", few, recipe=QUICK)
+
+    assert (run.exit, run.result["code"]) == (4, "too_few_windows")
+    assert "59" in run.result["message"]
+
+
+def test_a_method_that_is_not_there_yet(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path
+) -> None:
+    run = call(capsys, tmp_path, model, "--calibration", calibration, recipe="[recipe]\nmethod = 'dynamic'\n")
+
+    assert (run.exit, run.result["code"]) == (5, "recipe_unsupported")
+    assert "'dynamic'" in run.result["message"]
+
+
+def test_a_stage_that_breaks_is_reported(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    model: Path,
+    calibration: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def then_lose_the_sets(job_dir: Path, stage: Stage, *rest: Any) -> StageEnd:
+        end = run_stage(job_dir, stage, *rest)
+        if stage is Stage.CAPTURE:
+            (job_dir / "capture" / "sets.json").write_bytes(b"{")
+        return end
+
+    monkeypatch.setattr(quantize, "run_stage", then_lose_the_sets)
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration)
+
+    assert (run.exit, run.result["verdict"], run.result["code"]) == (5, "failed", "stage_crashed")
+    assert set(run.result["seconds"]) == {"capture", "calibrate"}
+
+
+def test_a_usage_error_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path
+) -> None:
+    recipe = tmp_path / "R.toml"
+    recipe.write_text("[gates]\nmin_agrement = 0.9\n")
+    out = tmp_path / "out"
+    text = tmp_path / "model.txt"
+    text.write_text("no model")
+    common = ["--calibration", str(calibration), "--out", str(out), "--json"]
+
+    for arguments, says in (
+        (["missing.onnx", *common], "no such file: missing.onnx"),
+        ([str(model), "--calibration", "none.npz", "--out", str(out)], "no such file: none.npz"),
+        ([str(model), *common, "--heldout", "none.npz"], "no such file: none.npz"),
+        ([str(model), *common, "--recipe", str(recipe)], "did you mean 'min_agreement'?"),
+        ([str(text), *common], ".onnx or .tflite"),
+        ([str(model), "--calibration", str(calibration), "--out", str(model)], "is no directory"),
+    ):
+        assert main(["quantize", *arguments]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert says in printed.err
+        assert not out.exists()
+
+
+def test_a_directory_in_use_needs_force_and_keeps_what_is_not_ours(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Path
+) -> None:
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"garbage")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    (out / "model.onnx").write_text("of an earlier run")
+
+    refused = main(["quantize", str(garbage), "--calibration", str(calibration), "--out", str(out)])
+    untouched = sorted(path.name for path in out.iterdir())
+    run = call(capsys, tmp_path, garbage, "--calibration", calibration, "--force")
+
+    assert refused == 2
+    assert untouched == ["model.onnx", "notes.txt"]
+    assert run.exit == 5
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "model.onnx").exists()
+
+
+def test_an_input_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Path) -> None:
+    mine = save(conv_net(), tmp_path / "model.onnx")
+    before = mine.read_bytes()
+
+    code = main(["quantize", str(mine), "--calibration", str(calibration), "--out", str(tmp_path), "--force"])
+
+    assert code == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert mine.read_bytes() == before
+
+
+def test_the_table_is_for_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, unlabelled: Path
+) -> None:
+    faint = save_arrays(tmp_path / "c.npz", {"x": windows(240, seed=2)[0] * np.float32(0.01)})
+    recipe = tmp_path / "R.toml"
+    recipe.write_text(QUICK)
+    data = ["--calibration", str(faint), "--heldout", str(unlabelled), "--recipe", str(recipe)]
+
+    code = main(["quantize", str(model), *data, "--out", str(tmp_path / "out")])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 4
+    assert lines[0].split() == ["float", "int8"]
+    assert any(line.startswith("size") and "1.9 MiB" in line for line in lines)
+    assert any(line.startswith("FAIL  min_agreement: 0.") for line in lines)
+    assert any("hidden (Gemm)" in line for line in lines)
+    assert lines[-2].startswith("rejected (agreement_too_low): ")
+    assert lines[-1].startswith("to do: ")
+
+
+def test_an_interrupt_ends_its_workers_and_removes_what_was_written(
+    tmp_path: Path, model: Path, calibration: Path, heldout: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "edge_agent", "quantize", model, "--calibration", calibration]
+    process = subprocess.Popen(
+        [*map(str, command), "--heldout", str(heldout), "--out", str(out)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (out / "stages" / "calibrate.tmp").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "interrupted" in errors
+    assert not out.exists()
+    assert children
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
