@@ -1,6 +1,5 @@
 """Rewriting to int8 from given ranges, the known ways in which that goes wrong, and the check of what came out."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -270,7 +269,7 @@ def test_no_stored_placeholder_scale_for_a_channel_of_zeros(tmp_path: Path) -> N
     bench.rewrite()
 
     scales = {tensor.name: numpy_helper.to_array(tensor) for tensor in bench.model().graph.initializer}["w_scale"]
-    assert scales[3] == pytest.approx(scales.max(), rel=1e-3)
+    assert scales[3] == pytest.approx(np.delete(scales, 3).max(), rel=1e-3)
 
 
 def test_keeps_metadata_and_adds_none(tmp_path: Path) -> None:
@@ -283,26 +282,17 @@ def test_keeps_metadata_and_adds_none(tmp_path: Path) -> None:
     assert {entry.key: entry.value for entry in bench.model().metadata_props} == {"classes": "a,b,c,d"}
 
 
-def test_writes_nowhere_but_its_output(tmp_path: Path) -> None:
-    folder = tmp_path / "job"
-    folder.mkdir()
-    bench = Bench(models.conv_net(), folder)
-    locked = tmp_path / "absent"
-    code = (
-        "import sys, pathlib; from edge_agent import backends; from edge_agent.backends import Range, CandidateSpec;"
-        "b = backends.load('onnx'); p = pathlib.Path(sys.argv[1]);"
-        "r = {n: Range(-1.0, 1.0) for n in b.tap(p / 'prepared.onnx').names};"
-        "b.rewrite(p / 'prepared.onnx', r, CandidateSpec('static'), p / 'int8.onnx')"
-    )
-    env = {**os.environ, "TMPDIR": str(locked)}
+def test_writes_nowhere_but_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(models.conv_net(), tmp_path)
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], check=False, capture_output=True, text=True, env=env
-    )
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a temporary file: the worker may write only its job's directory")
 
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in folder.iterdir()} == {"m.onnx", "prepared.onnx", "int8.onnx"}
-    assert bench.quantized.exists()
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    bench.rewrite()
+
+    assert {path.name for path in tmp_path.iterdir()} == {"m.onnx", "prepared.onnx", "int8.onnx"}
 
 
 def test_only_rewriting_pays_for_the_quantizer(tmp_path: Path) -> None:

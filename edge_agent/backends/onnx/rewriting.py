@@ -64,7 +64,7 @@ def _check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -
 def _overrides(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, list[dict[str, Any]]]:
     """Per-weight settings where the quantizer's own choice fails.
 
-    * It takes axis 1 for every MatMul weight: wrong for weights of rank 3, and no runtime has per-channel *left* ones.
+    * It takes axis 1 for every MatMul weight, which counts no outputs where the weight has rank 3 or is the left one.
     * A ConvTranspose with groups has fewer channels on axis 1 than its bias has elements; a Gemm bias may have rank 2.
     * A weight that two layers read along different axes cannot have one scale per channel for both.
     * A channel of zeros gets scale 1, and with it a bias rounded to whole steps of the input's scale.
