@@ -8,9 +8,9 @@ import msgspec
 
 from edge_agent.backends import load
 from edge_agent.durable import write_durably
-from edge_agent.errors import ContractError
 from edge_agent.task import Outcome
 from edge_agent.worker.capture_arrays import capture_arrays
+from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import SETS_FILE, ArraySets, ShardSets
 
@@ -32,6 +32,6 @@ def run(context: Context) -> Outcome:
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)
     else:
-        raise ContractError("input_missing", "no arrays")
+        sets, data = capture_source(context, info)
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
     return Outcome(results={"data": data})

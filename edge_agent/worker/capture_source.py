@@ -1,0 +1,299 @@
+"""Captures from this device's own sensor: block after block in the order of time, checked as they come.
+
+Before the first sample everything that can be known is checked: source, channels, window and steps against the model,
+free space. A complete block is on disk for good, so a capture that was interrupted goes on with the next one, unless
+the source is a recording, which would begin anew and bring samples of one set into another.
+"""
+
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.backends import ModelInfo
+from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.sources import EndOfSource, Source, open_source
+from edge_agent.suggest import did_you_mean
+from edge_agent.task import Task
+from edge_agent.wire.manifest import InputContract, Window
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import ShardSets, fixed_feeds, sensor_inputs, window_makers
+from edge_agent.worker.inputs import check_all_fed
+from edge_agent.worker.quality import Finding, Quality, judge_rate
+from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
+from edge_agent.worker.split import SPLITS, plan_blocks, samples_needed
+
+Samples = NDArray[np.float32]
+
+_POLL_S = 0.5
+_DROPOUT_S = 1.0
+_DROPOUT_SAMPLES = 5
+"""Nothing for this many samples' time, and at least a second, while a block is collected: samples were lost."""
+_RATE_AFTER_S = 10.0
+_DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
+_SPARE_BYTES = 16 << 20
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str, Any]]:
+    """The sets, and what the result object says about them.
+
+    Raises:
+        ContractError: ``source_unknown``, ``channel_unknown``, ``input_missing``, ``shape_mismatch``,
+            ``dtype_mismatch``.
+        ModelError: ``state_undeclared``.
+        RecipeError: ``recipe_unsupported`` for a step that is not known, or inputs from several sources.
+        SourceError: ``source_unavailable``, ``source_busy``, ``source_silent``, ``source_lost``.
+        LimitError: ``no_space``, ``capture_timeout``.
+        Refusal: the data's quality, or ``too_few_windows``.
+    """
+    task = context.task
+    name, window = _agreed(info, task)
+    source = open_source(name, task.sources[name])
+    try:
+        contracts = list(sensor_inputs(info, task).values())
+        columns = _columns(contracts, source, name)
+        for make in window_makers(columns, info, task).values():
+            make(np.zeros((window.size, len(columns)), np.float32))
+        plan = _plan(task, source, name, window, columns)
+        return _Capture(context, source, plan).run()
+    finally:
+        source.close()
+
+
+def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
+    """The one source and window of all inputs, after checking that each input of the model is fed."""
+    inputs = sensor_inputs(info, task)
+    known = [spec.name for spec in info.inputs]
+    for name in [*inputs, *(contract.name for contract in task.inputs)]:
+        if name and name not in known:
+            raise ContractError("input_missing", f"[[inputs]] names {name!r}{did_you_mean(name, known)}")
+    check_all_fed([*inputs, *fixed_feeds(info, task)], info, task.state, "add an [[inputs]] entry of that name")
+    sources = sorted({contract.source for contract in inputs.values()})
+    if len(sources) != 1 or not sources[0]:
+        named = ", ".join(map(repr, sources)) or "none"
+        raise RecipeError("recipe_unsupported", f"inputs must come from one source; the contract names {named}")
+    if sources[0] not in task.sources:
+        hint = did_you_mean(sources[0], task.sources)
+        raise ContractError("source_unknown", f"this device has no source {sources[0]!r}{hint}")
+    windows = {contract.window for contract in inputs.values()}
+    window = next(iter(windows))
+    if window is None or len(windows) > 1:
+        raise ContractError("shape_mismatch", "every input needs the same window = { size = ..., hop = ... }")
+    return sources[0], window
+
+
+def _columns(contracts: list[InputContract], source: Source, name: str) -> list[str]:
+    """The channels that the inputs need, in the source's order."""
+    wanted = {channel for contract in contracts for channel in contract.channels or source.channels}
+    for channel in sorted(wanted):
+        if channel not in source.channels:
+            hint = did_you_mean(channel, source.channels)
+            raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
+    return [channel for channel in source.channels if channel in wanted]
+
+
+def _plan(task: Task, source: Source, name: str, window: Window, columns: list[str]) -> Plan:
+    hop = window.hop
+    if source.window_size:
+        if source.window_size != window.size:
+            raise ContractError(
+                "shape_mismatch", f"source {name!r} has windows of {source.window_size} samples, not {window.size}"
+            )
+        hop = window.size  # a ready window stays whole
+    recipe = task.recipe
+    wanted = {split: getattr(recipe, f"{split}_windows") for split in SPLITS}
+    return Plan(name, columns, plan_blocks(wanted, size=window.size, hop=hop))
+
+
+class _Clock:
+    """When samples come: how long it has been silent, and at what rate they come while it is not."""
+
+    def __init__(self) -> None:
+        self.started = self._heard = time.monotonic()
+        self.ever_heard = False
+        self._since: float | None = None
+        self._samples = 0
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self._heard
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Samples a second since the stream last began; None while that is not long enough to say."""
+        if self._since is None or self._heard - self._since < _RATE_AFTER_S:
+            return None
+        return self._samples / (self._heard - self._since)
+
+    def hear(self, samples: int) -> None:
+        """Samples came."""
+        self._heard, self.ever_heard = time.monotonic(), True
+        if self._since is None:  # how long these had been waiting is not known, so they do not count
+            self._since, self._samples = self._heard, 0
+        else:
+            self._samples += samples
+
+    def interrupt(self) -> bool:
+        """The stream stopped; returns whether it was on."""
+        was_on, self._since = self._since is not None, None
+        return was_on
+
+
+class _Capture:
+    """One run through what is left of a plan."""
+
+    def __init__(self, context: Context, source: Source, plan: Plan) -> None:
+        self._context = context
+        self._source = source
+        self._plan = plan
+        self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
+        self._quality = Quality(plan.channels, plan.blocks[0].size)
+        self._picked = [source.channels.index(channel) for channel in plan.channels]
+        self._done = self._shards.done
+        self._buffer = self._next_buffer()
+        self._interruptions = 0
+        self._clock = _Clock()
+        self._deadline = self._clock.started + _DEADLINE_FACTOR * self._left() / source.rate_hz + _DEADLINE_SLACK_S
+
+    def run(self) -> tuple[ShardSets, dict[str, Any]]:
+        """Capture the blocks that are not there yet, and judge all of them."""
+        self._check_space()
+        self._check_length()
+        for index in range(self._done):
+            _refuse(self._quality.add(self._shards.load(index)))
+        self._report(force=True)
+        rest = np.empty((0, len(self._plan.channels)), np.float32)
+        while self._done < len(self._plan.blocks):
+            rest = self._buffer.add(rest)
+            while not self._buffer.full:
+                rest = self._buffer.add(self._read())
+                self._report()
+            _refuse(self._quality.add(self._buffer.samples))
+            self._shards.save(self._done, self._buffer.samples)
+            self._done += 1
+            self._buffer = self._next_buffer()
+        findings = self._quality.findings()
+        _refuse(findings)
+        return self._shards.sets(), self._summary(findings)
+
+    def _next_buffer(self) -> BlockBuffer:
+        block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
+        return BlockBuffer(block, len(self._plan.channels), gap=block.size if self._done else 0)
+
+    def _read(self) -> Samples:
+        """What arrives within a short time, in the plan's channels; may be nothing."""
+        gaps, malformed = self._source.gaps, self._source.malformed
+        try:
+            arrived = self._source.read(_POLL_S)
+        except EndOfSource as error:
+            raise self._too_short(error.message) from None
+        if self._source.gaps != gaps or (arrived is None and self._dropped_out()):
+            self._interruptions += self._clock.interrupt()
+            self._buffer.restart()  # no window may span what is missing
+        self._check_deadline()
+        if arrived is None:
+            self._check_silence()
+            return np.empty((0, len(self._plan.channels)), np.float32)
+        self._clock.hear(len(arrived) + self._source.malformed - malformed)
+        self._check_rate()
+        return arrived[:, self._picked]
+
+    def _dropped_out(self) -> bool:
+        """Whether a live source has been quiet for so long that samples were lost."""
+        limit = max(_DROPOUT_S, _DROPOUT_SAMPLES / self._source.rate_hz)
+        return self._source.live and self._clock.silent_s > limit
+
+    def _check_space(self) -> None:
+        columns, itemsize = len(self._plan.channels), np.dtype(np.float32).itemsize
+        wanted = sum(block.samples for block in self._plan.blocks[self._done :]) * columns * itemsize + _SPARE_BYTES
+        free = shutil.disk_usage(self._context.out_dir).free
+        if free < wanted:
+            raise LimitError("no_space", f"capture needs {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
+
+    def _check_length(self) -> None:
+        if self._source.length and not self._source.repeats and self._source.length < self._left():
+            raise self._too_short(f"source {self._plan.source!r} holds {self._source.length} samples")
+
+    def _check_silence(self) -> None:
+        limit = max(self._source.silence_s, _DROPOUT_SAMPLES / self._source.rate_hz)
+        if self._clock.silent_s <= limit:
+            return
+        code, what = (
+            ("source_lost", "stopped sending") if self._clock.ever_heard else ("source_silent", "sends nothing")
+        )
+        trouble = self._source.trouble or "check power, cable, baud and framing"
+        raise SourceError(code, f"source {self._plan.source!r} {what}: not one sample in {limit:g} s; {trouble}")
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() > self._deadline:
+            late = self._deadline - self._clock.started
+            text = (
+                f"{self._left()} samples are still missing after {_duration(late)}; check the sensor's rate and cable"
+            )
+            raise LimitError("capture_timeout", text)
+
+    def _check_rate(self) -> None:
+        seen = self._clock.rate_hz
+        if self._source.live and seen is not None and (finding := judge_rate(seen, self._source.rate_hz)):
+            _refuse([finding])
+
+    def _left(self) -> int:
+        """Samples that are still needed, gaps included."""
+        blocks = self._plan.blocks[self._done :]
+        return samples_needed(blocks) + (blocks[0].size if self._done and blocks else 0) - self._buffer.taken
+
+    def _too_short(self, what: str) -> Refusal:
+        text = f"{what}; {self._left()} more are needed: record longer, or ask for fewer windows"
+        return Refusal("too_few_windows", text)
+
+    def _report(self, *, force: bool = False) -> None:
+        left, total = self._left(), samples_needed(self._plan.blocks)
+        seconds = left / (self._clock.rate_hz or self._source.rate_hz)
+        detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples, {_duration(seconds)} left"
+        if constant := self._quality.constant_so_far:
+            detail += f"; unchanged so far: {', '.join(constant)}"
+        self._context.progress(1 - left / total, detail, eta_s=seconds, force=force)
+
+    def _summary(self, findings: list[Finding]) -> dict[str, Any]:
+        blocks, rate_hz = self._plan.blocks, self._source.rate_hz
+        summary: dict[str, Any] = {}
+        for split in SPLITS:
+            own = [block for block in blocks if block.split == split]
+            samples = sum(block.samples for block in own)
+            summary[split] = {
+                "windows": sum(block.windows for block in own),
+                "samples": samples,
+                "seconds": round(samples / rate_hz, 3),
+                "blocks": len(own),
+            }
+        warnings = [finding.message for finding in findings]
+        if self._source.live and (seen := self._clock.rate_hz) and (finding := judge_rate(seen, rate_hz)):
+            warnings.append(finding.message)
+        if self._source.malformed:
+            warnings.append(
+                f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
+            )
+        if self._interruptions:
+            warnings.append(
+                f"the stream was interrupted {self._interruptions} times; what was incomplete was captured again"
+            )
+        if self._source.repeats and self._source.length < samples_needed(blocks):
+            warnings.append(f"the recording of {self._source.length} samples was repeated, so the sets share samples")
+        return {**summary, "warnings": warnings}
+
+
+def _refuse(findings: list[Finding]) -> None:
+    for finding in findings:
+        if finding.refuse:
+            raise Refusal(finding.code, finding.message)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.1f} h"

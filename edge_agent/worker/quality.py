@@ -1,0 +1,183 @@
+"""Is what a sensor sent worth calibrating with? Pure: samples in, findings out; state is a few numbers a window.
+
+Judged on stretches of one window's length, so that what is normal for a channel is learnt from the channel itself:
+
+* ``non_finite``: a NaN or Inf anywhere.
+* ``stuck_channel``: a channel that mostly moves stands exactly still for several windows while others move as usual.
+  When everything rests, nothing is stuck; where no other channel can testify, it is a warning.
+* ``constant_channel``: a channel that never changed; judged at the end, as a switch may be quiet for long.
+* ``clipped_channel``: a channel that moves sits exactly at its largest or smallest value for much of the time. A rail
+  of zero (nothing to measure) is a warning.
+* ``duplicate_windows``: many windows are equal to the last bit.
+* ``wrong_rate``: fewer samples a second than the source's ``rate_hz`` (:func:`judge_rate`).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+Numbers = NDArray[np.float64]
+
+STUCK_WINDOWS = 3
+LIVELY_LEVELS = 8
+"""A window's range must be this many steps of the channel's resolution for the channel to count as one that moves."""
+MOVES_AS_USUAL = 0.25
+"""A window moves as usual if its range is at least this part of the channel's median range."""
+CLIPPED_SHARE, CLIPPED_WARN_SHARE = 0.1, 0.01
+CLIPPED_SAMPLES = 20
+DUPLICATE_SHARE = 0.2
+TOO_SLOW, TOO_FAST = 0.8, 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the data: a stable code, one sentence with channel and numbers, and whether it refuses them."""
+
+    code: str
+    message: str
+    refuse: bool
+
+
+class Quality:
+    """Watches the shards of one capture as they come."""
+
+    def __init__(self, channels: list[str], size: int) -> None:
+        """Start with nothing seen.
+
+        Args:
+            channels: names of the columns.
+            size: samples in a window.
+        """
+        self._channels = channels
+        self._size = size
+        self._samples = 0
+        count = len(channels)
+        self._low: Numbers = np.full(count, np.inf)
+        self._high: Numbers = np.full(count, -np.inf)
+        self._at_low = np.zeros(count, np.int64)
+        self._at_high = np.zeros(count, np.int64)
+        self._resolution: Numbers = np.full(count, np.inf)
+        self._ranges: list[Numbers] = []
+        self._digests: list[bytes] = []
+
+    def add(self, samples: Samples) -> list[Finding]:
+        """Look at one shard ``[n, channels]``; the findings that already condemn the capture."""
+        if not np.isfinite(samples).all():
+            return [self._non_finite(samples)]
+        values = samples.astype(np.float64)
+        self._samples += len(values)
+        self._count_extremes(values)
+        steps = np.abs(np.diff(values, axis=0))
+        steps[steps == 0] = np.inf
+        self._resolution = np.minimum(self._resolution, steps.min(axis=0, initial=np.inf))
+        for start in range(0, len(samples) - self._size + 1, self._size):
+            window = samples[start : start + self._size]
+            self._ranges.append(np.ptp(values[start : start + self._size], axis=0))
+            self._digests.append(hashlib.blake2b(window.tobytes(), digest_size=12).digest())
+        return [finding for finding in self._stuck() if finding.refuse]
+
+    def findings(self) -> list[Finding]:
+        """Everything there is to say at the end of a capture."""
+        return [*self._stuck(), *self._constant(), *self._clipped(), *self._duplicates()]
+
+    @property
+    def constant_so_far(self) -> list[str]:
+        """Channels that have not changed yet."""
+        return [name for name, low, high in zip(self._channels, self._low, self._high, strict=True) if low == high]
+
+    def _non_finite(self, samples: Samples) -> Finding:
+        bad = ~np.isfinite(samples)
+        channel = int(bad.sum(axis=0).argmax())
+        text = f"{int(bad.any(axis=1).sum())} of {len(samples)} samples hold NaN or Inf, most of them in channel"
+        return Finding(
+            "non_finite", f"{text} {self._channels[channel]!r}; check the sensor and its wiring", refuse=True
+        )
+
+    def _count_extremes(self, values: Numbers) -> None:
+        low, high = values.min(axis=0), values.max(axis=0)
+        self._at_low[low < self._low] = 0
+        self._at_high[high > self._high] = 0
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+        self._at_low += (values == self._low).sum(axis=0)
+        self._at_high += (values == self._high).sum(axis=0)
+
+    def _usual(self) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+        """Ranges [windows, channels]; each channel's median range where it is not 0; whether the channel moves."""
+        ranges = np.array(self._ranges).reshape(-1, len(self._channels))
+        usual = np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in ranges.T])
+        return ranges, usual, usual >= LIVELY_LEVELS * self._resolution
+
+    def _stuck(self) -> list[Finding]:
+        ranges, usual, moves = self._usual()
+        findings = []
+        as_usual = (ranges >= MOVES_AS_USUAL * usual) & moves
+        for channel in np.flatnonzero(moves):
+            still = ranges[:, channel] == 0
+            witnessed = _longest_run(still & as_usual.any(axis=1))
+            alone = _longest_run(still)
+            windows = max(witnessed, alone)
+            if windows < STUCK_WINDOWS:
+                continue
+            refuse = witnessed >= STUCK_WINDOWS
+            why = "while others moved" if refuse else "which may be rest, or a fault"
+            text = f"channel {self._channels[channel]!r} stood still for {windows * self._size} samples {why}"
+            findings.append(Finding("stuck_channel", f"{text}; check that channel's sensor", refuse))
+        return findings
+
+    def _constant(self) -> list[Finding]:
+        return [
+            Finding(
+                "constant_channel",
+                f"channel {name!r} was the same in all {self._samples} samples; check its sensor and the channel list",
+                refuse=True,
+            )
+            for name in self.constant_so_far
+        ]
+
+    def _clipped(self) -> list[Finding]:
+        _, _, moves = self._usual()
+        findings = []
+        for rail, counts in ((self._high, self._at_high), (self._low, self._at_low)):
+            for channel in np.flatnonzero(moves):
+                share = counts[channel] / self._samples
+                if share < CLIPPED_WARN_SHARE or counts[channel] < CLIPPED_SAMPLES:
+                    continue
+                refuse = bool(share >= CLIPPED_SHARE and rail[channel] != 0)
+                text = (
+                    f"channel {self._channels[channel]!r} was at its rail {rail[channel]:g} in {share:.0%} of samples"
+                )
+                findings.append(Finding("clipped_channel", f"{text}; raise the sensor's range", refuse))
+        return findings
+
+    def _duplicates(self) -> list[Finding]:
+        repeated = len(self._digests) - len(set(self._digests))
+        if not repeated:
+            return []
+        text = f"{repeated} of {len(self._digests)} windows repeat an earlier one exactly"
+        return [
+            Finding(
+                "duplicate_windows",
+                f"{text}; let the sensor see real use while it captures",
+                refuse=repeated >= DUPLICATE_SHARE * len(self._digests),
+            )
+        ]
+
+
+def judge_rate(seen: float, rate_hz: float) -> Finding | None:
+    """Whether the samples a second that were ``seen`` fit what the operator says; None if they do."""
+    text = f"{seen:.4g} samples a second came, rate_hz says {rate_hz:g}; correct rate_hz"
+    if seen < TOO_SLOW * rate_hz:
+        return Finding("wrong_rate", text, refuse=True)
+    if seen > TOO_FAST * rate_hz:
+        return Finding("wrong_rate", f"{text}, unless this is a replay", refuse=False)
+    return None
+
+
+def _longest_run(flags: NDArray[Any]) -> int:
+    """The most consecutive True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return int(np.max(edges[1::2] - edges[::2], initial=0))

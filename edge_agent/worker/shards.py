@@ -1,0 +1,108 @@
+"""The blocks of a capture on disk: each becomes one fsynced ``.npy`` when it is complete, and survives a crash.
+
+``plan.json`` says what the shards belong to; a folder with another plan is cleared.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.durable import fsync_dir, write_durably
+from edge_agent.worker.dataset import Shard, ShardSets
+from edge_agent.worker.split import SPLITS, Block, Split
+
+PLAN_FILE = "plan.json"
+Samples = NDArray[np.float32]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is captured: the channels in the order of the shards' columns, from which source, in which blocks."""
+
+    source: str
+    channels: list[str]
+    blocks: list[Block]
+
+
+class BlockBuffer:
+    """Collects the samples of one block; the first ``gap`` samples are thrown away."""
+
+    def __init__(self, block: Block, channels: int, gap: int) -> None:
+        self._gap = self._skip = gap
+        self._filled = 0
+        self.samples: Samples = np.empty((block.samples, channels), np.float32)
+
+    @property
+    def taken(self) -> int:
+        """Samples collected or thrown away so far."""
+        return self._gap - self._skip + self._filled
+
+    @property
+    def full(self) -> bool:
+        """Whether the block is complete."""
+        return self._filled == len(self.samples)
+
+    def add(self, samples: Samples) -> Samples:
+        """Take what is needed; returns what comes after the block."""
+        skipped = min(self._skip, len(samples))
+        self._skip -= skipped
+        taken = samples[skipped : skipped + len(self.samples) - self._filled]
+        self.samples[self._filled : self._filled + len(taken)] = taken
+        self._filled += len(taken)
+        return samples[skipped + len(taken) :]
+
+    def restart(self) -> None:
+        """Forget what was collected: the stream was interrupted, and no window may span that."""
+        self._filled = 0
+
+
+class ShardFolder:
+    """The shards in ``folder`` that belong to ``plan``."""
+
+    def __init__(self, folder: Path, plan: Plan, *, keep: bool) -> None:
+        """Go on with what an interrupted capture left, if ``keep`` and its plan is the same; else begin anew."""
+        self._folder = folder
+        self._plan = plan
+        wanted = msgspec.json.encode(plan)
+        path = folder / PLAN_FILE
+        if not keep or not path.exists() or path.read_bytes() != wanted:
+            for old in folder.glob("*.npy"):
+                old.unlink()
+            write_durably(path, wanted)
+
+    @property
+    def done(self) -> int:
+        """How many blocks are complete; they are the first ones of the plan."""
+        return next(
+            (index for index in range(len(self._plan.blocks)) if not self._path(index).exists()),
+            len(self._plan.blocks),
+        )
+
+    def load(self, index: int) -> Samples:
+        """The samples of a complete block."""
+        samples: Samples = np.load(self._path(index), allow_pickle=False)
+        return samples
+
+    def save(self, index: int, samples: Samples) -> None:
+        """Write a complete block; when this returns it is on disk."""
+        path = self._path(index)
+        temporary = path.with_suffix(".part")
+        with temporary.open("wb") as file:
+            np.save(file, samples, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        fsync_dir(self._folder)
+
+    def sets(self) -> ShardSets:
+        """The complete blocks by set, in the order of time."""
+        shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
+        for index in range(self.done):
+            block = self._plan.blocks[index]
+            shards[block.split].append(Shard(self._path(index).name, block.windows, block.size, block.step))
+        return ShardSets(channels=self._plan.channels, **shards)
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index:04}-{self._plan.blocks[index].split}.npy"
