@@ -21,6 +21,6 @@ def run(args: argparse.Namespace) -> int:
         try:
             check_source(name, table)
         except EdgeAgentError as error:
-            raise ConfigError("usage", f"{args.config} [sources.{name}]: {error.message}") from None
+            raise ConfigError("usage", f"{args.config} {error.message}") from None
     print(f"{args.config}: device {config.device_id}, {len(config.sources)} sources, all keys known")
     return 0
