@@ -1,10 +1,12 @@
-"""Is what a sensor sent worth calibrating with? Pure: samples in, findings out; state is a few numbers a window.
+"""Is what a sensor sent worth calibrating with? Pure: samples in, findings out; state is a few numbers a stretch.
 
-Judged on stretches of one window's length, so that what is normal for a channel is learnt from the channel itself:
+Judged stretch by stretch (one window's length, but not below 64 samples); what is normal for a channel is learnt from
+the channel itself:
 
 * ``non_finite``: a NaN or Inf anywhere.
-* ``stuck_channel``: a channel that mostly moves stands exactly still for several windows while others move as usual.
-  When everything rests, nothing is stuck; where no other channel can testify, it is a warning.
+* ``stuck_channel``: a channel that mostly moves stands exactly still for several stretches while another moves as
+  usual. When everything rests, nothing is stuck. A channel whose noise is below its resolution (it has stretches that
+  flicker by one step) may stand still by nature: a warning, as where no other channel can testify for long.
 * ``constant_channel``: a channel that never changed; judged at the end, as a switch may be quiet for long.
 * ``clipped_channel``: a channel that moves sits exactly at its largest or smallest value for much of the time. A rail
   of zero (nothing to measure) is a warning.
@@ -22,11 +24,13 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
-STUCK_WINDOWS = 3
+STRETCH_SAMPLES = 64
+STUCK_STRETCHES, STUCK_WARN_STRETCHES = 3, 30
+FLICKER_SHARE = 0.01
 LIVELY_LEVELS = 8
-"""A window's range must be this many steps of the channel's resolution for the channel to count as one that moves."""
+"""A stretch's range must be this many steps of the channel's resolution for the channel to count as one that moves."""
 MOVES_AS_USUAL = 0.25
-"""A window moves as usual if its range is at least this part of the channel's median range."""
+"""A stretch moves as usual if its range is at least this part of the channel's median range."""
 CLIPPED_SHARE, CLIPPED_WARN_SHARE = 0.1, 0.01
 CLIPPED_SAMPLES = 20
 DUPLICATE_SHARE = 0.2
@@ -53,7 +57,7 @@ class Quality:
             size: samples in a window.
         """
         self._channels = channels
-        self._size = size
+        self._stretch = max(size, STRETCH_SAMPLES)
         self._samples = 0
         count = len(channels)
         self._low: Numbers = np.full(count, np.inf)
@@ -74,10 +78,10 @@ class Quality:
         steps = np.abs(np.diff(values, axis=0))
         steps[steps == 0] = np.inf
         self._resolution = np.minimum(self._resolution, steps.min(axis=0, initial=np.inf))
-        for start in range(0, len(samples) - self._size + 1, self._size):
-            window = samples[start : start + self._size]
-            self._ranges.append(np.ptp(values[start : start + self._size], axis=0))
-            self._digests.append(hashlib.blake2b(window.tobytes(), digest_size=12).digest())
+        for start in range(0, len(samples) - self._stretch + 1, self._stretch):
+            self._ranges.append(np.ptp(values[start : start + self._stretch], axis=0))
+            stretch = samples[start : start + self._stretch]
+            self._digests.append(hashlib.blake2b(stretch.tobytes(), digest_size=12).digest())
         return [finding for finding in self._stuck() if finding.refuse]
 
     def findings(self) -> list[Finding]:
@@ -106,7 +110,7 @@ class Quality:
         self._at_high += (values == self._high).sum(axis=0)
 
     def _usual(self) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-        """Ranges [windows, channels]; each channel's median range where it is not 0; whether the channel moves."""
+        """Ranges [stretches, channels]; each channel's median range where it is not 0; whether the channel moves."""
         ranges = np.array(self._ranges).reshape(-1, len(self._channels))
         usual = np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in ranges.T])
         return ranges, usual, usual >= LIVELY_LEVELS * self._resolution
@@ -116,16 +120,16 @@ class Quality:
         findings = []
         as_usual = (ranges >= MOVES_AS_USUAL * usual) & moves
         for channel in np.flatnonzero(moves):
-            still = ranges[:, channel] == 0
-            witnessed = _longest_run(still & as_usual.any(axis=1))
-            alone = _longest_run(still)
-            windows = max(witnessed, alone)
-            if windows < STUCK_WINDOWS:
+            column = ranges[:, channel]
+            flickers = np.mean((column > 0) & (column < 1.5 * self._resolution[channel])) >= FLICKER_SHARE
+            witnessed = _longest_run((column == 0) & as_usual.any(axis=1))
+            alone = _longest_run(column == 0)
+            refuse = witnessed >= STUCK_STRETCHES and not flickers
+            if not refuse and alone < STUCK_WARN_STRETCHES:
                 continue
-            refuse = witnessed >= STUCK_WINDOWS
-            why = "while others moved" if refuse else "which may be rest, or a fault"
-            text = f"channel {self._channels[channel]!r} stood still for {windows * self._size} samples {why}"
-            findings.append(Finding("stuck_channel", f"{text}; check that channel's sensor", refuse))
+            text = f"channel {self._channels[channel]!r} stood still for {alone * self._stretch} samples"
+            why = " while others moved; check that channel's sensor" if refuse else ", at rest or by a fault"
+            findings.append(Finding("stuck_channel", text + why, refuse))
         return findings
 
     def _constant(self) -> list[Finding]:
@@ -157,7 +161,7 @@ class Quality:
         repeated = len(self._digests) - len(set(self._digests))
         if not repeated:
             return []
-        text = f"{repeated} of {len(self._digests)} windows repeat an earlier one exactly"
+        text = f"{repeated} of {len(self._digests)} stretches repeat an earlier one exactly"
         return [
             Finding(
                 "duplicate_windows",
