@@ -191,6 +191,8 @@ def test_ranges_from_wrong_data_are_refused_by_the_held_out_set(
     judged = [record for record in run.result["candidates"] if record["agreement_lower"] is not None]
     assert [record["code"] for record in judged] == ["agreement_too_low"]
     assert judged[0]["agreement"] < 0.95
+    assert run.result["layers"][0]["sqnr_db"] < 10
+    assert "cuts off values up to" in run.result["layers"][0]["cause"]
     assert not all(gate["passed"] for gate in judged[0]["gates"])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, Layer, load
+from edge_agent.backends import CandidateSpec, load
 from edge_agent.errors import ModelError, StageError
 from edge_agent.quant.agreement import TOLERANCE, Meaning
 from edge_agent.task import Outcome, Stage, Task
@@ -24,11 +24,11 @@ from edge_agent.worker.candidates import Workbench
 from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
-from edge_agent.worker.explain import Explainer
+from edge_agent.worker.diagnose import worst_layers
 from edge_agent.worker.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.probe import write_feeds
-from edge_agent.worker.result import MAX_CANDIDATES, Record, finite
+from edge_agent.worker.result import MAX_CANDIDATES, Record
 from edge_agent.worker.scoring import FloatSet
 from edge_agent.worker.search import (
     Structure,
@@ -42,13 +42,11 @@ from edge_agent.worker.search import (
     why_none,
     worth_scoring,
 )
-from edge_agent.worker.tapping import tapped
 
 CHOSEN_FILE = "chosen.json"
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
 _BUDGET_PASSES = 40
-_EXPLAINED_WINDOWS = 16
 _LABELS_SEEN = 64
 _SCREENED, _SCORED, _PROVED = 0.15, 0.6, 0.95
 
@@ -94,6 +92,7 @@ def run(context: Context) -> Outcome:
     data = open_dataset(context, info)
     layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
     specs = plan(task.recipe, backend.core_operators(), {layer.operator for layer in layers})
+    del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     feeds = context.out_dir / "feeds.npz"
     write_feeds(feeds, Carrier(task.state, info).feeds(next(iter(data.rows("search")))))
@@ -104,11 +103,11 @@ def run(context: Context) -> Outcome:
         search = _Search(context, bench, deadline=time.monotonic() + _budget_s(task, ranges))
         search.score(specs, floats.windows)
         chosen = search.prove_speed()
-        explained = chosen or closest(search.tried)
-        worst = [] if explained is None else _explain(context, backend, data, ranges, layers, explained.spec)
         if chosen is not None:
             shutil.copyfile(bench.build(chosen.spec), chosen_path(context.out_dir, backend.SUFFIX))
             _write(context.out_dir / CHOSEN_FILE, search.freeze(chosen, meaning))
+    explained = chosen or closest(search.tried)
+    context.progress(_PROVED, "looking at each layer", force=True)
     records = search.records()
     _write(context.out_dir / CANDIDATES_FILE, records)
     shutil.rmtree(context.out_dir / "candidates")
@@ -116,7 +115,7 @@ def run(context: Context) -> Outcome:
     results = {
         "reference": search.reference.as_dict(),
         "candidates": [record.as_dict() for record in records],
-        "layers": finite(worst),
+        "layers": [] if explained is None else worst_layers(context, backend, data, "search", explained.spec),
         "data": {"output": {"kind": meaning.kind, "found": meaning.found}},
     }
     code, message = ("", "") if chosen is not None else why_none(search.tried)
@@ -138,21 +137,6 @@ def _labels(data: DataSet) -> list[Any] | None:
         if labels:
             return labels
     return None
-
-
-def _explain(
-    context: Context, backend: Backend, data: DataSet, ranges: Ranges, layers: list[Layer], spec: CandidateSpec
-) -> list[dict[str, Any]]:
-    """The worst layers of a candidate, from a few windows of the search set."""
-    context.progress(_PROVED, "looking at each layer", force=True)
-    prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
-    info = backend.inspect(context.model_path)
-    explainer = Explainer(layers, ranges.of(spec.calibration), spec)
-    windows = tapped(backend, prepared, info, data, "search", context.task, explainer.names)
-    for values in islice(windows, _EXPLAINED_WINDOWS):
-        for name, value in values:
-            explainer.add(name, value)
-    return explainer.worst()
 
 
 class _Search:

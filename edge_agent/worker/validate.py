@@ -2,7 +2,7 @@
 
 The reference is the model file as it was pushed. What the output means and how fast the candidate is was found before,
 on the search set and by the full latency statistic; here only what the held-out windows prove is new. A refusal here
-is final for the job: there is no way back to the search.
+is final for the job: there is no way back to the search. Its layers are explained on the windows that refused it.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
+from edge_agent.worker.diagnose import worst_layers
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quantize import chosen_path, read_chosen
 from edge_agent.worker.result import Record
@@ -64,6 +65,7 @@ def run(context: Context) -> Outcome:
     }
     if not judgement.passed:
         results["candidates"] = _with_verdict(context, chosen.number, record)
+        results["layers"] = worst_layers(context, backend, data, "heldout", chosen.spec)
     return Outcome(code=judgement.code, message=judgement.message, results=results)
 
 
