@@ -6,8 +6,8 @@
     <sha256>          the whole blob, once its SHA-256 was right
 
 Invariants:
-    * A mark is set on disk only after the bytes it vouches for were fsynced, so a crash or a power cut costs at most
-      what came since the last ``flush``, and never leaves a mark that lies.
+    * A mark is set on disk only after the bytes it vouches for were fsynced. A crash or a power cut costs what came
+      since the last ``flush``, for which the owner chooses the moment, and never leaves a mark that lies.
     * Nothing is stored that was not checked: a page against the manifest, a chunk against its page.
     * ``<sha256>`` appears by rename, after the whole file was read back and hashed.
 
@@ -26,7 +26,6 @@ from edge_agent.errors import LimitError, TransferError
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, check_chunk, check_page
 from edge_agent.wire.manifest import Blob
 
-FLUSH_BYTES = 8 * 1024 * 1024
 RESERVE_BYTES = 32 * 1024 * 1024  # left to the rest of the system
 _READ_BYTES = 1024 * 1024
 _PAGE_BYTES = PAGE_DIGESTS * DIGEST_BYTES
@@ -53,7 +52,7 @@ class PartialBlob:
         self._have = bytearray(self.plan.chunks)
         self._digests: list[bytes] = [b""] * self.plan.chunks
         self._missing_pages = set(range(self.plan.pages))
-        self._unflushed_bytes = 0
+        self._unflushed = False
         self._fd = -1
         if self.complete:
             self._delete(self._part, self._bits, self._pages)
@@ -82,6 +81,13 @@ class PartialBlob:
     def missing(self, within: Iterable[int] | None = None) -> list[int]:
         """The chunks that are not here, of those in ``within`` (None: of all), in order."""
         return [index for index in (range(self.plan.chunks) if within is None else within) if not self._have[index]]
+
+    def next_missing(self, start: int) -> int | None:
+        """The first chunk that is not here, from ``start`` on and then from the beginning."""
+        index = self._have.find(0, start)
+        if index < 0:
+            index = self._have.find(0)
+        return None if index < 0 else index
 
     def missing_pages(self) -> list[int]:
         """The digest pages that are not here."""
@@ -122,14 +128,12 @@ class PartialBlob:
             _write_all(self._open(), payload, index * CHUNK_BYTES)
         self._have[index] = 1
         self.received += 1
-        self._unflushed_bytes += len(payload)
-        if self._unflushed_bytes >= FLUSH_BYTES:
-            self.flush()
+        self._unflushed = True
         return True
 
     def flush(self) -> None:
         """Make every chunk that is here survive a power cut."""
-        if not self._unflushed_bytes:
+        if not self._unflushed:
             return
         try:
             with _writing(self._part):
@@ -138,7 +142,7 @@ class PartialBlob:
             # The kernel may have dropped those pages; only what the marks on disk say is certain.
             self._load_marks()
             self.received = sum(self._have)
-            self._unflushed_bytes = 0
+            self._unflushed = False
             raise
         with _writing(self._bits):
             new = not self._bits.exists()
@@ -151,7 +155,7 @@ class PartialBlob:
                 os.close(fd)
             if new:
                 fsync_dir(self._bits.parent)
-        self._unflushed_bytes = 0
+        self._unflushed = False
 
     def finish(self) -> Path:
         """Read everything back, compare with the blob's name, give it its name.
@@ -190,7 +194,7 @@ class PartialBlob:
 
     def discard(self) -> None:
         """Delete what is here of a blob that is not whole."""
-        self._unflushed_bytes = 0
+        self._unflushed = False
         self.close()
         self._delete(self._part, self._bits, self._pages)
         self._have[:] = bytes(self.plan.chunks)

@@ -1,14 +1,16 @@
 """Fetches one blob from the broker: what to subscribe to, when to ask again, when to give up.
 
-Pages first, then chunks, one or two groups at a time, since a broker forgets retained messages above its queue limits.
+Pages first, then chunks, one group at a time: a broker forgets retained messages above its queue limits, and mosquitto
+holds some back when a SUBSCRIBE arrives while it is writing. Two groups at once were measured to be no faster.
 
 A broker may also hold retained messages back, deliver some only, or have lost them, and says so in no case. So when
 nothing fresh has come for a while (5 s, or four times what a chunk took, doubling up to a minute):
 
-1. the current filters are unsubscribed and subscribed again (without UNSUBSCRIBE some brokers deliver nothing);
-2. if that brought nothing either, the broker evidently lacks them: ``Need`` names the missing chunks, the first time
-   those asked for now, later every one. It is repeated, so any host that comes later can answer;
-3. if wrong bytes came twice again where right ones should be, it is ``hash_mismatch``.
+1. what is asked for is unsubscribed and subscribed again (without UNSUBSCRIBE rumqttd delivers nothing);
+2. if that brought nothing either, the broker evidently lacks it: ``Need`` names the missing chunks, the first time
+   those of this group, later every one, and is repeated, so that any host that comes later can answer;
+3. if wrong bytes came all the while where right ones should be, it is ``hash_mismatch``; else the next group is tried,
+   so that at least everything else gets here.
 
 There is no end by time: ``waiting`` says that nothing has come for ten minutes.
 
@@ -18,12 +20,12 @@ No thread and no clock: the owner calls ``take`` for each message of this blob (
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
 from edge_agent.blobs import PartialBlob
-from edge_agent.errors import TransferError
+from edge_agent.errors import LimitError, TransferError
 from edge_agent.wire.chunks import GROUP_CHUNKS
 from edge_agent.wire.messages import Need
 from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GROUPS_AT_ONCE = 2
 FEW_CHUNKS = 8  # missing in a group: asked for one by one, so that the others do not come again
 PATIENCE_S = (5.0, 60.0)
 WAITING_AFTER_S = 600.0
@@ -41,7 +42,8 @@ FLUSH_AFTER_S = 10.0
 MAX_RANGES = 2000  # a Need stays below 64 KiB
 _PATIENCE_CHUNKS = 4
 _PAGES = -1
-_MAX_STALLS_WITH_WRONG_BYTES = 3
+_STALLS_TO_ASK_HOSTS = 2
+_STALLS_TO_GO_ON = 3
 
 
 class Subscriber(Protocol):
@@ -101,7 +103,9 @@ class Receiver:
         self._need = need
         self._device = device
         self._online = False
-        self._open: dict[int, tuple[str, ...]] = {}
+        self._group: int | None = None
+        self._filters: tuple[str, ...] = ()
+        self._start = 0
         self._fresh_at = self._flushed_at = self._asked_at = now
         self._patience = PATIENCE_S[0]
         self._stalls = 0
@@ -122,7 +126,8 @@ class Receiver:
         self._stalls = 0
         self._wrong_since_asked = False
         self._finish_if_whole()
-        self._ask_again(now)
+        self._ask()
+        self._asked_at = now
 
     def disconnected(self) -> None:
         """The link is down: keep what came, and wait."""
@@ -156,13 +161,11 @@ class Receiver:
         self._patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._fresh_at)))
         self._fresh_at = self._asked_at = now
         self._stalls = 0
-        if isinstance(topic, PageTopic) or not self._partial.missing(
-            self._plan.group_range(topic.index // GROUP_CHUNKS)
-        ):
+        if self._group != self._next_group():
             self._partial.flush()
             self._flushed_at = now
             self._finish_if_whole()
-            self._advance()
+            self._ask()
 
     def tick(self, now: float) -> None:
         """Time has passed.
@@ -180,11 +183,10 @@ class Receiver:
             self._stalled(now)
 
     def stop(self) -> None:
-        """Give everything up but what is on the disk."""
-        for filters in self._open.values():
-            self._link.unsubscribe(*filters)
-        self._open.clear()
-        self._partial.close()
+        """Give everything up but what is on the disk. Raises nothing: a full disk costs what was not flushed."""
+        self._link.unsubscribe(*self._filters)
+        with suppress(LimitError):
+            self._partial.close()
 
     @property
     def fraction(self) -> float:
@@ -205,60 +207,54 @@ class Receiver:
 
     # -- what to ask for
 
-    def _advance(self) -> None:
-        """Subscribe to what comes next, and give up what is complete."""
-        wanted = self._wanted()
-        for key in [key for key in self._open if key not in wanted]:
-            self._link.unsubscribe(*self._open.pop(key))
-        for key in wanted:
-            if key not in self._open:
-                self._open[key] = self._filters(key)
-                self._link.subscribe(*self._open[key])
-
-    def _wanted(self) -> list[int]:
-        """The groups to have open now; ``_PAGES`` stands for the digest pages, which come first."""
-        if self.path is not None:
-            return []
+    def _next_group(self) -> int | None:
+        """The group to ask for; ``_PAGES`` stands for the digest pages, which come first; None: nothing is left."""
         if self._partial.missing_pages():
-            return [_PAGES]
-        groups = (group for group in range(self._plan.groups) if self._partial.missing(self._plan.group_range(group)))
-        return list(islice(groups, GROUPS_AT_ONCE))
+            return _PAGES
+        chunk = self._partial.next_missing(self._start)
+        return None if chunk is None else chunk // GROUP_CHUNKS
 
-    def _filters(self, key: int) -> tuple[str, ...]:
-        if key == _PAGES:
-            return (self._topics.pages(self._sha256),)
-        missing = self._partial.missing(self._plan.group_range(key))
-        if len(missing) > FEW_CHUNKS:
-            return (self._topics.chunk_group(self._sha256, key),)
-        return tuple(self._topics.chunk(self._sha256, index) for index in missing)
-
-    def _ask_again(self, now: float) -> None:
-        for filters in self._open.values():
-            self._link.unsubscribe(*filters)
-        self._open.clear()
-        self._advance()
-        self._asked_at = now
+    def _ask(self) -> None:
+        """Subscribe to what comes next, instead of what was asked for before."""
+        before = self._filters
+        self._group = group = self._next_group()
+        if group is None:
+            self._filters = ()
+        elif group == _PAGES:
+            self._filters = (self._topics.pages(self._sha256),)
+        else:
+            missing = self._partial.missing(self._plan.group_range(group))
+            if len(missing) > FEW_CHUNKS:
+                self._filters = (self._topics.chunk_group(self._sha256, group),)
+            else:
+                self._filters = tuple(self._topics.chunk(self._sha256, index) for index in missing)
+        # Also what is about to be asked for: a session that outlived our last process may have it subscribed.
+        self._link.unsubscribe(*{*before, *self._filters})
+        self._link.subscribe(*self._filters)
 
     def _stalled(self, now: float) -> None:
         self._stalls += 1
         self.counts.stalls += 1
-        if self._stalls >= _MAX_STALLS_WITH_WRONG_BYTES and self._wrong_since_asked:
-            raise TransferError(
-                "hash_mismatch",
-                "the broker keeps chunks that are not the manifest's; check who writes to it, push again",
-            )
-        self._wrong_since_asked = False
         self._patience = min(PATIENCE_S[1], 2 * self._patience)
-        self._ask_again(now)
-        if self._stalls > 1:
+        if self._stalls >= _STALLS_TO_GO_ON:
+            if self._wrong_since_asked:
+                text = "the broker keeps chunks that are not the manifest's; check who writes to it, push again"
+                raise TransferError("hash_mismatch", text)
+            if self._group is not None and self._group != _PAGES:
+                self._start = self._plan.group_range(self._group).stop
+        self._wrong_since_asked = False
+        self._ask()
+        self._asked_at = now
+        if self._stalls >= _STALLS_TO_ASK_HOSTS:
             self._publish_need()
 
     def _publish_need(self) -> None:
         pages = self._partial.missing_pages()
-        open_chunks = (
-            None if pages or self.counts.needs else chain.from_iterable(map(self._plan.group_range, self._open))
-        )
-        chunks = self._partial.missing(open_chunks)
+        group = self._group
+        if pages or group is None or self.counts.needs:
+            chunks = self._partial.missing()
+        else:
+            chunks = self._partial.missing(self._plan.group_range(group))
         self.counts.needs += 1
         log.info("blob %.12s: the broker lacks %d chunks, %d pages; asking", self._sha256, len(chunks), len(pages))
         self._need(Need(device=self._device, sha256=self._sha256, chunks=ranges(chunks), pages=ranges(pages)))

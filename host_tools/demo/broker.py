@@ -24,7 +24,9 @@ from edge_agent.errors import BrokerError
 # - max_segment_size: every filter that was ever subscribed keeps a log in memory of up to segment size x count.
 # - v4 and v5: each protocol has its own port; a CONNECT of the other version is closed unanswered. Client ids are
 #   shared between the two, so one id on both ports is a takeover.
-# - SUBSCRIBE again without UNSUBSCRIBE delivers no retained message again.
+# - SUBSCRIBE again without UNSUBSCRIBE delivers no retained message again; nor does the first SUBSCRIBE of a session
+#   that is resumed after a crash of the client. A second one, after UNSUBSCRIBE, does.
+# - SIGTERM or SIGKILL, it forgets everything: nothing is on disk. The will is delivered, and retained.
 _CONFIG = """\
 id = 0
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from support.links import QueuedLink
 
 from edge_agent.blobs import PartialBlob
 from edge_agent.errors import WireError
@@ -22,6 +21,7 @@ from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
 from host_tools.session import Session
 from host_tools.settings import Settings
 from host_tools.upload import Uploader
+from support.links import QueuedLink
 
 
 def describe(data: bytes) -> Blob:
@@ -32,7 +32,7 @@ def describe(data: bytes) -> Blob:
 
 def write_blob(path: Path, size: int, seed: int = 0) -> Blob:
     """A file of ``size`` bytes that no compression and no other seed would give."""
-    data = random.Random(seed).randbytes(size)
+    data = random.Random(seed).randbytes(size)  # noqa: S311  # no secret
     path.write_bytes(data)
     return describe(data)
 
