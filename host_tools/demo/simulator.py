@@ -4,7 +4,7 @@
         ...                       # [sources.imu] kind = "serial", port = str(imu.port)
         print(imu.progress().times_real_time)
 
-What it sends and how it can be broken says ``simulator_child.py``. With ``keep=True`` it outlives this process.
+What it sends and how it can be broken says ``simulator_child.py``. It ends with this process.
 """
 
 import json
@@ -51,7 +51,6 @@ class SerialImu:
         port: the path to give to the agent; a link to whichever terminal is behind it now.
         pace: ``max``, ``real``, or bytes a second.
         faults: as ``simulator_child.py --fault`` takes them, e.g. ``["stuck:az@1000"]``.
-        keep: go on when this process ends.
     """
 
     def __init__(
@@ -61,12 +60,11 @@ class SerialImu:
         pace: str = "max",
         faults: Sequence[str] = (),
         recording: Path = RECORDING,
-        keep: bool = False,
     ) -> None:
         self.port = port
         self._argv = [sys.executable, "-P", str(_CHILD), "--link", str(port), "--recording", str(recording)]
-        self._argv += ["--pace", pace, *(part for fault in faults for part in ("--fault", fault))]
-        self._keep = keep
+        self._argv += ["--pace", pace, "--end-with-stdin"]
+        self._argv += [part for fault in faults for part in ("--fault", fault)]
         self._status = port.with_name(port.name + ".json")
         self._log = port.with_name(port.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,10 +77,8 @@ class SerialImu:
     def start(self) -> None:
         """Return once the terminal is there; raises ``SourceError`` with what the child said."""
         self._status.unlink(missing_ok=True)
-        argv = self._argv if self._keep else [*self._argv, "--end-with-stdin"]
-        stdin = subprocess.DEVNULL if self._keep else subprocess.PIPE
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(argv, stdin=stdin, stdout=log, stderr=log, start_new_session=self._keep)
+            self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=log, stderr=log)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._status.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
