@@ -9,6 +9,7 @@ import msgspec
 from edge_agent.backends import load
 from edge_agent.durable import write_durably
 from edge_agent.task import Outcome
+from edge_agent.worker.asked import check_asked
 from edge_agent.worker.capture_arrays import capture_arrays
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.context import Context
@@ -20,6 +21,7 @@ def run(context: Context) -> Outcome:
 
     Raises:
         ModelError: the model cannot be read.
+        RecipeError: the task asks for what is not available here.
         ContractError: data or source do not fit the model.
         SourceError: the sensor is absent, busy, silent or lost.
         LimitError: ``no_space``.
@@ -28,6 +30,7 @@ def run(context: Context) -> Outcome:
     task = context.task
     context.progress(0.0, "checking model and data", force=True)
     info = load(task.format).inspect(context.model_path)
+    check_asked(task, info)
     sets: ArraySets | ShardSets
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)

@@ -43,6 +43,19 @@ def structure(spec: CandidateSpec) -> Structure:
     return spec.method, spec.operators, spec.per_channel, spec.float_layers
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Raise ``RecipeError`` (``recipe_unsupported``) for a method or a range method that is not available."""
+    if recipe.method not in ("auto", "static"):
+        raise RecipeError(
+            "recipe_unsupported", f"method {recipe.method!r} is not available here; use method auto or static"
+        )
+    if recipe.calibration not in ("auto", *RANGE_METHODS):
+        raise RecipeError(
+            "recipe_unsupported",
+            f"calibration {recipe.calibration!r} is not available here; use auto, {', '.join(RANGE_METHODS)}",
+        )
+
+
 def plan(recipe: Recipe, core: Sequence[str], present: Iterable[str]) -> list[CandidateSpec]:
     """The candidates of a recipe: {every operator, core only} x range methods, per channel.
 
@@ -54,16 +67,7 @@ def plan(recipe: Recipe, core: Sequence[str], present: Iterable[str]) -> list[Ca
     Raises:
         RecipeError: ``recipe_unsupported`` for a method that is not available.
     """
-    if recipe.method not in ("auto", "static"):
-        raise RecipeError(
-            "recipe_unsupported",
-            f"method {recipe.method!r} is not available for this model format here; use method auto or static",
-        )
-    if recipe.calibration == "entropy":
-        raise RecipeError(
-            "recipe_unsupported",
-            "calibration 'entropy' is not available here; use auto, minmax, percentile or mse",
-        )
+    check_recipe(recipe)
     methods = RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
     return [
         CandidateSpec(method="static", calibration=method, operators=operators)
