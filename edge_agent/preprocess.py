@@ -110,10 +110,9 @@ class Cast(msgspec.Struct, frozen=True):
         if target.kind == "f":
             return x.astype(target)
         limits = np.iinfo(target)
-        wide = np.rint(x.astype(np.float64))
-        inside = wide.clip(limits.min, limits.max).astype(target)
-        # The largest int64 is not a float: clip alone would let the next float through, and astype would wrap it.
-        return np.where(wide >= limits.max, target.type(limits.max), inside)
+        # The largest int64 is not a float64; the float below it is the last that fits.
+        high = min(float(limits.max), np.nextafter(float(2**63), 0))
+        return np.rint(x.astype(np.float64)).clip(limits.min, high).astype(target)
 
 
 Step = Standardize | Scale | Clip | Transpose | Reshape | Cast

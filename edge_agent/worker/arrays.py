@@ -8,6 +8,7 @@ transpose) has no rows in the file; it is unpacked into a scratch file once and 
 import math
 import shutil
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,17 @@ _npy: Any = npy_format
 """Untyped in numpy 1.26."""
 _SUFFIX = ".npy"
 _SKIP_BYTES = 1 << 20
+_BROKEN = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    NotImplementedError,  # a compression that this Python lacks
+    RuntimeError,  # an encrypted member
+    tokenize.TokenError,  # numpy parses a header as Python
+    SyntaxError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +130,7 @@ class ArrayFile:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        except _BROKEN as error:
             raise ContractError(
                 "data_unreadable", f"{self._path.name}: {error or 'ends early'}; save it with numpy.savez"
             ) from None
