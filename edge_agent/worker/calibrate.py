@@ -11,6 +11,7 @@ from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -109,7 +110,7 @@ def run(context: Context) -> Outcome:
 
 def save_histograms(path: Path, observer: Observer) -> None:
     """Write every histogram; array ``3.counts`` belongs to the tensor ``names[3]``."""
-    arrays = {
+    arrays: dict[str, Any] = {  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
         f"{index}.{key}": array
         for index, histogram in enumerate(observer.histograms.values())
         for key, array in histogram.to_arrays().items()
