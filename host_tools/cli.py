@@ -13,7 +13,7 @@ from host_tools.demo.command import demo
 from host_tools.devices import devices
 from host_tools.exits import run
 from host_tools.keygen import keygen
-from host_tools.options import Devices, Everyone, Groups, Json, Sign, scopes, with_settings
+from host_tools.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
 from host_tools.purge import GRACE_S, Purged, purge
 from host_tools.push_model import EPILOG, push_model
 from host_tools.report import report
@@ -22,6 +22,11 @@ from host_tools.settings import Settings
 from host_tools.watch import watch
 
 _MIB = 1 << 20
+_DEMO = examples("host-tools demo", "host-tools demo --keep", "host-tools demo --broker mqtt://127.0.0.1")
+_DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
+_WATCH = examples("host-tools watch", "host-tools watch pi-01 pi-02 --json", "host-tools watch --job 3f2a9c0d1e5b7a86")
+_REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")
+_ROLLBACK = examples("host-tools rollback har --device pi-01", "host-tools rollback har --group lab --version 7")
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="the model's name")]
 Version = Annotated[
     int, typer.Option("--version", metavar="N", min=0, help="the active version it is about; 0: the one devices report")
@@ -44,10 +49,7 @@ def rollback(
     expires: Expires = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Go back to the release that was active before.
-
-    Examples:  host-tools rollback har --device pi-01  |  host-tools rollback har --group lab --version 7
-    """
+    """Go back to the release that was active before."""
     del sign
     answers = order(
         settings,
@@ -75,9 +77,9 @@ def recalibrate(
     expires: Expires = 24.0,
     as_json: Json = False,
 ) -> None:
-    """Capture again, quantize again, judge again: a new job for the version that is active. The answer names the job.
+    """Capture, quantize and judge again.
 
-    Example:  host-tools recalibrate har --device pi-01
+    A new job for the version that is active; the answer names the job.
     """
     del sign
     answers = order(
@@ -105,10 +107,7 @@ def cancel(
     expires: Expires = 24.0,
     as_json: Json = False,
 ) -> None:
-    """End a job. Without --device, --group or --all: on every device that works on it.
-
-    Example:  host-tools cancel 3f2a9c0d1e5b7a86
-    """
+    """End a job. Without --device, --group or --all: on every device that works on it."""
     del sign
     whom = scopes(device, group, everyone) if device or group or everyone else None
     answers = order(settings, whom, timeout_s=timeout, expires_h=expires, action="cancel", job=job)
@@ -128,9 +127,9 @@ def purge_broker(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be cleared")] = False,
     as_json: Json = False,
 ) -> None:
-    """Clear from the broker what no unexpired want names, and commands that are over.
+    """Clear from the broker what nobody needs.
 
-    Examples:  host-tools purge --dry-run  |  host-tools purge --grace 0
+    That is: blobs that no unexpired want names, once their grace is over, and commands that have ended.
     """
     with Session(settings) as session:
         purged = purge(session, settings, grace_s=grace * 3600, dry_run=dry_run)
@@ -142,19 +141,17 @@ def purge_broker(
 
 def main() -> None:
     """The console script."""
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help="Send models to edge devices."
-    )
+    app = new_app("Send models to edge devices and see what becomes of them. Try: host-tools demo")
     app.command("push-model", epilog=EPILOG)(push_model)
-    app.command()(demo)
-    app.command()(devices)
-    app.command()(watch)
-    app.command()(report)
-    app.command()(rollback)
-    app.command()(recalibrate)
-    app.command()(cancel)
-    app.command("purge")(purge_broker)
-    app.command()(keygen)
+    app.command(epilog=_DEMO)(demo)
+    app.command(epilog=_DEVICES)(devices)
+    app.command(epilog=_WATCH)(watch)
+    app.command(epilog=_REPORT)(report)
+    app.command(epilog=_ROLLBACK)(rollback)
+    app.command(epilog=examples("host-tools recalibrate har --device pi-01"))(recalibrate)
+    app.command(epilog=examples("host-tools cancel 3f2a9c0d1e5b7a86"))(cancel)
+    app.command("purge", epilog=examples("host-tools purge --dry-run", "host-tools purge --grace 0"))(purge_broker)
+    app.command(epilog=examples("host-tools keygen operator"))(keygen)
     sys.exit(run(app))
 
 

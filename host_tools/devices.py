@@ -24,9 +24,9 @@ def devices(
     group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="only this group's members")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the devices that the broker knows: online or not, groups, hardware, sources and active releases.
+    """List the devices that the broker knows.
 
-    Examples:  host-tools devices --broker mqtt://broker.local  |  host-tools devices --group lab --json
+    Online or not, groups, hardware, sources, and active releases.
     """
     with Session(settings) as session:
         known = read_devices(session)

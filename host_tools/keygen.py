@@ -19,8 +19,6 @@ def keygen(
 
     A device obeys what is signed by a key in its [trust] keys_dir (/etc/edge-agent/trusted-keys). Where its
     configuration says allow_unsigned = true, signatures are not asked for.
-
-    Example:  host-tools keygen operator
     """
     private, public = name.with_name(f"{name.name}.key"), name.with_name(f"{name.name}.pem")
     keyid = generate_key(private, public)

@@ -18,11 +18,9 @@ from edge_agent.wire.topics import EVERYONE, Scope, check_name
 from host_tools.exits import exit_of
 from host_tools.settings import load_settings
 
-_CONNECTION = "Connection (defaults: ~/.config/edge-agent/host.toml)"
-
 
 def _option(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_CONNECTION, show_default=False)
+    return typer.Option(name, metavar=metavar, help=text, show_default=False)
 
 
 _OPTIONS: dict[str, Any] = {
@@ -55,6 +53,23 @@ Sign = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")]
+
+
+def examples(*lines: str, note: str = "") -> str:
+    """What stands below a command's options; the line of a control character keeps the lines as they are."""
+    text = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    return f"{text}\n\n{note}" if note else text
+
+
+def new_app(text: str = "") -> typer.Typer:
+    """An application whose help is plain text: brackets in it are no markup, and lines stay where they were put."""
+    return typer.Typer(
+        help=text,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        no_args_is_help=bool(text),
+    )
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

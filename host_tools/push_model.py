@@ -12,16 +12,17 @@ from rich.markup import escape
 from host_tools.display import open_display
 from host_tools.exits import run
 from host_tools.follow import End
-from host_tools.options import Devices, Everyone, Groups, Json, Sign, scopes, with_settings
+from host_tools.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
 from host_tools.push import PushRequest, PushResult, announced, push
 from host_tools.result_table import show
 from host_tools.settings import Settings
 
-EPILOG = (
-    "Examples:  push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local  |  "
-    "push-model har.onnx --manifest har.toml --group lab --sign operator.key --json.  "
-    "Exit: 0 succeeded everywhere, 2 usage, 3 broker unreachable, 4 rejected, 5 failed, 6 not trusted, 7 timed out, "
-    "8 canceled or superseded."
+EPILOG = examples(
+    "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
+    "push-model har.onnx --manifest har.toml --group lab --sign operator.key --json",
+    note="Exit: 0 succeeded everywhere, 1 internal error, 2 usage, 3 broker unreachable, 4 rejected somewhere, "
+    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded. Connection options have their "
+    "defaults in ~/.config/edge-agent/host.toml.",
 )
 
 
@@ -55,7 +56,7 @@ def push_model(
         typer.Option("--max-broker-bytes", metavar="N", show_default=False, help="refuse to fill the broker further"),
     ] = None,
 ) -> None:
-    """Send a float model to devices, and show what becomes of it on each of them.
+    """Send a float model and see what becomes of it.
 
     Each device calibrates it with its own sensors, quantizes it to int8, proves it against float, measures both, and
     activates the int8 model if it passes every gate. Ctrl-C leaves the job running.
@@ -94,6 +95,6 @@ def _show_silent(result: PushResult) -> None:
 
 def main() -> None:
     """The console script."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = new_app()
     app.command(epilog=EPILOG)(push_model)
     sys.exit(run(app))

@@ -24,9 +24,9 @@ def report(
     device: Annotated[str | None, typer.Option("--device", metavar="ID", help="only this device")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the result of a job: float beside int8, every gate, and where the release lies.
+    """Show the result of a job, float beside int8.
 
-    Examples:  host-tools report 3f2a9c0d1e5b7a86  |  host-tools report har --device pi-01 --json
+    With every gate, and where the release lies.
     """
     with Session(settings) as session:
         reports = read_reports(session, [device] if device else sorted(read_devices(session)))

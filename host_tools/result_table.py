@@ -3,6 +3,7 @@
 What a device did not measure is shown as a dash, never as a number.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
+_WIDTH = 140  # in a file or a pipe
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 Record = Mapping[str, Any]
 
@@ -49,13 +51,17 @@ def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     upper = after.get("ratio_p50_upper")
     bound = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
     rows.append(("latency ratio", "", _number(after.get("ratio_p50"), ""), bound))
-    for what, key in (("peak RSS", "peak_rss_bytes"), ("of that the model", "model_rss_bytes")):
+    for what, key in (("peak RSS", "peak_rss_bytes"), ("RSS of the model", "model_rss_bytes")):
         rows.append((what, _bytes(before.get(key)), _bytes(after.get(key)), ""))
-    rows.append(("agreement", "", _percent(after.get("agreement")), _agreement_note(after)))
+    lower = after.get("agreement_lower")
+    bound = "" if lower is None else f"at least {_percent(lower)} (95 %)"
+    rows.append(("agreement", "", _percent(after.get("agreement")), bound))
+    rows.append(("disagreements", "", _of(after, "disagreements", "windows"), ""))
     rows.append(("SQNR", "", _number(after.get("sqnr_db"), " dB"), ""))
     rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy")), ""))
     rows.append(("method", _method(before), _method(after), _float_layers(after)))
     rows.append(("runtime", _runtime(before), _runtime(after), ""))
+    rows.append(("threads", _number(before.get("threads"), ""), _number(after.get("threads"), ""), ""))
     return rows
 
 
@@ -87,12 +93,14 @@ def render(report: JobReport) -> RenderableType:
     if report.message:
         parts.append(f"  {escape(report.message)}")
     if report.results.get("reference") and judged(report.results):
-        parts.append(_comparison_table(report.results))
+        parts += ["", _comparison_table(report.results)]
     if gates(report.results):
-        parts.append(_gate_table(report.results))
+        parts += ["", _gate_table(report.results)]
     if report.status != "succeeded" and report.results.get("layers"):
-        parts.append(_layer_table(report.results["layers"]))
+        parts += ["", _layer_table(report.results["layers"])]
     warnings = (report.results.get("data") or {}).get("warnings") or []
+    if report.results:
+        parts.append("")
     parts.extend(f"  [yellow]warning[/] {escape(str(warning))}" for warning in warnings)
     if report.release:
         parts.append(f"  release  {escape(report.release)}")
@@ -103,15 +111,15 @@ def render(report: JobReport) -> RenderableType:
 
 def show(reports: Iterable[JobReport]) -> None:
     """Print every report on stdout."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     for report in reports:
         console.print(render(report))
         console.print()
 
 
 def _comparison_table(results: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column("")
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("", no_wrap=True)
     table.add_column("float", justify="right")
     table.add_column("int8", justify="right")
     table.add_column("")
@@ -121,7 +129,7 @@ def _comparison_table(results: Mapping[str, Any]) -> Table:
 
 
 def _gate_table(results: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for heading, justify in (("  gate", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for name, value, limit, passed in gates(results):
@@ -130,7 +138,7 @@ def _gate_table(results: Mapping[str, Any]) -> Table:
 
 
 def _layer_table(layers: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for heading in ("  worst layers", "op", "SQNR", "cause", "remedy"):
         table.add_column(heading)
     for layer in layers[:_MAX_LAYERS]:
@@ -164,13 +172,10 @@ def _size_note(before: Record, after: Record) -> str:
     return f"{new / old:.2f} of float" if old and new else ""
 
 
-def _agreement_note(after: Record) -> str:
-    notes = []
-    if after.get("agreement_lower") is not None:
-        notes.append(f"at least {_percent(after['agreement_lower'])} (95 %)")
-    if after.get("disagreements") is not None and after.get("windows"):
-        notes.append(f"{after['disagreements']} of {after['windows']} windows differ")
-    return ", ".join(notes)
+def _of(record: Record, part: str, whole: str) -> str:
+    if record.get(part) is None or record.get(whole) is None:
+        return _DASH
+    return f"{record[part]} of {record[whole]}"
 
 
 def _method(record: Record) -> str:
@@ -179,14 +184,12 @@ def _method(record: Record) -> str:
 
 def _float_layers(record: Record) -> str:
     names = record.get("float_layers") or []
-    return f"{len(names)} of its layers stay float" if names else ""
+    return f"layers left float: {len(names)}" if names else ""
 
 
 def _runtime(record: Record) -> str:
     words = [str(record[key]) for key in ("runtime", "runtime_version") if record.get(key)]
-    name = " ".join(words) or _DASH
-    threads = record.get("threads")
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}" if threads else name
+    return " ".join(words) or _DASH
 
 
 def _gate_number(name: str, value: Any) -> str:

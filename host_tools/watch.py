@@ -34,10 +34,7 @@ def watch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have.
-
-    Examples:  host-tools watch  |  host-tools watch pi-01 pi-02 --json  |  host-tools watch --job 3f2a9c0d1e5b7a86
-    """
+    """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have."""
     reports: list[JobReport] = []
     with Session(settings) as session, open_display(as_json=as_json) as display:
         devices = _chosen(read_devices(session), device or [])

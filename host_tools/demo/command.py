@@ -20,7 +20,7 @@ import typer
 from edge_agent.errors import BrokerError, ConfigError, StageError
 from edge_agent.wire.topics import Scope
 from host_tools.demo.simulator import SerialImu
-from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE
+from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE, STATE_DIR
 from host_tools.display import open_display
 from host_tools.fleet import read_devices
 from host_tools.purge import held_blobs
@@ -52,20 +52,23 @@ def demo(
     pace: Annotated[
         str, typer.Option("--pace", metavar="max|real|N", help="how fast the sensor sends; N: bytes a second")
     ] = "max",
+    broker_timeout: Annotated[
+        float, typer.Option("--broker-timeout", metavar="S", min=0, help="give up when the broker is away this long")
+    ] = 60.0,
 ) -> None:
-    """Show the whole way of a float model on this machine: sent, calibrated, quantized, proved, measured, activated.
+    """Show the whole way of a model on this machine.
+
+    Sent, calibrated, quantized, proved, measured, activated.
 
     The model (a small network that tells seven shoulder exercises apart) and the recording that the sensor replays
     come with the package. The gates are the defaults: a model that fails one is refused here too.
-
-    Examples:  host-tools demo  |  host-tools demo --keep  |  host-tools demo --broker mqtt://127.0.0.1
     """
     if (model is None) != (manifest is None):
         raise ConfigError("usage", "give --model and --manifest together")
     directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
     with _stage(directory, device, broker, pace, keep=keep) as url:
-        settings = Settings(broker=url)
+        settings = Settings(broker=url, broker_timeout_s=broker_timeout)
         _wait_online(settings, device, directory)
         _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
         request = PushRequest(
@@ -75,8 +78,8 @@ def demo(
             result = push(settings, request, display)
         show(result.reports)
         _say_what_now(directory, result, settings, device, keep=keep)
-        if broker and not keep:
-            _forget(settings, device, result)
+    if broker and not keep:
+        _forget(settings, device, result)
     raise typer.Exit(result.exit)
 
 
@@ -126,8 +129,9 @@ def _wait_online(settings: Settings, device: str, directory: Path) -> None:
 def _say_what_now(directory: Path, result: PushResult, settings: Settings, device: str, *, keep: bool) -> None:
     sensor = SerialImu(directory / "imu").progress()
     _say(f"The sensor sent {sensor.samples} samples, {sensor.times_real_time:.0f} times faster than real time.")
-    if release := result.devices[device]["release"]:
-        _say(f"The release lies in {release}: the model, its contract, and the report that admitted it.")
+    if result.devices[device]["release"]:
+        release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
+        _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
     _say(f"Everything of this demo is in {directory}; remove it when you like.")
     if not keep:
         _say("Next: host-tools demo --keep, then push a model of your own; or install the agent on a device (README).")
@@ -153,4 +157,4 @@ def _forget(settings: Settings, device: str, result: PushResult) -> None:
 
 
 def _say(text: str) -> None:
-    print(text)
+    print(text, flush=True)

@@ -25,6 +25,7 @@ from host_tools.demo.simulator import SerialImu
 STAGE_FILE = "stage.json"
 CONFIG_FILE = "config.toml"
 AGENT_LOG = "agent.log"
+STATE_DIR = "state"
 _STOP_TIMEOUT_S = 15.0
 _TICK_S = 0.2
 
@@ -103,7 +104,7 @@ def _agent(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 def _write_config(directory: Path, arguments: argparse.Namespace, url: str, port: Path) -> Path:
     path = directory / CONFIG_FILE
     text = _CONFIG.format(
-        device=arguments.device, state_dir=directory / "state", broker=url, namespace=arguments.namespace, port=port
+        device=arguments.device, state_dir=directory / STATE_DIR, broker=url, namespace=arguments.namespace, port=port
     )
     path.write_text(text, encoding="utf-8")
     return path

@@ -1,0 +1,139 @@
+"""``host-tools demo`` as a newcomer runs it: it works, it ends, it leaves behind only what it says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.brokers import MosquittoBroker
+
+from host_tools.fleet import read_devices
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+_MAIN = "from host_tools.cli import main; main()"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Temporary files here, and nobody's settings."""
+    folders = {name: str(tmp_path) for name in ("TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    return {**os.environ, **folders}
+
+
+def run_demo(environment: dict[str, str], *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _MAIN, "demo", *argv],
+        capture_output=True, text=True, timeout=240, env=environment, check=False,
+    )  # fmt: skip
+
+
+def stage_of(folder: Path) -> dict[str, int | str]:
+    (file,) = folder.glob("edge-agent-demo-*/stage.json")
+    found: dict[str, int | str] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def alive(stage: dict[str, int | str]) -> list[str]:
+    """Which of the demo's processes still run (a zombie does not)."""
+    names = []
+    for name in ("pid", "agent_pid", "sensor_pid"):
+        stat = Path(f"/proc/{stage[name]}/stat")
+        if stat.exists() and stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z":
+            names.append(name)
+    return names
+
+
+def wait_gone(stage: dict[str, int | str]) -> None:
+    deadline = time.monotonic() + 30
+    while alive(stage):
+        assert time.monotonic() < deadline, alive(stage)
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def ended_in_any_case(tmp_path: Path) -> Iterator[None]:
+    yield
+    for file in tmp_path.glob("edge-agent-demo-*/stage.json"):
+        stage = json.loads(file.read_text(encoding="utf-8"))
+        if "pid" in alive(stage):
+            os.kill(stage["pid"], signal.SIGTERM)
+            wait_gone(stage)
+
+
+def assert_told(demo: subprocess.CompletedProcess[str]) -> None:
+    """The verdict may be a refusal on a busy machine; then it must be said, and the exit code says it too."""
+    assert demo.returncode in (0, 4), demo.stdout + demo.stderr
+    assert ("succeeded" if demo.returncode == 0 else "rejected") in demo.stdout
+    assert "latency p50" in demo.stdout
+    assert "min_agreement" in demo.stdout
+    assert re.search(r"samples, \d+ times faster than real time", demo.stdout)
+    if demo.returncode == 0:
+        path = re.search(r"The release lies in (\S+):", demo.stdout)
+        assert path is not None
+        assert (Path(path[1]) / "release.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ended_in_any_case")
+def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tmp_path: Path) -> None:
+    demo = run_demo(environment, "--keep")
+
+    stage = stage_of(tmp_path)
+    assert_told(demo)
+    assert f"kill {stage['pid']}" in demo.stdout
+    with Session(Settings(broker=str(stage["broker"]))) as session:
+        assert read_devices(session)["demo"].online
+
+    os.kill(int(stage["pid"]), signal.SIGTERM)
+
+    wait_gone(stage)
+
+
+@pytest.mark.slow
+@pytest.mark.mosquitto
+def test_a_demo_on_another_broker_leaves_nothing_on_it(
+    environment: dict[str, str], tmp_path: Path, mosquitto: MosquittoBroker
+) -> None:
+    demo = run_demo(environment, "--broker", mosquitto.url)
+
+    assert_told(demo)
+    assert alive(stage_of(tmp_path)) == []
+    with Session(Settings(broker=mosquitto.url)) as session:
+        assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
+
+
+@pytest.mark.usefixtures("ended_in_any_case")
+def test_a_demo_that_is_killed_takes_everything_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _MAIN, "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()  # it says where things are once the agent is online
+        stage = stage_of(tmp_path)
+        before = alive(stage)
+        demo.kill()
+
+    assert before == ["pid", "agent_pid", "sensor_pid"]
+    wait_gone(stage)
+
+
+def test_a_broker_that_is_not_there_ends_the_demo(environment: dict[str, str], tmp_path: Path) -> None:
+    demo = run_demo(environment, "--broker", "mqtt://127.0.0.1:9", "--broker-timeout", "0.5")
+
+    assert demo.returncode == 3
+    assert "broker_unreachable" in demo.stderr
+    assert alive(stage_of(tmp_path)) == []
+
+
+def test_half_a_model_of_ones_own_is_a_usage_error(environment: dict[str, str]) -> None:
+    demo = run_demo(environment, "--model", "x.onnx")
+
+    assert demo.returncode == 2
+    assert "--model and --manifest together" in demo.stderr

@@ -1,0 +1,88 @@
+"""A host command's connection: what is retained is read whole, and what is lost is said."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from support.brokers import Broker, MosquittoBroker
+
+from edge_agent.errors import BrokerError
+from host_tools.session import Session
+from host_tools.settings import Settings
+
+
+def settings_for(broker: Broker, namespace: str, timeout_s: float = 10.0) -> Settings:
+    return Settings(broker=broker.url, namespace=namespace, broker_timeout_s=timeout_s)
+
+
+def test_a_snapshot_is_everything_that_is_retained(broker: Broker, namespace: str) -> None:
+    with Session(settings_for(broker, namespace)) as session:
+        topics = session.topics
+        session.publish_all((topics.device(f"pi-{number}", "status"), b"%d" % number) for number in range(90))
+        session.publish(topics.device("pi-0", "info"), b"other")
+        session.publish(topics.device("pi-5", "status"), b"")
+
+    with Session(settings_for(broker, namespace)) as session:
+        found = [session.snapshot(topics.devices("status")) for _ in range(3)]
+
+    assert [len(one) for one in found] == [89, 89, 89]
+    assert found[0][topics.device("pi-7", "status")] == b"7"
+
+
+def test_an_empty_broker_answers_at_once(broker: Broker, namespace: str) -> None:
+    with Session(settings_for(broker, namespace)) as session:
+        assert session.snapshot(session.topics.devices("status")) == {}
+
+
+def test_what_arrives_during_a_snapshot_is_not_lost(broker: Broker, namespace: str) -> None:
+    with Session(settings_for(broker, namespace)) as session:
+        topics = session.topics
+        session.subscribe(topics.devices("need"))
+        session.publish(topics.device("pi-1", "need"), b"1", retain=False)
+        session.snapshot(topics.devices("status"))
+        session.publish(topics.device("pi-2", "need"), b"2", retain=False)
+
+        heard = [session.next(5), session.next(5)]
+
+    assert [one.payload for one in heard if one] == [b"1", b"2"]
+
+
+@pytest.mark.mosquitto
+def test_subscriptions_and_messages_survive_a_restart_of_the_broker(mosquitto: MosquittoBroker, namespace: str) -> None:
+    with Session(settings_for(mosquitto, namespace)) as session:
+        topics = session.topics
+        session.subscribe(topics.devices("need"))
+        restart = threading.Thread(target=mosquitto.restart)
+        restart.start()
+        restart.join()
+
+        heard = None
+        while heard is None:  # what is sent before the session has subscribed again reaches nobody
+            session.publish(topics.device("pi-1", "need"), b"after", retain=False)
+            heard = session.next(0.2)
+
+    assert heard.payload == b"after"
+
+
+def test_a_broker_that_stays_away_ends_the_command(broker: Broker, namespace: str) -> None:
+    with Session(settings_for(broker, namespace, timeout_s=0.4)) as session:
+        broker.kill()
+        with pytest.raises(BrokerError) as while_waiting:
+            session.next(20)
+        with pytest.raises(BrokerError) as while_sending:
+            session.publish(session.topics.device("pi-1", "need"), b"x")
+
+    assert while_waiting.value.code == while_sending.value.code == "broker_unreachable"
+
+
+@pytest.mark.mosquitto
+def test_a_broker_that_does_not_know_us_says_so_at_once(tmp_path: Path, namespace: str) -> None:
+    broker = MosquittoBroker(tmp_path, "allow_anonymous false")
+    broker.start()
+    try:
+        with pytest.raises(BrokerError) as caught, Session(settings_for(broker, namespace, timeout_s=60)):
+            pass
+    finally:
+        broker.kill()
+
+    assert caught.value.code == "broker_refused"
