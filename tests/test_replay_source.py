@@ -1,0 +1,124 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.captures import CHANNELS, motion
+
+from edge_agent.errors import SourceError
+from edge_agent.sources import EndOfSource, Source, open_source
+
+SAMPLES = motion(3000)
+
+
+def replay(path: Path, **options: Any) -> Source:
+    return open_source("recorded", {"kind": "replay", "path": str(path), "rate": "max", **options})
+
+
+def drain(source: Source, count: int) -> np.ndarray:
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < count:
+        samples = source.read(1.0)
+        assert samples is not None
+        parts.append(samples)
+    return np.concatenate(parts)
+
+
+def test_an_npz_with_names_and_rate(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", samples=SAMPLES, channels=np.array(CHANNELS), rate_hz=25.0, labels=np.zeros((3, 2)))
+
+    source = replay(tmp_path / "r.npz")
+
+    assert source.channels == tuple(CHANNELS)
+    assert source.rate_hz == 25
+    assert (source.length, source.window_size, source.live, source.repeats) == (3000, 0, False, False)
+    assert np.array_equal(drain(source, 3000), SAMPLES)
+    with pytest.raises(EndOfSource, match="ended after 3000 samples"):
+        source.read(1.0)
+
+
+def test_a_csv_with_a_header(tmp_path: Path) -> None:
+    text = "\ufeffax, ay,az\r\n" + "".join(f"{a},{b},{c}\r\n" for a, b, c in SAMPLES) + "oops\r\n1,2"
+    (tmp_path / "r.csv").write_text(text, encoding="utf-8")
+
+    source = replay(tmp_path / "r.csv", rate_hz=50)
+
+    assert source.channels == ("ax", "ay", "az")
+    assert np.array_equal(drain(source, 3000), SAMPLES)
+    assert source.malformed == 2
+
+
+def test_ready_windows(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", x=SAMPLES.reshape(30, 100, 3))
+
+    source = replay(tmp_path / "w.npz", rate_hz=50)
+
+    assert source.window_size == 100
+    assert source.channels == ("c0", "c1", "c2")
+    assert np.array_equal(drain(source, 3000), SAMPLES)
+
+
+def test_a_loop_begins_again(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", x=SAMPLES[:700])
+
+    source = replay(tmp_path / "r.npz", rate_hz=50, loop=True)
+
+    assert source.repeats
+    assert np.array_equal(drain(source, 2100)[:2100], np.tile(SAMPLES[:700], (3, 1)))
+
+
+def test_real_pace_is_kept(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", x=SAMPLES)
+    source = replay(tmp_path / "r.npz", rate_hz=500, rate="real")
+    started = time.monotonic()
+
+    first = drain(source, 100)
+    took = time.monotonic() - started
+
+    assert np.array_equal(first, SAMPLES[: len(first)])
+    assert took >= 99 / 500
+    assert len(first) <= took * 500 + 1
+
+
+def test_a_slow_recording_says_that_nothing_came_yet(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", x=SAMPLES)
+
+    assert replay(tmp_path / "r.npz", rate_hz=0.1, rate="real").read(0.05) is None
+
+
+def _save(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "says"),
+    [
+        ({"x": SAMPLES}, {}, "does not say its rate; add rate_hz"),
+        ({"x": SAMPLES}, {"rate_hz": 5, "channels": ["ax"]}, "has 3 channels, not 1"),
+        ({"x": SAMPLES, "y": SAMPLES}, {"rate_hz": 5}, "no array samples"),
+        ({"x": SAMPLES[:, 0]}, {"rate_hz": 5}, "no array samples"),
+        ({"samples": SAMPLES[:0]}, {"rate_hz": 5}, "holds no numbers"),
+        ({"samples": SAMPLES.astype(str)}, {"rate_hz": 5}, "holds no numbers"),
+        ({"samples": np.array([[{}]], dtype=object)}, {"rate_hz": 5}, "cannot be replayed"),
+    ],
+)
+def test_a_recording_that_does_not_fit(
+    tmp_path: Path, arrays: dict[str, Any], options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SourceError, match=says) as error:
+        replay(_save(tmp_path / "r.npz", **arrays), **options)
+
+    assert error.value.code == "source_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("r.csv", "ax,ay\n"), ("r.csv", ""), ("r.npz", "no zip"), ("gone.npz", None)]
+)
+def test_a_file_that_is_no_recording(tmp_path: Path, name: str, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    with pytest.raises(SourceError, match="cannot be replayed"):
+        replay(tmp_path / name, rate_hz=50)
