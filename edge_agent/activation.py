@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge_agent import __version__
 from edge_agent.clock import rfc3339
 from edge_agent.errors import StageError
 from edge_agent.job import Job
 from edge_agent.releases import Release, Releases
+from edge_agent.store import Store
+from edge_agent.supervisor import ChildExit, last_words
 from edge_agent.task import Stage, Task
 from edge_agent.wire.manifest import Manifest, contract_digest
 
@@ -82,3 +86,30 @@ def undo(releases: Releases, release: str) -> str:
     if found is None or current is None or current.name != release:
         return current.name if current else ""
     return releases.withdraw(found)
+
+
+def roll_back(store: Store, model: str) -> tuple[Release, Release]:
+    """Make the previous release of ``model`` active; returns the one left behind and the one that is active now.
+
+    The version left behind is marked withdrawn: its want, which still stands on the broker, does not bring it back.
+
+    Raises:
+        StoreError: ``not_active``, ``no_previous`` or ``release_corrupt``; nothing has changed then.
+    """
+    releases = Releases(store.models, model)
+    current, previous = releases.rollback_target()
+    releases.verify(previous)
+    releases.swap(previous.name)
+    record = store.record(model)
+    if record is not None and record.digest == current.digest:
+        store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
+    return current, previous
+
+
+def hook_problem(ended: ChildExit, output: str) -> str:
+    """What went wrong with a hook that has ended; empty if it said yes."""
+    if ended.reason == "exited" and ended.returncode == 0:
+        return ""
+    if ended.reason == "timeout":
+        return f"the hook took more than {HOOK_TIMEOUT_S:.0f} s"
+    return f"the hook ended with {ended.returncode}: {last_words(ended.stderr_tail) or output.strip()[-200:]}"

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, make_release, undo
+from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, hook_problem, make_release, roll_back, undo
 from edge_agent.children import run_in_background
 from edge_agent.errors import StoreError
 from edge_agent.job import Job, StageFailed, Step, Stepped, next_step
 from edge_agent.releases import Release, Releases
 from edge_agent.runner import StageEnd
-from edge_agent.supervisor import ChildExit, Limits, last_words
+from edge_agent.supervisor import Limits
 from edge_agent.task import read_task
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Activator:
     def probed(self, job: Job, end: StageEnd) -> None:
         """The probe has ended."""
         if end.status == "ok":
-            self.go_on(self._agent.apply(job.id, Stepped(Step.PROBED)))
+            self.go_on(self._agent.apply(job.id, Stepped(Step.PROBED, seconds=end.seconds)))
         else:
             self._back_out(job, f"the release did not run: {end.message}")
 
@@ -70,14 +70,9 @@ class Activator:
         """
         agent = self._agent
         releases = Releases(agent.store.models, model)
-        current, previous = releases.rollback_target()
-        releases.verify(previous)
         if any(job.model == model and not job.ended and job.step is not None for job in agent.jobs.values()):
             raise StoreError("locked", f"a release of {model} is being activated now; try again when it has ended")
-        releases.swap(previous.name)
-        record = agent.store.record(model)
-        if record is not None and record.digest == current.digest:
-            agent.store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
+        current, previous = roll_back(agent.store, model)
         log.warning("rolled back %s from %d to %d", model, current.version, previous.version)
         agent.say_info()
         if agent.config.activation.hook:
@@ -108,18 +103,9 @@ class Activator:
 
     def _hook(self, releases: Releases, name: str, then: Callable[[str], None]) -> None:
         """Run the operator's hook on a release; ``then`` gets "" or what went wrong."""
-
-        def ended(exit_: ChildExit, output: str) -> None:
-            words = last_words(exit_.stderr_tail) or output.strip()[-200:]
-            if exit_.reason == "exited" and exit_.returncode == 0:
-                then("")
-            elif exit_.reason == "timeout":
-                then(f"the hook took more than {HOOK_TIMEOUT_S:.0f} s")
-            else:
-                then(f"the hook ended with {exit_.returncode}: {words}")
-
         argv = [*self._agent.config.activation.hook, str(releases.path(name))]
-        run_in_background(argv, Limits(timeout_s=HOOK_TIMEOUT_S), self._agent.put, ended)
+        limits = Limits(timeout_s=HOOK_TIMEOUT_S)
+        run_in_background(argv, limits, self._agent.put, lambda ended, output: then(hook_problem(ended, output)))
 
     def _hooked(self, job_id: str, problem: str) -> None:
         job = self._agent.jobs[job_id]

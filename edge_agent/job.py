@@ -136,6 +136,7 @@ class Stepped:
 
     step: Step
     release: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +181,11 @@ def advance(job: Job, event: Event) -> Job:
             if retryable and tried.attempts < MAX_ATTEMPTS:
                 return tried
             return _end(tried, code, message)
-        case Stepped(Step.COMMITTED, release):
-            done = _with(job, step=Step.COMMITTED, release=release or job.release)
+        case Stepped(Step.COMMITTED, release, seconds):
+            done = _with(_spent(job, seconds), step=Step.COMMITTED, release=release or job.release)
             return _end(done, job.code or "accepted", job.message)
-        case Stepped(step, release):
-            return _with(job, step=step, release=release or job.release)
+        case Stepped(step, release, seconds):
+            return _with(_spent(job, seconds), step=step, release=release or job.release)
         case Ended(code, message):
             return _end(job, code, message)
         case Paused():
@@ -229,7 +230,7 @@ def _with(job: Job, **changes: object) -> Job:
 
 def _spent(job: Job, seconds: float) -> Job:
     total = round(job.seconds.get(job.stage, 0.0) + seconds, 3)
-    return _with(job, seconds={**job.seconds, job.stage: total})
+    return job if not seconds else _with(job, seconds={**job.seconds, job.stage: total})
 
 
 def _enter(job: Job, stage: Stage) -> Job:

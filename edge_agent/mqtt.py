@@ -326,12 +326,7 @@ class Link:
                 break
             if self._accepted:
                 known, failures, unanswered = True, 0, 0
-            elif failures == 0:
-                self._emit(self._failure)
-            if failures == 0 or time.monotonic() - logged >= _LOG_EVERY_S:
-                logged = time.monotonic()
-                log.warning("%s; trying again", self._failure.reason)
-            if self._closed_unanswered:
+            elif self._closed_unanswered:
                 unanswered += 1
                 # Who speaks no MQTT 5 may close without a word, but so does a broker that is just starting: one
                 # that was known to speak our version must do it three times.
@@ -341,6 +336,11 @@ class Link:
                     self._client = self._make_client()
                     if unanswered % 2:
                         continue
+            if failures == 0 and not self._accepted:
+                self._emit(self._failure)
+            if failures == 0 or time.monotonic() - logged >= _LOG_EVERY_S:
+                logged = time.monotonic()
+                log.warning("%s; trying again", self._failure.reason)
             self._stopping.wait(_pause_s(failures))
             failures += 1
 

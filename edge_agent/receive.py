@@ -4,7 +4,7 @@ Pages first, then chunks, one group at a time: a broker forgets retained message
 holds some back when a SUBSCRIBE arrives while it is writing. Two groups at once were measured to be no faster.
 
 A broker may also hold retained messages back, deliver some only, or have lost them, and says so in no case. So when
-nothing fresh has come for a while (5 s, or four times what a chunk took, doubling up to a minute):
+nothing has come for a while (5 s, or four times what the last chunk took, doubling up to a minute):
 
 1. what is asked for is unsubscribed and subscribed again (without UNSUBSCRIBE rumqttd delivers nothing);
 2. if that brought nothing either, the broker evidently lacks it: ``Need`` names the missing chunks, the first time
@@ -106,7 +106,7 @@ class Receiver:
         self._group: int | None = None
         self._filters: tuple[str, ...] = ()
         self._start = 0
-        self._fresh_at = self._flushed_at = self._asked_at = now
+        self._fresh_at = self._arrived_at = self._flushed_at = self._asked_at = now
         self._patience = PATIENCE_S[0]
         self._stalls = 0
         self._wrong_since_asked = False
@@ -153,13 +153,16 @@ class Receiver:
             self._wrong_since_asked = True
             self.counts.wrong += 1
             return
+        # What is here already still shows that the broker delivers. To ask again while a slow link is busy with it
+        # would only make the queue longer.
+        shortest, longest = PATIENCE_S
+        self._patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._arrived_at)))
+        self._arrived_at = self._asked_at = now
         if not fresh:
             self.counts.known += 1
             return
         self.counts.fresh += 1
-        shortest, longest = PATIENCE_S
-        self._patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._fresh_at)))
-        self._fresh_at = self._asked_at = now
+        self._fresh_at = now
         self._stalls = 0
         if self._group != self._next_group():
             self._partial.flush()
@@ -245,8 +248,8 @@ class Receiver:
         self._wrong_since_asked = False
         self._ask()
         self._asked_at = now
-        if self._stalls >= _STALLS_TO_ASK_HOSTS:
-            self._publish_need()
+        if self._stalls >= _STALLS_TO_ASK_HOSTS and self._stalls != _STALLS_TO_GO_ON:
+            self._publish_need()  # not when the next group is tried for the first time
 
     def _publish_need(self) -> None:
         pages = self._partial.missing_pages()

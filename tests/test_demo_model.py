@@ -1,5 +1,6 @@
 """The bundled model on the bundled recording, whose subjects it never saw, through the contract of its own manifest."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from support.demo import DATA, MANIFEST, MODEL, Recording, read_recording
 
 from edge_agent.backends import load
+from edge_agent.cli import main
 from edge_agent.preprocess import Preprocess
 from host_tools.manifest_file import read_manifest_file
 
@@ -52,3 +54,23 @@ def test_what_is_bundled_is_small_and_attributed() -> None:
     assert "Redistribution" in (DATA / "LICENSE.seglearn").read_text(encoding="utf-8")
     for name in ("har.onnx", "imu_recording.npz"):
         assert f"{sizes[name]:,}" in readme
+
+
+def test_ranges_that_do_not_fit_the_held_out_data_are_found(recording: Recording, tmp_path: Path) -> None:
+    """As when a sensor was calibrated lying on a table: everything that moves is clipped."""
+    contract = read_manifest_file(MANIFEST).inputs[0]
+    prepare = Preprocess(contract)
+    tensors = np.stack([prepare(recording.samples[start : start + 100]) for start in range(0, 60_000, 100)])
+    np.savez(tmp_path / "faint.npz", imu=tensors[:300] * np.float32(0.01))
+    np.savez(tmp_path / "real.npz", imu=tensors[300:])
+    out = tmp_path / "out"
+
+    code = main([
+        "quantize", str(MODEL), "--calibration", str(tmp_path / "faint.npz"), "--heldout", str(tmp_path / "real.npz"),
+        "--recipe", str(MANIFEST), "--out", str(out), "--json",
+    ])  # fmt: skip
+
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert (code, report["code"]) == (4, "agreement_too_low"), report["message"]
+    assert report["chosen"] is None
+    assert not (out / "model.onnx").exists()

@@ -23,7 +23,7 @@ from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Gates, Manifest, Recipe, encode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport
 from edge_agent.wire.topics import Scope
-from host_tools.demo.simulator import SerialImu
+from host_tools.demo.simulator import BAUD_115200, SerialImu
 from host_tools.manifest_file import read_blob
 from host_tools.session import Session
 from host_tools.settings import Settings
@@ -377,3 +377,18 @@ def test_recalibration_is_a_new_job_of_the_same_version(device: Device, imu: Ser
 
     again = device.expect(JobReport, lambda report: report.ended and report.job != first.job)
     assert (again.version, again.code) == (1, "accepted")
+
+
+def test_at_the_pace_of_a_115200_baud_line(tmp_path: Path, mosquitto: Broker, namespace: str) -> None:
+    """A pseudo-terminal knows no baud rate, so the sensor keeps to it: 11,520 bytes a second, and waits for nobody."""
+    with (
+        Device(tmp_path, mosquitto.url, namespace) as device,
+        SerialImu(device.port, pace=BAUD_115200) as imu,
+    ):
+        push(device, recipe=SMALL)
+
+        end = device.end_of(1, timeout_s=300)
+
+        assert end.code == "accepted", end.message
+        assert end.seconds["capture"] > 30
+        assert imu.progress().dropped == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.cli import main
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.job import Job
 from edge_agent.releases import Release, Releases
@@ -159,3 +160,35 @@ def test_a_flipped_bit_in_a_release_is_found(store: Store, tmp_path: Path) -> No
 
     with pytest.raises(StoreError, match="release_corrupt"):
         releases.verify(made)
+
+
+def test_a_rollback_needs_no_daemon_and_runs_the_hook(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    releases = Releases(store.models, "har")
+    previous = ""
+    for version in (1, 2):
+        file = tmp_path / f"{version}.onnx"
+        file.write_bytes(bytes([version]))
+        made = release(version, file, previous)
+        releases.prepare(made, file, b"manifest", b"report")
+        releases.swap(made.name)
+        previous = made.name
+    store.save_record("har", ModelRecord(version=2, digest="digest2", job="job2", scope="d/pi"))
+    hook = tmp_path / "hook.sh"
+    hook.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/told\n')
+    hook.chmod(0o755)
+    config = tmp_path / "config.toml"
+    config.write_text(f'device_id = "pi"\nstate_dir = "{store.root}"\n[activation]\nhook = ["{hook}"]\n')
+
+    assert main(["rollback", "har", "--config", str(config)]) == 1, "somebody holds the lock"
+    store.unlock()
+    assert main(["rollback", "har", "--config", str(config)]) == 0
+
+    active, record = releases.active(), store.record("har")
+    assert active is not None
+    assert active.version == 1
+    assert (tmp_path / "told").read_text().strip() == str(releases.path(active.name))
+    assert record is not None
+    assert record.withdrawn
+    assert "har 1 is active again" in capsys.readouterr().out

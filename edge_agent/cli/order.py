@@ -1,9 +1,20 @@
-"""``edge-agent rollback | recalibrate | cancel``: asks the daemon, and prints its answer."""
+"""``edge-agent rollback | recalibrate | cancel``: asks the daemon, and prints its answer.
+
+A rollback must not need the daemon, as that may be what is broken: without one it takes the lock itself.
+"""
 
 import argparse
+from pathlib import Path
+from typing import Any
 
-from edge_agent.cli.device import add_common, print_json, state_dir
+from edge_agent.activation import HOOK_TIMEOUT_S, hook_problem, roll_back
+from edge_agent.cli.device import add_common, print_json
+from edge_agent.config import Config, read_config
 from edge_agent.control import ask
+from edge_agent.errors import StoreError
+from edge_agent.releases import Releases
+from edge_agent.store import Store
+from edge_agent.supervisor import Child, Limits
 
 _ORDERS = {
     "rollback": (
@@ -30,9 +41,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon; raises ``StoreError`` with its code if it refuses."""
-    answer = ask(state_dir(args), args.command, args.subject)
+    config = read_config(args.config)
+    folder = Path(config.state_dir)
+    try:
+        answer = ask(folder, args.command, args.subject)
+    except StoreError as error:
+        if error.code != "not_running" or args.command != "rollback":
+            raise
+        answer = _roll_back_alone(config, args.subject)
     if args.json:
         print_json(answer)
     else:
         print(answer["message"])
     return 0
+
+
+def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
+    """Roll back under the lock, and run the hook; the daemon tells the broker when it starts."""
+    store = Store(Path(config.state_dir))
+    store.lock()
+    _, active = roll_back(store, model)
+    message = f"{model} {active.version} is active again"
+    problem = ""
+    if config.activation.hook:
+        lines: list[str] = []
+        argv = [*config.activation.hook, str(Releases(store.models, model).path(active.name))]
+        ended = Child(argv, limits=Limits(timeout_s=HOOK_TIMEOUT_S), on_line=lines.append).wait()
+        problem = hook_problem(ended, "\n".join(lines))
+    store.unlock()
+    return {"message": f"{message}; {problem}" if problem else message, "active": active.name, "hook": problem}

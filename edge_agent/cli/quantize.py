@@ -105,7 +105,7 @@ def _check(args: argparse.Namespace) -> Request:
                 "usage", f"{args.out / name} would be overwritten, and it is an input; choose another --out"
             )
     recipe = RecipeFile() if args.recipe is None else read_recipe(args.recipe)
-    return Request(args.model, args.calibration, args.heldout, recipe, args.out)
+    return Request(args.model, args.calibration, args.heldout, recipe, args.out.resolve())
 
 
 def _quantize(request: Request) -> dict[str, Any]:
