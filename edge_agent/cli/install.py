@@ -28,6 +28,8 @@ UNIT = Path("/etc/systemd/system/edge-agent.service")
 COMMAND = Path("/usr/local/bin/edge-agent")
 USER = "edge-agent"
 _CHECKOUT = Path(__file__).parents[2]
+_BOOTED = Path("/run/systemd/system")
+"""Is there where systemd is the running service manager (sd_booted(3)), not in a chroot or a container's build."""
 _SERIAL_GROUPS = ("dialout", "uucp")
 
 
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     _write(below(args.root, Path(Trust().keys_dir)), None)
     _write(unit, unit_text)
     _command(below(args.root, COMMAND), args.prefix / "venv" / "bin" / "edge-agent")
-    if live:
+    if live and _BOOTED.is_dir():
         _call("systemctl", "daemon-reload")
     print(_NEXT.format(config=DEFAULT_PATH, keys=Trust().keys_dir))
     return 0
@@ -133,10 +135,10 @@ def make_user() -> None:
         pwd.getpwnam(USER)
     except KeyError:
         known = {line.partition(":")[0] for line in Path("/etc/group").read_text(encoding="utf-8").splitlines()}
-        groups = ",".join(group for group in _SERIAL_GROUPS if group in known)
+        group = next((group for group in _SERIAL_GROUPS if group in known), "")
         argv = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/var/lib/edge-agent"]
-        _call(*argv, "--shell", "/usr/sbin/nologin", *(["--groups", groups] if groups else []), USER)
-        print(f"made       user {USER} (groups: {groups or 'none'})")
+        _call(*argv, "--shell", "/usr/sbin/nologin", *(["--groups", group] if group else []), USER)
+        print(f"made       user {USER}, member of {group or 'no group that owns serial ports'}")
 
 
 def device_name(hostname: str) -> str:
