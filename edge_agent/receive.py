@@ -156,11 +156,13 @@ class Receiver:
         # What is here already still shows that the broker delivers. To ask again while a slow link is busy with it
         # would only make the queue longer.
         shortest, longest = PATIENCE_S
-        self._patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._arrived_at)))
+        patience = min(longest, max(shortest, _PATIENCE_CHUNKS * (now - self._arrived_at)))
         self._arrived_at = self._asked_at = now
         if not fresh:
+            self._patience = max(self._patience, patience)
             self.counts.known += 1
             return
+        self._patience = patience
         self.counts.fresh += 1
         self._fresh_at = now
         self._stalls = 0
