@@ -361,14 +361,18 @@ def test_an_input_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_p
 
 
 def test_the_table_is_for_people(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, unlabelled: Path
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    model: Path,
+    unlabelled: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    faint = save_arrays(tmp_path / "c.npz", {"x": windows(240, seed=2)[0] * np.float32(0.01)})
-    recipe = tmp_path / "R.toml"
-    recipe.write_text(QUICK)
-    data = ["--calibration", str(faint), "--heldout", str(unlabelled), "--recipe", str(recipe)]
+    save_arrays(tmp_path / "c.npz", {"x": windows(240, seed=2)[0] * np.float32(0.01)})
+    (tmp_path / "R.toml").write_text(QUICK)
+    data = ["--calibration", "c.npz", "--heldout", str(unlabelled), "--recipe", "R.toml"]
+    monkeypatch.chdir(tmp_path)
 
-    code = main(["quantize", str(model), *data, "--out", str(tmp_path / "out")])
+    code = main(["quantize", str(model), *data, "--out", "out"])
 
     lines = capsys.readouterr().out.splitlines()
     assert code == 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, StageError
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.gates import evaluate_search
 from edge_agent.task import Stage
@@ -74,13 +74,15 @@ class Workbench:
             ModelError: the format cannot express it, or the file is not sound.
         """
         if spec not in self._built:
-            path = self._folder / f"{len(self._built)}{self._backend.SUFFIX}"
-            self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
-            if self._backend.check(self._context.model_path, path)["int8_nodes"] == 0:
-                path.unlink()
-                raise ModelError("model_unsupported", "the model has no layer that these operators can make int8")
+            path = self._rewrite(spec)
+            self._backend.check(self._context.model_path, path)
             self._built[spec] = path
         return self._built[spec]
+
+    def _rewrite(self, spec: CandidateSpec) -> Path:
+        path = self._folder / f"{len(self._built)}{self._backend.SUFFIX}"
+        self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
+        return path
 
     def blank(self, spec: CandidateSpec) -> Record:
         """What is known of a candidate before it is built."""
@@ -94,9 +96,20 @@ class Workbench:
         )
 
     def screen(self, spec: CandidateSpec) -> Record:
-        """One process's word on the speed of the candidate's structure; raises as :meth:`build`."""
-        path = self.build(spec)
-        reference, target = screen([self._float(), self._served(path)], self._feeds)
+        """One process's word on the speed of the candidate's structure, and that it loads and runs at all.
+
+        That process comes first: a file on which the runtime crashes must not be opened in this one.
+
+        Raises:
+            ModelError: as :meth:`build`, or the runtime crashes on it.
+        """
+        path = self._rewrite(spec)
+        try:
+            reference, target = screen([self._float(), self._served(path)], self._feeds)
+        except StageError as error:
+            raise ModelError("rewrite_invalid", f"the runtime crashes on the int8 model: {error.message}") from error
+        self._backend.check(self._context.model_path, path)
+        self._built[spec] = path
         ratio = target.p50_ms / reference.p50_ms
         return msgspec.structs.replace(
             self.blank(spec),

@@ -8,6 +8,7 @@ candidate is left, ``chosen.json`` with ``chosen.<format>``.
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,14 @@ class _Search:
         self.tried: list[Tried] = []
 
     def score(self, specs: list[CandidateSpec], windows: int) -> None:
-        """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
+        """Screen each structure once, then score candidates from the fastest on, until none can be faster.
+
+        Where no structure can be built per channel, the same is tried per tensor.
+        """
         screened = self._screen(specs)
+        if not screened:
+            specs = [replace(spec, per_channel=False) for spec in specs]
+            screened = self._screen(specs)
         order = by_speed({key: record.ratio_p50 or 0.0 for key, record in screened.items()}, specs)
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):

@@ -1,0 +1,189 @@
+"""The search on a real model and the real runtime; what goes wrong is made to go wrong in one place at a time."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.jobs import make_job, run_stages
+from support.trained import windows, write_classifier
+
+from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends import onnx as backend
+from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.task import Outcome, Stage
+from edge_agent.wire.manifest import Gates, Output, Recipe
+from edge_agent.worker import candidates, quantize
+from edge_agent.worker.__main__ import run
+from edge_agent.worker.latency import Decision, Latency, Percentiles
+from edge_agent.worker.probe import Served
+from edge_agent.worker.quantize import read_chosen
+
+ANY_SPEED = Gates(max_latency_ratio=0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
+
+
+def latency(decision: Decision, ratio: float = 0.5) -> Latency:
+    times = Percentiles(1.0, 2.0, 3.0)
+    return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The full latency statistic is its own test's subject; here it says yes."""
+    monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+
+
+def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
+    arrays = {"x": windows(240, seed=2)[0]}
+    job_dir = make_job(folder, model, arrays, **{"gates": ANY_SPEED, **task})
+    return run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE), job_dir / "quantize"
+
+
+def test_the_best_is_frozen_with_all_that_its_verdict_needs(tmp_path: Path, model: Path, quick: None) -> None:
+    outcome, folder = search(tmp_path, model)
+
+    assert outcome.code == ""
+    chosen = read_chosen(folder)
+    records = outcome.results["candidates"]
+    assert records[chosen.number]["calibration"] == chosen.spec.calibration
+    assert records[chosen.number]["ratio_p50_upper"] == pytest.approx(0.55)
+    assert chosen.output.kind == "classes"
+    assert chosen.ratio_lower == pytest.approx(0.45)
+    assert chosen.reference.latency_p99_ms == 3.0
+    assert backend.check(folder.parent / "model.onnx", folder / "chosen.onnx")["int8_weights"] == 3
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "candidates.json", "chosen.json", "chosen.onnx", "outcome.json",
+    ]  # fmt: skip
+    best = max(records, key=lambda record: (record["agreement"], record["sqnr_db"]))
+    assert records[chosen.number] == best or chosen.record.ratio_p50 < best["ratio_p50"]
+
+
+def test_progress_only_grows(tmp_path: Path, model: Path, quick: None) -> None:
+    job_dir = make_job(tmp_path, model, {"x": windows(240, seed=2)[0]}, gates=ANY_SPEED)
+    for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
+        lines = io.StringIO()
+        run(stage, job_dir, lines)
+
+        fractions = [json.loads(line)["fraction"] for line in lines.getvalue().splitlines()]
+        assert fractions
+        assert fractions == sorted(fractions)
+        assert 0 <= fractions[0] <= fractions[-1] <= 1
+
+
+def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite = backend.rewrite
+
+    def only_per_tensor(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+        if spec.per_channel:
+            raise ModelError("rewrite_invalid", "axis 1 is out of range")
+        rewrite(prepared, ranges, spec, out)
+
+    monkeypatch.setattr(backend, "rewrite", only_per_tensor)
+
+    outcome, folder = search(tmp_path, model)
+
+    assert outcome.code == ""
+    assert not read_chosen(folder).spec.per_channel
+    dropped = [record for record in outcome.results["candidates"] if record["code"] == "rewrite_invalid"]
+    assert dropped
+    assert all(record["per_channel"] and record["agreement"] is None for record in dropped)
+
+
+def test_a_model_on_which_the_runtime_crashes_is_never_opened_here(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any, **__: Any) -> None:
+        raise StageError("stage_crashed", "a measurement was killed by SIGSEGV")
+
+    def never(*_: Any) -> None:
+        raise AssertionError("opened in this process")
+
+    monkeypatch.setattr(candidates, "screen", crash)
+    monkeypatch.setattr(backend, "check", never)
+
+    outcome, folder = search(tmp_path, model)
+
+    assert outcome.code == "no_candidate"
+    assert "SIGSEGV" in outcome.message
+    assert not (folder / "chosen.onnx").exists()
+    assert outcome.results["layers"] == []
+
+
+def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    def compare(_references: Any, target: Served, *_: Any, **__: Any) -> Latency:
+        timed.append(target.path)
+        return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
+
+    monkeypatch.setattr(candidates, "compare", compare)
+    monkeypatch.setattr(quantize, "worth_scoring", lambda *_: True)
+
+    outcome, folder = search(tmp_path, model)
+
+    assert outcome.code == ""
+    assert len(timed) == 2
+    refused = [record for record in outcome.results["candidates"] if record["code"] == "latency_too_high"]
+    assert len(refused) == 1
+    assert refused[0]["operators"] != ("core" if read_chosen(folder).spec.operators else "all")
+
+
+def test_no_finalist_fast_enough_is_told_in_numbers(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
+
+    outcome, folder = search(tmp_path, model)
+
+    assert outcome.code == "latency_too_high"
+    assert outcome.message.startswith("int8 refused: ")
+    assert "1.3" in outcome.message
+    assert outcome.results["layers"]
+    assert not (folder / "chosen.json").exists()
+
+
+def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:
+    outcome, _ = search(tmp_path, model, recipe=Recipe(search_budget_s=1e-6))
+
+    assert outcome.code == ""
+    assert len(outcome.results["candidates"]) == 1
+
+
+def test_the_kind_in_the_manifest_is_the_one_judged_by(tmp_path: Path, model: Path, quick: None) -> None:
+    outcome, folder = search(tmp_path, model, output=Output(kind="regression", tolerance=0.5))
+
+    assert outcome.results["data"]["output"] == {"kind": "regression", "found": "set in [output]"}
+    assert read_chosen(folder).output == Output(kind="regression", tolerance=0.5)
+
+
+def test_memory_that_runs_out_while_measuring_is_no_refusal(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: Any, **__: Any) -> None:
+        raise LimitError("out_of_memory", "not even one model fits")
+
+    monkeypatch.setattr(candidates, "screen", too_large)
+
+    with pytest.raises(LimitError):
+        search(tmp_path, model)
+
+
+def test_a_float_model_that_answers_with_nan_is_refused(tmp_path: Path, model: Path) -> None:
+    huge = np.sign(windows(240, seed=2)[0]) * np.float32(3e38)
+    job_dir = make_job(tmp_path, model, {"x": huge}, gates=ANY_SPEED)
+
+    outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE)
+
+    assert outcome.code == "non_finite"
