@@ -5,10 +5,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from host_tools.commands import Answer, exit_of_answers, order
+from host_tools.console import stdout_console
 from host_tools.demo.command import demo
 from host_tools.devices import devices
 from host_tools.exits import run
@@ -161,7 +161,7 @@ def _end(answers: dict[str, Answer], *, as_json: bool) -> None:
         said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
         print(json.dumps({"event": "summary", "exit": code, "devices": said}))
     else:
-        console = Console(highlight=False)
+        console = stdout_console()
         for name, answer in answers.items():
             word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
             console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")

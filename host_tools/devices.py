@@ -1,14 +1,15 @@
 """``host-tools devices``: who is there, what each device is, and what runs on it."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from host_tools.console import stdout_console
 from host_tools.fleet import Device, read_devices
 from host_tools.options import Json, with_settings
 from host_tools.session import Session
@@ -39,8 +40,8 @@ def devices(
         print(json.dumps([as_dict(device) for device in wanted]))
         return
     if not wanted:
-        Console(stderr=True).print("no device has spoken here yet; check --broker and --namespace")
-    Console(highlight=False).print(device_table(wanted))
+        print("no device has spoken here yet; check --broker and --namespace", file=sys.stderr)
+    stdout_console().print(device_table(wanted))
 
 
 def as_dict(device: Device) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
     fraction = 1.0 if progress.ended else (report.progress if report else 0.0)
     bar = ProgressBar(total=1.0, completed=fraction, width=24, complete_style=colour, finished_style=colour)
     detail = escape(progress.message)
-    if progress.ended and progress.code and progress.code != "accepted":
+    if progress.ended and progress.code not in ("", "accepted", progress.end):
         detail = f"[{colour}]{escape(progress.code)}[/] {detail}"
     elif report and report.eta_s is not None and not progress.ended:
         detail += f" [dim]({_duration(report.eta_s)} left)[/]"
@@ -225,7 +225,7 @@ def _words(progress: Progress) -> str:
         words = f"{report.stage} {report.status} {report.progress:.0%} {report.detail}"
         words += f" ({_duration(report.eta_s)} left)" if report.eta_s is not None else ""
     else:
-        code = f" {progress.code}" if progress.ended and progress.code else ""
+        code = f" {progress.code}" if progress.ended and progress.code not in ("", progress.end) else ""
         words = f"{progress.end}{code}: {progress.message}" if progress.message else f"{progress.end}{code}"
     return words.rstrip() + (" (offline)" if progress.online is False and progress.end is End.RUNNING else "")
 

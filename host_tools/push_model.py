@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from host_tools.console import stdout_console
 from host_tools.display import open_display
 from host_tools.exits import run
 from host_tools.follow import End
@@ -86,7 +86,7 @@ def push_model(
 
 def _show_silent(result: PushResult) -> None:
     """The devices that sent no report, each with the reason."""
-    console = Console(highlight=False)
+    console = stdout_console()
     for name, fields in result.devices.items():
         if fields["end"] in (End.PENDING, End.REFUSED):
             words = f"{fields['end']} {fields['code']}".rstrip()

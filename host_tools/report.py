@@ -41,11 +41,11 @@ def report(
 
 
 def select(reports: list[JobReport], job: str) -> list[JobReport]:
-    """The reports of a job; of a model, the newest on each device (by version, then by when it began). Pure."""
+    """The reports of a job; of a model, the one that began last on each device. Pure."""
     if exact := [one for one in reports if one.job == job]:
         return exact
     newest: dict[str, JobReport] = {}
-    for one in sorted(reports, key=lambda one: (one.version, one.started)):
+    for one in sorted(reports, key=lambda one: one.started):
         if one.model == job:
             newest[one.device] = one
     return [newest[name] for name in sorted(newest)]

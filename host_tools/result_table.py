@@ -3,21 +3,20 @@
 What a device did not measure is shown as a dash, never as a number.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from edge_agent.wire.messages import JobReport
+from host_tools.console import stdout_console
 
 _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
-_WIDTH = 140  # in a file or a pipe
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 Record = Mapping[str, Any]
 
@@ -81,7 +80,7 @@ def gates(results: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
 def headline(report: JobReport) -> str:
     """One line: where the job stands on that device, and why."""
     colour = _COLOURS.get(report.status, "cyan")
-    code = f" [dim]{escape(report.code)}[/]" if report.code and report.code != "accepted" else ""
+    code = f" [dim]{escape(report.code)}[/]" if report.code not in ("", "accepted", report.status) else ""
     return (
         f"[bold]{escape(report.device)}[/]  {escape(report.model)} {report.version}  [{colour}]{report.status}[/]{code}"
     )
@@ -111,7 +110,7 @@ def render(report: JobReport) -> RenderableType:
 
 def show(reports: Iterable[JobReport]) -> None:
     """Print every report on stdout."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = stdout_console()
     for report in reports:
         console.print(render(report))
         console.print()
