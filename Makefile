@@ -50,4 +50,3 @@ $(BIN)/python:
 	  { echo "$(PYTHON) cannot make a virtual environment; Debian: sudo apt install python3-venv" >&2; exit 2; }
 	@echo "making .venv with $$($(PYTHON) --version)" >&2
 	$(PYTHON) -m venv .venv
-	@touch $@
