@@ -5,9 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
 from support.links import QueuedLink
 
@@ -248,3 +254,56 @@ def test_unreadable_files_are_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match="no-"):
             Link(options, on_event=lambda _: None)
+
+
+def write_certificate(folder: Path) -> None:
+    """A self-signed certificate for 127.0.0.1, which is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test broker")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+@pytest.mark.mosquitto
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho's, after a failed handshake
+def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespace: str) -> None:
+    write_certificate(tmp_path)
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    broker = MosquittoBroker(
+        tmp_path, f"certfile {cert}", f"keyfile {key}", f"cafile {cert}", "require_certificate true"
+    )
+    broker.start()
+    url = broker.url.replace("mqtt:", "mqtts:")
+    events: queue.Queue[object] = queue.Queue()
+    trusting = Link(LinkOptions(url, "a", ca_file=cert, cert_file=cert, key_file=key), on_event=events.put)
+    strict = Link(LinkOptions(url, "b", cert_file=cert, key_file=key), on_event=lambda _: None)
+    trusting.start()
+    strict.start()
+
+    trusting.wait_connected(10)
+    trusting.subscribe(f"{namespace}/+")
+    assert trusting.publish(f"{namespace}/x", b"\x00" * 120_000, retain=True).wait(5)
+    while not isinstance(message := events.get(timeout=5), Incoming):
+        pass
+    assert len(message.payload) == 120_000
+    with pytest.raises(BrokerError, match="certificate"):
+        strict.wait_connected(2)
+
+    trusting.stop()
+    strict.stop()
+    broker.kill()
