@@ -9,7 +9,8 @@ only put events into the inbox.
 import itertools
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edge_agent.clock import Clock, parse_rfc3339
 from edge_agent.commands import Commands
 from edge_agent.config import Config
 from edge_agent.control import ControlRequest
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import BrokerError, EdgeAgentError, LimitError
 from edge_agent.events import ChildEnded, StageEnded, StageProgress
 from edge_agent.housekeeping import Housekeeper
 from edge_agent.identity import Identity
@@ -74,6 +75,7 @@ class Agent:
         self.publisher = Publisher(link, config.topics, config.device_id, clock, identity.boot_id)
         self._manifests: dict[str, Manifest] = {}
         self._results: dict[str, dict[str, Any]] = {}
+        self._unsaved: set[str] = set()
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._run_ids = itertools.count(1)
         self._stages = Stages(config)
@@ -89,36 +91,56 @@ class Agent:
         """Load every job and carry on: whatever ran when the power failed is run again."""
         for job in self.store.load_jobs():
             self.jobs[job.id] = job
-        self._housekeeper.check_releases()
-        for job in list(self.jobs.values()):
+        with self._alive("boot"):
+            self._housekeeper.check_releases()
+            for job in list(self.jobs.values()):
+                self._resume(job)
+            self._housekeeper.collect()
+            self._schedule()
+
+    def _resume(self, job: Job) -> None:
+        if job.ended:
+            return
+        try:
+            self.manifest(job)
             self.apply(job.id, Interrupted())
-        self._housekeeper.collect()
-        self._schedule()
+        except EdgeAgentError as error:
+            self.apply(job.id, StageFailed(error.code, error.message))
 
     def handle(self, event: InboxEvent) -> None:
         """Deal with one event, then start whatever can be started. Nothing that an event does ends the daemon."""
-        try:
+        with self._alive(type(event).__name__):
             self._dispatch(event)
-        except EdgeAgentError as error:
-            log.error("%s", error)  # noqa: TRY400  # an expected end: code and sentence say it all
-        except Exception:
-            log.exception("internal: handling %s", type(event).__name__)
         if isinstance(event, Incoming):
             self.link.ack(event)
-        self._schedule()
+        with self._alive("schedule"):
+            self._schedule()
 
     def tick(self) -> None:
         """What time alone brings: expiry, a silent transfer, the saved clock."""
-        now = self.clock.now()
-        for job in list(self.jobs.values()):
-            if job.expires and job.expires <= now and cancelable(job):
-                self.end(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
-        self._receiving.tick()
-        self._settle_transfers()
-        self._admission.tick()
-        self.publisher.tick()
-        self.clock.save()
-        self._schedule()
+        with self._alive("tick"):
+            now = self.clock.now()
+            for job in list(self.jobs.values()):
+                if job.expires and job.expires <= now and cancelable(job):
+                    self.end(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
+            self._receiving.tick()
+            self._settle_transfers()
+            self._admission.tick()
+            self.publisher.tick()
+            for job_id in list(self._unsaved):
+                self._keep(self.jobs[job_id])
+            self.clock.save()
+            self._schedule()
+
+    @contextmanager
+    def _alive(self, what: str) -> Iterator[None]:
+        """Let nothing that goes wrong in ``what`` end the daemon: others' jobs go on, what is active stays active."""
+        try:
+            yield
+        except EdgeAgentError as error:
+            log.error("%s", error)  # noqa: TRY400  # an expected end: code and sentence say it all
+        except Exception:
+            log.exception("internal: %s", what)
 
     def stop(self) -> None:
         """End cleanly: nothing that runs is counted against its job."""
@@ -130,8 +152,8 @@ class Agent:
         for _, run in self._runs.values():
             run.join(10.0)
         self.clock.save(force=True)
-        sent = self.publisher.status(online=False)
-        sent.wait(2.0)
+        with suppress(BrokerError):  # without a broker nobody is told; its will says the same
+            self.publisher.status(online=False).wait(2.0)
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
@@ -190,12 +212,12 @@ class Agent:
             expires=parse_rfc3339(manifest.expires) or 0.0,
         )
         self.store.create(job, want.content)
-        self.jobs[job.id] = job
-        self._manifests[job.id] = manifest
         record = self.store.record(job.model)
         if record is None or job.version >= record.version:
             accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
             self.store.save_record(job.model, accepted)
+        self.jobs[job.id] = job
+        self._manifests[job.id] = manifest
         log.info("job %s: %s %d from %s", job.id, job.model, job.version, job.scope)
         self.say(job)
         self.say_info()
@@ -208,12 +230,23 @@ class Agent:
             return job
         progress_only = isinstance(event, Progressed)
         if not progress_only:
-            self.store.save(job)
+            job = self._save(job)
         self.jobs[job_id] = job
         if job.ended:
             self._finish(job)
         else:
             self.say(job, progress_only=progress_only)
+        return job
+
+    def _save(self, job: Job) -> Job:
+        """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""
+        try:
+            self.store.save(job)
+            self._unsaved.discard(job.id)
+        except LimitError as error:
+            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
+            self._unsaved.add(job.id)
+            return advance(job, StageFailed(error.code, error.message))
         return job
 
     def end(self, job_id: str, event: Ended) -> None:
@@ -303,24 +336,39 @@ class Agent:
             self.apply(job_id, StageFailed(end.code, end.message, end.seconds, end.retryable))
 
     def _finish(self, job: Job) -> None:
-        """A job has ended: keep its report, say it, and delete what it no longer needs."""
-        folder = self.store.job_dir(job.id)
-        results = conclude(folder, job.code, job.message, job.seconds)
-        data = self.publisher.report(job, results)
-        if data is not None:
-            self.store.save_report(job.id, data)
+        """A job has ended: delete what it no longer needs, which makes room, keep its report, and say it."""
+        results = conclude(self.store.job_dir(job.id), job.code, job.message, job.seconds)
+        level = logging.INFO if job.code == "accepted" else logging.WARNING
+        log.log(
+            level, "job %s: %s %d %s: %s: %s", job.id, job.model, job.version, job.status, job.code, results["message"]
+        )
+        self._results[job.id] = results
+        self._manifests.pop(job.id, None)
+        self._housekeeper.retire(job)
+        self._keep(job)
+        self.say_info()
+
+    def _keep(self, job: Job) -> None:
+        """Put an ended job and its report on disk and say it; on a full disk it is only said, and tried again."""
+        data = self.publisher.report(job, self.results(job))
+        try:
+            self.store.save(job)
+            if data is not None:
+                self.store.save_report(job.id, data)
+            self._keep_record(job)
+        except LimitError as error:
+            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
+            self._unsaved.add(job.id)
+        else:
+            self._unsaved.discard(job.id)
+            self._results.pop(job.id, None)
+
+    def _keep_record(self, job: Job) -> None:
         record = self.store.record(job.model)
         if record is not None and record.job == job.id:
             withdrawn = record.withdrawn or job.code == "canceled"
             ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
             self.store.save_record(job.model, ended)
-        level = logging.INFO if job.code == "accepted" else logging.WARNING
-        what = f"{job.model} {job.version} {job.status}: {job.code}: {results['message']}"
-        log.log(level, "job %s: %s", job.id, what)
-        self._housekeeper.retire(job)
-        self._manifests.pop(job.id, None)
-        self._results.pop(job.id, None)
-        self.say_info()
 
     # What is said.
 

@@ -52,7 +52,8 @@ class Clock:
         now = self.now()
         if force or now - self._saved >= SAVE_EVERY_S:
             self._saved = now
-            write_durably(self._path, f"{now:.0f}".encode())
+            with contextlib.suppress(OSError):  # a full disk costs precision at the next boot, no more
+                write_durably(self._path, f"{now:.0f}".encode())
 
     @property
     def plausible(self) -> bool:

@@ -240,7 +240,8 @@ def _enter(job: Job, stage: Stage) -> Job:
 
 
 def _end(job: Job, code: str, message: str) -> Job:
-    status = Status(CODES[code].status)
+    said = CODES[code].status
+    status = Status.FAILED if said == "error" else Status(said)
     return _with(
         job, status=status, code=code, message=message, running=False, detail="", eta_s=None,
         fraction=1.0 if status is Status.SUCCEEDED else job.fraction,

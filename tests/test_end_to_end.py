@@ -6,6 +6,7 @@ Every verdict is read from the broker. After each failure: its code, one sentenc
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -392,3 +393,25 @@ def test_at_the_pace_of_a_115200_baud_line(tmp_path: Path, mosquitto: Broker, na
         assert end.code == "accepted", end.message
         assert end.seconds["capture"] > 30
         assert imu.progress().dropped == 0
+
+
+def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path, mosquitto: Broker, namespace: str) -> None:
+    """In a mount namespace of its own the state directory is small; something fills it while the sensor is read."""
+    device = Device(tmp_path, mosquitto.url, namespace)
+    device.state.mkdir()
+    small = ["unshare", "-rm", "sh", "-c"]
+    if subprocess.run([*small, f"mount -t tmpfs tmpfs {device.state}"], capture_output=True, check=False).returncode:
+        pytest.skip("this environment does not let us mount a file system")
+    fill = f"until ls {device.state}/jobs/*/capture.tmp; do sleep 0.05; done; cat /dev/zero > {device.state}/fill"
+    free = f"sleep 8; rm {device.state}/fill"
+    mount = f"mount -t tmpfs -o size=70m tmpfs {device.state}"
+    device.wrapper = [*small, f'{mount}; ({fill}; {free}) >/dev/null 2>&1 & exec "$@"', "sh"]
+    with device, SerialImu(device.port, pace="100000"):
+        push(device)
+
+        end = device.end_of(1)
+
+        assert (end.status, end.code) == ("failed", "no_space"), end.message
+        assert device.alive
+        push(device, version=2)
+        assert device.end_of(2).version == 2

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.errors import CODES
 from edge_agent.job import (
     MAX_RESTARTS,
     Ended,
@@ -182,3 +183,9 @@ def test_steps_follow_each_other() -> None:
 
     assert seen == list(Step)
     assert all(a < b for a, b in itertools.pairwise(range(len(seen))))
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_ends_a_job_in_a_status(code: str) -> None:
+    """Also those that are not about jobs as a rule, such as a bug of ours in the middle of one."""
+    assert through(job(Stage.CALIBRATE), Started(), StageFailed(code, "x")).ended

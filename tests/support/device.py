@@ -58,6 +58,8 @@ class Device:
         self.reports: list[JobReport] = []
         self.status: DeviceStatus | None = None
         self.info: DeviceInfo | None = None
+        self.wrapper: list[str] = []
+        """A command to run the daemon under."""
         self._eye = QueuedLink(url, f"eye-{name}-{namespace[-6:]}")
         self._process: subprocess.Popen[bytes] | None = None
         self.write_config(**tables)
@@ -89,7 +91,7 @@ class Device:
 
     def launch(self, *options: str) -> None:
         """Start the daemon without waiting for it."""
-        argv = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config), *options]
+        argv = [*self.wrapper, sys.executable, "-m", "edge_agent", "run", "--config", str(self.config), *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
 
