@@ -185,7 +185,7 @@ class _Capture:
 
     def _read(self) -> Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
-        gaps, malformed = self._source.gaps, self._source.malformed
+        gaps = self._source.gaps
         try:
             arrived = self._source.read(_POLL_S)
         except EndOfSource as error:
@@ -197,7 +197,7 @@ class _Capture:
         if arrived is None:
             self._check_silence()
             return np.empty((0, len(self._plan.channels)), np.float32)
-        self._clock.hear(len(arrived) + self._source.malformed - malformed)
+        self._clock.hear(len(arrived))
         self._check_rate()
         return arrived[:, self._picked]
 
@@ -236,9 +236,14 @@ class _Capture:
             raise LimitError("capture_timeout", text)
 
     def _check_rate(self) -> None:
+        finding = self._rate_finding()
+        if finding is not None and finding.refuse:
+            trouble = f"; {self._source.trouble}" if self._source.trouble else ""
+            raise Refusal(finding.code, finding.message + trouble)
+
+    def _rate_finding(self) -> Finding | None:
         seen = self._clock.rate_hz
-        if self._source.live and seen is not None and (finding := judge_rate(seen, self._source.rate_hz)):
-            _refuse([finding])
+        return judge_rate(seen, self._source.rate_hz) if self._source.live and seen is not None else None
 
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
@@ -269,17 +274,15 @@ class _Capture:
                 "seconds": round(samples / rate_hz, 3),
                 "blocks": len(own),
             }
-        warnings = [finding.message for finding in findings]
-        if self._source.live and (seen := self._clock.rate_hz) and (finding := judge_rate(seen, rate_hz)):
-            warnings.append(finding.message)
+        rate = self._rate_finding()
+        warnings = [finding.message for finding in [*findings, *([rate] if rate else [])]]
         if self._source.malformed:
             warnings.append(
                 f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
             )
         if self._interruptions:
-            warnings.append(
-                f"the stream was interrupted {self._interruptions} times; what was incomplete was captured again"
-            )
+            times = "once" if self._interruptions == 1 else f"{self._interruptions} times"
+            warnings.append(f"the stream was interrupted {times}; what was incomplete was captured again")
         if self._source.repeats and self._source.length < samples_needed(blocks):
             warnings.append(f"the recording of {self._source.length} samples was repeated, so the sets share samples")
         return {**summary, "warnings": warnings}

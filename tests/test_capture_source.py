@@ -1,0 +1,412 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import numpy as np
+import pytest
+from support.captures import CHANNELS, Terminal, context, csv_lines, model_info, motion, serial_table
+from support.trained import write_classifier
+
+from edge_agent.backends import ModelInfo
+from edge_agent.durable import write_durably
+from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.supervisor import python_child
+from edge_agent.task import TASK_FILE, Stage, Task, read_outcome
+from edge_agent.wire.manifest import InputContract, Recipe, Window
+from edge_agent.worker import capture_source as module
+from edge_agent.worker.capture_source import capture_source
+from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.split import SPLITS
+
+SIZE, HOP = 64, 32
+INFO = model_info({"x": ("float32", (1, 3, SIZE))})
+TRANSPOSE = {"op": "transpose", "axes": [1, 0]}
+CONTRACT = InputContract(source="imu", channels=CHANNELS, window=Window(SIZE, HOP), steps=[TRANSPOSE])
+RECIPE = Recipe(calibration_windows=40, search_windows=20, heldout_windows=40)
+NEEDED = 5500
+"""Samples enough for RECIPE."""
+
+
+def make_task(source: dict[str, Any], **changes: Any) -> Task:
+    plain = Task(
+        job="j",
+        name="m",
+        version=1,
+        format="onnx",
+        model="model.onnx",
+        inputs=[CONTRACT],
+        recipe=RECIPE,
+        sources={"imu": source},
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def recording(folder: Path, samples: np.ndarray, **options: Any) -> dict[str, Any]:
+    np.savez(folder / "r.npz", samples=samples)
+    return {
+        "kind": "replay",
+        "path": str(folder / "r.npz"),
+        "channels": CHANNELS,
+        "rate_hz": 50,
+        "rate": "max",
+        **options,
+    }
+
+
+class Captured(NamedTuple):
+    data: DataSet
+    said: dict[str, Any]
+    progress: list[tuple[float, str, float | None]]
+
+
+def capture(folder: Path, task: Task, info: ModelInfo = INFO) -> Captured:
+    """Capture in ``folder`` and open what a later stage would."""
+    progress: list[tuple[float, str, float | None]] = []
+    here = context(folder, task, lambda *said: progress.append(said))
+    sets, said = capture_source(here, info)
+    write_durably(here.out_dir / SETS_FILE, msgspec.json.encode(sets))
+    shutil.copytree(here.out_dir, folder / Stage.CAPTURE)
+    return Captured(open_dataset(here, info), said, progress)
+
+
+def refused(kind: type[EdgeAgentError], folder: Path, task: Task, info: ModelInfo = INFO) -> EdgeAgentError:
+    with pytest.raises(kind) as error:
+        capture(folder, task, info)
+    return error.value
+
+
+def numbered(samples: int) -> np.ndarray:
+    """Movement whose first channel tells which sample it is."""
+    data = motion(samples)
+    data[:, 0] = np.arange(samples) % 30_000 + np.where(np.arange(samples) % 2, 0.5, 0)
+    return data
+
+
+def test_the_three_sets_share_no_sample_and_leave_gaps(tmp_path: Path) -> None:
+    captured = capture(tmp_path, make_task(recording(tmp_path, numbered(NEEDED))))
+
+    seen: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        for row in captured.data.rows(split):
+            first, last = (int(row.feeds["x"][0, 0, place]) for place in (0, -1))
+            assert last - first == SIZE - 1
+            seen[split].append((first, last))
+    assert [len(seen[split]) for split in SPLITS] == [40, 20, 40]
+    assert all(second[0] > first[1] for first, second in pairwise(seen["heldout"]))
+    spans = sorted((first, last, split) for split in SPLITS for first, last in seen[split])
+    for (_, last, split), (first, _, other) in pairwise(spans):
+        assert split == other or first - last > SIZE
+    assert len({split for _, _, split in spans[: len(spans) // 3]}) == 3  # interleaved in time
+
+
+def test_windows_are_what_the_sensor_sent_after_the_steps(tmp_path: Path) -> None:
+    samples = numbered(NEEDED)
+    steps = [{"op": "standardize", "mean": [0, 1, 2], "std": [1, 2, 4]}, TRANSPOSE]
+    contract = msgspec.structs.replace(CONTRACT, steps=steps)
+
+    data = capture(tmp_path, make_task(recording(tmp_path, samples), inputs=[contract])).data
+
+    rows = list(data.rows("calibration"))
+    assert [row.index for row in rows] == list(range(40))
+    assert data.ordered_in_time
+    assert not data.labels
+    for row in rows:
+        at = int(row.feeds["x"][0, 0, 0])
+        wanted = (samples[at : at + SIZE] - np.float32([0, 1, 2])) / np.float32([1, 2, 4])
+        assert np.array_equal(row.feeds["x"], wanted.T[None])
+
+
+def test_the_result_says_what_was_captured_and_progress_how_long_it_takes(tmp_path: Path) -> None:
+    captured = capture(tmp_path, make_task(recording(tmp_path, motion(NEEDED))))
+
+    assert captured.said["warnings"] == []
+    assert {split: captured.said[split]["windows"] for split in SPLITS} == {
+        "calibration": 40,
+        "search": 20,
+        "heldout": 40,
+    }
+    assert captured.said["heldout"]["samples"] == 40 * SIZE
+    assert captured.said["heldout"]["seconds"] == 40 * SIZE / 50
+    fraction, detail, eta_s = captured.progress[0]
+    assert fraction == 0
+    assert eta_s is not None
+    assert detail == f"capturing from 'imu': 0 of {round(eta_s * 50)} samples, 2 min left"
+
+
+def test_channels_are_chosen_by_name_in_the_contracts_order(tmp_path: Path) -> None:
+    info = model_info({"x": ("float32", (1, SIZE, 2)), "y": ("float32", (SIZE, 1)), "gain": ("float32", (1,))})
+    window = Window(SIZE, HOP)
+    contracts = [
+        InputContract(name="x", source="imu", channels=["az", "ax"], window=window),
+        InputContract(name="y", source="imu", channels=["ax"], window=window),
+        InputContract(name="gain", constant=2.5),
+    ]
+    samples = motion(NEEDED)
+
+    data = capture(tmp_path, make_task(recording(tmp_path, samples), inputs=contracts), info).data
+
+    row = next(data.rows("calibration"))
+    assert np.array_equal(row.feeds["x"][0], samples[:SIZE, [2, 0]])
+    assert np.array_equal(row.feeds["y"], samples[:SIZE, :1])
+    assert row.feeds["gain"].tolist() == [2.5]
+
+
+def test_ready_windows_stay_whole(tmp_path: Path) -> None:
+    windows = numbered(200 * SIZE).reshape(200, SIZE, 3)
+    np.savez(tmp_path / "w.npz", windows=windows, rate_hz=50, channels=np.array(CHANNELS))
+    source = {"kind": "replay", "path": str(tmp_path / "w.npz"), "rate": "max"}
+
+    data = capture(tmp_path, make_task(source)).data
+
+    starts = [int(row.feeds["x"][0, 0, 0]) for split in SPLITS for row in data.rows(split)]
+    assert len(set(starts)) == 100
+    assert all(start % SIZE == 0 for start in starts)
+
+
+INPUT = msgspec.structs.replace
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "code", "says"),
+    [
+        ({"inputs": [INPUT(CONTRACT, source="imo")]}, ContractError, "source_unknown", "did you mean 'imu'"),
+        (
+            {"inputs": [INPUT(CONTRACT, channels=["ax", "ay", "aw"])]},
+            ContractError,
+            "channel_unknown",
+            "no channel 'aw'",
+        ),
+        ({"inputs": [INPUT(CONTRACT, channels=["ax"])]}, ContractError, "shape_mismatch", "shape 1x64"),
+        ({"inputs": [INPUT(CONTRACT, window=Window(60, 30))]}, ContractError, "shape_mismatch", "wants 1x3x64"),
+        ({"inputs": [INPUT(CONTRACT, window=None)]}, ContractError, "shape_mismatch", "window"),
+        ({"inputs": [INPUT(CONTRACT, name="y")]}, ContractError, "input_missing", "names 'y'"),
+        ({"inputs": []}, ContractError, "input_missing", "'x' has no data"),
+        ({"inputs": [INPUT(CONTRACT, steps=[{"op": "fft"}])]}, RecipeError, "recipe_unsupported", "unknown op 'fft'"),
+        ({"sources": {"imu": {"kind": "serial"}}}, SourceError, "source_unavailable", "missing required field"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_reading(
+    tmp_path: Path, changes: dict[str, Any], kind: type[EdgeAgentError], code: str, says: str
+) -> None:
+    error = refused(kind, tmp_path, make_task(recording(tmp_path, motion(NEEDED)), **changes))
+
+    assert error.code == code
+    assert says in error.message
+
+
+def test_an_integer_input_needs_a_cast(tmp_path: Path) -> None:
+    info = model_info({"x": ("int8", (1, 3, SIZE))})
+    task = make_task(recording(tmp_path, motion(NEEDED)))
+    cast = msgspec.structs.replace(CONTRACT, steps=[TRANSPOSE, {"op": "cast", "dtype": "int8"}])
+
+    assert refused(ContractError, tmp_path, task, info).code == "dtype_mismatch"
+    data = capture(tmp_path, msgspec.structs.replace(task, inputs=[cast]), info).data
+    assert next(data.rows("search")).feeds["x"].dtype == np.int8
+
+
+def test_a_full_disk_is_found_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+
+    error = refused(LimitError, tmp_path, make_task(recording(tmp_path, motion(NEEDED))))
+
+    assert error.code == "no_space"
+    assert "1 MiB are free" in error.message
+
+
+def test_a_recording_that_is_too_short_is_refused_before_it_is_replayed(tmp_path: Path) -> None:
+    error = refused(Refusal, tmp_path, make_task(recording(tmp_path, motion(3000), rate="real")))
+
+    assert error.code == "too_few_windows"
+    assert "holds 3000 samples" in error.message
+
+
+def test_a_repeated_recording_is_warned_of(tmp_path: Path) -> None:
+    captured = capture(tmp_path, make_task(recording(tmp_path, motion(3001), loop=True)))
+
+    assert any("was repeated, so the sets share samples" in warning for warning in captured.said["warnings"])
+
+
+def test_a_stuck_channel_ends_the_capture_early(tmp_path: Path) -> None:
+    samples = motion(NEEDED)
+    samples[700:, 1] = 0.25
+    task = make_task(recording(tmp_path, samples))
+
+    error = refused(Refusal, tmp_path, task)
+
+    assert error.code == "stuck_channel"
+    assert "'ay'" in error.message
+    assert 0 < len(list((tmp_path / "capture.tmp").glob("*.npy"))) < 5
+
+
+def test_a_constant_channel_is_refused_at_the_end(tmp_path: Path) -> None:
+    samples = motion(NEEDED)
+    samples[:, 2] = 1
+
+    assert refused(Refusal, tmp_path, make_task(recording(tmp_path, samples))).code == "constant_channel"
+
+
+class Sensor:
+    """A serial sensor that sends for as long as its block lasts, as fast as it is read or at a pace."""
+
+    def __init__(
+        self,
+        link: Path,
+        samples: np.ndarray,
+        *,
+        pause_s: float = 0.0,
+        pauses: dict[int, float] | None = None,
+        noise: bytes = b"",
+    ) -> None:
+        self.terminal = Terminal(link)
+        self._batches = [csv_lines(samples[start : start + 20]) + noise for start in range(0, len(samples), 20)]
+        self._pause_s = pause_s
+        self._pauses = pauses or {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def _send(self) -> None:
+        for index, batch in enumerate(self._batches):
+            if self._stop.wait(self._pauses.get(20 * index, self._pause_s)):
+                return
+            self.terminal.write(batch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+
+def test_a_sensor_on_a_terminal(tmp_path: Path) -> None:
+    table = serial_table(tmp_path / "imu")
+
+    with Sensor(tmp_path / "imu", numbered(20_000), pauses={0: 0.5}):
+        captured = capture(tmp_path, make_task(table))
+
+    assert captured.said["warnings"] == []
+    for split in SPLITS:
+        for row in captured.data.rows(split):
+            assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)
+
+
+def test_no_window_spans_a_dropout(tmp_path: Path) -> None:
+    samples = numbered(20_000)
+    samples[1000:, 0] += 5  # what the sensor measured in the meantime is missing
+
+    with Sensor(tmp_path / "imu", samples, pauses={0: 0.5, 1000: 2.5}):
+        captured = capture(tmp_path, make_task(serial_table(tmp_path / "imu")))
+
+    assert captured.said["warnings"] == ["the stream was interrupted once; what was incomplete was captured again"]
+    for split in SPLITS:
+        for row in captured.data.rows(split):
+            assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)
+
+
+def test_a_sensor_that_never_says_a_word(tmp_path: Path) -> None:
+    Terminal(tmp_path / "imu")
+
+    error = refused(SourceError, tmp_path, make_task(serial_table(tmp_path / "imu", silence_s=0.3)))
+
+    assert error.code == "source_silent"
+    assert "source 'imu' sends nothing: not one sample in 0.3 s" in error.message
+
+
+def test_a_sensor_that_goes_away(tmp_path: Path) -> None:
+    table = serial_table(tmp_path / "imu", silence_s=1)
+
+    with Sensor(tmp_path / "imu", motion(1000), pauses={0: 0.5}):
+        error = refused(SourceError, tmp_path, make_task(table))
+
+    assert error.code == "source_lost"
+    assert "stopped sending" in error.message
+
+
+def test_a_slow_sensor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RATE_AFTER_S", 0.5)
+    table = serial_table(tmp_path / "imu", rate_hz=5000)
+
+    with Sensor(tmp_path / "imu", motion(8000), pause_s=0.02):
+        error = refused(Refusal, tmp_path, make_task(table))
+
+    assert error.code == "wrong_rate"
+    assert "rate_hz says 5000" in error.message
+
+
+def test_noise_alone_is_a_warning(tmp_path: Path) -> None:
+    with Sensor(tmp_path / "imu", motion(20_000), pauses={0: 0.5}, noise=b"\xf0\x00!,\n"):
+        captured = capture(tmp_path, make_task(serial_table(tmp_path / "imu")))
+
+    (warning,) = captured.said["warnings"]
+    assert "malformed samples were dropped" in warning
+
+
+def test_the_deadline_ends_a_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DEADLINE_FACTOR", 0.0)
+    monkeypatch.setattr(module, "_DEADLINE_SLACK_S", 0.5)
+
+    with Sensor(tmp_path / "imu", motion(4000), pause_s=0.05):
+        error = refused(LimitError, tmp_path, make_task(serial_table(tmp_path / "imu", rate_hz=400)))
+
+    assert error.code == "capture_timeout"
+
+
+def test_a_killed_capture_goes_on_with_the_next_block(tmp_path: Path) -> None:
+    write_classifier(tmp_path / "model.onnx")
+    write_durably(tmp_path / TASK_FILE, msgspec.json.encode(make_task(serial_table(tmp_path / "imu", rate_hz=2000))))
+    command = python_child("edge_agent.worker", Stage.CAPTURE, str(tmp_path))
+
+    def shards() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "capture.tmp").glob("*.npy")}
+
+    with (
+        Sensor(tmp_path / "imu", motion(8000), pause_s=0.02),
+        subprocess.Popen(command, stdout=subprocess.PIPE) as worker,
+    ):
+        while len(shards()) < 3:
+            assert worker.poll() is None
+            time.sleep(0.01)
+        os.kill(worker.pid, signal.SIGKILL)
+    before = shards()
+    with Sensor(tmp_path / "imu", motion(20_000, seed=5), pauses={0: 1.5}):
+        again = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60)
+
+    first = json.loads(again.stdout.splitlines()[1])
+    assert first["fraction"] > 0.05
+    assert {name: (tmp_path / "capture" / name).read_bytes() for name in before} == before
+    assert read_outcome(tmp_path, Stage.CAPTURE) is not None
+
+
+def test_a_recording_begins_anew_after_a_crash(tmp_path: Path) -> None:
+    task = make_task(recording(tmp_path, motion(NEEDED)))
+    left = context(tmp_path, task).out_dir
+    capture(tmp_path, task)
+    wanted = {path.name: path.read_bytes() for path in left.glob("*.npy")}
+    (left / min(wanted)).write_bytes(b"from another recording")
+
+    shutil.rmtree(tmp_path / Stage.CAPTURE)
+    capture(tmp_path, task)
+
+    assert {path.name: path.read_bytes() for path in left.glob("*.npy")} == wanted
+
+
+def test_shards_of_another_plan_are_not_used(tmp_path: Path) -> None:
+    with Sensor(tmp_path / "imu", motion(20_000), pauses={0: 0.5}):
+        capture(tmp_path, make_task(serial_table(tmp_path / "imu")))
+    shutil.rmtree(tmp_path / Stage.CAPTURE)
+    shorter = msgspec.structs.replace(CONTRACT, window=Window(SIZE, SIZE))
+
+    with Sensor(tmp_path / "imu", motion(20_000, seed=3), pauses={0: 0.5}):
+        captured = capture(tmp_path, make_task(serial_table(tmp_path / "imu"), inputs=[shorter]))
+
+    assert captured.progress[0][0] == 0
+    assert captured.data.count("calibration") == len(list(captured.data.rows("calibration"))) == 40
