@@ -80,8 +80,8 @@ def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[st
     return found
 
 
-def next_version(session: Session, model: str, known: Mapping[str, Device], targets: Iterable[str]) -> int:
-    """One more than the highest version of ``model`` in wants, in the targets' reports, and in any device's info."""
+def highest_version(session: Session, model: str, known: Mapping[str, Device], targets: Iterable[str]) -> int:
+    """The highest version of ``model`` in wants, in the targets' reports, and in any device's info; 0: none."""
     topics = session.topics
     filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
     filters += [topics.device(name, "job", "+") for name in targets]
@@ -92,7 +92,7 @@ def next_version(session: Session, model: str, known: Mapping[str, Device], targ
                 highest = max(highest, manifest.version)
             case DeviceTopic(_, "job") if (report := readable(payload, JobReport)) and report.model == model:
                 highest = max(highest, report.version)
-    return highest + 1
+    return highest
 
 
 def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:

@@ -18,7 +18,7 @@ from edge_agent.wire.messages import JobReport
 from edge_agent.wire.topics import Scope
 from host_tools.display import Display
 from host_tools.exits import INTERRUPTED
-from host_tools.fleet import Device, addressed, next_version, read_devices
+from host_tools.fleet import Device, addressed, highest_version, read_devices, read_reports
 from host_tools.follow import EXIT_SUCCEEDED, Follow
 from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.purge import purge
@@ -97,7 +97,12 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     with Session(settings) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
-        version = file.version or next_version(session, file.name, known, devices)
+        highest = highest_version(session, file.name, known, devices)
+        version = file.version or highest + 1
+        if version < highest:
+            display.note(
+                f"{file.name} {highest} is known here; a device that has it or wants it does not go back to {version}"
+            )
         now = datetime.now(UTC)
         manifest = build_manifest(
             file,
@@ -144,9 +149,19 @@ def _send(
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
     uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
-    uploader.upload()
+    try:
+        uploader.upload()
+    except KeyboardInterrupt:
+        display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
+        raise
     statuses = {name: device.status for name, device in devices.items()}
     follow = Follow(job, manifest.name, statuses, open_ended=any(scope.kind == "g" for scope in request.scopes))
+    for report in read_reports(session, sorted(devices), job):
+        if report.ended:
+            display.note(
+                f"{report.device} has judged this very manifest before ({report.status}): that result stands. "
+                "For a new try leave version out of the manifest or raise it, or run host-tools recalibrate"
+            )
     listen(session, job)
     for scope in request.scopes:
         session.publish(session.topics.want(scope, manifest.name), sealed.envelope)

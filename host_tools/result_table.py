@@ -91,21 +91,29 @@ def render(report: JobReport) -> RenderableType:
     parts: list[RenderableType] = [headline(report)]
     if report.message:
         parts.append(f"  {escape(report.message)}")
-    if report.results.get("reference") and judged(report.results):
-        parts += ["", _comparison_table(report.results)]
-    if gates(report.results):
-        parts += ["", _gate_table(report.results)]
-    if report.status != "succeeded" and report.results.get("layers"):
-        parts += ["", _layer_table(report.results["layers"])]
-    warnings = (report.results.get("data") or {}).get("warnings") or []
     if report.results:
+        try:
+            parts += _results(report)
+        except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError) as error:
+            parts.append(f"  [red]its results cannot be read by these host tools[/] ({escape(str(error)[:80])})")
         parts.append("")
-    parts.extend(f"  [yellow]warning[/] {escape(str(warning))}" for warning in warnings)
     if report.release:
         parts.append(f"  release  {escape(report.release)}")
     if report.seconds:
         parts.append("  seconds  " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()))
     return Group(*parts)
+
+
+def _results(report: JobReport) -> list[RenderableType]:
+    results, parts = report.results, list[RenderableType]()
+    if results.get("reference") and judged(results):
+        parts += ["", _comparison_table(results)]
+    if gates(results):
+        parts += ["", _gate_table(results)]
+    if report.status != "succeeded" and results.get("layers"):
+        parts += ["", _layer_table(results["layers"])]
+    warnings = (results.get("data") or {}).get("warnings") or []
+    return [*parts, *(f"  [yellow]warning[/] {escape(str(warning))}" for warning in warnings)]
 
 
 def show(reports: Iterable[JobReport]) -> None:

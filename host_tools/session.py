@@ -4,7 +4,8 @@ Does not: know what a message means.
 
 MQTT has no word for "these were all retained messages". ``snapshot`` therefore publishes a message of its own after it
 has subscribed; brokers deliver it behind the retained ones (``_SETTLE_S`` covers one that does not keep to that).
-That message is empty and not retained, which means nothing to every reader of this protocol.
+That message goes to a device that does not exist (where a host may write and read under the documented ACL), empty and
+not retained, which means nothing to every reader of this protocol.
 """
 
 import queue
@@ -17,6 +18,7 @@ from typing import Self
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, Sent, SubscribeFailed
+from edge_agent.wire.topics import Scope
 from host_tools.settings import Settings
 
 _SETTLE_S = 0.03
@@ -97,7 +99,7 @@ class Session:
     def snapshot(self, *filters: str) -> dict[str, bytes]:
         """Topic → payload of every retained message under ``filters``."""
         found: dict[str, bytes] = {}
-        echo = self.topics.page(secrets.token_hex(32), 0)
+        echo = self.topics.want(Scope("d", secrets.token_hex(8)), "echo")
         self._ask(filters, echo)
         silent_since, echoed = time.monotonic(), False
         while time.monotonic() - silent_since < (_SETTLE_S if echoed else _NO_ECHO_S):

@@ -55,7 +55,7 @@ def test_a_model_reaches_a_device_and_its_result_is_shown(host: Host, device: Ma
     assert ended.exit == 0, ended.err
     assert "succeeded" in ended.out
     assert "/srv/har/1" in ended.out
-    assert "62.5 KiB (ratio 0.25)" in ended.out
+    assert "62.5 KiB  0.25 of float" in ended.out
     assert "upload:" in ended.err
     assert "pi-01: capture in_progress 50% 150 of 300 windows (3 s left)" in ended.err
     assert pi.wants[0].inputs[0].channels == ["ax", "ay"]
@@ -214,12 +214,38 @@ def test_a_version_left_out_is_the_next_one(host: Host, device: MakeDevice) -> N
     assert [manifest.version for manifest in pi.wants] == [7, 8, 21]
 
 
+def test_an_older_version_is_warned_of(host: Host, device: MakeDevice) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", Say(refused="downgrade"), highest={"har": 5}):
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 6
+    assert "har 5 is known here" in ended.err
+
+
+def test_a_labelled_set_travels_as_a_second_blob(
+    host: Host, device: MakeDevice, broker: Broker, namespace: str
+) -> None:
+    labelled = host.folder / "eval.npz"
+    labelled.write_bytes(b"labelled windows")
+    with device("pi-01", ends("succeeded", "accepted")) as pi:
+        ended = host.push("--device", "pi-01", "--eval", labelled)
+
+    evaluation = pi.wants[0].eval
+    assert ended.exit == 0
+    assert evaluation is not None
+    chunk = Topics(namespace).chunk(evaluation.sha256, 0)
+    assert retained(broker, namespace, chunk) == {chunk: b"labelled windows"}
+
+
 def test_the_same_version_again_is_the_same_job(host: Host, device: MakeDevice) -> None:
     host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
     with device("pi-01", ends("succeeded", "accepted"), groups=["lab"]):
         one = host.push("--device", "pi-01", "--json")
         two = host.push("--group", "lab", "--json")
 
+    assert "has judged this very manifest before (succeeded)" in two.err
+    assert "judged" not in one.err
     assert one.events[-1]["job"] == two.events[-1]["job"]
     assert one.events[-1]["version"] == two.events[-1]["version"] == 3
 

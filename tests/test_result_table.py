@@ -4,6 +4,8 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from edge_agent.wire.messages import JobReport
@@ -123,6 +125,21 @@ def test_warnings_are_said() -> None:
     results = {"data": {"warnings": ["only 120 held-out windows: a good model is refused in 12 of 100 cases"]}}
 
     assert "warning only 120 held-out windows" in text_of(report(results=results))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(INT8)), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(st.sampled_from(["reference", "chosen", "candidates", "layers", "data", "code"]), _JSON))
+def test_whatever_a_device_says_is_shown_or_said_to_be_unreadable(results: dict[str, Any]) -> None:
+    text = text_of(report("rejected", "agreement_too_low", message="52 windows disagree", results=results))
+
+    assert "52 windows disagree" in text
 
 
 def test_a_gate_is_shown_in_its_unit() -> None:
