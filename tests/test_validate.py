@@ -1,0 +1,186 @@
+"""The verdict on the held-out set, for a real candidate and for files that someone put in its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from support.jobs import make_job, run_stages
+from support.trained import windows, write_classifier
+
+from edge_agent.quant.bounds import agreement_lower
+from edge_agent.task import Outcome, Stage, read_results
+from edge_agent.wire.manifest import Gates, Output, Recipe
+from edge_agent.worker import candidates
+from edge_agent.worker.latency import Decision, Latency, Percentiles
+from edge_agent.worker.probe import Served
+
+ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
+ANY_SPEED = Gates(max_latency_ratio=0)
+BEFORE = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
+Arrays = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speed is not the subject."""
+    times = Percentiles(1.0, 2.0, 3.0)
+    accepted = Latency(Decision.ACCEPTED, 0.5, 0.6, 0.4, 0.5, 0.0, 8, times, times, Served("m"))
+    monkeypatch.setattr(candidates, "compare", lambda *_, **__: accepted)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
+
+
+@pytest.fixture(scope="module")
+def logits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("model") / "logits.onnx", probabilities=False)
+
+
+def judge(
+    folder: Path,
+    model: Path,
+    heldout: Arrays,
+    *,
+    instead: Callable[[Any], None] | None = None,
+    gates: Gates = ANY_SPEED,
+    **task: Any,
+) -> tuple[Outcome, dict[str, Any]]:
+    """Run up to the verdict; ``instead`` changes the float model that then takes the candidate's place."""
+    data = {"x": windows(240, seed=2)[0]}
+    job_dir = make_job(folder, model, data, heldout, gates=gates, recipe=ONE_CANDIDATE, **task)
+    assert run_stages(job_dir, *BEFORE).code == ""
+    if instead is not None:
+        built = onnx.load(model)
+        instead(built)
+        onnx.save(built, job_dir / "quantize" / "chosen.onnx")
+    outcome = run_stages(job_dir, Stage.VALIDATE)
+    return outcome, read_results(job_dir)
+
+
+def scaled(name: str, by: float) -> Callable[[Any], None]:
+    """Multiplies the weights ``name`` and its bias."""
+
+    def change(built: Any) -> None:
+        for tensor in built.graph.initializer:
+            if tensor.name in (f"w{name}", f"b{name}"):
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(by), tensor.name))
+
+    return change
+
+
+def test_a_good_candidate_passes_with_its_bounds(tmp_path: Path, classifier: Path) -> None:
+    outcome, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]})
+
+    chosen = results["chosen"]
+    assert outcome.code == ""
+    assert (chosen["windows"], chosen["windows_effective"]) == (300, 300)
+    assert chosen["agreement_lower"] == pytest.approx(agreement_lower(chosen["disagreements"], 300))
+    assert {gate["name"] for gate in chosen["gates"]} == {"min_agreement", "max_size_ratio"}
+    assert chosen["accuracy"] is None
+    assert results["data"]["heldout"] == {"windows": 300, "windows_effective": 300}
+
+
+def test_another_model_in_its_place_is_refused_and_told_apart_from_the_search(tmp_path: Path, classifier: Path) -> None:
+    outcome, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]}, instead=scaled("2", -1))
+
+    assert outcome.code == "agreement_too_low"
+    assert "of 300 windows disagree" in outcome.message
+    (record,) = results["candidates"]
+    assert (record["code"], record["windows"]) == ("agreement_too_low", 300)
+    assert record["agreement"] < 0.5
+    assert record["pareto"] is True
+
+
+def test_the_same_answer_on_every_window_proves_nothing(tmp_path: Path, classifier: Path) -> None:
+    same = (
+        np.repeat(windows(1, seed=3)[0], 300, axis=0)
+        + np.float32(1e-6) * np.arange(300, dtype=np.float32)[:, None, None]
+    )
+
+    outcome, _ = judge(tmp_path, classifier, {"x": same})
+
+    assert outcome.code == "no_coverage"
+
+
+def test_recordings_count_for_less_than_their_windows(tmp_path: Path, classifier: Path) -> None:
+    # Ten recordings; in two of them everything is a hundred times as loud, so that int8 clips and errs in runs.
+    data = windows(300, seed=3)[0]
+    groups = np.repeat(np.arange(10), 30)
+    data[groups < 2] *= 100
+
+    _, results = judge(tmp_path, classifier, {"x": data, "groups": groups})
+
+    assert results["chosen"]["disagreements"] > 10
+    assert results["chosen"]["windows_effective"] < 100
+    alone = agreement_lower(results["chosen"]["disagreements"], 300)
+    assert results["chosen"]["agreement_lower"] < alone
+
+
+def test_labels_decide_where_there_are_some(tmp_path: Path, classifier: Path) -> None:
+    data, labels = windows(300, seed=3)
+
+    outcome, results = judge(tmp_path, classifier, {"x": data, "labels": labels})
+
+    assert outcome.code == ""
+    assert {gate["name"] for gate in results["chosen"]["gates"]} == {"max_accuracy_drop", "max_size_ratio"}
+    assert 0.9 < results["reference"]["accuracy"] < 1
+    assert results["chosen"]["accuracy"] == pytest.approx(results["reference"]["accuracy"], abs=0.03)
+
+
+def test_an_agreement_that_is_asked_for_decides_beside_labels(tmp_path: Path, classifier: Path) -> None:
+    data, labels = windows(300, seed=3)
+
+    _, results = judge(
+        tmp_path, classifier, {"x": data, "labels": labels}, gates=Gates(min_agreement=0.9, max_latency_ratio=0)
+    )
+
+    assert {"min_agreement", "max_accuracy_drop"} <= {gate["name"] for gate in results["chosen"]["gates"]}
+
+
+def test_an_unknown_kind_that_would_pass_as_classes_asks_for_the_kind(tmp_path: Path, logits: Path) -> None:
+    outcome, results = judge(tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5))
+
+    assert outcome.code == "output_kind_needed"
+    assert 'kind = "classes"' in outcome.message
+    assert results["data"]["output"]["kind"] == "raw"
+
+
+def test_the_same_passes_once_the_kind_is_set(tmp_path: Path, logits: Path) -> None:
+    outcome, _ = judge(
+        tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="classes"),
+        gates=Gates(max_latency_ratio=0, max_size_ratio=0),
+    )  # fmt: skip
+
+    assert outcome.code == ""
+
+
+@pytest.mark.parametrize("kind", ["regression", "embedding", "raw"])
+def test_every_continuous_kind_has_its_gates(tmp_path: Path, logits: Path, kind: Any) -> None:
+    output = Output(kind=kind, tolerance={"regression": 0.1, "embedding": 0.99, "raw": 0.1}[kind])
+
+    outcome, results = judge(tmp_path, logits, {"x": windows(300, seed=3)[0]}, output=output)
+
+    assert outcome.code == "", outcome.message
+    assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement", "min_sqnr_db", "max_size_ratio"}
+    assert results["chosen"]["cosine"] > 0.99
+
+
+def test_too_few_windows_name_the_number_needed(tmp_path: Path, classifier: Path) -> None:
+    outcome, _ = judge(tmp_path, classifier, {"x": windows(30, seed=3)[0]})
+
+    assert outcome.code == "too_few_windows"
+    assert "59" in outcome.message
+
+
+def test_speed_that_was_proved_before_is_a_gate_of_the_verdict(tmp_path: Path, classifier: Path) -> None:
+    _, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]}, gates=Gates(max_latency_ratio=5))
+
+    speed = next(gate for gate in results["chosen"]["gates"] if gate["name"] == "max_latency_ratio")
+    assert speed == {"name": "max_latency_ratio", "limit": 5, "value": 0.6, "passed": True}
