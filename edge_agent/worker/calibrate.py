@@ -34,7 +34,7 @@ _RELATIVE_ERROR = 1e-3
 """Prepared against original: folding constants reorders float sums, it does not change values."""
 _ACTIVATIONS_SHARE = 0.25
 """The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
-_MEASURED_AT_ONCE = 8
+_MEASURED_FIRST = 4
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +171,11 @@ class _Calibration:
         if not limit:
             return [list(names)]
         sizes: dict[str, int] = {}
-        for first in range(0, len(names), _MEASURED_AT_ONCE):
-            values = next(self._tapped(names[first : first + _MEASURED_AT_ONCE]))
-            sizes.update((name, value.nbytes) for name, value in values)
+        while len(sizes) < len(names):
+            # No tensor so far was larger than the largest, so this many of the next should fit.
+            at_once = max(1, int(limit // max(sizes.values()))) if sizes else _MEASURED_FIRST
+            values = next(self._tapped(names[len(sizes) : len(sizes) + at_once]))
+            sizes.update((name, max(value.nbytes, 1)) for name, value in values)
         groups: list[list[str]] = [[]]
         taken = 0
         for name in names:
