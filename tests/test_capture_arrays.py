@@ -240,12 +240,21 @@ def test_an_empty_heldout_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_few_heldout_rows_are_warned_of_with_the_chance(tmp_path: Path) -> None:
-    _, few = capture(tmp_path, FLAT, {"x": np.tile(VALUES, (6, 1))})
+    rows = np.random.default_rng(1).normal(size=(362, 4))
+    _, few = capture(tmp_path, FLAT, {"x": rows[:360]})
     (tmp_path / "b").mkdir()
-    _, enough = capture(tmp_path / "b", FLAT, {"x": np.tile(VALUES, (7, 1))})
+    _, enough = capture(tmp_path / "b", FLAT, {"x": rows})
 
     assert any(warning.startswith("180 held-out rows are few") for warning in few["warnings"])
     assert enough["warnings"] == []
+
+
+def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
+    fresh = np.random.default_rng(1).normal(size=(190, 4)).astype(np.float32)
+
+    _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.concatenate([fresh, VALUES[:10]])})
+
+    assert said["warnings"] == ["10 of 200 held-out rows are in calibration or search too; the verdict flatters"]
 
 
 def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
