@@ -124,7 +124,7 @@ def _look_at_rows(context: Context, data: ArrayData) -> list[str]:
 def _digest(row: Row) -> bytes:
     digest = hashlib.blake2b(digest_size=12)
     for values in row.feeds.values():
-        digest.update(values)
+        digest.update(values.tobytes())
     return digest.digest()
 
 
