@@ -149,9 +149,38 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 
     assert outcome.code == "latency_too_high"
     assert outcome.message.startswith("int8 refused: ")
+    assert outcome.results["reference"]["latency_p50_ms"] == 1.0
     assert "1.3" in outcome.message
     assert outcome.results["layers"]
     assert not (folder / "chosen.json").exists()
+
+
+def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "compare", lambda *_, **__: pytest.fail("no finalist"))
+    monkeypatch.setattr(candidates, "screen", lambda *_: [Percentiles(1.0, 2.0, 3.0), Percentiles(1.2, 2.2, 3.2)])
+
+    outcome, _ = search(tmp_path, model, gates=Gates())
+
+    assert outcome.code == "latency_too_high"
+    assert outcome.message.startswith("int8 refused: int8 takes 1.2 times as long as float here")
+    assert outcome.results["reference"]["latency_p50_ms"] == 1.0
+    for record in outcome.results["candidates"]:
+        assert record["agreement"] >= 0.975
+        assert {"name": "max_latency_ratio", "limit": 1, "value": 1.2, "passed": False} in record["gates"]
+
+
+def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "screen", lambda *_: [Percentiles(1.0, 2.0, 3.0), Percentiles(1.05, 2.2, 3.2)])
+
+    outcome, folder = search(tmp_path, model, gates=Gates())
+
+    assert outcome.code == ""
+    speed = next(gate for gate in read_chosen(folder).record.gates if gate["name"] == "max_latency_ratio")
+    assert speed == {"name": "max_latency_ratio", "limit": 1.0, "value": pytest.approx(0.55), "passed": True}
 
 
 def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:

@@ -15,7 +15,7 @@ from edge_agent.quant.gates import evaluate_search
 from edge_agent.task import Stage
 from edge_agent.worker.calibrate import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.latency import Latency, compare, screen
+from edge_agent.worker.latency import Latency, Percentiles, compare, screen
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.probe import Served
 from edge_agent.worker.result import Record
@@ -26,7 +26,11 @@ THREADS = 1
 
 
 class Workbench:
-    """The candidates of one model."""
+    """The candidates of one model.
+
+    Attributes:
+        reference: the float model; its latency is from the last screening.
+    """
 
     def __init__(
         self,
@@ -61,11 +65,7 @@ class Workbench:
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
         self._built: dict[CandidateSpec, Path] = {}
-
-    @property
-    def reference(self) -> Record:
-        """The float model, before anything of it is measured."""
-        return self._record("float", self._info.size_bytes)
+        self.reference = self._record("float", info.size_bytes)
 
     def build(self, spec: CandidateSpec) -> Path:
         """Rewrite the model and prove the file sound; at once if it is there already.
@@ -110,15 +110,9 @@ class Workbench:
             raise ModelError("rewrite_invalid", f"the runtime crashes on the int8 model: {error.message}") from error
         self._backend.check(self._context.model_path, path)
         self._built[spec] = path
+        self.reference = timed(self.reference, reference)
         ratio = target.p50_ms / reference.p50_ms
-        return msgspec.structs.replace(
-            self.blank(spec),
-            latency_p50_ms=target.p50_ms,
-            latency_p95_ms=target.p95_ms,
-            latency_p99_ms=target.p99_ms,
-            ratio_p50=ratio,
-            ratio_p50_same_runtime=ratio,
-        )
+        return msgspec.structs.replace(timed(self.blank(spec), target), ratio_p50=ratio, ratio_p50_same_runtime=ratio)
 
     def score(self, spec: CandidateSpec, screened: Record, pace: Pace) -> Tried:
         """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
@@ -165,3 +159,10 @@ class Workbench:
 
     def _served(self, path: Path) -> Served:
         return Served(str(path), self._backend.RUNTIME, THREADS)
+
+
+def timed(record: Record, times: Percentiles) -> Record:
+    """``record`` with these latencies."""
+    return msgspec.structs.replace(
+        record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms
+    )

@@ -21,7 +21,7 @@ from edge_agent.quant.agreement import TOLERANCE, Meaning
 from edge_agent.task import Outcome, Stage, Task
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
-from edge_agent.worker.candidates import Workbench
+from edge_agent.worker.candidates import Workbench, timed
 from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
@@ -147,7 +147,7 @@ class _Search:
         self._context = context
         self._bench = bench
         self._deadline = deadline
-        self.reference = bench.reference
+        self.reference: Record = bench.reference
         self._ratio_lower: float | None = None
         self.tried: list[Tried] = []
 
@@ -182,6 +182,7 @@ class _Search:
             self._context.progress(_SCREENED / 2, "screening speed", force=True)
             try:
                 screened[structure(spec)] = self._bench.screen(spec)
+                self.reference = self._bench.reference
             except ModelError as error:
                 self._drop(spec, error)
         return screened
@@ -198,37 +199,30 @@ class _Search:
                 continue
             what = "measuring latency, process"
             latency = self._bench.time(finalist.spec, Pace(self._context, what, MOST, begin=_SCORED, end=_PROVED))
-            timed = self._take(finalist, latency)
-            if timed.passed:
-                return timed
+            proven = self._take(finalist, latency)
+            if proven.passed:
+                return proven
             refused.add(structure(finalist.spec))
         return None
 
     def _take(self, finalist: Tried, latency: Latency) -> Tried:
         """Put the full statistic into the records of float and of the finalist."""
-        self.reference = msgspec.structs.replace(
-            self.reference,
-            latency_p50_ms=latency.reference.p50_ms,
-            latency_p95_ms=latency.reference.p95_ms,
-            latency_p99_ms=latency.reference.p99_ms,
-            ratio_p50=1.0,
-        )
+        self.reference = msgspec.structs.replace(timed(self.reference, latency.reference), ratio_p50=1.0)
         self._ratio_lower = latency.ratio_p50_lower
         accepted = latency.decision is Decision.ACCEPTED
+        proved = {"value": latency.ratio_p50_upper, "passed": accepted}
         record = msgspec.structs.replace(
-            finalist.record,
-            latency_p50_ms=latency.target.p50_ms,
-            latency_p95_ms=latency.target.p95_ms,
-            latency_p99_ms=latency.target.p99_ms,
+            timed(finalist.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
+            gates=[gate | proved if gate["name"] == "max_latency_ratio" else gate for gate in finalist.record.gates],
             code=None if accepted else str(latency.decision),
             message=None if accepted else latency.message,
         )
-        timed = Tried(finalist.spec, record, passed=accepted)
-        self.tried[self.tried.index(finalist)] = timed
-        return timed
+        proven = Tried(finalist.spec, record, passed=accepted)
+        self.tried[self.tried.index(finalist)] = proven
+        return proven
 
     def records(self) -> list[Record]:
         """What is told of each candidate, the Pareto front marked."""

@@ -4,6 +4,7 @@ The float outputs are computed once a stage and kept on disk (:mod:`edge_agent.w
 runs over the same rows, one at a time. The reference is always the model as it was pushed, never the prepared one.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -158,8 +159,11 @@ class FloatSet:
             if (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
-            score.differences.append(relative_rms(reference, output))
-            score.metrics.add(reference, output)
+            if output.shape == reference.shape:
+                score.differences.append(relative_rms(reference, output))
+                score.metrics.add(reference, output)
+            else:  # as where the number of detections depends on the input
+                score.differences.append(math.inf)
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
