@@ -111,11 +111,15 @@ def test_a_demo_on_another_broker_leaves_nothing_on_it(
 
 @pytest.mark.usefixtures("ended_in_any_case")
 def test_a_demo_that_is_killed_takes_everything_with_it(environment: dict[str, str], tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _MAIN, "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    ) as demo:
+    errors = tmp_path / "stderr"
+    with (
+        errors.open("wb") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", _MAIN, "demo"], stdout=subprocess.PIPE, stderr=stderr, env=environment
+        ) as demo,
+    ):
         assert demo.stdout is not None
-        demo.stdout.readline()  # it says where things are once the agent is online
+        assert demo.stdout.readline(), errors.read_text(encoding="utf-8")  # said once the agent is online
         stage = stage_of(tmp_path)
         before = alive(stage)
         demo.kill()
