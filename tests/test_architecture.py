@@ -32,7 +32,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "store": ({"durable", "errors", "job"}, {"msgspec"}),
     "releases": ({"durable", "errors"}, {"msgspec"}),
     "blobs": ({"durable", "errors", "wire"}, set()),
-    "mqtt": ({"errors"}, {"paho"}),
+    "deferred": (set(), set()),
+    "mqtt": ({"deferred", "errors"}, {"paho"}),
     "supervisor": ({"cgroup", "errors", "lines"}, set()),
     "runner": ({"errors", "supervisor", "task"}, {"msgspec"}),
     "receive": ({"blobs", "errors", "wire"}, set()),
@@ -55,7 +56,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
 }  # fmt: skip
 HOST = {"errors", "mqtt", "recipe_file", "suggest", "task", "wire"}
-FORBIDDEN_IN_DAEMON = ("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil")
+FORBIDDEN_IN_DAEMON = (
+    *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
+    *("http.client", "email"),  # what paho's import of urllib.request would bring, see edge_agent.deferred
+)
 
 
 def imports(path: Path) -> set[str]:
