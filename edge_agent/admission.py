@@ -4,9 +4,12 @@ An unverified manifest has no effect but a counter and ``refused`` in the device
 a child, one at a time and at most one a second, the newest message of each topic only.
 """
 
+import hashlib
 import json
 import logging
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_agent.children import run_in_background
@@ -15,6 +18,7 @@ from edge_agent.mqtt import Incoming
 from edge_agent.orders import Accept, Known, Refuse, Want, decide, read_want
 from edge_agent.supervisor import ChildExit, Limits, python_child
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
+from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import Refused
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
@@ -26,6 +30,21 @@ log = logging.getLogger(__name__)
 _VERIFY_EVERY_S = 1.0
 _VERIFY_TIMEOUT_S = 30.0
 _MAX_WAITING = 64
+_MAX_REFUSED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A want or command as it came; ``fingerprint`` tells the same document delivered again from a new one."""
+
+    topic: WantTopic | CommandTopic
+    envelope: Envelope
+    fingerprint: str
+
+    @property
+    def job(self) -> str:
+        """The job that the manifest inside would be, whether or not it is trusted."""
+        return job_id(content_digest(self.envelope.content())) if isinstance(self.topic, WantTopic) else ""
 
 
 class Admission:
@@ -35,42 +54,43 @@ class Admission:
         self._agent = agent
         self._wants: dict[str, dict[Scope, Want]] = {}
         """model → scope → the newest trusted want there."""
-        self._waiting: dict[WantTopic | CommandTopic, Envelope] = {}
+        self._waiting: dict[WantTopic | CommandTopic, _Order] = {}
         self._checking = False
         self._checked_at = 0.0
-        self._refused: set[tuple[str, str]] = set()
+        self._refused: set[str] = set()
+        """Fingerprints: a retained document comes again at every connect, and is refused once."""
 
     def message(self, message: Incoming) -> None:
         """Take a message that is no part of a blob."""
         topic = self._agent.config.topics.parse(message.topic)
-        match topic:
-            case WantTopic(model=model):
-                kind = MANIFEST_TYPE
-            case CommandTopic():
-                kind, model = COMMAND_TYPE, ""
-            case _:
-                return
+        if not isinstance(topic, WantTopic | CommandTopic):
+            return
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
             if isinstance(topic, WantTopic):
-                self._wants.get(model, {}).pop(topic.scope, None)
+                self._wants.get(topic.model, {}).pop(topic.scope, None)
             self._waiting.pop(topic, None)
             return
+        fingerprint = hashlib.sha256(message.payload).hexdigest()
+        job = ""
         try:
-            envelope = unseal(message.payload, kind)
+            envelope = unseal(message.payload, MANIFEST_TYPE if isinstance(topic, WantTopic) else COMMAND_TYPE)
+            order = _Order(topic, envelope, fingerprint)
+            job = order.job
             if self._agent.config.trust.allow_unsigned:
-                self._trusted(topic, envelope)
+                self._obey(order)
+            elif job in self._agent.jobs:  # known content: to say its report again needs no trust
+                self._agent.republish(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
-                self._waiting[topic] = envelope
+                self._waiting[topic] = order
                 self.tick()
         except EdgeAgentError as error:
-            self._refuse(topic, error)
+            self._refuse(topic, fingerprint, job, error)
 
     def tick(self) -> None:
         """Check the next signature, if it is time to."""
         if self._checking or not self._waiting or time.monotonic() - self._checked_at < _VERIFY_EVERY_S:
             return
-        topic = next(iter(self._waiting))
-        envelope = self._waiting.pop(topic)
+        order = self._waiting.pop(next(iter(self._waiting)))
         self._checking = True
         self._checked_at = time.monotonic()
         trust = self._agent.config.trust
@@ -78,57 +98,51 @@ class Admission:
             python_child("edge_agent.trust", trust.keys_dir, str(trust.min_signatures)),
             Limits(timeout_s=_VERIFY_TIMEOUT_S),
             self._agent.put,
-            lambda ended, output: self._verified(topic, envelope, ended, output),
-            stdin=envelope.encoded(),
+            partial(self._verified, order),
+            stdin=order.envelope.encoded(),
         )
 
-    def _verified(self, topic: WantTopic | CommandTopic, envelope: Envelope, ended: ChildExit, output: str) -> None:
+    def _verified(self, order: _Order, ended: ChildExit, output: str) -> None:
         self._checking = False
         try:
             answer = json.loads(output)
         except ValueError:
-            answer = {"code": "untrusted", "message": f"the signature check did not answer: {ended.stderr_tail[-200:]}"}
+            answer = {"code": "untrusted", "message": f"the signature check did not answer: {ended.describe()}"}
         try:
             if answer["code"]:
                 code = answer["code"] if answer["code"] in CODES else "untrusted"
                 raise TrustError(code, answer["message"])
-            self._trusted(topic, envelope)
+            self._obey(order)
         except EdgeAgentError as error:
-            self._refuse(topic, error)
+            self._refuse(order.topic, order.fingerprint, order.job, error)
 
-    def _trusted(self, topic: WantTopic | CommandTopic, envelope: Envelope) -> None:
-        if isinstance(topic, CommandTopic):
-            self._agent.command(topic, envelope.content())
-            return
+    def _obey(self, order: _Order) -> None:
+        """Do what a trusted order says, by the rules; raises ``WireError`` or ``TrustError`` if it is not for us."""
         agent = self._agent
-        want = read_want(topic, envelope.content(), agent.config.mqtt.namespace)
+        if isinstance(order.topic, CommandTopic):
+            agent.command(order.topic, order.envelope.content())
+            return
+        want = read_want(order.topic, order.envelope.content(), agent.config.mqtt.namespace)
         name = want.manifest.name
         wants = self._wants.setdefault(name, {})
-        wants[topic.scope] = want
-        decision = decide(
-            want,
-            agent.store.record(name),
-            agent.jobs.keys(),
-            max(other.manifest.version for other in wants.values()),
-            agent.clock.now(),
-        )
-        match decision:
+        highest = max([want.manifest.version, *(other.manifest.version for other in wants.values())])
+        match decide(want, agent.store.record(name), agent.jobs.keys(), highest, agent.clock.now()):
             case Accept():
+                wants[want.topic.scope] = want
                 agent.accept(want)
             case Known():
+                wants[want.topic.scope] = want
                 agent.republish(want.job)
             case Refuse(error):
-                wants.pop(topic.scope)
-                self._refuse(topic, error, want.job)
+                raise error
 
-    def _refuse(self, topic: WantTopic | CommandTopic, error: EdgeAgentError, job: str = "") -> None:
-        """Say no, once for each document: brokers deliver a retained one again at every connect."""
-        model = topic.model if isinstance(topic, WantTopic) else topic.command
-        key = (str(topic), job or error.message)
-        if key in self._refused:
+    def _refuse(self, topic: WantTopic | CommandTopic, fingerprint: str, job: str, error: EdgeAgentError) -> None:
+        """Say no, once for each document."""
+        if fingerprint in self._refused:
             return
-        if len(self._refused) > _MAX_WAITING:
+        if len(self._refused) >= _MAX_REFUSED:
             self._refused.clear()
-        self._refused.add(key)
-        log.warning("refused %s: %s", topic, error)
-        self._agent.publisher.refuse(Refused(model=model, job=job, code=error.code, message=error.message))
+        self._refused.add(fingerprint)
+        name = topic.model if isinstance(topic, WantTopic) else topic.command
+        log.warning("refused %s for %s: %s", name, topic.scope, error)
+        self._agent.publisher.refuse(Refused(model=name, job=job, code=error.code, message=error.message))

@@ -37,6 +37,7 @@ from edge_agent.job import (
     StageRefused,
     StageSucceeded,
     Started,
+    Step,
     advance,
     cancelable,
     runnable,
@@ -350,7 +351,9 @@ class Agent:
 
     def _keep(self, job: Job) -> None:
         """Put an ended job and its report on disk and say it; on a full disk it is only said, and tried again."""
-        data = self.publisher.report(job, self.results(job))
+        activated = job.step is Step.COMMITTED
+        release = str(self.release_path(job.model, job.release)) if activated else ""
+        data = self.publisher.report(job, self.results(job), release=release)
         try:
             self.store.save(job)
             if data is not None:

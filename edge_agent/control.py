@@ -1,11 +1,12 @@
 """The daemon's local door: one JSON request a connection on ``state_dir/control.sock``, one JSON reply.
 
-Only this user can open it (the folder is 0700). A request becomes an event in the daemon's inbox like any other; the
+Only this user can open it (its mode is 0600). A request becomes an event in the daemon's inbox like any other; the
 serving thread only waits for the reply.
 """
 
 import json
 import logging
+import os
 import queue
 import socket
 import threading
@@ -48,8 +49,11 @@ class ControlServer:
         self._on_request = on_request
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(path))
-        path.chmod(0o600)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(str(path))
+        finally:
+            os.umask(before)
         self._socket.listen(4)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.store import ModelRecord
-from edge_agent.wire.envelope import MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.topics import WantTopic
 
@@ -56,13 +55,6 @@ class Refuse:
 
 
 Decision = Accept | Known | Ignore | Refuse
-
-
-def open_want(topic: WantTopic, payload: bytes) -> tuple[Envelope, bytes]:
-    """The envelope in a want topic and its content, whose trust is to be decided next; raises ``WireError``."""
-    envelope = unseal(payload, MANIFEST_TYPE)
-    del topic
-    return envelope, envelope.content()
 
 
 def read_want(topic: WantTopic, content: bytes, namespace: str) -> Want:

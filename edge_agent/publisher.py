@@ -67,7 +67,9 @@ class Publisher:
         stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
         self._say("info", "", encode(stamped))
 
-    def report(self, job: Job, results: Mapping[str, Any], *, progress_only: bool = False) -> bytes | None:
+    def report(
+        self, job: Job, results: Mapping[str, Any], *, release: str = "", progress_only: bool = False
+    ) -> bytes | None:
         """Say where a job stands; returns what was said, or None where mere progress was held back."""
         now = time.monotonic()
         if progress_only and now - self._reported.get(job.id, 0.0) < REPORT_EVERY_S:
@@ -81,6 +83,7 @@ class Publisher:
                 seq=self._next(),
                 now=self._clock.now(),
                 results=results,
+                release=release,
             )
         )
         self.republish(job.id, data)

@@ -103,6 +103,7 @@ class Releases:
             write_durably(temporary / "manifest.json", manifest)
             write_durably(temporary / "report.json", report)
             write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
+            _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())
             publish_dir(temporary, final)
             fsync_dir(self.folder)
         except OSError as error:
@@ -149,3 +150,9 @@ class Releases:
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _let_others_read(*paths: Path) -> None:
+    """Applications run as other users, and the service's umask hides everything that is not shown on purpose."""
+    for path in paths:
+        path.chmod(0o755 if path.is_dir() else 0o644)

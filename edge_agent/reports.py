@@ -12,8 +12,13 @@ from edge_agent.job import Job
 from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
 
 
-def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, results: Mapping[str, Any]) -> JobReport:
-    """The report of ``job``; ``results`` is the result object as far as the stages have filled it."""
+def job_report(
+    job: Job, *, device: str, boot_id: str, seq: int, now: float, results: Mapping[str, Any], release: str
+) -> JobReport:
+    """The report of ``job``.
+
+    ``results`` is the result object as far as the stages have filled it; ``release`` the folder of an activated one.
+    """
     return JobReport(
         device=device,
         ts=rfc3339(now),
@@ -31,7 +36,7 @@ def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, res
         eta_s=job.eta_s,
         started=rfc3339(job.created),
         seconds=job.seconds,
-        release=job.release,
+        release=release,
         results=dict(results),
     )
 

@@ -1,10 +1,10 @@
 """The state directory: jobs, model records, seen commands, and the lock that makes one writer.
 
-    state_dir/                     0700
-      lock  control.sock  clock
+    state_dir/                     0755: applications read models/
+      lock  control.sock  clock    0600
       commands.json                ids of commands obeyed, until they expire
-      blobs/<sha256>               float models by content address (and .part, .bits, .pages while they arrive)
-      jobs/<job>/                  job.json, manifest.json, report.json and the stages' folders (edge_agent/task.py)
+      blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
+      jobs/<job>/                  0700: job.json, manifest.json, report.json and the stages' folders (edge_agent/task.py)
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/releases.py)
 
@@ -63,8 +63,9 @@ class Store:
         The lock dies with the process, however that ends.
         """
         try:
-            for folder in (self.root, self.blobs, self.jobs, self.models):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder, mode in ((self.root, 0o755), (self.models, 0o755), (self.blobs, 0o700), (self.jobs, 0o700)):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(mode)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError("state_unreadable", f"state_dir {self.root}: {error.strerror}") from None

@@ -192,3 +192,25 @@ def test_a_rollback_needs_no_daemon_and_runs_the_hook(
     assert record is not None
     assert record.withdrawn
     assert "har 1 is active again" in capsys.readouterr().out
+
+
+def test_others_may_read_releases_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    """Whatever the umask of the service: applications run as other users."""
+    file = tmp_path / "m.onnx"
+    file.write_bytes(b"x")
+    store.create(job(), b"{}")
+    before = os.umask(0o077)
+    try:
+        releases = Releases(store.models, "har")
+        made = release(1, file)
+        releases.prepare(made, file, b"", b"")
+        releases.swap(made.name)
+    finally:
+        os.umask(before)
+
+    active = store.models / "har" / "active"
+    for path in (store.root, store.models, active.parent, active.parent / "releases", active.resolve()):
+        assert path.stat().st_mode & 0o055 == 0o055, path
+    assert (active / "model.onnx").stat().st_mode & 0o044 == 0o044
+    for private in (store.jobs, store.blobs):
+        assert private.stat().st_mode & 0o077 == 0

@@ -104,7 +104,7 @@ class JobReport(Message, frozen=True, kw_only=True):
     started: str = ""
     seconds: dict[str, float] = {}
     release: str = ""
-    """Where an activated release lies on the device."""
+    """The folder of an activated release on the device."""
     results: dict[str, Any] = {}
 
     @property
