@@ -1,7 +1,7 @@
 # make demo    the whole product on this machine, with a simulated sensor (DEMO=--keep leaves it running)
 # make test    lint, types, tests and coverage
 # make lint    ruff and mypy alone
-# make bench   the measurements of tests/bench
+# make bench   the measurements of tests/bench (BENCH=daemon_idle only that one)
 #
 # None needs root. Everything is installed into .venv once; PYTHON=/path/to/python chooses another interpreter.
 
@@ -32,7 +32,7 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.dev
-	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python tests/bench/run_all.py $(BENCH)
 
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 500 MB, a minute or two)" >&2

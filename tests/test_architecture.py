@@ -51,7 +51,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"board", "durable", "preprocess", "releases", "sandbox", "sources", "suggest", "supervisor", "task", "worker"},
+        | {"board", "durable", "preprocess", "releases", "sandbox", "sources", "suggest", "supervisor", "task"}
+        | {"worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip

@@ -1,0 +1,136 @@
+"""One calibration in a process of its own, ours or onnxruntime's: what the calibration benches start and read.
+
+The process imports everything first, notes its memory, works, and prints seconds and the growth of its peak as JSON.
+Samples are on disk (``c.npz``). Ours is the real worker's ``calibrate`` stage, which finds the ranges of all three
+methods, followed by one rewrite with the ranges of ``percentile``. onnxruntime's is ``quantize_static`` with
+``CalibrationMethod.Percentile``, QDQ and per channel, all else at its default; or, for memory, its calibrator alone.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+
+import msgspec  # noqa: E402  # after the path above
+import numpy as np  # noqa: E402
+from networks import Arrays  # noqa: E402
+from support.onnx_models import save  # noqa: E402
+
+from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task  # noqa: E402
+from edge_agent.worker.dataset import SETS_FILE, ArraySets, RowSet  # noqa: E402
+
+MODEL, DATA = "model.onnx", "c.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of work after the imports, and MiB by which the peak of resident memory exceeds what imports left."""
+
+    seconds: float
+    growth_mib: float
+
+
+def make_job(folder: Path, built: Any, arrays: Arrays) -> Path:
+    """A job whose capture stage has put every sample into the calibration set."""
+    folder.mkdir()
+    save(built, folder / MODEL)
+    np.savez(folder / DATA, **arrays)  # type: ignore[arg-type]  # its stub confuses names of arrays and of options
+    rows = len(next(iter(arrays.values())))
+    data = str(folder / DATA)
+    task = Task(job="bench", name="bench", version=1, format="onnx", model=MODEL, arrays=ArrayFiles(data))
+    (folder / TASK_FILE).write_bytes(msgspec.json.encode(task))
+    sets = ArraySets(RowSet(data, list(range(rows))), RowSet(data, [0]), RowSet(data, [0]))
+    capture = folder / Stage.CAPTURE
+    capture.mkdir()
+    (capture / SETS_FILE).write_bytes(msgspec.json.encode(sets))
+    (capture / "outcome.json").write_bytes(b"{}")
+    return folder
+
+
+def measure(way: str, job: Path) -> Measured:
+    """Run ``way`` (see the bottom of this file) on ``job`` in a fresh process."""
+    env = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    argv = [sys.executable, __file__, way, str(job)]
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise SystemExit(f"{way} failed:\n{ended.stderr}")
+    return Measured(**json.loads(ended.stdout.splitlines()[-1]))
+
+
+def peak_mib() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def ours(job: Path, *, rewrite: bool) -> Measured:
+    for module in ("onnx.version_converter", "onnxruntime.quantization", "edge_agent.worker.calibrate"):
+        importlib.import_module(module)
+    from edge_agent.backends import CandidateSpec, onnx  # noqa: PLC0415  # each way imports only what it needs
+    from edge_agent.worker.__main__ import main  # noqa: PLC0415
+    from edge_agent.worker.calibrate import prepared_path, read_ranges  # noqa: PLC0415
+
+    before, began = peak_mib(), time.perf_counter()
+    if main([Stage.CALIBRATE, str(job)]):
+        raise SystemExit("the worker crashed")
+    if rewrite:
+        folder = job / Stage.CALIBRATE
+        ranges = read_ranges(folder).of("percentile")
+        spec = CandidateSpec(method="static", calibration="percentile")
+        onnx.rewrite(prepared_path(folder, onnx.SUFFIX), ranges, spec, job / "int8.onnx")
+    return Measured(time.perf_counter() - began, peak_mib() - before)
+
+
+def theirs(job: Path, *, rewrite: bool) -> Measured:
+    from onnxruntime.quantization import (  # noqa: PLC0415
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        create_calibrator,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+        def __init__(self) -> None:
+            with np.load(job / DATA) as arrays:
+                name, rows = next(iter(arrays.items()))
+            self._feeds = ({name: row[None]} for row in rows)
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(self._feeds, None)
+
+    reader = Reader()
+    model, method = str(job / MODEL), CalibrationMethod.Percentile
+    before, began = peak_mib(), time.perf_counter()
+    if rewrite:
+        out, form = str(job / "theirs.onnx"), QuantFormat.QDQ
+        quantize_static(model, out, reader, quant_format=form, per_channel=True, calibrate_method=method)
+    else:
+        calibrator = create_calibrator(model, augmented_model_path=str(job / "augmented.onnx"), calibrate_method=method)
+        calibrator.collect_data(reader)
+        calibrator.compute_data()
+    return Measured(time.perf_counter() - began, peak_mib() - before)
+
+
+def child(way: str, job: Path) -> None:
+    out = os.dup(1)  # the worker takes standard output for itself
+    match way:
+        case "ours" | "ours, calibrate":
+            found = ours(job, rewrite=way == "ours")
+        case "onnxruntime" | "onnxruntime, calibrate":
+            found = theirs(job, rewrite=way == "onnxruntime")
+        case _:
+            raise SystemExit(f"no such way: {way}")
+    answer = {"seconds": found.seconds, "growth_mib": found.growth_mib}
+    os.write(out, b"\n" + json.dumps(answer).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    child(sys.argv[1], Path(sys.argv[2]))
