@@ -38,17 +38,23 @@ class Observer:
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 
-    def too_coarse(self, *, symmetric: bool, methods: Iterable[str] = METHODS) -> Mapping[str, Range]:
+    def ranges(self, names: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
+        """Method to tensor to range, as of now; raises ``StageError`` for a tensor that was never seen."""
+        listed = list(names)
+        return {
+            method: {name: find_range(method, self.histograms[name], symmetric=symmetric) for name in listed}
+            for method in METHODS
+        }
+
+    def too_coarse(self, ranges: Mapping[str, Mapping[str, Range]]) -> Mapping[str, Range]:
         """The tensors for which a method's range spans too few bins, and the widest such range of each."""
         coarse: dict[str, Range] = {}
-        for name, histogram in self.histograms.items():
-            for method in methods if histogram.total else ():
-                chosen = find_range(method, histogram, symmetric=symmetric)
-                if histogram.bins_used(chosen.low, chosen.high) < FEWEST_BINS and histogram.can_focus(
-                    chosen.low, chosen.high
-                ):
-                    known = coarse.get(name, chosen)
-                    coarse[name] = Range(min(known.low, chosen.low), max(known.high, chosen.high))
+        for chosen in ranges.values():
+            for name, range_ in chosen.items():
+                histogram, low, high = self.histograms[name], range_.low, range_.high
+                if histogram.bins_used(low, high) < FEWEST_BINS and histogram.can_focus(low, high):
+                    known = coarse.get(name, range_)
+                    coarse[name] = Range(min(known.low, low), max(known.high, high))
         return coarse
 
     def second_pass(self, name: str, low: float, high: float) -> None:

@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
-from edge_agent.calibration import METHODS, find_range
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import ModelError, StageError
 from edge_agent.task import Outcome
@@ -84,24 +83,21 @@ def run(context: Context) -> Outcome:
     window_s = calibration.prove_prepared()
     observer = Observer(backend.tap(prepared).names)
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
-    coarse = observer.too_coarse(symmetric=False)
+    context.progress(0.7, "finding ranges", force=True)
+    ranges = observer.ranges(observer.histograms, symmetric=False)
+    coarse = observer.too_coarse(ranges)
     for name, wide in coarse.items():
         observer.second_pass(name, wide.low, wide.high)
     if coarse:
-        calibration.observe(observer, list(coarse), begin=0.7, end=0.9)
-    context.progress(0.9, "finding ranges", force=True)
+        calibration.observe(observer, list(coarse), begin=0.75, end=0.95)
+        for method, closer in observer.ranges(coarse, symmetric=False).items():
+            ranges[method] |= closer
     windows = data.count("calibration")
     found = Ranges(
         windows=windows,
         float_pass_s=window_s * windows,
         second_pass=sorted(coarse),
-        ranges={
-            method: {
-                name: astuple(find_range(method, histogram, symmetric=False))
-                for name, histogram in observer.histograms.items()
-            }
-            for method in METHODS
-        },
+        ranges={method: {name: astuple(one) for name, one in all_of.items()} for method, all_of in ranges.items()},
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
