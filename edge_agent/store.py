@@ -4,7 +4,7 @@
       lock  control.sock  clock    0600
       commands.json                ids of commands obeyed, until they expire
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
-      jobs/<job>/                  0700: job.json, manifest.json, report.json and the stages' folders (edge_agent/task.py)
+      jobs/<job>/                  0700: job.json, manifest.json, report.json, the stages' folders (task.py)
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/releases.py)
 
