@@ -6,7 +6,7 @@ Goals: at most 28 MiB resident at idle, 30 MiB after 100 jobs, 1 MiB more than b
 read once the daemon is online and has taken its inventory, and again when ``jobs`` jobs have ended; each of them is a
 signed manifest, a transfer and a worker that finds that the bytes are no model. ``private`` is what no other process
 shares. CPU is the process's own time, user and system, over ``seconds`` idle ones after the jobs. Modules are compiled
-beforehand, as an installation leaves them: compiling at start costs 4 MiB that are never given back.
+beforehand, as an installation leaves them: compiling at start costs up to 7 MiB that are never given back.
 """
 
 import argparse
