@@ -169,5 +169,15 @@ def test_agreement_on_one_answer_only_is_no_coverage(kind: str, rows: list[Any],
 
 
 def test_a_label_that_fits_no_output_is_named() -> None:
-    with pytest.raises(ContractError, match=r"label of shape \(3,\)"):
+    with pytest.raises(ContractError, match=r"label of shape \(3,\) .* give 2 numbers a row"):
         judge("regression", [1.0, 2.0], [2.0, 3.0]).correct([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("kind", "label"), [("classes", 3), ("classes", -1), ("classes", 0.5), ("binary", 2)])
+def test_a_label_that_no_output_could_ever_match_is_refused(kind: str, label: float) -> None:
+    # Float and int8 would be wrong alike on every window, and no loss of accuracy could ever be seen.
+    rows = {"classes": PROBABILITIES[0], "binary": [0.4]}[kind]
+
+    with pytest.raises(ContractError, match="give ") as error:
+        judge(kind, rows).correct(rows, label)
+    assert error.value.code == "shape_mismatch"

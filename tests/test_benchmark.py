@@ -15,8 +15,7 @@ from edge_agent.runner import StageEnd, run_stage
 from edge_agent.supervisor import Limits
 from edge_agent.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
 from edge_agent.wire.manifest import Gates, Output
-from edge_agent.worker.benchmark import _served, memory_gate
-from edge_agent.worker.memory import Memory
+from edge_agent.worker.benchmark import _served
 from edge_agent.worker.quantize import CHOSEN_FILE, Chosen
 from edge_agent.worker.result import Record
 
@@ -118,13 +117,6 @@ def test_too_much_memory_is_refused_with_its_numbers(tmp_path: Path, files: Path
     candidates = outcome.results["candidates"]
     assert candidates[0] == {"method": "dynamic"}
     assert (candidates[1]["code"], candidates[1]["gates"]) == ("memory_too_high", gates)
-
-
-def test_the_gate_holds_the_peak_against_its_limit() -> None:
-    memory = Memory(peak_rss_bytes=100, model_rss_bytes=10)
-
-    assert memory_gate(0, memory) is None
-    assert [memory_gate(limit, memory).passed for limit in (99, 100)] == [False, True]
 
 
 def test_a_record_that_does_not_say_how_it_is_served() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from edge_agent.errors import CODES
 from edge_agent.quant.bounds import refusal_chance
-from edge_agent.quant.gates import Measured, evaluate_heldout, evaluate_search, resolve_gates
+from edge_agent.quant.gates import Measured, evaluate_heldout, evaluate_memory, evaluate_search, resolve_gates
 from edge_agent.wire.manifest import Gates
 
 GOOD = Measured(windows=300, windows_effective=300, disagreements=3)
@@ -132,7 +132,6 @@ def test_zero_is_no_gate() -> None:
         latency_ratio=9.0,
         latency_ratio_lower=8.0,
         latency_ratio_upper=9.0,
-        peak_rss_bytes=2**40,
     )
 
     for judgement in (evaluate_heldout(none, "raw", worst), evaluate_search(none, "raw", worst)):
@@ -148,18 +147,49 @@ def test_zero_is_no_gate() -> None:
         ({"size_ratio": 1.2}, "size_too_large", "1.2 times as large"),
         ({"latency_ratio_lower": 1.3, "latency_ratio_upper": 1.4}, "latency_too_high", "at least 1.3 times as long"),
         ({"latency_ratio_lower": 0.97, "latency_ratio_upper": 1.02}, "latency_inconclusive", "0.97 to 1.02 times"),
-        ({"peak_rss_bytes": 3 * 2**20}, "memory_too_high", "3.0 MiB of memory; at most 2.0 MiB"),
     ],
 )
 def test_each_measured_gate_refuses_with_its_code(change: dict[str, float], code: str, words: str) -> None:
-    gates = Gates(max_peak_rss_bytes=2 * 2**20)
-
-    judgement = evaluate_heldout(gates, "regression", replace(GOOD, **change))  # type: ignore[arg-type]
+    judgement = evaluate_heldout(Gates(), "regression", replace(GOOD, **change))  # type: ignore[arg-type]
 
     assert judgement.code == code
     assert words in judgement.message
     assert CODES[judgement.code].status == "rejected"
     assert [gate.passed for gate in judgement.gates] == [True, False]
+
+
+def test_memory_up_to_its_limit_passes_and_zero_is_no_gate() -> None:
+    gates = Gates(max_peak_rss_bytes=2 * 2**20)
+
+    refused = evaluate_memory(gates, 2 * 2**20 + 1)
+
+    assert (refused.code, [gate.passed for gate in refused.gates]) == ("memory_too_high", [False])
+    assert "at most 2.0 MiB are allowed" in refused.message
+    assert evaluate_memory(gates, 2 * 2**20).passed
+    assert evaluate_memory(Gates(), 2**40).gates == ()
+
+
+def test_labels_that_float_itself_does_not_fit_leave_the_verdict_to_agreement() -> None:
+    # Labels in another order, or from 1: float and int8 are wrong alike, so no drop of accuracy can be seen.
+    labels = {"lost": 5, "won": 5, "commonest_label": 80}
+    wrong = replace(GOOD, disagreements=290, float_right=79, **labels)
+
+    refused = evaluate_heldout(Gates(), "classes", wrong)
+
+    assert refused.code == "agreement_too_low"
+    assert "79 of 300 labels right" in refused.warnings[-1]
+    assert evaluate_search(Gates(), "classes", wrong).code == "agreement_too_low"
+    assert evaluate_heldout(Gates(), "classes", replace(wrong, float_right=80)).passed
+    both = evaluate_heldout(Gates(max_accuracy_drop=0.03), "classes", wrong)
+    assert names(both.gates) == ["min_agreement", "max_accuracy_drop"]
+
+
+def test_an_accuracy_gate_without_labels_is_said_to_be_none() -> None:
+    judgement = evaluate_heldout(Gates(max_accuracy_drop=0.03), "classes", GOOD)
+
+    assert names(judgement.gates) == ["min_agreement"]
+    assert "max_accuracy_drop was not judged" in judgement.warnings[0]
+    assert evaluate_heldout(Gates(), "classes", GOOD).warnings == ()
 
 
 def test_an_exact_copy_passes_the_sqnr_gate() -> None:

@@ -165,10 +165,15 @@ class Judge:
         if kind not in ("classes", "binary", "regression"):
             return None
         answer = self._answer(row)
-        if answer.shape != truth.shape:
-            raise ContractError(
-                "shape_mismatch", f"a label of shape {truth.shape} for a {kind} output of {answer.size} answers"
-            )
+        known = {"classes": range(row.size), "binary": (-1, 0, 1)}.get(kind)
+        if answer.shape != truth.shape or (known is not None and not np.isin(truth, known).all()):
+            wanted = {
+                "classes": f"one class number from 0 to {row.size - 1}",
+                "binary": f"{answer.size} times 0 or 1 (or -1 and 1)",
+                "regression": f"{answer.size} numbers",
+            }[kind]
+            given = f"of shape {truth.shape}" if answer.shape != truth.shape else f"{truth.ravel().tolist()}"
+            raise ContractError("shape_mismatch", f"a label {given} does not fit a {kind} output; give {wanted} a row")
         if not np.isfinite(row).all():
             return False
         if kind == "regression":

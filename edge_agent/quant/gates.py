@@ -7,7 +7,7 @@ the search lets through mostly stands up to the proof.
 
 Invariants:
     * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
-      latency, memory; both are empty exactly when every gate passed.
+      latency; memory is measured last and judged by itself; both are empty exactly when every gate passed.
     * A gate that these windows could not prove even without an error is ``too_few_windows``, with the number needed.
 """
 
@@ -22,7 +22,8 @@ from edge_agent.wire.manifest import Gates, OutputKind
 MIN_AGREEMENT = 0.95
 MAX_ACCURACY_DROP = 0.03
 MIN_SQNR_DB = 10.0
-_BY_LABEL = ("classes", "binary")
+BY_LABEL = ("classes", "binary")
+"""The kinds whose labels take the place of agreement."""
 _CONTINUOUS = ("regression", "embedding", "raw")
 _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
@@ -48,7 +49,6 @@ class Limits:
     min_sqnr_db: float
     max_latency_ratio: float
     max_size_ratio: float
-    max_peak_rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,10 @@ class Measured:
     """Labelled windows where float is right and int8 wrong; None without labels."""
     won: int | None = None
     """Labelled windows where float is wrong and int8 right."""
+    float_right: int | None = None
+    """Labelled windows where float is right."""
+    commonest_label: int | None = None
+    """Windows that carry the commonest of the labels: what a constant answer has right. classes and binary only."""
     sqnr_db: float | None = None
     size_ratio: float | None = None
     latency_ratio: float | None = None
@@ -71,7 +75,11 @@ class Measured:
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
-    peak_rss_bytes: int | None = None
+
+    @property
+    def labels_doubtful(self) -> bool:
+        """Whether float has fewer labels right than a constant answer: then a drop of accuracy says nothing."""
+        return (self.float_right or 0) < (self.commonest_label or 0)
 
     @property
     def design_effect(self) -> float:
@@ -108,9 +116,16 @@ class _Finding:
     message: str
 
 
-def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool) -> Limits:
-    """The one place where the gates' defaults are decided (``labelled``: the windows that are judged have labels)."""
-    by_label = labelled and kind in _BY_LABEL
+def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> Limits:
+    """The one place where the gates' defaults are decided.
+
+    Args:
+        gates: the manifest's.
+        kind: of the judged output.
+        labelled: the windows that are judged have labels.
+        doubtful: float itself does not fit the labels, so they cannot take the place of agreement.
+    """
+    by_label = labelled and not doubtful and kind in BY_LABEL
     drop = gates.max_accuracy_drop
     if drop is None:
         drop = MAX_ACCURACY_DROP if by_label else 0.0
@@ -127,22 +142,21 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool) -> Limits:
         min_sqnr_db=sqnr,
         max_latency_ratio=gates.max_latency_ratio,
         max_size_ratio=gates.max_size_ratio,
-        max_peak_rss_bytes=gates.max_peak_rss_bytes,
     )
 
 
 def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
     """The verdict: what the held-out windows prove, and what the full latency statistic says."""
-    limits = resolve_gates(gates, kind, labelled=measured.lost is not None)
+    limits = _limits(gates, kind, measured)
     findings = (
         _agreement_proved(limits, measured),
         _accuracy_proved(limits, measured),
         _sqnr(limits.min_sqnr_db, measured),
         _size(limits, measured),
         _latency_proved(limits, measured),
-        _memory(limits, measured),
     )
-    judgement = _judgement(findings, _agreement_warning(limits, measured))
+    warnings = (*_agreement_warning(limits, measured), *_label_warning(gates, measured))
+    judgement = _judgement(findings, warnings)
     if _only_raw_failed(kind, judgement, measured):
         return _kind_needed(judgement, evaluate_heldout(gates, "classes", _by_argmax(measured)))
     return judgement
@@ -150,19 +164,32 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured) -> Judg
 
 def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
     """Whether a candidate is worth the proof: point estimates against half of each allowance."""
-    limits = resolve_gates(gates, kind, labelled=measured.lost is not None)
+    limits = _limits(gates, kind, measured)
     findings = (
         _agreement_estimated(limits, measured),
         _accuracy_estimated(limits, measured),
         _sqnr(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
         _size(limits, measured),
         _latency_screened(limits, measured),
-        _memory(limits, measured),
     )
     judgement = _judgement(findings, ())
     if _only_raw_failed(kind, judgement, measured):
         return _kind_needed(judgement, evaluate_search(gates, "classes", _by_argmax(measured)))
     return judgement
+
+
+def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
+    """The peak memory of a process with the candidate alone, against its gate."""
+    limit = gates.max_peak_rss_bytes
+    words = (
+        f"int8 needs {peak_rss_bytes / _MIB:.1f} MiB of memory; "
+        f"at most {limit / _MIB:.1f} MiB are allowed (max_peak_rss_bytes)"
+    )
+    return _judgement((_at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())
+
+
+def _limits(gates: Gates, kind: OutputKind, measured: Measured) -> Limits:
+    return resolve_gates(gates, kind, labelled=measured.lost is not None, doubtful=measured.labels_doubtful)
 
 
 def _judgement(findings: tuple[_Finding | None, ...], warnings: tuple[str, ...]) -> Judgement:
@@ -177,7 +204,14 @@ def _only_raw_failed(kind: OutputKind, judgement: Judgement, measured: Measured)
 
 
 def _by_argmax(measured: Measured) -> Measured:
-    return replace(measured, disagreements=measured.argmax_disagreements, lost=None, won=None)
+    return replace(
+        measured,
+        disagreements=measured.argmax_disagreements,
+        lost=None,
+        won=None,
+        float_right=None,
+        commonest_label=None,
+    )
 
 
 def _kind_needed(judgement: Judgement, as_classes: Judgement) -> Judgement:
@@ -216,6 +250,19 @@ def _agreement_warning(limits: Limits, measured: Measured) -> tuple[str, ...]:
         return ()
     against = f"which does not prove {_percent(limit)}; the labels decide, so this only warns"
     return (f"{wrong} of {measured.windows_text} disagree with float, {against}",)
+
+
+def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
+    if measured.lost is None:
+        asked = gates.max_accuracy_drop
+        return ("the held-out windows have no labels, so max_accuracy_drop was not judged",) if asked else ()
+    if not measured.labels_doubtful:
+        return ()
+    text = (
+        f"float has {measured.float_right} of {measured.windows} labels right, a constant answer would have "
+        f"{measured.commonest_label}; check labels and output, as agreement with float decides instead"
+    )
+    return (text,)
 
 
 def _agreement_estimated(limits: Limits, measured: Measured) -> _Finding | None:
@@ -277,11 +324,8 @@ def _sqnr(limit: float, measured: Measured) -> _Finding | None:
 
 
 def _size(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, value = limits.max_size_ratio, measured.size_ratio
-    if not limit or value is None:
-        return None
-    message = f"the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
-    return _Finding(GateResult("max_size_ratio", limit, value, value <= limit), "size_too_large", message)
+    words = "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+    return _at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
 
 
 def _latency_proved(limits: Limits, measured: Measured) -> _Finding | None:
@@ -299,19 +343,14 @@ def _latency_proved(limits: Limits, measured: Measured) -> _Finding | None:
 
 
 def _latency_screened(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, value = limits.max_latency_ratio, measured.latency_ratio
-    if not limit or value is None:
-        return None
-    message = f"int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
-    return _Finding(GateResult("max_latency_ratio", limit, value, value <= limit), "latency_too_high", message)
+    words = "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+    return _at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
 
 
-def _memory(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, value = limits.max_peak_rss_bytes, measured.peak_rss_bytes
+def _at_most(name: str, limit: float, value: float | None, code: str, words: str) -> _Finding | None:
     if not limit or value is None:
         return None
-    message = f"int8 needs {value / _MIB:.1f} MiB of memory; at most {limit / _MIB:.1f} MiB are allowed"
-    return _Finding(GateResult("max_peak_rss_bytes", limit, value, value <= limit), "memory_too_high", message)
+    return _Finding(GateResult(name, limit, value, value <= limit), code, words.format(value=value, limit=limit))
 
 
 def _too_few(measured: Measured, needed: int, what: str) -> str:

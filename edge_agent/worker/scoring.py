@@ -5,6 +5,7 @@ runs over the same rows, one at a time. The reference is always the model as it 
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +19,7 @@ from edge_agent.backends import Array, Backend, ModelInfo, Session
 from edge_agent.errors import RecipeError, Refusal
 from edge_agent.quant.agreement import Judge, Meaning, relative_rms, resolve_kind
 from edge_agent.quant.dependence import design_effect
-from edge_agent.quant.gates import Measured
+from edge_agent.quant.gates import BY_LABEL, Measured
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
@@ -42,6 +43,7 @@ class Score:
         differences: relative RMS difference of the judged output, the measure of how much neighbours resemble.
         argmax_agreed: the same as if it were a classifier; only where the kind is raw and it could be one.
         correct: (float is right, int8 is right) where the rows have labels.
+        labels: how often each label came, where the output says classes or sides of a threshold.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
     """
@@ -50,6 +52,7 @@ class Score:
     argmax_agreed: list[bool] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
+    labels: Counter[bytes] = field(default_factory=Counter)
     groups: list[int | None] = field(default_factory=list)
     metrics: ErrorMetrics = field(default_factory=ErrorMetrics)
 
@@ -95,6 +98,8 @@ class Score:
             argmax_disagreements=self.argmax_agreed.count(False) if self.argmax_agreed else None,
             lost=self.correct.count((True, False)) if self.correct else None,
             won=self.correct.count((False, True)) if self.correct else None,
+            float_right=sum(right for right, _ in self.correct) if self.correct else None,
+            commonest_label=max(self.labels.values(), default=None),
             sqnr_db=self.metrics.sqnr_db,
             **device,
         )
@@ -168,6 +173,8 @@ class FloatSet:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
+                    if judge.meaning.kind in BY_LABEL:
+                        score.labels[np.asarray(row.label).tobytes()] += 1
             on_row(done)
         return score
 
