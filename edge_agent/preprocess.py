@@ -144,10 +144,6 @@ class Preprocess:
             tensor = step(tensor)
         return np.ascontiguousarray(tensor)
 
-    def output_shape(self, size: int, channels: int) -> tuple[int, ...]:
-        """The tensor's shape for windows of ``size`` samples."""
-        return self(np.zeros((size, channels), np.float32)).shape
-
 
 def _floating(x: Array) -> Array:
     return x if x.dtype.kind == "f" else x.astype(np.float32)

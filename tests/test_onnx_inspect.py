@@ -208,40 +208,6 @@ def test_inspection_needs_no_runtime(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def pairs(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> list[tuple[str, str]]:
-    from edge_agent.backends import onnx as backend  # noqa: PLC0415  # beside the library of that name
-
-    return backend.state_pairs(ModelInfo("onnx", tuple(inputs), tuple(outputs), {}, "opset 17", 1))
-
-
-def floats(name: str, *shape: int | None) -> TensorSpec:
-    return TensorSpec(name, "float32", shape)
-
-
-def test_finds_state_by_shape_and_name() -> None:
-    assert pairs([floats("x", 1, 8), floats("h", 2, 1, 16)], [floats("y", 1), floats("hn", 2, 1, 16)]) == [("h", "hn")]
-    assert pairs(
-        [floats("x", 1, 8), floats("h0", 1, 8), floats("c0", 1, 8)],
-        [floats("cN", 1, 8), floats("hN", 1, 8)],
-    ) == [("c0", "cN"), ("h0", "hN")]
-
-
-def test_no_state_without_a_static_float_pair_or_in_an_only_input() -> None:
-    x = floats("x", 1, 8)
-
-    assert pairs([x], [floats("y", 1, 8)]) == []  # an autoencoder
-    assert pairs([x, floats("h", None, 16)], [floats("hN", None, 16)]) == []
-    assert pairs([x, floats("h", 16)], [floats("hN", 16)]) == []
-    assert pairs([x, TensorSpec("h", "int64", (1, 16))], [TensorSpec("hN", "int64", (1, 16))]) == []
-    assert pairs([x, floats("h", 1, 16)], [floats("hN", 1, 17)]) == []
-
-
-def test_state_of_a_real_file(tmp_path: Path) -> None:
-    info = BACKEND.inspect(models.save(models.stateful_net(), tmp_path / "m.onnx"))
-
-    assert pairs(list(info.inputs), list(info.outputs)) == [("h", "hN")]
-
-
 def test_a_loop_that_would_run_for_ever_is_only_described(tmp_path: Path) -> None:
     body = helper.make_graph(
         [

@@ -169,11 +169,6 @@ def tango_upper(lost: float, won: float, n: float, confidence: float = CONFIDENC
     return _bisect(lambda delta: -_tango_score(lost, won, n, delta), z, (lost - won) / n, 1.0)
 
 
-def tango_lower(lost: float, won: float, n: float, confidence: float = CONFIDENCE) -> float:
-    """The smallest drop in accuracy that the pairs do not contradict; the mirror of :func:`tango_upper`."""
-    return -tango_upper(won, lost, n, confidence)
-
-
 def pairs_needed(limit: float, confidence: float = CONFIDENCE) -> int:
     """The fewest pairs that prove a drop of at most ``limit`` (> 0) when float and int8 are never of two minds.
 

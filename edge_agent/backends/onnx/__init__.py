@@ -19,12 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Tap
-from edge_agent.backends.onnx.operators import CORE
 
 SUFFIX = ".onnx"
 RUNTIME = "onnxruntime"
-CORE_OPERATORS = CORE
-"""For ``CandidateSpec.operators``: the operators that multiply by weights, and what the runtime folds into them."""
 
 
 def inspect(path: Path) -> ModelInfo:
@@ -32,13 +29,6 @@ def inspect(path: Path) -> ModelInfo:
     from edge_agent.backends.onnx.inspection import read_info
 
     return read_info(path)
-
-
-def state_pairs(info: ModelInfo) -> list[tuple[str, str]]:
-    """(input, output) pairs that look like state carried from one call to the next."""
-    from edge_agent.backends.onnx.inspection import find_state_pairs
-
-    return find_state_pairs(info)
 
 
 def runtime_version() -> str:

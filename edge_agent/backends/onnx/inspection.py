@@ -6,7 +6,6 @@ Reads structure only (:mod:`.skeleton`): no weights, no external files, no runti
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ _QUANTIZED_MARKS = ("quantize", "qlinear", "convinteger", "matmulinteger", "nbit
 """Parts of operator names, in lower case."""
 _TABLE_ELEMENTS = 64
 """A byte tensor this large that is cast is a stored weight, not a setting."""
-_STATE_RANK = 2
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -57,35 +55,6 @@ def read_info(path: Path) -> ModelInfo:
         version=f"opset {opset}",
         size_bytes=size,
     )
-
-
-def find_state_pairs(info: ModelInfo) -> list[tuple[str, str]]:
-    """(input, output) pairs that look like state carried from one call to the next.
-
-    A pair has the same float type and the same static shape of rank 2 or more; among several inputs that fit an
-    output, the one whose name starts most like it, then the first. A model's only input is its data, never state.
-    Whether a pair *is* state is for the caller to say: it knows what feeds each input.
-    """
-    if len(info.inputs) < 2:  # noqa: PLR2004  # one input
-        return []
-    free = [spec for spec in info.inputs if _could_be_state(spec)]
-    pairs = []
-    for output in info.outputs:
-        fits = [spec for spec in free if (spec.dtype, spec.shape) == (output.dtype, output.shape)]
-        if not fits:
-            continue
-        best = max(fits, key=lambda spec: _common_start(spec.name, output.name))
-        free.remove(best)
-        pairs.append((best.name, output.name))
-    return pairs
-
-
-def _common_start(one: str, other: str) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-
-
-def _could_be_state(spec: TensorSpec) -> bool:
-    return spec.dtype.startswith("float") and len(spec.shape) >= _STATE_RANK and None not in spec.shape
 
 
 def _opset(model: Any) -> int:
