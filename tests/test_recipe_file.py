@@ -64,6 +64,12 @@ def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
         ("[[recipe]]", "write [recipe]"),
         ("[recipe", "R.toml: "),
         ("[recipe]\ncalibration_windows = 0", "[recipe]: "),
+        ("[gates]\nmax_latency_ratio = inf", "[gates]: "),
+        ("[gates]\nmin_agreement = nan", "[gates]: "),
+        ("[gates]\nmax_peak_rss_bytes = -1", "[gates]: "),
+        ("[output]\nthreshold = nan", "[output]: "),
+        ("[output]\ntolerance = inf", "[output]: "),
+        ("[[state]]\ninput = 'a'\noutput = 'b'\ninitial = inf", "[state]: "),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:

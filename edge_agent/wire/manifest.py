@@ -22,7 +22,10 @@ Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 OutputKind = Literal["classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "sequence", "mask"]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+_LARGEST = 1.7976931348623157e308
+Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+"""TOML can say inf and nan, JSON cannot: in a manifest they would become null, and a gate its default."""
+NonNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
 Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Samples = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 
@@ -51,7 +54,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model's first output means, and when a window agrees; None: found or the default of its kind."""
 
     kind: OutputKind | None = None
-    threshold: float | None = None
+    threshold: Finite | None = None
     """binary, anomaly: the decision threshold."""
     tolerance: NonNegative | None = None
     """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine."""
@@ -79,7 +82,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_sqnr_db: NonNegative | None = None
     max_latency_ratio: NonNegative = 1.0
     max_size_ratio: NonNegative = 1.0
-    max_peak_rss_bytes: int = 0
+    max_peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +90,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     input: str
     output: str
-    initial: float = 0.0
+    initial: Finite = 0.0
     reset: Literal["recording", "never"] = "recording"
 
 
