@@ -13,6 +13,7 @@ from edge_agent import backends
 from edge_agent.errors import StoreError
 from edge_agent.releases import RELEASE_FILE, Release
 from edge_agent.task import Outcome
+from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
 
@@ -27,9 +28,9 @@ def run(context: Context) -> Outcome:
             raise StoreError("release_corrupt", f"{path} does not have the hash in {RELEASE_FILE}")
     backend = backends.load(context.task.format)
     session = backend.open(path, threads=release.threads)
-    dataset = open_dataset(context, backend.inspect(context.model_path))
-    row = next(iter(dataset.rows("calibration")))
-    for output in session.run(row.feeds):
+    info = backend.inspect(context.model_path)
+    row = next(iter(open_dataset(context, info).rows("calibration")))
+    for output in session.run(Carrier(context.task.state, info).feeds(row)):
         if np.issubdtype(output.dtype, np.floating) and not np.isfinite(output).all():
             raise StoreError("release_corrupt", f"{path} gives NaN or Inf on a captured window")
     return Outcome()
