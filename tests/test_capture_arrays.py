@@ -14,6 +14,7 @@ from edge_agent.runner import run_stage
 from edge_agent.supervisor import Limits
 from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task, read_outcome
 from edge_agent.wire.manifest import InputContract, State
+from edge_agent.worker.asked import check_asked
 from edge_agent.worker.capture_arrays import capture_arrays
 from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
 from edge_agent.worker.split import SPLITS
@@ -228,6 +229,12 @@ def test_a_double_that_float_cannot_hold_is_refused(tmp_path: Path) -> None:
     big[5, 0] = 1e300
 
     assert refused(Refusal, tmp_path, FLAT, {"x": big}).code == "non_finite"
+
+
+def test_a_model_without_inputs_cannot_be_judged() -> None:
+    with pytest.raises(ModelError, match="no input") as error:
+        check_asked(Task(job="j", name="m", version=1, format="onnx", model="model.onnx"), model_info({}))
+    assert error.value.code == "model_unsupported"
 
 
 @pytest.mark.parametrize("rows", [0, 2])

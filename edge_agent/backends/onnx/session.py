@@ -30,6 +30,7 @@ _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
 _PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*")
 _LACKING = ("is not a registered function/op", "Could not find an implementation")
+_FAILED_NODE = "Non-zero status code returned while running"
 _ALLOCATION = ("Failed to allocate memory", "bad allocation", "bad_alloc")
 
 
@@ -98,6 +99,10 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
         text = str(error)
         if "Unexpected input data type" in text:
             raise ContractError("dtype_mismatch", f"onnxruntime: {_first_line(error)}") from error
+        if _FAILED_NODE in text and not any(mark in text for mark in _ALLOCATION):
+            raise ModelError(
+                "model_unsupported", f"the model fails on these values; correct data or model: {_first_line(error)}"
+            ) from error
         if type(error).__name__ == "InvalidArgument":
             raise ContractError("shape_mismatch", f"onnxruntime: {_first_line(error)}") from error
         raise _translated(error) from error
