@@ -190,6 +190,24 @@ def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: 
     assert len(outcome.results["candidates"]) == 1
 
 
+def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite = backend.rewrite
+
+    def only_core(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+        if not spec.operators:
+            raise ModelError("rewrite_invalid", "axis 1 is out of range")
+        rewrite(prepared, ranges, spec, out)
+
+    monkeypatch.setattr(backend, "rewrite", only_core)
+
+    outcome, folder = search(tmp_path, model, recipe=Recipe(search_budget_s=1e-6))
+
+    assert outcome.code == ""
+    assert read_chosen(folder).spec.operators
+
+
 def test_the_kind_in_the_manifest_is_the_one_judged_by(tmp_path: Path, model: Path, quick: None) -> None:
     outcome, folder = search(tmp_path, model, output=Output(kind="regression", tolerance=0.5))
 

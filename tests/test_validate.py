@@ -152,6 +152,14 @@ def test_an_unknown_kind_that_would_pass_as_classes_asks_for_the_kind(tmp_path: 
     assert results["data"]["output"]["kind"] == "raw"
 
 
+def test_a_kind_that_was_set_is_not_asked_for(tmp_path: Path, logits: Path) -> None:
+    outcome, _ = judge(
+        tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="raw")
+    )
+
+    assert outcome.code == "agreement_too_low"
+
+
 def test_the_same_passes_once_the_kind_is_set(tmp_path: Path, logits: Path) -> None:
     outcome, _ = judge(
         tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="classes"),

@@ -164,7 +164,7 @@ class _Search:
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
             speed = screened[structure(spec)]
-            late = bool(self.tried) and time.monotonic() > self._deadline
+            late = number > 0 and time.monotonic() > self._deadline
             if late or not worth_scoring(speed.ratio_p50 or 0.0, self.tried):
                 break
             begin = _SCREENED + share * number

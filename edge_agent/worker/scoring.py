@@ -41,7 +41,8 @@ class Score:
     Attributes:
         agreed: whether the window agrees with float.
         differences: relative RMS difference of the judged output, the measure of how much neighbours resemble.
-        argmax_agreed: the same as if it were a classifier; only where the kind is raw and it could be one.
+        argmax_agreed: the same as if it were a classifier; only where the kind was found to be raw and it
+            could be one.
         correct: (float is right, int8 is right) where the rows have labels.
         labels: how often each label came, where the output says classes or sides of a threshold.
         groups: the recording that each window is from.
@@ -161,7 +162,7 @@ class FloatSet:
         outputs = self._outputs(self._backend.open(target))
         for done, ((row, output), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
             score.agreed.append(judge.agrees(reference, output))
-            if (as_class := judge.argmax_agrees(reference, output)) is not None:
+            if self._task.output.kind is None and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
             if output.shape == reference.shape:
