@@ -10,7 +10,8 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ class ControlServer:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
-            self._socket.bind(str(path))
+            with _short(path) as address:
+                self._socket.bind(address)
         finally:
             os.umask(before)
         self._socket.listen(4)
@@ -85,6 +87,16 @@ class ControlServer:
         connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Another name for ``path``: a socket's address holds 107 bytes, and a state directory may lie deeper."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     """Ask the daemon that holds ``state_dir``.
 
@@ -94,7 +106,8 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_TIMEOUT_S)
-            connection.connect(str(state_dir / SOCKET_NAME))
+            with _short(state_dir / SOCKET_NAME) as address:
+                connection.connect(address)
             connection.sendall(json.dumps({"action": action, "subject": subject}).encode() + b"\n")
             with connection.makefile("rb") as file:
                 reply = json.loads(file.readline())

@@ -26,7 +26,11 @@ from host_tools.signing import enclose, generate_key
 KIND = "application/vnd.edge-agent.manifest.v1+json"
 
 
-def test_control_socket_answers_and_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("depth", [0, 4])
+def test_control_socket_answers_and_refuses(tmp_path: Path, depth: int) -> None:
+    """Also in a folder whose path is longer than a socket's address may be."""
+    tmp_path = tmp_path.joinpath(*["a-folder-with-a-rather-long-name"] * depth)
+    tmp_path.mkdir(parents=True, exist_ok=True)
     inbox: queue.SimpleQueue[ControlRequest] = queue.SimpleQueue()
     server = ControlServer(tmp_path / "control.sock", inbox.put)
 
