@@ -44,7 +44,14 @@ class Device:
     """A running daemon. Settings that a test wants otherwise go into ``tables``."""
 
     def __init__(
-        self, directory: Path, url: str, namespace: str, *, name: str = "pi-01", **tables: dict[str, Any]
+        self,
+        directory: Path,
+        url: str,
+        namespace: str,
+        *,
+        name: str = "pi-01",
+        login: tuple[str, str] = ("", ""),
+        **tables: dict[str, Any],
     ) -> None:
         self.directory = directory
         self.url = url
@@ -60,7 +67,7 @@ class Device:
         self.info: DeviceInfo | None = None
         self.wrapper: list[str] = []
         """A command to run the daemon under."""
-        self._eye = QueuedLink(url, f"eye-{name}-{namespace[-6:]}")
+        self._eye = QueuedLink(url, f"eye-{name}-{namespace[-6:]}", login=login)
         self._process: subprocess.Popen[bytes] | None = None
         self.write_config(**tables)
 
@@ -202,6 +209,7 @@ def push(
     inputs: list[InputContract] | None = None,
     blob: Blob | None = None,
     upload: bool = True,
+    login: tuple[str, str] = ("", ""),
     **fields: Any,
 ) -> str:
     """Send a manifest, and the model unless ``upload`` is False; returns nothing that the device did not say."""
@@ -220,7 +228,7 @@ def push(
         targets=[str(scope)],
         **fields,
     )
-    settings = Settings(broker=device.url, namespace=device.namespace)
+    settings = Settings(broker=device.url, namespace=device.namespace, username=login[0], password_file=login[1])
     with Session(settings) as session:
         if upload:
             Uploader(session, [(model, described)]).upload()

@@ -12,11 +12,14 @@ E = TypeVar("E")
 
 
 class QueuedLink:
-    """``Link`` plus its inbox; connects on entering, stops on leaving."""
+    """``Link`` plus its inbox; connects on entering, stops on leaving. ``login``: user name and password file."""
 
-    def __init__(self, url: str, client_id: str = "tester", *, clean: bool = True, **more: Any) -> None:
+    def __init__(
+        self, url: str, client_id: str = "tester", *, login: tuple[str, str] = ("", ""), clean: bool = True, **more: Any
+    ) -> None:
         self.inbox: queue.Queue[Event] = queue.Queue()
-        self.link = Link(LinkOptions(url, client_id), on_event=self.inbox.put, clean=clean, **more)
+        options = LinkOptions(url, client_id, username=login[0], password_file=login[1])
+        self.link = Link(options, on_event=self.inbox.put, clean=clean, **more)
 
     def __enter__(self) -> Self:
         self.link.start()
