@@ -89,6 +89,20 @@ def test_a_single_recording_is_blocked_by_time() -> None:
     assert design_effect(burst, burst, [4] * WINDOWS) == design_effect(burst, burst)
 
 
+@pytest.mark.parametrize("rounds", [1, 2, 4, 12])
+def test_a_hundred_quiet_windows_captured_in_few_rounds_can_prove_an_agreement(rounds: int) -> None:
+    windows, seeds = 100, 100
+    groups = [index * rounds // windows for index in range(windows)]
+
+    def proves(seed: int, *, in_time: bool) -> bool:
+        differences = np.random.default_rng(seed).uniform(size=windows).tolist()
+        return design_effect([False] * windows, differences, groups, in_time=in_time) <= windows / 59
+
+    assert sum(proves(seed, in_time=True) for seed in range(seeds)) >= 0.7 * seeds
+    if rounds in (2, 4):  # as recordings of an unknown order these are too few to say anything
+        assert not any(proves(seed, in_time=False) for seed in range(seeds))
+
+
 def test_too_short_and_constant_series_count_as_they_are() -> None:
     assert design_effect([True, False], [1.0, 0.0]) == 1.0
     assert design_effect([True] * 50, [1.0] * 50) < 2

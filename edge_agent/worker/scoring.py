@@ -74,7 +74,8 @@ class Score:
         """How many windows count as one: 1 where they are independent, neither of recordings nor in order of time."""
         if not in_time and all(group is None for group in self.groups):
             return 1.0
-        return design_effect([not agreed for agreed in self.agreed], self.differences, self.groups)
+        disagree = [not agreed for agreed in self.agreed]
+        return design_effect(disagree, self.differences, self.groups, in_time=in_time)
 
     def fields(self) -> dict[str, Any]:
         """Its part of a candidate's record."""
