@@ -13,7 +13,7 @@ from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
 from edge_agent.runner import run_stage
 from edge_agent.supervisor import Limits
 from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task, read_outcome
-from edge_agent.wire.manifest import InputContract, State
+from edge_agent.wire.manifest import Gates, InputContract, State
 from edge_agent.worker.asked import check_asked
 from edge_agent.worker.capture_arrays import capture_arrays
 from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
@@ -254,6 +254,23 @@ def test_few_heldout_rows_are_warned_of_with_the_chance(tmp_path: Path) -> None:
 
     assert any(warning.startswith("180 held-out rows are few") for warning in few["warnings"])
     assert enough["warnings"] == []
+
+
+@pytest.mark.parametrize(("limit", "chance"), [(None, "100%"), (0.9, "11%"), (0.0, ""), (1.0, "")])
+def test_the_chance_of_a_refusal_is_that_of_the_gate_in_force(tmp_path: Path, limit: float | None, chance: str) -> None:
+    rows = np.random.default_rng(1).normal(size=(58, 4))
+
+    _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": rows}, gates=Gates(min_agreement=limit))
+
+    assert [chance in warning for warning in said["warnings"]] == ([True] if chance else [])
+
+
+def test_a_heldout_row_that_comes_again_is_warned_of(tmp_path: Path) -> None:
+    fresh = np.random.default_rng(1).normal(size=(100, 4)).astype(np.float32)
+
+    _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.repeat(fresh, 2, axis=0)})
+
+    assert said["warnings"] == ["100 of 200 held-out rows repeat another one; they prove less than is counted"]
 
 
 def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:

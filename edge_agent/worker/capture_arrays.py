@@ -41,7 +41,8 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     paths["heldout"] = files.heldout or files.calibration
     sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
     data = ArrayData(sets, info, task, context.out_dir)
-    warnings = _look_at_rows(context, data) + _warnings(calibration, info, len(split["heldout"]))
+    limit = MIN_AGREEMENT if task.gates.min_agreement is None else task.gates.min_agreement
+    warnings = _look_at_rows(context, data) + _warnings(calibration, info, len(split["heldout"]), limit)
     return sets, {**{name: {"windows": data.count(name)} for name in SPLITS}, "warnings": warnings}
 
 
@@ -96,10 +97,11 @@ def _row_count(file: ArrayFile, info: ModelInfo) -> int:
 
 
 def _look_at_rows(context: Context, data: ArrayData) -> list[str]:
-    """Read every row once; warns of held-out rows that are in another set too, raises ``Refusal`` (non_finite)."""
+    """Read every row once; warns of held-out rows that are not new, raises ``Refusal`` (non_finite)."""
     total = sum(data.count(split) for split in SPLITS)
     done, bad, first, shared = 0, 0, "", 0
     seen: set[bytes] = set()
+    heldout: set[bytes] = set()
     for split in SPLITS:
         for row in data.rows(split):
             done += 1
@@ -112,13 +114,16 @@ def _look_at_rows(context: Context, data: ArrayData) -> list[str]:
                 first = first or f"the first is row {row.index} of {wrong!r} in the {split} set"
             digest = _digest(row)
             shared += split == "heldout" and digest in seen
-            if split != "heldout":
-                seen.add(digest)
+            (heldout if split == "heldout" else seen).add(digest)
     if bad:
         raise Refusal("non_finite", f"{bad} of {total} rows hold NaN or Inf; {first}; remove them")
-    if not shared:
-        return []
-    return [f"{shared} of {data.count('heldout')} held-out rows are in calibration or search too; the verdict flatters"]
+    windows = data.count("heldout")
+    warnings = []
+    if shared:
+        warnings.append(f"{shared} of {windows} held-out rows are in calibration or search too; the verdict flatters")
+    if repeated := windows - len(heldout):
+        warnings.append(f"{repeated} of {windows} held-out rows repeat another one; they prove less than is counted")
+    return warnings
 
 
 def _digest(row: Row) -> bytes:
@@ -133,16 +138,16 @@ def _finite(values: Any) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
-def _warnings(file: ArrayFile, info: ModelInfo, heldout: int) -> list[str]:
+def _warnings(file: ArrayFile, info: ModelInfo, heldout: int, min_agreement: float) -> list[str]:
     matched = match_arrays(file.members, info)
     warnings = widened({name: member.dtype for name, member in file.members.items()}, matched, info)
     unused = [name for name in file.members if name not in {*matched.values(), LABELS, GROUPS}]
     if unused:
         warnings.append(f"arrays that feed no input are not used: {', '.join(map(repr, unused))}")
-    if heldout < _SURE_ROWS:
-        chance = refusal_chance(heldout, MIN_AGREEMENT)
+    if heldout < _SURE_ROWS and 0 < min_agreement < 1:
+        chance = refusal_chance(heldout, min_agreement)
         warnings.append(
-            f"{heldout} held-out rows are few: a good model (1 % disagreement) would be refused with a chance of "
-            f"{chance:.0%}; give {_SURE_ROWS} or more, best 300"
+            f"{heldout} held-out rows are few: a good model (1 % disagreement) would fail to prove min_agreement "
+            f"{min_agreement:g} with a chance of {chance:.0%}; give {_SURE_ROWS} or more, best 300"
         )
     return warnings
