@@ -299,6 +299,17 @@ def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.
     assert [len(request.models) for request in asked] == [3] + [1] * 24
 
 
+def test_screening_too_measures_apart_what_does_not_fit_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = scripted(monkeypatch, iter([LimitError("out_of_memory", "too large"), [[2.0]], [[1.0]]]))
+
+    times = screen([Served("float"), Served("int8")], tmp_path / "f.npz", rounds=7)
+
+    assert [one.p50_ms for one in times] == [2.0, 1.0]
+    assert [(len(request.models), request.rounds) for request in asked] == [(2, 7), (1, 7), (1, 7)]
+
+
 def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([LimitError("stage_timeout", "too slow")]))
 

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import numpy as np
 
 from edge_agent import board
@@ -158,6 +159,7 @@ def compare(
     reference = fastest(references, feeds)
     same = next((one for one in references if _alike(one, target)), reference)
     models = [reference, reference, target] if same == reference else [reference, reference, target, same]
+    request = Request(feeds=str(feeds), models=models)
     begun = time.monotonic()
     counted: list[Observation] = []
     void: list[Observation] = []
@@ -166,7 +168,7 @@ def compare(
     decision: Decision | None = None
     while decision is None:
         before = board.throttling(root)
-        times, together = _times(models, feeds, together=together)
+        times, together = _times(request, together=together)
         slowed = board.throttling(root).since(before)
         reasons |= dict.fromkeys(slowed)
         (void if slowed else counted).append(_observation(times))
@@ -178,9 +180,13 @@ def compare(
 
 
 def screen(models: Sequence[Served], feeds: Path, *, rounds: int = 50) -> list[Percentiles]:
-    """Times of several models from one process: enough to choose by, proof of nothing. Raises as :func:`compare`."""
+    """Times of several models from one process, or from one each where they do not fit together.
+
+    Enough to choose by, proof of nothing. Raises as :func:`compare`.
+    """
     request = Request(feeds=str(feeds), models=list(models), rounds=rounds, min_rounds=_SCREEN_MIN_ROUNDS)
-    return [_percentiles(times) for times in ask(request).times_ms]
+    times, _ = _times(request, together=True)
+    return [_percentiles(one) for one in times]
 
 
 def fastest(models: Sequence[Served], feeds: Path) -> Served:
@@ -246,15 +252,16 @@ def summarise(
     )
 
 
-def _times(models: list[Served], feeds: Path, *, together: bool) -> tuple[list[list[float]], bool]:
+def _times(request: Request, *, together: bool) -> tuple[list[list[float]], bool]:
     """Times of each model from one process, or from one each where they do not fit together; and whether they did."""
     if together:
         try:
-            return ask(Request(feeds=str(feeds), models=models)).times_ms, True
+            return ask(request).times_ms, True
         except LimitError as error:
             if error.code != "out_of_memory":
                 raise
-    return [ask(Request(feeds=str(feeds), models=[model])).times_ms[0] for model in models], False
+    alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
+    return [ask(one).times_ms[0] for one in alone], False
 
 
 def _observation(times: list[list[float]]) -> Observation:
