@@ -66,6 +66,10 @@ class Clip(msgspec.Struct, frozen=True):
     low: Finite
     high: Finite
 
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} is not below high = {self.high:g}")
+
     def __call__(self, x: Array) -> Array:
         """``min(max(x, low), high)``."""
         x = _floating(x)

@@ -74,6 +74,7 @@ def test_arithmetic_after_a_cast_is_in_floats() -> None:
         ({"op": "standardize", "mean": [0], "std": [0]}, "> 0"),
         ({"op": "cast", "dtype": "int4"}, "Invalid enum value 'int4'"),
         ({"op": "clip", "low": float("nan"), "high": 1}, "clip"),
+        ({"op": "clip", "low": 4, "high": -4}, "clip: low = 4 is not below high = -4"),
     ],
 )
 def test_an_unknown_step_or_option_is_refused_at_once(step: dict[str, object], says: str) -> None:

@@ -102,6 +102,9 @@ def _save(path: Path, **arrays: Any) -> Path:
         ({"samples": SAMPLES[:0]}, {"rate_hz": 5}, "holds no numbers"),
         ({"samples": SAMPLES.astype(str)}, {"rate_hz": 5}, "holds no numbers"),
         ({"samples": np.array([[{}]], dtype=object)}, {"rate_hz": 5}, "cannot be replayed"),
+        ({"samples": SAMPLES, "rate_hz": np.ones(2)}, {}, "cannot be replayed"),
+        ({"samples": SAMPLES, "rate_hz": np.inf}, {}, "does not say its rate"),
+        ({"samples": SAMPLES, "channels": np.array("ax")}, {"rate_hz": 5}, "cannot be replayed"),
     ],
 )
 def test_a_recording_that_does_not_fit(
@@ -111,6 +114,24 @@ def test_a_recording_that_does_not_fit(
         replay(_save(tmp_path / "r.npz", **arrays), **options)
 
     assert error.value.code == "source_unavailable"
+
+
+def test_a_single_array_is_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "r.npy", SAMPLES)
+
+    with pytest.raises(SourceError, match="cannot be replayed"):
+        replay(tmp_path / "r.npy", rate_hz=50)
+
+
+def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    np.savez_compressed(path, samples=SAMPLES)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+    with pytest.raises(SourceError, match="cannot be replayed"):
+        replay(path, rate_hz=50)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ Of an ``.npz`` the array ``samples`` or ``windows`` is taken, or the only one of
 held in memory as float32.
 """
 
+import math
 import time
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +31,18 @@ _AT_ONCE = 1024
 _DATA = ("samples", "windows")
 _STREAM_AXES, _WINDOWS_AXES = 2, 3
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+_BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,  # rate_hz or channels of an unfit shape
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # an encrypted member, or a compression that this Python lacks
+    tokenize.TokenError,  # numpy parses a header as Python
+    SyntaxError,
+)
+"""What reading a broken file raises."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +68,13 @@ class ReplaySource:
         path = Path(options.path)
         try:
             data, names, rate_hz, self.malformed = _read_csv(path) if path.suffix == ".csv" else _read_npz(path)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise SourceError("source_unavailable", f"{path} cannot be replayed: {error}") from None
         self.channels = tuple(options.channels or names or [f"c{index}" for index in range(data.shape[-1])])
         if len(self.channels) != data.shape[-1]:
             raise SourceError("source_unavailable", f"{path} has {data.shape[-1]} channels, not {len(self.channels)}")
         known_rate = options.rate_hz or rate_hz
-        if not known_rate or not known_rate > 0:
+        if not known_rate or not 0 < known_rate < math.inf:
             raise SourceError("source_unavailable", f"{path} does not say its rate; add rate_hz")
         self.rate_hz = float(known_rate)
         self.silence_s = options.silence_s
@@ -104,14 +119,14 @@ def open(options: Options) -> ReplaySource:  # noqa: A001  # the name of a kind'
 
 
 def _read_npz(path: Path) -> tuple[Samples, list[str], float | None, int]:
-    with np.load(path, allow_pickle=False) as file:
-        shapes = {name: file[name] for name in file if file[name].ndim in (_STREAM_AXES, _WINDOWS_AXES)}
-        chosen = next((name for name in _DATA if name in shapes), None)
-        if chosen is None and len(shapes) == 1:
-            chosen = next(iter(shapes))
+    with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: array for name, array in file.items() if array.ndim in (_STREAM_AXES, _WINDOWS_AXES)}
+        chosen = next((name for name in _DATA if name in arrays), None)
+        if chosen is None and len(arrays) == 1:
+            chosen = next(iter(arrays))
         if chosen is None:
             raise ValueError("no array samples [samples, channels] or windows [windows, size, channels]")
-        data = shapes[chosen]
+        data = arrays[chosen]
         names = [str(name) for name in file["channels"]] if "channels" in file else []
         rate_hz = float(file["rate_hz"]) if "rate_hz" in file else None
     if data.dtype.kind not in "fiu" or not data.size:
