@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import msgspec
 
+from edge_agent.durable import publish_dir
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
 from edge_agent.sandbox import confine
 from edge_agent.supervisor import EXIT_OUT_OF_MEMORY
@@ -77,9 +78,7 @@ def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
     except Refusal as refusal:
         outcome = Outcome(code=refusal.code, message=refusal.message)
     (out_dir / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
-    _sync_tree(out_dir)
-    out_dir.rename(final)
-    _sync(job_dir)
+    publish_dir(out_dir, final)
     return outcome
 
 
@@ -110,21 +109,6 @@ def _tell_unexpected(lines: IO[str], stage: Stage, error: Exception) -> int:
     message = f"{stage} stopped on a bug ({words}); please report it with the log"
     _say(lines, event="end", code="stage_crashed", message=message, status="failed")
     return EXIT_INTERNAL
-
-
-def _sync_tree(folder: Path) -> None:
-    for directory, _, files in os.walk(folder):
-        for name in files:
-            _sync(Path(directory, name))
-        _sync(Path(directory))
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 if __name__ == "__main__":
