@@ -15,13 +15,14 @@ from typing import Literal
 
 import msgspec
 
-from edge_agent.errors import StageError
+from edge_agent.errors import CODES, StageError
 from edge_agent.supervisor import Child, ChildExit, Limits, python_child
 from edge_agent.task import Stage, read_outcome
 
 OnProgress = Callable[[float, str, float | None], None]
 """fraction (0 to 1), what is being done, seconds left or None."""
 
+_MAX_MESSAGE = 2000
 _log = logging.getLogger(__name__)
 
 
@@ -146,7 +147,7 @@ class StageRun:
         if outcome is not None and not outcome.code:
             return StageEnd("", outcome.message, "ok", seconds)
         if outcome is not None:
-            return StageEnd(outcome.code, outcome.message, "rejected", seconds)
+            return self._told(outcome.code, outcome.message, "rejected", seconds)
         if ended.stderr_tail and ended.reason != "stopped":
             _log.warning("%s ended (%s); the end of its standard error:\n%s", stage, ended.reason, ended.stderr_tail)
         if ended.reason == "stopped":
@@ -158,8 +159,14 @@ class StageRun:
         if ended.reason == "timeout":
             return StageEnd("stage_timeout", f"{stage} exceeded its {self._limits.timeout_s:g} s", "failed", seconds)
         if self._said is not None and self._said.status == "failed":
-            return StageEnd(self._said.code, self._said.message, "failed", seconds)
+            return self._told(self._said.code, self._said.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)
+
+    def _told(self, code: str, message: str, status: Literal["rejected", "failed"], seconds: float) -> StageEnd:
+        """The end that a worker told: it had a hostile model open, so its words are checked and cut."""
+        if code not in CODES:
+            return StageEnd("stage_crashed", f"{self._stage} ended with unknown code {code[:80]!r}", "failed", seconds)
+        return StageEnd(code, message[:_MAX_MESSAGE], status, seconds)
 
 
 def run_stage(
