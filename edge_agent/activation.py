@@ -79,15 +79,6 @@ def _previous(job: Job, active: Release | None) -> str:
     return active.previous if active.job == job.id else active.name
 
 
-def undo(releases: Releases, release: str) -> str:
-    """Take a swapped release back out; returns the name of the release that is active now, empty if none."""
-    found = releases.read(release)
-    current = releases.active()
-    if found is None or current is None or current.name != release:
-        return current.name if current else ""
-    return releases.withdraw(found)
-
-
 def roll_back(store: Store, model: str) -> tuple[Release, Release]:
     """Make the previous release of ``model`` active; returns the one left behind and the one that is active now.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, hook_problem, make_release, roll_back, undo
+from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, hook_problem, make_release, roll_back
 from edge_agent.children import run_in_background
 from edge_agent.errors import StoreError
 from edge_agent.job import Job, StageFailed, Step, Stepped, next_step
@@ -32,6 +32,21 @@ class Activator:
 
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
+
+    def begin(self, job: Job) -> None:
+        """Go on from the step that is saved.
+
+        After a boot the release may have been taken out again, with no time left to say so: then it is put in once
+        more, and hook and probe judge it once more.
+        """
+        if job.step not in (None, Step.PREPARED):
+            releases = Releases(self._agent.store.models, job.model)
+            release = releases.read(job.release)
+            if release is None:
+                raise StoreError("release_corrupt", f"{releases.path(job.release)} cannot be read; check the SD card")
+            releases.verify(release)
+            releases.swap(job.release)
+        self.go_on(job)
 
     def go_on(self, job: Job) -> None:
         """Do the next steps of ``job`` until one has to wait for a child."""
@@ -108,17 +123,29 @@ class Activator:
         run_in_background(argv, limits, self._agent.put, lambda ended, output: then(hook_problem(ended, output)))
 
     def _hooked(self, job_id: str, problem: str) -> None:
-        job = self._agent.jobs[job_id]
-        if problem:
-            self._back_out(job, problem)
-        else:
-            self.go_on(self._agent.apply(job_id, Stepped(Step.HOOKED)))
+        job = self._agent.jobs.get(job_id)
+        if job is None or job.ended:
+            return
+        with self._agent.blamed(job_id):
+            if problem:
+                self._back_out(job, problem)
+            else:
+                self.go_on(self._agent.apply(job_id, Stepped(Step.HOOKED)))
 
     def _back_out(self, job: Job, problem: str) -> None:
-        """Put the previous release back, tell the hook, and end the job."""
-        releases = Releases(self._agent.store.models, job.model)
-        back = undo(releases, job.release)
-        now = f"{back} is active again" if back else "nothing is active"
-        if back and self._agent.config.activation.hook:
-            self._hook(releases, back, lambda again: log.error("hook on %s: %s", back, again) if again else None)
+        self.take_out(job)
+        active = Releases(self._agent.store.models, job.model).active()
+        now = f"{active.name} is active again" if active else "nothing is active"
         self._agent.apply(job.id, StageFailed("activation_failed", f"{problem}; {now}"))
+
+    def take_out(self, job: Job) -> None:
+        """Put the previous release back and tell the hook, if the one of ``job`` is active."""
+        releases = Releases(self._agent.store.models, job.model)
+        current = releases.active()
+        if current is not None and current.name == job.release and (back := releases.withdraw(current)):
+            self.tell_hook(releases, back)
+
+    def tell_hook(self, releases: Releases, name: str) -> None:
+        """Run the operator's hook on a release that is active again; what it says changes nothing."""
+        if self._agent.config.activation.hook:
+            self._hook(releases, name, lambda problem: log.error("hook on %s: %s", name, problem) if problem else None)

@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_agent.children import run_in_background
+from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import CODES, EdgeAgentError, TrustError
 from edge_agent.mqtt import Incoming
-from edge_agent.orders import Accept, Known, Refuse, Want, decide, read_want
+from edge_agent.orders import Accept, Known, Refuse, decide, read_want
 from edge_agent.supervisor import ChildExit, Limits, python_child
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import content_digest, job_id
@@ -52,8 +53,8 @@ class Admission:
 
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
-        self._wants: dict[str, dict[Scope, Want]] = {}
-        """model → scope → the newest trusted want there."""
+        self._versions: dict[str, dict[Scope, int]] = {}
+        """model → scope → the version that is wanted there, of wants that were obeyed."""
         self._waiting: dict[WantTopic | CommandTopic, _Order] = {}
         self._checking = False
         self._checked_at = 0.0
@@ -65,9 +66,12 @@ class Admission:
         topic = self._agent.config.topics.parse(message.topic)
         if not isinstance(topic, WantTopic | CommandTopic):
             return
+        if topic.scope not in self._agent.config.scopes:  # a broker that brings us what is signed for others
+            log.warning("wrong_target: dropped what was sent to %s; check the broker", message.topic)
+            return
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
             if isinstance(topic, WantTopic):
-                self._wants.get(topic.model, {}).pop(topic.scope, None)
+                self._versions.get(topic.model, {}).pop(topic.scope, None)
             self._waiting.pop(topic, None)
             return
         fingerprint = hashlib.sha256(message.payload).hexdigest()
@@ -79,10 +83,14 @@ class Admission:
             if self._agent.config.trust.allow_unsigned:
                 self._obey(order)
             elif job in self._agent.jobs:  # known content: to say its report again needs no trust
+                known = self._agent.jobs[job]
+                self._versions.setdefault(known.model, {})[topic.scope] = known.version
                 self._agent.republish(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
                 self._waiting[topic] = order
                 self.tick()
+            else:
+                log.warning("dropped %s: %d documents wait for their check; send it again", topic, _MAX_WAITING)
         except EdgeAgentError as error:
             self._refuse(topic, fingerprint, job, error)
 
@@ -123,15 +131,17 @@ class Admission:
             agent.command(order.topic, order.envelope.content())
             return
         want = read_want(order.topic, order.envelope.content(), agent.config.mqtt.namespace)
+        if not agent.config.trust.allow_unsigned:
+            agent.clock.seen(parse_rfc3339(want.manifest.created) or 0.0)
         name = want.manifest.name
-        wants = self._wants.setdefault(name, {})
-        highest = max([want.manifest.version, *(other.manifest.version for other in wants.values())])
+        versions = self._versions.setdefault(name, {})
+        highest = max([want.manifest.version, *versions.values()])
         match decide(want, agent.store.record(name), agent.jobs.keys(), highest, agent.clock.now()):
             case Accept():
-                wants[want.topic.scope] = want
+                versions[want.topic.scope] = want.manifest.version
                 agent.accept(want)
             case Known():
-                wants[want.topic.scope] = want
+                versions[want.topic.scope] = want.manifest.version
                 agent.republish(want.job)
             case Refuse(error):
                 raise error

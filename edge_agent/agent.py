@@ -54,7 +54,7 @@ from edge_agent.store import ModelRecord, Store
 from edge_agent.task import Stage, read_results
 from edge_agent.verdict import conclude
 from edge_agent.wire.manifest import Manifest, decode_manifest
-from edge_agent.wire.topics import EVERYONE, CommandTopic, Scope
+from edge_agent.wire.topics import CommandTopic
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,8 @@ class Agent:
         self.publisher = Publisher(link, config.topics, config.device_id, clock, identity.boot_id)
         self._manifests: dict[str, Manifest] = {}
         self._results: dict[str, dict[str, Any]] = {}
-        self._unsaved: set[str] = set()
+        self._unsaved: dict[str, bytes] = {}
+        """Ended job → its report, until there was room on disk for them."""
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._run_ids = itertools.count(1)
         self._stages = Stages(config)
@@ -92,46 +93,58 @@ class Agent:
         """Load every job and carry on: whatever ran when the power failed is run again."""
         for job in self.store.load_jobs():
             self.jobs[job.id] = job
-        with self._alive("boot"):
+        with self._alive("checking releases"):
             self._housekeeper.check_releases()
-            for job in list(self.jobs.values()):
+        for job in list(self.jobs.values()):
+            with self._alive(f"resuming job {job.id}"):
                 self._resume(job)
+        with self._alive("housekeeping"):
             self._housekeeper.collect()
+        with self._alive("schedule"):
             self._schedule()
 
     def _resume(self, job: Job) -> None:
         if job.ended:
+            if self.store.report(job.id) is None:  # the power failed between its end and its report
+                self._finish(job)
             return
-        try:
+        with self.blamed(job.id):
             self.manifest(job)
+            self._remember(job)
+            self._supersede(job)
             self.apply(job.id, Interrupted())
-        except EdgeAgentError as error:
-            self.apply(job.id, StageFailed(error.code, error.message))
 
     def handle(self, event: InboxEvent) -> None:
         """Deal with one event, then start whatever can be started. Nothing that an event does ends the daemon."""
         with self._alive(type(event).__name__):
-            self._dispatch(event)
-        if isinstance(event, Incoming):
-            self.link.ack(event)
+            try:
+                self._dispatch(event)
+            finally:
+                if isinstance(event, Incoming):
+                    self.link.ack(event)
         with self._alive("schedule"):
             self._schedule()
 
     def tick(self) -> None:
         """What time alone brings: expiry, a silent transfer, the saved clock."""
-        with self._alive("tick"):
-            now = self.clock.now()
-            for job in list(self.jobs.values()):
-                if job.expires and job.expires <= now and cancelable(job):
-                    self.end(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
-            self._receiving.tick()
-            self._settle_transfers()
-            self._admission.tick()
-            self.publisher.tick()
-            for job_id in list(self._unsaved):
-                self._keep(self.jobs[job_id])
-            self.clock.save()
-            self._schedule()
+        for due in (
+            self._expire,
+            self._receiving.tick,
+            self._settle_transfers,
+            self._admission.tick,
+            self.publisher.tick,
+            self._save_the_unsaved,
+            self.clock.save,
+            self._schedule,
+        ):
+            with self._alive(due.__name__):
+                due()
+
+    def _expire(self) -> None:
+        now = self.clock.now()
+        for job in list(self.jobs.values()):
+            if job.expires and job.expires <= now and cancelable(job):
+                self.end(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
 
     @contextmanager
     def _alive(self, what: str) -> Iterator[None]:
@@ -142,6 +155,18 @@ class Agent:
             log.error("%s", error)  # noqa: TRY400  # an expected end: code and sentence say it all
         except Exception:
             log.exception("internal: %s", what)
+
+    @contextmanager
+    def blamed(self, job_id: str) -> Iterator[None]:
+        """End the job if anything goes wrong inside: it must not wait for ever for what will not come."""
+        try:
+            yield
+        except EdgeAgentError as error:
+            self.apply(job_id, StageFailed(error.code, error.message))
+        except Exception as error:
+            stage = self.jobs[job_id].stage
+            log.exception("internal: %s of job %s", stage, job_id)
+            self.apply(job_id, StageFailed("internal", f"{stage} failed here: {error!r}; see the log"))
 
     def stop(self) -> None:
         """End cleanly: nothing that runs is counted against its job."""
@@ -180,13 +205,14 @@ class Agent:
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
 
     def _on_connected(self) -> None:
-        scopes = [Scope("d", self.config.device_id), *(Scope("g", g) for g in {EVERYONE, *self.config.groups})]
-        for scope in scopes:
+        for scope in self.config.scopes:
             self.link.subscribe(*self.config.topics.orders(scope))
         self.publisher.status()
-        self.say_info()
+        with self._alive("info"):
+            self.say_info()
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
-            self.republish(job.id)
+            with self._alive(f"report of job {job.id}"):
+                self.republish(job.id)
         self._receiving.connected()
 
     def _on_message(self, message: Incoming) -> None:
@@ -200,9 +226,6 @@ class Agent:
     def accept(self, want: Want, *, job_id: str = "") -> None:
         """Start the job of a trusted want; a newer version supersedes the model's older jobs."""
         manifest = want.manifest
-        for other in list(self.jobs.values()):
-            if other.model == manifest.name and cancelable(other):
-                self.end(other.id, Ended("superseded", f"version {manifest.version} of {manifest.name} arrived"))
         job = Job(
             id=job_id or want.job,
             model=manifest.name,
@@ -213,15 +236,28 @@ class Agent:
             expires=parse_rfc3339(manifest.expires) or 0.0,
         )
         self.store.create(job, want.content)
-        record = self.store.record(job.model)
-        if record is None or job.version >= record.version:
-            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
-            self.store.save_record(job.model, accepted)
         self.jobs[job.id] = job
         self._manifests[job.id] = manifest
+        self._remember(job)
         log.info("job %s: %s %d from %s", job.id, job.model, job.version, job.scope)
         self.say(job)
+        self._supersede(job)
         self.say_info()
+
+    def _remember(self, job: Job) -> None:
+        """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
+        record = self.store.record(job.model)
+        again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
+        if record is None or job.version > record.version or again:
+            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+            self.store.save_record(job.model, accepted)
+
+    def _supersede(self, job: Job) -> None:
+        """End the older jobs of the model, now that this one is on disk: what they have fetched may serve it."""
+        for other in list(self.jobs.values()):
+            older = (other.created, other.version) < (job.created, job.version)
+            if other.model == job.model and older and cancelable(other):
+                self.end(other.id, Ended("superseded", f"version {job.version} of {job.model} arrived"))
 
     def apply(self, job_id: str, event: Event) -> Job:
         """Let ``event`` change a job: saved first, then said. Returns the job as it is now."""
@@ -243,10 +279,8 @@ class Agent:
         """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""
         try:
             self.store.save(job)
-            self._unsaved.discard(job.id)
         except LimitError as error:
             log.error("%s", error)  # noqa: TRY400  # the sentence says it all
-            self._unsaved.add(job.id)
             return advance(job, StageFailed(error.code, error.message))
         return job
 
@@ -285,13 +319,28 @@ class Agent:
 
     def _schedule(self) -> None:
         for job in runnable(self.jobs.values()):
-            try:
-                self._start(self.apply(job.id, Started()))
-            except EdgeAgentError as error:
-                self.apply(job.id, StageFailed(error.code, error.message))
-            except Exception as error:
-                log.exception("internal: starting %s of job %s", job.stage, job.id)
-                self.apply(job.id, StageFailed("internal", f"starting {job.stage} failed: {error!r}"))
+            with self.blamed(job.id):
+                if not self._must_wait(job) and not (started := self.apply(job.id, Started())).ended:
+                    self._start(started)
+
+    def _must_wait(self, job: Job) -> bool:
+        """Whether something of ours still holds what the stage needs.
+
+        A worker that was told to stop has its sensor and the processor until it has ended; and a sensor has one
+        reader, so captures of several models from one source follow each other.
+        """
+        if job.stage is Stage.RECEIVE:
+            return False
+        owners = [self.jobs.get(owner) for owner, _ in self._runs.values()]
+        return any(
+            owner is None
+            or owner.ended
+            or (job.stage is owner.stage is Stage.CAPTURE and not self._sources(job).isdisjoint(self._sources(owner)))
+            for owner in owners
+        )
+
+    def _sources(self, job: Job) -> set[str]:
+        return {contract.source for contract in self.manifest(job).inputs if contract.source}
 
     def _start(self, job: Job) -> None:
         match job.stage:
@@ -302,7 +351,7 @@ class Agent:
                 self._receiving.start(manifest.blob)
                 self._settle_transfers()
             case Stage.ACTIVATE:
-                self._activator.go_on(job)
+                self._activator.begin(job)
             case _:
                 self.run_stage(job)
 
@@ -317,27 +366,45 @@ class Agent:
                     self.apply(job.id, StageSucceeded(self.clock.now() - job.created))
                 else:
                     self.apply(job.id, Progressed(state.fraction, state.detail))
+        self._stop_unwanted_transfers()
+
+    def _stop_unwanted_transfers(self) -> None:
         receiving = [job for job in self.jobs.values() if job.stage is Stage.RECEIVE and not job.ended]
         self._receiving.stop_unwanted({self.manifest(job).blob.sha256 for job in receiving})
 
     def _on_stage_end(self, job_id: str, end: StageEnd) -> None:
         job = self.jobs.get(job_id)
         self._results.pop(job_id, None)
-        if job is None or job.ended or end.status == "stopped":
+        if job is None:
             return
+        if job.ended:
+            self._housekeeper.retire(job)  # what its worker wrote while it was being stopped
+            return
+        if end.status == "stopped":
+            return
+        with self.blamed(job_id):
+            self._go_on(job, end)
+
+    def _go_on(self, job: Job, end: StageEnd) -> None:
         if job.stage is Stage.ACTIVATE:
             self._activator.probed(job, end)
         elif end.status == "ok":
-            self.apply(job_id, StageSucceeded(end.seconds))
+            self.apply(job.id, StageSucceeded(end.seconds))
         elif end.status == "rejected":
             nothing_active = Releases(self.store.models, job.model).active() is None
             use_float = self.config.activation.on_rejected == "float" and nothing_active
-            self.apply(job_id, StageRefused(end.code, end.message, end.seconds, use_float))
+            self.apply(job.id, StageRefused(end.code, end.message, end.seconds, use_float))
         else:
-            self.apply(job_id, StageFailed(end.code, end.message, end.seconds, end.retryable))
+            self.apply(job.id, StageFailed(end.code, end.message, end.seconds, end.retryable))
 
     def _finish(self, job: Job) -> None:
-        """A job has ended: delete what it no longer needs, which makes room, keep its report, and say it."""
+        """A job has ended: put back what was active, keep and say its report, delete what it no longer needs.
+
+        Only then: until its report is on disk, what its stages left is all there is to make it from again.
+        """
+        if job.step not in (None, Step.COMMITTED):
+            with self._alive("taking the release out"):
+                self._activator.take_out(job)
         results = conclude(self.store.job_dir(job.id), job.code, job.message, job.seconds)
         level = logging.INFO if job.code == "accepted" else logging.WARNING
         log.log(
@@ -345,26 +412,38 @@ class Agent:
         )
         self._results[job.id] = results
         self._manifests.pop(job.id, None)
-        self._housekeeper.retire(job)
         self._keep(job)
+        with self._alive("housekeeping"):
+            self._stop_unwanted_transfers()
+            self._housekeeper.retire(job)
+        self._save_the_unsaved()
         self.say_info()
 
     def _keep(self, job: Job) -> None:
-        """Put an ended job and its report on disk and say it; on a full disk it is only said, and tried again."""
+        """Say an ended job's report and put both on disk; on a full disk that is tried again later."""
         activated = job.step is Step.COMMITTED
         release = str(self.release_path(job.model, job.release)) if activated else ""
-        data = self.publisher.report(job, self.results(job), release=release)
-        try:
-            self.store.save(job)
-            if data is not None:
-                self.store.save_report(job.id, data)
-            self._keep_record(job)
-        except LimitError as error:
-            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
-            self._unsaved.add(job.id)
-        else:
-            self._unsaved.discard(job.id)
-            self._results.pop(job.id, None)
+        self._unsaved[job.id] = self.publisher.report(job, self.results(job), release=release)
+        self._save_the_unsaved()
+
+    def _save_the_unsaved(self) -> None:
+        for job_id, report in list(self._unsaved.items()):
+            try:
+                self.store.save(self.jobs[job_id])
+                self._keep_record(self.jobs[job_id])
+                self.store.save_report(job_id, report)
+            except LimitError as error:
+                log.debug("%s", error)
+                return
+            del self._unsaved[job_id]
+            self._results.pop(job_id, None)
+
+    def forget(self, job_id: str) -> None:
+        """Delete an old job, and its report on the broker."""
+        self.store.forget(job_id)
+        self.publisher.republish(job_id, b"")
+        for kept in (self.jobs, self._manifests, self._results, self._unsaved):
+            kept.pop(job_id, None)
 
     def _keep_record(self, job: Job) -> None:
         record = self.store.record(job.model)
@@ -377,7 +456,8 @@ class Agent:
 
     def say(self, job: Job, *, progress_only: bool = False) -> None:
         """Publish where an active job stands."""
-        self.publisher.report(job, self.results(job), progress_only=progress_only)
+        if not progress_only or self.publisher.progress_due(job.id):
+            self.publisher.report(job, self.results(job))
 
     def republish(self, job_id: str) -> None:
         """Publish a job's report again; an ended one's as it was kept."""
@@ -397,6 +477,10 @@ class Agent:
     def roll_back(self, model: str, then: Callable[[Release, str], None]) -> None:
         """Make the previous release active; see :meth:`Activator.roll_back`."""
         self._activator.roll_back(model, then)
+
+    def tell_hook(self, model: str, name: str) -> None:
+        """Run the operator's hook on a release that is active again."""
+        self._activator.tell_hook(Releases(self.store.models, model), name)
 
     def take_inventory(self, output: str) -> None:
         """The inventory child has ended: say what it found."""

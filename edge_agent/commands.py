@@ -17,6 +17,7 @@ from edge_agent.errors import EdgeAgentError, StoreError, TrustError, WireError
 from edge_agent.job import Ended, cancelable
 from edge_agent.orders import Want
 from edge_agent.releases import Release, Releases
+from edge_agent.store import CommandRecord
 from edge_agent.wire.manifest import decode_manifest
 from edge_agent.wire.messages import Command, decode
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
@@ -34,23 +35,31 @@ class Commands:
 
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
+        self._under_way: set[str] = set()
+        """Ids whose end is still to come: a rollback waits for the operator's hook."""
 
     def control(self, request: ControlRequest) -> None:
-        """Answer a local command."""
+        """Answer a local command, whatever happens: somebody waits."""
         try:
-            match request.action:
-                case "status":
-                    request.reply(self._status())
-                case "rollback":
-                    self._rollback(request.subject, 0, request.reply)
-                case "cancel":
-                    self._cancel(request.subject, request.reply)
-                case "recalibrate":
-                    self._recalibrate(request.subject, 0, f"local-{self._agent.clock.now()}", request.reply)
-                case _:
-                    raise StoreError("usage", f"the daemon knows no command {request.action!r}")
+            self._answer(request)
         except EdgeAgentError as error:
             request.refuse(error)
+        except Exception as error:
+            log.exception("internal: %s", request.action)
+            request.refuse(StoreError("internal", f"{request.action} failed: {error!r}; see the daemon's log"))
+
+    def _answer(self, request: ControlRequest) -> None:
+        match request.action:
+            case "status":
+                request.reply(self._status())
+            case "rollback":
+                self._rollback(request.subject, 0, request.reply)
+            case "cancel":
+                self._cancel(request.subject, request.reply)
+            case "recalibrate":
+                self._recalibrate(request.subject, 0, f"local-{self._agent.clock.now()}", request.reply)
+            case _:
+                raise StoreError("usage", f"the daemon knows no command {request.action!r}")
 
     def remote(self, topic: CommandTopic, content: bytes) -> None:
         """Obey a trusted command from MQTT, once; raises ``WireError`` or ``TrustError`` if it is not for us."""
@@ -64,21 +73,48 @@ class Commands:
         if expires is None:
             raise WireError("malformed", f"command {command.id} has no valid expiry")
         now = agent.clock.now()
-        known = {id_: until for id_, until in agent.store.commands().items() if until > now}
+        known = {id_: seen for id_, seen in agent.store.commands().items() if seen.expires > now}
         if command.id in known:
-            agent.publisher.done(command.id, "", "obeyed before")
-            self._clear(topic)
+            self._again(topic, known[command.id])
             return
         if expires <= now:
             raise TrustError("expired", f"command {command.id} expired at {command.expires}")
-        agent.store.save_commands({**known, command.id: expires})
+        agent.store.save_commands({**known, command.id: CommandRecord(expires=expires)})
+        self._under_way.add(command.id)
         log.info("command %s: %s %s", command.id, command.action, command.model or command.job)
         try:
-            self._obey(command, lambda body: agent.publisher.done(command.id, "", str(body.get("message", ""))))
+            self._obey(command, lambda body: self._end(topic, "", str(body.get("message", ""))))
         except EdgeAgentError as error:
-            log.warning("command %s: %s", command.id, error)
-            agent.publisher.done(command.id, error.code, error.message)
-        self._clear(topic)
+            self._end(topic, error.code, error.message)
+        except Exception as error:
+            log.exception("internal: command %s", command.id)
+            self._end(topic, "internal", f"{command.action} failed here: {error!r}; see the device's log")
+
+    def _again(self, topic: CommandTopic, seen: CommandRecord) -> None:
+        """A known command came again: its end is all there is to say, and what was lost on the way is made good."""
+        if seen.ended:
+            self._say_end(topic, seen)
+        elif topic.command not in self._under_way:
+            text = "the device restarted while it obeyed; see host-tools devices for what is active, and ask again"
+            self._end(topic, "not_active", text)
+
+    def _end(self, topic: CommandTopic, code: str, message: str) -> None:
+        """Save how a command ended, then say it."""
+        if code:
+            log.warning("command %s: %s: %s", topic.command, code, message)
+        commands = self._agent.store.commands()
+        expires = commands[topic.command].expires if topic.command in commands else 0.0
+        ended = CommandRecord(expires=expires, ended=True, code=code, message=message)
+        self._under_way.discard(topic.command)
+        try:
+            self._agent.store.save_commands({**commands, topic.command: ended})
+        finally:
+            self._say_end(topic, ended)
+
+    def _say_end(self, topic: CommandTopic, ended: CommandRecord) -> None:
+        self._agent.publisher.done(topic.command, ended.code, ended.message)
+        if topic.scope.kind == "d":  # a device clears its own commands only; a group's are cleared by the host
+            self._agent.publisher.clear(self._agent.config.topics.command(topic.scope, topic.command))
 
     def _obey(self, command: Command, answer: Answer) -> None:
         match command.action:
@@ -88,11 +124,6 @@ class Commands:
                 self._cancel(command.job, answer)
             case "recalibrate":
                 self._recalibrate(command.model, command.version, command.id, answer)
-
-    def _clear(self, topic: CommandTopic) -> None:
-        """A device clears its own commands only; a group's is cleared by the host."""
-        if topic.scope.kind == "d":
-            self._agent.publisher.clear(self._agent.config.topics.command(topic.scope, topic.command))
 
     def _status(self) -> dict[str, Any]:
         agent = self._agent
@@ -127,10 +158,13 @@ class Commands:
         """A new job from the active release's manifest: new data, new verdict, same version."""
         agent = self._agent
         release = self._check_active(model, version)
+        if any(job.model == model and not job.ended for job in agent.jobs.values()):
+            raise StoreError("locked", f"a job of {model} is under way; recalibrate when it has ended, or cancel it")
         content = (agent.release_path(model, release.name) / "manifest.json").read_bytes()
         topic = WantTopic(Scope("d", agent.config.device_id), model)
         job_id = hashlib.sha256(f"{release.digest}:{nonce}".encode()).hexdigest()[:16]
-        agent.accept(Want(topic, decode_manifest(content), content, release.digest), job_id=job_id)
+        manifest = msgspec.structs.replace(decode_manifest(content), expires="")  # that was for the push
+        agent.accept(Want(topic, manifest, content, release.digest), job_id=job_id)
         answer({"message": f"job {job_id} recalibrates {model} {release.version}", "job": job_id})
 
     def _check_active(self, model: str, version: int) -> Release:

@@ -12,7 +12,7 @@ import msgspec
 
 from edge_agent.errors import ConfigError, WireError
 from edge_agent.suggest import did_you_mean, read_toml, strict
-from edge_agent.wire.topics import Topics, check_name
+from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
 DEFAULT_PATH = Path("/etc/edge-agent/config.toml")
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
@@ -79,6 +79,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def topics(self) -> Topics:
         """The topics of this device's namespace."""
         return Topics(self.mqtt.namespace)
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """Whose wants and commands are for this device: its own and its groups'; every device is in ``all``."""
+        groups = sorted({EVERYONE, *self.groups})
+        return [Scope("d", self.device_id), *(Scope("g", group) for group in groups)]
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {

@@ -8,7 +8,6 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from edge_agent.errors import StoreError
 from edge_agent.job import Job
 from edge_agent.releases import Releases
 from edge_agent.store import KEPT_JOBS
@@ -29,35 +28,36 @@ class Housekeeper:
         self._agent = agent
 
     def check_releases(self) -> None:
-        """At boot: a release whose file lost its hash is taken out, and its previous put back."""
+        """At boot: a release that is broken on disk is taken out, and its previous put back."""
         agent = self._agent
-        for release in agent.identity.active(agent.store):
-            releases = Releases(agent.store.models, release.model)
-            try:
-                releases.verify(release)
-            except StoreError as error:
-                back = releases.withdraw(release)
-                log.error("%s; %s", error, f"{back} is active again" if back else "nothing is active")  # noqa: TRY400  # the sentence says it all
+        for link in sorted(agent.store.models.glob("*/active")):
+            releases = Releases(agent.store.models, link.parent.name)
+            if problem := releases.heal():
+                log.error("%s", problem)
+                if back := releases.active():
+                    agent.tell_hook(back.model, back.name)
 
     def retire(self, job: Job) -> None:
         """Delete what an ended job leaves; captured data first of all, unless the operator keeps them."""
-        keep = (Stage.CAPTURE,) if self._agent.config.capture.keep_days else ()
-        self._agent.store.retire(job.id, keep=keep)
+        self._retire(job)
         self.collect()
+
+    def _retire(self, job: Job) -> None:
+        store = self._agent.store
+        capture = store.job_dir(job.id) / Stage.CAPTURE
+        oldest = time.time() - self._agent.config.capture.keep_days * _DAY_S
+        fresh = capture.is_dir() and capture.stat().st_mtime > oldest
+        store.retire(job.id, keep=(Stage.CAPTURE,) if fresh else ())
 
     def collect(self) -> None:
         """Delete old captures, reports beyond the newest, and blobs and releases that nothing refers to."""
         agent = self._agent
         ended = sorted((job for job in agent.jobs.values() if job.ended), key=lambda job: job.created)
-        oldest = time.time() - agent.config.capture.keep_days * _DAY_S
-        for job in ended:
-            capture = agent.store.job_dir(job.id) / Stage.CAPTURE
-            if capture.is_dir() and capture.stat().st_mtime < oldest:
-                agent.store.retire(job.id)
         for job in ended[:-KEPT_JOBS]:
-            agent.store.forget(job.id)
-            agent.publisher.republish(job.id, b"")
-            del agent.jobs[job.id]
+            agent.forget(job.id)
+        for job in ended[-KEPT_JOBS:]:
+            self._retire(job)
+        agent.store.forget_others(agent.jobs)
         alive = [job for job in agent.jobs.values() if not job.ended]
         active = agent.identity.active(agent.store)
         blobs = {agent.manifest(job).blob.sha256 for job in alive} | {release.blob for release in active}

@@ -67,14 +67,13 @@ class Publisher:
         stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
         self._say("info", "", encode(stamped))
 
-    def report(
-        self, job: Job, results: Mapping[str, Any], *, release: str = "", progress_only: bool = False
-    ) -> bytes | None:
-        """Say where a job stands; returns what was said, or None where mere progress was held back."""
-        now = time.monotonic()
-        if progress_only and now - self._reported.get(job.id, 0.0) < REPORT_EVERY_S:
-            return None
-        self._reported[job.id] = now
+    def progress_due(self, job: str) -> bool:
+        """Whether mere progress of a job may be said again already."""
+        return time.monotonic() - self._reported.get(job, 0.0) >= REPORT_EVERY_S
+
+    def report(self, job: Job, results: Mapping[str, Any], *, release: str = "") -> bytes:
+        """Say where a job stands; returns what was said."""
+        self._reported[job.id] = time.monotonic()
         data = encode_report(
             job_report(
                 job,

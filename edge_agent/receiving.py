@@ -88,6 +88,8 @@ class Receiving:
         """Give up every transfer that no job waits for any more."""
         for digest in self._receivers.keys() - set(wanted):
             self._receivers.pop(digest).stop()
+        for digest in self._errors.keys() - set(wanted):
+            del self._errors[digest]
 
     def _guard(self, digest: str, act: Callable[[], None]) -> None:
         """A transfer that ends in an error is over; whoever wants it is told by :meth:`state`."""

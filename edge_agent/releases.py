@@ -111,7 +111,10 @@ class Releases:
 
     def swap(self, name: str) -> None:
         """Make a release the active one."""
-        link_durably(f"releases/{name}", self.link)
+        try:
+            link_durably(f"releases/{name}", self.link)
+        except OSError as error:
+            raise LimitError("no_space", f"cannot point {self.link} at {name}: {error.strerror}") from None
 
     def withdraw(self, release: Release) -> str:
         """Undo ``release``'s swap: its previous becomes active again, or nothing if there was none."""
@@ -132,6 +135,31 @@ class Releases:
             raise StoreError("no_previous", f"{self.model} {current.version} has no previous release on disk")
         return current, previous
 
+    def heal(self) -> str:
+        """Take the active release out if it is broken, and put in the newest that is not; says what was wrong."""
+        current = self.active()
+        if current is None:
+            problem, others = f"release_corrupt: {self.link / RELEASE_FILE} cannot be read", reversed(self.all())
+        elif problem := self._problem(current):
+            previous = self.read(current.previous) if current.previous else None
+            others = iter([previous] if previous else [])
+        else:
+            return ""
+        for other in others:
+            if not self._problem(other):
+                self.swap(other.name)
+                return f"{problem}; {other.name} is active again"
+        self.link.unlink(missing_ok=True)
+        fsync_dir(self.folder)
+        return f"{problem}; nothing is active"
+
+    def _problem(self, release: Release) -> str:
+        try:
+            self.verify(release)
+        except StoreError as error:
+            return str(error)
+        return ""
+
     def verify(self, release: Release) -> None:
         """Raise ``StoreError`` with ``release_corrupt`` unless the model file still has its hash."""
         path = self.path(release.name) / release.file
@@ -146,6 +174,8 @@ class Releases:
     def collect(self, keep: Iterable[str] = ()) -> None:
         """Delete releases that are neither active, nor the active one's previous, nor in ``keep``."""
         current = self.active()
+        if current is None and self.link.is_symlink():
+            return  # what is active cannot be read, so nobody knows what it needs
         kept = set(keep) | ({current.name, current.previous} if current else set())
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:

@@ -1,14 +1,17 @@
 """What a device says of itself and of its jobs: views of state, made afresh each time. Pure.
 
 A lost report loses nothing, as the next one says it all; a report over the protocol's limit drops what a reader
-misses least, first the layers, then all candidates but the chosen one.
+misses least: first the layers, then the candidates, at last all but the verdict.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from edge_agent.clock import rfc3339
 from edge_agent.job import Job
+from edge_agent.task import empty_result
 from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
 
 
@@ -49,6 +52,9 @@ def encode_report(report: JobReport) -> bytes:
             break
         warnings = [*report.results["data"].get("warnings", []), f"{key} left out: the report was too large"]
         slim = {**report.results, key: [], "data": {**report.results["data"], "warnings": warnings}}
-        report = JobReport(**{field: getattr(report, field) for field in report.__struct_fields__} | {"results": slim})
+        report = msgspec.structs.replace(report, results=slim)
         data = encode(report)
+    if len(data) > MAX_REPORT_BYTES:
+        said = {key: report.results.get(key) for key in ("verdict", "code", "message", "seconds")}
+        data = encode(msgspec.structs.replace(report, results=empty_result() | said))
     return data

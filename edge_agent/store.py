@@ -2,7 +2,7 @@
 
     state_dir/                     0755: applications read models/
       lock  control.sock  clock    0600
-      commands.json                ids of commands obeyed, until they expire
+      commands.json                commands obeyed and their ends, until they expire
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json, the stages' folders (task.py)
       models/<name>.json           highest version accepted, its digest and end; never collected
@@ -16,7 +16,8 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +46,16 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How that version's job ended; empty while it runs."""
     withdrawn: bool = False
     """Rolled back or canceled: the same want coming again does not bring it back."""
+
+
+class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was obeyed; kept until it expires, so that it is obeyed once and its end can be said again."""
+
+    expires: float
+    """Seconds since the epoch."""
+    ended: bool = False
+    code: str = ""
+    message: str = ""
 
 
 class Store:
@@ -79,6 +90,7 @@ class Store:
     def unlock(self) -> None:
         """Let others write."""
         if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child just being started has a copy of it for a moment
             os.close(self._lock)
             self._lock = None
 
@@ -127,11 +139,11 @@ class Store:
         """Remember the highest version accepted under a model name."""
         self._write(self.models / f"{model}.json", msgspec.json.encode(record))
 
-    def commands(self) -> dict[str, float]:
-        """Ids of the commands that were obeyed, with their expiry in seconds since the epoch."""
-        return self._load(self.root / "commands.json", dict[str, float]) or {}
+    def commands(self) -> dict[str, CommandRecord]:
+        """The commands that were obeyed, by id."""
+        return self._load(self.root / "commands.json", dict[str, CommandRecord]) or {}
 
-    def save_commands(self, commands: dict[str, float]) -> None:
+    def save_commands(self, commands: Mapping[str, CommandRecord]) -> None:
         """Remember which commands were obeyed."""
         self._write(self.root / "commands.json", msgspec.json.encode(commands))
 
@@ -161,6 +173,12 @@ class Store:
         """Delete an old job altogether."""
         shutil.rmtree(self.job_dir(job), ignore_errors=True)
 
+    def forget_others(self, known: Collection[str]) -> None:
+        """Delete every job's folder that is none of ``known``: one whose state could not be read, or never was."""
+        for path in self.jobs.iterdir():
+            if path.name not in known:
+                shutil.rmtree(path, ignore_errors=True)
+
     def collect_blobs(self, keep: Iterable[str]) -> list[str]:
         """Delete every blob, whole or partial, that is not in ``keep``; returns the digests that went."""
         kept, gone = set(keep), set()
@@ -184,5 +202,6 @@ class Store:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
-            path.rename(path.with_name(f"{path.name}.broken"))
+            with suppress(OSError):  # a disk that is read only now
+                path.rename(path.with_name(f"{path.name}.broken"))
             return None

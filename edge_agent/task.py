@@ -124,7 +124,10 @@ def read_results(job_dir: Path) -> dict[str, Any]:
     """
     result = empty_result()
     for stage in WORKER_STAGES:
-        outcome = read_outcome(job_dir, stage)
+        try:
+            outcome = read_outcome(job_dir, stage)
+        except StageError:  # that stage has failed; what went before it stands
+            break
         if outcome is None:
             break
         for key, value in outcome.results.items():
