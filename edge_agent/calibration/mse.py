@@ -7,23 +7,27 @@ The expectation is over the histogram, values spread evenly within a cell, and e
     G(x) = ∫ (t - Q(t))² dt,   Q rounds to the nearest multiple of the scale and clips,
 
 a cell [a, b] of n values costs n · (G(b) - G(a)) / (b - a). Exact zeros cost nothing on any grid, so they do not count.
-The search walks over shrunk ranges: both ends together, then each by itself, closer and closer around the best.
+The search walks over shrunk ranges: both ends together, then each by itself, closer and closer around the best. A row
+of shrunk ranges is evaluated at once.
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Cells, Histogram
 from edge_agent.calibration.shape import shaped
 
-_SHRUNK = (*np.linspace(1.0, 0.3, 15), *np.geomspace(0.27, 0.004, 20))
+_SHRUNK = np.concatenate([np.linspace(1.0, 0.3, 15), np.geomspace(0.27, 0.004, 20)])
 """Shares of the whole range that are tried; a long tail can make a small one best."""
 _CLOSER = (np.linspace(0.88, 1.12, 13), np.linspace(0.985, 1.015, 7))
 """Factors around the best so far."""
+_AT_ONCE = 16_384
+"""Values of an intermediate array (128 KB): small enough for a cache, large enough that numpy's calls cost little."""
+
+_Floats = NDArray[np.float64]
 
 
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
@@ -33,19 +37,20 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
     if not len(cells.counts):
         return whole
     search = _Search(cells, whole, levels - 2 if symmetric else levels - 1)
-    search.try_shares((share, share) for share in _SHRUNK)
-    if not symmetric and whole.low < 0 < whole.high:
+    each_end = not symmetric and whole.low < 0 < whole.high
+    search.try_shares(_SHRUNK, _SHRUNK)
+    if each_end:
         low, high = search.shares
-        search.try_shares((share, high) for share in _SHRUNK)
-        search.try_shares((low, share) for share in _SHRUNK)
+        search.try_shares(_SHRUNK, high)
+        search.try_shares(low, _SHRUNK)
     for factors in _CLOSER:
         low, high = search.shares
-        search.try_shares((low * factor, high * factor) for factor in factors)
-        if not symmetric and whole.low < 0 < whole.high:
+        search.try_shares(low * factors, high * factors)
+        if each_end:
             low, high = search.shares
-            search.try_shares((low * factor, high) for factor in factors)
+            search.try_shares(low * factors, high)
             low, high = search.shares
-            search.try_shares((low, high * factor) for factor in factors)
+            search.try_shares(low, high * factors)
     low, high = search.shares
     return shaped(whole.low * low, whole.high * high, symmetric=symmetric)
 
@@ -54,32 +59,66 @@ class _Search:
     """The best shares of the whole range's two ends so far; among equals the first tried, so the widest."""
 
     def __init__(self, cells: Cells, whole: Range, steps: int) -> None:
-        self.cells, self.whole, self.steps = cells, whole, steps
+        self.whole, self.steps = whole, steps
+        self.density = _Density(cells)
         self.shares = (1.0, 1.0)
         self.least = math.inf
 
-    def try_shares(self, pairs: Iterable[tuple[float, float]]) -> None:
-        for low, high in pairs:
-            shares = min(float(low), 1.0), min(float(high), 1.0)
-            error = expected_error(self.cells, self.whole.low * shares[0], self.whole.high * shares[1], self.steps)
-            if error < self.least:
-                self.shares, self.least = shares, error
+    def try_shares(self, low: ArrayLike, high: ArrayLike) -> None:
+        lows, highs = np.broadcast_arrays(np.minimum(low, 1.0), np.minimum(high, 1.0))
+        errors = self.density.errors(self.whole.low * lows, self.whole.high * highs, self.steps)
+        best = int(np.argmin(errors))
+        if errors[best] < self.least:
+            self.shares, self.least = (float(lows[best]), float(highs[best])), float(errors[best])
 
 
 def expected_error(cells: Cells, low: float, high: float, steps: int) -> float:
     """The sum of squared errors of all values on the grid of ``steps`` steps that covers [low, high] and has a zero."""
-    scale = (high - low) / steps
-    first = round(low / scale)
-    wide = cells.high > cells.low
-    widths = np.where(wide, cells.high - cells.low, 1.0)
-    lower, lower_error = _antiderivative(cells.low / scale, first, first + steps)
-    upper, _ = _antiderivative(cells.high / scale, first, first + steps)
-    mean = np.where(wide, (upper - lower) / (widths / scale), lower_error * lower_error)
-    return float(np.dot(cells.counts, mean)) * scale * scale
+    return float(_Density(cells).errors(np.array([low]), np.array([high]), steps)[0])
 
 
-def _antiderivative(x: NDArray[np.float64], first: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """G and the error at ``x``, in units of the scale: each whole step before x adds 1/12, the rest of it a cube."""
-    nearest = np.clip(np.rint(x), first, last)
-    error = x - nearest
-    return nearest / 12.0 + error * error * error / 3.0, error
+class _Density:
+    """The cells as one run of edges, so that the antiderivative is taken once where two cells meet.
+
+    A cell without width is a point: its values all have the same error.
+    """
+
+    def __init__(self, cells: Cells) -> None:
+        wide = cells.high > cells.low
+        low, high, counts = cells.low[wide], cells.high[wide], cells.counts[wide]
+        self.edges: _Floats = np.unique(np.concatenate([low, high]))
+        self.weights: _Floats = np.zeros(max(len(self.edges) - 1, 0))
+        self.weights[np.searchsorted(self.edges, low)] = counts / (high - low)
+        self.points, self.counts = cells.low[~wide], cells.counts[~wide]
+
+    def errors(self, low: _Floats, high: _Floats, steps: int) -> _Floats:
+        """The sum of squared errors for each of the ranges [low[i], high[i]]."""
+        rows = max(1, _AT_ONCE // max(len(self.edges), len(self.points)))
+        return np.concatenate(
+            [self._errors(low[at : at + rows], high[at : at + rows], steps) for at in range(0, len(low), rows)]
+        )
+
+    def _errors(self, low: _Floats, high: _Floats, steps: int) -> _Floats:
+        scale = (high - low) / steps
+        first = np.rint(low / scale)[:, None]
+        nearest, error = _rounded(self.edges, scale, first, steps)
+        # In units of the scale: each whole step before x adds 1/12 to G, the rest of it a cube.
+        antiderivative = error * error
+        antiderivative *= error
+        antiderivative *= 4.0
+        antiderivative += nearest
+        spread: _Floats = np.diff(antiderivative, axis=1) @ self.weights
+        spread *= scale**3 / 12.0
+        if not len(self.points):
+            return spread
+        _, error = _rounded(self.points, scale, first, steps)
+        return spread + np.square(error) @ self.counts * scale**2
+
+
+def _rounded(x: _Floats, scale: _Floats, first: _Floats, steps: int) -> tuple[_Floats, _Floats]:
+    """For each scale a row: the nearest level to each of ``x``, and how far it is from it, in units of the scale."""
+    scaled = x[None, :] / scale[:, None]
+    nearest = np.rint(scaled)
+    np.clip(nearest, first, first + steps, out=nearest)
+    scaled -= nearest
+    return nearest, scaled
