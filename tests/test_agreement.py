@@ -113,6 +113,13 @@ def test_the_spread_of_large_outputs_needs_bounded_memory_and_stays_right() -> N
     assert not regression.agrees(np.full(200_000, 0.5), np.full(200_000, 0.56))
 
 
+@pytest.mark.parametrize("rows", [[[1.0, 2.0], [1.0, 2.0, 3.0]], [[], []]])
+def test_an_output_that_changes_its_size_is_no_regression(rows: list[list[float]]) -> None:
+    with pytest.raises(ContractError, match="set another output kind") as error:
+        judge("regression", *rows)
+    assert error.value.code == "shape_mismatch"
+
+
 def test_embedding_agrees_by_its_angle() -> None:
     embedding = judge("embedding", [1.0, 0.0], [0.0, 1.0])
 
@@ -169,7 +176,7 @@ def test_agreement_on_one_answer_only_is_no_coverage(kind: str, rows: list[Any],
 
 
 def test_a_label_that_fits_no_output_is_named() -> None:
-    with pytest.raises(ContractError, match=r"label of shape \(3,\) .* give 2 numbers a row"):
+    with pytest.raises(ContractError, match=r"label of shape \(3,\) .* give 2 numbers, .* a row"):
         judge("regression", [1.0, 2.0], [2.0, 3.0]).correct([1.0, 2.0], [1.0, 2.0, 3.0])
 
 

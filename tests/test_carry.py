@@ -63,3 +63,9 @@ def test_a_state_that_the_model_lacks_is_named(state: State) -> None:
         Carrier([state], INFO)
 
     assert caught.value.code == "model_unsupported"
+
+
+def test_a_state_that_does_not_fit_its_input_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ModelError, match=r"'y' \(float32 \[1, 2\]\) cannot be handed to input 'h'") as error:
+        Carrier([State("h", "y")], INFO)
+    assert error.value.code == "model_unsupported"

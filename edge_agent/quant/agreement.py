@@ -112,7 +112,11 @@ class Judge:
         self._varies = False
 
     def observe(self, reference: ArrayLike) -> None:
-        """Take one of float's outputs into account: for coverage, and for the spread of a regression."""
+        """Take one of float's outputs into account: for coverage, and for the spread of a regression.
+
+        Raises:
+            ContractError: ``shape_mismatch``: a regression whose number of values is not always the same, or none.
+        """
         row = _row(reference)
         self._seen += 1
         answer = self._answer(row)
@@ -170,7 +174,7 @@ class Judge:
             wanted = {
                 "classes": f"one class number from 0 to {row.size - 1}",
                 "binary": f"{answer.size} times 0 or 1 (or -1 and 1)",
-                "regression": f"{answer.size} numbers",
+                "regression": f"{answer.size} numbers, or integers if they are class numbers,",
             }[kind]
             given = f"of shape {truth.shape}" if answer.shape != truth.shape else f"{truth.ravel().tolist()}"
             raise ContractError("shape_mismatch", f"a label {given} does not fit a {kind} output; give {wanted} a row")
@@ -196,6 +200,11 @@ class Judge:
 
     def _keep(self, row: NDArray[np.float32]) -> None:
         """Keep every row while they are few, else a uniform sample (reservoir, Vitter 1985, algorithm R)."""
+        if not row.size or (self._kept and row.shape != self._kept[0].shape):
+            raise ContractError(
+                "shape_mismatch",
+                f"an output of shape {row.shape} is no regression of fixed size; set another output kind",
+            )
         room = max(_SPREAD_ROWS, _SPREAD_VALUES // row.size)
         if len(self._kept) < room:
             self._kept.append(row)

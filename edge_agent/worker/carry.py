@@ -21,7 +21,8 @@ class Carrier:
         """Check the declared states against the model.
 
         Raises:
-            ModelError: ``model_unsupported`` if a declared state names no input or output of the model.
+            ModelError: ``model_unsupported`` if a declared state names no input or output of the model, or two that
+                do not fit each other.
         """
         inputs = {spec.name: spec for spec in info.inputs}
         self._positions = {spec.name: index for index, spec in enumerate(info.outputs)}
@@ -31,6 +32,13 @@ class Carrier:
                     "model_unsupported",
                     f"[[state]] names {state.input!r} and {state.output!r}; the model has the inputs "
                     f"{', '.join(inputs)} and the outputs {', '.join(self._positions)}",
+                )
+            want, have = inputs[state.input], info.outputs[self._positions[state.output]]
+            if want.dtype != have.dtype or not _fits(want.shape, have.shape):
+                raise ModelError(
+                    "model_unsupported",
+                    f"[[state]] output {state.output!r} ({have.dtype} {list(have.shape)}) cannot be handed to input "
+                    f"{state.input!r} ({want.dtype} {list(want.shape)}); name the output that becomes that input",
                 )
         self._states = tuple(states)
         self._initial = {
@@ -55,3 +63,10 @@ class Carrier:
         """Take the state out of the model's outputs."""
         for state in self._states:
             self._current[state.input] = outputs[self._positions[state.output]]
+
+
+def _fits(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Whether two shapes can be the same; None is a dimension that is not known, and an unknown rank is no axes."""
+    return not other or (
+        len(one) == len(other) and all(None in (a, b) or a == b for a, b in zip(one, other, strict=True))
+    )
