@@ -100,6 +100,7 @@ class Explainer:
         return {
             "name": layer.name,
             "op": layer.operator,
+            "tensor": worst or None,
             "sqnr_db": min(weights, activations),
             "weights_sqnr_db": weights if layer.weights is not None else None,
             "activations_sqnr_db": activations if worst else None,
