@@ -198,8 +198,7 @@ class Agent:
             case Connected(protocol=protocol):
                 log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
                 self._on_connected()
-            case Disconnected(reason, code):
-                log.warning("%s: %s; trying again", code, reason)
+            case Disconnected():  # the link has said why
                 self._receiving.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)

@@ -27,8 +27,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ``ConfigError`` that names the file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("usage", f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError("usage", f"cannot read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("usage", f"{path} is no TOML: {error}") from None
 
 
 def strict(table: Mapping[str, Any], kind: type[T], where: str) -> T:

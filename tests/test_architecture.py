@@ -129,7 +129,7 @@ def test_only_one_file_imports_paho() -> None:
         if "paho" in split(imports(path))[1]
     ]
 
-    assert users == [ROOT / "edge_agent" / "mqtt.py"]
+    assert users == [ROOT / "edge_agent" / "mqtt" / "link.py"]
 
 
 def test_the_daemon_holds_nothing_heavy() -> None:

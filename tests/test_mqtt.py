@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
 from support.links import QueuedLink
 
@@ -197,7 +199,7 @@ def test_stop_does_not_hang_on_a_dead_broker(mosquitto: MosquittoBroker) -> None
 
 
 def test_mute_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_agent.mqtt._CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("edge_agent.mqtt.link._CONNECT_TIMEOUT_S", 0.2)
     with listener(None) as (url, seen), QueuedLink(url) as link:
         assert "does not answer" in link.expect(Disconnected).reason
         deadline = time.monotonic() + 5
@@ -307,3 +309,15 @@ def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespa
     trusting.stop()
     strict.stop()
     broker.kill()
+
+
+def test_refusals_that_nobody_waits_for_do_not_pile_up() -> None:
+    """A broker that refuses every report, for months."""
+    link = Link(LinkOptions("mqtt://127.0.0.1:1", "months"), on_event=lambda _: None)
+    refused = ReasonCode(PacketTypes.PUBACK, "Not authorized")
+
+    for mid in range(1, 5000):
+        link._on_publish(link._client, None, mid, refused, None)
+
+    assert len(link._refused) < 1000
+    assert "Not authorized" in link.refused_publish(4999)

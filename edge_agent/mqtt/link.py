@@ -1,7 +1,7 @@
 """The link to the broker: the only file that imports paho.
 
 Does: keep one connection alive (MQTT 5, or 3.1.1 where the broker takes no 5), with back-off and jitter; hand
-everything that happens to ``on_event`` as one of the events below; publish, subscribe, acknowledge.
+everything that happens to ``on_event`` as one of ``events``; publish, subscribe, acknowledge.
 
 Does not: remember subscriptions. **On every** ``Connected`` **the owner subscribes again** and publishes what the
 broker should hold: a broker may have lost the session, or everything. Nothing is queued while there is no connection
@@ -26,13 +26,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from edge_agent.deferred import deferred
-from edge_agent.errors import BrokerError, ConfigError
+from edge_agent.errors import BrokerError
+from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
+from edge_agent.mqtt.options import LinkOptions, parse_url, read_password, tls_context
 
 with deferred("urllib.request"):  # paho looks for proxies with it, if there is PySocks; it would take 1.4 MB
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
@@ -67,90 +66,6 @@ _REFUSALS = {
 }
 _UNSUPPORTED_VERSION, _TAKEN_OVER = 0x84, 0x8E
 _PASSING = (0x84, 0x88, 0x89, 0x97, 0x9F)  # may be otherwise at the next attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker accepted us: subscribe again, publish again.
-
-    Attributes:
-        session_present: the broker remembers this client's session; subscribe all the same.
-        protocol: ``5`` or ``3.1.1``.
-    """
-
-    session_present: bool
-    protocol: str = "3.1.1"
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The connection ended, or the first attempt failed. Attempts go on; no event tells of further failures.
-
-    Attributes:
-        reason: one sentence.
-        code: ``broker_unreachable`` or ``broker_refused``.
-    """
-
-    reason: str
-    code: str = "broker_unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class SubscribeFailed:
-    """The broker refused these filters. Many brokers grant what they will not deliver, so silence proves nothing."""
-
-    filters: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A message. An empty payload with ``retained`` unset means that a retained message was cleared.
-
-    Attributes:
-        token: what ``ack`` needs; valid only within the connection it came by.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool
-    token: tuple[int, int, int] = (0, 0, 0)
-
-
-Event = Connected | Disconnected | SubscribeFailed | Incoming
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """Where the broker is and who we are. Empty strings mean: not used."""
-
-    url: str
-    client_id: str
-    username: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    keepalive_s: int = 30
-
-
-def parse_url(url: str) -> tuple[str, int, bool]:
-    """Host, port and whether TLS is used, from ``mqtt://host[:1883]`` or ``mqtts://host[:8883]``.
-
-    Raises:
-        ConfigError: anything else, with what is wrong.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError("usage", f"broker URL {url!r}: {error}") from None
-    if parts.scheme not in ("mqtt", "mqtts") or not host or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError("usage", f"broker URL {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("usage", "a broker URL holds no credentials; use username and password_file")
-    tls = parts.scheme == "mqtts"
-    return host, port or (8883 if tls else 1883), tls
 
 
 class Sent:
@@ -209,8 +124,8 @@ class Link:
     ) -> None:
         self._options = options
         self._host, self._port, tls = parse_url(options.url)
-        self._tls = _tls_context(options) if tls else None
-        self._password = _read_password(options.password_file)
+        self._tls = tls_context(options) if tls else None
+        self._password = read_password(options.password_file)
         self._on_event = on_event
         self._will = will
         self._clean = clean
@@ -342,7 +257,7 @@ class Link:
                 self._emit(self._failure)
             if failures == 0 or time.monotonic() - logged >= _LOG_EVERY_S:
                 logged = time.monotonic()
-                log.warning("%s; trying again", self._failure.reason)
+                log.warning("%s: %s; trying again", self._failure.code, self._failure.reason)
             self._stopping.wait(_pause_s(failures))
             failures += 1
 
@@ -503,7 +418,9 @@ class Link:
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            log.warning("the broker refused a message: %s", reason)
+            log.warning("the broker refused a message: %s; check its ACL", reason)
+            if len(self._refused) >= _MAX_OUTGOING:  # of messages that nobody waits for
+                self._refused.pop(next(iter(self._refused)))
             self._refused[mid] = str(reason)
 
 
@@ -516,23 +433,3 @@ def _pause_s(failures: int) -> float:
 def _send_at_once(_client: Client, _data: Any, connection: Any) -> None:
     """Without Nagle's wait: an acknowledgement behind a SUBSCRIBE would wait 40 ms for the broker's delayed ACK."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _tls_context(options: LinkOptions) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file or None)
-        if options.cert_file:
-            context.load_cert_chain(options.cert_file, options.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        names = ", ".join(filter(None, (options.ca_file, options.cert_file, options.key_file)))
-        raise ConfigError("usage", f"TLS files ({names}): {error}") from None
-    return context
-
-
-def _read_password(path: str) -> str | None:
-    if not path:
-        return None
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("usage", f"password_file {path}: {error}") from None
