@@ -180,6 +180,13 @@ def test_a_label_that_fits_no_output_is_named() -> None:
         judge("regression", [1.0, 2.0], [2.0, 3.0]).correct([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize("kind", ["classes", "binary", "regression"])
+@pytest.mark.parametrize("label", ["cat", "3"])
+def test_a_text_is_no_label_of_numbers(kind: str, label: str) -> None:
+    with pytest.raises(ContractError, match="needs numbers as labels"):
+        judge(kind, PROBABILITIES[0]).correct(PROBABILITIES[0], label)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("kind", "label"), [("classes", 3), ("classes", -1), ("classes", 0.5), ("binary", 2)])
 def test_a_label_that_no_output_could_ever_match_is_refused(kind: str, label: float) -> None:
     # Float and int8 would be wrong alike on every window, and no loss of accuracy could ever be seen.

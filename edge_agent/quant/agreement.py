@@ -165,10 +165,14 @@ class Judge:
         Raises:
             ContractError: ``shape_mismatch``: the label does not fit the output.
         """
-        kind, row, truth = self.meaning.kind, _row(output), _row(label)
+        kind, row = self.meaning.kind, _row(output)
         if kind not in ("classes", "binary", "regression"):
             return None
-        answer = self._answer(row)
+        if np.asarray(label).dtype.kind not in "biuf":
+            raise ContractError(
+                "shape_mismatch", f"label {label!r} is no number; a {kind} output needs numbers as labels"
+            )
+        answer, truth = self._answer(row), _row(label)
         known = {"classes": range(row.size), "binary": (-1, 0, 1)}.get(kind)
         if answer.shape != truth.shape or (known is not None and not np.isin(truth, known).all()):
             wanted = {
