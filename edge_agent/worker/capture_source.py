@@ -70,6 +70,9 @@ def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
     for name in [*inputs, *(contract.name for contract in task.inputs)]:
         if name and name not in known:
             raise ContractError("input_missing", f"[[inputs]] names {name!r}{did_you_mean(name, known)}")
+    if len(inputs) < sum(contract.constant is None for contract in task.inputs):
+        text = "several [[inputs]] entries feed one input of the model; give each the name of the input that it feeds"
+        raise ContractError("input_missing", text)
     check_all_fed([*inputs, *fixed_feeds(info, task)], info, task.state, "add an [[inputs]] entry of that name")
     sources = sorted({contract.source for contract in inputs.values()})
     if len(sources) != 1 or not sources[0]:
