@@ -14,7 +14,7 @@ from support import onnx_models as models
 
 from edge_agent import backends
 from edge_agent.backends import CandidateSpec, Range
-from edge_agent.errors import ModelError, RecipeError, StageError
+from edge_agent.errors import ModelError, StageError
 
 BACKEND = backends.load("onnx")
 CORE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "Clip")
@@ -176,16 +176,6 @@ def test_nothing_left_to_quantize_is_no_int8_model(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"rewrite_invalid.*nothing"):
         bench.rewrite(float_layers=tuple(layer.name for layer in BACKEND.layers(bench.prepared)))
-
-
-@pytest.mark.parametrize("method", ["dynamic", "uniform"])
-def test_other_methods_are_said_to_be_unsupported(tmp_path: Path, method: Any) -> None:
-    bench = Bench(models.mlp(), tmp_path)
-
-    with pytest.raises(RecipeError) as caught:
-        BACKEND.rewrite(bench.prepared, bench.ranges, CandidateSpec(method), bench.quantized)
-
-    assert caught.value.code == "recipe_unsupported"
 
 
 def test_an_unprepared_old_model_is_not_rewritten_into_one_that_does_not_load(tmp_path: Path) -> None:

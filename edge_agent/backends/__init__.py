@@ -54,7 +54,8 @@ class Range:
 class CandidateSpec:
     """One thing to try: how a float model shall be rewritten.
 
-    ``operators`` empty means every operator the format can quantize.
+    ``operators`` empty means every operator that the method can quantize in this format; ``calibration`` is the range
+    method of a static candidate, others have no ranges.
     """
 
     method: Literal["static", "dynamic", "uniform"]
@@ -128,6 +129,10 @@ class Backend(Protocol):
 
     def core_operators(self) -> tuple[str, ...]:
         """The operators that carry the work (convolutions, matrix products) and what the runtime folds into them."""
+        ...
+
+    def product_operators(self) -> tuple[str, ...]:
+        """The operators that dynamic quantization makes faster: matrix products."""
         ...
 
     def layers(self, prepared: Path) -> list[Layer]:

@@ -7,7 +7,10 @@
     operators     which operators can be quantized
     graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
     taps          the float model with its activations as outputs
-    rewriting     the int8 model in QDQ form, from ranges that we found
+    rewriting     the static int8 model in QDQ form, from ranges that we found
+    dynamic       the int8 model that quantizes activations as they come
+    uniform       the model of which only the weights are int8
+    surgery       exchanges nodes for such that read integer weights
     soundness     proof that a rewritten file is one
     session       the only place that opens the runtime
 
@@ -66,6 +69,13 @@ def core_operators() -> tuple[str, ...]:
     return CORE
 
 
+def product_operators() -> tuple[str, ...]:
+    """Matrix products: the operators that dynamic quantization makes faster."""
+    from edge_agent.backends.onnx.operators import PRODUCTS
+
+    return PRODUCTS
+
+
 def layers(prepared: Path) -> list[Layer]:
     """The nodes that can be quantized, in graph order."""
     from edge_agent.backends.onnx.graph import read_layers
@@ -74,10 +84,20 @@ def layers(prepared: Path) -> list[Layer]:
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
-    """Write the int8 model; raises ``RecipeError``, ``StageError`` (a range is missing) or ``ModelError``."""
-    from edge_agent.backends.onnx.rewriting import rewrite_model
+    """Write the int8 model; raises ``StageError`` (a range is missing) or ``ModelError`` (rewrite_invalid)."""
+    match spec.method:
+        case "static":
+            from edge_agent.backends.onnx.rewriting import rewrite_model
 
-    rewrite_model(prepared, ranges, spec, out)
+            rewrite_model(prepared, ranges, spec, out)
+        case "dynamic":
+            from edge_agent.backends.onnx.dynamic import rewrite_dynamic
+
+            rewrite_dynamic(prepared, spec, out)
+        case "uniform":
+            from edge_agent.backends.onnx.uniform import rewrite_uniform
+
+            rewrite_uniform(prepared, spec, out)
 
 
 def check(original: Path, quantized: Path) -> dict[str, int]:

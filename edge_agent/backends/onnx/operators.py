@@ -2,6 +2,8 @@
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights: nearly all the work and nearly all the bytes of a model."""
+PRODUCTS = ("Gemm", "MatMul")
+"""Matrix products: where quantizing an activation as it comes costs less than the integers save."""
 CORE = (*WEIGHTED, "Relu", "Clip")
 """The weighted operators, with the activations that the runtime folds into them."""
 QUANTIZABLE = (

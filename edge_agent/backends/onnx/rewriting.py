@@ -1,4 +1,4 @@
-"""The int8 model: QuantizeLinear/DequantizeLinear pairs around what a candidate quantizes, from ranges we found.
+"""The static int8 model: QuantizeLinear/DequantizeLinear pairs around what a candidate quantizes, from ranges we found.
 
 onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. What it does wrongly or gives up
 on is put right here: see ``_overrides``. Weights are int8 and symmetric, activations uint8 and asymmetric: a range
@@ -19,7 +19,7 @@ from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends.onnx.graph import Graph, attribute
 from edge_agent.backends.onnx.operators import QUANTIZABLE
 from edge_agent.backends.onnx.preparation import MIN_OPSET
-from edge_agent.errors import ModelError, RecipeError, StageError
+from edge_agent.errors import ModelError, StageError
 
 _INFERRED = {"onnx.infer": "onnxruntime.quant"}
 """Tells the quantizer that types are known; it else writes copies of the model to the temporary directory."""
@@ -29,12 +29,9 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     """Write the int8 model that ``spec`` describes.
 
     Raises:
-        RecipeError: ``recipe_unsupported``, for a method other than static.
         StageError: a range is missing or not finite.
         ModelError: ``rewrite_invalid``, if the quantizer fails on this graph.
     """
-    if spec.method != "static":
-        raise RecipeError("recipe_unsupported", f"method {spec.method!r} is not available for .onnx; use static")
     model = onnx.load_model(prepared, load_external_data=False)
     graph = Graph(model)
     operators = spec.operators or QUANTIZABLE

@@ -3,6 +3,7 @@
 Says nothing about accuracy: that is measured on data.
 """
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,28 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from edge_agent.backends import Array
 from edge_agent.backends.onnx.session import create_session
+from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.errors import ModelError
 
 _INT8 = (TensorProto.INT8, TensorProto.UINT8)
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
 _SCALE, _ZERO_POINT = 1, 2
 """Positions among a pair's inputs."""
+_STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "Cast": 0, "Gather": 0}
+"""Operators besides a pair that read int8 weights, and the position of these among their inputs."""
+_BLOCK_SCALES = 2
+"""The position of a MatMulNBits' scales."""
 
 
 def check_model(original: Path, quantized: Path) -> dict[str, int]:
     """Check and count.
 
     Returns:
-        ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read dequantized
-        values, so that the runtime can run them on integers; ``qdq_nodes``: QuantizeLinear and DequantizeLinear nodes.
+        ``int8_weights``: int8 tensors stored instead of float weights; ``int8_nodes``: nodes that read them, or
+        dequantized values, so that the runtime can run them on integers; ``qdq_nodes``: QuantizeLinear and
+        DequantizeLinear nodes.
 
     Raises:
         ModelError: ``rewrite_invalid``.
@@ -37,13 +45,41 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     for node in pairs:
         _check_parameters(node, constants)
     dequantized = {node.output[0] for node in pairs if node.op_type == "DequantizeLinear"}
-    weights = {
-        node.input[0] for node in pairs if node.input[0] in constants and constants[node.input[0]].data_type in _INT8
-    }
+    new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
+    readers = [node for node in model.graph.node if _stored_weight(node) in new]
+    _check_scales(model.graph.node, readers, constants)
+    weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
     nodes = sum(node.op_type not in _PAIR and not dequantized.isdisjoint(node.input) for node in model.graph.node)
-    if not nodes:
+    if not nodes + len(readers):
         raise _invalid("nothing in the rewritten model is int8")
-    return {"int8_weights": len(weights), "int8_nodes": nodes, "qdq_nodes": len(pairs)}
+    return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
+
+
+def _constants_of(path: Path) -> set[str]:
+    return {tensor.name for tensor in read_skeleton(path)[0].graph.initializer}
+
+
+def _stored_weight(node: Any) -> str:
+    """The tensor that a node reads where int8 weights stand; empty if it is no such node."""
+    position = _STORED.get(node.op_type)
+    return "" if position is None else str(node.input[position])
+
+
+def _check_scales(nodes: Iterable[Any], readers: list[Any], constants: dict[str, Any]) -> None:
+    """The scales of int8 weights that no pair dequantizes: a node's own, or what its result is multiplied by."""
+    for node in readers:
+        if node.op_type == "MatMulNBits":
+            _check_positive(node, constants.get(node.input[_BLOCK_SCALES]))
+    unscaled = {node.output[0] for node in readers if node.op_type != "MatMulNBits"}
+    for node in nodes:  # in an order of evaluation
+        if node.op_type == "Cast" and node.input[0] in unscaled:
+            unscaled.add(node.output[0])
+        elif node.op_type == "DynamicQuantizeLinear":
+            unscaled.add(node.output[_SCALE])
+        elif node.op_type == "Mul" and not unscaled.isdisjoint(node.input):
+            for name in node.input:
+                if name in constants:
+                    _check_positive(node, constants[name])
 
 
 def _check_interface(original: Path, quantized: Path) -> None:
@@ -66,15 +102,19 @@ def _interface(session: Any) -> tuple[list[tuple[str, str, str]], ...]:
 
 def _check_parameters(node: Any, constants: dict[str, Any]) -> None:
     """Scales are finite and positive, and there is a zero point for each."""
-    scale = constants.get(node.input[_SCALE])
+    values = _check_positive(node, constants.get(node.input[_SCALE]))
+    zero_point = constants.get(node.input[_ZERO_POINT]) if len(node.input) > _ZERO_POINT else None
+    if zero_point is None or prod(zero_point.dims) != values.size:
+        raise _invalid(f"{node.name!r} has not one zero point for each scale")
+
+
+def _check_positive(node: Any, scale: Any) -> Array:
     if scale is None:
         raise _invalid(f"{node.name!r} has no constant scale")
     values = onnx.numpy_helper.to_array(scale)
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise _invalid(f"{node.name!r} has a scale that is not finite and positive")
-    zero_point = constants.get(node.input[_ZERO_POINT]) if len(node.input) > _ZERO_POINT else None
-    if zero_point is None or prod(zero_point.dims) != values.size:
-        raise _invalid(f"{node.name!r} has not one zero point for each scale")
+    return values
 
 
 def _invalid(message: str) -> ModelError:
