@@ -98,8 +98,9 @@ def highest_version(session: Session, model: str, known: Mapping[str, Device], t
 def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:
     """The retained reports of ``job``, or of every job, ordered by device and by when the job began."""
     filters = [session.topics.device(name, "job", job) for name in devices]
-    reports = [readable(payload, JobReport) for payload in session.snapshot(*filters).values()]
-    return sorted((report for report in reports if report), key=lambda report: (report.device, report.started))
+    found = ((topic, readable(payload, JobReport)) for topic, payload in session.snapshot(*filters).items())
+    reports = [one for topic, one in found if one and topic == session.topics.device(one.device, "job", one.job)]
+    return sorted(reports, key=lambda report: (report.device, report.started))
 
 
 def parse(topics: Topics, topic: str) -> Topic | None:

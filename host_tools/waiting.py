@@ -69,16 +69,20 @@ def _announced_s(progress: Progress) -> float:
 
 
 def message_of(session: Session, topic: str, payload: bytes) -> DeviceStatus | JobReport | Need | None:
-    """What a device says under ``topic``, or None if that is nothing to wait for."""
+    """What a device says under ``topic``, or None if that is nothing to wait for.
+
+    A device may write to its own topics only, so a message in which it calls itself another is nobody's.
+    """
     try:
         parsed = session.topics.parse(topic)
     except WireError:
         return None
+    message: DeviceStatus | JobReport | Need | None = None
     match parsed:
         case DeviceTopic(_, "status"):
-            return readable(payload, DeviceStatus)
+            message = readable(payload, DeviceStatus)
         case DeviceTopic(_, "job"):
-            return readable(payload, JobReport)
+            message = readable(payload, JobReport)
         case DeviceTopic(_, "need"):
-            return readable(payload, Need)
-    return None
+            message = readable(payload, Need)
+    return message if message and isinstance(parsed, DeviceTopic) and message.device == parsed.device else None

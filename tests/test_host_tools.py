@@ -19,11 +19,13 @@ from support.host import Ended, Host
 
 from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.envelope import COMMAND_TYPE, seal, unseal
-from edge_agent.wire.messages import ActiveRelease, Command, encode
+from edge_agent.wire.messages import ActiveRelease, Command, JobReport, encode
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.cli import main
+from host_tools.fleet import read_reports
 from host_tools.session import Session
 from host_tools.settings import Settings
+from host_tools.waiting import message_of
 
 MakeDevice = Callable[..., FakeDevice]
 HAR_3 = ActiveRelease("har", 3, "0" * 16, "accepted")
@@ -82,6 +84,17 @@ def test_a_report_is_found_by_job_and_by_model(host: Host, device: MakeDevice) -
     assert json.loads(by_model.out)[0]["job"] == job
     assert unknown.exit == 2
     assert "did you mean 'har'" in unknown.err
+
+
+def test_no_device_speaks_for_another(host: Host, device: MakeDevice) -> None:
+    """A broker lets a device write to its own topics only; what it calls itself there is its own affair."""
+    forged = JobReport(device="pi-01", job="f" * 16, model="har", version=9, stage="activate", status="succeeded")
+    topic = f"{host.namespace}/d/pi-02/job/{forged.job}"
+    with device("pi-01"), Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+        session.publish(topic, encode(forged))
+
+        assert message_of(session, topic, encode(forged)) is None
+        assert read_reports(session) == []
 
 
 def test_watching_a_job_ends_as_its_push_would(host: Host, device: MakeDevice) -> None:
