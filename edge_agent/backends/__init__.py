@@ -3,7 +3,7 @@
 The engine (calibration, search, gates, report) knows these types and nothing of any format.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -101,6 +101,19 @@ class Tap(Protocol):
         ...
 
 
+class Switches(Protocol):
+    """A float model that can round, place by place, as an int8 candidate of it would."""
+
+    @property
+    def needed_by(self) -> Mapping[str, Sequence[str]]:
+        """Each place that int8 rounds (a tensor or a layer's weights) → the layers that, left int8, want it rounded."""
+        ...
+
+    def run(self, feeds: Feeds, rounded: Collection[str]) -> list[Array]:
+        """All outputs, in the model's order, with these places rounded and all others exact."""
+        ...
+
+
 class Backend(Protocol):
     """A model format. Implemented by a module: ``edge_agent.backends.<format>``."""
 
@@ -141,6 +154,10 @@ class Backend(Protocol):
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
         """Write the int8 model; raises ``ModelError`` (rewrite_invalid) or ``StageError`` if a range is missing."""
+        ...
+
+    def switches(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> Switches:
+        """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
         ...
 
     def check(self, original: Path, quantized: Path) -> dict[str, int]:

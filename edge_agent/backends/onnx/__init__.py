@@ -11,6 +11,8 @@
     dynamic       the int8 model that quantizes activations as they come
     uniform       the model of which only the weights are int8
     surgery       exchanges nodes for such that read integer weights
+    keeping       layers left float that the runtime would round by itself
+    switching     the float model with every rounding of int8 in it, each to be switched on by itself
     soundness     proof that a rewritten file is one
     session       the only place that opens the runtime
 
@@ -21,7 +23,7 @@ Each function imports its file when it is called: a process that only serves a m
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Tap
+from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Switches, Tap
 
 SUFFIX = ".onnx"
 RUNTIME = "onnxruntime"
@@ -98,6 +100,13 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
             from edge_agent.backends.onnx.uniform import rewrite_uniform
 
             rewrite_uniform(prepared, spec, out)
+
+
+def switches(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> Switches:
+    """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
+    from edge_agent.backends.onnx.switching import OnnxSwitches
+
+    return OnnxSwitches(prepared, ranges, spec)
 
 
 def check(original: Path, quantized: Path) -> dict[str, int]:

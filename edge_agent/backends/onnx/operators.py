@@ -2,10 +2,26 @@
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights: nearly all the work and nearly all the bytes of a model."""
+FOLDED = ("Relu", "Clip")
+"""Activations that the runtime folds into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")
 """Matrix products: where quantizing an activation as it comes costs less than the integers save."""
-CORE = (*WEIGHTED, "Relu", "Clip")
+CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""
+PASSING = (
+    "AveragePool",
+    "Flatten",
+    "Gather",
+    "MaxPool",
+    "Reshape",
+    "Resize",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+)
+"""Operators whose int8 output is on the grid of their input: they move values, or pool them."""
 QUANTIZABLE = (
     *CORE,
     "Add",

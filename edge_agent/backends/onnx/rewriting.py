@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends.onnx.graph import Graph, attribute
+from edge_agent.backends.onnx.keeping import keep_float
 from edge_agent.backends.onnx.operators import QUANTIZABLE
 from edge_agent.backends.onnx.preparation import MIN_OPSET
 from edge_agent.errors import ModelError, StageError
@@ -40,6 +41,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     _check_ranges(graph, nodes, ranges)
     overrides = _overrides(graph, nodes, per_channel=spec.per_channel)
     quantized = _quantized(model, nodes, ranges, overrides, per_channel=spec.per_channel)
+    keep_float(quantized, spec.float_layers)
     onnx.save_model(quantized, out)
 
 

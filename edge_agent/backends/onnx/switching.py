@@ -1,0 +1,170 @@
+"""The float model with a switch at every place where int8 rounds, so one session tells what each rounding costs.
+
+Each tensor that the int8 model would hold on a grid goes through QuantizeLinear and DequantizeLinear, and a boolean
+input of the graph says whether the rounded or the exact value goes on; weights likewise, rounded beforehand. Any set of
+layers left float is then a set of inputs, not a model: no rewriting, no loading, one run a question.
+
+Simulated are the roundings, which are what costs accuracy, with the grids of the static candidate. Not simulated is how
+a processor adds up integers; whoever chooses by switches measures the int8 model itself before it counts.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_agent.backends import Array, CandidateSpec, Feeds, Range
+from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.operators import FOLDED, PASSING, QUANTIZABLE
+from edge_agent.backends.onnx.session import create_session, run_session
+from edge_agent.errors import StageError
+from edge_agent.quant.affine import fake_quantize, params
+
+_AS_WRITTEN = {"session.disable_quant_qdq": "1"}
+"""Else the runtime would take a rounded branch for an int8 layer and rewrite it."""
+
+
+class OnnxSwitches:
+    """A prepared model with switches; implements :class:`edge_agent.backends.Switches`."""
+
+    def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> None:
+        model = onnx.load_model(prepared, load_external_data=False)
+        graph = Graph(model)
+        operators = spec.operators or QUANTIZABLE
+        nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
+        self._outputs = [value.name for value in model.graph.output]
+        grids = _grids(graph, nodes)
+        weights = _weights(graph, nodes)
+        self.needed_by: Mapping[str, tuple[str, ...]] = {**grids, **weights}
+        self._inputs = {name: f"{name}/switch" for name in self.needed_by}
+        for name in grids:
+            if name not in ranges:
+                raise StageError("stage_crashed", f"tensor {name!r} has no range")
+        _switch_weights(model, graph, nodes, weights, self._inputs, per_channel=spec.per_channel)
+        _switch_tensors(model, {name: ranges[name] for name in grids}, self._inputs)
+        flags = (helper.make_tensor_value_info(flag, TensorProto.BOOL, []) for flag in self._inputs.values())
+        model.graph.input.extend(flags)
+        serialized = model.SerializeToString()
+        del model, graph, nodes
+        self._session = create_session(serialized, arena=False, entries=_AS_WRITTEN)
+
+    def run(self, feeds: Feeds, rounded: Collection[str]) -> list[Array]:
+        """The model's outputs with these places rounded; errors as :meth:`.session.OnnxSession.run`."""
+        flags = {flag: np.array(name in rounded) for name, flag in self._inputs.items()}
+        return run_session(self._session, self._outputs, {**feeds, **flags})
+
+
+def _grids(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
+    """Tensor that is rounded → the layers that want it so: those that compute it or read it on integers.
+
+    An activation that is folded into the layer before it is rounded behind that activation only; an operator that moves
+    values without changing them hands on the grid of its input.
+    """
+    readers: dict[str, int] = {}
+    for node in graph.nodes:
+        for name in node.input:
+            readers[name] = readers.get(name, 0) + 1
+    place: dict[str, str] = {}
+    wanted: dict[str, list[str]] = {}
+    made: set[str] = set()
+    for node in nodes:
+        around = graph.activations(node)
+        given = [name for name in node.input if name in around]
+        source = place.setdefault(node.input[0], node.input[0]) if given[:1] == [node.input[0]] else ""
+        if node.op_type in FOLDED and source in made and readers[source] == 1:
+            made.remove(source)
+            made.add(node.output[0])
+            wanted[node.output[0]] = wanted.pop(source)
+            place[node.output[0]] = node.output[0]
+        elif node.op_type in PASSING and source:
+            place.update(dict.fromkeys((name for name in node.output if name in around), source))
+        else:
+            for name in around:
+                layers = wanted.setdefault(place.setdefault(name, name), [])
+                if node.name not in layers:
+                    layers.append(node.name)
+            made.update(name for name in node.output if name in around)
+    return {name: tuple(layers) for name, layers in wanted.items()}
+
+
+def _weights(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
+    """Weight → the layers that multiply by it."""
+    weights: dict[str, tuple[str, ...]] = {}
+    for node in nodes:
+        name = graph.weight(node)
+        if name is not None:
+            weights[name] = (*weights.get(name, ()), node.name)
+    return weights
+
+
+def _switch_weights(
+    model: Any, graph: Graph, nodes: list[Any], weights: Collection[str], flags: Mapping[str, str], *, per_channel: bool
+) -> None:
+    axes: dict[str, int | None] = {}
+    for node in nodes:
+        name = graph.weight(node)
+        if name is not None:
+            axis = graph.output_axis(node) if per_channel else None
+            axes[name] = axis if axes.get(name, axis) == axis else None
+    chosen = []
+    for name in weights:
+        exact = graph.array(name)
+        rounded = _rounded(exact, axes[name])
+        model.graph.initializer.append(numpy_helper.from_array(rounded, f"{name}/rounded"))
+        chosen.append(helper.make_node("Where", [flags[name], f"{name}/rounded", name], [f"{name}/chosen"]))
+    users = {node.name for node in nodes}
+    for node in model.graph.node:
+        if node.name in users:
+            node.input[:] = [f"{name}/chosen" if name in weights else name for name in node.input]
+    _place(model, {}, chosen)
+
+
+def _rounded(weights: Array, axis: int | None) -> Array:
+    axes = None if axis is None else tuple(other for other in range(weights.ndim) if other != axis)
+    peak = np.max(np.abs(weights), axis=axes, keepdims=axis is not None, initial=0.0)
+    return fake_quantize(weights, params(-peak, peak, symmetric=True))
+
+
+def _switch_tensors(model: Any, ranges: Mapping[str, Range], flags: Mapping[str, str]) -> None:
+    """A computed tensor keeps its name behind the switch, so all that reads it does; an input keeps it before."""
+    fed = {value.name for value in model.graph.input}
+    behind: dict[str, list[Any]] = {}
+    first: list[Any] = []
+    for name, found in ranges.items():
+        exact, chosen = (name, f"{name}/chosen") if name in fed else (f"{name}/exact", name)
+        grid = params(found.low, found.high, dtype="uint8")
+        scale, zero = f"{name}/scale", f"{name}/zero"
+        model.graph.initializer.extend(
+            [
+                numpy_helper.from_array(grid.scale, scale),
+                numpy_helper.from_array(grid.zero_point.astype(np.uint8), zero),
+            ]
+        )
+        nodes = [
+            helper.make_node("QuantizeLinear", [exact, scale, zero], [f"{name}/integers"]),
+            helper.make_node("DequantizeLinear", [f"{name}/integers", scale, zero], [f"{name}/rounded"]),
+            helper.make_node("Where", [flags[name], f"{name}/rounded", exact], [chosen]),
+        ]
+        if name in fed:
+            first += nodes
+        else:
+            behind[name] = nodes
+    for node in model.graph.node:
+        node.input[:] = [f"{name}/chosen" if name in ranges and name in fed else name for name in node.input]
+    _place(model, behind, first)
+
+
+def _place(model: Any, behind: Mapping[str, list[Any]], first: list[Any]) -> None:
+    """Put nodes first, and those of ``behind`` after the node that computes the tensor of that name."""
+    ordered = list(first)
+    for node in model.graph.node:
+        ordered.append(node)
+        for position, name in enumerate(node.output):
+            if name in behind:
+                node.output[position] = f"{name}/exact"
+                ordered += behind[name]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
