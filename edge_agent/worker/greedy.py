@@ -1,0 +1,142 @@
+"""Which layers to leave float, from what each rounding does to the output. Pure: no model, no file, no clock.
+
+What one rounding adds to the output is small beside it and has nothing to do with what another adds, so errors (noise
+energy) add up to first order. Therefore:
+
+* :func:`find_effects` asks for groups of roundings instead of one by one, and splits only groups that matter;
+* :func:`float_steps` knows what any set of float layers would leave without asking again.
+
+A tensor between two layers is rounded while one of both is int8, so freeing it means leaving *all* its layers float:
+what this search goes by is a place, not a layer. Where errors are too large to add up, the order still tells most, and
+the caller measures the model of each step before it counts.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_agent.worker.search import SAME_SPEED, Tried, closest, finalists, structure
+
+NEGLIGIBLE = 0.01
+"""A group of places with at most this part of the whole error is not split further."""
+
+_MOST_FLOAT = 0.5
+"""The part of all layers that may be left float; beyond it the rest is no int8 model."""
+_HALVED = 0.5
+_ACCURACY_CODES = ("agreement_too_low", "accuracy_too_low", "sqnr_too_low", "output_kind_needed")
+"""What a candidate is refused for that a float layer can mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What int8 does to the output, by place: errors are noise energy / signal energy of the judged output.
+
+    Attributes:
+        effects: place → error of the output if only this place is rounded.
+        needed_by: place → the layers that, left int8, want it rounded.
+        layers: all layers that the candidate has in int8, in graph order.
+    """
+
+    effects: Mapping[str, float]
+    needed_by: Mapping[str, Sequence[str]]
+    layers: Sequence[str]
+
+    def shares(self) -> dict[str, float]:
+        """Layer → its part of the whole error, 0 to 1; what several layers want rounded is theirs in equal parts."""
+        total = sum(self.effects.values())
+        shares = dict.fromkeys(self.layers, 0.0)
+        for place, effect in self.effects.items():
+            for layer in self.needed_by[place]:
+                shares[layer] += effect / total / len(self.needed_by[place]) if total else 0.0
+        return shares
+
+
+def find_effects(
+    places: Sequence[str],
+    error: Callable[[frozenset[str]], float],
+    *,
+    more: Callable[[], bool] = lambda: True,
+) -> dict[str, float]:
+    """The error that each place adds to the output.
+
+    The group with the largest error is split in half until it is one place or negligible. What is left together, also
+    because ``more`` said no, counts in equal parts.
+
+    Args:
+        places: in graph order, as neighbours tend to be alike.
+        error: of the output if exactly these places are rounded.
+        more: asked before each split: whether there is time for two more questions.
+    """
+    if not places:
+        return {}
+    total = error(frozenset(places))
+    groups = [(total, tuple(places))]
+    found: dict[str, float] = {}
+    while groups:
+        loss, group = groups.pop(max(range(len(groups)), key=lambda index: groups[index][0]))
+        if len(group) == 1 or loss <= NEGLIGIBLE * total or not more():
+            found.update(dict.fromkeys(group, loss / len(group)))
+            continue
+        middle = len(group) // 2
+        groups += [(error(frozenset(half)), half) for half in (group[:middle], group[middle:])]
+    return {place: found[place] for place in places}
+
+
+def float_steps(known: Sensitivity) -> Iterator[tuple[str, ...]]:
+    """Ever larger sets of layers to leave float, in graph order; each at least halves (-3 dB) the error that was left.
+
+    Next comes whatever frees most error for each layer that it leaves float. Ends when there is nothing to gain, or
+    when it would take more than half of the layers.
+    """
+    left = {place: effect for place, effect in known.effects.items() if effect > 0}
+    floats: frozenset[str] = frozenset()
+    goal = sum(left.values()) * _HALVED
+    while left:
+        floats = _extended(known, left, floats)
+        if len(floats) > _MOST_FLOAT * len(known.layers):
+            return
+        left = {place: effect for place, effect in left.items() if not floats.issuperset(known.needed_by[place])}
+        rest = sum(left.values())
+        if rest <= goal:
+            goal = rest * _HALVED
+            yield tuple(layer for layer in known.layers if layer in floats)
+
+
+def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[str]) -> frozenset[str]:
+    """``floats`` with the layers of the place that frees most error for each layer added."""
+    best, most = floats, -1.0
+    for extended in dict.fromkeys(floats.union(known.needed_by[place]) for place in left):
+        freed = sum(effect for place, effect in left.items() if extended.issuperset(known.needed_by[place]))
+        if (worth := freed / len(extended - floats)) > most:
+            best, most = extended, worth
+    return best
+
+
+def to_mend(tried: Sequence[Tried]) -> list[Tried]:
+    """The candidates that float layers could make the best one, the most promising first; one a structure.
+
+    Where nothing passes: what failed for accuracy, the closest to float first. Else what failed for it and is clearly
+    faster than the best that passes.
+    """
+    best = next(iter(finalists(tried)), None)
+    limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
+    failed = [item for item in tried if _mendable(item) and (limit is None or _ratio(item) < limit)]
+    found = []
+    while (nearest := closest(failed)) is not None:
+        found.append(nearest)
+        failed = [item for item in failed if structure(item.spec) != structure(nearest.spec)]
+    return found
+
+
+def to_refine(tried: Iterable[Tried]) -> Tried | None:
+    """The best candidate that passes, if a float layer could bring it closer to float; None if it is not static."""
+    best = next(iter(finalists(tried)), None)
+    return best if best is not None and best.spec.method == "static" and not best.spec.float_layers else None
+
+
+def _mendable(item: Tried) -> bool:
+    static = item.spec.method == "static" and not item.spec.float_layers
+    return static and not item.passed and item.record.code in _ACCURACY_CODES
+
+
+def _ratio(item: Tried) -> float:
+    return float("inf") if item.record.ratio_p50 is None else item.record.ratio_p50

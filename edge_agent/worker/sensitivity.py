@@ -1,0 +1,76 @@
+"""What each rounding of a static candidate does to the model's output, measured on a few windows of the search set.
+
+One session of the float model with a switch at every place that int8 rounds answers every question, so the cost is
+forward passes alone: no rewriting, no loading. Questions are about groups of places (:func:`.greedy.find_effects`), a
+few dozen for a model of a hundred layers. Windows and questions are as many as the time given allows.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from edge_agent.backends import Array, Backend, CandidateSpec, Feeds, ModelInfo, Switches
+from edge_agent.task import Stage, Task
+from edge_agent.worker.calibrate import prepared_path, read_ranges
+from edge_agent.worker.carry import Carrier
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import DataSet
+from edge_agent.worker.greedy import Sensitivity, find_effects
+from edge_agent.worker.scoring import judged_position
+
+MOST_WINDOWS = 16
+_FEWEST_WINDOWS = 4
+_QUESTIONS_EACH = 1.0
+"""Questions expected for each place; a plain bisection of all would need two."""
+
+
+def measure(
+    context: Context, backend: Backend, info: ModelInfo, data: DataSet, spec: CandidateSpec, *, seconds: float
+) -> Sensitivity:
+    """The sensitivity of the static candidate ``spec``, within about ``seconds`` (and never less than one question)."""
+    begun = time.monotonic()
+    folder = context.folder(Stage.CALIBRATE)
+    prepared = prepared_path(folder, backend.SUFFIX)
+    switches = backend.switches(prepared, read_ranges(folder).of(spec.calibration), spec)
+    position = judged_position(info, context.task)
+    windows: list[tuple[Feeds, Array]] = []
+    places = list(switches.needed_by)
+    for feeds in _feeds(context.task, info, data, switches):
+        started = time.monotonic()
+        windows.append((feeds, switches.run(feeds, ())[position]))
+        question_s = (time.monotonic() - started) * len(places) * _QUESTIONS_EACH
+        if len(windows) >= max(_FEWEST_WINDOWS, seconds / max(question_s, 1e-9)):
+            break
+
+    def error(rounded: frozenset[str]) -> float:
+        noise = signal = 0.0
+        for feeds, reference in windows:
+            wanted = np.asarray(reference, np.float64)
+            output = switches.run(feeds, rounded)[position]
+            power = float(np.sum(np.square(wanted)))
+            noise += float(np.sum(np.square(output - wanted))) if output.shape == wanted.shape else power
+            signal += power
+        return noise / signal if signal else noise
+
+    effects = find_effects(places, error, more=lambda: time.monotonic() - begun < seconds)
+    layers = {layer: None for wanted in switches.needed_by.values() for layer in wanted}
+    return Sensitivity(effects, switches.needed_by, tuple(layers))
+
+
+def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: Switches) -> Iterator[Feeds]:
+    """What the model is fed for windows from all over the search set; with state, from its start, as float carries it.
+
+    Neighbours in time resemble each other, so windows are taken at equal distances.
+    """
+    rows = data.rows("search")
+    if not task.state:
+        stride = max(1, data.count("search") // MOST_WINDOWS)
+        yield from (row.feeds for row in islice(rows, 0, stride * MOST_WINDOWS, stride))
+        return
+    carrier = Carrier(task.state, info)
+    for row in islice(rows, MOST_WINDOWS):
+        feeds = carrier.feeds(row)
+        yield feeds
+        carrier.keep(switches.run(feeds, ()))
