@@ -1,0 +1,78 @@
+"""What the search does beyond the planned candidates: float layers where they pay, and enough candidates to compare.
+
+Pure control: building, measuring and the clock are the caller's. Where nothing passes, or something faster fails only
+for its accuracy, ever more layers of it are left float until it passes. What passes already gets a few float layers
+too: where they cost no speed, the candidate closer to float wins, and else the report shows what they would cost.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.worker.greedy import Sensitivity, float_steps, to_mend, to_refine
+from edge_agent.worker.search import Tried, closest, finalists, structure
+
+ENOUGH = 8
+"""A report with this many measured candidates shows what there is to choose between."""
+_REFINEMENTS = 2
+
+Attempt = Callable[[CandidateSpec], Tried | None]
+"""Measures one candidate and adds it to those tried; None if it cannot be built."""
+Measure = Callable[[CandidateSpec], Sensitivity]
+
+
+def leave_float(tried: Sequence[Tried], attempt: Attempt, measure: Measure, in_time: Callable[[], bool]) -> None:
+    """Try candidates with float layers; ``tried`` grows by what ``attempt`` adds.
+
+    Args:
+        tried: what has been measured so far, the very list that ``attempt`` adds to.
+        attempt: measures one.
+        measure: the sensitivity of a candidate without float layers.
+        in_time: whether there is time for one more.
+    """
+    done = set()
+    while in_time():
+        base = next((item for item in to_mend(tried) if structure(item.spec) not in done), None)
+        if base is None:
+            break
+        done.add(structure(base.spec))
+        for layers in float_steps(measure(base.spec)):
+            if not in_time():
+                return
+            mended = attempt(replace(base.spec, float_layers=layers))
+            if mended is not None and mended.passed:
+                break
+    best = to_refine(tried)
+    if best is None or not in_time():
+        return
+    for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
+        if not in_time():
+            return
+        attempt(replace(best.spec, float_layers=layers))
+
+
+def fill_up(
+    tried: Sequence[Tried], planned: Iterable[CandidateSpec], attempt: Attempt, in_time: Callable[[], bool]
+) -> None:
+    """Measure more, until there are ``ENOUGH``: what was planned but cannot win, then the best with one scale a tensor.
+
+    Arguments as of :func:`leave_float`.
+    """
+    known = {item.spec for item in tried}
+    best = next(iter(finalists(tried)), None) or closest(tried)
+    plain = [] if best is None else [replace(item.spec, per_channel=False) for item in (best, *tried) if _static(item)]
+    for spec in dict.fromkeys((*planned, *plain)):
+        if measured(tried) >= ENOUGH or not in_time():
+            return
+        if spec not in known:
+            attempt(spec)
+
+
+def measured(tried: Iterable[Tried]) -> int:
+    """How many candidates ran over the search set."""
+    return sum(item.record.agreement is not None for item in tried)
+
+
+def _static(item: Tried) -> bool:
+    return item.spec.method == "static" and item.record.agreement is not None

@@ -1,0 +1,143 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.worker.greedy import Sensitivity
+from edge_agent.worker.mending import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.result import Record
+from edge_agent.worker.search import Tried
+
+LAYERS = tuple("abcdefgh")
+STATIC = CandidateSpec("static", "mse")
+CORE = CandidateSpec("static", "mse", ("Conv",))
+
+
+class Device:
+    """Measures candidates of a model that agrees with float once the layers ``bad`` are float."""
+
+    def __init__(self, bad: str, ratios: Callable[[CandidateSpec], float] = lambda _: 0.5) -> None:
+        self.bad, self.ratios, self.time = set(bad), ratios, 100
+        self.tried: list[Tried] = []
+        self.asked: list[CandidateSpec] = []
+        self.unbuildable: set[CandidateSpec] = set()
+
+    def attempt(self, spec: CandidateSpec) -> Tried | None:
+        self.time -= 1
+        if spec in self.unbuildable:
+            return None
+        left = len(self.bad - set(spec.float_layers))
+        record = Record(
+            method=spec.method, ratio_p50=self.ratios(spec), agreement=1 - left / 10, sqnr_db=20.0,
+            float_layers=list(spec.float_layers), code="agreement_too_low" if left else None,
+        )  # fmt: skip
+        self.tried.append(Tried(spec, record, passed=not left))
+        return self.tried[-1]
+
+    def measure(self, spec: CandidateSpec) -> Sensitivity:
+        self.asked.append(spec)
+        effects = {layer: 1.0 if layer in self.bad else 0.01 for layer in LAYERS}
+        return Sensitivity(effects, {layer: (layer,) for layer in LAYERS}, LAYERS)
+
+    def leave_float(self) -> list[tuple[str, ...]]:
+        """Which layers the candidates that were added leave float."""
+        before = len(self.tried)
+        leave_float(self.tried, self.attempt, self.measure, lambda: self.time > 0)
+        return [item.spec.float_layers for item in self.tried[before:]]
+
+
+def test_the_bad_layer_is_left_float_and_nothing_more() -> None:
+    device = Device("c")
+    device.attempt(STATIC)
+
+    assert device.leave_float() == [("c",)]
+    assert device.tried[-1].passed
+
+
+def test_steps_go_on_until_one_passes() -> None:
+    device = Device("bcfg")
+    device.attempt(STATIC)
+
+    found = device.leave_float()
+
+    assert found == [("b", "c", "f"), ("b", "c", "f", "g")]
+    assert [item.passed for item in device.tried] == [False, False, True]
+
+
+def test_more_than_half_of_the_layers_are_never_left_float() -> None:
+    device = Device("abcdef")
+    device.attempt(STATIC)
+
+    assert all(len(layers) <= 4 for layers in device.leave_float())
+    assert not any(item.passed for item in device.tried)
+
+
+def test_every_structure_that_failed_is_asked_once_until_one_passes() -> None:
+    device = Device("abcdef")
+    device.attempt(STATIC)
+    device.attempt(replace(STATIC, calibration="minmax"))
+    device.attempt(CORE)
+
+    device.leave_float()
+
+    assert sorted(spec.operators for spec in device.asked) == [(), ("Conv",)]
+
+
+def test_what_passes_slower_does_not_keep_the_faster_from_being_mended() -> None:
+    device = Device("c", lambda spec: 0.9 if spec.operators else 0.4)
+    device.attempt(replace(CORE, float_layers=("c",)))
+    device.attempt(STATIC)
+
+    assert ("c",) in device.leave_float()
+    assert any(item.passed and item.record.ratio_p50 == 0.4 for item in device.tried)
+
+
+def test_a_candidate_that_passes_is_refined_a_little() -> None:
+    device = Device("")
+    device.attempt(STATIC)
+
+    assert 1 <= len(device.leave_float()) <= 2
+
+
+def test_time_that_is_over_ends_it() -> None:
+    device = Device("bcfg")
+    device.attempt(STATIC)
+    device.time = 2
+
+    assert len(device.leave_float()) == 2
+
+    device.time = 0
+    assert device.leave_float() == []
+    assert len(device.asked) == 1
+
+
+def test_what_cannot_be_built_does_not_end_it() -> None:
+    device = Device("bcfg")
+    device.attempt(STATIC)
+    device.unbuildable = {replace(STATIC, float_layers=("b", "c", "f"))}
+
+    assert device.leave_float()[-1] == ("b", "c", "f", "g")
+
+
+@pytest.mark.parametrize("planned", [1, 4, 12])
+def test_planned_candidates_come_first_and_then_one_scale_a_tensor(planned: int) -> None:
+    device = Device("")
+    device.attempt(STATIC)
+    others = [replace(STATIC, operators=(str(number),)) for number in range(planned)]
+
+    fill_up(device.tried, others, device.attempt, lambda: True)
+
+    assert measured(device.tried) == min(ENOUGH, planned + 2)
+    assert [item.spec for item in device.tried[1 : planned + 1]] == others[: ENOUGH - 1]
+    assert device.tried[-1].spec.per_channel == (planned > ENOUGH)
+
+
+def test_nothing_is_measured_twice_or_after_the_time() -> None:
+    device = Device("")
+    device.attempt(STATIC)
+
+    fill_up(device.tried, [STATIC], device.attempt, lambda: True)
+    fill_up(device.tried, [CORE], device.attempt, lambda: False)
+
+    assert [item.spec for item in device.tried] == [STATIC, replace(STATIC, per_channel=False)]
