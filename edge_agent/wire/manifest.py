@@ -12,7 +12,7 @@ import msgspec
 
 from edge_agent.errors import WireError
 from edge_agent.wire.chunks import BlobPlan, check_digest
-from edge_agent.wire.topics import EVERYONE, check_name
+from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
 _NOT_CONTENT = ("created", "expires", "targets")
@@ -140,11 +140,6 @@ class Manifest(msgspec.Struct, frozen=True):
         if self.v != PROTOCOL:
             raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
         check_name(self.name, "model")
-
-    def addressed_to(self, device: str, groups: list[str]) -> bool:
-        """Whether this device, or a group it is in, is among the targets."""
-        mine = {f"d/{device}", f"g/{EVERYONE}", *(f"g/{group}" for group in groups)}
-        return not mine.isdisjoint(self.targets)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

@@ -133,7 +133,9 @@ class FakeDevice:
             case WantTopic():
                 content = unseal(payload, MANIFEST_TYPE).content()
                 manifest = decode_manifest(content)
-                assert manifest.addressed_to(self.id, self.groups)
+                assert not {f"d/{self.id}", "g/all", *(f"g/{group}" for group in self.groups)}.isdisjoint(
+                    manifest.targets
+                )
                 self.wants.append(manifest)
                 self.envelopes.append(payload)
                 self._play(manifest, job_id(content_digest(content)))
