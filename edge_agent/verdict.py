@@ -49,3 +49,11 @@ def accepted(chosen: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
     if (size := chosen.get("size_bytes")) and (before := reference.get("size_bytes")):
         parts.append(f"has {size / before:.2f} of its size")
     return ", ".join(parts) or CODES["accepted"].meaning
+
+
+def judged(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Of a rejected job, the candidate nearest to float: the one that its sentence is about."""
+    scored = [record for record in result["candidates"] if record["agreement"] is not None]
+    if heldout := [record for record in scored if record["agreement_lower"] is not None]:
+        return dict(heldout[0])
+    return max(scored, key=lambda record: record["agreement"], default=None)

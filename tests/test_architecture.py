@@ -45,6 +45,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "doctor": (DAEMON_PARTS | {"daemon", "sources"}, set()),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
+    "report": ({"backends", "calibration", "errors", "verdict"}, {"numpy"}),
     "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
     "framing": ({"errors"}, {"numpy"}),
     "sources": ({"errors", "framing", "sources", "suggest"}, {"msgspec", "numpy", "serial"}),
@@ -107,7 +108,18 @@ def test_imports_follow_the_table(part: str) -> None:
 
 
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
-    below = {"framing", "quant", "calibration", "preprocess", "sources", "backends", "worker", "trust", "serving"}
+    below = {
+        "framing",
+        "quant",
+        "calibration",
+        "report",
+        "preprocess",
+        "sources",
+        "backends",
+        "worker",
+        "trust",
+        "serving",
+    }
     for path in sorted((ROOT / "edge_agent").rglob("*.py")):
         part = path.relative_to(ROOT / "edge_agent").parts[0].removesuffix(".py")
         if part not in below:

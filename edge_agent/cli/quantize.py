@@ -1,6 +1,6 @@
 """``edge-agent quantize``: the whole engine on the operator's own files, without daemon and broker.
 
-    edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out DIR
+    edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out DIR --report page.html
 
 DIR gets ``report.json``, ``ranges.json``, when accepted ``model.onnx``, and ``stages/``: the job's directory as the
 daemon would have it, to look at or to run a stage of again. A usage error writes nothing. An interrupted run removes
@@ -46,6 +46,7 @@ class Request:
     heldout: Path | None
     recipe: RecipeFile
     out: Path
+    page: Path | None
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,6 +64,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
     parser.add_argument("--force", action="store_true", help="write into DIR although it is not empty")
     parser.add_argument("--json", action="store_true", help="print the result object instead of a table")
+    parser.add_argument("--report", type=Path, metavar="PAGE.html", help="write the result as a page, whatever it is")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
     report = msgspec.json.format(msgspec.json.encode(result), indent=2)
     write_durably(request.out / "report.json", report + b"\n")
+    if request.page is not None:
+        write_durably(request.page, _page(request, result))
     print(report.decode() if args.json else render(result))
     return EXITS[result["verdict"]]
 
@@ -104,8 +108,32 @@ def _check(args: argparse.Namespace) -> Request:
             raise ConfigError(
                 "usage", f"{args.out / name} would be overwritten, and it is an input; choose another --out"
             )
+    page = None if args.report is None else _checked_page(args.report, args.out, inputs)
     recipe = RecipeFile() if args.recipe is None else read_recipe(args.recipe)
-    return Request(args.model, args.calibration, args.heldout, recipe, args.out.resolve())
+    return Request(args.model, args.calibration, args.heldout, recipe, args.out.resolve(), page)
+
+
+def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
+    """Where the page goes; raises ``ConfigError`` if it cannot, or if it would overwrite what is needed."""
+    path, out = page.resolve(), out.resolve()
+    if page.suffix not in (".html", ".htm"):
+        raise ConfigError("usage", f"--report {page}: a page ends in .html")
+    if page.is_dir() or not (path.parent.is_dir() or path.parent == out):
+        raise ConfigError("usage", f"--report {page}: its folder is missing, or it is a folder itself")
+    if path in inputs or out / _STAGES in path.parents:
+        raise ConfigError("usage", f"--report {page} would overwrite what the command reads; choose another")
+    return path
+
+
+def _page(request: Request, result: dict[str, Any]) -> bytes:
+    """The page of the result, with the histograms and ranges that calibration left, if it came that far."""
+    # numpy takes time and memory, which only a page needs
+    from edge_agent.report import render as render_page  # noqa: PLC0415
+    from edge_agent.worker.evidence import read_evidence  # noqa: PLC0415
+
+    found = read_evidence(request.out / _STAGES / Stage.CALIBRATE)
+    page = render_page(result, model=request.model.name, histograms=found.histograms, ranges=found.ranges)
+    return page.encode()
 
 
 def _quantize(request: Request) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.errors import CODES
+from edge_agent.verdict import judged
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
@@ -38,7 +39,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 def render(result: Mapping[str, Any]) -> str:
     """The result as lines of text, without a trailing newline."""
-    target = result["chosen"] or _judged(result)
+    target = result["chosen"] or judged(result)
     lines = []
     if target is not None or result["reference"] is not None:
         lines += [*_comparison(result["reference"] or {}, target or {}), ""]
@@ -52,14 +53,6 @@ def render(result: Mapping[str, Any]) -> str:
     if result["verdict"] != "accepted":
         lines.append(f"to do: {CODES[result['code']].remedy}")
     return "\n".join(lines)
-
-
-def _judged(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Of a rejected job, the candidate nearest to float: the one that its sentence is about."""
-    scored = [record for record in result["candidates"] if record["agreement"] is not None]
-    if heldout := [record for record in scored if record["agreement_lower"] is not None]:
-        return dict(heldout[0])
-    return max(scored, key=lambda record: record["agreement"], default=None)
 
 
 def _comparison(reference: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,155 @@
+"""The top of the page: the verdict, the figures that matter most, float beside int8, and the gates."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge_agent.errors import CODES
+from edge_agent.report import candidate, numbers
+from edge_agent.report.markup import Markup, element, join
+
+_ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("size", "size_bytes", numbers.size),
+    ("latency p50", "latency_p50_ms", numbers.milliseconds),
+    ("latency p95", "latency_p95_ms", numbers.milliseconds),
+    ("latency p99", "latency_p99_ms", numbers.milliseconds),
+    ("memory, whole process", "peak_rss_bytes", numbers.size),
+    ("memory, model alone", "model_rss_bytes", numbers.size),
+    ("accuracy", "accuracy", numbers.share),
+    ("agreement with float", "agreement", numbers.share),
+    ("… at least (95 %)", "agreement_lower", numbers.share),
+    ("windows", "windows", numbers.plain),
+    ("… effective", "windows_effective", numbers.plain),
+    ("disagreements", "disagreements", numbers.plain),
+    ("SQNR", "sqnr_db", numbers.decibel),
+    ("cosine", "cosine", numbers.plain),
+    ("largest error", "max_abs_error", numbers.plain),
+)
+_GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": False}
+_MARK = {"accepted": "✓", "rejected": "✕", "failed": "!"}
+
+
+def verdict(result: Mapping[str, Any], model: str) -> Markup:
+    """What was decided, why, and what to do about it."""
+    decided, code = str(result["verdict"]), str(result["code"])
+    pill = element("span", _MARK.get(decided, ""), " ", decided, class_="pill")
+    told = "" if code == decided else element("code", code)
+    parts = [
+        element("p", pill, " ", told, class_="decided"),
+        element("h1", model),
+        element("p", str(result["message"]), class_="sentence"),
+    ]
+    if decided != "accepted" and code in CODES:
+        parts.append(element("p", element("b", "To do: "), CODES[code].remedy))
+    parts += [element("p", element("b", "Warning: "), str(one), class_="warning") for one in _warnings(result)]
+    return element("header", *parts, class_=f"verdict {decided}")
+
+
+def figures(reference: Mapping[str, Any], target: Mapping[str, Any]) -> Markup:
+    """The four figures that a reader came for; those that are not known are left out."""
+    tiles = []
+    if (time := target.get("ratio_p50")) is not None:
+        bound = target.get("ratio_p50_upper")
+        note = "" if bound is None else f"at most {numbers.ratio(bound)} (95 %)"
+        tiles.append(_tile(numbers.ratio(time), "of float's time", note, time))
+    if (after := target.get("size_bytes")) and (before := reference.get("size_bytes")):
+        tiles.append(_tile(numbers.ratio(after / before), "of float's size", numbers.size(after), after / before))
+    if (agreement := target.get("agreement")) is not None:
+        bound = target.get("agreement_lower")
+        note = "on the search set" if bound is None else f"at least {numbers.share(bound)} (95 %)"
+        tiles.append(_tile(numbers.share(agreement), "decides as float does", note, agreement))
+    if (accuracy := target.get("accuracy")) is not None:
+        note = f"float {numbers.known(numbers.share, reference.get('accuracy'))}"
+        tiles.append(_tile(numbers.share(accuracy), "accuracy", note, accuracy))
+    elif (sqnr := target.get("sqnr_db")) is not None:
+        cosine = numbers.known(numbers.plain, target.get("cosine"))
+        tiles.append(_tile(numbers.decibel(sqnr), "signal to error (SQNR)", f"cosine {cosine}", None))
+    return element("div", *tiles, class_="figures") if tiles else Markup()
+
+
+def comparison(reference: Mapping[str, Any], target: Mapping[str, Any], *, accepted: bool) -> Markup:
+    """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
+    rows = [row for row in _ROWS if reference.get(row[1]) is not None or target.get(row[1]) is not None]
+    if not rows:
+        return Markup()
+    of_float = [row for row in rows if reference.get(row[1]) is not None]
+    title = "int8" if accepted else "int8, not accepted"
+    cards = [
+        _card("float", candidate.served(reference), reference, of_float),
+        _card(title, f"{candidate.label(target)}; {candidate.served(target)}" if target else "", target, rows),
+    ]
+    kept = target.get("float_layers") or ()
+    listed = element("p", element("b", "Left float: "), ", ".join(map(str, kept)), class_="note") if kept else ""
+    return _section("Float and int8", element("div", *cards, class_="pair"), listed)
+
+
+def gates(target: Mapping[str, Any]) -> Markup:
+    """Each gate's value against its limit."""
+    judged = target.get("gates") or ()
+    if not judged:
+        return Markup()
+    return _section("Gates", table(_GATES, [_gate(one) for one in judged], "gates"))
+
+
+def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
+    """A table that scrolls by itself where the page is narrow.
+
+    Args:
+        columns: the name of each, and whether it holds numbers.
+        rows: its ``tr`` elements.
+        name: its class.
+    """
+    head = [element("th", one, scope="col", class_="n" if number else None) for one, number in columns.items()]
+    body = element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_=name)
+    return element("div", body, class_="scroll")
+
+
+def _gate(one: Mapping[str, Any]) -> Markup:
+    name, limit, value, passed = str(one["name"]), float(one["limit"]), one["value"], bool(one["passed"])
+    at_least = name.startswith("min_")
+    return element(
+        "tr",
+        element("th", name, scope="row"),
+        element("td", numbers.UNKNOWN if value is None else numbers.gate(name, value), class_="n"),
+        element("td", Markup() if value is None else _bullet(float(value), limit, passed=passed), class_="bar"),
+        element("td", "at least " if at_least else "at most ", numbers.gate(name, limit), class_="n"),
+        element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
+    )
+
+
+def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
+    """A bar as long as the value, with a stroke at the limit."""
+    scale = 1.15 * max(abs(value), abs(limit)) or 1.0
+    long, at = (100 * max(one, 0.0) / scale for one in (value, limit))
+    return element(
+        "svg",
+        element("rect", x=0, y=4, width=100, height=6, rx=2, class_="track"),
+        element("rect", x=0, y=4, width=f"{long:.1f}", height=6, rx=2, class_="fill" if passed else "fill failed"),
+        element("rect", x=f"{at - 0.6:.1f}", y=0, width=1.2, height=14, class_="limit"),
+        viewBox="0 0 100 14",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )
+
+
+def _card(title: str, made: str, record: Mapping[str, Any], rows: list[Any]) -> Markup:
+    listed = [
+        element("div", element("dt", name), element("dd", numbers.known(form, record.get(key))))
+        for name, key, form in rows
+    ]
+    return element("article", element("h3", title), element("p", made, class_="note"), element("dl", *listed))
+
+
+def _tile(value: str, what: str, note: str, filled: float | None) -> Markup:
+    bar = Markup()
+    if filled is not None:
+        width = f"width:{100 * min(max(filled, 0.0), 1.0):.1f}%"
+        bar = element("span", element("span", style=width), class_="meter")
+    return element("div", element("strong", value), element("span", what), bar, element("small", note), class_="tile")
+
+
+def _section(title: str, *children: str) -> Markup:
+    return element("section", element("h2", title), join(*children))
+
+
+def _warnings(result: Mapping[str, Any]) -> list[Any]:
+    return list((result.get("data") or {}).get("warnings") or ())

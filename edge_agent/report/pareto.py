@@ -1,0 +1,119 @@
+"""Candidates as points: time, of float's, against how close they stay to float. Inline SVG."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.report import candidate, numbers
+from edge_agent.report.markup import Markup, element
+
+_WIDTH, _HEIGHT = 520.0, 300.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 26.0, 18.0, 46.0
+_TICKS = 5
+_LABEL = 13.0
+"""Pixels that a point's number takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    low: float
+    high: float
+    first: float
+    last: float
+
+    def at(self, value: float) -> float:
+        """The pixel of a value."""
+        return self.first + (value - self.low) / (self.high - self.low) * (self.last - self.first)
+
+    @property
+    def ticks(self) -> list[float]:
+        return [self.low + (self.high - self.low) * step / (_TICKS - 1) for step in range(_TICKS)]
+
+
+def plot(
+    candidates: Sequence[Mapping[str, Any]], key: str, title: str, *, chosen: int | None, limits: Mapping[str, float]
+) -> Markup:
+    """Every candidate that has both values, with its number in the table.
+
+    Args:
+        candidates: records, in the order of the table.
+        key: ``agreement`` or ``sqnr_db``, upwards.
+        title: what the vertical axis says.
+        chosen: the place of the chosen one.
+        limits: gate to limit; ``max_latency_ratio`` is drawn.
+
+    Returns:
+        Nothing if all that have both values are equally close to float.
+    """
+    points = [
+        (number, float(record["ratio_p50"]), float(record[key]))
+        for number, record in enumerate(candidates)
+        if record.get("ratio_p50") is not None and record.get(key) is not None
+    ]
+    if len({y for _, _, y in points}) < 2:  # noqa: PLR2004  # nothing to choose between
+        return Markup()
+    agreement = key == "agreement"
+    across = _axis([x for _, x, _ in points], _LEFT, _WIDTH - _RIGHT, least=0.1)
+    upward = _axis([y for _, _, y in points], _HEIGHT - _BOTTOM, _TOP, least=0.01 if agreement else 2.0)
+    form = numbers.share if agreement else numbers.decibel
+    limit = limits.get("max_latency_ratio") or 1.0
+    marks = [*_grid(across, upward, form), _front(candidates, points, across, upward)]
+    if across.low <= limit <= across.high:
+        marks.append(_limit(across.at(limit), limit))
+    taken: list[tuple[float, float]] = []
+    for number, x, y in sorted(points, key=lambda point: point[0] == chosen):
+        marks.append(_point(number, candidates[number], across.at(x), upward.at(y), taken, chosen=number == chosen))
+    marks.append(_text("time, of float's (p50)", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "middle", "axis"))
+    picture = element("svg", *marks, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=f"{title} over time")
+    return element("figure", element("figcaption", title), picture)
+
+
+def _axis(values: list[float], first: float, last: float, *, least: float) -> _Axis:
+    """An axis for ``values``, at least ``least`` long, so that noise does not look like a difference."""
+    middle, half = (min(values) + max(values)) / 2, max(max(values) - min(values), least) * 0.58
+    return _Axis(middle - half, middle + half, first, last)
+
+
+def _grid(across: _Axis, upward: _Axis, form: Any) -> list[Markup]:
+    marks = []
+    for tick in upward.ticks:
+        y = upward.at(tick)
+        marks.append(element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
+        marks.append(_text(form(tick), _LEFT - 8, y + 4, "end", "tick"))
+    marks.extend(
+        _text(f"{tick:.2f}", across.at(tick), _HEIGHT - _BOTTOM + 18, "middle", "tick") for tick in across.ticks
+    )
+    return marks
+
+
+def _front(
+    candidates: Sequence[Mapping[str, Any]], points: list[tuple[int, float, float]], across: _Axis, upward: _Axis
+) -> Markup:
+    """A line through the candidates of the front."""
+    front = sorted((x, y) for number, x, y in points if candidates[number].get("pareto"))
+    return element(
+        "polyline", points=" ".join(f"{across.at(x):.1f},{upward.at(y):.1f}" for x, y in front), class_="front"
+    )
+
+
+def _limit(x: float, limit: float) -> Markup:
+    line = element("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="gate")
+    return element("g", line, _text(f"limit {limit:g}", x - 5, _TOP + 10, "end", "tick"))
+
+
+def _point(
+    number: int, record: Mapping[str, Any], x: float, y: float, taken: list[tuple[float, float]], *, chosen: bool
+) -> Markup:
+    """A dot, its number where no other stands, and its name for whoever points at it."""
+    at_y = y + 4
+    while any(abs(x - other_x) < 2 * _LABEL and abs(at_y - other_y) < _LABEL for other_x, other_y in taken):
+        at_y += _LABEL
+    taken.append((x, at_y))
+    kind = "chosen" if chosen else "on" if record.get("pareto") else "dropped" if record.get("code") else "off"
+    dot = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7 if chosen else 5, class_=kind)
+    name = element("title", f"{number + 1}: {candidate.label(record)}")
+    return element("g", name, dot, _text(str(number + 1), x + 10, at_y, "start", f"number {kind}"), class_="point")
+
+
+def _text(text: str, x: float, y: float, anchor: str, name: str) -> Markup:
+    return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, class_=name)

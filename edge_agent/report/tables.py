@@ -1,0 +1,122 @@
+"""The tables of the page: candidates, layers, data, device, and the seconds of each stage."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from edge_agent.report import candidate, numbers
+from edge_agent.report.cards import table
+from edge_agent.report.markup import Markup, element, join
+
+_CANDIDATES = {
+    "no.": False,
+    "candidate": False,
+    "time, of float's": True,
+    "p50": True,
+    "agreement": True,
+    "SQNR": True,
+    "size": True,
+    "how it ended": False,
+}
+_LAYERS = {
+    "layer": False,
+    "SQNR": True,
+    "weights": True,
+    "activations": True,
+    "cause": False,
+    "remedy": False,
+    "cost in float": True,
+}
+_FAITHFUL_DB = 40.0
+"""A layer's bar is full from here on."""
+
+
+def candidates(records: Sequence[Mapping[str, Any]], chosen: int | None) -> Markup:
+    """Every candidate with its number in the plots, and how it ended."""
+    return table(_CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(records)], "wide")
+
+
+def layers(told: Sequence[Mapping[str, Any]]) -> Markup:
+    """The worst layers, with cause and remedy."""
+    return table(_LAYERS, [_layer(one) for one in told], "wide layers")
+
+
+def facts(told: Mapping[str, Any]) -> Markup:
+    """Names and values, nested ones by their path."""
+    pairs = [element("div", element("dt", name), element("dd", value)) for name, value in _flat(told)]
+    return element("dl", *pairs, class_="facts")
+
+
+def seconds(took: Mapping[str, Any]) -> Markup:
+    """What each stage took, as a bar and in numbers."""
+    known = {stage: float(one) for stage, one in took.items() if isinstance(one, int | float)}
+    whole = sum(known.values()) or 1.0
+    bar = [
+        element("span", style=f"flex-grow:{max(one / whole, 0.002):.4f}", class_=f"part p{place % 5}", title=stage)
+        for place, (stage, one) in enumerate(known.items())
+    ]
+    names = [
+        element("li", element("i", class_=f"p{place % 5}"), stage, " ", element("b", numbers.seconds(one)))
+        for place, (stage, one) in enumerate(known.items())
+    ]
+    total = element("li", "in all ", element("b", numbers.seconds(sum(known.values()))))
+    return join(element("div", *bar, class_="stages"), element("ul", *names, total, class_="legend"))
+
+
+def _candidate(number: int, record: Mapping[str, Any], chosen: int | None) -> Markup:
+    why = str(record.get("message") or record.get("code") or "")
+    if number == chosen:
+        end: str = element("span", "chosen", class_="ok")
+    elif why:
+        end = why
+    else:
+        end = "on the front" if record.get("pareto") else ""
+    cells = [
+        element("th", str(number + 1), scope="row"),
+        element("td", candidate.label(record)),
+        element("td", numbers.known(numbers.ratio, record.get("ratio_p50")), class_="n"),
+        element("td", numbers.known(numbers.milliseconds, record.get("latency_p50_ms")), class_="n"),
+        element("td", numbers.known(numbers.share, record.get("agreement")), class_="n"),
+        element("td", numbers.known(numbers.decibel, record.get("sqnr_db")), class_="n"),
+        element("td", numbers.known(numbers.size, record.get("size_bytes")), class_="n"),
+        element("td", end, class_="note"),
+    ]
+    return element("tr", *cells, class_="is-chosen" if number == chosen else None)
+
+
+def _layer(layer: Mapping[str, Any]) -> Markup:
+    sqnr = layer.get("sqnr_db")
+    bar = Markup()
+    if sqnr is not None:
+        bar = element("span", element("span", style=f"width:{_filled(sqnr):.0f}%"), class_="meter")
+    cells = [
+        element("th", str(layer.get("name")), element("small", str(layer.get("op"))), scope="row"),
+        element("td", numbers.known(numbers.decibel, sqnr), bar, class_="n"),
+        element("td", numbers.known(numbers.decibel, layer.get("weights_sqnr_db")), class_="n"),
+        element("td", numbers.known(numbers.decibel, layer.get("activations_sqnr_db")), class_="n"),
+        element("td", str(layer.get("cause") or "")),
+        element("td", str(layer.get("remedy") or "")),
+        element("td", numbers.known(numbers.milliseconds, layer.get("float_cost_ms")), class_="n"),
+    ]
+    return element("tr", *cells)
+
+
+def _filled(sqnr_db: float) -> float:
+    return 100 * min(max(sqnr_db, 0.0), _FAITHFUL_DB) / _FAITHFUL_DB
+
+
+def _flat(told: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in told.items():
+        name = f"{path}{key.replace('_', ' ')}"
+        match value:
+            case dict():
+                yield from _flat(value, f"{name}, ")
+            case None | "" | []:
+                continue
+            case list():
+                yield name, ", ".join(map(str, value))
+            case bool() | str():
+                yield name, str(value)
+            case _ if key.endswith("_bytes"):
+                yield name.removesuffix(" bytes"), numbers.size(value)
+            case _:
+                yield name, numbers.plain(value)

@@ -1,0 +1,39 @@
+"""What calibration left of every tensor, read again: histograms and ranges, for whoever explains a result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_agent.backends import Range
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.worker.calibrate import HISTOGRAMS_FILE, RANGES_FILE, read_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Tensor to histogram, and range method to tensor to range."""
+
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    ranges: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
+
+
+def read_evidence(folder: Path) -> Evidence:
+    """What the calibrate stage left in ``folder``; empty if it has not ended.
+
+    Raises:
+        StageError: ``stage_crashed``, its files are broken.
+    """
+    if not all((folder / name).exists() for name in (HISTOGRAMS_FILE, RANGES_FILE)):
+        return Evidence()
+    ranges = read_ranges(folder)
+    with np.load(folder / HISTOGRAMS_FILE) as arrays:
+        parts: list[dict[str, Any]] = [{} for _ in arrays["names"]]
+        for key in arrays.files:
+            index, _, part = key.partition(".")
+            if part:
+                parts[int(index)][part] = arrays[key]
+        histograms = {str(name): Histogram.from_arrays(one) for name, one in zip(arrays["names"], parts, strict=True)}
+    return Evidence(histograms, {method: ranges.of(method) for method in ranges.ranges})

@@ -1,0 +1,306 @@
+"""The page of a result: sound HTML, every number in it, nothing in it that a name could run."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.trained import windows, write_classifier
+
+from edge_agent.backends import Range
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.observer import Observer
+from edge_agent.cli import main
+from edge_agent.errors import CODES
+from edge_agent.report import render
+from edge_agent.report.shapes import columns, expected_sqnr_db, worst
+from edge_agent.task import empty_result
+from edge_agent.worker.calibrate import HISTOGRAMS_FILE, RANGES_FILE, save_histograms
+from edge_agent.worker.evidence import read_evidence
+from edge_agent.worker.result import Record
+
+HOSTILE = "</title></style></svg></pre><script>alert('x')</script><img src=x onerror=\"alert(1)\">&amp;"
+FLOAT = Record(
+    method="float", runtime="onnxruntime", runtime_version="1.32.0", threads=1, size_bytes=545_293,
+    latency_p50_ms=0.412, latency_p95_ms=0.443, latency_p99_ms=0.501, peak_rss_bytes=61_000_000,
+    model_rss_bytes=3_100_000, accuracy=0.952,
+)  # fmt: skip
+INT8 = Record(
+    method="static", calibration="percentile", operators="core", per_channel=True, float_layers=["head"],
+    runtime="onnxruntime", runtime_version="1.32.0", threads=1, size_bytes=152_000, latency_p50_ms=0.301,
+    latency_p95_ms=0.337, latency_p99_ms=0.373, ratio_p50=0.731, ratio_p50_upper=0.748, ratio_p50_same_runtime=0.731,
+    peak_rss_bytes=60_000_000, model_rss_bytes=2_100_000, windows=311, windows_effective=287.5, disagreements=3,
+    agreement=0.989, agreement_lower=0.974, sqnr_db=31.24, cosine=0.9987, max_abs_error=0.2345, accuracy=0.949,
+    gates=[
+        {"name": "min_agreement", "limit": 0.951, "value": 0.974, "passed": True},
+        {"name": "max_latency_ratio", "limit": 1.02, "value": 0.748, "passed": False},
+        {"name": "max_peak_rss_bytes", "limit": 104_857_600, "value": 60_000_000, "passed": True},
+    ],
+)  # fmt: skip
+OTHER = Record(
+    method="static", calibration="mse", operators="all", per_channel=True, runtime="onnxruntime", threads=1,
+    size_bytes=149_000, latency_p50_ms=0.287, ratio_p50=0.699, agreement=0.91, sqnr_db=19.55, pareto=True,
+    code="agreement_too_low", message="14 of 155 windows disagree",
+)  # fmt: skip
+LAYER = {
+    "name": "/conv", "op": "Conv", "tensor": "inner", "sqnr_db": 17.31, "weights_sqnr_db": 41.24,
+    "activations_sqnr_db": 17.31, "cause": "few large values stretch the range", "remedy": "leave it float",
+    "float_cost_ms": 0.0173,
+}  # fmt: skip
+
+
+def accepted() -> dict[str, Any]:
+    searched = Record(**{key: value for key, value in INT8.as_dict().items() if key != "gates"} | {"pareto": True})
+    return empty_result() | {
+        "verdict": "accepted",
+        "code": "accepted",
+        "message": "int8 does what float does in 308 of 311 held-out windows",
+        "reference": FLOAT.as_dict(),
+        "chosen": INT8.as_dict(),
+        "candidates": [OTHER.as_dict(), searched.as_dict()],
+        "layers": [LAYER],
+        "data": {
+            "calibration": {"windows": 667},
+            "search": {"windows": 333},
+            "heldout": None,
+            "warnings": ["few rows"],
+        },
+        "device": {"cpu": "AMD EPYC", "cores": 2, "memory_bytes": 25_276_514_304, "governor": ""},
+        "seconds": {"capture": 0.4, "calibrate": 1.27, "quantize": 6.6},
+    }
+
+
+def rejected() -> dict[str, Any]:
+    return accepted() | {
+        "verdict": "rejected", "code": "latency_too_high", "message": "int8 takes 1.3 of float's time", "chosen": None,
+    }  # fmt: skip
+
+
+def failed() -> dict[str, Any]:
+    return empty_result() | {"verdict": "failed", "code": "already_quantized", "message": "weights are int8 already"}
+
+
+def seen(values: Any) -> Histogram:
+    histogram = Histogram()
+    histogram.add(np.asarray(values, np.float32))
+    return histogram
+
+
+def page(result: Mapping[str, Any], model: str = "har.onnx", name: str = "inner") -> str:
+    histograms = {name: seen(np.linspace(-2, 5, 999)), "unseen": Histogram()}
+    ranges = {"percentile": {name: Range(-1.25, 4.5), "unseen": Range(0, 1)}}
+    return render(result, model=model, histograms=histograms, ranges=ranges)
+
+
+class Reader(HTMLParser):
+    """Collects elements, attributes and text, and complains about what is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "pre" not in self.open and "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.mark.parametrize("result", [accepted(), rejected(), failed()], ids=["accepted", "rejected", "failed"])
+def test_any_verdict_is_a_sound_page_that_needs_nothing_else(result: dict[str, Any]) -> None:
+    text = page(result)
+    read = Reader(text)
+
+    assert text.startswith("<!doctype html>")
+    assert read.tags["script"] == read.tags["link"] == read.tags["img"] == 0
+    assert not [value for name, value in read.attributes if name in ("src", "href") or name.startswith("on")]
+    assert "http:" not in text
+    assert "https:" not in text
+    assert not re.search(r"url\(|@import", text)
+    assert result["message"] in read.text
+    assert result["verdict"] in read.text
+
+
+def test_what_the_result_says_is_shown() -> None:
+    text = Reader(page(accepted())).text
+
+    for shown in (
+        *("532.5 KiB", "148.4 KiB", "0.412 ms", "0.443 ms", "0.501 ms", "0.301 ms", "0.337 ms", "0.373 ms"),
+        *("58.2 MiB", "57.2 MiB", "3.0 MiB", "2.0 MiB", "0.731", "0.748", "311", "287.5", "98.9 %", "97.4 %"),
+        *("31.2 dB", "0.9987", "0.2345", "95.2 %", "94.9 %", "0.951", "1.02", "100.0 MiB"),
+        *("0.699", "91.0 %", "19.6 dB", "14 of 155 windows disagree", "17.3 dB", "41.2 dB", "0.0173 ms"),
+        *("667", "333", "few rows", "AMD EPYC", "23.5 GiB", "0.4 s", "1.3 s", "6.6 s", "head", "pass", "FAIL"),
+        *("few large values stretch the range", "leave it float", "range [-1.25, 4.5]"),
+    ):
+        assert shown in text, shown
+
+
+def test_the_result_object_is_in_the_page_as_it_is() -> None:
+    class Whole(Reader):
+        def handle_data(self, data: str) -> None:
+            if "pre" in self.open:
+                self.words.append(data)
+
+    assert json.loads("".join(Whole(page(rejected())).words)) == rejected()
+
+
+def test_what_is_not_known_is_a_dash_and_a_failed_job_shows_no_empty_part() -> None:
+    text = Reader(page(failed())).text
+
+    assert CODES["already_quantized"].remedy in text
+    assert "Gates" not in text
+    assert "None" not in text
+    assert "nan" not in text.lower().split()
+
+
+def test_a_rejected_job_says_what_to_do_and_shows_the_candidate_that_was_judged() -> None:
+    text = Reader(page(rejected())).text
+
+    assert CODES["latency_too_high"].remedy in text
+    assert "int8, not accepted" in text
+    assert "chosen" not in text.replace("ranges that percentile chose", "")
+
+
+def test_names_of_others_cannot_become_markup() -> None:
+    result = rejected()
+    result["layers"] = [LAYER | {"name": HOSTILE, "op": HOSTILE, "tensor": HOSTILE, "cause": HOSTILE}]
+    result["device"] = {HOSTILE: HOSTILE}
+    result["message"] = result["candidates"][0]["message"] = HOSTILE
+    result["candidates"][0]["float_layers"] = [HOSTILE]
+    result["data"]["warnings"] = [HOSTILE]
+    result["seconds"] = {HOSTILE: 1.5}
+
+    read = Reader(page(result, model=HOSTILE, name=HOSTILE))
+
+    assert read.tags["script"] == read.tags["img"] == 0
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert read.text.count(HOSTILE) >= 8, "shown as it is, and as text"
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60).filter(any))
+def test_the_columns_of_a_histogram_hold_every_value(values: list[float]) -> None:
+    histogram = seen(values)
+
+    found = columns(histogram, histogram.low, histogram.high)
+
+    assert found.sum() == pytest.approx(sum(value != 0 for value in np.asarray(values, np.float32)))
+    assert (found >= 0).all()
+
+
+def test_columns_are_where_the_values_are() -> None:
+    found = columns(seen([*[1.0] * 30, *[9.0] * 10, 0.0, 10.0]), 0.0, 10.0, count=10)
+
+    assert found[:2].sum() == pytest.approx(30)
+    assert found[8:].sum() == pytest.approx(11)
+
+
+def test_the_expected_sqnr_is_what_rounding_costs() -> None:
+    values = np.random.default_rng(1).uniform(-1, 1, 50_000)
+    step = 2 / 255
+    rounded = np.round(values / step) * step
+
+    expected = expected_sqnr_db(seen(values).cells(), Range(-1.0, 1.0))
+
+    assert expected == pytest.approx(10 * np.log10(np.mean(values**2) / np.mean((values - rounded) ** 2)), abs=0.2)
+
+
+def test_tensors_follow_their_layers_and_without_layers_the_worst_come_first() -> None:
+    histograms = {"fine": seen(np.linspace(-1, 1, 500)), "cut": seen(np.linspace(-9, 9, 500)), "none": Histogram()}
+    ranges = dict.fromkeys(histograms, Range(-1.0, 1.0))
+
+    assert [one.name for one in worst(histograms, ranges, [])] == ["cut", "fine"]
+    assert [one.name for one in worst(histograms, ranges, [{"tensor": "fine"}, {"tensor": None}])] == ["fine"]
+
+
+def test_evidence_is_read_as_calibration_left_it(tmp_path: Path) -> None:
+    observer = Observer(["a.b", "c"])
+    observer.add("a.b", np.array([1.0, -2.0, 0.0]))
+    observer.add("c", np.array([3.0]))
+    save_histograms(tmp_path / HISTOGRAMS_FILE, observer)
+    told = {"windows": 3, "float_pass_s": 0.1, "second_pass": [], "ranges": {"mse": {"a.b": [-2.0, 1.0]}}}
+    (tmp_path / RANGES_FILE).write_text(json.dumps(told))
+
+    found = read_evidence(tmp_path)
+
+    assert list(found.histograms) == ["a.b", "c"]
+    assert (found.histograms["a.b"].low, found.histograms["a.b"].zeros) == (-2.0, 1)
+    assert found.ranges == {"mse": {"a.b": Range(-2.0, 1.0)}}
+
+
+def test_a_job_without_calibration_has_no_evidence(tmp_path: Path) -> None:
+    assert not read_evidence(tmp_path / "calibrate").histograms
+
+
+def quantize(folder: Path, *arguments: object) -> int:
+    np.savez(folder / "c.npz", x=windows(120, seed=2)[0])
+    command = ["quantize", "--calibration", folder / "c.npz", "--out", folder / "out", "--json", *arguments]
+    return main(list(map(str, command)))
+
+
+def test_a_model_that_failed_has_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+
+    code = quantize(tmp_path, tmp_path / "broken.onnx", "--report", tmp_path / "p.html")
+
+    assert code == 5
+    text = Reader((tmp_path / "p.html").read_text()).text
+    assert json.loads(capsys.readouterr().out)["message"] in text
+    assert "broken.onnx" in text
+
+
+def test_a_model_that_was_measured_has_its_tensors_in_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "classifier.onnx")
+    (tmp_path / "R.toml").write_text(
+        "[recipe]\nmethod = 'static'\n[gates]\nmax_latency_ratio = 0\nmin_agreement = 0.5\n"
+    )
+
+    quantize(tmp_path, model, "--recipe", tmp_path / "R.toml", "--report", tmp_path / "out" / "page.html")
+
+    result = json.loads(capsys.readouterr().out)
+    read = Reader((tmp_path / "out" / "page.html").read_text())
+    assert result["candidates"]
+    assert all(layer["name"] in read.text for layer in result["layers"])
+    named = [layer["tensor"] for layer in result["layers"] if layer["tensor"]]
+    assert named
+    assert named[0] in read.text
+    assert read.tags["svg"] > 1
+
+
+@pytest.mark.parametrize("page", ["c.npz", "missing/p.html", "p.txt", "out/stages/p.html"])
+def test_a_page_that_cannot_be_written_is_said_before_anything_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], page: str
+) -> None:
+    model = write_classifier(tmp_path / "classifier.onnx")
+
+    code = quantize(tmp_path, model, "--report", tmp_path / page)
+
+    assert code == 2
+    assert "--report" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
