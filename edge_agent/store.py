@@ -103,10 +103,6 @@ class Store:
         found = (self._load(path, Job) for path in self.jobs.glob("*/job.json"))
         return sorted((job for job in found if job), key=lambda job: (job.created, job.id))
 
-    def load_job(self, job: str) -> Job | None:
-        """One job, or None."""
-        return self._load(self.jobs / job / "job.json", Job)
-
     def create(self, job: Job, manifest: bytes) -> None:
         """Put a new job on disk: its manifest first, so a job always has one."""
         folder = self.job_dir(job.id)
