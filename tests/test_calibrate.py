@@ -13,7 +13,7 @@ from edge_agent.backends import onnx as backend
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import EdgeAgentError, ModelError
 from edge_agent.task import Stage
-from edge_agent.wire.manifest import State
+from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.calibrate import Ranges, read_ranges
 
 RANDOM = np.random.default_rng(0)
@@ -158,7 +158,6 @@ def test_a_prepared_model_that_computes_something_else_is_never_calibrated(
     ("task", "says"),
     [
         ({"recipe": {"method": "uniform"}}, "'uniform'"),
-        ({"recipe": {"calibration": "entropy"}}, "'entropy'"),
         ({"output": {"name": "nope"}}, "'nope'"),
         ({"output": {"kind": "detection"}}, "'detection'"),
         ({"state": [{"input": "h", "output": "hN"}]}, "'h'"),
@@ -174,3 +173,9 @@ def test_what_cannot_be_done_is_said_before_any_data_are_gathered(tmp_path: Path
 
     assert caught.value.status == "failed"
     assert says in caught.value.message
+
+
+def test_only_the_ranges_that_the_recipe_may_try_are_found(tmp_path: Path) -> None:
+    _, found = calibrated(tmp_path, conv_net(), images(30), recipe=Recipe(calibration="entropy"))
+
+    assert list(found.ranges) == ["entropy"]

@@ -125,8 +125,8 @@ def test_zeros_do_not_make_percentile_clip_what_is_left() -> None:
 
 
 def test_an_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"entropy.*minmax, percentile, mse") as error:
-        find_range("entropy", seen(np.ones(3)), symmetric=False)
+    with pytest.raises(RecipeError, match=r"sharpest.*minmax, percentile, mse, entropy") as error:
+        find_range("sharpest", seen(np.ones(3)), symmetric=False)
     assert error.value.code == "recipe_unsupported"
 
 
@@ -143,7 +143,7 @@ def test_a_spike_asks_for_a_second_pass_which_finds_the_true_percentile() -> Non
         observer.add("spiked", sample)
         observer.add("plain", np.minimum(sample, 1))
 
-    coarse = observer.too_coarse(observer.ranges(["spiked", "plain"], symmetric=False))
+    coarse = observer.too_coarse(observer.ranges(["spiked", "plain"], METHODS, symmetric=False))
     for name, wide in coarse.items():
         observer.second_pass(name, wide.low, wide.high)
         for sample in samples:
@@ -154,7 +154,7 @@ def test_a_spike_asks_for_a_second_pass_which_finds_the_true_percentile() -> Non
     assert list(coarse) == ["spiked"]
     assert chosen.high == pytest.approx(exact, rel=0.01)
     assert observer.histograms["spiked"].bins_used(chosen.low, chosen.high) >= FEWEST_BINS
-    assert not observer.too_coarse(observer.ranges(["spiked", "plain"], symmetric=False))
+    assert not observer.too_coarse(observer.ranges(["spiked", "plain"], METHODS, symmetric=False))
 
 
 def test_constants_and_float32_neighbours_need_no_second_pass() -> None:
@@ -162,7 +162,7 @@ def test_constants_and_float32_neighbours_need_no_second_pass() -> None:
     observer.add("one", np.ones(10, np.float32))
     observer.add("far", np.array([1e6, 1e6 + 0.0625], np.float32))
 
-    assert not observer.too_coarse(observer.ranges(["one", "far"], symmetric=False))
+    assert not observer.too_coarse(observer.ranges(["one", "far"], METHODS, symmetric=False))
 
 
 def test_the_observer_names_the_tensor_that_is_not_finite() -> None:

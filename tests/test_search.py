@@ -46,17 +46,18 @@ def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
     assert {spec.operators for spec in plan(Recipe(), CORE, ["Conv"])} == {()}
 
 
-def test_a_named_calibration_is_the_only_one() -> None:
-    assert {spec.calibration for spec in plan(Recipe(calibration="minmax"), CORE, PRESENT)} == {"minmax"}
+@pytest.mark.parametrize("method", ["minmax", "entropy"])
+def test_a_named_calibration_is_the_only_one(method: Any) -> None:
+    assert {spec.calibration for spec in plan(Recipe(calibration=method), CORE, PRESENT)} == {method}
 
 
-@pytest.mark.parametrize("recipe", [Recipe(method="dynamic"), Recipe(method="uniform"), Recipe(calibration="entropy")])
+@pytest.mark.parametrize("recipe", [Recipe(method="dynamic"), Recipe(method="uniform")])
 def test_what_is_not_available_is_refused_by_name(recipe: Recipe) -> None:
     with pytest.raises(RecipeError) as caught:
         plan(recipe, CORE, PRESENT)
 
     assert caught.value.code == "recipe_unsupported"
-    assert repr(recipe.method if recipe.method != "auto" else recipe.calibration) in caught.value.message
+    assert repr(recipe.method) in caught.value.message
 
 
 def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at_all() -> None:

@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from edge_agent.backends import Range
-from edge_agent.calibration import minmax, mse, percentile
+from edge_agent.calibration import entropy, minmax, mse, percentile
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import RecipeError, StageError
 
 METHODS: Mapping[str, Callable[..., Range]] = MappingProxyType(
-    {"minmax": minmax.find_range, "percentile": percentile.find_range, "mse": mse.find_range}
+    {
+        "minmax": minmax.find_range,
+        "percentile": percentile.find_range,
+        "mse": mse.find_range,
+        "entropy": entropy.find_range,
+    }
 )
 
 

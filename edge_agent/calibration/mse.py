@@ -112,7 +112,8 @@ class _Density:
         if not len(self.points):
             return spread
         _, error = _rounded(self.points, scale, first, steps)
-        return spread + np.square(error) @ self.counts * scale**2
+        spread += np.square(error) @ self.counts * scale**2
+        return spread
 
 
 def _rounded(x: _Floats, scale: _Floats, first: _Floats, steps: int) -> tuple[_Floats, _Floats]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from numpy.typing import ArrayLike
 
 from edge_agent.backends import Range
-from edge_agent.calibration import METHODS, find_range
+from edge_agent.calibration import find_range
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import Refusal
 
@@ -38,12 +38,12 @@ class Observer:
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 
-    def ranges(self, names: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
+    def ranges(self, names: Iterable[str], methods: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
         """Method to tensor to range, as of now; raises ``StageError`` for a tensor that was never seen."""
         listed = list(names)
         return {
             method: {name: find_range(method, self.histograms[name], symmetric=symmetric) for name in listed}
-            for method in METHODS
+            for method in methods
         }
 
     def too_coarse(self, ranges: Mapping[str, Mapping[str, Range]]) -> Mapping[str, Range]:

@@ -1,8 +1,9 @@
 """The calibrate stage: one pass of the float model over the calibration set, and from it every range.
 
 Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
-``histograms.npz`` and ``ranges.json`` with the ranges of every method. Memory does not grow with the number of
-windows: batch 1, fixed-size histograms, and where a memory limit is set, as many activations at a time as fit.
+``histograms.npz`` and ``ranges.json`` with the ranges of every method that the recipe may try. Memory does not grow
+with the number of windows: batch 1, fixed-size histograms, and where a memory limit is set, as many activations at a
+time as fit.
 """
 
 import time
@@ -24,6 +25,7 @@ from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search import range_methods
 from edge_agent.worker.tapping import tapped
 
 RANGES_FILE = "ranges.json"
@@ -84,13 +86,14 @@ def run(context: Context) -> Outcome:
     observer = Observer(backend.tap(prepared).names)
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
     context.progress(0.7, "finding ranges", force=True)
-    ranges = observer.ranges(observer.histograms, symmetric=False)
+    methods = range_methods(context.task.recipe)
+    ranges = observer.ranges(observer.histograms, methods, symmetric=False)
     coarse = observer.too_coarse(ranges)
     for name, wide in coarse.items():
         observer.second_pass(name, wide.low, wide.high)
     if coarse:
         calibration.observe(observer, list(coarse), begin=0.75, end=0.95)
-        for method, closer in observer.ranges(coarse, symmetric=False).items():
+        for method, closer in observer.ranges(coarse, methods, symmetric=False).items():
             ranges[method] |= closer
     windows = data.count("calibration")
     found = Ranges(

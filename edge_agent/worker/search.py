@@ -15,7 +15,8 @@ from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.result import Record
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
-"""In the order tried: the one that most often is the best comes first, for the case that the budget ends early."""
+"""What ``auto`` tries, in this order: the one that most often is the best first, as the budget may end early. Entropy
+is tried where it is asked for by name."""
 
 SAME_SPEED = 0.03
 """Screened ratios closer than this fraction are one speed: one process spreads about that much."""
@@ -49,11 +50,11 @@ def check_recipe(recipe: Recipe) -> None:
         raise RecipeError(
             "recipe_unsupported", f"method {recipe.method!r} is not available here; use method auto or static"
         )
-    if recipe.calibration not in ("auto", *RANGE_METHODS):
-        raise RecipeError(
-            "recipe_unsupported",
-            f"calibration {recipe.calibration!r} is not available here; use auto, {', '.join(RANGE_METHODS)}",
-        )
+
+
+def range_methods(recipe: Recipe) -> tuple[str, ...]:
+    """The range methods that may be tried, in this order."""
+    return RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
 
 
 def plan(recipe: Recipe, core: Sequence[str], present: Iterable[str]) -> list[CandidateSpec]:
@@ -68,11 +69,10 @@ def plan(recipe: Recipe, core: Sequence[str], present: Iterable[str]) -> list[Ca
         RecipeError: ``recipe_unsupported`` for a method that is not available.
     """
     check_recipe(recipe)
-    methods = RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
     return [
         CandidateSpec(method="static", calibration=method, operators=operators)
         for operators in ([(), tuple(core)] if set(present) - set(core) else [()])
-        for method in methods
+        for method in range_methods(recipe)
     ]
 
 
