@@ -157,7 +157,7 @@ def test_a_prepared_model_that_computes_something_else_is_never_calibrated(
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ({"recipe": {"method": "uniform"}}, "'uniform'"),
+        ({"recipe": {"method": "uniform", "calibration": "mse"}}, "'uniform'"),
         ({"output": {"name": "nope"}}, "'nope'"),
         ({"output": {"kind": "detection"}}, "'detection'"),
         ({"state": [{"input": "h", "output": "hN"}]}, "'h'"),

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto
 from support.onnx_models import conv_net, save
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
@@ -81,7 +82,7 @@ def accepted(
 ) -> tuple[Run, str]:
     """A run that accepts, and what it printed on standard output."""
     folder = tmp_path_factory.mktemp("accepted")
-    (folder / "R.toml").write_text(ANY_SPEED)
+    (folder / "R.toml").write_text(ANY_SPEED + "[recipe]\nmethod = 'static'\n")
     command = [sys.executable, "-m", "edge_agent", "quantize", model, "--calibration", calibration]
     command += ["--heldout", heldout, "--recipe", folder / "R.toml", "--out", folder / "out", "--json"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -273,10 +274,47 @@ def test_too_few_windows_to_prove_anything(
     assert "59" in run.result["message"]
 
 
-def test_a_method_that_is_not_there_yet(
+@pytest.mark.parametrize("method", ["static", "dynamic", "uniform"])
+def test_each_method_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path, heldout: Path, method: str
+) -> None:
+    recipe = ANY_SPEED + f"[recipe]\nmethod = '{method}'\n"
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration, "--heldout", heldout, recipe=recipe)
+
+    assert (run.exit, run.result["code"]) == (0, "accepted"), run.result["message"]
+    assert {record["method"] for record in (run.result["chosen"], *run.result["candidates"])} == {method}
+    ranged = method == "static"
+    assert bool(run.result["chosen"]["calibration"]) is ranged
+    assert bool(json.loads((run.out / "ranges.json").read_text())["ranges"]) is ranged
+    constants = onnx.load(run.out / "model.onnx").graph.initializer
+    stored = sum(np.prod(one.dims) for one in constants if one.data_type in (TensorProto.INT8, TensorProto.UINT8))
+    weights = [one.dims for one in onnx.load(model).graph.initializer if len(one.dims) > 1]
+    assert stored >= np.prod(max(weights, key=np.prod))
+    assert run.result["chosen"]["size_bytes"] < 0.4 * run.result["reference"]["size_bytes"]
+
+
+def test_convolutions_quantized_as_they_come_are_refused_for_their_speed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).normal(size=(240, 3, 16, 16)).astype(np.float32)
+    data = save_arrays(tmp_path / "c.npz", {"x": images})
+    recipe = "[recipe]\nmethod = 'dynamic'\n[output]\nkind = 'raw'\n"
+
+    run = call(capsys, tmp_path, save(conv_net(), tmp_path / "conv.onnx"), "--calibration", data, recipe=recipe)
+
+    assert (run.exit, run.result["code"]) == (4, "latency_too_high")
+    assert "dynamic" in run.result["message"]
+    assert {record["operators"] for record in run.result["candidates"]} <= {"all", "products"}
+    assert any(record["operators"] == "all" and record["ratio_p50"] > 1.5 for record in run.result["candidates"])
+
+
+def test_a_recipe_that_contradicts_itself(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path, calibration: Path
 ) -> None:
-    run = call(capsys, tmp_path, model, "--calibration", calibration, recipe="[recipe]\nmethod = 'dynamic'\n")
+    recipe = "[recipe]\nmethod = 'dynamic'\ncalibration = 'mse'\n"
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration, recipe=recipe)
 
     assert (run.exit, run.result["code"]) == (5, "recipe_unsupported")
     assert "'dynamic'" in run.result["message"]

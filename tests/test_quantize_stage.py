@@ -18,11 +18,14 @@ from edge_agent.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker import candidates, quantize
 from edge_agent.worker.__main__ import run
+from edge_agent.worker.calibrate import read_ranges
 from edge_agent.worker.latency import Decision, Latency, Percentiles
 from edge_agent.worker.probe import Served
 from edge_agent.worker.quantize import read_chosen
 
 ANY_SPEED = Gates(max_latency_ratio=0)
+STATIC = Recipe(method="static")
+"""The method with the most candidates, and the only one whose structures differ in operators."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
     arrays = {"x": windows(240, seed=2)[0]}
-    job_dir = make_job(folder, model, arrays, **{"gates": ANY_SPEED, **task})
+    job_dir = make_job(folder, model, arrays, **{"gates": ANY_SPEED, "recipe": STATIC, **task})
     return run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE), job_dir / "quantize"
 
 
@@ -66,8 +69,46 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs(tmp_path: Path, mode
     assert records[chosen.number] == best or chosen.record.ratio_p50 < best["ratio_p50"]
 
 
+def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "worth_scoring", lambda *_: True)
+
+    outcome, _ = search(tmp_path, model, recipe=Recipe())
+
+    assert outcome.code == ""
+    scored = {
+        (record["method"], record["operators"], record["calibration"])
+        for record in outcome.results["candidates"]
+        if record["agreement"] is not None and record["ratio_p50"] is not None
+    }
+    assert scored == {
+        *(("static", operators, ranges) for operators in ("all", "core") for ranges in ("mse", "percentile", "minmax")),
+        ("dynamic", "products", None),
+        ("uniform", "all", None),
+    }
+
+
+@pytest.mark.parametrize(("method", "weights", "operators"), [("uniform", 3, "all"), ("dynamic", 2, "products")])
+def test_a_method_without_ranges_needs_no_calibration_pass(
+    tmp_path: Path, model: Path, quick: None, method: Any, weights: int, operators: str
+) -> None:
+    outcome, folder = search(tmp_path, model, recipe=Recipe(method=method))
+
+    assert outcome.code == ""
+    chosen = read_chosen(folder)
+    assert {record["method"] for record in outcome.results["candidates"]} == {method}
+    assert outcome.results["candidates"][chosen.number]["calibration"] is None
+    assert chosen.record.agreement is not None
+    assert chosen.record.agreement >= 0.975
+    if chosen.record.operators == operators:
+        counts = backend.check(folder.parent / "model.onnx", folder / "chosen.onnx")
+        assert counts["int8_weights"] == weights
+    assert read_ranges(folder.parent / "calibrate").ranges == {}
+    assert outcome.results["layers"]
+    assert all(layer["activations_sqnr_db"] is None for layer in outcome.results["layers"])
+
+
 def test_progress_only_grows(tmp_path: Path, model: Path, quick: None) -> None:
-    job_dir = make_job(tmp_path, model, {"x": windows(240, seed=2)[0]}, gates=ANY_SPEED)
+    job_dir = make_job(tmp_path, model, {"x": windows(240, seed=2)[0]}, gates=ANY_SPEED, recipe=STATIC)
     for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
         lines = io.StringIO()
         run(stage, job_dir, lines)
@@ -184,7 +225,7 @@ def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
 
 
 def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:
-    outcome, _ = search(tmp_path, model, recipe=Recipe(search_budget_s=1e-6))
+    outcome, _ = search(tmp_path, model, recipe=Recipe(method="static", search_budget_s=1e-6))
 
     assert outcome.code == ""
     assert len(outcome.results["candidates"]) == 1
@@ -202,7 +243,7 @@ def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
 
     monkeypatch.setattr(backend, "rewrite", only_core)
 
-    outcome, folder = search(tmp_path, model, recipe=Recipe(search_budget_s=1e-6))
+    outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", search_budget_s=1e-6))
 
     assert outcome.code == ""
     assert read_chosen(folder).spec.operators

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +18,20 @@ from edge_agent.worker.search import (
     finalists,
     pareto,
     plan,
+    range_methods,
     structure,
     why_none,
     worth_scoring,
 )
 
 CORE = ("Conv", "MatMul")
+PRODUCTS = ("Gemm", "MatMul")
 PRESENT = ("Conv", "Add")
+
+
+def planned(recipe: Recipe, present: Sequence[str] = PRESENT, *, limit: float = 1.0) -> list[CandidateSpec]:
+    weighted = {"Conv", *PRODUCTS}.intersection(present)
+    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS, max_latency_ratio=limit)
 
 
 def tried(
@@ -34,7 +42,7 @@ def tried(
 
 
 def test_auto_tries_both_operator_sets_with_every_range_method() -> None:
-    specs = plan(Recipe(), CORE, PRESENT)
+    specs = planned(Recipe())
 
     assert {(spec.operators, spec.calibration) for spec in specs} == {
         (operators, method) for operators in ((), CORE) for method in ("minmax", "percentile", "mse")
@@ -43,25 +51,58 @@ def test_auto_tries_both_operator_sets_with_every_range_method() -> None:
 
 
 def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
-    assert {spec.operators for spec in plan(Recipe(), CORE, ["Conv"])} == {()}
+    assert {spec.operators for spec in planned(Recipe(), ["Conv"])} == {()}
 
 
 @pytest.mark.parametrize("method", ["minmax", "entropy"])
 def test_a_named_calibration_is_the_only_one(method: Any) -> None:
-    assert {spec.calibration for spec in plan(Recipe(calibration=method), CORE, PRESENT)} == {method}
+    assert {spec.calibration for spec in planned(Recipe(calibration=method), ["MatMul"])} == {method}
 
 
-@pytest.mark.parametrize("recipe", [Recipe(method="dynamic"), Recipe(method="uniform")])
-def test_what_is_not_available_is_refused_by_name(recipe: Recipe) -> None:
+@pytest.mark.parametrize("recipe", [Recipe(method="dynamic", calibration="mse"), Recipe("uniform", "minmax")])
+def test_ranges_for_a_method_that_has_none_are_a_contradiction(recipe: Recipe) -> None:
     with pytest.raises(RecipeError) as caught:
-        plan(recipe, CORE, PRESENT)
+        planned(recipe)
 
     assert caught.value.code == "recipe_unsupported"
     assert repr(recipe.method) in caught.value.message
+    assert repr(recipe.calibration) in caught.value.message
+
+
+def test_methods_without_ranges_find_none() -> None:
+    assert range_methods(Recipe(method="dynamic")) == range_methods(Recipe(method="uniform")) == ()
+
+
+def test_auto_tries_every_method_where_there_are_products() -> None:
+    specs = planned(Recipe(), ["Conv", "Gemm", "Add"])
+
+    assert {(spec.method, spec.operators) for spec in specs} == {
+        ("static", ()), ("static", CORE), ("dynamic", PRODUCTS), ("uniform", ()),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "tried"), [(1.0, False), (1.02, False), (1.1, True), (0.0, True)])
+def test_int8_weights_alone_do_not_speed_up_convolutions(limit: float, *, tried: bool) -> None:
+    assert any(spec.method == "uniform" for spec in planned(Recipe(), limit=limit)) is tried
+
+
+@pytest.mark.parametrize(
+    ("present", "sets"),
+    [(["Conv", "Relu"], [()]), (["Gemm", "Relu"], [PRODUCTS]), (["Conv", "Gemm"], [PRODUCTS, ()])],
+)
+def test_dynamic_by_name_tries_convolutions_too(present: list[str], sets: list[tuple[str, ...]]) -> None:
+    specs = planned(Recipe(method="dynamic"), present)
+
+    assert [spec.operators for spec in specs] == sets
+    assert {spec.method for spec in specs} == {"dynamic"}
+
+
+def test_uniform_by_name_is_one_candidate_whatever_the_gate() -> None:
+    assert planned(Recipe(method="uniform")) == [CandidateSpec(method="uniform")]
 
 
 def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at_all() -> None:
-    specs = plan(Recipe(), CORE, PRESENT)
+    specs = planned(Recipe())
     every, core = structure(specs[0]), structure(specs[-1])
 
     assert [spec.operators for spec in by_speed({every: 1.2, core: 0.5}, specs)] == [CORE] * 3 + [()] * 3
@@ -125,12 +166,29 @@ def test_the_closest_is_found_among_those_that_ran() -> None:
     assert closest([tried(None, None, passed=False)]) is None
 
 
+CLOSE = {"operators": "core", "calibration": "mse"}
+
+
 def test_speed_is_the_most_telling_reason() -> None:
     wrong = tried(0.5, 0.4, passed=False, code="agreement_too_low", message="half of them disagree")
-    late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long")
+    late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long", **CLOSE)
     later = tried(1.9, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.9 times as long")
 
-    assert why_none([wrong, later, late]) == ("latency_too_high", "int8 refused: int8 takes 1.3 times as long")
+    assert why_none([wrong, later, late]) == (
+        "latency_too_high", "int8 refused: int8 takes 1.3 times as long (static, core operators, mse ranges)",
+    )  # fmt: skip
+
+
+def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> None:
+    record = Record(
+        method="uniform", ratio_p50=1.0, code="latency_inconclusive", message="0.99 to 1.01 of float's time"
+    )
+
+    code, message = why_none([Tried(CandidateSpec(method="uniform"), record, passed=False)])
+
+    assert code == "latency_inconclusive"
+    assert "int8 weights only" in message
+    assert "max_latency_ratio = 1.1" in message
 
 
 def test_else_the_candidate_closest_to_float_says_why() -> None:

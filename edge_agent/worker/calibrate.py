@@ -50,7 +50,9 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """Method → tensor → (low, high)."""
 
     def of(self, method: str) -> dict[str, Range]:
-        """The ranges of one method."""
+        """The ranges of one method; none for a candidate without (an empty name)."""
+        if not method:
+            return {}
         return {name: Range(low, high) for name, (low, high) in self.ranges[method].items()}
 
 
@@ -83,10 +85,10 @@ def run(context: Context) -> Outcome:
     backend.prepare(context.model_path, prepared)
     calibration = _Calibration(context, backend, prepared, data, info)
     window_s = calibration.prove_prepared()
-    observer = Observer(backend.tap(prepared).names)
+    methods = range_methods(context.task.recipe)
+    observer = Observer(backend.tap(prepared).names if methods else ())
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
     context.progress(0.7, "finding ranges", force=True)
-    methods = range_methods(context.task.recipe)
     ranges = observer.ranges(observer.histograms, methods, symmetric=False)
     coarse = observer.too_coarse(ranges)
     for name, wide in coarse.items():
@@ -152,6 +154,8 @@ class _Calibration:
 
     def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:
         """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
+        if not names:
+            return
         groups = self._groups(names)
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)

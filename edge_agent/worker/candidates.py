@@ -4,12 +4,14 @@ Ranges are from one calibration, float outputs from one pass over the search set
 needed; one that cannot be built raises ``ModelError`` and concerns no other.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
-from edge_agent.errors import ModelError, StageError
+from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.gates import evaluate_search
 from edge_agent.task import Stage
@@ -79,8 +81,8 @@ class Workbench:
             self._built[spec] = path
         return self._built[spec]
 
-    def _rewrite(self, spec: CandidateSpec) -> Path:
-        path = self._folder / f"{len(self._built)}{self._backend.SUFFIX}"
+    def _rewrite(self, spec: CandidateSpec, name: str = "") -> Path:
+        path = self._folder / f"{name or len(self._built)}{self._backend.SUFFIX}"
         self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
         return path
 
@@ -90,10 +92,15 @@ class Workbench:
         return msgspec.structs.replace(
             record,
             calibration=spec.calibration or None,
-            operators="core" if spec.operators else "all",
+            operators=self._operators(spec),
             per_channel=spec.per_channel,
             float_layers=list(spec.float_layers),
         )
+
+    def _operators(self, spec: CandidateSpec) -> str:
+        if not spec.operators:
+            return "all"
+        return "products" if spec.operators == tuple(self._backend.product_operators()) else "core"
 
     def screen(self, spec: CandidateSpec) -> Record:
         """One process's word on the speed of the candidate's structure, and that it loads and runs at all.
@@ -139,6 +146,20 @@ class Workbench:
             message=judgement.message or None,
         )
         return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near))
+
+    def float_costs(self, spec: CandidateSpec, layers: Sequence[str]) -> dict[str, float]:
+        """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.
+
+        Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
+        they cannot be built or do not fit into memory together.
+        """
+        specs = [replace(spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
+        try:
+            paths = [self._rewrite(one, f"float{number}") for number, one in enumerate(specs)]
+            plain, *others = screen([self._served(path) for path in paths], self._feeds)
+        except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
+            return {}
+        return {layer: other.p50_ms - plain.p50_ms for layer, other in zip(layers, others, strict=True)}
 
     def time(self, spec: CandidateSpec, pace: Pace) -> Latency:
         """The full latency statistic of a candidate."""

@@ -36,6 +36,7 @@ from edge_agent.worker.search import (
     Tried,
     by_speed,
     closest,
+    describe,
     finalists,
     pareto,
     plan,
@@ -92,7 +93,14 @@ def run(context: Context) -> Outcome:
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
     layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
-    specs = plan(task.recipe, backend.core_operators(), {layer.operator for layer in layers})
+    specs = plan(
+        task.recipe,
+        {layer.operator for layer in layers},
+        {layer.operator for layer in layers if layer.weights is not None},
+        core=backend.core_operators(),
+        products=backend.product_operators(),
+        max_latency_ratio=task.gates.max_latency_ratio,
+    )
     del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     feeds = context.out_dir / "feeds.npz"
@@ -154,12 +162,14 @@ class _Search:
     def score(self, specs: list[CandidateSpec], windows: int) -> None:
         """Screen each structure once, then score candidates from the fastest on, until none can be faster.
 
-        Where no structure can be built per channel, the same is tried per tensor.
+        Where no structure of a method can be built per channel, the same is tried per tensor.
         """
         screened = self._screen(specs)
-        if not screened:
-            specs = [replace(spec, per_channel=False) for spec in specs]
-            screened = self._screen(specs)
+        built = {structure[0] for structure in screened}
+        again = [replace(spec, per_channel=False) for spec in specs if spec.method not in built]
+        if again:
+            specs = [*specs, *again]
+            screened |= self._screen(again)
         order = by_speed({key: record.ratio_p50 or 0.0 for key, record in screened.items()}, specs)
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
@@ -168,7 +178,7 @@ class _Search:
             if late or not worth_scoring(speed.ratio_p50 or 0.0, self.tried):
                 break
             begin = _SCREENED + share * number
-            what = f"trying {speed.operators} operators with {spec.calibration} ranges, window"
+            what = f"trying {describe(self._bench.blank(spec))}, window"
             pace = Pace(self._context, what, windows, begin=begin, end=begin + share)
             try:
                 self.tried.append(self._bench.score(spec, speed, pace))

@@ -21,7 +21,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     calibration: str | None = None
     """The range method of a static candidate."""
     operators: str | None = None
-    """Which operators are int8: ``all`` that the format can quantize, or ``core`` (convolutions and products)."""
+    """Which are int8: ``all`` that the method can quantize, ``core`` (convolutions and products) or ``products``."""
     per_channel: bool | None = None
     float_layers: list[str] = []
     runtime: str | None = None

@@ -1,12 +1,12 @@
 """What to try, in which order, what is best, and what to say if nothing is. Pure: no file, no model, no clock.
 
-A candidate's *structure* is all that its speed depends on: which operators are int8, per channel or per tensor, which
-layers stay float. Its range method changes numbers only. So latency is screened once a structure, the fastest
-structure is scored first, and a structure that is slower than one that already passes is not scored at all: no
-faster candidate can be.
+A candidate's *structure* is all that its speed depends on: the method, which operators are int8, per channel or per
+tensor, which layers stay float. The range method of a static one changes numbers only. So latency is screened once a
+structure, the fastest structure is scored first, and a structure that is slower than one that already passes is not
+scored at all: no faster candidate can be.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge_agent.backends import CandidateSpec
@@ -25,6 +25,11 @@ SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
+
+_NO_FASTER = (
+    "; convolutions of such a model run in float, at float's speed: if its size is what you want, "
+    "set max_latency_ratio = 1.1"
+)
 
 Structure = tuple[str, tuple[str, ...], bool, tuple[str, ...]]
 
@@ -45,35 +50,77 @@ def structure(spec: CandidateSpec) -> Structure:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise ``RecipeError`` (``recipe_unsupported``) for a method or a range method that is not available."""
-    if recipe.method not in ("auto", "static"):
+    """Raise ``RecipeError`` (``recipe_unsupported``) for a recipe that contradicts itself."""
+    if recipe.method in ("dynamic", "uniform") and recipe.calibration != "auto":
         raise RecipeError(
-            "recipe_unsupported", f"method {recipe.method!r} is not available here; use method auto or static"
+            "recipe_unsupported",
+            f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} means nothing to it; "
+            "leave calibration out, or use method static",
         )
 
 
 def range_methods(recipe: Recipe) -> tuple[str, ...]:
-    """The range methods that may be tried, in this order."""
+    """The range methods that may be tried, in this order; none where no candidate has ranges."""
+    if recipe.method not in ("auto", "static"):
+        return ()
     return RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
 
 
-def plan(recipe: Recipe, core: Sequence[str], present: Iterable[str]) -> list[CandidateSpec]:
-    """The candidates of a recipe: {every operator, core only} x range methods, per channel.
+def plan(
+    recipe: Recipe,
+    present: Collection[str],
+    weighted: Collection[str],
+    *,
+    core: Sequence[str],
+    products: Sequence[str],
+    max_latency_ratio: float,
+) -> list[CandidateSpec]:
+    """The candidates of a recipe, per channel.
+
+    static: {every operator, core only} x range methods. dynamic: the matrix products, and if asked for by name
+    convolutions too, which it nearly always makes slower than float. uniform: one. ``auto`` is all of them, less what
+    cannot win: uniform makes nothing but products faster, so without these it needs a gate that float's own speed
+    passes. A named calibration leaves only what has ranges.
 
     Args:
-        recipe: what may be tried; a named calibration tries only that one.
-        core: the operator types of this format that carry the work (convolutions, matrix products).
-        present: the operator types of this model's quantizable layers; if all are core, both sets are one.
+        recipe: what may be tried.
+        present: the operator types of this model's quantizable layers.
+        weighted: those of its layers that have weights.
+        core: those of this format that carry the work (convolutions, matrix products).
+        products: those that are matrix products.
+        max_latency_ratio: the gate; 0: none.
 
     Raises:
-        RecipeError: ``recipe_unsupported`` for a method that is not available.
+        RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
     """
     check_recipe(recipe)
-    return [
+    static = [
         CandidateSpec(method="static", calibration=method, operators=operators)
         for operators in ([(), tuple(core)] if set(present) - set(core) else [()])
         for method in range_methods(recipe)
     ]
+    some = [CandidateSpec(method="dynamic", operators=tuple(products))] if set(weighted) & set(products) else []
+    uniform = [CandidateSpec(method="uniform")]
+    match recipe.method:
+        case "static":
+            return static
+        case "dynamic":
+            return some if some and set(weighted) <= set(products) else [*some, CandidateSpec(method="dynamic")]
+        case "uniform":
+            return uniform
+        case "auto" if recipe.calibration != "auto":
+            return static
+        case "auto":
+            floats_speed_will_do = not max_latency_ratio or max_latency_ratio >= 1 + SAME_SPEED
+            return [*static, *some, *(uniform if some or floats_speed_will_do else [])]
+
+
+def describe(record: Record) -> str:
+    """A candidate in a few words."""
+    if record.method == "uniform":
+        return "uniform: int8 weights only"
+    ranges = f", {record.calibration} ranges" if record.calibration else ""
+    return f"{record.method}, {record.operators} operators{ranges}"
 
 
 def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:
@@ -128,11 +175,11 @@ def why_none(tried: Sequence[Tried]) -> tuple[str, str]:
     late = [item for item in tried if item.record.code in _SPEED_CODES]
     if late:
         quickest = min(late, key=_ratio).record
-        return quickest.code or "no_candidate", f"int8 refused: {quickest.message}"
+        advice = _NO_FASTER if quickest.method == "uniform" else ""
+        return quickest.code or "no_candidate", f"int8 refused: {quickest.message} ({describe(quickest)}){advice}"
     best = closest(tried)
     if best is not None and best.record.code is not None:
-        what = f"{best.record.calibration} ranges, {best.record.operators} operators"
-        return best.record.code, f"{best.record.message} (the closest candidate: {what})"
+        return best.record.code, f"{best.record.message} (the closest candidate: {describe(best.record)})"
     reasons = "; ".join(sorted({item.record.message for item in tried if item.record.message}))
     return "no_candidate", f"no int8 candidate could be tried: {reasons or 'the search budget is too small'}"
 
