@@ -101,13 +101,15 @@ class Activator:
         model_file = chosen_model(folder, read_task(folder), use_float=bool(job.code))
         release = make_release(
             job,
-            agent.manifest(job),
+            agent.ledger.manifest(job),
             model_file,
-            agent.results(job),
+            agent.ledger.results(job),
             previous=releases.active(),
             now=agent.clock.now(),
         )
-        releases.prepare(release, model_file, agent.store.manifest(job.id), msgspec.json.encode(agent.results(job)))
+        releases.prepare(
+            release, model_file, agent.store.manifest(job.id), msgspec.json.encode(agent.ledger.results(job))
+        )
         return agent.apply(job.id, Stepped(Step.PREPARED, release.name))
 
     def _link_release(self, job: Job, releases: Releases) -> None:

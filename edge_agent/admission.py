@@ -85,7 +85,7 @@ class Admission:
             elif job in self._agent.jobs:  # known content: to say its report again needs no trust
                 known = self._agent.jobs[job]
                 self._versions.setdefault(known.model, {})[topic.scope] = known.version
-                self._agent.republish(job)
+                self._agent.ledger.republish(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
                 self._waiting[topic] = order
                 self.tick()
@@ -142,7 +142,7 @@ class Admission:
                 agent.accept(want)
             case Known():
                 versions[want.topic.scope] = want.manifest.version
-                agent.republish(want.job)
+                agent.ledger.republish(want.job)
             case Refuse(error):
                 raise error
 

@@ -11,10 +11,6 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from edge_agent.activator import Activator
 from edge_agent.admission import Admission
@@ -22,7 +18,7 @@ from edge_agent.clock import Clock, parse_rfc3339
 from edge_agent.commands import Commands
 from edge_agent.config import Config
 from edge_agent.control import ControlRequest
-from edge_agent.errors import BrokerError, EdgeAgentError, LimitError
+from edge_agent.errors import BrokerError, EdgeAgentError
 from edge_agent.events import ChildEnded, StageEnded, StageProgress
 from edge_agent.housekeeping import Housekeeper
 from edge_agent.identity import Identity
@@ -38,10 +34,10 @@ from edge_agent.job import (
     StageSucceeded,
     Started,
     Step,
-    advance,
     cancelable,
     runnable,
 )
+from edge_agent.ledger import Ledger
 from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
 from edge_agent.mqtt import Event as LinkEvent
 from edge_agent.orders import Want, check_limits
@@ -50,10 +46,8 @@ from edge_agent.receiving import Receiving
 from edge_agent.releases import Release, Releases
 from edge_agent.runner import StageEnd, StageRun
 from edge_agent.stages import Stages
-from edge_agent.store import ModelRecord, Store
-from edge_agent.task import Stage, read_results
-from edge_agent.verdict import conclude
-from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.store import Store
+from edge_agent.task import Stage
 from edge_agent.wire.topics import CommandTopic
 
 log = logging.getLogger(__name__)
@@ -72,12 +66,9 @@ class Agent:
         self.put = put
         self.clock = clock
         self.identity = identity
-        self.jobs: dict[str, Job] = {}
         self.publisher = Publisher(link, config.topics, config.device_id, clock, identity.boot_id)
-        self._manifests: dict[str, Manifest] = {}
-        self._results: dict[str, dict[str, Any]] = {}
-        self._unsaved: dict[str, bytes] = {}
-        """Ended job → its report, until there was room on disk for them."""
+        self.ledger = Ledger(store, self.publisher)
+        self.jobs = self.ledger.jobs
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._run_ids = itertools.count(1)
         self._stages = Stages(config)
@@ -91,8 +82,7 @@ class Agent:
 
     def boot(self) -> None:
         """Load every job and carry on: whatever ran when the power failed is run again."""
-        for job in self.store.load_jobs():
-            self.jobs[job.id] = job
+        self.ledger.load()
         with self._alive("checking releases"):
             self._housekeeper.check_releases()
         for job in list(self.jobs.values()):
@@ -109,8 +99,8 @@ class Agent:
                 self._finish(job)
             return
         with self.blamed(job.id):
-            self.manifest(job)
-            self._remember(job)
+            self.ledger.manifest(job)
+            self.ledger.remember(job)
             self._supersede(job)
             self.apply(job.id, Interrupted())
 
@@ -133,7 +123,7 @@ class Agent:
             self._settle_transfers,
             self._admission.tick,
             self.publisher.tick,
-            self._save_the_unsaved,
+            self.ledger.save_ended,
             self.clock.save,
             self._schedule,
         ):
@@ -211,7 +201,7 @@ class Agent:
             self.say_info()
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
             with self._alive(f"report of job {job.id}"):
-                self.republish(job.id)
+                self.ledger.republish(job.id)
         self._receiving.connected()
 
     def _on_message(self, message: Incoming) -> None:
@@ -234,22 +224,10 @@ class Agent:
             created=self.clock.now(),
             expires=parse_rfc3339(manifest.expires) or 0.0,
         )
-        self.store.create(job, want.content)
-        self.jobs[job.id] = job
-        self._manifests[job.id] = manifest
-        self._remember(job)
+        self.ledger.add(job, want.content)
         log.info("job %s: %s %d from %s", job.id, job.model, job.version, job.scope)
-        self.say(job)
         self._supersede(job)
         self.say_info()
-
-    def _remember(self, job: Job) -> None:
-        """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
-        record = self.store.record(job.model)
-        again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
-        if record is None or job.version > record.version or again:
-            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
-            self.store.save_record(job.model, accepted)
 
     def _supersede(self, job: Job) -> None:
         """End the older jobs of the model, now that this one is on disk: what they have fetched may serve it."""
@@ -259,28 +237,11 @@ class Agent:
                 self.end(other.id, Ended("superseded", f"version {job.version} of {job.model} arrived"))
 
     def apply(self, job_id: str, event: Event) -> Job:
-        """Let ``event`` change a job: saved first, then said. Returns the job as it is now."""
-        before = self.jobs[job_id]
-        job = advance(before, event)
-        if job is before or job == before:
-            return job
-        progress_only = isinstance(event, Progressed)
-        if not progress_only:
-            job = self._save(job)
-        self.jobs[job_id] = job
-        if job.ended:
+        """Let ``event`` change a job: saved, said, and if it ends, tidied up. Returns the job as it is now."""
+        ended_before = self.jobs[job_id].ended
+        job = self.ledger.apply(job_id, event)
+        if job.ended and not ended_before:
             self._finish(job)
-        else:
-            self.say(job, progress_only=progress_only)
-        return job
-
-    def _save(self, job: Job) -> Job:
-        """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""
-        try:
-            self.store.save(job)
-        except LimitError as error:
-            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
-            return advance(job, StageFailed(error.code, error.message))
         return job
 
     def end(self, job_id: str, event: Ended) -> None:
@@ -290,22 +251,10 @@ class Agent:
                 run.stop()
         self.apply(job_id, event)
 
-    def manifest(self, job: Job) -> Manifest:
-        """The manifest of a job."""
-        if job.id not in self._manifests:
-            self._manifests[job.id] = decode_manifest(self.store.manifest(job.id))
-        return self._manifests[job.id]
-
-    def results(self, job: Job) -> dict[str, Any]:
-        """The result object of a job as far as its stages have filled it."""
-        if job.id not in self._results:
-            self._results[job.id] = read_results(self.store.job_dir(job.id)) | {"seconds": job.seconds}
-        return self._results[job.id]
-
     def run_stage(self, job: Job) -> None:
         """Start the worker of the stage that ``job`` is in."""
         number = next(self._run_ids)
-        manifest = self.manifest(job)
+        manifest = self.ledger.manifest(job)
         run = self._stages.start(
             job,
             manifest,
@@ -339,12 +288,12 @@ class Agent:
         )
 
     def _sources(self, job: Job) -> set[str]:
-        return {contract.source for contract in self.manifest(job).inputs if contract.source}
+        return {contract.source for contract in self.ledger.manifest(job).inputs if contract.source}
 
     def _start(self, job: Job) -> None:
         match job.stage:
             case Stage.RECEIVE:
-                manifest = self.manifest(job)
+                manifest = self.ledger.manifest(job)
                 free = shutil.disk_usage(self.store.root).free
                 check_limits(manifest, self.config.limits.max_model_bytes, free, self.identity.formats)
                 self._receiving.start(manifest.blob)
@@ -358,7 +307,7 @@ class Agent:
         """Let jobs go on whose blob is complete, fail those whose blob cannot be had."""
         for job in list(self.jobs.values()):
             if job.stage is Stage.RECEIVE and job.running and not job.ended:
-                state = self._receiving.state(self.manifest(job).blob)
+                state = self._receiving.state(self.ledger.manifest(job).blob)
                 if state.error is not None:
                     self.apply(job.id, StageFailed(state.error.code, state.error.message))
                 elif state.complete:
@@ -369,11 +318,11 @@ class Agent:
 
     def _stop_unwanted_transfers(self) -> None:
         receiving = [job for job in self.jobs.values() if job.stage is Stage.RECEIVE and not job.ended]
-        self._receiving.stop_unwanted({self.manifest(job).blob.sha256 for job in receiving})
+        self._receiving.stop_unwanted({self.ledger.manifest(job).blob.sha256 for job in receiving})
 
     def _on_stage_end(self, job_id: str, end: StageEnd) -> None:
         job = self.jobs.get(job_id)
-        self._results.pop(job_id, None)
+        self.ledger.stage_ended(job_id)
         if job is None:
             return
         if job.ended:
@@ -404,70 +353,16 @@ class Agent:
         if job.step not in (None, Step.COMMITTED):
             with self._alive("taking the release out"):
                 self._activator.take_out(job)
-        results = conclude(self.store.job_dir(job.id), job.code, job.message, job.seconds)
+        message = self.ledger.conclude(job)
         level = logging.INFO if job.code == "accepted" else logging.WARNING
-        log.log(
-            level, "job %s: %s %d %s: %s: %s", job.id, job.model, job.version, job.status, job.code, results["message"]
-        )
-        self._results[job.id] = results
-        self._manifests.pop(job.id, None)
-        self._keep(job)
+        log.log(level, "job %s: %s %d %s: %s: %s", job.id, job.model, job.version, job.status, job.code, message)
         with self._alive("housekeeping"):
             self._stop_unwanted_transfers()
             self._housekeeper.retire(job)
-        self._save_the_unsaved()
+        self.ledger.save_ended()
         self.say_info()
 
-    def _keep(self, job: Job) -> None:
-        """Say an ended job's report and put both on disk; on a full disk that is tried again later."""
-        activated = job.step is Step.COMMITTED
-        release = str(self.release_path(job.model, job.release)) if activated else ""
-        self._unsaved[job.id] = self.publisher.report(job, self.results(job), release=release)
-        self._save_the_unsaved()
-
-    def _save_the_unsaved(self) -> None:
-        for job_id, report in list(self._unsaved.items()):
-            try:
-                self.store.save(self.jobs[job_id])
-                self._keep_record(self.jobs[job_id])
-                self.store.save_report(job_id, report)
-            except LimitError as error:
-                log.debug("%s", error)
-                return
-            del self._unsaved[job_id]
-            self._results.pop(job_id, None)
-
-    def forget(self, job_id: str) -> None:
-        """Delete an old job, and its report on the broker."""
-        self.store.forget(job_id)
-        self.publisher.republish(job_id, b"")
-        for kept in (self.jobs, self._manifests, self._results, self._unsaved):
-            kept.pop(job_id, None)
-
-    def _keep_record(self, job: Job) -> None:
-        record = self.store.record(job.model)
-        if record is not None and record.job == job.id:
-            withdrawn = record.withdrawn or job.code == "canceled"
-            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
-            self.store.save_record(job.model, ended)
-
-    # What is said.
-
-    def say(self, job: Job, *, progress_only: bool = False) -> None:
-        """Publish where an active job stands."""
-        if not progress_only or self.publisher.progress_due(job.id):
-            self.publisher.report(job, self.results(job))
-
-    def republish(self, job_id: str) -> None:
-        """Publish a job's report again; an ended one's as it was kept."""
-        job = self.jobs.get(job_id)
-        if job is None:
-            return
-        report = self.store.report(job_id) if job.ended else None
-        if report is not None:
-            self.publisher.republish(job_id, report)
-        else:
-            self.say(job)
+    # What its parts ask of it.
 
     def command(self, topic: CommandTopic, content: bytes) -> None:
         """Obey a trusted command."""
@@ -489,7 +384,3 @@ class Agent:
     def say_info(self) -> None:
         """Publish what this device is and has."""
         self.publisher.info(self.identity.info(self.config, self.store))
-
-    def release_path(self, model: str, name: str) -> Path:
-        """Where a release lies."""
-        return Releases(self.store.models, model).path(name)

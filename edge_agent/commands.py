@@ -160,7 +160,7 @@ class Commands:
         release = self._check_active(model, version)
         if any(job.model == model and not job.ended for job in agent.jobs.values()):
             raise StoreError("locked", f"a job of {model} is under way; recalibrate when it has ended, or cancel it")
-        content = (agent.release_path(model, release.name) / "manifest.json").read_bytes()
+        content = (Releases(agent.store.models, model).path(release.name) / "manifest.json").read_bytes()
         topic = WantTopic(Scope("d", agent.config.device_id), model)
         job_id = hashlib.sha256(f"{release.digest}:{nonce}".encode()).hexdigest()[:16]
         manifest = msgspec.structs.replace(decode_manifest(content), expires="")  # that was for the push

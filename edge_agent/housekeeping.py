@@ -54,13 +54,13 @@ class Housekeeper:
         agent = self._agent
         ended = sorted((job for job in agent.jobs.values() if job.ended), key=lambda job: job.created)
         for job in ended[:-KEPT_JOBS]:
-            agent.forget(job.id)
+            agent.ledger.forget(job.id)
         for job in ended[-KEPT_JOBS:]:
             self._retire(job)
         agent.store.forget_others(agent.jobs)
         alive = [job for job in agent.jobs.values() if not job.ended]
         active = agent.identity.active(agent.store)
-        blobs = {agent.manifest(job).blob.sha256 for job in alive} | {release.blob for release in active}
+        blobs = {agent.ledger.manifest(job).blob.sha256 for job in alive} | {release.blob for release in active}
         agent.store.collect_blobs(blobs)
         for model in {job.model for job in agent.jobs.values()} | {release.model for release in active}:
             releases = Releases(agent.store.models, model)

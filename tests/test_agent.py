@@ -245,9 +245,9 @@ def test_a_full_house_is_cleared(local: LocalAgent) -> None:
     kept = {path.name for path in local.store.jobs.iterdir()}
     assert len(kept) == KEPT_JOBS
     assert kept == set(agent.jobs) >= set(agent.publisher._reported)
-    assert not agent._manifests
-    assert not agent._results
-    assert not agent._unsaved
+    assert not agent.ledger._manifests
+    assert not agent.ledger._results
+    assert not agent.ledger._unsaved
     assert len(list((local.store.models / "har" / "releases").iterdir())) == 2
 
 

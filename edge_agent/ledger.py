@@ -1,0 +1,146 @@
+"""The jobs of this device: the same in memory, on the disk and on the broker, and never on the broker first.
+
+Keeps no rules and starts nothing: what happens to a job is decided by :mod:`edge_agent.job`, what is done about it by
+:mod:`edge_agent.agent`. On a full disk an ended job is said, and kept as soon as there is room.
+"""
+
+import logging
+from typing import Any
+
+import msgspec
+
+from edge_agent.errors import LimitError
+from edge_agent.job import Event, Job, Progressed, StageFailed, Step, advance
+from edge_agent.publisher import Publisher
+from edge_agent.releases import Releases
+from edge_agent.store import ModelRecord, Store
+from edge_agent.task import read_results
+from edge_agent.verdict import conclude
+from edge_agent.wire.manifest import Manifest, decode_manifest
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Owns the jobs. Used from the consumer only."""
+
+    def __init__(self, store: Store, publisher: Publisher) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._store = store
+        self._publisher = publisher
+        self._manifests: dict[str, Manifest] = {}
+        self._results: dict[str, dict[str, Any]] = {}
+        self._unsaved: dict[str, bytes] = {}
+        """Ended job → its report, until there was room on disk for them."""
+
+    def load(self) -> None:
+        """Read every job from the disk."""
+        self.jobs.update((job.id, job) for job in self._store.load_jobs())
+
+    def add(self, job: Job, manifest: bytes) -> None:
+        """Put a new job on disk, then say it; raises ``LimitError`` (no_space), and nothing has changed then."""
+        self._store.create(job, manifest)
+        self.jobs[job.id] = job
+        self.remember(job)
+        self.say(job)
+
+    def remember(self, job: Job) -> None:
+        """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
+        record = self._store.record(job.model)
+        again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
+        if record is None or job.version > record.version or again:
+            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+            self._store.save_record(job.model, accepted)
+
+    def apply(self, job_id: str, event: Event) -> Job:
+        """Let ``event`` change a job: saved first, then said (but not its end). Returns the job now."""
+        before = self.jobs[job_id]
+        job = advance(before, event)
+        if job is before or job == before:
+            return job
+        progress_only = isinstance(event, Progressed)
+        if not progress_only:
+            job = self._save(job)
+        self.jobs[job_id] = job
+        if not job.ended:
+            self.say(job, progress_only=progress_only)
+        return job
+
+    def conclude(self, job: Job) -> str:
+        """Make the last report of an ended job, say it and keep it; returns its sentence."""
+        results = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
+        self._results[job.id] = results
+        self._manifests.pop(job.id, None)
+        activated = job.step is Step.COMMITTED
+        release = str(Releases(self._store.models, job.model).path(job.release)) if activated else ""
+        self._unsaved[job.id] = self._publisher.report(job, results, release=release)
+        self.save_ended()
+        return str(results["message"])
+
+    def save_ended(self) -> None:
+        """Put on disk what ended while the disk was full; what does not fit yet is tried again."""
+        for job_id, report in list(self._unsaved.items()):
+            try:
+                self._store.save(self.jobs[job_id])
+                self._keep_record(self.jobs[job_id])
+                self._store.save_report(job_id, report)
+            except LimitError as error:
+                log.debug("%s", error)
+                return
+            del self._unsaved[job_id]
+            self._results.pop(job_id, None)
+
+    def forget(self, job_id: str) -> None:
+        """Delete an old job, and its report on the broker."""
+        self._store.forget(job_id)
+        self._publisher.republish(job_id, b"")
+        for kept in (self.jobs, self._manifests, self._results, self._unsaved):
+            kept.pop(job_id, None)
+
+    def manifest(self, job: Job) -> Manifest:
+        """The manifest of a job; raises ``StoreError`` or ``WireError`` if its file is broken."""
+        if job.id not in self._manifests:
+            self._manifests[job.id] = decode_manifest(self._store.manifest(job.id))
+        return self._manifests[job.id]
+
+    def results(self, job: Job) -> dict[str, Any]:
+        """The result object of a job as far as its stages have filled it."""
+        if job.id not in self._results:
+            self._results[job.id] = read_results(self._store.job_dir(job.id)) | {"seconds": job.seconds}
+        return self._results[job.id]
+
+    def stage_ended(self, job_id: str) -> None:
+        """A stage may have left something: read the result object anew when it is asked for."""
+        self._results.pop(job_id, None)
+
+    def say(self, job: Job, *, progress_only: bool = False) -> None:
+        """Publish where an active job stands."""
+        if not progress_only or self._publisher.progress_due(job.id):
+            self._publisher.report(job, self.results(job))
+
+    def republish(self, job_id: str) -> None:
+        """Publish a job's report again; an ended one's as it was kept."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return
+        report = self._store.report(job_id) if job.ended else None
+        if report is not None:
+            self._publisher.republish(job_id, report)
+        else:
+            self.say(job)
+
+    def _save(self, job: Job) -> Job:
+        """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""
+        try:
+            self._store.save(job)
+        except LimitError as error:
+            log.error("%s", error)  # noqa: TRY400  # the sentence says it all
+            return advance(job, StageFailed(error.code, error.message))
+        return job
+
+    def _keep_record(self, job: Job) -> None:
+        record = self._store.record(job.model)
+        if record is not None and record.job == job.id:
+            withdrawn = record.withdrawn or job.code == "canceled"
+            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
+            self._store.save_record(job.model, ended)
