@@ -59,6 +59,7 @@ def test_the_runtime_reads_its_float_weights(tmp_path: Path, built: Any) -> None
     ranges = observer.ranges(observer.histograms, ["minmax"], symmetric=False)["minmax"]
 
     backend.rewrite(prepared, ranges, FLOAT_MIDDLE, quantized)
+    backend.check(tmp_path / "m.onnx", quantized)
     create_session(quantized, optimized_path=optimized)
 
     graph = onnx.load(optimized).graph

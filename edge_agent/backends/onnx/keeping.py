@@ -39,11 +39,12 @@ def _spell_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
         return []
     bias = graph.array(given) if given else np.zeros(_channels(graph, node), np.float32)
     scale = np.array(np.abs(bias).max(initial=0.0) / _STEPS or 1.0, np.float32)
-    integers, step, value = (f"{node.name}/bias_{part}" for part in ("integers", "step", "kept"))
+    integers, step, zero, value = (f"{node.name}/bias_{part}" for part in ("integers", "step", "zero", "kept"))
     model.graph.initializer.extend(
         [
             numpy_helper.from_array(np.rint(bias / scale).astype(np.int32), integers),
             numpy_helper.from_array(scale, step),
+            numpy_helper.from_array(np.array(0, np.int32), zero),
         ]
     )
     if given:
@@ -51,7 +52,7 @@ def _spell_bias(model: Any, graph: Graph, node: Any) -> list[Any]:
     else:
         del node.input[_BIAS:]
         node.input.append(value)
-    return [helper.make_node("DequantizeLinear", [integers, step], [value], value)]
+    return [helper.make_node("DequantizeLinear", [integers, step, zero], [value], value)]
 
 
 def _channels(graph: Graph, node: Any) -> int:
