@@ -162,6 +162,30 @@ def test_dynamic_with_products_only_leaves_convolutions_float(tmp_path: Path) ->
     assert {"w1", "w2"} <= set(rewritten.constants)
 
 
+@pytest.mark.parametrize("operator", ["LSTM", "GRU"])
+def test_recurrent_weights_are_stored_in_int8_too(tmp_path: Path, operator: str) -> None:
+    gates = {"LSTM": 4, "GRU": 3}[operator]
+    nodes = [
+        helper.make_node(operator, ["x", "w", "r", "b"], ["", "h"], "cell", hidden_size=16),
+        helper.make_node("Gemm", ["flat", "v"], ["y"], "head"),
+    ]
+    nodes.insert(1, helper.make_node("Reshape", ["h", "shape"], ["flat"], "reshape"))
+    constants = {
+        "w": models.weights(1, gates * 16, 12, scale=0.3),
+        "r": models.weights(1, gates * 16, 16, scale=0.3),
+        "b": models.weights(1, gates * 32, scale=0.1),
+        "v": models.weights(16, 3),
+        "shape": np.array([1, 16]),
+    }
+    built = models.model(nodes, [models.value("x", [5, 1, 12])], [models.value("y", [1, 3])], constants)
+
+    rewritten = Rewritten(built, tmp_path, "uniform")
+
+    assert rewritten.counts["int8_weights"] == 3
+    assert not {"w", "r", "v"} & set(rewritten.constants)
+    assert rewritten.sqnr_db() > 30
+
+
 @pytest.mark.parametrize("method", EVERY)
 def test_float_layers_stay_float(tmp_path: Path, method: str) -> None:
     rewritten = Rewritten(models.conv_net(), tmp_path, method, float_layers=("conv2", "gemm"))

@@ -2,6 +2,8 @@
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that multiply by weights: nearly all the work and nearly all the bytes of a model."""
+RECURRENT = ("LSTM", "GRU", "RNN")
+"""Operators with weights that no int8 kernel of the static method takes; their weights can still be stored in int8."""
 FOLDED = ("Relu", "Clip")
 """Activations that the runtime folds into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
-from edge_agent.backends.onnx.operators import WEIGHTED
+from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.surgery import Surgery, bias, product
 from edge_agent.quant.affine import params, quantize
 
@@ -31,23 +32,39 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     """Write the model with int8 weights; raises ``ModelError`` (``rewrite_invalid``) if it has none to store."""
     model = onnx.load_model(prepared, load_external_data=False)
     surgery = Surgery(model)
-    for node in surgery.graph.quantizable(spec.operators or WEIGHTED):
-        weight = surgery.graph.weight(node)
-        if weight is None or node.name in spec.float_layers:
+    for node in surgery.graph.quantizable(spec.operators or (*WEIGHTED, *RECURRENT)):
+        if node.name in spec.float_layers:
             continue
         matrix = product(surgery.graph, node)
         if matrix is not None and matrix.ndim == _MATRIX:
             surgery.exchange(node, _in_blocks(surgery, node, matrix))
-            continue
-        has_channels = len(surgery.graph.constants[weight].dims) >= _MATRIX
-        axis = surgery.graph.output_axis(node) if spec.per_channel and has_channels else None
-        value, before = surgery.as_float(weight, axis)
-        reader = onnx.NodeProto()
-        reader.CopyFrom(node)
-        reader.input[list(node.input).index(weight)] = value
-        surgery.exchange(node, [*before, reader])
+        elif nodes := _unpacked(surgery, node, per_channel=spec.per_channel):
+            surgery.exchange(node, nodes)
     surgery.store_tables(spec.float_layers)
     onnx.save_model(surgery.finish(), out)
+
+
+def _unpacked(surgery: Surgery, node: Any, *, per_channel: bool) -> list[Any]:
+    """The same node, its weights unpacked from int8 when the file is loaded; nothing if it has no constant weights."""
+    reader = onnx.NodeProto()
+    reader.CopyFrom(node)
+    nodes: list[Any] = []
+    for name, axis in _weights(surgery.graph, node).items():
+        value, before = surgery.as_float(name, axis if per_channel else None)
+        reader.input[list(node.input).index(name)] = value
+        nodes += before
+    return [*nodes, reader] if reader != node else []
+
+
+def _weights(graph: Graph, node: Any) -> dict[str, int | None]:
+    """The constant float weights of a layer, and the axis of each that counts its outputs."""
+    if node.op_type in RECURRENT:
+        known = [graph.constants.get(name) for name in node.input[1:3]]
+        return {tensor.name: 1 for tensor in known if tensor is not None and tensor.data_type == TensorProto.FLOAT}
+    name = graph.weight(node)
+    if name is None:
+        return {}
+    return {name: graph.output_axis(node) if len(graph.constants[name].dims) >= _MATRIX else None}
 
 
 def _in_blocks(surgery: Surgery, node: Any, matrix: Array) -> list[Any]:
