@@ -99,7 +99,6 @@ def run(context: Context) -> Outcome:
         {layer.operator for layer in layers if layer.weights is not None},
         core=backend.core_operators(),
         products=backend.product_operators(),
-        max_latency_ratio=task.gates.max_latency_ratio,
     )
     del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))

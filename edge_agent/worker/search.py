@@ -73,14 +73,13 @@ def plan(
     *,
     core: Sequence[str],
     products: Sequence[str],
-    max_latency_ratio: float,
 ) -> list[CandidateSpec]:
     """The candidates of a recipe, per channel.
 
     static: {every operator, core only} x range methods. dynamic: the matrix products, and if asked for by name
-    convolutions too, which it nearly always makes slower than float. uniform: one. ``auto`` is all of them, less what
-    cannot win: uniform makes nothing but products faster, so without these it needs a gate that float's own speed
-    passes. A named calibration leaves only what has ranges.
+    convolutions too, which it nearly always makes slower than float. uniform: one; it makes nothing but products
+    faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named calibration leaves only
+    what has ranges.
 
     Args:
         recipe: what may be tried.
@@ -88,7 +87,6 @@ def plan(
         weighted: those of its layers that have weights.
         core: those of this format that carry the work (convolutions, matrix products).
         products: those that are matrix products.
-        max_latency_ratio: the gate; 0: none.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
@@ -111,8 +109,7 @@ def plan(
         case "auto" if recipe.calibration != "auto":
             return static
         case "auto":
-            floats_speed_will_do = not max_latency_ratio or max_latency_ratio >= 1 + SAME_SPEED
-            return [*static, *some, *(uniform if some or floats_speed_will_do else [])]
+            return [*static, *some, *uniform]
 
 
 def describe(record: Record) -> str:
