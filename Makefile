@@ -1,7 +1,8 @@
 # make demo    the whole product on this machine, with a simulated sensor (DEMO=--keep leaves it running)
 # make test    lint, types, tests and coverage
 # make lint    ruff and mypy alone
-# make bench   the measurements of tests/bench (BENCH=daemon_idle only that one)
+# make bench   the measurements of tests/bench (BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers
+#              on a directory of models, see tests/bench/zoo.py)
 #
 # None needs root. Everything is installed into .venv once; PYTHON=/path/to/python chooses another interpreter.
 
@@ -32,7 +33,7 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.dev
-	$(BIN)/python tests/bench/run_all.py $(BENCH)
+	$(BIN)/python $(if $(ZOO),tests/bench/zoo.py $(ZOO) --write tests/bench/ZOO.md,tests/bench/run_all.py $(BENCH))
 
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 500 MB, a minute or two)" >&2

@@ -1,0 +1,115 @@
+"""Float and every int8 file made of it on the held-out rows, in one process: what ``zoo.py`` starts.
+
+    python tests/bench/zoo_measure.py FLOAT.onnx HELDOUT.npz RECIPE.toml|- FILE.onnx...
+
+Prints one JSON object: for ``float`` and for each file accuracy against labels, agreement with float, SQNR, whether the
+gates of edge-agent's verdict pass (all but latency's), and the median latency as a share of float's. All are called in
+turn, each round beginning with another, on one thread.
+"""
+
+import json
+import sys
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS.parent)]
+
+import numpy as np  # noqa: E402  # after the path above
+from zoo_peers import Feeds, feeds, session  # noqa: E402
+
+from edge_agent.quant.agreement import Judge, resolve_kind  # noqa: E402
+from edge_agent.quant.gates import Measured, evaluate_heldout  # noqa: E402
+from edge_agent.quant.metrics import ErrorMetrics  # noqa: E402
+from edge_agent.recipe_file import RecipeFile, read_recipe  # noqa: E402
+
+SECONDS, ROUNDS, FEWEST = 2.5, 200, 12
+_WARM_UP = 3
+
+
+def outputs(path: str, rows: list[Feeds], name: str) -> list[Any]:
+    model = session(path)
+    asked = [name or model.get_outputs()[0].name]
+    return [model.run(asked, row)[0] for row in rows]
+
+
+def judge(wanted: list[Any], got: list[Any], labels: Any, recipe: RecipeFile, size_ratio: float) -> dict[str, Any]:
+    """One file against float, as the verdict would see it."""
+    judged = Judge(resolve_kind(recipe.output, wanted, labels))
+    for reference in wanted:
+        judged.observe(reference)
+    error = ErrorMetrics()
+    agreed, right = [], []
+    for index, (reference, target) in enumerate(zip(wanted, got, strict=True)):
+        agreed.append(judged.agrees(reference, target))
+        if reference.shape == target.shape:
+            error.add(reference, target)
+        if labels is not None:
+            pair = judged.correct(reference, labels[index]), judged.correct(target, labels[index])
+            if None not in pair:
+                right.append(pair)
+    measured = Measured(
+        windows=len(agreed),
+        windows_effective=len(agreed),
+        disagreements=agreed.count(False),
+        lost=right.count((True, False)) if right else None,
+        won=right.count((False, True)) if right else None,
+        float_right=sum(bool(one) for one, _ in right) if right else None,
+        commonest_label=int(np.unique(labels, return_counts=True)[1].max()) if right else None,
+        sqnr_db=error.sqnr_db,
+        size_ratio=size_ratio,
+    )
+    judgement = evaluate_heldout(recipe.gates, judged.meaning.kind, measured)
+    return {
+        "kind": judged.meaning.kind,
+        "agreement": agreed.count(True) / len(agreed),
+        "accuracy": sum(bool(one) for _, one in right) / len(right) if right else None,
+        "sqnr_db": error.sqnr_db if error.sqnr_db is None or np.isfinite(error.sqnr_db) else None,
+        "code": judgement.code,
+    }
+
+
+def shares_of_latency(paths: list[str], rows: list[Feeds]) -> dict[str, float]:
+    """Median latency of each file as a share of the first's."""
+    sessions = {path: session(path) for path in paths}
+    times: dict[str, list[float]] = {path: [] for path in paths}
+    began, order = time.perf_counter(), list(paths)
+    for number, row in enumerate(islice(cycle(rows[:32]), ROUNDS + _WARM_UP)):
+        if number > FEWEST and time.perf_counter() - began > SECONDS * len(paths):
+            break
+        order = order[1:] + order[:1]
+        for path in order:
+            started = time.perf_counter()
+            sessions[path].run(None, row)
+            if number >= _WARM_UP:
+                times[path].append(time.perf_counter() - started)
+    return {path: median(took) / median(times[paths[0]]) for path, took in times.items()}
+
+
+def main() -> None:
+    reference, data, recipe_path, *files = sys.argv[1:]
+    recipe = RecipeFile() if recipe_path == "-" else read_recipe(Path(recipe_path))
+    rows = list(feeds(session(reference), Path(data)))
+    with np.load(data) as arrays:
+        labels = arrays["labels"] if "labels" in arrays.files else None
+    wanted = outputs(reference, rows, recipe.output.name)
+    told: dict[str, Any] = {"float": judge(wanted, wanted, labels, recipe, 1.0)}
+    loaded = [reference]
+    for path in files:
+        try:
+            got = outputs(path, rows, recipe.output.name)
+        except Exception as error:  # noqa: BLE001  # onnxruntime's own errors; a file that does not load is a result
+            told[path] = {"error": "does not load: " + str(error).splitlines()[0].rpartition(" failed:")[2]}
+            continue
+        told[path] = judge(wanted, got, labels, recipe, Path(path).stat().st_size / Path(reference).stat().st_size)
+        loaded.append(path)
+    for path, ratio in shares_of_latency(loaded, rows).items():
+        told["float" if path == reference else path]["ratio"] = ratio
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
