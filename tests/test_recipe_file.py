@@ -62,7 +62,7 @@ def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
         ("[state]\ninput = 'a'\noutput = 'b'", "write [[state]]"),
         ("recipe = 3", "write [recipe]"),
         ("[[recipe]]", "write [recipe]"),
-        ("[recipe", "R.toml: "),
+        ("[recipe", "R.toml is no TOML: "),
         ("[recipe]\ncalibration_windows = 0", "[recipe]: "),
         ("[gates]\nmax_latency_ratio = inf", "[gates]: "),
         ("[gates]\nmin_agreement = nan", "[gates]: "),
