@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_agent.errors import ContractError, RecipeError, Refusal
+from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.wire.manifest import Output
 
@@ -41,7 +41,7 @@ def test_the_kind_is_found_from_outputs_and_labels(sample: list[Any], labels: li
 def test_what_the_manifest_says_stands() -> None:
     meaning = resolve_kind(Output(kind="regression", tolerance=0.2), PROBABILITIES, [1, 2])
 
-    assert meaning == Meaning("regression", 0.0, 0.2, "set in [output]")
+    assert meaning == Meaning("regression", Output(kind="regression", tolerance=0.2), "set in [output]")
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,25 @@ def test_what_the_manifest_says_stands() -> None:
     ],
 )
 def test_the_threshold_of_probabilities_and_logits(sample: list[Any], output: Output, threshold: float) -> None:
-    assert resolve_kind(output, sample, None).threshold == threshold
+    assert resolve_kind(output, sample, None).output.threshold == threshold
 
 
-@pytest.mark.parametrize(("output", "labels"), [(Output(kind="detection"), None), (Output(), ["hello", "you"])])
-def test_kinds_that_are_not_judged_here_are_said_to_be_so(output: Output, labels: list[str] | None) -> None:
-    with pytest.raises(RecipeError) as error:
-        resolve_kind(output, LOGITS, labels)
-    assert error.value.code == "recipe_unsupported"
+def test_labels_of_text_mean_a_sequence() -> None:
+    assert resolve_kind(Output(), [np.zeros((1, 5, 3))], ["hello", "you"]).kind == "sequence"
+
+
+def test_what_was_resolved_resolves_to_itself() -> None:
+    scores = [[score] for score in np.linspace(1, 3, 41)]
+
+    first = resolve_kind(Output(kind="anomaly"), scores, None)
+
+    assert first.output.threshold == pytest.approx(2.9)
+    assert first.found.endswith("95th percentile of float's scores: 2.9")
+    assert resolve_kind(first.output, [[7.0]], None).output == first.output
+
+
+def test_an_option_of_another_kind_than_the_one_found_is_left_out() -> None:
+    assert resolve_kind(Output(threshold=0.3), PROBABILITIES, None).output == Output(kind="classes")
 
 
 def test_classes_of_an_image_are_refused() -> None:
@@ -108,7 +119,7 @@ def test_the_spread_of_large_outputs_needs_bounded_memory_and_stays_right() -> N
     for _ in range(100):
         regression.observe(random.uniform(0, 1, 200_000).astype(np.float32))
 
-    assert len(regression._kept) == 32
+    assert len(regression._kind._kept) == 32
     assert regression.agrees(np.full(200_000, 0.5), np.full(200_000, 0.52))
     assert not regression.agrees(np.full(200_000, 0.5), np.full(200_000, 0.56))
 

@@ -159,7 +159,7 @@ def test_a_prepared_model_that_computes_something_else_is_never_calibrated(
     [
         ({"recipe": {"method": "uniform", "calibration": "mse"}}, "'uniform'"),
         ({"output": {"name": "nope"}}, "'nope'"),
-        ({"output": {"kind": "detection"}}, "'detection'"),
+        ({"output": {"kind": "detection"}}, "no table"),
         ({"state": [{"input": "h", "output": "hN"}]}, "'h'"),
     ],
 )

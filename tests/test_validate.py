@@ -134,6 +134,20 @@ def test_labels_decide_where_there_are_some(tmp_path: Path, classifier: Path) ->
     assert results["chosen"]["accuracy"] == pytest.approx(results["reference"]["accuracy"], abs=0.03)
 
 
+def test_the_classes_that_lost_are_named(tmp_path: Path, classifier: Path) -> None:
+    data, labels = windows(300, seed=3)
+
+    outcome, results = judge(tmp_path, classifier, {"x": data, "labels": labels}, instead=scaled("2", -1))
+
+    losses = results["data"]["classes"]
+    assert outcome.code == "accuracy_too_low"
+    assert {loss["label"] for loss in losses} == set(np.unique(labels).tolist())
+    assert all(loss["windows"] >= loss["float_right"] > loss["int8_right"] for loss in losses)
+    assert sum(loss["windows"] for loss in losses) == 300
+    lost = [loss["float_right"] - loss["int8_right"] for loss in losses]
+    assert lost == sorted(lost, reverse=True)
+
+
 def test_an_agreement_that_is_asked_for_decides_beside_labels(tmp_path: Path, classifier: Path) -> None:
     data, labels = windows(300, seed=3)
 

@@ -55,11 +55,51 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: OutputKind | None = None
     threshold: Finite | None = None
-    """binary, anomaly: the decision threshold."""
+    """binary, anomaly: the decision threshold; detection: the least score that counts; mask of one score a pixel."""
     tolerance: NonNegative | None = None
-    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine."""
+    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection and mask: IoU."""
     name: str = ""
     """The output to judge; empty: the first."""
+    boxes: str = ""
+    """detection with separate outputs: the one with the corners, [N, 4]. Empty: one output [N, 6]."""
+    scores: str = ""
+    """The one with the scores, [N]."""
+    classes: str = ""
+    """The one with the classes, [N]; empty: there is one class."""
+    blank: int = 0
+    """sequence: the symbol that stands for none; negative: counted from the end."""
+    alphabet: str = ""
+    """sequence: the characters of the other symbols, in order; needed only to compare with labels."""
+
+    def __post_init__(self) -> None:
+        for option, kinds in _OPTIONS.items():
+            if self.kind is not None and self.kind not in kinds and getattr(self, option) != _DEFAULTS[option]:
+                raise ValueError(f"{option} means nothing to kind {self.kind!r}; it is for {', '.join(kinds)}")
+        separate = (self.boxes, self.scores, self.classes)
+        if any(separate) and (self.kind != "detection" or self.name or not (self.boxes and self.scores)):
+            raise ValueError(
+                'boxes, scores and classes mean something to kind = "detection" without name, boxes with scores'
+            )
+
+    def of_kind(self, kind: OutputKind) -> "Output":
+        """The same with its kind, without the options that mean nothing to it."""
+        stray = {option: _DEFAULTS[option] for option, kinds in _OPTIONS.items() if kind not in kinds}
+        return msgspec.structs.replace(self, kind=kind, **stray)
+
+
+_OPTIONS: dict[str, tuple[OutputKind, ...]] = {
+    "threshold": ("binary", "anomaly", "detection", "mask"),
+    "tolerance": ("regression", "embedding", "raw", "detection", "mask"),
+    "boxes": ("detection",),
+    "scores": ("detection",),
+    "classes": ("detection",),
+    "blank": ("sequence",),
+    "alphabet": ("sequence",),
+}
+"""Which kinds an option means something to."""
+_DEFAULTS: dict[str, Any] = {
+    field.name: field.default for field in msgspec.structs.fields(Output) if field.name in _OPTIONS
+}
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

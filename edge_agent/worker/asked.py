@@ -1,11 +1,14 @@
 """What a task asks for, held against what is there, before any data are gathered: a capture may take hours. Pure."""
 
-from edge_agent.backends import ModelInfo
+import numpy as np
+
+from edge_agent.backends import Array, ModelInfo, TensorSpec
 from edge_agent.errors import ModelError
 from edge_agent.quant.agreement import resolve_kind
 from edge_agent.task import Task
+from edge_agent.wire.manifest import Output
 from edge_agent.worker.carry import Carrier
-from edge_agent.worker.scoring import judged_position
+from edge_agent.worker.judged import Judged
 from edge_agent.worker.search import check_recipe
 
 
@@ -13,14 +16,21 @@ def check_asked(task: Task, info: ModelInfo) -> None:
     """Refuse what a later stage would have to refuse whatever the data.
 
     Raises:
-        RecipeError: ``recipe_unsupported``: a method, a range method or an output kind that is not available, or an
-            output that the model lacks.
+        RecipeError: ``recipe_unsupported``: methods that do not fit together, or an output that the model lacks.
+        ContractError: ``shape_mismatch``: the output's shape does not fit its kind.
         ModelError: ``model_unsupported``: a declared state that the model lacks, or a model without inputs.
     """
     if not info.inputs:
         raise ModelError("model_unsupported", "the model has no input, so it says the same for ever; export it again")
     check_recipe(task.recipe)
-    judged_position(info, task)
+    judged = Judged(info, task)
     Carrier(task.state, info)
     if task.output.kind is not None:
-        resolve_kind(task.output, [], None)
+        resolve_kind(task.output, _shaped(info.outputs[judged.position], task.output), None)
+
+
+def _shaped(spec: TensorSpec, output: Output) -> list[Array]:
+    """An output of the shape that the model declares; none where it leaves that open, or more than it is judged."""
+    if None in spec.shape[1:] or output.boxes or output.kind == "anomaly":
+        return []
+    return [np.broadcast_to(np.zeros((), spec.dtype), [size or 1 for size in spec.shape])]

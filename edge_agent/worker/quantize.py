@@ -17,7 +17,7 @@ import msgspec
 
 from edge_agent.backends import CandidateSpec, load
 from edge_agent.errors import ModelError, StageError
-from edge_agent.quant.agreement import TOLERANCE, Meaning
+from edge_agent.quant.agreement import Meaning
 from edge_agent.task import Outcome, Stage, Task
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
@@ -246,11 +246,6 @@ class _Search:
             spec=chosen.spec,
             record=chosen.record,
             reference=self.reference,
-            output=Output(
-                kind=meaning.kind,
-                threshold=meaning.threshold if meaning.kind == "binary" else None,
-                tolerance=meaning.tolerance if meaning.kind in TOLERANCE else None,
-                name=self._context.task.output.name,
-            ),
+            output=meaning.output,
             ratio_lower=self._ratio_lower,
         )

@@ -5,7 +5,6 @@ runs over the same rows, one at a time. The reference is always the model as it 
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,16 +14,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_agent.backends import Array, Backend, ModelInfo, Session
-from edge_agent.errors import RecipeError, Refusal
-from edge_agent.quant.agreement import Judge, Meaning, relative_rms, resolve_kind
+from edge_agent.backends import Array, Backend, Session
+from edge_agent.errors import Refusal
+from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.gates import BY_LABEL, Measured
+from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.carry import Carrier
 from edge_agent.worker.dataset import DataSet, Row
+from edge_agent.worker.judged import Judged
 from edge_agent.worker.outputs import OutputStore
 from edge_agent.worker.split import Split
 
@@ -32,6 +33,7 @@ OnRow = Callable[[int], None]
 """Told after each row how many are done."""
 
 _MEANING_WINDOWS = 64
+_MOST_LABELS = 20
 
 
 @dataclass(slots=True)
@@ -44,7 +46,8 @@ class Score:
         argmax_agreed: the same as if it were a classifier; only where the kind was found to be raw and it
             could be one.
         correct: (float is right, int8 is right) where the rows have labels.
-        labels: how often each label came, where the output says classes or sides of a threshold.
+        by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
+            classes or sides of a threshold.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
     """
@@ -53,9 +56,23 @@ class Score:
     argmax_agreed: list[bool] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
-    labels: Counter[bytes] = field(default_factory=Counter)
+    by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     groups: list[int | None] = field(default_factory=list)
     metrics: ErrorMetrics = field(default_factory=ErrorMetrics)
+
+    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
+        """Count one window that carries ``label``."""
+        values = np.asarray(label).reshape(-1).tolist()
+        key = values[0] if len(values) == 1 else tuple(values)
+        windows, float_count, int8_count = self.by_label.get(key, (0, 0, 0))
+        self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
+
+    def losses(self) -> list[dict[str, Any]]:
+        """The labels of which int8 has fewer right than float, the largest loss first."""
+        lost = [(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
+        lost.sort(key=lambda one: one[3] - one[2])
+        keys = ("label", "windows", "float_right", "int8_right")
+        return [dict(zip(keys, one, strict=True)) for one in lost[:_MOST_LABELS]]
 
     @property
     def disagreements(self) -> int:
@@ -101,7 +118,7 @@ class Score:
             lost=self.correct.count((True, False)) if self.correct else None,
             won=self.correct.count((False, True)) if self.correct else None,
             float_right=sum(right for right, _ in self.correct) if self.correct else None,
-            commonest_label=max(self.labels.values(), default=None),
+            commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
             **device,
         )
@@ -130,7 +147,7 @@ class FloatSet:
         self._task = task
         self._info = backend.inspect(model)
         self._model = model
-        self._position = judged_position(self._info, task)
+        self._judged = Judged(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
 
@@ -176,16 +193,17 @@ class FloatSet:
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
                     if judge.meaning.kind in BY_LABEL:
-                        score.labels[np.asarray(row.label).tobytes()] += 1
+                        score.count_label(row.label, float_right=right[0], int8_right=right[1])
             on_row(done)
         return score
 
     def _outputs(self, session: Session) -> Iterator[tuple[Row, Array]]:
         carrier = Carrier(self._task.state, self._info)
         for row in self._data.rows(self._split):
-            outputs = session.run(carrier.feeds(row))
+            feeds = carrier.feeds(row)
+            outputs = session.run(feeds)
             carrier.keep(outputs)
-            yield row, outputs[self._position]
+            yield row, self._judged(feeds, outputs)
 
     def __enter__(self) -> Self:
         return self
@@ -194,19 +212,3 @@ class FloatSet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._store.close()
-
-
-def judged_position(info: ModelInfo, task: Task) -> int:
-    """Which output is judged: the one that ``[output] name`` says, else the first.
-
-    Raises:
-        RecipeError: ``recipe_unsupported`` if the model has no such output.
-    """
-    names = [spec.name for spec in info.outputs]
-    if not task.output.name:
-        return 0
-    if task.output.name not in names:
-        raise RecipeError(
-            "recipe_unsupported", f"[output] names {task.output.name!r}; the model's outputs are {', '.join(names)}"
-        )
-    return names.index(task.output.name)

@@ -18,7 +18,7 @@ from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet
 from edge_agent.worker.greedy import Sensitivity, find_effects
-from edge_agent.worker.scoring import judged_position
+from edge_agent.worker.judged import Judged
 
 MOST_WINDOWS = 16
 _FEWEST_WINDOWS = 4
@@ -34,7 +34,7 @@ def measure(
     folder = context.folder(Stage.CALIBRATE)
     prepared = prepared_path(folder, backend.SUFFIX)
     switches = backend.switches(prepared, read_ranges(folder).of(spec.calibration), spec)
-    position = judged_position(info, context.task)
+    position = Judged(info, context.task).position
     windows: list[tuple[Feeds, Array]] = []
     places = list(switches.needed_by)
     for feeds in _feeds(context.task, info, data, switches):

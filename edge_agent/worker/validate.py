@@ -61,7 +61,7 @@ def run(context: Context) -> Outcome:
     results: dict[str, Any] = {
         "reference": {"accuracy": None if score.accuracy is None else score.accuracy[0]},
         "chosen": record.as_dict(),
-        "data": _data(context, effective, judgement.warnings),
+        "data": _data(context, effective, judgement.warnings, score.losses()),
     }
     if not judgement.passed:
         results["candidates"] = _with_verdict(context, chosen.number, record)
@@ -69,11 +69,14 @@ def run(context: Context) -> Outcome:
     return Outcome(code=judgement.code, message=judgement.message, results=results)
 
 
-def _data(context: Context, effective: float, warnings: tuple[str, ...]) -> dict[str, Any]:
+def _data(
+    context: Context, effective: float, warnings: tuple[str, ...], losses: list[dict[str, Any]]
+) -> dict[str, Any]:
     before = read_results(context.job_dir)["data"]
     return {
         "heldout": {**(before["heldout"] or {}), "windows_effective": effective},
         "warnings": [*before["warnings"], *warnings],
+        "classes": losses,
     }
 
 

@@ -1,0 +1,30 @@
+"""The kinds of output that can be judged, one file a kind: what agreement means for it, and what its labels say."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.quant.kinds.anomaly import Anomaly
+from edge_agent.quant.kinds.binary import Binary
+from edge_agent.quant.kinds.classes import Classes
+from edge_agent.quant.kinds.detection import Detection
+from edge_agent.quant.kinds.embedding import Embedding
+from edge_agent.quant.kinds.kind import Kind
+from edge_agent.quant.kinds.mask import Mask
+from edge_agent.quant.kinds.raw import Raw
+from edge_agent.quant.kinds.regression import Regression
+from edge_agent.quant.kinds.sequence import Symbols
+from edge_agent.wire.manifest import OutputKind
+
+KINDS: Mapping[OutputKind, type[Kind]] = MappingProxyType(
+    {
+        "classes": Classes,
+        "binary": Binary,
+        "regression": Regression,
+        "embedding": Embedding,
+        "raw": Raw,
+        "anomaly": Anomaly,
+        "detection": Detection,
+        "sequence": Symbols,
+        "mask": Mask,
+    }
+)

@@ -1,0 +1,35 @@
+"""Anomaly: the score on the same side of its threshold.
+
+What is judged is one score a window, the larger the stranger: the output itself, or for a model that gives its input
+back the mean squared difference of the two. Which threshold the application uses, ``[output] threshold`` should say;
+else it is the 95th percentile of float's own scores, so that the decisions that are compared are made near the end of
+what is usual. Labels: 0 or false for usual, 1 or true for an anomaly.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.quant.kinds.binary import Binary
+from edge_agent.quant.kinds.kind import with_defaults
+from edge_agent.wire.manifest import Output
+
+PERCENTILE = 95.0
+
+
+class Anomaly(Binary):
+    """A score."""
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
+        """With the threshold that float's scores suggest."""
+        for one in sample:
+            if one.size != 1:
+                raise ContractError("shape_mismatch", f"an output of shape {one.shape} is no anomaly score")
+        if not sample:
+            return output
+        scores = [float(one.reshape(())) for one in sample]
+        return with_defaults(output, threshold=float(np.percentile(scores, PERCENTILE)))

@@ -1,0 +1,35 @@
+"""Classes: the same largest element. Labels are class numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.quant.kinds.kind import Kind, numbers, row
+from edge_agent.wire.manifest import Output
+
+
+class Classes(Kind):
+    """One score a class; scores may be logits or probabilities."""
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
+        """``output`` as it is, where each output is one row of at least two scores."""
+        for one in sample:
+            if row(one).ndim != 1 or one.size < 2:  # noqa: PLR2004  # two classes
+                raise ContractError(
+                    "shape_mismatch", f"an output of shape {one.shape} holds no classes; set another output kind"
+                )
+        return output
+
+    def answer(self, output: NDArray[Any]) -> NDArray[Any]:
+        """The class."""
+        return np.atleast_1d(np.argmax(row(output)))
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:
+        """Whether the label's class is the largest."""
+        last = output.size - 1
+        truth = numbers("classes", label, 1, f"one class number from 0 to {last}", range(last + 1))
+        return bool(np.isfinite(output).all()) and np.array_equal(self.answer(output), truth)

@@ -1,0 +1,83 @@
+"""What every kind of output answers, and what most of them share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.wire.manifest import Output
+
+
+class Kind:
+    """How one kind of output is judged. Outputs come with or without their batch axis of one; targets are finite."""
+
+    def __init__(self, output: Output) -> None:
+        """Take the options of :meth:`resolve`'s result."""
+        self.output = output
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:  # noqa: ARG003  # for those that look
+        """``output`` with every default filled in.
+
+        Args:
+            output: the manifest's ``[output]``.
+            sample: float's outputs for some windows; may be empty.
+
+        Raises:
+            ContractError: ``shape_mismatch``: the outputs are not what the kind says.
+        """
+        return output
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Take one of float's outputs into account before anything is judged."""
+
+    def answer(self, output: NDArray[Any]) -> NDArray[Any]:
+        """What the output says. If float always says the same, agreement proves nothing."""
+        return row(output)
+
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether ``target`` says what ``reference`` says."""
+        return np.shape(row(reference)) == np.shape(row(target)) and np.array_equal(
+            self.answer(reference), self.answer(target)
+        )
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
+        """Whether the output is right; None where labels say nothing about this kind.
+
+        Raises:
+            ContractError: ``shape_mismatch``: the label does not fit the output.
+        """
+        return None
+
+
+def row(values: ArrayLike) -> NDArray[np.float64]:
+    """One window's output without axes of one; a single element keeps one axis."""
+    return np.atleast_1d(np.squeeze(np.asarray(values, np.float64)))
+
+
+def are_fractions(rows: Sequence[NDArray[Any]]) -> bool:
+    """Whether all values are in [0, 1], as probabilities are and logits are not."""
+    return all(bool(np.all((values >= 0.0) & (values <= 1.0))) for values in rows)
+
+
+def with_defaults(output: Output, *, threshold: float | None = None, tolerance: float | None = None) -> Output:
+    """``output`` with these where it says nothing."""
+    return msgspec.structs.replace(
+        output,
+        threshold=threshold if output.threshold is None else output.threshold,
+        tolerance=tolerance if output.tolerance is None else output.tolerance,
+    )
+
+
+def numbers(kind: str, label: Any, count: int, wanted: str, known: Sequence[int] | None) -> NDArray[np.float64]:
+    """A label of ``count`` numbers, each one of ``known`` unless that is None."""
+    if np.asarray(label).dtype.kind not in "biuf":
+        raise ContractError("shape_mismatch", f"label {label!r} is no number; a {kind} output needs numbers as labels")
+    truth = row(label)
+    if truth.shape != (count,) or (known is not None and not np.isin(truth, known).all()):
+        given = f"of shape {truth.shape}" if truth.shape != (count,) else f"{truth.ravel().tolist()}"
+        raise ContractError("shape_mismatch", f"a label {given} does not fit a {kind} output; give {wanted} a row")
+    return truth

@@ -1,0 +1,84 @@
+"""Regression: every element within ``tolerance`` (5 %) of the spread of float's outputs, 1st to 99th percentile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.quant.kinds.kind import Kind, numbers, row, with_defaults
+from edge_agent.wire.manifest import Output
+
+_PERCENTILES = (1.0, 99.0)
+_VALUES = 4_000_000  # float32 values kept for the spread: 16 MB
+_ROWS = 32  # but never fewer rows than this: percentiles of a handful say nothing
+
+
+class Regression(Kind):
+    """Numbers that are estimates."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._random = np.random.default_rng(0)
+        self._seen = 0
+        self._kept: list[NDArray[np.float32]] = []
+        self._spread: NDArray[np.float64] | None = None
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:  # noqa: ARG003  # one signature
+        """With the largest share of the spread."""
+        return with_defaults(output, tolerance=0.05)
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Keep every row while they are few, else a uniform sample (reservoir, Vitter 1985, algorithm R).
+
+        Raises:
+            ContractError: ``shape_mismatch``: the number of values is not always the same, or none.
+        """
+        values = row(output).astype(np.float32)
+        self._seen += 1
+        self._spread = None
+        if not values.size or (self._kept and values.shape != self._kept[0].shape):
+            raise ContractError(
+                "shape_mismatch",
+                f"an output of shape {values.shape} is no regression of fixed size; set another output kind",
+            )
+        room = max(_ROWS, _VALUES // values.size)
+        if len(self._kept) < room:
+            self._kept.append(values)
+        elif (place := int(self._random.integers(self._seen))) < room:
+            self._kept[place] = values
+
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether no element is far off."""
+        wanted, got = row(reference), row(target)
+        return wanted.shape == got.shape and self._within_spread(got - wanted)
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:
+        """Whether no element is far from its label."""
+        values = row(output)
+        if values.ndim == 1:
+            wanted = f"{values.size} numbers, or integers if they are class numbers,"
+            truth = numbers("regression", label, values.size, wanted, None)
+        else:
+            truth = numbers("regression", np.ravel(label), values.size, f"an array of shape {values.shape}", None)
+            truth = truth.reshape(values.shape)
+        return bool(np.isfinite(values).all()) and self._within_spread(values - truth)
+
+    def _within_spread(self, difference: NDArray[np.float64]) -> bool:
+        if self._spread is None:
+            self._spread = _spread(self._kept)
+        return bool(np.all(np.abs(difference) <= (self.output.tolerance or 0.0) * self._spread))
+
+
+def _spread(rows: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Float's 1st to 99th percentile in each element; an element that never varies takes the whole output's."""
+    values = np.stack(rows)
+    low, high = np.percentile(values, _PERCENTILES, axis=0)
+    spread = np.asarray(high - low, np.float64)
+    still = spread == 0.0
+    if still.any():
+        low, high = np.percentile(values, _PERCENTILES)
+        spread[still] = high - low
+    return spread

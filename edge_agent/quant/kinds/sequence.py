@@ -1,0 +1,70 @@
+"""Sequence: decoded strings are equal.
+
+The output is ``[T, C]`` (axes of one apart, so ``[1, T, C]`` and ``[T, 1, C]`` too): scores of C symbols at T steps,
+one of which, ``[output] blank`` (0; -1 for the last), stands for none. Decoding is greedy: the largest at each step,
+repeats become one, blanks go (Graves et al. 2006, "Connectionist Temporal Classification", best path). Labels are
+strings; they say whether an output is right where ``[output] alphabet`` gives the C - 1 characters, in order.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.quant.kinds.kind import Kind
+from edge_agent.wire.manifest import Output
+
+
+class Symbols(Kind):
+    """Scores of symbols, step by step."""
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
+        """``output`` as it is, where outputs, blank and alphabet fit together."""
+        for one in sample:
+            symbols = _steps(one).shape[1]
+            if not -symbols <= output.blank < symbols:
+                raise ContractError("shape_mismatch", f"blank = {output.blank}, but there are {symbols} symbols")
+            if output.alphabet and len(output.alphabet) != symbols - 1:
+                raise ContractError(
+                    "shape_mismatch",
+                    f"the alphabet has {len(output.alphabet)} characters; {symbols} symbols and a blank among them "
+                    f"need {symbols - 1}",
+                )
+        return output
+
+    def answer(self, output: NDArray[Any]) -> NDArray[Any]:
+        """The numbers of the decoded symbols."""
+        steps = _steps(output)
+        best = np.argmax(steps, axis=1)
+        new = np.append([True], best[1:] != best[:-1])
+        symbols: NDArray[Any] = best[new & (best != self.output.blank % steps.shape[1])]
+        return symbols
+
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether both read the same."""
+        return np.array_equal(self.answer(reference), self.answer(target))
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:
+        """Whether the string is the label; None without an alphabet."""
+        if not self.output.alphabet:
+            return None
+        text = label.decode() if isinstance(label, bytes) else label
+        if not isinstance(text, str):
+            raise ContractError("shape_mismatch", f"label {label!r} is no string; a sequence needs strings as labels")
+        if not np.isfinite(output).all():
+            return False
+        blank = self.output.blank % _steps(output).shape[1]
+        return "".join(self.output.alphabet[number - (number > blank)] for number in self.answer(output)) == text
+
+
+def _steps(output: NDArray[Any]) -> NDArray[Any]:
+    symbols = output.shape[-1] if output.ndim else 0
+    if symbols < 2 or sum(size != 1 for size in output.shape[:-1]) > 1 or not output.size:  # noqa: PLR2004  # blank and a symbol
+        raise ContractError(
+            "shape_mismatch",
+            f"an output of shape {output.shape} holds no scores of symbols [T, C]; set another output kind",
+        )
+    return output.reshape(-1, symbols)
