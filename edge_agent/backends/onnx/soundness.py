@@ -44,7 +44,10 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in pairs:
         _check_parameters(node, constants)
-    dequantized = {node.output[0] for node in pairs if node.op_type == "DequantizeLinear"}
+    biases = {name for name, tensor in constants.items() if tensor.data_type == onnx.TensorProto.INT32}
+    dequantized = {
+        node.output[0] for node in pairs if node.op_type == "DequantizeLinear" and node.input[0] not in biases
+    }
     new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
     readers = [node for node in model.graph.node if _stored_weight(node) in new]
     _check_scales(model.graph.node, readers, constants)
