@@ -3,6 +3,7 @@ import pytest
 
 from edge_agent.backends import CandidateSpec, Layer, Range
 from edge_agent.worker.explain import FAITHFUL_DB, Explainer, weights_sqnr_db
+from edge_agent.worker.greedy import Sensitivity
 from edge_agent.worker.result import MAX_LAYERS
 
 RANDOM = np.random.default_rng(0)
@@ -86,7 +87,77 @@ def test_only_layers_that_the_candidate_quantizes_are_told() -> None:
     layers = [layer("a", ("x",), "y"), layer("b", ("y",), "z", operator="Gemm")]
 
     assert set(explain(layers, ranges, values, CandidateSpec("static", "minmax", ("Conv",)))) == {"a"}
-    assert set(explain(layers, ranges, values, CandidateSpec("static", "minmax", float_layers=("a",)))) == {"b"}
+
+
+def test_a_layer_that_was_left_float_is_explained_as_what_it_would_be() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y", "z")}
+    ranges = {"x": Range(-4, 4), "y": Range(-0.1, 0.1), "z": Range(-4, 4)}
+    layers = [layer("a", ("x",), "y"), layer("b", ("y",), "z")]
+
+    found = explain(layers, ranges, values, CandidateSpec("static", "minmax", float_layers=("a",)))
+
+    assert found["a"]["sqnr_db"] < 5
+    assert "cuts off" in found["a"]["cause"]
+    assert found["a"]["remedy"] == "left float"
+    assert found["b"]["remedy"] == "nothing to do"
+
+
+def test_what_was_measured_at_the_output_decides_over_sqnr() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y", "z")}
+    ranges = {"x": Range(-4, 4), "y": Range(-0.1, 0.1), "z": Range(-4, 4)}
+    layers = [layer("a", ("x",), "y"), layer("b", ("y",), "z")]
+    needed_by = {"x": ("a",), "y": ("a", "b"), "z": ("b",), "wa": ("a",), "wb": ("b",)}
+    known = Sensitivity({"x": 0.0, "y": 0.01, "z": 0.0, "wa": 0.0, "wb": 0.99}, needed_by, ("a", "b"))
+    explainer = Explainer(layers, ranges, STATIC, known, fed=["x"])
+    for name in explainer.names:
+        explainer.add(name, values[name])
+
+    worst, other = explainer.worst()
+
+    assert worst["name"] == "b"
+    assert worst["output_share"] == pytest.approx(0.995)
+    assert worst["sqnr_db"] > FAITHFUL_DB
+    assert "100% of what the output loses is from here" in worst["cause"]
+    assert worst["remedy"] == "leave it float"
+    assert other["output_share"] == pytest.approx(0.005)
+    assert other["sqnr_db"] < 5
+
+
+def test_a_tensor_that_costs_the_output_most_is_the_cause() -> None:
+    values = {"x": RANDOM.normal(size=100).astype(np.float32), "y": RANDOM.normal(size=100).astype(np.float32)}
+    known = Sensitivity({"x": 0.0, "y": 1.0, "wa": 0.1}, {"x": ("a",), "y": ("a",), "wa": ("a",)}, ("a",))
+    explainer = Explainer([layer("a", ("x",), "y")], {"x": Range(-4, 4), "y": Range(-1, 1)}, STATIC, known)
+    for name in explainer.names:
+        explainer.add(name, values[name])
+
+    assert "of tensor 'y' cuts off" in explainer.worst()[0]["cause"]
+
+
+def test_a_range_that_one_window_has_set_is_told_from_a_heavy_tail() -> None:
+    explainers = {rare: Explainer([layer("a", ("x",), "y")], {"x": Range(-1, 400)}, STATIC) for rare in (True, False)}
+    for rare, explainer in explainers.items():
+        for number in range(16):
+            value = RANDOM.normal(size=1000).astype(np.float32)
+            if not rare or number == 0:
+                value[0] = 390
+            explainer.add("x", np.clip(value, -1, None))
+
+    assert "1 of 16 windows reach half of the range" in explainers[True].worst()[0]["cause"]
+    assert "few large values stretch" in explainers[False].worst()[0]["cause"]
+
+
+def test_a_layer_alone_between_float_operators_is_told() -> None:
+    values = {name: RANDOM.normal(size=1000).astype(np.float32) for name in ("x", "y", "n", "z")}
+    ranges = {name: Range(-4, 4) for name in values}
+    layers = [layer("a", ("x",), "y"), layer("alone", ("n",), "z")]
+    explainer = Explainer(layers, ranges, STATIC, fed=["x"])
+    for name in explainer.names:
+        explainer.add(name, values[name])
+
+    found = {entry["name"]: entry for entry in explainer.worst()}
+
+    assert "between operators that stay float" in found["alone"]["cause"]
+    assert found["a"]["cause"] == "faithful by itself"
 
 
 def test_the_worst_come_first_and_not_all_are_told() -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def latency(decision: Decision, ratio: float = 0.5) -> Latency:
     times = Percentiles(1.0, 2.0, 3.0)
     return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m"))
+
+
+def screened_at(ratio: float) -> Callable[..., list[Percentiles]]:
+    """A screening in which every candidate takes so much of float's time."""
+    return lambda models, _: [Percentiles(1.0, 2.0, 3.0), *[Percentiles(ratio, 2.2, 3.2)] * (len(models) - 1)]
 
 
 @pytest.fixture
@@ -178,7 +183,9 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
     assert len(timed) == 2
     refused = [record for record in outcome.results["candidates"] if record["code"] == "latency_too_high"]
     assert len(refused) == 1
-    assert refused[0]["operators"] != ("core" if read_chosen(folder).spec.operators else "all")
+    chosen = read_chosen(folder).record
+    kept = (chosen.operators, chosen.per_channel, chosen.float_layers)
+    assert (refused[0]["operators"], refused[0]["per_channel"], refused[0]["float_layers"]) != kept
 
 
 def test_no_finalist_fast_enough_is_told_in_numbers(
@@ -200,7 +207,7 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: pytest.fail("no finalist"))
-    monkeypatch.setattr(candidates, "screen", lambda *_: [Percentiles(1.0, 2.0, 3.0), Percentiles(1.2, 2.2, 3.2)])
+    monkeypatch.setattr(candidates, "screen", screened_at(1.2))
 
     outcome, _ = search(tmp_path, model, gates=Gates())
 
@@ -215,7 +222,7 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
 def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "screen", lambda *_: [Percentiles(1.0, 2.0, 3.0), Percentiles(1.05, 2.2, 3.2)])
+    monkeypatch.setattr(candidates, "screen", screened_at(1.05))
 
     outcome, folder = search(tmp_path, model, gates=Gates())
 

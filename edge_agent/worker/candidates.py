@@ -153,6 +153,8 @@ class Workbench:
         Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
         they cannot be built or do not fit into memory together.
         """
+        if not layers:
+            return {}
         specs = [replace(spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
         try:
             paths = [self._rewrite(one, f"float{number}") for number, one in enumerate(specs)]

@@ -1,5 +1,6 @@
 """Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.explain`)."""
 
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -8,25 +9,42 @@ from edge_agent.task import Stage
 from edge_agent.worker.calibrate import prepared_path, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet
-from edge_agent.worker.explain import Explainer
+from edge_agent.worker.explain import FAITHFUL, Explainer
+from edge_agent.worker.greedy import Sensitivity
 from edge_agent.worker.result import finite
 from edge_agent.worker.split import Split
 from edge_agent.worker.tapping import tapped
 
 _WINDOWS = 16
+_MOST_SUSPECTS = 6
 
 
 def worst_layers(
-    context: Context, backend: Backend, data: DataSet, split: Split, spec: CandidateSpec
+    context: Context,
+    backend: Backend,
+    data: DataSet,
+    split: Split,
+    spec: CandidateSpec,
+    known: Sensitivity | None = None,
 ) -> list[dict[str, Any]]:
-    """The result object's ``layers`` for a candidate, from the first windows of ``split``."""
+    """The result object's ``layers`` for a candidate, from the first windows of ``split``.
+
+    ``known``: what each rounding does to the output, if the search has measured it.
+    """
     folder = context.folder(Stage.CALIBRATE)
     prepared = prepared_path(folder, backend.SUFFIX)
-    explainer = Explainer(backend.layers(prepared), read_ranges(folder).of(spec.calibration), spec)
     info = backend.inspect(context.model_path)
+    fed = {one.name for one in info.inputs}
+    explainer = Explainer(backend.layers(prepared), read_ranges(folder).of(spec.calibration), spec, known, fed=fed)
     windows = tapped(backend, prepared, info, data, split, context.task, explainer.names)
     for values in islice(windows, _WINDOWS):
         for name, value in values:
             explainer.add(name, value)
     layers: list[dict[str, Any]] = finite(explainer.worst())
     return layers
+
+
+def suspects(layers: Iterable[Mapping[str, Any]], spec: CandidateSpec) -> list[str]:
+    """The layers of which it is worth knowing what float costs: those left float, and the worst that lose something."""
+    names = [layer["name"] for layer in layers if layer["name"] in spec.float_layers or layer["cause"] != FAITHFUL]
+    return sorted(names, key=lambda name: name not in spec.float_layers)[:_MOST_SUSPECTS]

@@ -1,13 +1,16 @@
 """Which layers lose most when they become int8, why, and what helps. Pure: values in, sentences out.
 
-For each layer that a candidate quantizes: the SQNR of its weights on their int8 grid, and the worst SQNR of the tensors
-around it on the grids of the candidate's ranges, from a few windows. A tensor's error is split in two, *clipping* (the
-value lies outside the range) and *rounding* (the grid is coarse for the bulk of the values), because their remedies
-are opposite.
+For each layer that a candidate quantizes, or would without its float layers: the SQNR of its weights on their int8
+grid, and the worst SQNR of the tensors around it on the grids of the candidate's ranges, from a few windows. A tensor's
+error is split in two, *clipping* (the value lies outside the range) and *rounding* (the grid is coarse for the bulk of
+the values), because their remedies are opposite.
+
+SQNR says what a tensor loses, not what the output does: weights of a thousandth matter where the large ones meet zeros.
+Where the search has measured what each rounding does to the output, that decides which layers are worst, and why.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +19,25 @@ from numpy.typing import NDArray
 from edge_agent.backends import Array, CandidateSpec, Layer, Range
 from edge_agent.quant.affine import fake_quantize, params
 from edge_agent.quant.metrics import ErrorMetrics
+from edge_agent.worker.greedy import Sensitivity
 from edge_agent.worker.result import MAX_LAYERS
 
 FAITHFUL_DB = 30.0
 """From here on a tensor's error is a thousandth of its signal's power: no suspect."""
 
+MATTERS = 0.05
+"""From this part of the output's error on a layer is no bystander."""
+
 FOLDED = ("Relu", "Clip", "Relu6")
 """Activation layers that runtimes fold into the layer before."""
+FAITHFUL = "faithful by itself"
+_ENOUGH_WINDOWS = 8
+"""Seen by fewer windows, nothing is said of how many reach the end of a range."""
 _LEAVE_FLOAT = "leave it float"
+_OUTLIER = 20.0
+"""A weight of so many medians is no tail: of a million normal ones, the largest has 7."""
+_HALFWAY = 0.5
+"""A window whose values come this far towards the farther end of a range reaches it."""
 
 
 class TensorLoss:
@@ -35,6 +49,8 @@ class TensorLoss:
         self._error = 0.0
         self._clipped = 0.0
         self._peak = 0.0
+        self._windows = 0
+        self._reached = 0
         self.metrics = ErrorMetrics()
 
     def add(self, value: Array) -> None:
@@ -46,6 +62,10 @@ class TensorLoss:
         self._error += float(np.sum(error))
         self._clipped += float(np.sum(error[outside]))
         self._peak = max(self._peak, float(np.max(np.abs(value), initial=0.0)))
+        self._windows += 1
+        low, high = self._range.low, self._range.high
+        farthest = np.max(value, initial=0.0) if high >= -low else np.min(value, initial=0.0)
+        self._reached += bool(abs(farthest) > _HALFWAY * max(high, -low))
 
     def cause(self, name: str) -> tuple[str, str]:
         """(cause, remedy) of the larger part of the error."""
@@ -55,6 +75,10 @@ class TensorLoss:
                 f"the range [{low:.4g}, {high:.4g}] of tensor {name!r} cuts off values up to {self._peak:.4g}",
                 "calibrate with data that reach these values, or with minmax",
             )
+        if self._windows >= _ENOUGH_WINDOWS and self._reached <= 1:
+            few = f"{self._reached} of {self._windows} windows reach half of the range [{low:.4g}, {high:.4g}]"
+            cause = f"{few} of tensor {name!r}: hardly more than one calibration window has set it"
+            return cause, f"calibrate with mse or percentile, or {_LEAVE_FLOAT}"
         step = float(self._grid.scale)
         cause = f"few large values stretch the range [{low:.4g}, {high:.4g}] of tensor {name!r}; one step is {step:.3g}"
         return cause, f"calibrate with mse or percentile, or {_LEAVE_FLOAT}"
@@ -63,13 +87,30 @@ class TensorLoss:
 class Explainer:
     """Collects the tensors' losses under one candidate; feed it windows, then ask for :meth:`worst`."""
 
-    def __init__(self, layers: Iterable[Layer], ranges: Mapping[str, Range], spec: CandidateSpec) -> None:
-        self._layers = [
-            layer
-            for layer in layers
-            if (not spec.operators or layer.operator in spec.operators) and layer.name not in spec.float_layers
-        ]
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        ranges: Mapping[str, Range],
+        spec: CandidateSpec,
+        known: Sensitivity | None = None,
+        *,
+        fed: Collection[str] = (),
+    ) -> None:
+        """Nothing is explained yet.
+
+        Args:
+            layers: the model's quantizable layers.
+            ranges: of the candidate's range method.
+            spec: the candidate.
+            known: what each rounding does to the output, where that was measured.
+            fed: the model's inputs.
+        """
+        self._layers = [layer for layer in layers if not spec.operators or layer.operator in spec.operators]
+        self._float = spec.float_layers
         self._per_channel = spec.per_channel
+        self._known = known
+        self._shares = {} if known is None else known.shares()
+        self._on_integers = {name for layer in self._layers for name in layer.outputs} | set(fed)
         self._tensors = _blame(self._layers, ranges)
         self._losses = {name: TensorLoss(ranges[name]) for names in self._tensors.values() for name in names}
 
@@ -85,18 +126,29 @@ class Explainer:
     def worst(self) -> list[dict[str, Any]]:
         """At most ``MAX_LAYERS`` layers with the keys of the result object, the worst first."""
         told = [layer for layer in self._layers if self._tensors[layer.name] or layer.weights is not None]
-        return sorted((self._explain(layer) for layer in told), key=_badness)[:MAX_LAYERS]
+        explained = [self._explain(layer) for layer in told]
+        return sorted(explained, key=lambda layer: (-(layer["output_share"] or 0.0), layer["sqnr_db"]))[:MAX_LAYERS]
 
     def _explain(self, layer: Layer) -> dict[str, Any]:
         worst = min(self._tensors[layer.name], key=lambda name: _db(self._losses[name].metrics), default="")
         activations = _db(self._losses[worst].metrics) if worst else math.inf
         weights = math.inf if layer.weights is None else weights_sqnr_db(layer, per_channel=self._per_channel)
-        if min(weights, activations) >= FAITHFUL_DB:
-            cause, remedy = "faithful by itself", "nothing to do"
+        place = self._worst_place(layer)
+        if place in self._losses and _db(self._losses[place].metrics) < FAITHFUL_DB:
+            cause, remedy = self._losses[place].cause(place)
+        elif place and place not in self._losses and _reach(layer) > _OUTLIER:
+            cause, remedy = _weights_cause(layer), _LEAVE_FLOAT
+        elif place and min(weights, activations) >= FAITHFUL_DB:
+            share = self._shares[layer.name]
+            cause, remedy = f"{FAITHFUL}, but {share:.0%} of what the output loses is from here", _LEAVE_FLOAT
+        elif min(weights, activations) >= FAITHFUL_DB:
+            cause, remedy = self._faithful(layer)
         elif weights < activations:
-            cause, remedy = _weights_cause(layer.weights), _LEAVE_FLOAT
+            cause, remedy = _weights_cause(layer), _LEAVE_FLOAT
         else:
             cause, remedy = self._losses[worst].cause(worst)
+        if layer.name in self._float:
+            remedy = "left float"
         return {
             "name": layer.name,
             "op": layer.operator,
@@ -106,8 +158,25 @@ class Explainer:
             "activations_sqnr_db": activations if worst else None,
             "cause": cause,
             "remedy": remedy,
+            "output_share": self._shares.get(layer.name),
             "float_cost_ms": None,
         }
+
+    def _worst_place(self, layer: Layer) -> str:
+        """Where the layer costs the output most, if it does; empty where that is little or not known."""
+        if self._known is None or self._shares.get(layer.name, 0.0) < MATTERS:
+            return ""
+        mine = [place for place, wanted in self._known.needed_by.items() if layer.name in wanted]
+        return max(mine, key=lambda place: self._known.effects[place] if self._known else 0.0)
+
+    def _faithful(self, layer: Layer) -> tuple[str, str]:
+        """What to say of a layer that loses nothing: it may still cost time."""
+        read = {name for other in self._layers for name in other.inputs}
+        between = self._on_integers.isdisjoint(layer.inputs) and read.isdisjoint(layer.outputs)
+        if between and layer.weights is not None and len(self._layers) > 1:
+            cause = f"{FAITHFUL}, but between operators that stay float: values become int8 for it and float again"
+            return cause, f"{_LEAVE_FLOAT} if that costs no time"
+        return FAITHFUL, "nothing to do"
 
 
 def _blame(layers: list[Layer], ranges: Mapping[str, Range]) -> dict[str, list[str]]:
@@ -140,11 +209,19 @@ def weights_sqnr_db(layer: Layer, *, per_channel: bool) -> float:
     return _db(metrics)
 
 
-def _weights_cause(weights: Array | None) -> str:
-    values = np.abs(np.asarray(weights))
+def _reach(layer: Layer) -> float:
+    """The largest weight, in medians; infinite where most are zero, and 0 without weights."""
+    if layer.weights is None:
+        return 0.0
+    values = np.abs(_weights(layer))
     typical = float(np.median(values))
-    reach = f"{float(values.max()) / typical:.0f} times the median" if typical else "the rest zero"
-    return f"a few weights are much larger than the others (largest: {reach}), so one step is coarse for these"
+    return float(values.max()) / typical if typical else math.inf
+
+
+def _weights_cause(layer: Layer) -> str:
+    reach = _reach(layer)
+    told = f"{reach:.0f} times the median" if math.isfinite(reach) else "the rest zero"
+    return f"a few weights are much larger than the others (largest: {told}), so one step is coarse for these"
 
 
 def _weights(layer: Layer) -> NDArray[np.float32]:
@@ -153,7 +230,3 @@ def _weights(layer: Layer) -> NDArray[np.float32]:
 
 def _db(metrics: ErrorMetrics) -> float:
     return math.inf if metrics.sqnr_db is None else metrics.sqnr_db
-
-
-def _badness(layer: Mapping[str, Any]) -> float:
-    return float(layer["sqnr_db"])

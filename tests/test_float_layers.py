@@ -1,0 +1,100 @@
+"""A model that plainly fails with one layer in int8: the search finds that layer, on the real runtime."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fragile import BROKEN, write_fragile
+from support.jobs import make_job, run_stages
+from support.trained import windows
+
+from edge_agent.backends import onnx as backend
+from edge_agent.task import Outcome, Stage
+from edge_agent.wire.manifest import Gates, Recipe
+from edge_agent.worker import candidates
+from edge_agent.worker.latency import Decision, Latency, Percentiles
+from edge_agent.worker.probe import Served
+from edge_agent.worker.quantize import read_chosen
+
+BUDGET_S = 40.0
+STATIC = Recipe(method="static", search_budget_s=BUDGET_S)
+
+
+def latency() -> Latency:
+    times = Percentiles(1.0, 2.0, 3.0)
+    return Latency(Decision.ACCEPTED, 0.5, 0.55, 0.45, 0.5, 0.0, 8, times, times, Served("m"))
+
+
+class Search:
+    """One search, shared by the tests that look at it."""
+
+    def __init__(self, folder: Path, **task: Any) -> None:
+        job_dir = make_job(
+            folder, write_fragile(folder / "fragile.onnx"), {"x": windows(240, seed=2)[0]},
+            **{"gates": Gates(max_latency_ratio=0), "recipe": STATIC, **task},
+        )  # fmt: skip
+        run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE)
+        started = time.monotonic()
+        self.outcome: Outcome = run_stages(job_dir, Stage.QUANTIZE)
+        self.seconds = time.monotonic() - started
+        self.folder = job_dir / "quantize"
+        self.records: list[dict[str, Any]] = self.outcome.results["candidates"]
+        self.layers: dict[str, dict[str, Any]] = {layer["name"]: layer for layer in self.outcome.results["layers"]}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    with pytest.MonkeyPatch.context() as patch:
+        # the full latency statistic is its own test's subject
+        patch.setattr(candidates, "compare", lambda *_, **__: latency())
+        return Search(tmp_path_factory.mktemp("found"))
+
+
+def test_no_candidate_without_float_layers_passes(found: Search) -> None:
+    plain = [record for record in found.records if not record["float_layers"]]
+
+    assert len(plain) >= 3
+    assert all(record["code"] == "agreement_too_low" and record["agreement"] < 0.9 for record in plain)
+
+
+def test_exactly_the_broken_layer_is_left_float(found: Search) -> None:
+    chosen = read_chosen(found.folder)
+
+    assert found.outcome.code == ""
+    assert chosen.spec.float_layers == (BROKEN,)
+    assert chosen.record.float_layers == [BROKEN]
+    assert chosen.record.agreement is not None
+    assert chosen.record.agreement >= 0.975
+    assert backend.check(found.folder.parent / "model.onnx", found.folder / "chosen.onnx")["int8_weights"] == 2
+
+
+def test_it_stays_within_its_budget(found: Search) -> None:
+    assert found.seconds < BUDGET_S
+
+
+def test_the_explanation_names_it_first_and_tells_what_float_costs(found: Search) -> None:
+    assert next(iter(found.layers)) == BROKEN
+    assert found.layers[BROKEN]["output_share"] > 0.9
+    assert "weights are much larger" in found.layers[BROKEN]["cause"]
+    assert found.layers[BROKEN]["remedy"] == "left float"
+    assert isinstance(found.layers[BROKEN]["float_cost_ms"], float)
+
+
+def test_enough_candidates_are_measured_and_the_pareto_front_is_marked(found: Search) -> None:
+    measured = [record for record in found.records if record["agreement"] is not None]
+
+    assert len(measured) >= 8
+    assert any(record["pareto"] for record in measured)
+    assert all(record["pareto"] is not None for record in found.records)
+    assert not [
+        warning for warning in found.outcome.results["data"]["warnings"] if "candidates were measured" in warning
+    ]
+
+
+def test_a_short_budget_measures_fewer_and_says_so(tmp_path: Path) -> None:
+    short = Search(tmp_path, recipe=Recipe(method="static", search_budget_s=1e-6))
+
+    assert short.outcome.code == "agreement_too_low"
+    assert len(short.records) == 1
+    assert any("1 candidates were measured" in warning for warning in short.outcome.results["data"]["warnings"])
