@@ -201,6 +201,25 @@ def test_names_of_others_cannot_become_markup() -> None:
     assert read.text.count(HOSTILE) >= 8, "shown as it is, and as text"
 
 
+def test_the_plot_marks_front_choice_and_limit_and_names_every_point() -> None:
+    text = page(accepted())
+    read = Reader(text)
+
+    assert read.text.count("agreement_too_low") == 0, "the sentence says it"
+    assert ("class", "chosen") in read.attributes
+    assert ("class", "front") in read.attributes
+    assert "1: static · mse · operators: all · per channel" in read.text
+    assert "2: static · percentile · operators: core · per channel · 1 layer float" in read.text
+
+
+def test_candidates_that_are_equally_close_have_no_plot() -> None:
+    result = accepted()
+    for record in result["candidates"]:
+        record |= {"agreement": 1.0, "sqnr_db": None}
+
+    assert "figure" not in Reader(page(result)).tags
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60).filter(any))
 def test_the_columns_of_a_histogram_hold_every_value(values: list[float]) -> None:

@@ -13,11 +13,11 @@ _SAID_APART = frozenset({"method", "operators", "per_channel", "float_layers", "
 
 
 def label(record: Mapping[str, Any]) -> str:
-    """How a model was made, in words: ``static · percentile · core operators · per channel``."""
+    """How a model was made, in words: ``static · percentile · operators: core · per channel``."""
     words = [str(record["method"])]
     words += [str(value) for key, value in _made(record).items() if key not in _SAID_APART and isinstance(value, str)]
     if operators := record.get("operators"):
-        words.append(f"{operators} operators")
+        words.append(f"operators: {operators}")
     if (per_channel := record.get("per_channel")) is not None:
         words.append("per channel" if per_channel else "per tensor")
     if count := len(record.get("float_layers") or ()):

@@ -107,8 +107,8 @@ def _tensors(
 def _facts(result: Mapping[str, Any]) -> Markup:
     data = {key: value for key, value in (result["data"] or {}).items() if key != "warnings"}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
-    columns = [element("article", element("h3", name), told) for name, told in named]
-    parts = [element("div", *columns, class_="pair")]
+    columns = [element("article", element("h3", name), told) for name, told in named if "<dt" in told]
+    parts = [element("div", *columns, class_="pair")] if columns else []
     if result["seconds"]:
         parts.append(element("article", element("h3", "Seconds"), tables.seconds(result["seconds"])))
     return _section("Data, device, time", *parts)

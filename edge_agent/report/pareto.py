@@ -1,5 +1,6 @@
 """Candidates as points: time, of float's, against how close they stay to float. Inline SVG."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,10 @@ from edge_agent.report import candidate, numbers
 from edge_agent.report.markup import Markup, element
 
 _WIDTH, _HEIGHT = 520.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 26.0, 18.0, 46.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 30.0, 18.0, 46.0
 _TICKS = 5
-_LABEL = 13.0
-"""Pixels that a point's number takes."""
+_NEAR = 13.0
+"""Points closer than this many pixels share one label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +55,32 @@ def plot(
         return Markup()
     agreement = key == "agreement"
     across = _axis([x for _, x, _ in points], _LEFT, _WIDTH - _RIGHT, least=0.1)
-    upward = _axis([y for _, _, y in points], _HEIGHT - _BOTTOM, _TOP, least=0.01 if agreement else 2.0)
+    upward = _axis(
+        [y for _, _, y in points],
+        _HEIGHT - _BOTTOM,
+        _TOP,
+        least=0.01 if agreement else 2.0,
+        most=1.0 if agreement else math.inf,
+    )
     form = numbers.share if agreement else numbers.decibel
     limit = limits.get("max_latency_ratio") or 1.0
     marks = [*_grid(across, upward, form), _front(candidates, points, across, upward)]
     if across.low <= limit <= across.high:
         marks.append(_limit(across.at(limit), limit))
-    taken: list[tuple[float, float]] = []
-    for number, x, y in sorted(points, key=lambda point: point[0] == chosen):
-        marks.append(_point(number, candidates[number], across.at(x), upward.at(y), taken, chosen=number == chosen))
+    placed = [(number, across.at(x), upward.at(y)) for number, x, y in points]
+    marks += [_dot(number, candidates[number], x, y, chosen=number == chosen) for number, x, y in placed]
+    if chosen is not None and chosen < len(candidates):
+        marks += [_dot(number, candidates[number], x, y, chosen=True) for number, x, y in placed if number == chosen]
+    marks += _labels(placed, chosen)
     marks.append(_text("time, of float's (p50)", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "middle", "axis"))
     picture = element("svg", *marks, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=f"{title} over time")
     return element("figure", element("figcaption", title), picture)
 
 
-def _axis(values: list[float], first: float, last: float, *, least: float) -> _Axis:
-    """An axis for ``values``, at least ``least`` long, so that noise does not look like a difference."""
+def _axis(values: list[float], first: float, last: float, *, least: float, most: float = math.inf) -> _Axis:
+    """An axis for ``values``, at least ``least`` long, so that noise looks like no difference; none above ``most``."""
     middle, half = (min(values) + max(values)) / 2, max(max(values) - min(values), least) * 0.58
-    return _Axis(middle - half, middle + half, first, last)
+    return _Axis(middle - half, min(middle + half, most), first, last)
 
 
 def _grid(across: _Axis, upward: _Axis, form: Any) -> list[Markup]:
@@ -89,8 +98,11 @@ def _grid(across: _Axis, upward: _Axis, form: Any) -> list[Markup]:
 def _front(
     candidates: Sequence[Mapping[str, Any]], points: list[tuple[int, float, float]], across: _Axis, upward: _Axis
 ) -> Markup:
-    """A line through the candidates of the front."""
-    front = sorted((x, y) for number, x, y in points if candidates[number].get("pareto"))
+    """A line through the candidates of the front, as long as slower is closer by this measure, too."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted((x, y) for number, x, y in points if candidates[number].get("pareto")):
+        if not front or y >= front[-1][1]:
+            front.append((x, y))
     return element(
         "polyline", points=" ".join(f"{across.at(x):.1f},{upward.at(y):.1f}" for x, y in front), class_="front"
     )
@@ -98,21 +110,35 @@ def _front(
 
 def _limit(x: float, limit: float) -> Markup:
     line = element("line", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="gate")
-    return element("g", line, _text(f"limit {limit:g}", x - 5, _TOP + 10, "end", "tick"))
+    return element("g", line, _text(f"limit {limit:g}", x - 5, _HEIGHT - _BOTTOM - 6, "end", "tick"))
 
 
-def _point(
-    number: int, record: Mapping[str, Any], x: float, y: float, taken: list[tuple[float, float]], *, chosen: bool
-) -> Markup:
-    """A dot, its number where no other stands, and its name for whoever points at it."""
-    at_y = y + 4
-    while any(abs(x - other_x) < 2 * _LABEL and abs(at_y - other_y) < _LABEL for other_x, other_y in taken):
-        at_y += _LABEL
-    taken.append((x, at_y))
+def _dot(number: int, record: Mapping[str, Any], x: float, y: float, *, chosen: bool) -> Markup:
+    """A point, and its name for whoever points at it."""
     kind = "chosen" if chosen else "on" if record.get("pareto") else "dropped" if record.get("code") else "off"
-    dot = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7 if chosen else 5, class_=kind)
-    name = element("title", f"{number + 1}: {candidate.label(record)}")
-    return element("g", name, dot, _text(str(number + 1), x + 10, at_y, "start", f"number {kind}"), class_="point")
+    circle = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7 if chosen else 5, class_=kind)
+    return element("g", element("title", f"{number + 1}: {candidate.label(record)}"), circle)
+
+
+def _labels(placed: Sequence[tuple[int, float, float]], chosen: int | None) -> list[Markup]:
+    """The numbers beside the points; those that lie together have one label."""
+    groups: list[list[tuple[int, float, float]]] = []
+    for number, x, y in placed:
+        near = [one for one in groups if abs(one[0][1] - x) < _NEAR and abs(one[0][2] - y) < _NEAR]
+        if near:
+            near[0].append((number, x, y))
+        else:
+            groups.append([(number, x, y)])
+    labels = []
+    for group in groups:
+        text = ", ".join(str(number + 1) for number, _, _ in sorted(group))
+        kind = "number chosen" if chosen in [number for number, _, _ in group] else "number"
+        right = max(x for _, x, _ in group)
+        if right > _WIDTH * 0.8:
+            labels.append(_text(text, min(x for _, x, _ in group) - 8, group[0][2] - 7, "end", kind))
+        else:
+            labels.append(_text(text, right + 8, group[0][2] - 7, "start", kind))
+    return labels
 
 
 def _text(text: str, x: float, y: float, anchor: str, name: str) -> Markup:

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import signal
 import subprocess
@@ -34,6 +35,8 @@ COMPRESSOR = "compressor"
 _COMPRESSOR_NEEDS = ("onnx-neural-compressor==1.0", "onnxruntime==1.32.0", "prettytable", "scipy")
 """The last two it imports and does not declare."""
 _LONGEST = 110
+_STAMP = re.compile(r"^[-\d: ,]+(\[[^]]*\])*\s*")
+"""What loggers put before their sentence."""
 _HEAD = "| model | quantizer | accuracy | agreement | SQNR | time, of float's | size | took | peak RSS | gates |"
 _RULE = "|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
 
@@ -85,7 +88,7 @@ def _reason(returncode: int, stderr: str, stdout: str) -> str:
             or returncode == -signal.SIGABRT
         ):
             return "out of memory"
-        return lines[-1] if lines else f"ended with {returncode}"
+        return _STAMP.sub("", lines[-1]) if lines else f"ended with {returncode}"
     return f"{result['verdict']}: {result['code']}"
 
 
