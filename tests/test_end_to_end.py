@@ -115,7 +115,7 @@ def test_what_goes_wrong_has_its_code_and_leaves_active_alone(device: Device, im
         ("source_unknown", {"inputs": [elsewhere]}),
         ("input_missing", {"inputs": []}),
         ("recipe_unsupported", {"recipe": msgspec.structs.replace(SMALL, method="dynamic", calibration="mse")}),
-        ("too_few_windows", {"recipe": msgspec.structs.replace(SMALL, heldout_windows=20)}),
+        ("too_few_windows", {"recipe": msgspec.structs.replace(SMALL, heldout_windows=5)}),
         ("model_too_large", {"blob": msgspec.structs.replace(blob, size=10**9, pages=["0" * 64] * 8), "upload": False}),
     ):
         version += 1

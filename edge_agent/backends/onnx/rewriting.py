@@ -2,7 +2,8 @@
 
 onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. What it does wrongly or gives up
 on is put right here: see ``_overrides``. Weights are int8 and symmetric, activations uint8 and asymmetric: a range
-that starts at 0, as after every ReLU, then uses all 256 levels.
+that starts at 0, as after every ReLU, then uses all 256 levels. 16-bit activations would be finer, but onnxruntime has
+no integer kernel for them: measured on x86 (1.32), such a Conv takes 1.4 to 1.7 times float's time.
 """
 
 from collections.abc import Mapping
