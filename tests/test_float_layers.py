@@ -13,6 +13,7 @@ from edge_agent.backends import onnx as backend
 from edge_agent.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker import candidates
+from edge_agent.worker.diagnose import with_measured
 from edge_agent.worker.latency import Decision, Latency, Percentiles
 from edge_agent.worker.probe import Served
 from edge_agent.worker.quantize import read_chosen
@@ -89,6 +90,24 @@ def test_enough_candidates_are_measured_and_the_pareto_front_is_marked(found: Se
     assert all(record["pareto"] is not None for record in found.records)
     assert not [
         warning for warning in found.outcome.results["data"]["warnings"] if "candidates were measured" in warning
+    ]
+
+
+def test_a_model_too_large_to_look_into_is_searched_without_and_says_so(tmp_path: Path) -> None:
+    small = Search(tmp_path, memory_bytes=2**24)
+
+    assert small.outcome.code == "agreement_too_low"
+    assert not any(record["float_layers"] for record in small.records)
+    assert any("needs more memory" in warning for warning in small.outcome.results["data"]["warnings"])
+
+
+def test_what_only_the_search_measures_is_carried_into_a_refusal() -> None:
+    refused = [{"name": "a", "sqnr_db": 3.0, "output_share": None}, {"name": "b", "sqnr_db": 4.0}]
+    before = [{"name": "a", "sqnr_db": 9.0, "output_share": 0.7, "float_cost_ms": 0.1}]
+
+    assert with_measured(refused, before) == [
+        {"name": "a", "sqnr_db": 3.0, "output_share": 0.7, "float_cost_ms": 0.1},
+        {"name": "b", "sqnr_db": 4.0, "output_share": None, "float_cost_ms": None},
     ]
 
 

@@ -16,7 +16,7 @@ from edge_agent.backends import onnx as backend
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker import candidates, quantize
+from edge_agent.worker import candidates, searching
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.calibrate import read_ranges
 from edge_agent.worker.latency import Decision, Latency, Percentiles
@@ -75,7 +75,7 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs(tmp_path: Path, mode
 
 
 def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantize, "worth_scoring", lambda *_: True)
+    monkeypatch.setattr(searching, "worth_scoring", lambda *_: True)
 
     outcome, _ = search(tmp_path, model, recipe=Recipe())
 
@@ -175,7 +175,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
         return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
 
     monkeypatch.setattr(candidates, "compare", compare)
-    monkeypatch.setattr(quantize, "worth_scoring", lambda *_: True)
+    monkeypatch.setattr(searching, "worth_scoring", lambda *_: True)
 
     outcome, folder = search(tmp_path, model)
 

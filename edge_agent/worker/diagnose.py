@@ -44,6 +44,13 @@ def worst_layers(
     return layers
 
 
+def with_measured(layers: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``layers`` with what only the search measures (cost of float, share of the error), from its own telling."""
+    told = {layer["name"]: layer for layer in before}
+    keys = ("output_share", "float_cost_ms")
+    return [{**layer, **{key: told.get(layer["name"], {}).get(key) for key in keys}} for layer in layers]
+
+
 def suspects(layers: Iterable[Mapping[str, Any]], spec: CandidateSpec) -> list[str]:
     """The layers of which it is worth knowing what float costs: those left float, and the worst that lose something."""
     names = [layer["name"] for layer in layers if layer["name"] in spec.float_layers or layer["cause"] != FAITHFUL]

@@ -16,7 +16,7 @@ from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.diagnose import worst_layers
+from edge_agent.worker.diagnose import with_measured, worst_layers
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quantize import chosen_path, read_chosen
 from edge_agent.worker.result import Record
@@ -65,7 +65,8 @@ def run(context: Context) -> Outcome:
     }
     if not judgement.passed:
         results["candidates"] = _with_verdict(context, chosen.number, record)
-        results["layers"] = worst_layers(context, backend, data, "heldout", chosen.spec)
+        before = read_results(context.job_dir)["layers"]
+        results["layers"] = with_measured(worst_layers(context, backend, data, "heldout", chosen.spec), before)
     return Outcome(code=judgement.code, message=judgement.message, results=results)
 
 

@@ -1,0 +1,197 @@
+"""One search: screens, scores, extends and proves candidates within a budget, and tells of its progress.
+
+What to try and what is best is :mod:`.search`'s, what goes beyond the plan :mod:`.mending`'s, building and measuring
+:mod:`.candidates`'. Never opens anything but the search set.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import msgspec
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.errors import ModelError
+from edge_agent.worker.candidates import Workbench, timed
+from edge_agent.worker.context import Context
+from edge_agent.worker.greedy import Sensitivity
+from edge_agent.worker.latency import MOST, Decision, Latency
+from edge_agent.worker.mending import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.result import MAX_CANDIDATES, Record
+from edge_agent.worker.search import (
+    Structure,
+    Tried,
+    by_speed,
+    describe,
+    finalists,
+    pareto,
+    structure,
+    worth_scoring,
+)
+
+PROVED = 0.95
+"""How far the stage is when the search has ended."""
+_SCREENED, _SCORED, _COMPARED = 0.15, 0.45, 0.6
+_SENSITIVITY_S = 10.0
+_SENSITIVITY_SHARE = 0.25
+"""Of the time that is left, for finding what each rounding costs."""
+_COMPARISON_SHARE = 0.5
+"""Of the budget; afterwards nothing is measured that is only there to be compared with."""
+
+
+class Search:
+    """One run over the candidates of one model.
+
+    Attributes:
+        tried: every candidate, in the order tried.
+        reference: the float model, with the latency last measured.
+        ratio_lower: the lower bound of the last finalist's latency ratio.
+        known: what each rounding does to the output, for the candidates of which it was measured.
+    """
+
+    def __init__(self, context: Context, bench: Workbench, windows: int, *, budget_s: float) -> None:
+        self._context = context
+        self._bench = bench
+        self._windows = windows
+        self._begun = time.monotonic()
+        self._budget_s = budget_s
+        self._fraction = _SCREENED / 2
+        self._screened: dict[Structure, Record] = {}
+        self.reference: Record = bench.reference
+        self.ratio_lower: float | None = None
+        self._warnings: list[str] = []
+        self.tried: list[Tried] = []
+        self.known: dict[CandidateSpec, Sensitivity] = {}
+
+    def left_s(self) -> float:
+        """Seconds of the budget that are left; below zero when it is over."""
+        return self._begun + self._budget_s - time.monotonic()
+
+    def score(self, specs: list[CandidateSpec]) -> None:
+        """Screen each structure once, then score candidates from the fastest on, until none can be faster.
+
+        Where no structure of a method can be built per channel, the same is tried per tensor.
+        """
+        self._screen(specs)
+        built = {method for method, *_ in self._screened}
+        again = [replace(spec, per_channel=False) for spec in specs if spec.method not in built]
+        self._screen(again)
+        self._fraction = _SCREENED
+        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, [*specs, *again])
+        share = (_SCORED - _SCREENED) / max(len(order), 1)
+        for number, spec in enumerate(order):
+            late = number > 0 and self.left_s() < 0
+            if late or not worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
+                break
+            self._score(spec, self._fraction + share)
+
+    def leave_float(self, measure: Callable[..., Sensitivity]) -> None:
+        """Candidates with float layers, as far as the budget goes.
+
+        ``measure``: a candidate's sensitivity, in at most ``seconds``.
+        """
+
+        def sensitivity(spec: CandidateSpec) -> Sensitivity:
+            if spec not in self.known:
+                self._context.progress(self._fraction, "looking for the layers that cost accuracy", force=True)
+                seconds = min(_SENSITIVITY_S, self.left_s() * _SENSITIVITY_SHARE)
+                self.known[spec] = measure(spec, seconds=seconds)
+            return self.known[spec]
+
+        leave_float(self.tried, self._attempt, sensitivity, lambda: self.left_s() > 0)
+
+    def compare(self, planned: list[CandidateSpec]) -> None:
+        """Further candidates to compare with, in the first part of the budget."""
+        spare = self._budget_s * (1 - _COMPARISON_SHARE)
+        fill_up(self.tried, planned, self._attempt, lambda: self.left_s() > spare)
+
+    def _attempt(self, spec: CandidateSpec) -> Tried | None:
+        """Measure a candidate beyond those planned; None if it cannot be built."""
+        if structure(spec) not in self._screened:
+            self._screen([spec])
+        if structure(spec) not in self._screened:
+            return None
+        return self._score(spec, self._fraction + (_COMPARED - self._fraction) / 4)
+
+    def _score(self, spec: CandidateSpec, end: float) -> Tried | None:
+        """Score a candidate whose structure was screened; ``end``: how far the stage is then."""
+        what = f"trying {describe(self._bench.blank(spec))}, window"
+        pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end)
+        self._fraction = end
+        try:
+            self.tried.append(self._bench.score(spec, self._screened[structure(spec)], pace))
+        except ModelError as error:
+            self._drop(spec, error)
+            return None
+        return self.tried[-1]
+
+    def _screen(self, specs: Iterable[CandidateSpec]) -> None:
+        """The speed of each structure that can be built, from one process each."""
+        for spec in {structure(spec): spec for spec in reversed(list(specs))}.values():
+            self._context.progress(self._fraction, "screening speed", force=True)
+            try:
+                self._screened[structure(spec)] = self._bench.screen(spec)
+                self.reference = self._bench.reference
+            except ModelError as error:
+                self._drop(spec, error)
+
+    def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
+        record = msgspec.structs.replace(self._bench.blank(spec), code=error.code, message=error.message)
+        self.tried.append(Tried(spec, record, passed=False))
+
+    def prove_speed(self) -> Tried | None:
+        """The first finalist that the full latency statistic does not refuse."""
+        refused: set[Structure] = set()
+        for finalist in finalists(self.tried):
+            if structure(finalist.spec) in refused:
+                continue
+            what = "measuring latency, process"
+            latency = self._bench.time(finalist.spec, Pace(self._context, what, MOST, begin=_COMPARED, end=PROVED))
+            proven = self._take(finalist, latency)
+            if proven.passed:
+                return proven
+            refused.add(structure(finalist.spec))
+        return None
+
+    def _take(self, finalist: Tried, latency: Latency) -> Tried:
+        """Put the full statistic into the records of float and of the finalist."""
+        self.reference = msgspec.structs.replace(timed(self.reference, latency.reference), ratio_p50=1.0)
+        self.ratio_lower = latency.ratio_p50_lower
+        accepted = latency.decision is Decision.ACCEPTED
+        proved = {"value": latency.ratio_p50_upper, "passed": accepted}
+        record = msgspec.structs.replace(
+            timed(finalist.record, latency.target),
+            ratio_p50=latency.ratio_p50,
+            ratio_p50_upper=latency.ratio_p50_upper,
+            ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
+            gates=[gate | proved if gate["name"] == "max_latency_ratio" else gate for gate in finalist.record.gates],
+            code=None if accepted else str(latency.decision),
+            message=None if accepted else latency.message,
+        )
+        proven = Tried(finalist.spec, record, passed=accepted)
+        self.tried[self.tried.index(finalist)] = proven
+        return proven
+
+    def warn(self, warning: str) -> None:
+        """Say something in the report."""
+        self._warnings.append(warning)
+
+    def warnings(self) -> list[str]:
+        """What the report has to warn of; among it why there are few candidates to compare, where there are."""
+        count = measured(self.tried)
+        if count >= ENOUGH:
+            return self._warnings
+        late = self.left_s() < self._budget_s * (1 - _COMPARISON_SHARE)
+        why = (
+            f"the search budget of {self._budget_s:g} s is meant for the best first; raise search_budget_s for more"
+            if late
+            else "the recipe and this model allow no more"
+        )
+        return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
+
+    def records(self) -> list[Record]:
+        """What is told of each candidate, the Pareto front marked."""
+        records = [item.record for item in self.tried][:MAX_CANDIDATES]
+        front = pareto(records)
+        return [msgspec.structs.replace(record, pareto=on) for record, on in zip(records, front, strict=True)]
