@@ -102,7 +102,7 @@ CODES: dict[str, Code] = {
     "out_of_memory": Code("failed", "a stage exceeded its memory limit", "raise limits.worker_memory_bytes"),
     "stage_timeout": Code("failed", "a stage exceeded its time limit", "raise limits.stage_timeout_s"),
     "recipe_unsupported": Code(
-        "failed", "the recipe asks for a method not available here", "use method auto or static"
+        "failed", "the recipe asks for what this agent cannot do", "see the message; method auto always works"
     ),
     "format_unsupported": Code("failed", "this device cannot quantize that model format", "push an .onnx model"),
     "stage_crashed": Code("failed", "a worker died or broke its protocol", "see the log; report it"),
