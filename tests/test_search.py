@@ -15,6 +15,7 @@ from edge_agent.worker.search import (
     Tried,
     by_speed,
     closest,
+    describe,
     finalists,
     pareto,
     plan,
@@ -205,3 +206,9 @@ def test_when_nothing_could_be_built_the_reasons_are_told_once() -> None:
     broken = tried(None, None, passed=False, code="rewrite_invalid", message="no scale for tensor t")
 
     assert why_none([broken, broken]) == ("no_candidate", "no int8 candidate could be tried: no scale for tensor t")
+
+
+def test_a_candidate_is_told_with_its_float_layers() -> None:
+    record = Record(method="static", calibration="mse", operators="core", float_layers=["a", "b"])
+
+    assert describe(record) == "static, core operators, mse ranges, 2 layers float"

@@ -117,7 +117,8 @@ def describe(record: Record) -> str:
     if record.method == "uniform":
         return "uniform: int8 weights only"
     ranges = f", {record.calibration} ranges" if record.calibration else ""
-    return f"{record.method}, {record.operators} operators{ranges}"
+    floats = f", {len(record.float_layers)} layers float" if record.float_layers else ""
+    return f"{record.method}, {record.operators} operators{ranges}{floats}"
 
 
 def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:

@@ -69,15 +69,8 @@ def _overrides(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str
     * A weight that two layers read along different axes cannot have one scale per channel for both.
     * A channel of zeros gets scale 1, and with it a bias rounded to whole steps of the input's scale.
     """
-    axes: dict[str, int | None] = {}
-    for node in nodes:
-        name = graph.weight(node)
-        if name is None:
-            continue
-        axis = graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None
-        axes[name] = axis if axes.get(name, axis) == axis else None
     overrides: dict[str, list[dict[str, Any]]] = {}
-    for name, axis in axes.items():
+    for name, axis in weight_axes(graph, nodes, per_channel=per_channel).items():
         weights = graph.array(name)
         peak = float(np.abs(weights).max(initial=0.0)) or 1.0
         if axis is None:
@@ -87,6 +80,18 @@ def _overrides(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str
         overrides[name] = [{} if channel > 0 else {"rmin": -peak, "rmax": peak} for channel in peaks]
         overrides[name][0] |= {"axis": axis, "symmetric": True}
     return overrides
+
+
+def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, int | None]:
+    """Weight → the axis along which it has scales; None: one scale for all."""
+    axes: dict[str, int | None] = {}
+    for node in nodes:
+        name = graph.weight(node)
+        if name is None:
+            continue
+        axis = graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None
+        axes[name] = axis if axes.get(name, axis) == axis else None
+    return axes
 
 
 def _has_channels(graph: Graph, node: Any, weight: str) -> bool:

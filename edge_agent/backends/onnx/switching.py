@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.backends import Array, CandidateSpec, Feeds, Range
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import FOLDED, PASSING, QUANTIZABLE
+from edge_agent.backends.onnx.rewriting import weight_axes
 from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.errors import StageError
 from edge_agent.quant.affine import fake_quantize, params
@@ -103,12 +104,7 @@ def _weights(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
 def _switch_weights(
     model: Any, graph: Graph, nodes: list[Any], weights: Collection[str], flags: Mapping[str, str], *, per_channel: bool
 ) -> None:
-    axes: dict[str, int | None] = {}
-    for node in nodes:
-        name = graph.weight(node)
-        if name is not None:
-            axis = graph.output_axis(node) if per_channel else None
-            axes[name] = axis if axes.get(name, axis) == axis else None
+    axes = weight_axes(graph, nodes, per_channel=per_channel)
     chosen = []
     for name in weights:
         exact = graph.array(name)
