@@ -120,3 +120,10 @@ def test_a_relu_is_ranged_by_what_it_lets_through() -> None:
     sparse[:20_000] = dense
 
     assert find_range(seen(sparse), symmetric=False) == find_range(seen(dense), symmetric=False)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4.3540204e-37, 1.0), (1e6, 1e6 + 0.0625)])
+def test_narrow_cells_ask_for_no_more_bins_than_there_are(low: float, high: float) -> None:
+    chosen = find_range(seen(np.array([low, high])), symmetric=False)
+
+    assert chosen.high == high

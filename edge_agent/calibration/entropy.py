@@ -6,12 +6,13 @@ that hold anything; the T with the least KL(P ‖ Q) wins, and no T is tried tha
 
 Unlike there the bins are signed, so that a range with one side uses all levels for it; exact zeros do not count, as
 after a ReLU they would be all that counts; and a threshold costs one look-up a level, not a pass over its bins, so all
-of them are tried. Where the least threshold wins, finer bins inside it (a second pass's) are searched in turn.
+of them are tried. Where there are finer bins within the threshold (a second pass's), they are searched in turn.
 
 KL looks at shape, not at size: what it clips may be what the model needs. It is no safe default, and ``auto`` does
 not try it.
 """
 
+import math
 from typing import cast
 
 import numpy as np
@@ -25,7 +26,6 @@ _SMOOTH = 1e-4
 """What an empty level counts where P has moved values into it: the divergence would be infinite."""
 _AT_ONCE = 64
 """Thresholds that are evaluated together."""
-_ZOOMS = 8
 
 _Floats = NDArray[np.float64]
 _Integers = NDArray[np.intp]
@@ -35,15 +35,14 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
     """The range within ±T whose grid of ``levels`` levels (one less where symmetric) tells least from float's."""
     cells = histogram.cells()
     whole = shaped(histogram.low, histogram.high, symmetric=symmetric)
-    bound = max(-whole.low, whole.high)
-    for _ in range(_ZOOMS):
-        bins = _Bins.within(cells, Range(max(whole.low, -bound), min(whole.high, bound)))
-        if bins is None:
+    bound, width = max(-whole.low, whole.high), math.inf
+    while True:
+        range_ = Range(max(whole.low, -bound), min(whole.high, bound))
+        bins = _Bins.within(cells, range_, 2 * histogram.bins)
+        if bins is None or bins.width > width / 2:
             break
-        threshold, least = bins.best_threshold(levels - 1 if symmetric else levels)
-        bound = max(min(bound, threshold), NOTHING)
-        if not least:
-            break
+        width = bins.width
+        bound = max(min(bound, bins.best_threshold(levels - 1 if symmetric else levels)), NOTHING)
     return shaped(max(whole.low, -bound), min(whole.high, bound), symmetric=symmetric)
 
 
@@ -62,19 +61,23 @@ class _Bins:
         self.plogp = _prefix(_xlogx(counts))
 
     @classmethod
-    def within(cls, cells: Cells, range_: Range) -> "_Bins | None":
-        """The cells in a range, as bins of the widest of them; None if there is none that has a width."""
+    def within(cls, cells: Cells, range_: Range, most: int) -> "_Bins | None":
+        """The cells in a range, as bins of the widest of them; None if there is none that has a width.
+
+        There are at most ``most`` on each side: cells far from zero are narrow, and so is one cut to what was seen.
+        """
         inside = (cells.high > range_.low) & (cells.low < range_.high)
         width = float(np.max(cells.high[inside] - cells.low[inside], initial=0.0))
         if not width:
             return None
+        width = max(width, max(-range_.low, range_.high) / most)
         below, above = int(np.ceil(-range_.low / width)), int(np.ceil(range_.high / width))
         edges = np.arange(-below, above + 1) * width
         reached = _distribution(cells, edges)
         return cls(np.diff(reached), below, width, (float(reached[0]), float(cells.counts.sum() - reached[-1])))
 
-    def best_threshold(self, levels: int) -> tuple[float, bool]:
-        """The threshold with the least divergence, and whether it is the smallest that there was to try."""
+    def best_threshold(self, levels: int) -> float:
+        """The threshold with the least divergence."""
         most = max(self.below, self.above)
         sides = 2 if min(self.below, self.above) else 1
         # One bin fewer than levels on each side: so few that a second pass over them is called for.
@@ -83,8 +86,7 @@ class _Bins:
         divergences = np.concatenate(
             [self.divergences(sizes[at : at + _AT_ONCE], levels) for at in range(0, len(sizes), _AT_ONCE)]
         )
-        best = int(sizes[np.argmin(divergences)])
-        return best * self.width, best == fewest
+        return float(sizes[np.argmin(divergences)]) * self.width
 
     def divergences(self, sizes: _Integers, levels: int) -> _Floats:
         """KL(P ‖ Q) for thresholds of ``sizes`` bins; infinite where nothing is within.
