@@ -169,3 +169,18 @@ def test_the_observer_names_the_tensor_that_is_not_finite() -> None:
     with pytest.raises(Refusal, match="tensor 'conv1': values hold NaN") as refusal:
         Observer(["conv1"]).add("conv1", np.array([np.nan], np.float32))
     assert refusal.value.code == "non_finite"
+
+
+@pytest.mark.parametrize("size", [1, 700, 4095, 4096, 10_000])
+def test_small_tensors_that_are_counted_together_are_counted_alike(size: int) -> None:
+    samples = [RANDOM.normal(size=(1, size)).astype(np.float32) for _ in range(9)]
+    observer, alone = Observer(["x"]), Histogram()
+    reused = np.empty((1, size), np.float32)
+
+    for sample in samples:
+        reused[:] = sample  # as a runtime may do with its output
+        observer.add("x", reused)
+        alone.add(sample)
+
+    found, expected = observer.histograms["x"].to_arrays(), alone.to_arrays()
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)

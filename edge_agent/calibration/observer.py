@@ -1,12 +1,16 @@
 """One histogram per tensor, filled in one pass; and which tensors need a second.
 
-Memory is one fixed-size histogram a tensor, whatever the number of samples. A single value far out makes a tensor's
-bins so wide that a range chosen inside spans only a few of them; over that range a second pass counts again, finer.
+Memory is one fixed-size histogram a tensor, whatever the number of samples. Small tensors wait until a few thousand
+values can be counted at once (16 KB a tensor): counts do not depend on batches, but a call costs as much as they do.
+
+A single value far out makes a tensor's bins so wide that a range chosen inside spans only a few of them; over that
+range a second pass counts again, finer.
 """
 
 from collections.abc import Iterable, Mapping
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration import find_range
@@ -15,17 +19,23 @@ from edge_agent.errors import Refusal
 
 FEWEST_BINS = 256
 """One bin for each level of an int8 grid."""
+_COUNTED_TOGETHER = 4096
 
 
 class Observer:
-    """Watches the tensors ``names``.
-
-    Attributes:
-        histograms: name to histogram, in the order of ``names``.
-    """
+    """Watches the tensors ``names``."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.histograms: dict[str, Histogram] = {name: Histogram() for name in names}
+        self._histograms: dict[str, Histogram] = {name: Histogram() for name in names}
+        self._waiting: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._histograms}
+        self._waiting_values = dict.fromkeys(self._histograms, 0)
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """Name to histogram, in the order of ``names``, with all that was added."""
+        for name in self._histograms:
+            self._count_waiting(name)
+        return self._histograms
 
     def add(self, name: str, array: ArrayLike) -> None:
         """Count one sample's value of a tensor; in its second pass only what lies in the range asked for.
@@ -33,25 +43,42 @@ class Observer:
         Raises:
             Refusal: ``non_finite``.
         """
+        values = np.asarray(array)
+        if values.size >= _COUNTED_TOGETHER or values.dtype != np.float32 or not np.isfinite(values).all():
+            self._count(name, values)
+            return
+        self._waiting[name].append(values.flatten())
+        self._waiting_values[name] += values.size
+        if self._waiting_values[name] >= _COUNTED_TOGETHER:
+            self._count_waiting(name)
+
+    def _count_waiting(self, name: str) -> None:
+        if self._waiting[name]:
+            self._count(name, np.concatenate(self._waiting[name]))
+            self._waiting[name].clear()
+            self._waiting_values[name] = 0
+
+    def _count(self, name: str, values: ArrayLike) -> None:
         try:
-            self.histograms[name].finest.add(array)
+            self._histograms[name].finest.add(values)
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 
     def ranges(self, names: Iterable[str], methods: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
         """Method to tensor to range, as of now; raises ``StageError`` for a tensor that was never seen."""
-        listed = list(names)
+        listed, histograms = list(names), self.histograms
         return {
-            method: {name: find_range(method, self.histograms[name], symmetric=symmetric) for name in listed}
+            method: {name: find_range(method, histograms[name], symmetric=symmetric) for name in listed}
             for method in methods
         }
 
     def too_coarse(self, ranges: Mapping[str, Mapping[str, Range]]) -> Mapping[str, Range]:
         """The tensors for which a method's range spans too few bins, and the widest such range of each."""
         coarse: dict[str, Range] = {}
+        histograms = self.histograms
         for chosen in ranges.values():
             for name, range_ in chosen.items():
-                histogram, low, high = self.histograms[name], range_.low, range_.high
+                histogram, low, high = histograms[name], range_.low, range_.high
                 if histogram.bins_used(low, high) < FEWEST_BINS and histogram.can_focus(low, high):
                     known = coarse.get(name, range_)
                     coarse[name] = Range(min(known.low, low), max(known.high, high))
