@@ -31,7 +31,7 @@ from support.links import QueuedLink
 DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")
 DEMO_MODEL = DEMO / "har.onnx"
 DEMO_CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
-SMALL = Recipe(calibration_windows=60, search_windows=60, heldout_windows=100)
+SMALL = Recipe(calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100)
 """Enough to see a job through; what verdicts are worth is tested where the statistics are."""
 
 EASY = Gates(max_latency_ratio=0, min_agreement=0.7)
