@@ -13,9 +13,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PURE = {"errors", "wire", "task", "job", "suggest", "recipe_file"}
 DAEMON_PARTS = PURE | {
-    "activation", "blobs", "board", "cgroup", "children", "clock", "config", "control", "durable", "events", "identity", "ledger",
-    "lines", "memory", "mqtt", "notify", "orders", "publisher", "receive", "receiving", "releases", "reports", "runner",
-    "stages", "store", "supervisor", "verdict",
+    "activation", "blobs", "board", "cgroup", "children", "clock", "config", "control", "durable", "events",
+    "identity", "ledger", "lines", "memory", "mqtt", "notify", "orders", "publisher", "receive", "receiving",
+    "releases", "reports", "runner", "stages", "store", "supervisor", "verdict",
 }  # fmt: skip
 ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
 
