@@ -24,7 +24,7 @@ test: lint
 	  echo "mosquitto is missing, its tests are skipped: sudo apt install mosquitto mosquitto-clients" >&2
 	@command -v systemd-analyze >/dev/null || \
 	  echo "systemd-analyze is missing, its tests are skipped: sudo apt install systemd" >&2
-	$(BIN)/python -m pytest -m 'not measured' -n auto --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -m 'not measured' -n auto --dist worksteal --cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest -m measured --cov --cov-append --cov-report=term:skip-covered
 
 lint: .venv/.dev
