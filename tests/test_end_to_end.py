@@ -133,6 +133,28 @@ def test_what_goes_wrong_has_its_code_and_leaves_active_alone(device: Device, im
     assert device.alive
 
 
+def test_a_manifest_whose_size_is_wrong(tmp_path: Path, mosquitto: Broker, namespace: str) -> None:
+    """One that contradicts itself is refused; one that is merely not true is found when the last chunk comes."""
+    blob = read_blob(DEMO_MODEL)
+    with Device(tmp_path, mosquitto.url, namespace) as device:
+        manifest = Manifest(namespace, "har", 1, "onnx", blob, inputs=demo_contract(), targets=["d/pi-01"])
+        fields = msgspec.json.decode(encode_manifest(manifest))
+        fields["blob"]["size"] = 10**9
+        with Session(Settings(broker=device.url, namespace=namespace)) as session:
+            payload = seal(msgspec.json.encode(fields), MANIFEST_TYPE)
+            session.publish(device.topics.want(Scope("d", "pi-01"), "har"), payload)
+        device.expect(DeviceStatus, lambda s: s.refused is not None and s.refused.code == "malformed", 20)
+        assert not device.reports
+
+        _put_chunks_under_a_wrong_name(device, blob.sha256)
+        push(device, version=2, blob=msgspec.structs.replace(blob, size=blob.size - 1), upload=False)
+
+        end = device.end_of(2)
+
+        assert (end.status, end.code) == ("failed", "hash_mismatch"), end.message
+        assert device.alive
+
+
 def _put_chunks_under_a_wrong_name(device: Device, sha256: str) -> None:
     """What somebody does who can write to the broker: right chunks, right pages, another blob's name."""
     data = DEMO_MODEL.read_bytes()
@@ -149,6 +171,7 @@ def _put_chunks_under_a_wrong_name(device: Device, sha256: str) -> None:
     [
         ("stuck:az", {"stuck_channel", "constant_channel"}),
         ("nan:gx@500", {"non_finite"}),
+        ("inf:gx@500", {"non_finite"}),
         ("silence@2000", {"source_silent", "source_lost"}),
         ("unplug@2000", {"source_lost"}),
     ],

@@ -11,9 +11,9 @@ begins again. ``--pace``:
   waits for nobody: what nobody reads is gone, and lines that a reader is too slow for are dropped and counted.
 
 ``--fault KIND[:CHANNEL][@AFTER][+LASTS]`` breaks it after AFTER samples, and for ever unless LASTS says how long:
-``stuck:az`` repeats one value, ``nan:gx`` writes ``nan`` (both last samples), ``noise`` puts random bytes before every
-fiftieth line (samples), ``silence`` sends nothing and ``unplug`` closes the terminal and removes the link (seconds;
-then it is plugged in again, as another terminal behind the same link).
+``stuck:az`` repeats one value, ``nan:gx`` and ``inf:gx`` write that word (LASTS in samples), ``noise`` puts random
+bytes before every fiftieth line (samples), ``silence`` sends nothing and ``unplug`` closes the terminal and removes the
+link (LASTS in seconds; then it is plugged in again, as another terminal behind the same link).
 
 Imports nothing of ours, so it starts wherever the parent's modules came from. Progress goes to LINK.json.
 """
@@ -40,7 +40,7 @@ _SETTLE_S = 0.2
 """A reader that opens a serial port first sets it up and throws away what is in it; a break leaves time to read on."""
 _TELL_S = 0.1
 _FOR_EVER_S = 1e9
-_FAULT = re.compile(r"(stuck|nan|noise|silence|unplug)(?::(\w+))?(?:@(\d+))?(?:\+([\d.]+))?")
+_FAULT = re.compile(r"(stuck|nan|inf|noise|silence|unplug)(?::(\w+))?(?:@(\d+))?(?:\+([\d.]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class Sender:
             match fault.kind:
                 case "stuck":
                     values[fault.channel] = self._decimals(fault.after)[fault.channel]
-                case "nan":
-                    values[fault.channel] = b"nan"
+                case "nan" | "inf":
+                    values[fault.channel] = fault.kind.encode()
                 case "noise" if number % _NOISE_EVERY == 0:
                     noise = self._random.randbytes(self._random.randint(1, 8))
         return noise + b",".join(values) + b"\n"
@@ -207,7 +207,7 @@ def read_recording(path: Path) -> tuple[list[list[float]], list[str], float]:
 def read_fault(text: str, channels: list[str]) -> Fault:
     """A fault as the command line writes it; raises ``ValueError``."""
     found = _FAULT.fullmatch(text)
-    if found is None or (found[1] in ("stuck", "nan")) != bool(found[2]):
+    if found is None or (found[1] in ("stuck", "nan", "inf")) != bool(found[2]):
         raise ValueError(f"{text!r} is no fault; write stuck:az@1000, nan:gx, noise, silence@500+2 or unplug@500+2")
     return Fault(found[1], channels.index(found[2]) if found[2] else 0, int(found[3] or 0), float(found[4] or 0))
 
