@@ -12,12 +12,12 @@ from support.jobs import make_job, run_stages
 
 from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
+from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, RecipeError
 from edge_agent.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.judged import Judged
 from edge_agent.worker.scoring import FloatSet, Score
 
 RANDOM = np.random.default_rng(0)

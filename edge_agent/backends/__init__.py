@@ -80,7 +80,21 @@ class Layer:
     """The output channel axis of ``weights``."""
 
 
-class Session(Protocol):
+class Signature(Protocol):
+    """A model's ends: what :class:`ModelInfo` says of a file, and a :class:`Session` of what it has loaded."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Every input, in the model's order."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Every output, in the model's order."""
+        ...
+
+
+class Session(Signature, Protocol):
     """A loaded model."""
 
     def run(self, feeds: Feeds) -> list[Array]:
@@ -132,8 +146,11 @@ class Backend(Protocol):
         """Write the model in the shape that ``tap`` and ``rewrite`` want; the same function of its inputs."""
         ...
 
-    def open(self, path: Path, *, threads: int = 1) -> Session:
-        """Load a model file for inference; raises ``ModelError``."""
+    def open(self, path: Path, *, runtime: str = "", threads: int = 1) -> Session:
+        """Load a model file for inference; raises ``ModelError``, ``format_unsupported`` if ``runtime`` is not here.
+
+        ``runtime`` empty: the one that this format is served with here.
+        """
         ...
 
     def tap(self, prepared: Path, names: Sequence[str] | None = None) -> Tap:

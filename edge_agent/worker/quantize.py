@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, load
+from edge_agent.contract.carry import Carrier
 from edge_agent.errors import StageError
 from edge_agent.quant.agreement import Meaning
 from edge_agent.task import Outcome, Stage, Task, read_results
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
 from edge_agent.worker.candidates import Workbench
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
 from edge_agent.worker.diagnose import suspects, worst_layers

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Switches, Tap
+from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIME = "onnxruntime"
@@ -50,8 +51,10 @@ def prepare(path: Path, out: Path) -> None:
     prepare_model(path, out)
 
 
-def open(path: Path, *, threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
+def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
     """Load a model file for inference; raises ``ModelError``."""
+    if runtime not in ("", RUNTIME):
+        raise ModelError("format_unsupported", f"{runtime!r} does not run .onnx models; the runtime here is {RUNTIME}")
     from edge_agent.backends.onnx.session import OnnxSession, create_session
 
     return OnnxSession(create_session(path, threads=threads))
