@@ -138,7 +138,7 @@ def _open(path: Path, model_format: str, release: Release) -> tuple[Session, boo
     try:
         backend = backends.load(model_format)
         session = backend.open(path, runtime=release.runtime, threads=release.threads)
-        here = backend.runtime_version()
+        here = backend.runtime_version(release.runtime)
     except ImportError as error:
         text = f"{release.model} needs the package {error.name}; install edge-agent[device] where the application runs"
         raise ModelError("format_unsupported", text) from error

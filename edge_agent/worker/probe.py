@@ -25,7 +25,7 @@ from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, Child, Limits, python_chil
 
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
-_FORMATS = {"onnxruntime": "onnx"}
+_FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
 """Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
 
 
@@ -103,14 +103,19 @@ def measure(request: Request) -> Answer:
         ModelError: a model cannot be loaded or run.
         StageError: the runtime is not known here.
     """
+    _backend(request.runtime).runtime_version(request.runtime)
+    if not request.models:
+        return Answer(peak_rss_bytes=_peak_rss_bytes())
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
-    _backend(request.runtime).runtime_version()
-    sessions = [_backend(model.runtime).open(Path(model.path), threads=model.threads) for model in request.models]
+    sessions = [
+        _backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads)
+        for model in request.models
+    ]
     for session in sessions:
         for _ in range(_WARM_UP):
             session.run(feeds)
-    times = _time_in_turn(sessions, feeds, request) if sessions else []
+    times = _time_in_turn(sessions, feeds, request)
     return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
 
 

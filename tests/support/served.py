@@ -116,7 +116,8 @@ def put_release(
     digest = content_digest(content)
     job = Job(id=job_id(digest), model=name, version=version, digest=digest, scope="d/pi-01", created=0.0)
     backend = backends.load(model_format)
-    chosen = {"runtime": backend.RUNTIME, "runtime_version": backend.runtime_version(), "threads": 1}
+    runtime = backend.RUNTIMES[0]
+    chosen = {"runtime": runtime, "runtime_version": backend.runtime_version(runtime), "threads": 1}
     releases = Releases(store.models, name)
     made = make_release(
         job, manifest, model, {"chosen": chosen, "data": {}}, previous=releases.active(), now=0.0
