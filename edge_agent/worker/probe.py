@@ -53,13 +53,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
+    """Milliseconds of each call, one list per model in the order asked; this process's peak resident memory; and the
+    version of the runtime that was asked for.
 
     ``code`` and ``message``: why nothing could be measured.
     """
 
     times_ms: list[list[float]] = []
     peak_rss_bytes: int = 0
+    version: str = ""
     code: str = ""
     message: str = ""
 
@@ -103,9 +105,9 @@ def measure(request: Request) -> Answer:
         ModelError: a model cannot be loaded or run.
         StageError: the runtime is not known here.
     """
-    _backend(request.runtime).runtime_version(request.runtime)
+    version = _backend(request.runtime).runtime_version(request.runtime)
     if not request.models:
-        return Answer(peak_rss_bytes=_peak_rss_bytes())
+        return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
     sessions = [
@@ -116,7 +118,7 @@ def measure(request: Request) -> Answer:
         for _ in range(_WARM_UP):
             session.run(feeds)
     times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
+    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes(), version=version)
 
 
 def _peak_rss_bytes() -> int:

@@ -6,6 +6,7 @@ left out; the one that serves is chosen by measurement among the others.
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edge_agent.backends import Backend
@@ -20,6 +21,34 @@ class Way(NamedTuple):
     threads: int
 
 
+@dataclass(slots=True)
+class Runtimes:
+    """The runtimes of a format on this device.
+
+    Attributes:
+        works: name → version.
+        broken: installed, but it crashes or hangs when it is imported: name → how.
+        missing: not installed: name → what to install.
+    """
+
+    works: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def look(backend: Backend) -> Runtimes:
+    """Import every runtime of a format, each in a process of its own."""
+    found = Runtimes()
+    for runtime in backend.RUNTIMES:
+        try:
+            found.works[runtime] = ask(Request(feeds="", runtime=runtime)).version
+        except ModelError as error:
+            found.missing[runtime] = error.message
+        except (StageError, LimitError) as error:
+            found.broken[runtime] = error.message
+    return found
+
+
 def usable(backend: Backend) -> tuple[list[str], list[str]]:
     """The runtimes of a format that work here, and a warning for each that is installed and does not.
 
@@ -28,20 +57,11 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     """
     if len(backend.RUNTIMES) == 1:
         return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
-    works: list[str] = []
-    warnings: list[str] = []
-    missing: list[str] = []
-    for runtime in backend.RUNTIMES:
-        try:
-            ask(Request(feeds="", runtime=runtime))
-            works.append(runtime)
-        except ModelError as error:
-            missing.append(error.message)
-        except (StageError, LimitError) as error:
-            warnings.append(f"{runtime} is left out, it does not work on this device: {error.message}")
-    if not works:
-        raise ModelError("format_unsupported", "; ".join([*warnings, *missing]))
-    return works, warnings
+    found = look(backend)
+    warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
+    if not found.works:
+        raise ModelError("format_unsupported", "; ".join([*warnings, *found.missing.values()]))
+    return list(found.works), warnings
 
 
 def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], list[str]]:
