@@ -132,10 +132,10 @@ def scored(
     context = Context(job_dir, folder, read_task(job_dir), Stage.VALIDATE, lambda *_: None)
     data = open_dataset(context, backend.inspect(context.model_path))
     with FloatSet(backend, context.model_path, data, "heldout", context.task, folder / "float.bin") as floats:
-        floats.run(lambda _: None)
+        floats.run(lambda _: None, runtime="")
         judge = floats.judge(floats.meaning(context.task.output, None))
         judge.check_coverage()
-        return floats.score(target, judge, lambda _: None)
+        return floats.score(target, judge, lambda _: None, runtime="")
 
 
 def random(count: int, scale: float = 1.0) -> NDArray[np.float64]:

@@ -18,12 +18,14 @@ def main() -> int:
     """Look and tell."""
     found = {model_format: look(load(model_format)) for model_format in FORMATS.values()}
     print(
-        json.dumps({
-            "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
-            "broken": {name: why for one in found.values() for name, why in one.broken.items()},
-            "formats": [model_format for model_format, one in found.items() if one.works],
-            "confinement": confine(),
-        })
+        json.dumps(
+            {
+                "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
+                "broken": {name: why for one in found.values() for name, why in one.broken.items()},
+                "formats": [model_format for model_format, one in found.items() if one.works],
+                "confinement": confine(),
+            }
+        )
     )
     return 0
 
