@@ -94,6 +94,8 @@ class Layer:
     """The float weights, or None."""
     weight_axis: int = 0
     """The output channel axis of ``weights``."""
+    depthwise: bool = False
+    """Whether it is a convolution of each channel by itself."""
 
 
 class Signature(Protocol):
