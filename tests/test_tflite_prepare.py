@@ -22,6 +22,8 @@ GOOD = [
     models.two_inputs,
     models.activations_net,
     models.attention_net,
+    models.upsampling_net,
+    models.embedding_net,
     models.half_net,
     models.branching_net,
     models.lstm_net,

@@ -280,6 +280,33 @@ def attention_net() -> bytes:
     return net.build(y)
 
 
+def upsampling_net() -> bytes:
+    """``x`` [1, 4, 4, 3] → transposed convolution, mean, squeezed, dense → ``y`` [1, 2]."""
+    net = Net()
+    x = net.input("x", (1, 4, 4, 3))
+    shape = net.constant("shape", np.array([1, 8, 8, 6], np.int32))
+    kernel, bias = net.constant("w1", weights(6, 3, 3, 3)), net.constant("b1", weights(6, scale=0.1))
+    up = net.node(
+        "TRANSPOSE_CONV", [shape, kernel, x, bias], "up", (1, 8, 8, 6), "TransposeConvOptions", version=3,
+        padding=fb.Padding.SAME, strideW=2, strideH=2,
+    )  # fmt: skip
+    axes = net.constant("axes", np.array([1, 2], np.int32))
+    mean = net.node("MEAN", [up, axes], "mean", (1, 1, 1, 6), "ReducerOptions", keepDims=True)
+    flat = net.node("SQUEEZE", [mean], "flat", (1, 6), "SqueezeOptions", squeezeDims=[1, 2])
+    w, b = net.constant("w2", weights(2, 6)), net.constant("b2", weights(2, scale=0.1))
+    return net.build(net.dense(flat, "y", w, b, (1, 2)))
+
+
+def embedding_net() -> bytes:
+    """``ids`` int32 [7] → rows of a table, dense → ``y`` [7, 3]."""
+    net = Net()
+    ids = net.input("ids", (7,), "int32")
+    table = net.constant("table", weights(20, 16, scale=1.0))
+    found = net.node("EMBEDDING_LOOKUP", [ids, table], "rows", (7, 16))
+    w, b = net.constant("w", weights(3, 16)), net.constant("b", weights(3, scale=0.1))
+    return net.build(net.dense(found, "y", w, b, (7, 3)))
+
+
 def hybrid_net() -> bytes:
     """``x`` [1, 12] → dense with int8 weights, dense with float ones → ``y`` [1, 5]."""
     net = Net()
@@ -402,7 +429,7 @@ def plain_net() -> bytes:
 
 
 def rows(path: Path, count: int, *, seed: int = 0, spread: float = 1.0) -> list[dict[str, NDArray[Any]]]:
-    """Feeds for ``count`` runs of the file: normal noise for float inputs, true for booleans; a free size is 1."""
+    """Feeds for ``count`` runs: normal noise, its sign for booleans, small numbers for integers."""
     model = read_model(path)
     rng = np.random.default_rng(seed)
     made = []
@@ -411,6 +438,12 @@ def rows(path: Path, count: int, *, seed: int = 0, spread: float = 1.0) -> list[
         for name, index in zip(model.input_names, model.main.inputs, strict=True):
             tensor = model.main.tensors[index]
             values = rng.normal(0, spread, tensor.shape).astype(np.float32)
-            feeds[name] = values > 0 if tensor.type == fb.TensorType.BOOL else values
+            match tensor.type:
+                case fb.TensorType.BOOL:
+                    feeds[name] = values > 0
+                case fb.TensorType.INT32:
+                    feeds[name] = rng.integers(0, 20, tensor.shape).astype(np.int32)
+                case _:
+                    feeds[name] = values
         made.append(feeds)
     return made

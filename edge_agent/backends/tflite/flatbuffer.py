@@ -19,7 +19,7 @@ MOST_PARTS = 400_000
 """Numbers in small vectors and the like in one file; a model needs about 60 for each operator."""
 _TABLE_PARTS = 4
 _VTABLE_HEADER = 4
-_TEXT_BYTES_A_PART = 64
+_BYTES_A_PART = 64
 
 _SIZES = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
 
@@ -105,9 +105,10 @@ class Table:
         return struct.unpack_from(f"<{count}{kind}", self._file.data, start)
 
     def array(self, slot: int, kind: np.dtype[Any]) -> NDArray[Any]:
-        """A vector of numbers of any length; not copied."""
+        """A vector of numbers of any length."""
         start, count = self.vector(slot, kind.itemsize)
-        return np.frombuffer(self._file.data, kind, count, start) if count else np.empty(0, kind)
+        self._file.spend(count * kind.itemsize // _BYTES_A_PART)
+        return np.frombuffer(self._file.data, kind, count, start).copy() if count else np.empty(0, kind)
 
     def tables(self, slot: int) -> Iterator["Table"]:
         """A vector of tables."""
@@ -118,7 +119,7 @@ class Table:
     def text(self, slot: int) -> str:
         """A string; empty if it is left out."""
         start, count = self.vector(slot, 1)
-        self._file.spend(count // _TEXT_BYTES_A_PART)
+        self._file.spend(count // _BYTES_A_PART)
         try:
             return self._file.data[start : start + count].decode()
         except UnicodeDecodeError:

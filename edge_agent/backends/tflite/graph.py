@@ -31,8 +31,11 @@ class PreparedGraph:
 
     def _computes_float(self, operator: Operator) -> bool:
         made = [self.tensors[index] for index in operator.outputs if index >= 0]
-        return bool(self.activations(operator)) and all(
-            tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made
+        named = bool(operator.outputs) and operator.outputs[0] >= 0
+        return (
+            named
+            and bool(self.activations(operator))
+            and all(tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made)
         )
 
     def name(self, operator: Operator) -> str:

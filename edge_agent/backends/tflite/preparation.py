@@ -8,6 +8,7 @@ model's inputs and outputs, the public ones. The same file comes out for the sam
 Converters name a fused tensor after all it was fused from, hundreds of characters; the first of these names stays.
 """
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edge_agent.backends.tflite.reading import Model, Tensor, read_model, unique
 from edge_agent.backends.tflite.writing import Drafter, generated, load_objects, save_objects
 from edge_agent.errors import ModelError
 
+_RESHAPES = ("SQUEEZE", "EXPAND_DIMS")
 _LOW_NIBBLE = 0x0F
 _NIBBLE_SIGN = 8
 
@@ -35,7 +37,9 @@ def prepare_model(path: Path, out: Path) -> None:
     read_info(path)
     model = read_model(path)
     objects = load_objects(path.read_bytes())
+    _say_reshape(model, objects)
     _store_floats(model, objects)
+    _drop_unread(objects)
     _rename(model, objects)
     _sign(model, objects)
     save_objects(objects, out)
@@ -53,7 +57,7 @@ def as_float(model: Model, tensor: Tensor) -> NDArray[np.float32]:
         return np.asarray(model.value(tensor), np.float32)
     if tensor.type == schema.INT4:
         pairs = model.raw(tensor)
-        nibbles = np.stack([pairs & _LOW_NIBBLE, pairs >> 4], axis=1).reshape(-1)[: int(np.prod(tensor.shape))]
+        nibbles = np.stack([pairs & _LOW_NIBBLE, pairs >> 4], axis=1).reshape(-1)[: prod(tensor.shape)]
         integers = ((nibbles.astype(np.int16) ^ _NIBBLE_SIGN) - _NIBBLE_SIGN).reshape(tensor.shape)
     else:
         integers = model.value(tensor).astype(np.int16)
@@ -70,7 +74,7 @@ def _store_floats(model: Model, objects: Any) -> None:
     """Weights of fewer bits become float; a DEQUANTIZE of them goes, its output is the constant."""
     drafter = Drafter(objects)
     for graph, made in zip(model.graphs, objects.subgraphs, strict=True):
-        for tensor in made.tensors:
+        for tensor in made.tensors[: len(graph.tensors)]:
             if tensor.type == schema.FLOAT32:
                 tensor.quantization = None
         stored = set(float_weights(graph))
@@ -91,6 +95,29 @@ def _become(tensor: Any, buffer: int) -> None:
     tensor.type, tensor.quantization, tensor.buffer = schema.FLOAT32, None, buffer
 
 
+def _say_reshape(model: Model, objects: Any) -> None:
+    """SQUEEZE and EXPAND_DIMS are a RESHAPE, which int8 values pass: the quantizer would make them float before."""
+    drafter = Drafter(objects)
+    for operator, made in zip(model.main.operators, objects.subgraphs[0].operators, strict=True):
+        if operator.name not in _RESHAPES:
+            continue
+        before, after = model.main.tensors[operator.inputs[0]], model.main.tensors[operator.outputs[0]]
+        free = sum(size is None for size in after.dims)
+        if free <= 1 and after.dims and prod(before.shape) == prod(after.shape) > 0:
+            shape = np.array([-1 if size is None else size for size in after.dims], np.int32)
+            wanted = drafter.constant(f"{after.name}/shape", shape, schema.INT32)
+            vars(made).update(vars(drafter.operator("RESHAPE", [operator.inputs[0], wanted], made.outputs)))
+
+
+def _drop_unread(objects: Any) -> None:
+    """Constants that nothing reads lose their value; the quantizer would change it for a reader of the same bytes."""
+    for graph in objects.subgraphs:
+        read = {index for operator in graph.operators for index in operator.inputs} | set(graph.outputs)
+        for index, tensor in enumerate(graph.tensors):
+            if index not in read:
+                tensor.buffer = 0
+
+
 def _rename(model: Model, objects: Any) -> None:
     main = model.main
     public = dict(zip(main.outputs, model.output_names, strict=True))
@@ -107,8 +134,12 @@ def _rename(model: Model, objects: Any) -> None:
         public[index] if not number and index in public else _short(model.graphs[number].tensors[index].name, index)
         for number, index in places
     ]
-    for (number, index), name in zip(places, unique(names), strict=True):
+    added = objects.subgraphs[0].tensors[len(main.tensors) :]
+    made = unique([*names, *(tensor.name for tensor in added)])
+    for (number, index), name in zip(places, made, strict=False):
         objects.subgraphs[number].tensors[index].name = name
+    for tensor, name in zip(added, made[len(places) :], strict=True):
+        tensor.name = name
 
 
 def _short(name: str, index: int) -> str:

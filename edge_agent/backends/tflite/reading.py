@@ -22,6 +22,12 @@ from edge_agent.errors import ModelError
 _MOST_DIMENSIONS = 16
 _MOST_ELEMENTS = 2**40
 _VERSION = 3
+_NEEDED = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP"), 2),
+    **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "SQUEEZE", "EXPAND_DIMS"), 1),
+    "TRANSPOSE_CONV": 3,
+}
+"""Operators whose first inputs are looked at later, and how many these are."""
 _BLOCKWISE = 2
 _MULTI_AXIS = 3
 _NO_SCALES = np.empty(0, np.float32)
@@ -228,8 +234,12 @@ def _operator(table: Table, codes: Sequence[tuple[str, str]], tensors: int) -> O
     if not 0 <= (code := table.number(0, "I")) < len(codes):
         raise Malformed("it names an operator that it does not have")
     name, custom = codes[code]
-    inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
-    return Operator(name, custom, _indices(inputs, tensors, -1), _indices(outputs, tensors, -1), table.table(4))
+    inputs, outputs = _indices(table.numbers(1, "i"), tensors, -1), _indices(table.numbers(2, "i"), tensors, -1)
+    if (needed := _NEEDED.get(name, 0)) and (len(inputs) < needed or min(inputs[:needed]) < 0):
+        raise Malformed(f"a {name} in it lacks an input")
+    if needed and (not outputs or outputs[0] < 0):
+        raise Malformed(f"a {name} in it has no output")
+    return Operator(name, custom, inputs, outputs, table.table(4))
 
 
 def _tensor(table: Table, buffers: Sequence[range]) -> Tensor:
