@@ -10,7 +10,9 @@ from support import tflite_models as models
 
 from edge_agent.backends import tflite as backend
 from edge_agent.backends.tflite import runtimes
+from edge_agent.backends.tflite.session import _grid
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
+from edge_agent.quant.affine import fake_quantize, params, quantize
 
 RUNTIMES = pytest.mark.parametrize("runtime", backend.RUNTIMES)
 
@@ -137,6 +139,22 @@ def test_integers_are_fed_and_read_as_the_real_values(tmp_path: Path) -> None:
         (y,) = session.run({"x": row})
         assert y.dtype == np.float32
         np.testing.assert_allclose(y, row @ weights.T + bias, atol=0.15)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.0, 255.0), (-0.02, 0.0), (-300.0, 40.0)])
+def test_its_grid_is_the_engines(low: float, high: float) -> None:
+    ours = params(low, high)
+    details = {
+        "dtype": np.int8,
+        "quantization_parameters": {"scales": ours.scale.reshape(1), "zero_points": ours.zero_point.reshape(1)},
+    }
+    values = np.concatenate([np.linspace(1.5 * low - 1, 1.5 * high + 1, 999), [3e38, -3e38]]).astype(np.float32)
+
+    grid = _grid(details)
+
+    assert grid is not None
+    np.testing.assert_array_equal(grid.integers(values), quantize(values, ours))
+    np.testing.assert_array_equal(grid.values(grid.integers(values)), fake_quantize(values, ours))
 
 
 def test_a_run_depends_on_its_feeds_only(tmp_path: Path) -> None:

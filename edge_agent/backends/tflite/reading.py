@@ -172,7 +172,7 @@ def _public(indices: Sequence[int], given: Iterable[tuple[str, int]], tensors: S
     names: dict[int, str] = {}
     for name, index in given:
         names.setdefault(index, name)
-    return unique(names.get(index) or tensors[index].name for index in indices)
+    return unique(names.get(index) or tensors[index].name or f"tensor_{index}" for index in indices)
 
 
 def _model(file: File) -> Model:

@@ -16,9 +16,37 @@ from edge_agent.backends import Array, Feeds
 from edge_agent.backends.tflite.reading import Model, read_model
 from edge_agent.backends.tflite.runtimes import load_runtime, runtime_version
 from edge_agent.errors import ContractError, ModelError, Refusal
-from edge_agent.quant.affine import QuantParams, dequantize, quantize
 
 _UNKNOWN_OPERATOR = ("unresolved custom op", "Encountered unresolved", "Didn't find op", "Op builtin_code out of range")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The integers of an 8-bit input or output, and the real values that they stand for.
+
+    The same arithmetic as :mod:`edge_agent.quant.affine`, in fewer steps: this one is in every call's latency.
+    """
+
+    scale: np.float32
+    zero_point: np.float32
+    low: np.float32
+    high: np.float32
+    dtype: np.dtype[Any]
+
+    def integers(self, values: Array) -> Array:
+        """The nearest integers; what lies outside is clipped to the ends."""
+        steps = np.minimum(np.maximum(values, self.low), self.high)
+        steps = np.divide(steps, self.scale, dtype=np.float32)
+        np.rint(steps, out=steps)
+        steps += self.zero_point
+        return steps.astype(self.dtype)
+
+    def values(self, integers: Array) -> Array:
+        """The real values."""
+        values = integers.astype(np.float32)
+        values -= self.zero_point
+        values *= self.scale
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +61,7 @@ class Port:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     dims: tuple[int | None, ...]
-    grid: QuantParams | None
+    grid: Grid | None
 
 
 class TfliteSession:
@@ -97,7 +125,7 @@ class TfliteSession:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise Refusal("non_finite", f"what the model's input {port.name!r} is fed holds NaN or Inf")
         if port.grid is not None and value.dtype.kind == "f":
-            return quantize(value, port.grid)
+            return port.grid.integers(value)
         if value.dtype != port.dtype:
             raise ContractError(
                 "dtype_mismatch", f"the model's input {port.name!r} wants {port.dtype.name}, not {value.dtype.name}"
@@ -106,7 +134,7 @@ class TfliteSession:
 
     def _output(self, port: Port) -> Array:
         value: Array = self._interpreter.get_tensor(port.index)
-        return value if port.grid is None else dequantize(value, port.grid)
+        return value if port.grid is None else port.grid.values(value)
 
 
 def open_model(path: Path, *, runtime: str = "", threads: int = 1) -> TfliteSession:
@@ -163,12 +191,11 @@ def _port(name: str, details: Mapping[str, Any]) -> Port:
     return Port(name, details["index"], np.dtype(details["dtype"]), shape, dims, _grid(details))
 
 
-def _grid(details: Mapping[str, Any]) -> QuantParams | None:
+def _grid(details: Mapping[str, Any]) -> Grid | None:
     dtype = np.dtype(details["dtype"])
     scales, zero_points = (np.asarray(details["quantization_parameters"][key]) for key in ("scales", "zero_points"))
     if dtype not in (np.int8, np.uint8) or scales.size != 1:
         return None
-    limits = np.iinfo(dtype)
-    return QuantParams(
-        np.float32(scales[0]).reshape(()), np.int32(zero_points[0]).reshape(()), int(limits.min), int(limits.max)
-    )
+    limits, scale, zero_point = np.iinfo(dtype), np.float32(scales[0]), np.float32(zero_points[0])
+    low, high = (np.float32((np.float32(end) - zero_point) * scale) for end in (limits.min, limits.max))
+    return Grid(scale, zero_point, low, high, dtype)
