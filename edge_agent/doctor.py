@@ -108,9 +108,12 @@ def _runtimes() -> Iterator[Check]:
     identity.take_inventory(done.stdout)
     if identity.runtimes:
         yield Check("runtimes", "ok", ", ".join(f"{name} {version}" for name, version in identity.runtimes.items()))
+        for name, why in identity.broken.items():
+            yield Check("runtimes", "warn", f"{name} does not work on this processor: {why}", f"pip uninstall {name}")
         yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
     else:
-        words = done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
+        broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]
+        words = broken or done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
         yield Check("runtimes", "fail", words[0], _NO_RUNTIME)
 
 

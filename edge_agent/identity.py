@@ -25,6 +25,8 @@ class Identity:
     def __init__(self) -> None:
         self.boot_id = _boot_id()
         self.runtimes: dict[str, str] = {}
+        self.broken: dict[str, str] = {}
+        """Runtimes that are installed and do not work on this processor, and how they end."""
         self.formats: tuple[str, ...] = ("onnx", "tflite")
         """Formats that may be tried; until the inventory is in, every one of them."""
         self.confinement: list[str] = []
@@ -34,11 +36,13 @@ class Identity:
         try:
             found = json.loads(output)
             self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
-            self.confinement = found["confinement"]
+            self.broken, self.confinement = found["broken"], found["confinement"]
         except (ValueError, KeyError, TypeError) as error:
             log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", error)  # noqa: TRY400  # no trace helps
             return
         log.info("runtimes: %s", ", ".join(f"{name} {version}" for name, version in self.runtimes.items()) or "none")
+        for name, why in self.broken.items():
+            log.warning("%s does not work on this device and is left out: %s", name, why)
 
     def active(self, store: Store) -> list[Release]:
         """The active release of every model that has one."""

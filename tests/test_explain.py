@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge_agent.backends import CandidateSpec, Layer, Range
-from edge_agent.worker.explain import FAITHFUL_DB, Explainer, weights_sqnr_db
+from edge_agent.worker.explain import FAITHFUL_DB, Explainer, saturable, weights_sqnr_db
 from edge_agent.worker.greedy import Sensitivity
 from edge_agent.worker.result import MAX_LAYERS
 
@@ -59,12 +61,12 @@ def test_what_only_an_activation_layer_reads_is_on_no_grid() -> None:
 def test_weights_of_uneven_channels_lose_without_a_scale_each() -> None:
     uneven = layer("a", ("x",), "y", spread=1e-3)
 
-    even_handed = weights_sqnr_db(uneven, per_channel=True)
+    even_handed = weights_sqnr_db(uneven, STATIC)
 
     assert even_handed > 35
     small = Layer("a", "Conv", ("x",), ("y",), np.asarray(uneven.weights)[[0, 7]], 0)
     kept = np.asarray(small.weights)
-    assert weights_sqnr_db(small, per_channel=False) <= weights_sqnr_db(small, per_channel=True)
+    assert weights_sqnr_db(small, replace(STATIC, per_channel=False)) <= weights_sqnr_db(small, STATIC)
     assert np.abs(kept[1]).max() < np.abs(kept[0]).max() / 100
 
 
@@ -170,3 +172,23 @@ def test_the_worst_come_first_and_not_all_are_told() -> None:
 
     assert len(found) == MAX_LAYERS
     assert [entry["sqnr_db"] for entry in found] == sorted(entry["sqnr_db"] for entry in found)
+
+
+def test_a_processor_that_saturates_is_named_where_weights_are_large() -> None:
+    values = {name: RANDOM.normal(size=100).astype(np.float32) for name in ("x", "y")}
+    ranges = {"x": Range(-4, 4), "y": Range(-4, 4)}
+    large = Layer("a", "MatMul", ("x",), ("y",), np.ones((64, 8), np.float32), 1)
+    mixed = Layer("a", "MatMul", ("x",), ("y",), RANDOM.normal(size=(1024, 8)).astype(np.float32), 1)
+    depthwise = Layer("a", "Conv", ("x",), ("y",), np.ones((8, 1, 3, 3), np.float32), 0)
+
+    causes = {}
+    for name, one in (("large", large), ("mixed", mixed), ("depthwise", depthwise)):
+        for saturating in (True, False):
+            explainer = Explainer([one], ranges, STATIC, saturating=saturating)
+            for tensor, value in values.items():
+                explainer.add(tensor, value)
+            causes[name, saturating] = explainer.worst()[0]["cause"]
+
+    assert "saturating accumulation: 100%" in causes["large", True]
+    assert not any("saturating" in cause for key, cause in causes.items() if key != ("large", True))
+    assert 0 < saturable(mixed) < 0.05

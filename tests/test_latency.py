@@ -15,7 +15,7 @@ from edge_agent import board
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.worker import latency, probe
-from edge_agent.worker.latency import Decision, Observation, compare, fastest, judge, screen, summarise
+from edge_agent.worker.latency import Decision, Observation, compare, judge, screen, summarise
 from edge_agent.worker.probe import Answer, Request, Served, ask, write_feeds
 
 
@@ -160,8 +160,8 @@ def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) ->
     small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"))
     counts: list[int] = []
 
-    worse = compare([small], large, folder / "feeds.npz", limit=1.0, on_process=counts.append, root=folder)
-    better = compare([large], small, folder / "feeds.npz", limit=0, root=folder)
+    worse = compare(small, large, folder / "feeds.npz", limit=1.0, on_process=counts.append, root=folder)
+    better = compare(large, small, folder / "feeds.npz", limit=0, root=folder)
 
     assert worse.ratio_p50 > 1 > better.ratio_p50
     assert worse.decision in (Decision.SLOWER, Decision.NOISY)
@@ -171,14 +171,15 @@ def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) ->
     assert better.ratio_p50_same_runtime == pytest.approx(better.ratio_p50)
 
 
-def test_the_fastest_float_is_the_reference(folder: Path) -> None:
+def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Path) -> None:
     small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"), threads=2)
 
-    times = screen([small, large], folder / "feeds.npz")
-    told = compare([large, small], large, folder / "feeds.npz", limit=0, root=folder)
+    screened = screen([small, large], folder / "feeds.npz", processes=2)
+    told = compare(small, large, folder / "feeds.npz", limit=0, same=large, root=folder)
 
-    assert times[0].p50_ms < times[1].p50_ms
-    assert fastest([large, small], folder / "feeds.npz") == small
+    assert screened[0].times.p50_ms < screened[1].times.p50_ms
+    assert screened[1].ratio(screened[0]) > 2
+    assert [len(one.p50s_ms) for one in screened] == [2, 2]
     assert told.served == small
     assert told.ratio_p50 > 2 * told.ratio_p50_same_runtime  # the target's own kind of float is as slow as the target
 
@@ -231,7 +232,7 @@ def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(ModelError) as unknown:
         ask(Request(feeds=str(folder / "feeds.npz"), models=[Served("m.onnx", runtime="abacus")]))
     with pytest.raises(StageError) as lost:
-        ask(Request(feeds=str(tmp_path / "missing.npz")))
+        ask(Request(feeds=str(tmp_path / "missing.npz"), models=[Served(str(folder / "small.onnx"))]))
 
     assert broken.value.code == "model_unreadable"
     assert "abacus" in unknown.value.message
@@ -293,7 +294,7 @@ def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.
 
     asked = scripted(monkeypatch, answers())
 
-    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 8)
     assert [len(request.models) for request in asked] == [3] + [1] * 24
@@ -304,17 +305,26 @@ def test_screening_too_measures_apart_what_does_not_fit_together(
 ) -> None:
     asked = scripted(monkeypatch, iter([LimitError("out_of_memory", "too large"), [[2.0]], [[1.0]]]))
 
-    times = screen([Served("float"), Served("int8")], tmp_path / "f.npz", rounds=7)
+    screened = screen([Served("float"), Served("int8")], tmp_path / "f.npz")
 
-    assert [one.p50_ms for one in times] == [2.0, 1.0]
-    assert [(len(request.models), request.rounds) for request in asked] == [(2, 7), (1, 7), (1, 7)]
+    assert [one.times.p50_ms for one in screened] == [2.0, 1.0]
+    assert [len(request.models) for request in asked] == [2, 1, 1]
+
+
+def test_a_screening_takes_the_median_of_its_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, iter([[[2.0], [1.0]], [[4.0], [8.0]], [[2.0], [1.2]]]))
+
+    reference, target = screen([Served("float"), Served("int8")], tmp_path / "f.npz")
+
+    assert target.ratio(reference) == pytest.approx(0.6)
+    assert len(asked) == 3
 
 
 def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([LimitError("stage_timeout", "too slow")]))
 
     with pytest.raises(LimitError, match="stage_timeout"):
-        compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+        compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
 
 def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -322,7 +332,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
     looks = iter([board.Throttling((), 0), board.Throttling(("undervoltage",), 0)])
     monkeypatch.setattr(latency.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
 
-    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 8, 1)
     assert told.throttle_reasons == ("undervoltage",)
@@ -332,7 +342,7 @@ def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.Monke
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
     monkeypatch.setattr(latency.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
 
-    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
     assert "throttled" in told.message
@@ -344,6 +354,6 @@ def test_no_process_is_started_after_a_minute_but_eight_there_must_be(
     scripted(monkeypatch, iter([[[1.0], [1.0], [ratio]] for ratio in [0.9, 1.1] * 12]))
     monkeypatch.setattr(latency, "LONGEST_S", 0.0)
 
-    told = compare([Served("float")], Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.processes) == (Decision.INCONCLUSIVE, 8)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker import candidates, searching
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.calibrate import read_ranges
-from edge_agent.worker.latency import Decision, Latency, Percentiles
+from edge_agent.worker.latency import Decision, Latency, Percentiles, Screened
 from edge_agent.worker.probe import Served
 from edge_agent.worker.quantize import read_chosen
 
@@ -38,9 +39,11 @@ def latency(decision: Decision, ratio: float = 0.5) -> Latency:
     return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m"))
 
 
-def screened_at(ratio: float) -> Callable[..., list[Percentiles]]:
+def screened_at(ratio: float) -> Callable[..., list[Screened]]:
     """A screening in which every candidate takes so much of float's time."""
-    return lambda models, _: [Percentiles(1.0, 2.0, 3.0), *[Percentiles(ratio, 2.2, 3.2)] * (len(models) - 1)]
+    reference = Screened(Percentiles(1.0, 2.0, 3.0), (1.0,))
+    target = Screened(Percentiles(ratio, 2.2, 3.2), (ratio,))
+    return lambda models, *_, **__: [reference, *[target] * (len(models) - 1)]
 
 
 @pytest.fixture
@@ -170,7 +173,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
 ) -> None:
     timed: list[str] = []
 
-    def compare(_references: Any, target: Served, *_: Any, **__: Any) -> Latency:
+    def compare(_reference: Any, target: Served, *_: Any, **__: Any) -> Latency:
         timed.append(target.path)
         return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
 
@@ -184,8 +187,8 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
     refused = [record for record in outcome.results["candidates"] if record["code"] == "latency_too_high"]
     assert len(refused) == 1
     chosen = read_chosen(folder).record
-    kept = (chosen.operators, chosen.per_channel, chosen.float_layers)
-    assert (refused[0]["operators"], refused[0]["per_channel"], refused[0]["float_layers"]) != kept
+    keys = ("operators", "types", "per_channel", "float_layers")
+    assert [refused[0][key] for key in keys] != [getattr(chosen, key) for key in keys]
 
 
 def test_no_finalist_fast_enough_is_told_in_numbers(
@@ -229,6 +232,39 @@ def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
     assert outcome.code == ""
     speed = next(gate for gate in read_chosen(folder).record.gates if gate["name"] == "max_latency_ratio")
     assert speed == {"name": "max_latency_ratio", "limit": 1.0, "value": pytest.approx(0.55), "passed": True}
+
+
+def screened_by_threads(models: list[Served], *_: Any, **__: Any) -> list[Screened]:
+    """Float is fastest on two threads, int8 on one; the others take twice as long."""
+
+    def ms(served: Served) -> float:
+        return 1.0 if (served.threads == 2) == (Path(served.path).name == "model.onnx") else 2.0
+
+    return [Screened(Percentiles(ms(one), ms(one), ms(one)), (ms(one),)) for one in models]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
+def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[Served, Served, Served | None]] = []
+
+    def compare(reference: Served, target: Served, *_: Any, same: Served | None, **__: Any) -> Latency:
+        compared.append((reference, target, same))
+        return latency(Decision.ACCEPTED)
+
+    monkeypatch.setattr(candidates, "screen", screened_by_threads)
+    monkeypatch.setattr(candidates, "compare", compare)
+
+    outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
+
+    assert outcome.code == ""
+    chosen = read_chosen(folder)
+    assert (chosen.reference.threads, chosen.record.threads) == (2, 1)
+    [(reference, target, same)] = compared
+    assert (reference.threads, target.threads) == (2, 1)
+    assert same == Served(reference.path, threads=1)
+    assert {record["ratio_p50_same_runtime"] for record in outcome.results["candidates"][1:]} <= {0.5, None}
 
 
 def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:

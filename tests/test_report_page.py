@@ -261,7 +261,7 @@ def test_evidence_is_read_as_calibration_left_it(tmp_path: Path) -> None:
     observer.add("a.b", np.array([1.0, -2.0, 0.0]))
     observer.add("c", np.array([3.0]))
     save_histograms(tmp_path / HISTOGRAMS_FILE, observer)
-    told = {"windows": 3, "float_pass_s": 0.1, "second_pass": [], "ranges": {"mse": {"a.b": [-2.0, 1.0]}}}
+    told = {"windows": 3, "runtimes": [], "float_pass_s": 0.1, "second_pass": [], "ranges": {"mse": {"a.b": [-2, 1]}}}
     (tmp_path / RANGES_FILE).write_text(json.dumps(told))
 
     found = read_evidence(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.backends import CandidateSpec
+from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.result import Record
@@ -21,6 +21,7 @@ from edge_agent.worker.search import (
     plan,
     range_methods,
     structure,
+    told,
     why_none,
     worth_scoring,
 )
@@ -28,11 +29,12 @@ from edge_agent.worker.search import (
 CORE = ("Conv", "MatMul")
 PRODUCTS = ("Gemm", "MatMul")
 PRESENT = ("Conv", "Add")
+SCHEMES = (Scheme("u8s8", per_channel=True), Scheme("u8u8", per_channel=False))
 
 
 def planned(recipe: Recipe, present: Sequence[str] = PRESENT) -> list[CandidateSpec]:
     weighted = {"Conv", *PRODUCTS}.intersection(present)
-    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS)
+    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS, schemes=lambda _: SCHEMES)
 
 
 def tried(
@@ -45,10 +47,14 @@ def tried(
 def test_static_tries_both_operator_sets_with_every_range_method() -> None:
     specs = planned(Recipe(method="static"))
 
-    assert {(spec.operators, spec.calibration) for spec in specs} == {
-        (operators, method) for operators in ((), CORE) for method in ("minmax", "percentile", "mse")
+    assert len(specs) == len(set(specs))
+    assert {(spec.operators, spec.types, spec.per_channel, spec.calibration) for spec in specs} == {
+        (operators, *scheme, method)
+        for operators in ((), CORE)
+        for scheme in SCHEMES
+        for method in ("minmax", "percentile", "mse")
     }
-    assert all(spec.per_channel and spec.method == "static" for spec in specs)
+    assert {spec.method for spec in specs} == {"static"}
 
 
 def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
@@ -93,12 +99,14 @@ def test_auto_quantizes_no_convolution_as_it_comes() -> None:
 def test_dynamic_by_name_tries_convolutions_too(present: list[str], sets: list[tuple[str, ...]]) -> None:
     specs = planned(Recipe(method="dynamic"), present)
 
-    assert [spec.operators for spec in specs] == sets
+    assert list(dict.fromkeys(spec.operators for spec in specs)) == sets
     assert {spec.method for spec in specs} == {"dynamic"}
 
 
-def test_uniform_by_name_is_one_candidate_whatever_the_gate() -> None:
-    assert planned(Recipe(method="uniform")) == [CandidateSpec(method="uniform")]
+def test_uniform_by_name_is_one_candidate_a_scheme() -> None:
+    assert planned(Recipe(method="uniform")) == [
+        CandidateSpec("uniform", types=types, per_channel=per_channel) for types, per_channel in SCHEMES
+    ]
 
 
 def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at_all() -> None:
@@ -106,6 +114,7 @@ def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at
     every, core = structure(specs[0]), structure(specs[-1])
 
     assert [spec.operators for spec in by_speed({every: 1.2, core: 0.5}, specs)] == [CORE] * 3 + [()] * 3
+    assert every != core
     assert {spec.operators for spec in by_speed({core: 0.5}, specs)} == {CORE}
 
 
@@ -206,6 +215,25 @@ def test_when_nothing_could_be_built_the_reasons_are_told_once() -> None:
     broken = tried(None, None, passed=False, code="rewrite_invalid", message="no scale for tensor t")
 
     assert why_none([broken, broken]) == ("no_candidate", "no int8 candidate could be tried: no scale for tensor t")
+
+
+def test_the_chosen_one_and_what_ran_are_told_before_what_did_not() -> None:
+    dropped = [tried(None, None, passed=False) for _ in range(20)]
+    failed = [tried(0.5, 0.4, passed=False) for _ in range(5)]
+    chosen = tried(0.9, 0.99)
+    every = [*dropped, *failed, chosen]
+
+    kept = told(every, chosen, 10)
+
+    assert kept == [*dropped[:4], *failed, chosen]
+    assert kept[-1] is chosen
+    assert told(failed, None, 10) == failed
+
+
+def test_integers_are_told_where_they_are_not_the_usual() -> None:
+    record = Record(method="static", calibration="mse", operators="core", types="u8u8", per_channel=False)
+
+    assert describe(record) == "static, core operators, u8u8, per tensor, mse ranges"
 
 
 def test_a_candidate_is_told_with_its_float_layers() -> None:

@@ -11,12 +11,12 @@ import pytest
 from support import tflite_models as models
 from support.tflite_rig import Rig, read, tensor
 
-from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends import CandidateSpec, Method, Range
 from edge_agent.backends import tflite as backend
 from edge_agent.backends.tflite import schema
 from edge_agent.errors import ModelError, StageError
 
-STATIC = CandidateSpec("static", "minmax")
+STATIC = CandidateSpec("static", "minmax", types="s8s8")
 RUNTIMES = pytest.mark.parametrize("runtime", backend.RUNTIMES)
 NETS = [
     models.conv_net,
@@ -67,6 +67,36 @@ def test_a_scale_per_channel_under_float_activations_is_refused_where_it_would_b
 
     with pytest.raises(ModelError, match="version '12'"):
         backend.open(rig.out, runtime="tflite-runtime")
+
+
+@RUNTIMES
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_the_largest_integers_are_added_up_exactly(tmp_path: Path, runtime: str, *, per_channel: bool) -> None:
+    needs(runtime)
+    net = models.Net()
+    matrix = np.full((8, 256), 1.0, np.float32) * np.where(np.arange(8) % 2, 1, -1)[:, None].astype(np.float32)
+    y = net.dense(net.input("x", (1, 256)), "y", net.constant("w", matrix), -1, (1, 8))
+    original = models.save(net.build(y), tmp_path / "m.tflite")
+    backend.prepare(original, tmp_path / "p.tflite")
+    ranges = {"x": Range(-1.0, 1.0), "y": Range(-256.0, 256.0)}
+    spec = replace(STATIC, per_channel=per_channel)
+    backend.rewrite(tmp_path / "p.tflite", ranges, spec, tmp_path / "q.tflite")
+    session = backend.open(tmp_path / "q.tflite", runtime=runtime)
+
+    for end in (-1.0, 1.0):
+        (sums,) = session.run({"x": np.full((1, 256), end, np.float32)})
+        np.testing.assert_allclose(sums[0], matrix.sum(axis=1) * end, atol=3.0)
+    assert not backend.saturates(spec)
+
+
+def test_what_is_worth_trying_can_be_written(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, models.conv_net)
+    methods: tuple[Method, ...] = ("static", "dynamic", "uniform")
+
+    for method in methods:
+        for scheme in backend.schemes(method):
+            spec = CandidateSpec(method, per_channel=scheme.per_channel, types=scheme.types)
+            assert rig.sqnr_db(spec) > 30
 
 
 def test_our_ranges_are_the_grids_in_the_file(tmp_path: Path) -> None:

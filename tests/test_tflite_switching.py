@@ -15,7 +15,7 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.backends import tflite as backend
 from edge_agent.errors import StageError
 
-STATIC = CandidateSpec("static", "minmax")
+STATIC = CandidateSpec("static", "minmax", types="s8s8")
 NETS = [
     models.conv_net,
     models.mlp,

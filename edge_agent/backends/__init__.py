@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from edge_agent.errors import ModelError
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
+Method = Literal["static", "dynamic", "uniform"]
+Types = Literal["u8s8", "s8s8", "u8u8"]
+"""The integers of activations, then those of weights: unsigned or signed, of 8 bits."""
 FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
 
 
@@ -52,6 +55,13 @@ class Range:
     high: float
 
 
+class Scheme(NamedTuple):
+    """How integers lie: of which types, and with one scale for each output channel of a weight or one for all of it."""
+
+    types: Types
+    per_channel: bool
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateSpec:
     """One thing to try: how a float model shall be rewritten.
@@ -60,14 +70,20 @@ class CandidateSpec:
     method of a static candidate, others have no ranges.
     """
 
-    method: Literal["static", "dynamic", "uniform"]
+    method: Method
     calibration: str = ""
     operators: tuple[str, ...] = ()
     per_channel: bool = True
     float_layers: tuple[str, ...] = ()
     """Names of nodes that stay float."""
+    types: Types = "u8s8"
     io: Literal["float", "int8"] = "float"
     """Whether a static candidate's own inputs and outputs stay float, or become int8 where the format can say so."""
+
+    @property
+    def symmetric_weights(self) -> bool:
+        """Whether zero lies in the middle of a weight's grid; else the grid covers just its values and zero."""
+        return self.per_channel or self.types != "u8u8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +138,27 @@ class Backend(Protocol):
     """A model format. Implemented by a module: ``edge_agent.backends.<format>``."""
 
     SUFFIX: str
-    RUNTIME: str
+    RUNTIMES: Sequence[str]
+    """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
+    that is installed."""
 
     def inspect(self, path: Path) -> ModelInfo:
         """What the file holds; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""
         ...
 
-    def runtime_version(self) -> str:
-        """The version of the runtime that serves this format here."""
+    def runtime_version(self, runtime: str = "") -> str:
+        """The version of a runtime, which is imported; raises ``ModelError`` (format_unsupported) if it is not here."""
         ...
 
     def prepare(self, path: Path, out: Path) -> None:
         """Write the model in the shape that ``tap`` and ``rewrite`` want; the same function of its inputs."""
         ...
 
-    def open(self, path: Path, *, threads: int = 1) -> Session:
+    def open(self, path: Path, *, runtime: str = "", threads: int = 1) -> Session:
         """Load a model file for inference; raises ``ModelError``."""
         ...
 
-    def tap(self, prepared: Path, names: Sequence[str] | None = None) -> Tap:
+    def tap(self, prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:
         """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
         ...
 
@@ -152,6 +170,14 @@ class Backend(Protocol):
         """The operators that dynamic quantization makes faster: matrix products."""
         ...
 
+    def schemes(self, method: Method) -> Sequence[Scheme]:
+        """What is worth trying of a method on this very processor, the most accurate first."""
+        ...
+
+    def saturates(self, spec: CandidateSpec) -> bool:
+        """Whether this processor adds up the candidate's products to less than they are where these are large."""
+        ...
+
     def layers(self, prepared: Path) -> list[Layer]:
         """The nodes that can be quantized, in graph order."""
         ...
@@ -160,11 +186,13 @@ class Backend(Protocol):
         """Write the int8 model; raises ``ModelError`` (rewrite_invalid) or ``StageError`` if a range is missing."""
         ...
 
-    def switches(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> Switches:
+    def switches(
+        self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = ""
+    ) -> Switches:
         """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
         ...
 
-    def check(self, original: Path, quantized: Path) -> dict[str, int]:
+    def check(self, original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
         """Prove a rewritten file sound, and count what is int8 in it: ``{"int8_weights": n, "int8_nodes": m}``."""
         ...
 

@@ -57,6 +57,23 @@ def params(low: ArrayLike, high: ArrayLike, *, symmetric: bool = False, dtype: G
     return QuantParams(scale, np.broadcast_to(np.asarray(zero_point, np.int32), scale.shape), qmin, qmax)
 
 
+def weight_params(weights: NDArray[Any], axis: int | None, *, symmetric: bool = True) -> QuantParams:
+    """The grid of a weight: symmetric int8, or the asymmetric uint8 one that covers just its values and zero.
+
+    Args:
+        weights: of any shape.
+        axis: the axis that counts channels, each of which gets a grid of its own; None: one for all.
+        symmetric: which of both.
+    """
+    axes = None if axis is None else tuple(other for other in range(weights.ndim) if other != axis)
+    keepdims = axis is not None
+    if symmetric:
+        peak = np.max(np.abs(weights), axis=axes, keepdims=keepdims, initial=0.0)
+        return params(-peak, peak, symmetric=True)
+    low, high = (end(weights, axis=axes, keepdims=keepdims, initial=0.0) for end in (np.min, np.max))
+    return params(low, high, dtype="uint8")
+
+
 def quantize(x: ArrayLike, grid: QuantParams) -> NDArray[Any]:
     """The nearest integers of the grid; what lies outside is clipped to its ends."""
     with np.errstate(over="ignore"):  # far outside is clipped all the same

@@ -26,6 +26,7 @@ _LARGEST = 1.7976931348623157e308
 Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 """TOML can say inf and nan, JSON cannot: in a manifest they would become null, and a gate its default."""
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Samples = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 
@@ -112,6 +113,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heldout_windows: Windows = 300
     search_budget_s: NonNegative = 0
     """0: max(60, 40 x one float pass over the calibration windows)."""
+    threads: Annotated[tuple[Threads, ...], msgspec.Meta(min_length=1)] = (1,)
+    """Thread counts that float and int8 may be served with; which is best is measured."""
 
 
 class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ def run(context: Context) -> Outcome:
         if hashlib.file_digest(file, "sha256").hexdigest() != release.sha256:
             raise StoreError("release_corrupt", f"{path} does not have the hash in {RELEASE_FILE}")
     backend = backends.load(context.task.format)
-    session = backend.open(path, threads=release.threads)
+    session = backend.open(path, runtime=release.runtime, threads=release.threads)
     info = backend.inspect(context.model_path)
     row = next(iter(open_dataset(context, info).rows("calibration")))
     for output in session.run(Carrier(context.task.state, info).feeds(row)):

@@ -20,13 +20,14 @@ import numpy as np
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import ModelError, StageError
-from edge_agent.task import Outcome
+from edge_agent.task import Outcome, read_results
 from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search import range_methods
 from edge_agent.worker.tapping import tapped
+from edge_agent.worker.ways import usable
 
 RANGES_FILE = "ranges.json"
 HISTOGRAMS_FILE = "histograms.npz"
@@ -42,6 +43,8 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """``ranges.json``: what calibration found."""
 
     windows: int
+    runtimes: list[str]
+    """Those that work here; calibration ran on the first."""
     float_pass_s: float
     """What the float model alone takes for the calibration windows."""
     second_pass: list[str]
@@ -81,12 +84,13 @@ def run(context: Context) -> Outcome:
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
+    runtimes, warnings = usable(backend)
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
-    calibration = _Calibration(context, backend, prepared, data, info)
+    calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
     window_s = calibration.prove_prepared()
     methods = range_methods(context.task.recipe)
-    observer = Observer(backend.tap(prepared).names if methods else ())
+    observer = Observer(backend.tap(prepared, runtime=runtimes[0]).names if methods else ())
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
     context.progress(0.7, "finding ranges", force=True)
     ranges = observer.ranges(observer.histograms, methods, symmetric=False)
@@ -100,13 +104,16 @@ def run(context: Context) -> Outcome:
     windows = data.count("calibration")
     found = Ranges(
         windows=windows,
+        runtimes=runtimes,
         float_pass_s=window_s * windows,
         second_pass=sorted(coarse),
         ranges={method: {name: astuple(one) for name, one in all_of.items()} for method, all_of in ranges.items()},
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
-    return Outcome()
+    if not warnings:
+        return Outcome()
+    return Outcome(results={"data": {"warnings": [*read_results(context.job_dir)["data"]["warnings"], *warnings]}})
 
 
 def save_histograms(path: Path, observer: Observer) -> None:
@@ -122,7 +129,10 @@ def save_histograms(path: Path, observer: Observer) -> None:
 class _Calibration:
     """Runs the float model over the calibration set."""
 
-    def __init__(self, context: Context, backend: Backend, prepared: Path, data: DataSet, info: ModelInfo) -> None:
+    def __init__(
+        self, context: Context, backend: Backend, prepared: Path, data: DataSet, info: ModelInfo, runtime: str
+    ) -> None:
+        self._runtime = runtime
         self._context = context
         self._backend = backend
         self._prepared = prepared
@@ -135,7 +145,9 @@ class _Calibration:
         Raises:
             ModelError: ``prepare_mismatch``.
         """
-        original, prepared = self._backend.open(self._context.model_path), self._backend.open(self._prepared)
+        original, prepared = (
+            self._backend.open(path, runtime=self._runtime) for path in (self._context.model_path, self._prepared)
+        )
         carrier = Carrier(self._context.task.state, self._info)
         seconds = []
         for row in islice(self._data.rows("calibration"), _PROOF_WINDOWS):
@@ -166,7 +178,8 @@ class _Calibration:
                 pace(number * windows + done)
 
     def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:
-        return tapped(self._backend, self._prepared, self._info, self._data, "calibration", self._context.task, names)
+        where = self._backend, self._prepared, self._info, self._data
+        return tapped(*where, "calibration", self._context.task, names, runtime=self._runtime)
 
     def _groups(self, names: Sequence[str]) -> list[list[str]]:
         """``names`` in groups whose activations of one window fit into their share of the memory limit."""

@@ -1,11 +1,13 @@
-"""Builds, screens, scores and times single candidates. Decides nothing: the order and the choice are the caller's.
+"""Builds, screens, scores and times candidates. Decides nothing but how each is served: the rest is the caller's.
 
 Ranges are from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
-needed; one that cannot be built raises ``ModelError`` and concerns no other.
+needed; one that cannot be built concerns no other. Where there are several ways to serve (runtimes, threads), a
+candidate's is the one in which its structure was screened fastest, and float's the one in which float was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -17,21 +19,20 @@ from edge_agent.quant.gates import evaluate_search
 from edge_agent.task import Stage
 from edge_agent.worker.calibrate import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.latency import Latency, Percentiles, compare, screen
+from edge_agent.worker.latency import Latency, Percentiles, Screened, compare, screen
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.probe import Served
 from edge_agent.worker.result import Record
 from edge_agent.worker.scoring import FloatSet
-from edge_agent.worker.search import SCREEN_SLACK, Tried
-
-THREADS = 1
+from edge_agent.worker.search import SAME_SPEED, SCREEN_SLACK, Tried
+from edge_agent.worker.ways import Way
 
 
 class Workbench:
     """The candidates of one model.
 
     Attributes:
-        reference: the float model; its latency is from the last screening.
+        reference: the float model, served in its fastest way; its latency is from the last screening.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Workbench:
         floats: FloatSet,
         judge: Judge,
         feeds: Path,
+        ways: Sequence[Way],
     ) -> None:
         """Nothing is built yet.
 
@@ -55,6 +57,7 @@ class Workbench:
             floats: the search set with float's outputs.
             judge: has seen these outputs.
             feeds: one row, for timing.
+            ways: how a model can be served here, what is preferred among equals first.
         """
         self._context = context
         self._backend = backend
@@ -63,11 +66,14 @@ class Workbench:
         self._floats = floats
         self._judge = judge
         self._feeds = feeds
+        self._ways = ways
+        self._float_way: Way | None = None
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
+        self._numbers = count()
         self._built: dict[CandidateSpec, Path] = {}
-        self.reference = self._record("float", info.size_bytes)
+        self.reference = self._served_by(ways[0], Record(method="float", size_bytes=info.size_bytes))
 
     def build(self, spec: CandidateSpec) -> Path:
         """Rewrite the model and prove the file sound; at once if it is there already.
@@ -77,22 +83,25 @@ class Workbench:
         """
         if spec not in self._built:
             path = self._rewrite(spec)
-            self._backend.check(self._context.model_path, path)
+            self._check(path)
             self._built[spec] = path
         return self._built[spec]
 
-    def _rewrite(self, spec: CandidateSpec, name: str = "") -> Path:
-        path = self._folder / f"{name or len(self._built)}{self._backend.SUFFIX}"
+    def _check(self, path: Path) -> None:
+        self._backend.check(self._context.model_path, path, runtime=self._ways[0].runtime)
+
+    def _rewrite(self, spec: CandidateSpec) -> Path:
+        path = self._folder / f"{next(self._numbers)}{self._backend.SUFFIX}"
         self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
         return path
 
     def blank(self, spec: CandidateSpec) -> Record:
         """What is known of a candidate before it is built."""
-        record = self._record(spec.method, None)
-        return msgspec.structs.replace(
-            record,
+        return Record(
+            method=spec.method,
             calibration=spec.calibration or None,
             operators=self._operators(spec),
+            types=spec.types,
             per_channel=spec.per_channel,
             float_layers=list(spec.float_layers),
         )
@@ -102,24 +111,65 @@ class Workbench:
             return "all"
         return "products" if spec.operators == tuple(self._backend.product_operators()) else "core"
 
-    def screen(self, spec: CandidateSpec) -> Record:
-        """One process's word on the speed of the candidate's structure, and that it loads and runs at all.
+    def screen(self, specs: Sequence[CandidateSpec]) -> dict[CandidateSpec, Record | ModelError]:
+        """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
 
-        That process comes first: a file on which the runtime crashes must not be opened in this one.
-
-        Raises:
-            ModelError: as :meth:`build`, or the runtime crashes on it.
+        Other processes load the files first: one on which the runtime crashes must not be opened in this one.
         """
-        path = self._rewrite(spec)
+        found: dict[CandidateSpec, Record | ModelError] = {}
+        paths: dict[CandidateSpec, Path] = {}
+        for spec in specs:
+            try:
+                paths[spec] = self._rewrite(spec)
+            except ModelError as error:
+                found[spec] = error
+        found |= self._screened(paths)
+        for spec, path in paths.items():
+            if isinstance(found[spec], Record):
+                try:
+                    self._check(path)
+                    self._built[spec] = path
+                except ModelError as error:
+                    found[spec] = error
+        return found
+
+    def _screened(self, paths: Mapping[CandidateSpec, Path]) -> dict[CandidateSpec, Record | ModelError]:
+        """All at once; if that fails, one by one, to see which it was."""
+        if not paths:
+            return {}
+        files = [self._context.model_path, *paths.values()]
         try:
-            reference, target = screen([self._float(), self._served(path)], self._feeds)
-        except StageError as error:
-            raise ModelError("rewrite_invalid", f"the runtime crashes on the int8 model: {error.message}") from error
-        self._backend.check(self._context.model_path, path)
-        self._built[spec] = path
-        self.reference = timed(self.reference, reference)
-        ratio = target.p50_ms / reference.p50_ms
-        return msgspec.structs.replace(timed(self.blank(spec), target), ratio_p50=ratio, ratio_p50_same_runtime=ratio)
+            screened = iter(screen([self._served(file, way) for file in files for way in self._ways], self._feeds))
+        except (ModelError, StageError) as error:
+            if len(paths) > 1:
+                alone = [self._screened({spec: path}) for spec, path in paths.items()]
+                return {spec: record for one in alone for spec, record in one.items()}
+            crash = f"the runtime crashes on the int8 model: {error.message}"
+            broken = ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error
+            return dict.fromkeys(paths, broken)
+        times = [{way: next(screened) for way in self._ways} for _ in files]
+        floats = times[0]
+        if self._float_way is None:
+            self._float_way = self._fastest(floats, floats[self._ways[0]])
+        reference = floats[self._float_way]
+        self.reference = timed(self._served_by(self._float_way, self.reference), reference.times)
+        return {spec: self._speed(spec, mine, floats, reference) for spec, mine in zip(paths, times[1:], strict=True)}
+
+    def _speed(
+        self, spec: CandidateSpec, mine: Mapping[Way, Screened], floats: Mapping[Way, Screened], reference: Screened
+    ) -> Record:
+        way = self._fastest(mine, reference)
+        return msgspec.structs.replace(
+            timed(self._served_by(way, self.blank(spec)), mine[way].times),
+            ratio_p50=mine[way].ratio(reference),
+            ratio_p50_same_runtime=mine[way].ratio(floats[way]),
+        )
+
+    def _fastest(self, screened: Mapping[Way, Screened], reference: Screened) -> Way:
+        """The first way of those that are as fast as the fastest."""
+        ratios = {way: one.ratio(reference) for way, one in screened.items()}
+        limit = min(ratios.values()) * (1 + SAME_SPEED)
+        return next(way for way, ratio in ratios.items() if ratio <= limit)
 
     def score(self, spec: CandidateSpec, screened: Record, pace: Pace) -> Tried:
         """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
@@ -127,19 +177,15 @@ class Workbench:
         ``screened`` is the screening of its structure.
         """
         path = self.build(spec)
-        score = self._floats.score(path, self._judge, pace)
+        score = self._floats.score(path, self._judge, pace, runtime=screened.runtime or "")
         size = path.stat().st_size
         measured = score.measured(size_ratio=size / self._info.size_bytes, latency_ratio=screened.ratio_p50)
         judgement = evaluate_search(self._context.task.gates, self._judge.meaning.kind, measured)
         near = (screened.ratio_p50 or 0.0) <= self._context.task.gates.max_latency_ratio * SCREEN_SLACK
         record = msgspec.structs.replace(
-            self.blank(spec),
+            screened,
+            calibration=spec.calibration or None,
             size_bytes=size,
-            latency_p50_ms=screened.latency_p50_ms,
-            latency_p95_ms=screened.latency_p95_ms,
-            latency_p99_ms=screened.latency_p99_ms,
-            ratio_p50=screened.ratio_p50,
-            ratio_p50_same_runtime=screened.ratio_p50_same_runtime,
             **score.fields(),
             gates=[msgspec.to_builtins(gate) for gate in judgement.gates],
             code=judgement.code or None,
@@ -147,7 +193,7 @@ class Workbench:
         )
         return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near))
 
-    def float_costs(self, spec: CandidateSpec, layers: Sequence[str]) -> dict[str, float]:
+    def float_costs(self, item: Tried, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.
 
         Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
@@ -155,33 +201,40 @@ class Workbench:
         """
         if not layers:
             return {}
-        specs = [replace(spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
+        specs = [replace(item.spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
         try:
-            paths = [self._rewrite(one, f"float{number}") for number, one in enumerate(specs)]
-            plain, *others = screen([self._served(path) for path in paths], self._feeds)
+            paths = [self._rewrite(one) for one in specs]
+            way = _way(item.record)
+            plain, *others = screen([self._served(path, way) for path in paths], self._feeds, processes=1)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
-        return {layer: other.p50_ms - plain.p50_ms for layer, other in zip(layers, others, strict=True)}
+        return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
 
-    def time(self, spec: CandidateSpec, pace: Pace) -> Latency:
-        """The full latency statistic of a candidate."""
-        limit = self._context.task.gates.max_latency_ratio
-        return compare([self._float()], self._served(self.build(spec)), self._feeds, limit=limit, on_process=pace)
-
-    def _record(self, method: str, size: int | None) -> Record:
-        return Record(
-            method=method,
-            runtime=self._backend.RUNTIME,
-            runtime_version=self._backend.runtime_version(),
-            threads=THREADS,
-            size_bytes=size,
+    def time(self, item: Tried, pace: Pace) -> Latency:
+        """The full latency statistic of a candidate, served as it was screened."""
+        way = _way(item.record)
+        return compare(
+            self._served(self._context.model_path, _way(self.reference)),
+            self._served(self.build(item.spec), way),
+            self._feeds,
+            limit=self._context.task.gates.max_latency_ratio,
+            same=None if way == _way(self.reference) else self._served(self._context.model_path, way),
+            on_process=pace,
         )
 
-    def _float(self) -> Served:
-        return self._served(self._context.model_path)
+    def _served_by(self, way: Way, record: Record) -> Record:
+        version = self._backend.runtime_version(way.runtime)
+        return msgspec.structs.replace(record, runtime=way.runtime, runtime_version=version, threads=way.threads)
 
-    def _served(self, path: Path) -> Served:
-        return Served(str(path), self._backend.RUNTIME, THREADS)
+    def _served(self, path: Path, way: Way) -> Served:
+        return Served(str(path), way.runtime, way.threads)
+
+
+def _way(record: Record) -> Way:
+    """How a screened model is served."""
+    if record.runtime is None or record.threads is None:
+        raise StageError("stage_crashed", f"{record.method}: not screened, so nobody knows how it is served")
+    return Way(record.runtime, record.threads)
 
 
 def timed(record: Record, times: Percentiles) -> Record:

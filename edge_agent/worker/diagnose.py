@@ -35,13 +35,16 @@ def worst_layers(
     prepared = prepared_path(folder, backend.SUFFIX)
     info = backend.inspect(context.model_path)
     fed = {one.name for one in info.inputs}
-    explainer = Explainer(backend.layers(prepared), read_ranges(folder).of(spec.calibration), spec, known, fed=fed)
-    windows = tapped(backend, prepared, info, data, split, context.task, explainer.names)
+    found = read_ranges(folder)
+    layers, saturating = backend.layers(prepared), backend.saturates(spec)
+    explainer = Explainer(layers, found.of(spec.calibration), spec, known, fed=fed, saturating=saturating)
+    names, runtime = explainer.names, found.runtimes[0]
+    windows = tapped(backend, prepared, info, data, split, context.task, names, runtime=runtime)
     for values in islice(windows, _WINDOWS):
         for name, value in values:
             explainer.add(name, value)
-    layers: list[dict[str, Any]] = finite(explainer.worst())
-    return layers
+    worst: list[dict[str, Any]] = finite(explainer.worst())
+    return worst
 
 
 def with_measured(layers: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import Array, CandidateSpec, Layer, Range
-from edge_agent.quant.affine import fake_quantize, params
+from edge_agent.quant.affine import fake_quantize, params, quantize, weight_params
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.worker.greedy import Sensitivity
 from edge_agent.worker.result import MAX_LAYERS
@@ -36,6 +36,8 @@ _ENOUGH_WINDOWS = 8
 _LEAVE_FLOAT = "leave it float"
 _OUTLIER = 20.0
 """A weight of so many medians is no tail: of a million normal ones, the largest has 7."""
+_OFTEN = 0.05
+"""Where more pairs of weights than this can saturate, some will; of bell-shaped weights it is about 2 %."""
 _HALFWAY = 0.5
 """A window whose values come this far towards the farther end of a range reaches it."""
 
@@ -95,6 +97,7 @@ class Explainer:
         known: Sensitivity | None = None,
         *,
         fed: Collection[str] = (),
+        saturating: bool = False,
     ) -> None:
         """Nothing is explained yet.
 
@@ -104,10 +107,12 @@ class Explainer:
             spec: the candidate.
             known: what each rounding does to the output, where that was measured.
             fed: the model's inputs.
+            saturating: whether this processor adds up the candidate's products with saturation.
         """
         self._layers = [layer for layer in layers if not spec.operators or layer.operator in spec.operators]
         self._float = spec.float_layers
-        self._per_channel = spec.per_channel
+        self._spec = spec
+        self._saturating = saturating
         self._known = known
         self._shares = {} if known is None else known.shares()
         self._on_integers = {name for layer in self._layers for name in layer.outputs} | set(fed)
@@ -132,12 +137,14 @@ class Explainer:
     def _explain(self, layer: Layer) -> dict[str, Any]:
         worst = min(self._tensors[layer.name], key=lambda name: _db(self._losses[name].metrics), default="")
         activations = _db(self._losses[worst].metrics) if worst else math.inf
-        weights = math.inf if layer.weights is None else weights_sqnr_db(layer, per_channel=self._per_channel)
+        weights = math.inf if layer.weights is None else weights_sqnr_db(layer, self._spec)
         place = self._worst_place(layer)
         if place in self._losses and _db(self._losses[place].metrics) < FAITHFUL_DB:
             cause, remedy = self._losses[place].cause(place)
         elif place and place not in self._losses and _reach(layer) > _OUTLIER:
             cause, remedy = _weights_cause(layer), _LEAVE_FLOAT
+        elif self._saturating and min(weights, activations) >= FAITHFUL_DB and saturable(layer) > _OFTEN:
+            cause, remedy = _saturation(layer), f"unsigned weights (types u8u8, which auto tries), or {_LEAVE_FLOAT}"
         elif place and min(weights, activations) >= FAITHFUL_DB:
             share = self._shares[layer.name]
             cause, remedy = f"{FAITHFUL}, but {share:.0%} of what the output loses is from here", _LEAVE_FLOAT
@@ -199,14 +206,33 @@ def _blame(layers: list[Layer], ranges: Mapping[str, Range]) -> dict[str, list[s
     return blamed
 
 
-def weights_sqnr_db(layer: Layer, *, per_channel: bool) -> float:
-    """SQNR of a layer's weights on their symmetric int8 grid, one grid per output channel or one for all."""
+def weights_sqnr_db(layer: Layer, spec: CandidateSpec) -> float:
+    """SQNR of a layer's weights on the grids that the candidate puts them on."""
     weights = _weights(layer)
-    axes = tuple(axis for axis in range(weights.ndim) if axis != layer.weight_axis) if per_channel else None
-    peak = np.max(np.abs(weights), axis=axes, keepdims=per_channel, initial=0.0)
+    axis = layer.weight_axis if spec.per_channel else None
     metrics = ErrorMetrics()
-    metrics.add(weights, fake_quantize(weights, params(-peak, peak, symmetric=True)))
+    metrics.add(weights, fake_quantize(weights, weight_params(weights, axis, symmetric=spec.symmetric_weights)))
     return _db(metrics)
+
+
+def saturable(layer: Layer) -> float:
+    """The part of a layer's neighbouring weights whose products with large activations exceed 16 bits together.
+
+    Kernels that multiply unsigned by signed in pairs saturate there; depthwise convolutions have others.
+    """
+    if layer.weights is None or (layer.operator == "Conv" and layer.weights.shape[1] == 1):
+        return 0.0
+    rows = np.moveaxis(_weights(layer), layer.weight_axis, 0).reshape(layer.weights.shape[layer.weight_axis], -1)
+    integers = quantize(rows, weight_params(rows, 0)).astype(np.int32)
+    sums = integers[:, 0 : rows.shape[1] // 2 * 2 : 2] + integers[:, 1::2]
+    return float(np.mean(np.abs(sums) * np.iinfo(np.uint8).max > np.iinfo(np.int16).max)) if sums.size else 0.0
+
+
+def _saturation(layer: Layer) -> str:
+    return (
+        f"saturating accumulation: {saturable(layer):.0%} of its neighbouring weights, times large activations, "
+        "exceed the 16 bits in which this processor adds them up"
+    )
 
 
 def _reach(layer: Layer) -> float:

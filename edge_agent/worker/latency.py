@@ -28,6 +28,10 @@ from edge_agent.errors import LimitError
 from edge_agent.quant.bounds import order_statistic_bound
 from edge_agent.worker.probe import Request, Served, ask
 
+SCREENINGS = 3
+"""Processes of a screening: one alone may spread several percent on a device that does other things too."""
+SCREENING_S = 6.0
+"""After this no further process of a screening is started."""
 FIRST_LOOK = 5
 FEWEST = 8
 LOOKS = (FEWEST, 16, 24)
@@ -35,7 +39,9 @@ MOST = LOOKS[-1]
 LONGEST_S = 60.0
 """After this no further process is started, once there are ``FEWEST``."""
 MAX_NOISE = 0.05
-_SCREEN_MIN_ROUNDS = 5
+_SCREEN_ROUNDS, _SCREEN_MIN_ROUNDS = 50, 5
+_SCREEN_MODEL_S = 0.3
+"""For each model in one process, rounds beyond the fewest allowed."""
 
 
 class Decision(StrEnum):
@@ -55,6 +61,23 @@ class Percentiles:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A model's times from a screening.
+
+    Attributes:
+        times: over all processes.
+        p50s_ms: the median of each process.
+    """
+
+    times: Percentiles
+    p50s_ms: tuple[float, ...]
+
+    def ratio(self, reference: "Screened") -> float:
+        """Its time as a multiple of ``reference``'s: the median over processes, each of which had both."""
+        return median(mine / other for mine, other in zip(self.p50s_ms, reference.p50s_ms, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +120,7 @@ class Latency:
         throttled: how many were void because something slowed the processor down, and what.
         reference: float's times, as the fastest float is served.
         target: the target's times.
-        served: how the fastest float is served.
+        served: how float is served.
     """
 
     decision: Decision
@@ -133,21 +156,23 @@ class Latency:
 
 
 def compare(
-    references: Sequence[Served],
+    reference: Served,
     target: Served,
     feeds: Path,
     *,
     limit: float,
+    same: Served | None = None,
     on_process: Callable[[int], None] = lambda _count: None,
     root: Path = Path("/"),
 ) -> Latency:
-    """Measure ``target`` against the fastest of ``references`` until something is proved about ``limit``.
+    """Measure ``target`` against ``reference`` until something is proved about ``limit``.
 
     Args:
-        references: float as it can be served here: runtimes and threads; one of them on the target's.
+        reference: the fastest float.
         target: the candidate.
         feeds: one row for all of them (:func:`edge_agent.worker.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
+        same: float on the target's runtime and threads, where these are not the reference's.
         on_process: called with the number of processes done, after each.
         root: where to look for throttling (:mod:`edge_agent.board`).
 
@@ -156,9 +181,7 @@ def compare(
         LimitError: not even one model alone fits into memory, or a call takes minutes.
         StageError: the runtime crashed.
     """
-    reference = fastest(references, feeds)
-    same = next((one for one in references if _alike(one, target)), reference)
-    models = [reference, reference, target] if same == reference else [reference, reference, target, same]
+    models = [reference, reference, target] if same is None else [reference, reference, target, same]
     request = Request(feeds=str(feeds), models=models)
     begun = time.monotonic()
     counted: list[Observation] = []
@@ -179,22 +202,28 @@ def compare(
     return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
 
 
-def screen(models: Sequence[Served], feeds: Path, *, rounds: int = 50) -> list[Percentiles]:
-    """Times of several models from one process, or from one each where they do not fit together.
+def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS) -> list[Screened]:
+    """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
 
-    Enough to choose by, proof of nothing. Raises as :func:`compare`.
+    Where they do not fit together, one process each. Raises as :func:`compare`.
     """
-    request = Request(feeds=str(feeds), models=list(models), rounds=rounds, min_rounds=_SCREEN_MIN_ROUNDS)
-    times, _ = _times(request, together=True)
-    return [_percentiles(one) for one in times]
-
-
-def fastest(models: Sequence[Served], feeds: Path) -> Served:
-    """The model with the smallest p50 of one screening process."""
-    if len(models) == 1:
-        return models[0]
-    times = screen(models, feeds)
-    return min(zip(models, times, strict=True), key=lambda pair: pair[1].p50_ms)[0]
+    request = Request(
+        feeds=str(feeds),
+        models=list(models),
+        rounds=_SCREEN_ROUNDS,
+        min_rounds=_SCREEN_MIN_ROUNDS,
+        seconds=_SCREEN_MODEL_S * len(models),
+    )
+    runs: list[list[list[float]]] = []
+    together = True
+    begun = time.monotonic()
+    while not runs or (len(runs) < processes and together and time.monotonic() - begun < SCREENING_S):
+        times, together = _times(request, together=together)
+        runs.append(times)
+    return [
+        Screened(_percentiles([time_ms for one in mine for time_ms in one]), tuple(median(one) for one in mine))
+        for mine in zip(*runs, strict=True)
+    ]
 
 
 def judge(observations: Sequence[Observation], limit: float, *, last: bool) -> Decision | None:
@@ -268,10 +297,6 @@ def _observation(times: list[list[float]]) -> Observation:
     """From the times of [reference, reference, target] and, where it is served differently, float like the target."""
     reference, again, target, *other = times
     return Observation(reference, again, target, *(other or [[*reference, *again]]))
-
-
-def _alike(one: Served, other: Served) -> bool:
-    return (one.runtime, one.threads) == (other.runtime, other.threads)
 
 
 def _percentiles(times_ms: Sequence[float]) -> Percentiles:

@@ -55,7 +55,7 @@ def leave_float(tried: Sequence[Tried], attempt: Attempt, measure: Measure, in_t
 def fill_up(
     tried: Sequence[Tried], planned: Iterable[CandidateSpec], attempt: Attempt, in_time: Callable[[], bool]
 ) -> None:
-    """Measure more, until there are ``ENOUGH``: what was planned but cannot win, then the best with one scale a tensor.
+    """Measure more, until there are ``ENOUGH``: what was planned but cannot win, then what ran with one scale a tensor.
 
     Arguments as of :func:`leave_float`.
     """

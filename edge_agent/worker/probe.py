@@ -25,7 +25,7 @@ from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, Child, Limits, python_chil
 
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
-_FORMATS = {"onnxruntime": "onnx"}
+_FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
 """Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
 
 
@@ -53,13 +53,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
+    """Milliseconds of each call, one list per model in the order asked; this process's peak resident memory; and the
+    version of the runtime that was asked for.
 
     ``code`` and ``message``: why nothing could be measured.
     """
 
     times_ms: list[list[float]] = []
     peak_rss_bytes: int = 0
+    version: str = ""
     code: str = ""
     message: str = ""
 
@@ -103,15 +105,20 @@ def measure(request: Request) -> Answer:
         ModelError: a model cannot be loaded or run.
         StageError: the runtime is not known here.
     """
+    version = _backend(request.runtime).runtime_version(request.runtime)
+    if not request.models:
+        return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
-    _backend(request.runtime).runtime_version()
-    sessions = [_backend(model.runtime).open(Path(model.path), threads=model.threads) for model in request.models]
+    sessions = [
+        _backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads)
+        for model in request.models
+    ]
     for session in sessions:
         for _ in range(_WARM_UP):
             session.run(feeds)
-    times = _time_in_turn(sessions, feeds, request) if sessions else []
-    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
+    times = _time_in_turn(sessions, feeds, request)
+    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes(), version=version)
 
 
 def _peak_rss_bytes() -> int:

@@ -32,6 +32,7 @@ from edge_agent.worker.scoring import FloatSet
 from edge_agent.worker.search import Tried, closest, plan, why_none
 from edge_agent.worker.searching import PROVED, Search
 from edge_agent.worker.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.ways import ways
 
 CHOSEN_FILE = "chosen.json"
 CANDIDATES_FILE = "candidates.json"
@@ -86,16 +87,21 @@ def run(context: Context) -> Outcome:
         {layer.operator for layer in layers if layer.weights is not None},
         core=backend.core_operators(),
         products=backend.product_operators(),
+        schemes=backend.schemes,
     )
     del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
+    served, few_cores = ways(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
     write_feeds(feeds, Carrier(task.state, info).feeds(next(iter(data.rows("search")))))
     with FloatSet(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
-        floats.run(Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05))
+        floats.run(
+            Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05), runtime=ranges.runtimes[0]
+        )
         meaning = floats.meaning(task.output, _labels(data))
-        bench = Workbench(context, backend, info, ranges, floats=floats, judge=floats.judge(meaning), feeds=feeds)
-        search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges))
+        judge = floats.judge(meaning)
+        bench = Workbench(context, backend, info, ranges, floats=floats, judge=judge, feeds=feeds, ways=served)
+        search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)
         search.score(specs)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             search.leave_float(partial(measure, context, backend, info, data))
@@ -105,11 +111,12 @@ def run(context: Context) -> Outcome:
         chosen = search.prove_speed()
         if chosen is not None:
             shutil.copyfile(bench.build(chosen.spec), chosen_path(context.out_dir, backend.SUFFIX))
-            _write(context.out_dir / CHOSEN_FILE, _frozen(search, chosen, meaning))
         context.progress(PROVED, "looking at each layer", force=True)
         explained = _explained(context, backend, data, bench, search, chosen or closest(search.tried))
-    records = search.records()
+    records, number = search.records(chosen)
     _write(context.out_dir / CANDIDATES_FILE, records)
+    if chosen is not None:
+        _write(context.out_dir / CHOSEN_FILE, _frozen(search, chosen, number, meaning))
     shutil.rmtree(context.out_dir / "candidates")
     feeds.unlink()
     results = {
@@ -133,10 +140,10 @@ def _budget_s(task: Task, ranges: Ranges) -> float:
     return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
 
 
-def _frozen(search: Search, chosen: Tried, meaning: Meaning) -> Chosen:
+def _frozen(search: Search, chosen: Tried, number: int, meaning: Meaning) -> Chosen:
     """The candidate that the held-out set is opened for, with all that its verdict needs."""
     return Chosen(
-        number=search.tried.index(chosen),
+        number=number,
         spec=chosen.spec,
         record=chosen.record,
         reference=search.reference,
@@ -151,8 +158,8 @@ def _explained(
     """The worst layers of one candidate, with what leaving them float costs."""
     if one is None:
         return []
-    plain = replace(one.spec, float_layers=())
-    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain))
+    plain = replace(one, spec=replace(one.spec, float_layers=()))
+    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
     costs = bench.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
     return [{**layer, "float_cost_ms": costs.get(layer["name"])} for layer in layers]
 

@@ -22,6 +22,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The range method of a static candidate."""
     operators: str | None = None
     """Which are int8: ``all`` that the method can quantize, ``core`` (convolutions and products) or ``products``."""
+    types: str | None = None
+    """Of activations and weights: ``u8s8``, ``s8s8`` or ``u8u8``, unsigned or signed."""
     per_channel: bool | None = None
     float_layers: list[str] = []
     runtime: str | None = None

@@ -151,13 +151,13 @@ class FloatSet:
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
 
-    def run(self, on_row: OnRow) -> None:
+    def run(self, on_row: OnRow, *, runtime: str) -> None:
         """Compute the float outputs.
 
         Raises:
             Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
         """
-        for done, (_, output) in enumerate(self._outputs(self._backend.open(self._model)), start=1):
+        for done, (_, output) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
             if not np.isfinite(output).all():
                 raise Refusal("non_finite", f"float's own output for {self._split} window {done} is NaN or Inf")
             self._store.append(output)
@@ -174,10 +174,10 @@ class FloatSet:
             judge.observe(reference)
         return judge
 
-    def score(self, target: Path, judge: Judge, on_row: OnRow) -> Score:
-        """Run the quantized model in ``target`` over the set and compare it with float."""
+    def score(self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str) -> Score:
+        """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
         score = Score()
-        outputs = self._outputs(self._backend.open(target))
+        outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
             score.agreed.append(judge.agrees(reference, output))
             if self._task.output.kind is None and (as_class := judge.argmax_agrees(reference, output)) is not None:

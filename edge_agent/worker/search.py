@@ -1,15 +1,15 @@
 """What to try, in which order, what is best, and what to say if nothing is. Pure: no file, no model, no clock.
 
-A candidate's *structure* is all that its speed depends on: the method, which operators are int8, per channel or per
-tensor, which layers stay float. The range method of a static one changes numbers only. So latency is screened once a
-structure, the fastest structure is scored first, and a structure that is slower than one that already passes is not
-scored at all: no faster candidate can be.
+A candidate's *structure* is all that its speed depends on: the method, which operators are int8, of which types and
+per channel or per tensor, which layers stay float. The range method of a static one changes numbers only. So latency is
+screened once a structure, the fastest structure is scored first, and a structure that is slower than one that already
+passes is not scored at all: no faster candidate can be.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.backends import CandidateSpec
+from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.result import Record
@@ -19,7 +19,7 @@ RANGE_METHODS = ("mse", "percentile", "minmax")
 is tried where it is asked for by name."""
 
 SAME_SPEED = 0.03
-"""Screened ratios closer than this fraction are one speed: one process spreads about that much."""
+"""Screened ratios closer than this fraction are one speed: a screening spreads about that much."""
 
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
@@ -31,7 +31,7 @@ _NO_FASTER = (
     "set max_latency_ratio = 1.1"
 )
 
-Structure = tuple[str, tuple[str, ...], bool, tuple[str, ...]]
+Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Tried:
 
 def structure(spec: CandidateSpec) -> Structure:
     """What the candidate's speed depends on."""
-    return spec.method, spec.operators, spec.per_channel, spec.float_layers
+    return spec.method, spec.operators, spec.types, spec.per_channel, spec.float_layers
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -73,11 +73,12 @@ def plan(
     *,
     core: Sequence[str],
     products: Sequence[str],
+    schemes: Callable[[Method], Sequence[Scheme]],
 ) -> list[CandidateSpec]:
-    """The candidates of a recipe, per channel.
+    """The candidates of a recipe.
 
-    static: {every operator, core only} x range methods. dynamic: the matrix products, and if asked for by name
-    convolutions too, which it nearly always makes slower than float. uniform: one; it makes nothing but products
+    static: {every operator, core only} x schemes x range methods. dynamic: the matrix products, and if asked for by
+    name convolutions too, which it nearly always makes slower than float. uniform: one; it makes nothing but products
     faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named calibration leaves only
     what has ranges.
 
@@ -87,23 +88,29 @@ def plan(
         weighted: those of its layers that have weights.
         core: those of this format that carry the work (convolutions, matrix products).
         products: those that are matrix products.
+        schemes: which integers are worth trying of a method here.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
     """
     check_recipe(recipe)
-    static = [
-        CandidateSpec(method="static", calibration=method, operators=operators)
-        for operators in ([(), tuple(core)] if set(present) - set(core) else [()])
-        for method in range_methods(recipe)
-    ]
-    some = [CandidateSpec(method="dynamic", operators=tuple(products))] if set(weighted) & set(products) else []
-    uniform = [CandidateSpec(method="uniform")]
+
+    def of(method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",)) -> list[CandidateSpec]:
+        return [
+            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel)
+            for types, per_channel in schemes(method)
+            for calibration in ranges
+        ]
+
+    sets: list[Sequence[str]] = [(), core] if set(present) - set(core) else [()]
+    static = [spec for operators in sets for spec in of("static", operators, range_methods(recipe))]
+    some = of("dynamic", products) if set(weighted) & set(products) else []
+    uniform = of("uniform")
     match recipe.method:
         case "static":
             return static
         case "dynamic":
-            return some if some and set(weighted) <= set(products) else [*some, CandidateSpec(method="dynamic")]
+            return some if some and set(weighted) <= set(products) else [*some, *of("dynamic")]
         case "uniform":
             return uniform
         case "auto" if recipe.calibration != "auto":
@@ -116,9 +123,11 @@ def describe(record: Record) -> str:
     """A candidate in a few words."""
     if record.method == "uniform":
         return "uniform: int8 weights only"
+    integers = "" if record.types in (None, "u8s8") else f", {record.types}"
+    integers += ", per tensor" if record.per_channel is False else ""
     ranges = f", {record.calibration} ranges" if record.calibration else ""
     floats = f", {len(record.float_layers)} layers float" if record.float_layers else ""
-    return f"{record.method}, {record.operators} operators{ranges}{floats}"
+    return f"{record.method}, {record.operators} operators{integers}{ranges}{floats}"
 
 
 def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:
@@ -156,6 +165,13 @@ def closeness(record: Record) -> tuple[float, float]:
         worst if record.agreement is None else record.agreement,
         worst if record.sqnr_db is None else record.sqnr_db,
     )
+
+
+def told(tried: Sequence[Tried], chosen: Tried | None, most: int) -> list[Tried]:
+    """At most ``most`` of ``tried``, in their order: the chosen one, and what passed or ran before what did not."""
+    rank = sorted(tried, key=lambda item: (item is not chosen, not item.passed, item.record.agreement is None))
+    kept = {id(item) for item in rank[:most]}
+    return [item for item in tried if id(item) in kept]
 
 
 def pareto(records: Sequence[Record]) -> list[bool]:

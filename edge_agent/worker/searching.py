@@ -5,8 +5,7 @@ What to try and what is best is :mod:`.search`'s, what goes beyond the plan :mod
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -27,6 +26,7 @@ from edge_agent.worker.search import (
     finalists,
     pareto,
     structure,
+    told,
     worth_scoring,
 )
 
@@ -50,7 +50,9 @@ class Search:
         known: what each rounding does to the output, for the candidates of which it was measured.
     """
 
-    def __init__(self, context: Context, bench: Workbench, windows: int, *, budget_s: float) -> None:
+    def __init__(
+        self, context: Context, bench: Workbench, windows: int, *, budget_s: float, warnings: Sequence[str] = ()
+    ) -> None:
         self._context = context
         self._bench = bench
         self._windows = windows
@@ -60,7 +62,7 @@ class Search:
         self._screened: dict[Structure, Record] = {}
         self.reference: Record = bench.reference
         self.ratio_lower: float | None = None
-        self._warnings: list[str] = []
+        self._warnings = list(warnings)
         self.tried: list[Tried] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
 
@@ -69,16 +71,10 @@ class Search:
         return self._begun + self._budget_s - time.monotonic()
 
     def score(self, specs: list[CandidateSpec]) -> None:
-        """Screen each structure once, then score candidates from the fastest on, until none can be faster.
-
-        Where no structure of a method can be built per channel, the same is tried per tensor.
-        """
+        """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
         self._screen(specs)
-        built = {method for method, *_ in self._screened}
-        again = [replace(spec, per_channel=False) for spec in specs if spec.method not in built]
-        self._screen(again)
         self._fraction = _SCREENED
-        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, [*specs, *again])
+        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, specs)
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
             late = number > 0 and self.left_s() < 0
@@ -126,15 +122,16 @@ class Search:
             return None
         return self.tried[-1]
 
-    def _screen(self, specs: Iterable[CandidateSpec]) -> None:
-        """The speed of each structure that can be built, from one process each."""
-        for spec in {structure(spec): spec for spec in reversed(list(specs))}.values():
-            self._context.progress(self._fraction, "screening speed", force=True)
-            try:
-                self._screened[structure(spec)] = self._bench.screen(spec)
-                self.reference = self._bench.reference
-            except ModelError as error:
-                self._drop(spec, error)
+    def _screen(self, specs: Sequence[CandidateSpec]) -> None:
+        """The speed of each structure that can be built."""
+        self._context.progress(self._fraction, "screening speed", force=True)
+        first = {structure(spec): spec for spec in reversed(specs)}
+        for spec, found in self._bench.screen(list(first.values())).items():
+            if isinstance(found, ModelError):
+                self._drop(spec, found)
+            else:
+                self._screened[structure(spec)] = found
+        self.reference = self._bench.reference
 
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
         record = msgspec.structs.replace(self._bench.blank(spec), code=error.code, message=error.message)
@@ -147,7 +144,7 @@ class Search:
             if structure(finalist.spec) in refused:
                 continue
             what = "measuring latency, process"
-            latency = self._bench.time(finalist.spec, Pace(self._context, what, MOST, begin=_COMPARED, end=PROVED))
+            latency = self._bench.time(finalist, Pace(self._context, what, MOST, begin=_COMPARED, end=PROVED))
             proven = self._take(finalist, latency)
             if proven.passed:
                 return proven
@@ -190,8 +187,11 @@ class Search:
         )
         return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
 
-    def records(self) -> list[Record]:
-        """What is told of each candidate, the Pareto front marked."""
-        records = [item.record for item in self.tried][:MAX_CANDIDATES]
-        front = pareto(records)
-        return [msgspec.structs.replace(record, pareto=on) for record, on in zip(records, front, strict=True)]
+    def records(self, chosen: Tried | None) -> tuple[list[Record], int]:
+        """What is told of the candidates, the Pareto front marked, and the place of the chosen one (-1: none)."""
+        items = told(self.tried, chosen, MAX_CANDIDATES)
+        records = [item.record for item in items]
+        marked = [
+            msgspec.structs.replace(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)
+        ]
+        return marked, next((place for place, item in enumerate(items) if item is chosen), -1)

@@ -35,7 +35,8 @@ def measure(
     begun = time.monotonic()
     folder = context.folder(Stage.CALIBRATE)
     prepared = prepared_path(folder, backend.SUFFIX)
-    switches = backend.switches(prepared, read_ranges(folder).of(spec.calibration), spec)
+    found = read_ranges(folder)
+    switches = backend.switches(prepared, found.of(spec.calibration), spec, runtime=found.runtimes[0])
     position = Judged(info, context.task).position
     windows: list[tuple[Feeds, Array]] = []
     places = list(switches.needed_by)

@@ -11,15 +11,23 @@ from edge_agent.worker.split import Split
 
 
 def tapped(
-    backend: Backend, prepared: Path, info: ModelInfo, data: DataSet, split: Split, task: Task, names: Sequence[str]
+    backend: Backend,
+    prepared: Path,
+    info: ModelInfo,
+    data: DataSet,
+    split: Split,
+    task: Task,
+    names: Sequence[str],
+    *,
+    runtime: str,
 ) -> Iterator[Iterator[tuple[str, Array]]]:
     """For each window of ``split`` the values of the tensors ``names``, one at a time.
 
     Declared state is carried by a second session where there is any: a state output need not be among the tapped.
     """
     carrier = Carrier(task.state, info)
-    model = backend.open(prepared) if task.state else None
-    tap = backend.tap(prepared, names)
+    model = backend.open(prepared, runtime=runtime) if task.state else None
+    tap = backend.tap(prepared, names, runtime=runtime)
     for row in data.rows(split):
         feeds = carrier.feeds(row)
         yield tap.run(feeds)

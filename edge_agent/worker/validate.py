@@ -37,10 +37,12 @@ def run(context: Context) -> Outcome:
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     with FloatSet(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
-        floats.run(Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=0.5))
+        pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=0.5)
+        floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         judge.check_coverage()
-        score = floats.score(target, judge, Pace(context, "held-out set, window", floats.windows, begin=0.5, end=1.0))
+        pace = Pace(context, "held-out set, window", floats.windows, begin=0.5, end=1.0)
+        score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
     effective = effective_windows(floats.windows, score.design_effect(in_time=data.ordered_in_time or bool(task.state)))
     measured = score.measured(
         windows_effective=effective,

@@ -42,10 +42,10 @@ class Rig:
         session = backend.open(path, runtime=runtime)
         return [session.run(row)[0] for row in self.rows]
 
-    def rewrite(self, spec: CandidateSpec) -> Path:
-        """The candidate, proved sound."""
+    def rewrite(self, spec: CandidateSpec, runtime: str = "") -> Path:
+        """The candidate, proved sound on a runtime."""
         backend.rewrite(self.prepared, self.ranges, spec, self.out)
-        backend.check(self.original, self.out)
+        backend.check(self.original, self.out, runtime=runtime)
         return self.out
 
     def noise(self, outputs: Iterable[NDArray[Any]]) -> float:
@@ -55,7 +55,7 @@ class Rig:
 
     def sqnr_db(self, spec: CandidateSpec, runtime: str = "") -> float:
         """What the rewritten model loses on a runtime."""
-        return -10 * float(np.log10(max(self.noise(self.outputs(self.rewrite(spec), runtime)), 1e-12)))
+        return -10 * float(np.log10(max(self.noise(self.outputs(self.rewrite(spec, runtime), runtime)), 1e-12)))
 
 
 def tensor(model: Model, name: str) -> Tensor:

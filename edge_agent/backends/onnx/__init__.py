@@ -5,6 +5,7 @@
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
     tensor_types  the type of every tensor
     operators     which operators can be quantized
+    arithmetic    which integer types this processor multiplies exactly, and so which to try
     graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
     taps          the float model with its activations as outputs
     rewriting     the static int8 model in QDQ form, from ranges that we found
@@ -23,10 +24,10 @@ Each function imports its file when it is called: a process that only serves a m
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Switches, Tap
+from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, Scheme, Session, Switches, Tap
 
 SUFFIX = ".onnx"
-RUNTIME = "onnxruntime"
+RUNTIMES = ("onnxruntime",)
 
 
 def inspect(path: Path) -> ModelInfo:
@@ -36,7 +37,7 @@ def inspect(path: Path) -> ModelInfo:
     return read_info(path)
 
 
-def runtime_version() -> str:
+def runtime_version(runtime: str = "") -> str:  # noqa: ARG001  # there is one
     """The installed onnxruntime's version."""
     from edge_agent.backends.onnx.session import VERSION
 
@@ -50,14 +51,14 @@ def prepare(path: Path, out: Path) -> None:
     prepare_model(path, out)
 
 
-def open(path: Path, *, threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
+def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001, ARG001  # the protocol's words
     """Load a model file for inference; raises ``ModelError``."""
     from edge_agent.backends.onnx.session import OnnxSession, create_session
 
     return OnnxSession(create_session(path, threads=threads))
 
 
-def tap(prepared: Path, names: Sequence[str] | None = None) -> Tap:
+def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:  # noqa: ARG001  # one
     """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
     from edge_agent.backends.onnx.taps import OnnxTap
 
@@ -76,6 +77,20 @@ def product_operators() -> tuple[str, ...]:
     from edge_agent.backends.onnx.operators import PRODUCTS
 
     return PRODUCTS
+
+
+def schemes(method: Method) -> Sequence[Scheme]:
+    """Per channel with the types that this processor multiplies exactly; static also per tensor, which is faster."""
+    from edge_agent.backends.onnx.arithmetic import worth_trying
+
+    return worth_trying(method)
+
+
+def saturates(spec: CandidateSpec) -> bool:
+    """Whether this processor adds up the candidate's products to less than they are where these are large."""
+    from edge_agent.backends.onnx import arithmetic
+
+    return spec.types == "u8s8" and spec.method != "uniform" and arithmetic.saturates()
 
 
 def layers(prepared: Path) -> list[Layer]:
@@ -102,14 +117,20 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
             rewrite_uniform(prepared, spec, out)
 
 
-def switches(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> Switches:
+def switches(
+    prepared: Path,
+    ranges: Mapping[str, Range],
+    spec: CandidateSpec,
+    *,
+    runtime: str = "",  # noqa: ARG001  # there is one
+) -> Switches:
     """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
     from edge_agent.backends.onnx.switching import OnnxSwitches
 
     return OnnxSwitches(prepared, ranges, spec)
 
 
-def check(original: Path, quantized: Path) -> dict[str, int]:
+def check(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:  # noqa: ARG001  # there is one
     """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.onnx.soundness import check_model
 

@@ -18,6 +18,7 @@ from edge_agent.backends.onnx.surgery import Surgery, bias, int8_grid, product
 
 _OPERATORS = ("Conv", *PRODUCTS)
 _SPATIAL_AXES_FROM = 2
+_ZERO_POINT = 128
 
 
 def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
@@ -27,30 +28,41 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     for node in surgery.graph.quantizable(spec.operators or _OPERATORS):
         if node.name in spec.float_layers:
             continue
-        nodes = _layer(surgery, node, per_channel=spec.per_channel)
+        nodes = _layer(surgery, node, spec)
         if nodes:
             surgery.exchange(node, nodes)
     surgery.store_tables(spec.float_layers)
     onnx.save_model(surgery.finish(), out)
 
 
-def _layer(surgery: Surgery, node: Any, *, per_channel: bool) -> list[Any]:
+def _layer(surgery: Surgery, node: Any, spec: CandidateSpec) -> list[Any]:
     """The nodes for one layer; none if it is not of a kind that can be."""
     weight = surgery.graph.weight(node)
     if node.op_type == "Conv":
         if weight is None or (bias(node) and bias(node) not in surgery.graph.constants):
             return []
         values = surgery.graph.array(weight)
-        integers, scale = int8_grid(values, 0 if per_channel else None)
+        integers, scale = int8_grid(values, 0 if spec.per_channel else None)
         spatial = [1] * (values.ndim - _SPATIAL_AXES_FROM)
         attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         scale = scale.reshape(-1, *spatial)  # against [batch, channels, ...]
-        return _integer(surgery, node, "ConvInteger", attributes, integers, scale, (1, -1, *spatial))
+        stored = _stored(surgery, weight, integers, spec)
+        return _integer(surgery, node, "ConvInteger", attributes, stored, scale, (1, -1, *spatial))
     matrix = product(surgery.graph, node)
     if matrix is None:
         return []
-    integers, scale = int8_grid(matrix, matrix.ndim - 1 if per_channel else None)
-    return _integer(surgery, node, "MatMulInteger", {}, np.ascontiguousarray(integers), scale.reshape(-1), None)
+    integers, scale = int8_grid(matrix, matrix.ndim - 1 if spec.per_channel else None)
+    stored = _stored(surgery, node.input[1], np.ascontiguousarray(integers), spec)
+    return _integer(surgery, node, "MatMulInteger", {}, stored, scale.reshape(-1), None)
+
+
+def _stored(surgery: Surgery, weight: str, integers: Array, spec: CandidateSpec) -> list[str]:
+    """The int8 weights as constants: the tensor and, where it is unsigned, the zero point that makes it so."""
+    if spec.types == "u8s8":
+        return [surgery.constant(f"{weight}_int8", integers)]
+    unsigned = (integers.astype(np.int16) + _ZERO_POINT).astype(np.uint8)
+    names = (f"{weight}_uint8", unsigned), (f"{weight}_zero_point", np.array(_ZERO_POINT, np.uint8))
+    return [surgery.constant(name, value) for name, value in names]
 
 
 def _integer(
@@ -58,21 +70,21 @@ def _integer(
     node: Any,
     operator: str,
     attributes: dict[str, Any],
-    weights: Array,
+    weights: list[str],
     scale: Array,
     bias_shape: tuple[int, ...] | None,
 ) -> list[Any]:
     """Activation → integers → integer operator → float, times both scales, plus the bias."""
     name, output = node.input[1], node.output[0]
     (integers, its_scale, zero_point), nodes = surgery.quantized_now(node.input[0])
-    stored, weight_scale = surgery.constant(f"{name}_int8", weights), surgery.constant(f"{name}_scale", scale)
+    weight_scale = surgery.constant(f"{name}_scale", scale)
     total, as_float, scales = (surgery.fresh(f"{output}_{part}") for part in ("int32", "cast", "scale"))
     added = bias(node)
     if added and bias_shape is not None:
         added = surgery.constant(f"{added}_shaped", surgery.graph.array(added).reshape(bias_shape))
     product_output = surgery.fresh(f"{output}_product") if added else output
     nodes += [
-        helper.make_node(operator, [integers, stored, zero_point], [total], node.name, **attributes),
+        helper.make_node(operator, [integers, weights[0], zero_point, *weights[1:]], [total], node.name, **attributes),
         helper.make_node("Cast", [total], [as_float], as_float, to=TensorProto.FLOAT),
         helper.make_node("Mul", [its_scale, weight_scale], [scales], scales),
         helper.make_node("Mul", [as_float, scales], [product_output], product_output),

@@ -1,9 +1,10 @@
 """The static int8 model: QuantizeLinear/DequantizeLinear pairs around what a candidate quantizes, from ranges we found.
 
 onnxruntime's ``QDQQuantizer`` inserts the pairs; its calibrators are never called. What it does wrongly or gives up
-on is put right here: see ``_overrides``. Weights are int8 and symmetric, activations uint8 and asymmetric: a range
-that starts at 0, as after every ReLU, then uses all 256 levels. 16-bit activations would be finer, but onnxruntime has
-no integer kernel for them: measured on x86 (1.32), such a Conv takes 1.4 to 1.7 times float's time.
+on is put right here: see ``_overrides``. Activations are asymmetric, signed or not: a range that starts at 0, as after
+every ReLU, uses all 256 levels. Signed weights are symmetric, unsigned ones asymmetric. 16-bit activations would be
+finer, but onnxruntime has no integer kernel for them: measured on x86 (1.32), such a Conv takes 1.4 to 1.7 times
+float's time.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,10 @@ from edge_agent.errors import ModelError, StageError
 _INFERRED = {"onnx.infer": "onnxruntime.quant"}
 """Tells the quantizer that types are known; it else writes copies of the model to the temporary directory."""
 
+_ONTO_GRID = 255 / 254
+"""The quantizer spreads a symmetric unsigned range over 255 steps, so its upper end is half a step off the grid."""
+_TENSOR_TYPES = {"u8": TensorProto.UINT8, "s8": TensorProto.INT8}
+
 
 def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
     """Write the int8 model that ``spec`` describes.
@@ -40,8 +45,8 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
     _check_opset(model)
     _check_ranges(graph, nodes, ranges)
-    overrides = _overrides(graph, nodes, per_channel=spec.per_channel)
-    quantized = _quantized(model, nodes, ranges, overrides, per_channel=spec.per_channel)
+    overrides = _overrides(graph, nodes, spec)
+    quantized = _quantized(model, nodes, ranges, overrides, spec)
     keep_float(quantized, spec.float_layers)
     onnx.save_model(quantized, out)
 
@@ -61,25 +66,45 @@ def _check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -
                 raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
 
 
-def _overrides(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, list[dict[str, Any]]]:
+def _overrides(graph: Graph, nodes: list[Any], spec: CandidateSpec) -> dict[str, list[dict[str, Any]]]:
     """Per-weight settings where the quantizer's own choice fails.
 
     * It takes axis 1 for every MatMul weight, which counts no outputs where the weight has rank 3 or is the left one.
     * A ConvTranspose with groups has fewer channels on axis 1 than its bias has elements; a Gemm bias may have rank 2.
     * A weight that two layers read along different axes cannot have one scale per channel for both.
     * A channel of zeros gets scale 1, and with it a bias rounded to whole steps of the input's scale.
+    * The largest weight of an unsigned channel falls off the grid.
+    * Depthwise convolutions have no fast kernel for unsigned weights with a scale a channel, and signed ones are exact
+      there on every processor.
     """
     overrides: dict[str, list[dict[str, Any]]] = {}
-    for name, axis in weight_axes(graph, nodes, per_channel=per_channel).items():
+    depthwise = _depthwise(graph, nodes)
+    signed = import_module("onnxruntime.quantization").QuantType.QInt8
+    for name, axis in weight_axes(graph, nodes, per_channel=spec.per_channel).items():
         weights = graph.array(name)
-        peak = float(np.abs(weights).max(initial=0.0)) or 1.0
+        all_of_it = float(np.abs(weights).max(initial=0.0)) or 1.0
+        common: dict[str, Any] = {"symmetric": spec.symmetric_weights}
         if axis is None:
-            overrides[name] = [{"symmetric": True} if weights.any() else {"symmetric": True, "rmin": -1.0, "rmax": 1.0}]
+            overrides[name] = [common | ({} if weights.any() else {"rmin": -1.0, "rmax": 1.0})]
             continue
+        unsigned = spec.types == "u8u8" and name not in depthwise
         peaks = np.abs(np.moveaxis(weights, axis, 0)).reshape(weights.shape[axis], -1).max(axis=1, initial=0.0)
-        overrides[name] = [{} if channel > 0 else {"rmin": -peak, "rmax": peak} for channel in peaks]
-        overrides[name][0] |= {"axis": axis, "symmetric": True}
+        common |= {} if unsigned else {"quant_type": signed}
+        overrides[name] = [common | _ends(peak or all_of_it, unsigned=unsigned) for peak in peaks.tolist()]
+        overrides[name][0]["axis"] = axis
     return overrides
+
+
+def _ends(peak: float, *, unsigned: bool) -> dict[str, float]:
+    """The range of a channel whose largest value is ``peak`` or -``peak``, so that both are on its symmetric grid."""
+    end = peak * _ONTO_GRID if unsigned else peak
+    return {"rmin": -end, "rmax": end}
+
+
+def _depthwise(graph: Graph, nodes: list[Any]) -> set[str]:
+    """The weights of depthwise convolutions."""
+    convolutions = [node for node in nodes if node.op_type == "Conv" and graph.weight(node)]
+    return {node.input[1] for node in convolutions if graph.constants[node.input[1]].dims[1] == 1}
 
 
 def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, int | None]:
@@ -114,8 +139,7 @@ def _quantized(
     nodes: list[Any],
     ranges: Mapping[str, Range],
     overrides: dict[str, list[dict[str, Any]]],
-    *,
-    per_channel: bool,
+    spec: CandidateSpec,
 ) -> Any:
     # The package costs 26 MB of memory, so only the process that really rewrites imports it.
     calibrate = import_module("onnxruntime.quantization.calibrate")
@@ -129,10 +153,10 @@ def _quantized(
     try:
         quantized = qdq.QDQQuantizer(
             model,
-            per_channel=per_channel,
+            per_channel=spec.per_channel,
             reduce_range=False,  # costs a bit of every weight, and per tensor ruins models
-            weight_qType=TensorProto.INT8,
-            activation_qType=TensorProto.UINT8,
+            weight_qType=_TENSOR_TYPES[spec.types[2:]],
+            activation_qType=_TENSOR_TYPES[spec.types[:2]],
             tensors_range=calibrate.TensorsData(calibrate.CalibrationMethod.MinMax, data),
             nodes_to_quantize=[node.name for node in nodes],
             nodes_to_exclude=[],

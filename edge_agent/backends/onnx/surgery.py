@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.backends import Array
 from edge_agent.backends.onnx.graph import Graph, attribute
 from edge_agent.errors import ModelError
-from edge_agent.quant.affine import params, quantize
+from edge_agent.quant.affine import quantize, weight_params
 
 TABLE_BYTES = 2**16
 """A float lookup table from this size on is worth the three small nodes that int8 rows cost at each call."""
@@ -127,9 +127,7 @@ class Surgery:
 
 def int8_grid(weights: Array, axis: int | None) -> tuple[Array, Array]:
     """Weights as int8 (-127 to 127) and their scales, which broadcast against them: one along ``axis``, or one."""
-    axes = None if axis is None else tuple(index for index in range(weights.ndim) if index != axis)
-    peak = np.max(np.abs(weights), axis=axes, keepdims=axis is not None, initial=0.0)
-    grid = params(-peak, peak, symmetric=True)
+    grid = weight_params(weights, axis)
     return quantize(weights, grid), grid.scale
 
 

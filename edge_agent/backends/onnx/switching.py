@@ -22,7 +22,7 @@ from edge_agent.backends.onnx.operators import FOLDED, PASSING, QUANTIZABLE
 from edge_agent.backends.onnx.rewriting import weight_axes
 from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.errors import StageError
-from edge_agent.quant.affine import fake_quantize, params
+from edge_agent.quant.affine import fake_quantize, params, weight_params
 
 _AS_WRITTEN = {"session.disable_quant_qdq": "1"}
 """Else the runtime would take a rounded branch for an int8 layer and rewrite it."""
@@ -44,7 +44,7 @@ class OnnxSwitches:
         for name in grids:
             if name not in ranges:
                 raise StageError("stage_crashed", f"tensor {name!r} has no range")
-        _switch_weights(model, graph, nodes, weights, self._inputs, per_channel=spec.per_channel)
+        _switch_weights(model, graph, nodes, weights, self._inputs, spec)
         _switch_tensors(model, {name: ranges[name] for name in grids}, self._inputs)
         flags = (helper.make_tensor_value_info(flag, TensorProto.BOOL, []) for flag in self._inputs.values())
         model.graph.input.extend(flags)
@@ -102,13 +102,13 @@ def _weights(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _switch_weights(
-    model: Any, graph: Graph, nodes: list[Any], weights: Collection[str], flags: Mapping[str, str], *, per_channel: bool
+    model: Any, graph: Graph, nodes: list[Any], weights: Collection[str], flags: Mapping[str, str], spec: CandidateSpec
 ) -> None:
-    axes = weight_axes(graph, nodes, per_channel=per_channel)
+    axes = weight_axes(graph, nodes, per_channel=spec.per_channel)
     chosen = []
     for name in weights:
         exact = graph.array(name)
-        rounded = _rounded(exact, axes[name])
+        rounded = fake_quantize(exact, weight_params(exact, axes[name], symmetric=spec.symmetric_weights))
         model.graph.initializer.append(numpy_helper.from_array(rounded, f"{name}/rounded"))
         chosen.append(helper.make_node("Where", [flags[name], f"{name}/rounded", name], [f"{name}/chosen"]))
     users = {node.name for node in nodes}
@@ -116,12 +116,6 @@ def _switch_weights(
         if node.name in users:
             node.input[:] = [f"{name}/chosen" if name in weights else name for name in node.input]
     _place(model, {}, chosen)
-
-
-def _rounded(weights: Array, axis: int | None) -> Array:
-    axes = None if axis is None else tuple(other for other in range(weights.ndim) if other != axis)
-    peak = np.max(np.abs(weights), axis=axes, keepdims=axis is not None, initial=0.0)
-    return fake_quantize(weights, params(-peak, peak, symmetric=True))
 
 
 def _switch_tensors(model: Any, ranges: Mapping[str, Range], flags: Mapping[str, str]) -> None:

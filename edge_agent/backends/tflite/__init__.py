@@ -25,7 +25,7 @@ writes a file imports, 7 MB; litert-quantizer, which only ``rewrite`` imports, 2
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, Layer, ModelInfo, Range, Session, Switches, Tap
+from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, Scheme, Session, Switches, Tap
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
@@ -38,7 +38,7 @@ def inspect(path: Path) -> ModelInfo:
     return read_info(path)
 
 
-def runtime_version(runtime: str) -> str:
+def runtime_version(runtime: str = "") -> str:
     """The installed version of a runtime; raises ``ModelError`` (format_unsupported) if it is not."""
     from edge_agent.backends.tflite.runtimes import runtime_version as version
 
@@ -59,11 +59,11 @@ def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa
     return open_model(path, runtime=runtime, threads=threads)
 
 
-def tap(prepared: Path, names: Sequence[str] | None = None) -> Tap:
+def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:
     """Open a prepared model with its activations as outputs; ``names`` restricts to a group of tensors."""
     from edge_agent.backends.tflite.taps import TfliteTap
 
-    return TfliteTap(prepared, names)
+    return TfliteTap(prepared, names, runtime=runtime)
 
 
 def core_operators() -> tuple[str, ...]:
@@ -80,6 +80,21 @@ def product_operators() -> tuple[str, ...]:
     return PRODUCTS
 
 
+def schemes(method: Method) -> Sequence[Scheme]:
+    """Signed integers, the only ones that litert-quantizer writes, with a scale per channel and with one for all.
+
+    The latter is faster here and there, and all that tflite-runtime has for dynamic fully connected layers. Weights
+    that become float again cost no more with many scales.
+    """
+    by_channel, at_once = Scheme("s8s8", per_channel=True), Scheme("s8s8", per_channel=False)
+    return (by_channel,) if method == "uniform" else (by_channel, at_once)
+
+
+def saturates(spec: CandidateSpec) -> bool:  # noqa: ARG001  # no candidate does
+    """No: these runtimes widen 8-bit integers to 16 before they multiply them, on every processor."""
+    return False
+
+
 def layers(prepared: Path) -> list[Layer]:
     """The nodes that can be quantized, in graph order."""
     from edge_agent.backends.tflite.graph import read_layers
@@ -94,15 +109,15 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
     rewrite_model(prepared, ranges, spec, out)
 
 
-def switches(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> Switches:
+def switches(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = "") -> Switches:
     """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
     from edge_agent.backends.tflite.switching import TfliteSwitches
 
-    return TfliteSwitches(prepared, ranges, spec)
+    return TfliteSwitches(prepared, ranges, spec, runtime=runtime)
 
 
-def check(original: Path, quantized: Path) -> dict[str, int]:
+def check(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
     """Prove a rewritten file sound, and count what is int8 in it; raises ``ModelError`` (rewrite_invalid)."""
     from edge_agent.backends.tflite.soundness import check_model
 
-    return check_model(original, quantized)
+    return check_model(original, quantized, runtime=runtime)

@@ -265,6 +265,8 @@ def _tensor(table: Table, buffers: Sequence[range]) -> Tensor:
         stored = stored or {_BLOCKWISE: "in blocks", _MULTI_AXIS: "on several axes"}.get(grid.number(4, "B"), "")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
         raise Malformed("a tensor in it has not one scale for each channel")
+    if len(zero_points) > 1 and len(zero_points) != len(scales):
+        raise Malformed("a tensor in it has not one zero point for each scale")
     if data and not stored and len(data) != (wanted := _size(kind, shape, len(data))):
         raise Malformed(f"a constant in it has {len(data)} bytes, its shape wants {wanted}")
     dims = tuple(None if wish < 0 else size for size, wish in zip(shape, signature, strict=True))

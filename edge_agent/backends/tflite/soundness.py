@@ -17,7 +17,7 @@ _PAIR = ("QUANTIZE", "DEQUANTIZE")
 _BIAS_TOLERANCE = 0.01
 
 
-def check_model(original: Path, quantized: Path) -> dict[str, int]:
+def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:
     """Check and count.
 
     Returns:
@@ -48,7 +48,7 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     if not nodes:
         raise _invalid("nothing in the rewritten model is int8")
     try:
-        open_model(quantized)
+        open_model(quantized, runtime=runtime)
     except ModelError as error:
         raise _invalid(f"the rewritten model does not load: {error.message}") from error
     return {"int8_weights": len(weights), "int8_nodes": nodes, "qdq_nodes": pairs}

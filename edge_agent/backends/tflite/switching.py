@@ -32,7 +32,7 @@ from edge_agent.quant.affine import params
 class TfliteSwitches:
     """A prepared model with switches; implements :class:`edge_agent.backends.Switches`."""
 
-    def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> None:
+    def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = "") -> None:
         model = read_model(prepared)
         graph = PreparedGraph(model)
         chosen = chosen_operators(graph, spec)
@@ -43,7 +43,7 @@ class TfliteSwitches:
         wiring = _Wiring(load_objects(prepared.read_bytes()), places)
         wiring.lay({graph.name(operator) for operator in chosen})
         self._flags = wiring.flags
-        self._interpreter = create_interpreter(model_content=packed(wiring.model))
+        self._interpreter = create_interpreter(runtime=runtime, model_content=packed(wiring.model))
         self._session = TfliteSession(self._interpreter, model)
 
     def run(self, feeds: Feeds, rounded: Collection[str]) -> list[Array]:

@@ -28,7 +28,7 @@ _GRAPHS, _OUTPUTS = 2, 2
 class TfliteTap:
     """A prepared model, opened with tensors as outputs; implements :class:`edge_agent.backends.Tap`."""
 
-    def __init__(self, prepared: Path, names: Sequence[str] | None = None) -> None:
+    def __init__(self, prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> None:
         model = read_model(prepared)
         graph = PreparedGraph(model)
         every = list(dict.fromkeys(name for one in graph.quantizable() for name in graph.activations(one)))
@@ -41,7 +41,7 @@ class TfliteTap:
         self._computed = {name: index[name] for name in self.names if index[name] not in fed}
         added = [number for number in self._computed.values() if number not in model.main.outputs]
         content = with_outputs(prepared.read_bytes(), [*model.main.outputs, *added])
-        self._interpreter = create_interpreter(model_content=content)
+        self._interpreter = create_interpreter(runtime=runtime, model_content=content)
         self._session = TfliteSession(self._interpreter, model)
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -48,6 +48,7 @@ def load_objects(data: bytes) -> Any:
         if buffer.data is None and buffer.offset > 1:
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
+    model.metadata = [entry for entry in model.metadata or [] if entry.buffer < len(model.buffers or [])]
     for graph in model.subgraphs:
         _as_lists(graph, data)
     for code in model.operatorCodes:
@@ -77,11 +78,17 @@ def save_objects(model: Any, out: Path) -> None:
 
 
 def packed(model: Any) -> bytes:
-    """A model's bytes."""
+    """A model's bytes; raises ``ModelError`` (model_unreadable) where an option holds what it cannot."""
     _compact(model)
-    builder = import_module("flatbuffers").Builder(1024)
+    flatbuffers = import_module("flatbuffers")
+    builder = flatbuffers.Builder(1024)
     model.buffers = [_aligned(buffer) for buffer in model.buffers]
-    builder.Finish(model.Pack(builder), file_identifier=schema.IDENTIFIER)
+    try:
+        builder.Finish(model.Pack(builder), file_identifier=schema.IDENTIFIER)
+    except (*_ERRORS, flatbuffers.builder.BuilderSizeError) as error:
+        raise ModelError(
+            "model_unreadable", f"the model's options cannot be written again ({type(error).__name__}); export it again"
+        ) from error
     return bytes(builder.Output())
 
 

@@ -1,0 +1,63 @@
+"""Which integer types this processor multiplies exactly, and so which are worth trying.
+
+Unsigned activations with signed weights are what onnxruntime's kernels are made for, and the default. Two things speak
+against them, and both depend on the processor:
+
+* x86 without VNNI multiplies them in pairs whose sum saturates at 16 bits, so a product of large values comes out too
+  small without a word (measured with onnxruntime 1.32 on AVX2: 127 x 255 summed 64 times gives half of what it is).
+  Whether it happens here is found out by multiplying once. Unsigned weights are exact everywhere. (Signed activations
+  would be, too, but the runtime makes them unsigned again when it loads a file on x86.)
+* ARM has kernels of their own for signed with signed. Which are faster is measured on the device like all else.
+
+One scale a tensor is a little faster, and its unsigned asymmetric weights lose least.
+"""
+
+import platform
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_agent.backends import Method, Scheme
+from edge_agent.backends.onnx.session import create_session, run_session
+
+_LENGTH = 64
+"""Products summed; more than any kernel takes at once."""
+_OPSET = 13
+_IR_VERSION = 8
+
+USUAL = Scheme("u8s8", per_channel=True)
+SIGNED = Scheme("s8s8", per_channel=True)
+UNSIGNED = Scheme("u8u8", per_channel=True)
+PER_TENSOR = Scheme("u8u8", per_channel=False)
+
+
+def worth_trying(method: Method) -> Sequence[Scheme]:
+    """The schemes of a method."""
+    match method:
+        case "static":
+            signed = [SIGNED] if platform.machine() == "aarch64" else []
+            unsigned = [UNSIGNED] if saturates() else []
+            return [USUAL, *signed, *unsigned, PER_TENSOR]
+        case "dynamic":
+            return [USUAL, UNSIGNED] if saturates() else [USUAL]
+        case "uniform":
+            return [USUAL]
+
+
+@cache
+def saturates() -> bool:
+    """Whether the largest unsigned activations times the largest signed weights come out too small here."""
+    weights = np.full((_LENGTH, 1), np.iinfo(np.int8).max, np.int8)
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["x", "weights"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, _LENGTH])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [1, 1])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    x = np.full((1, _LENGTH), np.iinfo(np.uint8).max, np.uint8)
+    (y,) = run_session(create_session(model.SerializeToString()), None, {"x": x})
+    return int(y.item()) != _LENGTH * int(weights[0, 0]) * int(x[0, 0])

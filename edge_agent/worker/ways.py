@@ -1,0 +1,73 @@
+"""The ways to serve a model on this device: with which runtime, on how many threads.
+
+A runtime that crashes when it is imported (a wheel built for another processor) is found by a process of its own and
+left out; the one that serves is chosen by measurement among the others.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from edge_agent.backends import Backend
+from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.worker.probe import Request, ask
+
+
+class Way(NamedTuple):
+    """One of them."""
+
+    runtime: str
+    threads: int
+
+
+@dataclass(slots=True)
+class Runtimes:
+    """The runtimes of a format on this device.
+
+    Attributes:
+        works: name → version.
+        broken: installed, but it crashes or hangs when it is imported: name → how.
+        missing: not installed: name → what to install.
+    """
+
+    works: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def look(backend: Backend) -> Runtimes:
+    """Import every runtime of a format, each in a process of its own."""
+    found = Runtimes()
+    for runtime in backend.RUNTIMES:
+        try:
+            found.works[runtime] = ask(Request(feeds="", runtime=runtime)).version
+        except ModelError as error:
+            found.missing[runtime] = error.message
+        except (StageError, LimitError) as error:
+            found.broken[runtime] = error.message
+    return found
+
+
+def usable(backend: Backend) -> tuple[list[str], list[str]]:
+    """The runtimes of a format that work here, and a warning for each that is installed and does not.
+
+    Raises:
+        ModelError: ``format_unsupported``, if there is none.
+    """
+    if len(backend.RUNTIMES) == 1:
+        return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
+    found = look(backend)
+    warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
+    if not found.works:
+        raise ModelError("format_unsupported", "; ".join([*warnings, *found.missing.values()]))
+    return list(found.works), warnings
+
+
+def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], list[str]]:
+    """Every runtime with every thread count that this device has cores for, the fewest threads first; and warnings."""
+    cores = len(os.sched_getaffinity(0))
+    fit = sorted({count for count in threads if count <= cores}) or [cores]
+    many = sorted(set(threads) - set(fit))
+    warnings = [f"threads = {many}: not tried, this device has {cores} cores"] if many else []
+    return [Way(runtime, count) for count in fit for runtime in runtimes], warnings

@@ -1,0 +1,76 @@
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge_agent.backends import Backend
+from edge_agent.errors import ModelError, StageError
+from edge_agent.worker import ways as module
+from edge_agent.worker.probe import Answer, Request
+from edge_agent.worker.ways import Way, usable, ways
+
+CORES = len(os.sched_getaffinity(0))
+
+
+def format_with(*runtimes: str) -> Backend:
+    return cast("Backend", SimpleNamespace(RUNTIMES=runtimes))
+
+
+def device_with(monkeypatch: pytest.MonkeyPatch, **runtimes: Exception | None) -> None:
+    """A device on which importing a runtime ends so."""
+
+    def ask(request: Request) -> Answer:
+        error = runtimes[request.runtime]
+        if error is not None:
+            raise error
+        return Answer()
+
+    monkeypatch.setattr(module, "ask", ask)
+
+
+MISSING = ModelError("format_unsupported", "two needs the package two")
+CRASH = StageError("stage_crashed", "a measurement was killed by SIGILL")
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "works", "said"),
+    [
+        (None, None, ["one", "two"], ""),
+        (None, MISSING, ["one"], ""),
+        (CRASH, None, ["two"], "one is left out, it does not work on this device: a measurement was killed by SIGILL"),
+    ],
+)
+def test_a_runtime_that_is_missing_or_crashes_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, one: Any, two: Any, works: list[str], said: str
+) -> None:
+    device_with(monkeypatch, one=one, two=two)
+
+    assert usable(format_with("one", "two")) == (works, [said] if said else [])
+
+
+def test_no_runtime_at_all_says_what_became_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    device_with(monkeypatch, one=CRASH, two=MISSING)
+
+    with pytest.raises(ModelError, match=r"SIGILL.*needs the package two") as caught:
+        usable(format_with("one", "two"))
+
+    assert caught.value.code == "format_unsupported"
+
+
+def test_the_only_runtime_of_a_format_needs_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    device_with(monkeypatch, one=CRASH)
+
+    assert usable(format_with("one")) == (["one"], [])
+
+
+def test_every_runtime_is_tried_with_every_count_the_fewest_threads_first() -> None:
+    assert ways(["a", "b"], (1,)) == ([Way("a", 1), Way("b", 1)], [])
+
+
+def test_more_threads_than_cores_are_not_tried_and_it_is_said() -> None:
+    found, warnings = ways(["a"], (1, CORES + 3))
+
+    assert found == [Way("a", 1)]
+    assert warnings == [f"threads = [{CORES + 3}]: not tried, this device has {CORES} cores"]
+    assert ways(["a"], (CORES + 3,))[0] == [Way("a", CORES)]
