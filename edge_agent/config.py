@@ -15,6 +15,7 @@ from edge_agent.suggest import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
 DEFAULT_PATH = Path("/etc/edge-agent/config.toml")
+DEFAULT_STATE_DIR = "/var/lib/edge-agent"
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -67,7 +68,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     device_id: str
     groups: list[str] = []
-    state_dir: str = "/var/lib/edge-agent"
+    state_dir: str = DEFAULT_STATE_DIR
     mqtt: Mqtt = Mqtt()
     trust: Trust = Trust()
     limits: Limits = Limits()

@@ -8,7 +8,8 @@
         manifest.json    the manifest it came from: its input contract says how to feed it
         report.json      the result object that justified it
 
-A release's folder is complete and fsynced before it has its name. Applications read through ``active``.
+A release's folder is complete and fsynced before it has its name. Applications read through ``active``
+(:mod:`edge_agent.serving`).
 """
 
 import hashlib
@@ -61,6 +62,28 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.version}-{self.job}"
 
 
+def read_release(folder: Path) -> Release:
+    """What a release's folder says it is; raises ``StoreError`` (release_corrupt)."""
+    path = folder / RELEASE_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Release)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError("release_corrupt", f"{path} cannot be read ({error}); push the model again") from None
+
+
+def intact_model(folder: Path, release: Release) -> Path:
+    """The model file of a release; raises ``StoreError`` (release_corrupt) unless it still has its hash."""
+    path = folder / release.file
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError("release_corrupt", f"{path}: {error.strerror}; push the model again") from None
+    if found != release.sha256:
+        raise StoreError("release_corrupt", f"{path} no longer has its hash; check the SD card")
+    return path
+
+
 class Releases:
     """The releases of one model name."""
 
@@ -83,8 +106,8 @@ class Releases:
     def read(self, name: str) -> Release | None:
         """A release on disk, or None."""
         try:
-            return msgspec.json.decode((self.path(name) / RELEASE_FILE).read_bytes(), type=Release)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return read_release(self.path(name))
+        except StoreError:
             return None
 
     def all(self) -> list[Release]:
@@ -162,14 +185,7 @@ class Releases:
 
     def verify(self, release: Release) -> None:
         """Raise ``StoreError`` with ``release_corrupt`` unless the model file still has its hash."""
-        path = self.path(release.name) / release.file
-        try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise StoreError("release_corrupt", f"{path}: {error.strerror}") from None
-        if found != release.sha256:
-            raise StoreError("release_corrupt", f"{path} no longer has its hash; check the SD card")
+        intact_model(self.path(release.name), release)
 
     def collect(self, keep: Iterable[str] = ()) -> None:
         """Delete releases that are neither active, nor the active one's previous, nor in ``keep``."""

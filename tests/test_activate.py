@@ -1,38 +1,34 @@
 """The probe of a new release, on a real model and the real runtime."""
 
-import hashlib
 import io
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from support import onnx_models as models
 from support.jobs import make_job, run_stages
+from support.served import contract, put_release
 
-from edge_agent.errors import StoreError
-from edge_agent.releases import RELEASE_FILE, Release
+from edge_agent.errors import EdgeAgentError, StoreError
+from edge_agent.releases import Releases
+from edge_agent.store import Store
 from edge_agent.task import Stage
-from edge_agent.wire.manifest import State
+from edge_agent.wire.manifest import InputContract, State
 from edge_agent.worker.__main__ import run
 
 ROWS = {"x": np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)}
+STATE = [State("h", "hN")]
+WINDOW = contract(4, ["ax", "ay"])
 
 
-def job_with_release(folder: Path) -> Path:
+def job_with_release(folder: Path, window: InputContract = WINDOW) -> Path:
     """A job whose release is a model that carries state."""
     model = models.save(models.stateful_net(), folder / "m.onnx")
-    job_dir = make_job(folder, model, ROWS, state=[State("h", "hN")])
+    job_dir = make_job(folder, model, ROWS, state=STATE)
     run_stages(job_dir, Stage.CAPTURE)
-    (job_dir / "release").mkdir()
-    data = model.read_bytes()
-    (job_dir / "release" / "model.onnx").write_bytes(data)
-    release = Release(
-        model="m", version=1, job="j", digest="", blob="", file="model.onnx", size_bytes=len(data), verdict="accepted",
-        sha256=hashlib.sha256(data).hexdigest(), method="static", runtime="onnxruntime", runtime_version="", threads=1,
-        arch="", contract="", agent_version="", activated="",
-    )  # fmt: skip
-    (job_dir / "release" / RELEASE_FILE).write_bytes(msgspec.json.encode(release))
+    store = Store(folder / "state")
+    release = put_release(store, 1, model, [window], state=STATE)
+    (job_dir / "release").symlink_to(Releases(store.models, "har").path(release.name))
     return job_dir
 
 
@@ -48,5 +44,20 @@ def test_a_release_with_another_hash_is_not_opened(tmp_path: Path) -> None:
     job_dir = job_with_release(tmp_path)
     (job_dir / "release" / "model.onnx").write_bytes(b"something else")
 
-    with pytest.raises(StoreError, match="does not have the hash"):
+    with pytest.raises(StoreError, match="no longer has its hash"):
+        run(Stage.ACTIVATE, job_dir, io.StringIO())
+
+
+def test_a_release_that_an_application_could_not_feed_is_refused(tmp_path: Path) -> None:
+    job_dir = job_with_release(tmp_path, contract(5, ["ax", "ay"]))
+
+    with pytest.raises(EdgeAgentError, match="shape_mismatch: a window after its steps has shape 10"):
+        run(Stage.ACTIVATE, job_dir, io.StringIO())
+
+
+def test_a_release_whose_answer_is_no_number_is_refused(tmp_path: Path) -> None:
+    job_dir = job_with_release(tmp_path)
+    np.savez(tmp_path / "c.npz", x=np.full((30, 8), np.inf, np.float32))
+
+    with pytest.raises(StoreError, match=r"release_corrupt: 1-.* gives NaN or Inf"):
         run(Stage.ACTIVATE, job_dir, io.StringIO())

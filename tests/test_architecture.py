@@ -47,13 +47,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
     "report": ({"backends", "calibration", "errors", "verdict"}, {"numpy"}),
     "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
+    "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
+    "serving": ({"backends", "config", "contract", "errors", "releases", "suggest", "wire"}, {"numpy"}),
     "framing": ({"errors"}, {"numpy"}),
     "sources": ({"errors", "framing", "sources", "suggest"}, {"msgspec", "numpy", "serial"}),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"board", "durable", "preprocess", "releases", "sandbox", "sources", "suggest", "supervisor", "task"}
-        | {"worker"},
+        | {"board", "contract", "durable", "sandbox", "serving", "sources", "suggest", "supervisor", "task", "worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip
@@ -114,6 +115,7 @@ def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
         "calibration",
         "report",
         "preprocess",
+        "contract",
         "sources",
         "backends",
         "worker",

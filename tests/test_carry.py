@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from edge_agent.backends import ModelInfo, TensorSpec
+from edge_agent.contract.carry import Carrier
 from edge_agent.errors import ModelError
 from edge_agent.wire.manifest import State
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.dataset import Row
 
 INFO = ModelInfo(

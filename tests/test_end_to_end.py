@@ -14,9 +14,11 @@ import msgspec
 import onnx
 import pytest
 from support.brokers import Broker
+from support.demo import read_recording
 from support.device import DEMO_MODEL, SMALL, Device, demo_contract, push
 from support.onnx_models import quantized_net, save, save_with_external_data
 
+from edge_agent import serving
 from edge_agent.cli import main
 from edge_agent.task import empty_result
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
@@ -230,9 +232,16 @@ def test_a_newer_version_supersedes_and_an_operator_rolls_back(
     active = device.active()
     assert active is not None
     assert active["version"] == 3
+    application = serving.load("har", state_dir=device.state, follow_s=0)
+    window = read_recording().samples[: demo_contract()[0].window.size]
+    assert application(window).shape == (1, 7)
+    assert application.release.version == 3
 
     assert main(["rollback", "har", "--config", str(device.config)]) == 0
 
+    application(window)
+    assert application.release.version == 2
+    assert application.problem is None
     active = device.active()
     assert active is not None
     assert active["version"] == 2

@@ -179,7 +179,7 @@ def test_a_processor_that_saturates_is_named_where_weights_are_large() -> None:
     ranges = {"x": Range(-4, 4), "y": Range(-4, 4)}
     large = Layer("a", "MatMul", ("x",), ("y",), np.ones((64, 8), np.float32), 1)
     mixed = Layer("a", "MatMul", ("x",), ("y",), RANDOM.normal(size=(1024, 8)).astype(np.float32), 1)
-    depthwise = Layer("a", "Conv", ("x",), ("y",), np.ones((8, 1, 3, 3), np.float32), 0)
+    depthwise = Layer("a", "Conv", ("x",), ("y",), np.ones((8, 1, 3, 3), np.float32), 0, depthwise=True)
 
     causes = {}
     for name, one in (("large", large), ("mixed", mixed), ("depthwise", depthwise)):

@@ -12,12 +12,12 @@ from support.jobs import make_job, run_stages
 
 from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
+from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, RecipeError
 from edge_agent.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.judged import Judged
 from edge_agent.worker.scoring import FloatSet, Score
 
 RANDOM = np.random.default_rng(0)
@@ -132,10 +132,10 @@ def scored(
     context = Context(job_dir, folder, read_task(job_dir), Stage.VALIDATE, lambda *_: None)
     data = open_dataset(context, backend.inspect(context.model_path))
     with FloatSet(backend, context.model_path, data, "heldout", context.task, folder / "float.bin") as floats:
-        floats.run(lambda _: None)
+        floats.run(lambda _: None, runtime="")
         judge = floats.judge(floats.meaning(context.task.output, None))
         judge.check_coverage()
-        return floats.score(target, judge, lambda _: None)
+        return floats.score(target, judge, lambda _: None, runtime="")
 
 
 def random(count: int, scale: float = 1.0) -> NDArray[np.float64]:

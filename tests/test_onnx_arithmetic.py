@@ -25,6 +25,9 @@ def extreme(operator: str) -> tuple[Any, list[NDArray[np.float32]]]:
     elif operator == "Conv":
         node, shape = helper.make_node("Conv", ["x", "w"], ["y"], "layer"), [1, 64, 6, 6]
         w = signs.T.reshape(8, 64, 1, 1).copy()
+    elif operator == "one channel":
+        node, shape = helper.make_node("Conv", ["x", "w"], ["y"], "layer"), [1, 1, 12, 12]
+        w = signs[:, :1].T.reshape(1, 1, 8, 8).repeat(4, axis=0)
     else:
         node = helper.make_node("Conv", ["x", "w"], ["y"], "layer", group=64)
         shape, w = [1, 64, 6, 6], np.tile(np.float32([[1, 1, -1], [1, 1, 1], [1, 1, 1]]), (64, 1, 1, 1))
@@ -49,7 +52,7 @@ def worst_error(folder: Path, operator: str, spec: CandidateSpec) -> float:
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in worth_trying("static") if scheme.types != "u8s8"])
-@pytest.mark.parametrize("operator", ["MatMul", "Conv", "depthwise"])
+@pytest.mark.parametrize("operator", ["MatMul", "Conv", "one channel", "depthwise"])
 def test_what_is_tried_beside_the_usual_is_exact_here(tmp_path: Path, operator: str, scheme: Scheme) -> None:
     spec = CandidateSpec("static", "minmax", types=scheme.types, per_channel=scheme.per_channel)
 

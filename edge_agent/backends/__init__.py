@@ -98,9 +98,25 @@ class Layer:
     """The float weights, or None."""
     weight_axis: int = 0
     """The output channel axis of ``weights``."""
+    depthwise: bool = False
+    """Whether it is a convolution of each channel by itself."""
 
 
-class Session(Protocol):
+class Signature(Protocol):
+    """A model's ends: what :class:`ModelInfo` says of a file, and a :class:`Session` of what it has loaded."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Every input, in the model's order."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Every output, in the model's order."""
+        ...
+
+
+class Session(Signature, Protocol):
     """A loaded model."""
 
     def run(self, feeds: Feeds) -> list[Array]:
@@ -155,7 +171,7 @@ class Backend(Protocol):
         ...
 
     def open(self, path: Path, *, runtime: str = "", threads: int = 1) -> Session:
-        """Load a model file for inference; raises ``ModelError``."""
+        """Load a model file for inference; raises ``ModelError``, ``format_unsupported`` if ``runtime`` is not here."""
         ...
 
     def tap(self, prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:

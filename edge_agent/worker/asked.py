@@ -3,12 +3,12 @@
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo, TensorSpec
+from edge_agent.contract.carry import Carrier
+from edge_agent.contract.judged import Judged
 from edge_agent.errors import ModelError
 from edge_agent.quant.agreement import resolve_kind
 from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
-from edge_agent.worker.carry import Carrier
-from edge_agent.worker.judged import Judged
 from edge_agent.worker.search import check_recipe
 
 

@@ -11,10 +11,10 @@ import msgspec
 
 from edge_agent import board
 from edge_agent.backends import load
+from edge_agent.contract.carry import Carrier
 from edge_agent.errors import StageError
 from edge_agent.quant.gates import evaluate_memory
 from edge_agent.task import Outcome, Stage, read_results
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
 from edge_agent.worker.memory import REPEATS, measure_memory

@@ -19,9 +19,9 @@ import numpy as np
 
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
+from edge_agent.contract.carry import Carrier
 from edge_agent.errors import ModelError, StageError
 from edge_agent.task import Outcome, read_results
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
 from edge_agent.worker.pace import Pace

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import check_all_fed, check_dtype, fed_shape, fixed_feeds
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.task import ArrayFiles, Task
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ArrayData, ArraySets, Row, RowSet, fixed_feeds, recording_numbers
-from edge_agent.worker.inputs import GROUPS, LABELS, check_all_fed, check_dtype, fed_shape, match_arrays, widened
+from edge_agent.worker.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
+from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays, widened
 from edge_agent.worker.split import SPLITS, Indices, Split, split_rows
 
 _SURE_ROWS = 181

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import sensor_inputs, window_maker
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.sources import EndOfSource, Source, open_source
 from edge_agent.suggest import did_you_mean
 from edge_agent.task import Task
 from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ShardSets, fixed_feeds, sensor_inputs, window_makers
-from edge_agent.worker.inputs import check_all_fed
+from edge_agent.worker.dataset import ShardSets
 from edge_agent.worker.quality import Finding, Quality, judge_rate
 from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
 from edge_agent.worker.split import SPLITS, plan_blocks, samples_needed
@@ -53,10 +53,12 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
     name, window = _agreed(info, task)
     source = open_source(name, task.sources[name])
     try:
-        contracts = list(sensor_inputs(info, task).values())
-        columns = _columns(contracts, source, name)
-        for make in window_makers(columns, info, task).values():
-            make(np.zeros((window.size, len(columns)), np.float32))
+        inputs = sensor_inputs(info, task)
+        columns = _columns(list(inputs.values()), source, name)
+        blank = np.zeros((window.size, len(columns)), np.float32)
+        for spec in info.inputs:
+            if spec.name in inputs:
+                window_maker(inputs[spec.name], spec, columns)(blank)
         plan = _plan(task, source, name, window, columns)
         return _Capture(context, source, plan).run()
     finally:
@@ -66,14 +68,6 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
 def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
     """The one source and window of all inputs, after checking that each input of the model is fed."""
     inputs = sensor_inputs(info, task)
-    known = [spec.name for spec in info.inputs]
-    for name in [*inputs, *(contract.name for contract in task.inputs)]:
-        if name and name not in known:
-            raise ContractError("input_missing", f"[[inputs]] names {name!r}{did_you_mean(name, known)}")
-    if len(inputs) < sum(contract.constant is None for contract in task.inputs):
-        text = "several [[inputs]] entries feed one input of the model; give each the name of the input that it feeds"
-        raise ContractError("input_missing", text)
-    check_all_fed([*inputs, *fixed_feeds(info, task)], info, task.state, "add an [[inputs]] entry of that name")
     sources = sorted({contract.source for contract in inputs.values()})
     if len(sources) != 1 or not sources[0]:
         named = ", ".join(map(repr, sources)) or "none"

@@ -6,7 +6,7 @@ of raw samples that this device captured (then steps turn each window into a ten
 Invariant: rows come in ascending order and always the same, so what one stage kept row by row fits what another reads.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -15,14 +15,13 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from edge_agent.backends import Array, ModelInfo
+from edge_agent.backends import Array, Signature
+from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window_maker
 from edge_agent.errors import StageError
-from edge_agent.preprocess import Preprocess
 from edge_agent.task import Stage, Task
-from edge_agent.wire.manifest import InputContract
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
-from edge_agent.worker.inputs import GROUPS, LABELS, constant, feed, match_arrays
+from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays
 from edge_agent.worker.split import Split
 
 SETS_FILE = "sets.json"
@@ -105,7 +104,7 @@ class DataSet(Protocol):
         ...
 
 
-def open_dataset(context: Context, info: ModelInfo) -> DataSet:
+def open_dataset(context: Context, info: Signature) -> DataSet:
     """What the capture stage left, for the model ``info``; raises ``StageError`` if it is not readable."""
     folder = context.folder(Stage.CAPTURE)
     try:
@@ -117,20 +116,10 @@ def open_dataset(context: Context, info: ModelInfo) -> DataSet:
     return ShardData(sets, folder, info, context.task)
 
 
-def fixed_feeds(info: ModelInfo, task: Task) -> dict[str, Array]:
-    """The inputs that the contract gives a constant for."""
-    specs = {spec.name: spec for spec in info.inputs}
-    return {
-        contract.name: constant(contract.constant, specs[contract.name])
-        for contract in task.inputs
-        if contract.constant is not None and contract.name in specs
-    }
-
-
 class ArrayData:
     """Rows of an operator's ``.npz`` files."""
 
-    def __init__(self, sets: ArraySets, info: ModelInfo, task: Task, scratch: Path) -> None:
+    def __init__(self, sets: ArraySets, info: Signature, task: Task, scratch: Path) -> None:
         """Open the files; ``scratch`` is a folder for temporary files. Raises ``ContractError`` (data_unreadable)."""
         self._sets = sets
         self._info = info
@@ -178,12 +167,16 @@ class ArrayData:
 class ShardData:
     """Windows of a capture."""
 
-    def __init__(self, sets: ShardSets, folder: Path, info: ModelInfo, task: Task) -> None:
+    def __init__(self, sets: ShardSets, folder: Path, info: Signature, task: Task) -> None:
         """Prepare each input's steps; raises ``RecipeError`` or ``ContractError`` if they do not fit."""
         self._sets = sets
         self._folder = folder
         self._fixed = fixed_feeds(info, task)
-        self._makers = window_makers(sets.channels, info, task)
+        specs = {spec.name: spec for spec in info.inputs}
+        self._makers = {
+            name: window_maker(contract, specs[name], sets.channels)
+            for name, contract in sensor_inputs(info, task).items()
+        }
 
     @property
     def labels(self) -> bool:
@@ -213,34 +206,6 @@ class ShardData:
     def _shards(self, split: Split) -> list[Shard]:
         shards: list[Shard] = getattr(self._sets, split)
         return shards
-
-
-def sensor_inputs(info: ModelInfo, task: Task) -> dict[str, InputContract]:
-    """Model input → the contract that feeds it from a source; an unnamed contract feeds the first free input."""
-    named = {contract.name for contract in task.inputs if contract.name} | {state.input for state in task.state}
-    free = [spec.name for spec in info.inputs if spec.name not in named]
-    return {
-        contract.name or (free[0] if free else info.inputs[0].name): contract
-        for contract in task.inputs
-        if contract.constant is None
-    }
-
-
-def window_makers(columns: list[str], info: ModelInfo, task: Task) -> dict[str, Callable[[Array], Array]]:
-    """For each input that a source feeds: raw window ``[size, columns]`` → what the model is fed.
-
-    Raises:
-        RecipeError: ``recipe_unsupported`` for an unknown step.
-        ContractError: by the function, if steps or result do not fit the input.
-    """
-    specs = {spec.name: spec for spec in info.inputs}
-
-    def maker(name: str, contract: InputContract) -> Callable[[Array], Array]:
-        preprocess = Preprocess(contract)
-        picked = [columns.index(channel) for channel in contract.channels or columns]
-        return lambda window: feed(preprocess(window[:, picked]), specs[name], "a window after its steps")
-
-    return {name: maker(name, contract) for name, contract in sensor_inputs(info, task).items()}
 
 
 def recording_numbers(groups: Array) -> Array:

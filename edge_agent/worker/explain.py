@@ -220,7 +220,7 @@ def saturable(layer: Layer) -> float:
 
     Kernels that multiply unsigned by signed in pairs saturate there; depthwise convolutions have others.
     """
-    if layer.weights is None or (layer.operator == "Conv" and layer.weights.shape[1] == 1):
+    if layer.weights is None or layer.depthwise:
         return 0.0
     rows = np.moveaxis(_weights(layer), layer.weight_axis, 0).reshape(layer.weights.shape[layer.weight_axis], -1)
     integers = quantize(rows, weight_params(rows, 0)).astype(np.int32)

@@ -53,9 +53,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds of each call, one list per model in the order asked; this process's peak resident memory; and the
-    version of the runtime that was asked for.
+    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
 
+    ``version``: of the runtime that was asked for.
     ``code`` and ``message``: why nothing could be measured.
     """
 

@@ -15,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from edge_agent.backends import Array, Backend, Session
+from edge_agent.contract.carry import Carrier
+from edge_agent.contract.judged import Judged
 from edge_agent.errors import Refusal
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
@@ -23,9 +25,7 @@ from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.dataset import DataSet, Row
-from edge_agent.worker.judged import Judged
 from edge_agent.worker.outputs import OutputStore
 from edge_agent.worker.split import Split
 

@@ -12,13 +12,13 @@ from itertools import islice
 import numpy as np
 
 from edge_agent.backends import Array, Backend, CandidateSpec, Feeds, ModelInfo, Switches
+from edge_agent.contract.carry import Carrier
+from edge_agent.contract.judged import Judged
 from edge_agent.task import Stage, Task
 from edge_agent.worker.calibrate import prepared_path, read_ranges
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet
 from edge_agent.worker.greedy import Sensitivity, find_effects
-from edge_agent.worker.judged import Judged
 
 MODEL_COPIES = 10
 """The memory that this takes, in sizes of the model, runtime and numpy aside; 6.4 measured, of which some stay."""

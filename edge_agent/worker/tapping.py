@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_agent.backends import Array, Backend, ModelInfo
+from edge_agent.contract.carry import Carrier
 from edge_agent.task import Task
-from edge_agent.worker.carry import Carrier
 from edge_agent.worker.dataset import DataSet
 from edge_agent.worker.split import Split
 

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, Scheme, Session, Switches, Tap
+from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
@@ -51,8 +52,10 @@ def prepare(path: Path, out: Path) -> None:
     prepare_model(path, out)
 
 
-def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001, ARG001  # the protocol's words
+def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
     """Load a model file for inference; raises ``ModelError``."""
+    if runtime not in ("", *RUNTIMES):
+        raise ModelError("format_unsupported", f"{runtime!r} does not run .onnx models; {', '.join(RUNTIMES)} does")
     from edge_agent.backends.onnx.session import OnnxSession, create_session
 
     return OnnxSession(create_session(path, threads=threads))

@@ -47,6 +47,11 @@ class Graph:
         """A constant's value."""
         return onnx.numpy_helper.to_array(self.constants[name])
 
+    def depthwise(self, node: Any) -> bool:
+        """Whether a node is a convolution of each channel by itself."""
+        weight = self.weight(node) if node.op_type == "Conv" and attribute(node, "group", 1) > 1 else None
+        return weight is not None and self.constants[weight].dims[1] == 1
+
     def output_axis(self, node: Any) -> int:
         """The axis of a weighted node's weights that counts its output channels."""
         match node.op_type:
@@ -79,6 +84,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 outputs=tuple(name for name in node.output if name),
                 weights=None if weight is None else graph.array(weight),
                 weight_axis=0 if weight is None else graph.output_axis(node),
+                depthwise=graph.depthwise(node),
             )
         )
     return layers

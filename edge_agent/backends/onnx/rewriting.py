@@ -78,7 +78,7 @@ def _overrides(graph: Graph, nodes: list[Any], spec: CandidateSpec) -> dict[str,
       there on every processor.
     """
     overrides: dict[str, list[dict[str, Any]]] = {}
-    depthwise = _depthwise(graph, nodes)
+    depthwise = {node.input[1] for node in nodes if graph.depthwise(node)}
     signed = import_module("onnxruntime.quantization").QuantType.QInt8
     for name, axis in weight_axes(graph, nodes, per_channel=spec.per_channel).items():
         weights = graph.array(name)
@@ -99,12 +99,6 @@ def _ends(peak: float, *, unsigned: bool) -> dict[str, float]:
     """The range of a channel whose largest value is ``peak`` or -``peak``, so that both are on its symmetric grid."""
     end = peak * _ONTO_GRID if unsigned else peak
     return {"rmin": -end, "rmax": end}
-
-
-def _depthwise(graph: Graph, nodes: list[Any]) -> set[str]:
-    """The weights of depthwise convolutions."""
-    convolutions = [node for node in nodes if node.op_type == "Conv" and graph.weight(node)]
-    return {node.input[1] for node in convolutions if graph.constants[node.input[1]].dims[1] == 1}
 
 
 def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, int | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from edge_agent.backends import Array, Feeds
+from edge_agent.backends import Array, Feeds, TensorSpec
 from edge_agent.errors import ContractError, ModelError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -39,6 +39,8 @@ class OnnxSession:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self.inputs = tuple(map(_spec, session.get_inputs()))
+        self.outputs = tuple(map(_spec, session.get_outputs()))
 
     def run(self, feeds: Feeds) -> list[Array]:
         """All outputs, in the model's order.
@@ -106,6 +108,13 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
         if type(error).__name__ == "InvalidArgument":
             raise ContractError("shape_mismatch", f"onnxruntime: {_first_line(error)}") from error
         raise _translated(error) from error
+
+
+def _spec(value: Any) -> TensorSpec:
+    """An input or output; the runtime writes ``tensor(float)``, and a string or None where a dimension is dynamic."""
+    element = value.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in value.shape)
+    return TensorSpec(value.name, {"float": "float32", "double": "float64"}.get(element, element), shape)
 
 
 def _translated(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.backends import Array, Feeds
+from edge_agent.backends import Array, Feeds, TensorSpec
 from edge_agent.backends.tflite.reading import Model, read_model
 from edge_agent.backends.tflite.runtimes import load_runtime, runtime_version
 from edge_agent.errors import ContractError, ModelError, Refusal
@@ -63,6 +63,11 @@ class Port:
     dims: tuple[int | None, ...]
     grid: Grid | None
 
+    @property
+    def spec(self) -> TensorSpec:
+        """What is fed or given: real values where the model holds integers on a grid."""
+        return TensorSpec(self.name, self.dtype.name if self.grid is None else "float32", self.dims)
+
 
 class TfliteSession:
     """A loaded model; implements :class:`edge_agent.backends.Session`."""
@@ -72,6 +77,8 @@ class TfliteSession:
         self._interpreter = interpreter
         self._inputs = _ports(model.input_names, interpreter.get_input_details())
         self._outputs = _ports(model.output_names, interpreter.get_output_details())
+        self.inputs = tuple(port.spec for port in self._inputs)
+        self.outputs = tuple(port.spec for port in self._outputs)
         self._known = {port.name for port in self._inputs} | {port.name.removesuffix(":0") for port in self._inputs}
         self._shapes = {port.index: port.shape for port in self._inputs}
         self._variables = any(tensor.variable for tensor in model.main.tensors)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_agent.backends import Array, Feeds, ModelInfo
+from edge_agent.backends import Array, Feeds, Signature
+from edge_agent.contract import Contract
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.task import Task
 
 _CORNERS = 4
 
@@ -22,13 +22,13 @@ class Judged:
         position: of the judged output; of the boxes where there are several.
     """
 
-    def __init__(self, info: ModelInfo, task: Task) -> None:
+    def __init__(self, info: Signature, asked: Contract) -> None:
         """Find the outputs.
 
         Raises:
             RecipeError: ``recipe_unsupported`` if ``[output]`` names an output that the model lacks.
         """
-        output = task.output
+        output = asked.output
         names = [spec.name for spec in info.outputs]
         for name in (output.name, output.boxes, output.scores, output.classes):
             if name and name not in names:
@@ -40,7 +40,7 @@ class Judged:
         self._scores = names.index(output.scores) if output.scores else None
         self._classes = names.index(output.classes) if output.classes else None
         self._scored = output.kind == "anomaly"
-        carried = {state.input for state in task.state}
+        carried = {state.input for state in asked.state}
         self._inputs = [spec.name for spec in info.inputs if spec.name not in carried]
 
     def __call__(self, feeds: Feeds, outputs: Sequence[Array]) -> Array:

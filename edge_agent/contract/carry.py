@@ -1,23 +1,37 @@
 """State that a model hands from one call to the next: each model carries its own, in the order of the rows.
 
 A state input that the data bring themselves is used as given and not carried. Which inputs are state is declared in
-the task; nothing here guesses.
+the manifest; nothing here guesses.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from edge_agent.backends import Array, Feeds, ModelInfo
+from edge_agent.backends import Array, Feeds, Signature
 from edge_agent.errors import ModelError
 from edge_agent.wire.manifest import State
-from edge_agent.worker.dataset import Row
+
+
+class Row(Protocol):
+    """What one call is given: model input → array of full shape, and the number of the recording that it is from."""
+
+    @property
+    def feeds(self) -> Feeds:
+        """The arrays."""
+        ...
+
+    @property
+    def group(self) -> int | None:
+        """The recording, or None if rows have nothing to do with each other."""
+        ...
 
 
 class Carrier:
-    """The state of one model on its way through the rows of one set."""
+    """The state of one model on its way through rows."""
 
-    def __init__(self, states: Sequence[State], info: ModelInfo) -> None:
+    def __init__(self, states: Sequence[State], info: Signature) -> None:
         """Check the declared states against the model.
 
         Raises:

@@ -1,0 +1,177 @@
+"""What an application on the device calls to use the active release of a model.
+
+    import edge_agent.serving
+
+    model = edge_agent.serving.load("har")
+    scores = model(window)        # raw samples [size, channels], as the sensor gives them
+
+The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
+release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
+old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from edge_agent.backends import Array
+from edge_agent.config import DEFAULT_PATH, DEFAULT_STATE_DIR
+from edge_agent.errors import EdgeAgentError, LimitError, StoreError
+from edge_agent.releases import Release, Releases, read_release
+from edge_agent.serving.loaded import Loaded, Windows
+from edge_agent.suggest import did_you_mean, read_toml
+from edge_agent.wire.manifest import InputContract
+
+log = logging.getLogger(__name__)
+
+FOLLOW_S = 1.0
+
+
+def load(name: str, *, state_dir: str | os.PathLike[str] | None = None, follow_s: float = FOLLOW_S) -> "Model":
+    """Load the active release of the model ``name``.
+
+    Args:
+        name: as in the manifest.
+        state_dir: the agent's; None: as in /etc/edge-agent/config.toml if that can be read, else /var/lib/edge-agent.
+        follow_s: look for another active release at most this often; ``math.inf``: never.
+
+    Raises:
+        StoreError: ``not_active``, ``release_corrupt``, or ``state_unreadable`` if the folder may not be read.
+        ModelError: ``format_unsupported`` if the runtime is not installed here; or the runtime refuses the model.
+        ContractError, RecipeError: model and manifest do not fit each other.
+        ConfigError: the configuration is no TOML.
+    """
+    root = Path(_configured_state_dir() if state_dir is None else state_dir)
+    return Model(Releases(root / "models", name), follow_s)
+
+
+class Model:
+    """The active release of one model name. Made by :func:`load`.
+
+    Calls from several threads take turns. State that the model carries belongs to this object: one for each stream.
+    Another release begins with its initial state. The call that notices it waits while it is loaded, and until then
+    both are in memory.
+    """
+
+    def __init__(self, releases: Releases, follow_s: float) -> None:
+        self._releases = releases
+        self._follow_s = follow_s
+        self._lock = Lock()
+        link = _read_link(releases)
+        self._seen: _Link | None = link
+        self._loaded = Loaded(releases.path(link.name))
+        self._problem: EdgeAgentError | None = None
+        self._next_look = time.monotonic() + follow_s
+
+    def __call__(self, window: Windows) -> Array:
+        """What the verdict was about, for one window.
+
+        That is the output that ``[output]`` names, else the first, as the model gives it, batch axis included; of
+        ``kind = "anomaly"`` the score; of a detector with separate outputs one table [N, 6]: corners, score, class.
+
+        Args:
+            window: raw samples ``[size, channels]``, channels in the order of the manifest's; ``{input: window}``
+                where inputs have channels of their own.
+
+        Raises:
+            ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.
+            ModelError: ``model_unsupported``: the model fails on these values.
+        """
+        with self._lock:
+            self._follow()
+            feeds, outputs = self._loaded.run(self._loaded.feeds(window))
+            return self._loaded.judged(feeds, outputs)
+
+    def run(self, window: Windows) -> dict[str, Array]:
+        """Every output by its name, for one window; arguments and errors as of a call."""
+        with self._lock:
+            self._follow()
+            _, outputs = self._loaded.run(self._loaded.feeds(window))
+            return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
+
+    def reset(self) -> None:
+        """Say that the next window does not follow the last one: state begins anew unless ``reset = "never"``."""
+        with self._lock:
+            self._loaded.reset()
+
+    @property
+    def release(self) -> Release:
+        """What answers, and what is known of it: version, verdict, method, runtime, threads."""
+        return self._loaded.release
+
+    @property
+    def inputs(self) -> Mapping[str, InputContract]:
+        """Model input → what its raw windows are: ``channels``, ``window.size``. Another release may want others."""
+        return self._loaded.inputs
+
+    @property
+    def stale(self) -> bool:
+        """Whether this process has another version of the runtime than the one that the verdict holds for."""
+        return self._loaded.stale
+
+    @property
+    def problem(self) -> EdgeAgentError | None:
+        """Why :attr:`release` is not what is active now; None: it is."""
+        return self._problem
+
+    def _follow(self) -> None:
+        """Take up what is active now, if it is time to look and if it can be loaded."""
+        if time.monotonic() < self._next_look:
+            return
+        seen = None
+        try:
+            seen = _read_link(self._releases)
+            if seen != self._seen:  # else what could not be loaded then cannot be now
+                self._take_up(seen.name)
+        except EdgeAgentError as error:
+            self._say(error)
+        except MemoryError:
+            self._say(LimitError("out_of_memory", "the release that is active now does not fit beside this one"))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with the new release, the old one answers
+            self._say(EdgeAgentError("internal", f"{type(error).__name__}: {error}; please report it"))
+        self._seen = seen
+        self._next_look = time.monotonic() + self._follow_s
+
+    def _take_up(self, name: str) -> None:
+        folder = self._releases.path(name)
+        if read_release(folder) != self.release:
+            self._loaded = Loaded(folder)
+            log.info("%s: %s answers now", self._releases.model, self.release.name)
+        self._problem = None
+
+    def _say(self, error: EdgeAgentError) -> None:
+        """Keep a problem, without the frames that its traceback holds; log it unless it is the last one again."""
+        problem = type(error)(error.code, f"{error.message}; {self.release.name} goes on answering")
+        if str(problem) != str(self._problem):
+            log.error("%s: %s", self._releases.model, problem)
+        self._problem = problem
+
+
+class _Link(NamedTuple):
+    """Which release is active, and when it was made so."""
+
+    name: str
+    changed_ns: int
+
+
+def _read_link(releases: Releases) -> _Link:
+    link = releases.link
+    try:
+        return _Link(link.readlink().name, link.lstat().st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError):
+        models = releases.folder.parent
+        hint = did_you_mean(releases.model, (path.parent.name for path in models.glob("*/active")))
+        text = f"no release of {releases.model!r} is active in {models.parent}{hint or '; push the model first'}"
+        raise StoreError("not_active", text) from None
+    except OSError as error:
+        raise StoreError("state_unreadable", f"{link}: {error.strerror}; applications must read it") from None
+
+
+def _configured_state_dir() -> str:
+    """Only that key is looked at: an application need not know every key that the daemon's version does."""
+    table = read_toml(DEFAULT_PATH) if os.access(DEFAULT_PATH, os.R_OK) else {}
+    return str(table.get("state_dir", DEFAULT_STATE_DIR))

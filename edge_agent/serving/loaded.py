@@ -1,0 +1,161 @@
+"""One release in memory: checked, opened on the runtime that it was proved with, fed as its manifest says.
+
+Raw windows go through the same steps, constants and carried state as in capture and validation. Whether the release
+is the active one is not known here.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edge_agent import backends
+from edge_agent.backends import Array, Feeds, Session
+from edge_agent.contract.carry import Carrier
+from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
+from edge_agent.contract.judged import Judged
+from edge_agent.errors import ContractError, ModelError, StoreError, WireError
+from edge_agent.releases import Release, intact_model, read_release
+from edge_agent.suggest import did_you_mean
+from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest
+
+log = logging.getLogger(__name__)
+
+Windows = ArrayLike | Mapping[str, ArrayLike]
+
+
+class Loaded:
+    """A release that is ready to answer. For one thread at a time.
+
+    Attributes:
+        release: what it is.
+        session: its model on its runtime.
+        inputs: model input → the contract that says which channels and how many samples its raw windows have.
+        judged: takes out of the outputs what the verdict was about.
+        stale: whether the runtime here is of another version than the one that the verdict holds for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Load the release in ``folder``.
+
+        Raises:
+            StoreError: ``release_corrupt``.
+            ModelError: ``format_unsupported`` if its runtime is not installed here; the runtime refuses the model.
+            ContractError, RecipeError: model and manifest do not fit each other.
+        """
+        self.release = read_release(folder)
+        manifest = _read_manifest(folder, self.release)
+        self.session, self.stale = _open(intact_model(folder, self.release), manifest.format, self.release)
+        self.inputs = sensor_inputs(self.session, manifest)
+        self.judged = Judged(self.session, manifest)
+        self._fixed = fixed_feeds(self.session, manifest)
+        self._carrier = Carrier(manifest.state, self.session)
+        self._recording = 0
+        specs = {spec.name: spec for spec in self.session.inputs}
+        self._makers = {
+            name: window_maker(contract, specs[name], contract.channels) for name, contract in self.inputs.items()
+        }
+        for name, contract in self.inputs.items():
+            if contract.window is not None and contract.channels:  # what does not fit comes out before it serves
+                self._makers[name](np.zeros((contract.window.size, len(contract.channels)), np.float32))
+
+    def feeds(self, windows: Windows) -> dict[str, Array]:
+        """What the model is fed for raw windows, carried state apart.
+
+        Args:
+            windows: ``[size, channels]`` for every input that a source feeds, or one a model input.
+
+        Raises:
+            ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.
+        """
+        given = windows if isinstance(windows, Mapping) else self._for_all(windows)
+        for name in given:
+            if name not in self.inputs:
+                hint = did_you_mean(str(name), self.inputs)
+                raise ContractError("input_missing", f"{self.release.model} takes no windows for {name!r}{hint}")
+        for name in self.inputs:
+            if name not in given:
+                raise ContractError("input_missing", f"give a window for {self.release.model}'s input {name!r}, too")
+        return {**self._fixed, **{name: make(self._raw(name, given[name])) for name, make in self._makers.items()}}
+
+    def run(self, feeds: Feeds) -> tuple[Feeds, list[Array]]:
+        """One call of the model, with the state that it carries: all that it was fed, and all outputs in its order."""
+        full = self._carrier.feeds(_Call(feeds, self._recording))
+        outputs = self.session.run(full)
+        self._carrier.keep(outputs)
+        return full, outputs
+
+    def reset(self) -> None:
+        """A new recording begins: carried state is its initial value again, unless declared ``reset = "never"``."""
+        self._recording += 1
+
+    def _for_all(self, window: ArrayLike) -> dict[str, ArrayLike]:
+        if len({tuple(contract.channels) for contract in self.inputs.values()}) > 1:
+            names = ", ".join(map(repr, self.inputs))
+            raise ContractError("input_missing", f"the inputs {names} have different channels; give {{name: window}}")
+        return dict.fromkeys(self.inputs, window)
+
+    def _raw(self, name: str, window: ArrayLike) -> Array:
+        """A window as capture has it: float32 ``[size, channels]``, finite, of the contract's size."""
+        try:
+            with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
+                samples = np.asarray(window, np.float32)
+        except (TypeError, ValueError):
+            raise ContractError("dtype_mismatch", "a window is an array of numbers [size, channels]") from None
+        if not _fits(samples.shape, self.inputs[name]):
+            raise ContractError(
+                "shape_mismatch",
+                f"{self.release.model} {self.release.version} wants windows of {_described(self.inputs[name])} for "
+                f"input {name!r}, not of shape {'x'.join(map(str, samples.shape)) or 'a single value'}",
+            )
+        if not np.isfinite(samples).all():
+            raise ContractError("non_finite", f"the window for {name!r} holds NaN or Inf; check the sensor")
+        return samples
+
+
+class _Call(NamedTuple):
+    feeds: Feeds
+    group: int
+
+
+def _read_manifest(folder: Path, release: Release) -> Manifest:
+    path = folder / "manifest.json"
+    try:
+        data = path.read_bytes()
+        manifest = decode_manifest(data)
+    except (OSError, WireError) as error:
+        raise StoreError("release_corrupt", f"{path} cannot be read ({error}); push the model again") from None
+    if content_digest(data) != release.digest:
+        raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
+    return manifest
+
+
+def _open(path: Path, model_format: str, release: Release) -> tuple[Session, bool]:
+    """The model on the release's runtime, and whether that is another version than it was proved with."""
+    try:
+        backend = backends.load(model_format)
+        session = backend.open(path, runtime=release.runtime, threads=release.threads)
+        here = backend.runtime_version(release.runtime)
+    except ImportError as error:
+        text = f"{release.model} needs the package {error.name}; install edge-agent[device] where the application runs"
+        raise ModelError("format_unsupported", text) from error
+    stale = here != release.runtime_version
+    if stale:
+        log.warning(
+            "%s %d was proved with %s %s, this process has %s; run edge-agent recalibrate or install that version",
+            release.model, release.version, release.runtime, release.runtime_version, here,
+        )  # fmt: skip
+    return session, stale
+
+
+def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:
+    size, channels = contract.window.size if contract.window else None, len(contract.channels) or None
+    return len(shape) == 2 and size in (None, shape[0]) and channels in (None, shape[1])  # noqa: PLR2004  # samples and channels
+
+
+def _described(contract: InputContract) -> str:
+    size = f"{contract.window.size} samples" if contract.window else "samples"
+    return f"{size} x {len(contract.channels) or 'all'} channels ({', '.join(contract.channels) or 'of the source'})"

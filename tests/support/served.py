@@ -1,0 +1,134 @@
+"""Releases as the agent makes them, of models whose answers can be worked out by hand.
+
+A maker writes the same few models in one format; whoever tests what holds for every format goes through all makers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper
+
+from edge_agent import backends
+from edge_agent.activation import make_release
+from edge_agent.job import Job
+from edge_agent.releases import Release, Releases
+from edge_agent.store import Store
+from edge_agent.wire.manifest import (
+    InputContract,
+    Manifest,
+    Output,
+    State,
+    Window,
+    content_digest,
+    encode_manifest,
+    job_id,
+)
+from host_tools.manifest_file import read_blob
+from support import onnx_models
+
+Floats = NDArray[np.float32]
+
+
+class Maker(Protocol):
+    """Writes models of one format."""
+
+    format: str
+    runtime: str
+    module: str
+    """What a program imports that uses this runtime and nothing else."""
+
+    def product(self, path: Path, weights: Floats) -> Path:
+        """``x`` [1, n] → ``y`` = x @ weights."""
+        ...
+
+    def pair(self, path: Path, left: Floats, right: Floats) -> Path:
+        """``a`` [1, n], ``b`` [1, m] → ``first`` = a @ left, ``both`` = a @ left + b @ right."""
+        ...
+
+    def running_sum(self, path: Path, weights: Floats) -> Path:
+        """``x`` [1, n], ``h`` → ``y`` = 2 hN, ``hN`` = h + x @ weights."""
+        ...
+
+
+class OnnxMaker:
+    """ONNX models for onnxruntime."""
+
+    format = "onnx"
+    runtime = "onnxruntime"
+    module = "onnxruntime"
+
+    def product(self, path: Path, weights: Floats) -> Path:
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+        return _save(path, nodes, {"x": len(weights)}, {"y": weights.shape[1]}, w=weights)
+
+    def pair(self, path: Path, left: Floats, right: Floats) -> Path:
+        nodes = [
+            helper.make_node("MatMul", ["a", "left"], ["first"]),
+            helper.make_node("MatMul", ["b", "right"], ["second"]),
+            helper.make_node("Add", ["first", "second"], ["both"]),
+        ]
+        size = left.shape[1]
+        ends = {"a": len(left), "b": len(right)}, {"first": size, "both": size}
+        return _save(path, nodes, *ends, left=left, right=right)
+
+    def running_sum(self, path: Path, weights: Floats) -> Path:
+        nodes = [
+            helper.make_node("MatMul", ["x", "w"], ["step"]),
+            helper.make_node("Add", ["h", "step"], ["hN"]),
+            helper.make_node("Add", ["hN", "hN"], ["y"]),
+        ]
+        size = weights.shape[1]
+        return _save(path, nodes, {"x": len(weights), "h": size}, {"y": size, "hN": size}, w=weights)
+
+
+def _save(path: Path, nodes: list[Any], inputs: dict[str, int], outputs: dict[str, int], **constants: Floats) -> Path:
+    ends = [[onnx_models.value(name, [1, size]) for name, size in some.items()] for some in (inputs, outputs)]
+    return onnx_models.save(onnx_models.model(nodes, *ends, constants), path.with_suffix(".onnx"))
+
+
+def contract(size: int, channels: Sequence[str], *steps: dict[str, Any], **fields: Any) -> InputContract:
+    """Windows of ``size`` samples that become a flat row after ``steps``."""
+    flat = {"op": "reshape", "shape": [-1]}
+    return InputContract(
+        source="imu", channels=list(channels), window=Window(size, size), steps=[*steps, flat], **fields
+    )
+
+
+def put_release(
+    store: Store,
+    version: int,
+    model: Path,
+    inputs: Sequence[InputContract],
+    *,
+    name: str = "har",
+    output: Output = Output(),  # noqa: B008  # frozen
+    state: Sequence[State] = (),
+    **changes: Any,
+) -> Release:
+    """Put a release of ``model`` on disk, as after a job; ``changes`` are fields of it that differ from the truth."""
+    model_format = model.suffix.removeprefix(".")
+    manifest = Manifest("ea/v1", name, version, model_format, read_blob(model), list(inputs), output, state=list(state))  # type: ignore[arg-type]  # the suffix is one of the formats
+    content = encode_manifest(manifest)
+    digest = content_digest(content)
+    job = Job(id=job_id(digest), model=name, version=version, digest=digest, scope="d/pi-01", created=0.0)
+    backend = backends.load(model_format)
+    runtime = backend.RUNTIMES[0]
+    chosen = {"runtime": runtime, "runtime_version": backend.runtime_version(runtime), "threads": 1}
+    releases = Releases(store.models, name)
+    made = make_release(
+        job, manifest, model, {"chosen": chosen, "data": {}}, previous=releases.active(), now=0.0
+    )  # fmt: skip
+    release = msgspec.structs.replace(made, **changes)
+    releases.prepare(release, model, content, b"{}")
+    return release
+
+
+def activate(store: Store, version: int, model: Path, inputs: Sequence[InputContract], **fields: Any) -> Release:
+    """Put a release on disk and make it the active one."""
+    release = put_release(store, version, model, inputs, **fields)
+    Releases(store.models, release.model).swap(release.name)
+    return release
