@@ -57,6 +57,11 @@ def check_recipe(recipe: Recipe) -> None:
             f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} means nothing to it; "
             "leave calibration out, or use method static",
         )
+    if recipe.io == "int8" and recipe.method not in ("auto", "static"):
+        raise RecipeError(
+            "recipe_unsupported",
+            f"method {recipe.method!r} computes on floats, so io 'int8' means nothing to it; use method static",
+        )
 
 
 def range_methods(recipe: Recipe) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ def plan(
 
     def of(method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",)) -> list[CandidateSpec]:
         return [
-            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel)
+            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel, io=recipe.io)
             for types, per_channel in schemes(method)
             for calibration in ranges
         ]
@@ -113,7 +118,7 @@ def plan(
             return some if some and set(weighted) <= set(products) else [*some, *of("dynamic")]
         case "uniform":
             return uniform
-        case "auto" if recipe.calibration != "auto":
+        case "auto" if recipe.calibration != "auto" or recipe.io == "int8":
             return static
         case "auto":
             return [*static, *some, *uniform]
