@@ -57,7 +57,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     if spec.method == "static":
         check_ranges(graph, chosen, ranges)
         if spec.io == "int8":
-            _check_ends(graph, ranges)
+            _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
     objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
     _reconnect(objects)
@@ -87,11 +87,12 @@ def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mappi
                 raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
 
 
-def _check_ends(graph: PreparedGraph, ranges: Mapping[str, Range]) -> None:
+def _check_ends(graph: PreparedGraph, chosen: Iterable[Operator]) -> None:
     main = graph.model.main
+    rounded = {name for operator in chosen for name in graph.activations(operator)}
     for tensor in (graph.tensors[index] for index in (*main.inputs, *main.outputs)):
-        if tensor.type == schema.FLOAT32 and tensor.name not in ranges:
-            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: nothing that reads or gives it is")
+        if tensor.type == schema.FLOAT32 and tensor.name not in rounded:
+            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: no layer that reads or gives it is")
 
 
 def weight_axes(graph: PreparedGraph, chosen: Iterable[Operator], *, per_channel: bool) -> dict[str, int | None]:
