@@ -132,8 +132,8 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     return {
         "job": result.job,
         "manifest": msgspec.to_builtins(manifest),
-        "bytes": manifest.blob.size + (manifest.eval.size if manifest.eval else 0),
-        "chunks": manifest.blob.plan.chunks,
+        "bytes": sum(blob.size for blob in manifest.blobs),
+        "chunks": sum(blob.plan.chunks for blob in manifest.blobs),
         "wants": [f"{manifest.namespace}/{scope}/want/{manifest.name}" for scope in request.scopes],
     }
 
