@@ -45,11 +45,12 @@ def judge(
     heldout: Arrays,
     labelled: Arrays | None,
     *,
+    calibration: NDArray[np.float32] | None = None,
     instead: Callable[[Any], None] | None = None,
     **task: Any,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run up to the verdict; ``instead`` changes the float model that then takes the candidate's place."""
-    data = {"x": heldout["x"][:100]}
+    data = {"x": windows(240, seed=2)[0] if calibration is None else calibration}
     fields = {"gates": ANY_SPEED, "recipe": ONE_CANDIDATE, **task}
     job_dir = make_job(folder, model, data, heldout, labelled=labelled, **fields)
     assert run_stages(job_dir, *BEFORE).code == ""
@@ -154,7 +155,7 @@ def test_the_set_is_opened_for_the_verdict_and_by_no_stage_of_the_search(
 ) -> None:
     data, labels = windows(120, seed=4)
     job_dir = make_job(
-        tmp_path, classifier, {"x": windows(100, seed=3)[0]}, {"x": windows(300, seed=3)[0]},
+        tmp_path, classifier, {"x": windows(240, seed=2)[0]}, {"x": windows(300, seed=3)[0]},
         labelled={"x": data, "labels": labels}, gates=ANY_SPEED, recipe=ONE_CANDIDATE,
     )  # fmt: skip
     assert run_stages(job_dir, Stage.CAPTURE).code == ""
@@ -214,16 +215,22 @@ def noisy(answered: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
 
 def test_binary_has_accuracy_and_auc(tmp_path: Path) -> None:
     model = one_output(tmp_path / "m.onnx", sigmoid=True)
-    data = np.random.default_rng(1).normal(size=(600, 12)).astype(np.float32)
-    said = answers(model, data[300:])[:, 0]
+    data = np.random.default_rng(1).normal(size=(840, 12)).astype(np.float32)
+    said = answers(model, data[300:600])[:, 0]
     labels = (noisy(said, 0.1) >= 0.5).astype(np.int64)
 
     outcome, results = judge(
-        tmp_path, model, {"x": data[:300]}, {"x": data[300:], "labels": labels}, output=Output(kind="binary")
+        tmp_path,
+        model,
+        {"x": data[:300]},
+        {"x": data[300:600], "labels": labels},
+        calibration=data[600:],
+        output=Output(kind="binary"),
+        gates=Gates(max_latency_ratio=0, max_size_ratio=0, max_accuracy_drop=0.1),
     )
 
     share, auc = results["data"]["eval"]["metrics"]
-    target = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data[300:])[:, 0]
+    target = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data[300:600])[:, 0]
     assert outcome.code == "", outcome.message
     assert (share["name"], auc["name"]) == ("accuracy", "auc")
     assert share["float"] == pytest.approx(((said >= 0.5) == labels).mean())
@@ -236,16 +243,21 @@ def test_binary_has_accuracy_and_auc(tmp_path: Path) -> None:
 
 def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> None:
     model = one_output(tmp_path / "m.onnx", sigmoid=False)
-    data = np.random.default_rng(1).normal(size=(600, 12)).astype(np.float32)
-    said = answers(model, data[300:])
+    data = np.random.default_rng(1).normal(size=(840, 12)).astype(np.float32)
+    said = answers(model, data[300:600])
     labels = noisy(said, 0.02)[:, 0]
 
     outcome, results = judge(
-        tmp_path, model, {"x": data[:300]}, {"x": data[300:], "labels": labels}, output=Output(kind="regression")
+        tmp_path,
+        model,
+        {"x": data[:300]},
+        {"x": data[300:600], "labels": labels},
+        calibration=data[600:],
+        output=Output(kind="regression"),
     )
 
     share, mae = results["data"]["eval"]["metrics"]
-    target = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data[300:])[:, 0]
+    target = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data[300:600])[:, 0]
     assert outcome.code == "", outcome.message
     assert (share["name"], mae["name"]) == ("accuracy", "mae")
     assert mae["float"] == pytest.approx(np.abs(said[:, 0] - labels).mean(), rel=1e-5)
@@ -257,12 +269,17 @@ def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> No
 
 def test_an_anomaly_score_has_auc(tmp_path: Path) -> None:
     model = one_output(tmp_path / "m.onnx", sigmoid=False)
-    data = np.random.default_rng(1).normal(size=(600, 12)).astype(np.float32)
-    said = answers(model, data[300:])[:, 0]
+    data = np.random.default_rng(1).normal(size=(840, 12)).astype(np.float32)
+    said = answers(model, data[300:600])[:, 0]
     labels = (noisy(said, 0.3) > np.percentile(said, 90)).astype(bool)
 
     _, results = judge(
-        tmp_path, model, {"x": data[:300]}, {"x": data[300:], "labels": labels}, output=Output(kind="anomaly")
+        tmp_path,
+        model,
+        {"x": data[:300]},
+        {"x": data[300:600], "labels": labels},
+        calibration=data[600:],
+        output=Output(kind="anomaly"),
     )
 
     names = [metric["name"] for metric in results["data"]["eval"]["metrics"]]

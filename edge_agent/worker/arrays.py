@@ -142,7 +142,7 @@ class ArrayFile:
                 "data_unreadable", f"array {name!r} holds Python objects; save numbers of one shape and type"
             )
         if any(size < 0 for size in shape):
-            raise ContractError("data_unreadable", f"array {name!r} has the shape {shape}; save it with numpy.savez")
+            raise ValueError(f"array {name!r} has the shape {shape}")
         return Member(name, dtype, shape, bool(fortran) and len(shape) > 1)
 
     @contextmanager

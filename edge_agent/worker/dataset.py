@@ -218,5 +218,5 @@ def recording_numbers(groups: Array) -> Array:
 def _scalar(label: Array) -> Any:
     try:
         return label.item() if label.ndim == 0 else label
-    except ValueError as error:  # bytes that are no text
+    except (ValueError, SystemError) as error:  # bytes that are no text; Python says it in two ways
         raise ContractError("data_unreadable", f"{LABELS!r} cannot be read ({error}); save it again") from None
