@@ -211,6 +211,17 @@ def test_the_set_counts_against_the_room_of_the_broker(host: Host) -> None:
     assert [manifest.eval for manifest in pi.wants] == [None]
 
 
+def test_labels_without_a_kind_are_warned_of_before_anything_is_sent(host: Host) -> None:
+    (host.folder / "eval.npz").write_bytes(LABELLED)
+    with FakeDevice(host.url, host.namespace, "pi-01"):
+        known = host.push("--device", "pi-01", "--eval", host.folder / "eval.npz", "--dry-run")
+        host.write_manifest(MANIFEST.replace('kind = "classes"', ""))
+        found = host.push("--device", "pi-01", "--eval", host.folder / "eval.npz", "--dry-run")
+
+    assert "kind is not set" in found.err
+    assert "kind is not set" not in known.err
+
+
 def test_a_dry_run_counts_both(host: Host) -> None:
     (host.folder / "eval.npz").write_bytes(LABELLED)
     with FakeDevice(host.url, host.namespace, "pi-01"):
