@@ -7,7 +7,6 @@ transpose) has no rows in the file; it is unpacked into a scratch file once and 
 
 import lzma
 import math
-import shutil
 import tempfile
 import tokenize
 import zipfile
@@ -27,7 +26,7 @@ from edge_agent.errors import ContractError
 _npy: Any = npy_format
 """Untyped in numpy 1.26."""
 _SUFFIX = ".npy"
-_SKIP_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _BROKEN = (
     OSError,
     zipfile.BadZipFile,
@@ -124,7 +123,9 @@ class ArrayFile:
             with self._reading(), zipfile.ZipFile(self._path) as archive:  # noqa: SIM117  # the header comes first
                 with archive.open(member.name + _SUFFIX) as file:
                     self._header(member.name, file)
-                    shutil.copyfileobj(file, scratch)
+                    left = member.rows * member.row_bytes  # what follows that is not read
+                    while left:
+                        left -= scratch.write(_exactly(file, min(left, _BLOCK_BYTES)))
             scratch.flush()
             with self._reading():
                 mapped = np.memmap(scratch, dtype=member.dtype, mode="r", shape=member.shape, order="F")
@@ -157,7 +158,7 @@ class ArrayFile:
 
 def _skip(file: IO[bytes], count: int) -> None:
     while count > 0:
-        count -= len(_exactly(file, min(count, _SKIP_BYTES)))
+        count -= len(_exactly(file, min(count, _BLOCK_BYTES)))
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:

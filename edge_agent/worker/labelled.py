@@ -98,7 +98,8 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
     check_arrays(file, _NAME, info, task)
     if LABELS not in file.members:
         raise ContractError("input_missing", f"{_NAME} has no array {LABELS!r}; add it, one label a row")
-    used = {*match_arrays(file.members, info).values(), LABELS, *({GROUPS} & file.members.keys())}
+    matched = match_arrays(file.members, info)
+    used = {*matched.values(), LABELS, *({GROUPS} & file.members.keys())}
     members = [file.members[name] for name in sorted(used)]
     if not 0 < members[0].rows <= MAX_ROWS:
         raise ContractError("data_unreadable", f"{_NAME} has {members[0].rows} rows; give 1 to {MAX_ROWS}")
@@ -111,7 +112,7 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
             f"{_NAME} holds transposed arrays: reading them takes {columns / 1e6:.0f} MB, {max(free, 0) / 1e6:.0f} are "
             "free; free some, or save contiguous copies",
         )
-    if GROUPS in used and any(state.input not in used for state in task.state):
+    if GROUPS in used and any(state.input not in matched for state in task.state):
         check_contiguous(recording_numbers(file.load(GROUPS)))
     return file
 
