@@ -5,6 +5,7 @@ free space. A complete block is on disk for good, so a capture that was interrup
 the source is a recording, which would begin anew and bring samples of one set into another.
 """
 
+import math
 import shutil
 import time
 from typing import Any
@@ -25,7 +26,8 @@ from edge_agent.worker.quality import Finding, Quality, judge_rate
 from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
 from edge_agent.worker.split import SPLITS, plan_blocks, samples_needed
 
-Samples = NDArray[np.float32]
+Samples = NDArray[Any]
+"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
 
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
@@ -34,6 +36,7 @@ _DROPOUT_SAMPLES = 5
 _RATE_AFTER_S = 10.0
 _DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 _SPARE_BYTES = 16 << 20
+_NUMBERS_AXES = 2
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
@@ -55,7 +58,7 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
     try:
         inputs = sensor_inputs(info, task)
         columns = _columns(list(inputs.values()), source, name)
-        blank = np.zeros((window.size, len(columns)), np.float32)
+        blank = _blank(source, len(columns), window.size)
         for spec in info.inputs:
             if spec.name in inputs:
                 window_maker(inputs[spec.name], spec, columns)(blank)
@@ -105,6 +108,19 @@ def _plan(task: Task, source: Source, name: str, window: Window, columns: list[s
     return Plan(name, columns, plan_blocks(wanted, size=window.size, hop=hop))
 
 
+def _blank(source: Source, columns: int, samples: int = 0) -> Samples:
+    """So many samples of ``source``, all zero."""
+    return np.zeros((samples, *source.frame_shape, columns), np.uint8 if source.frame_shape else np.float32)
+
+
+def _levels(samples: Samples) -> NDArray[np.float32]:
+    """What quality judges ``[n, columns]``: of a picture the mean of each channel, as its noise keeps that moving."""
+    if samples.ndim == _NUMBERS_AXES:
+        return samples
+    levels: NDArray[np.float32] = samples.mean(axis=tuple(range(1, samples.ndim - 1)), dtype=np.float32)
+    return levels
+
+
 class _Clock:
     """When samples come: how long it has been silent, and at what rate they come while it is not."""
 
@@ -149,6 +165,7 @@ class _Capture:
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
         self._quality = Quality(plan.channels, plan.blocks[0].size)
         self._picked = [source.channels.index(channel) for channel in plan.channels]
+        self._blank = _blank(source, len(plan.channels))
         self._done = self._shards.done
         self._buffer = self._next_buffer()
         self._interruptions = 0
@@ -160,15 +177,15 @@ class _Capture:
         self._check_space()
         self._check_length()
         for index in range(self._done):
-            _refuse(self._quality.add(self._shards.load(index)))
+            _refuse(self._quality.add(_levels(self._shards.load(index))))
         self._report(force=True)
-        rest = np.empty((0, len(self._plan.channels)), np.float32)
+        rest = self._blank
         while self._done < len(self._plan.blocks):
             rest = self._buffer.add(rest)
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            _refuse(self._quality.add(self._buffer.samples))
+            _refuse(self._quality.add(_levels(self._buffer.samples)))
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._buffer = self._next_buffer()
@@ -178,7 +195,7 @@ class _Capture:
 
     def _next_buffer(self) -> BlockBuffer:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
-        return BlockBuffer(block, len(self._plan.channels), gap=block.size if self._done else 0)
+        return BlockBuffer(block, self._blank, gap=block.size if self._done else 0)
 
     def _read(self) -> Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
@@ -193,10 +210,10 @@ class _Capture:
         self._check_deadline()
         if arrived is None:
             self._check_silence()
-            return np.empty((0, len(self._plan.channels)), np.float32)
+            return self._blank
         self._clock.hear(len(arrived))
         self._check_rate()
-        return arrived[:, self._picked]
+        return arrived[..., self._picked]
 
     def _dropped_out(self) -> bool:
         """Whether a live source has been quiet for so long that samples were lost."""
@@ -204,8 +221,8 @@ class _Capture:
         return self._source.live and self._clock.silent_s > limit
 
     def _check_space(self) -> None:
-        columns, itemsize = len(self._plan.channels), np.dtype(np.float32).itemsize
-        wanted = sum(block.samples for block in self._plan.blocks[self._done :]) * columns * itemsize + _SPARE_BYTES
+        sample_bytes = math.prod(self._blank.shape[1:]) * self._blank.itemsize
+        wanted = sum(block.samples for block in self._plan.blocks[self._done :]) * sample_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
             raise LimitError("no_space", f"capture needs {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
