@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of ``[sources.NAME]``."""
 
     device: str = ""
-    channels: Annotated[list[str], msgspec.Meta(min_length=1)] = ["mono"]
+    channels: Annotated[list[str], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["mono"])
     rate_hz: Annotated[float, msgspec.Meta(ge=1000, le=384_000)] = 16_000
     silence_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 10.0
 
