@@ -16,6 +16,7 @@ away, reading goes on as soon as it is back. A video file plays at its own rate 
 """
 
 import os
+import re
 import time
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,7 @@ from edge_agent.schedule import Schedule
 from edge_agent.sources import EndOfSource, Frames, Stream
 
 _COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}
+_NODE = re.compile(r"/dev/video(\d+)")
 _SELECT_TIMEOUT_S = "1"
 """How long OpenCV waits for a picture of a V4L2 device before it gives up; its default is ten seconds."""
 
@@ -129,9 +131,12 @@ class CameraSource(Stream):
         device = self._options.device
         if self.live:
             self._lock = DeviceLock(device, "video")
-        capture = self._cv2.VideoCapture(device, self._cv2.CAP_V4L2 if self.live else self._cv2.CAP_ANY)
+        # OpenCV's V4L2 takes numbers only.
+        node = _NODE.fullmatch(os.path.realpath(device))
+        name = int(node[1]) if self.live and node else device
+        capture = self._cv2.VideoCapture(name, self._cv2.CAP_V4L2 if self.live else self._cv2.CAP_ANY)
         if not capture.isOpened():
-            if self.live and in_use(device):
+            if node and in_use(device):
                 raise SourceError("source_busy", f"{device} is held by {holder(device)}; stop it")
             what = "a camera" if self.live else "a video"
             raise SourceError("source_unavailable", f"{device} cannot be opened as {what}; check device and driver")

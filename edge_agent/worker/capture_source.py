@@ -122,36 +122,25 @@ def _levels(samples: Samples) -> NDArray[np.float32]:
 
 
 class _Clock:
-    """When samples come: how long it has been silent, and at what rate they come while it is not."""
+    """When samples come: how long it has been silent, and whether the stream is on."""
 
     def __init__(self) -> None:
         self.started = self._heard = time.monotonic()
         self.ever_heard = False
-        self._since: float | None = None
-        self._samples = 0
+        self._on = False
 
     @property
     def silent_s(self) -> float:
         return time.monotonic() - self._heard
 
-    @property
-    def rate_hz(self) -> float | None:
-        """Samples a second since the stream last began; None while that is not long enough to say."""
-        if self._since is None or self._heard - self._since < _RATE_AFTER_S:
-            return None
-        return self._samples / (self._heard - self._since)
-
-    def hear(self, samples: int) -> None:
+    def hear(self) -> None:
         """Samples came."""
-        self._heard, self.ever_heard = time.monotonic(), True
-        if self._since is None:  # how long these had been waiting is not known, so they do not count
-            self._since, self._samples = self._heard, 0
-        else:
-            self._samples += samples
+        self._heard = time.monotonic()
+        self.ever_heard = self._on = True
 
     def interrupt(self) -> bool:
         """The stream stopped; returns whether it was on."""
-        was_on, self._since = self._since is not None, None
+        was_on, self._on = self._on, False
         return was_on
 
 
@@ -206,12 +195,14 @@ class _Capture:
             raise self._too_short(error.message) from None
         if self._source.gaps != gaps or (arrived is None and self._dropped_out()):
             self._interruptions += self._clock.interrupt()
+            if arrived is None:
+                self._source.arrivals.interrupt()
             self._buffer.restart()  # no window may span what is missing
         self._check_deadline()
         if arrived is None:
             self._check_silence()
             return self._blank
-        self._clock.hear(len(arrived))
+        self._clock.hear()
         self._check_rate()
         return arrived[..., self._picked]
 
@@ -256,8 +247,12 @@ class _Capture:
             raise Refusal(finding.code, finding.message + trouble)
 
     def _rate_finding(self) -> Finding | None:
-        seen = self._clock.rate_hz
+        seen = self._rate_hz()
         return judge_rate(seen, self._source.rate_hz) if self._source.live and seen is not None else None
+
+    def _rate_hz(self) -> float | None:
+        """At what rate samples really come; None while they have not come for long enough to say."""
+        return self._source.arrivals.rate_hz(_RATE_AFTER_S)
 
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
@@ -270,7 +265,7 @@ class _Capture:
 
     def _report(self, *, force: bool = False) -> None:
         left, total = self._left(), samples_needed(self._plan.blocks)
-        seconds = left / (self._clock.rate_hz or self._source.rate_hz)
+        seconds = left / (self._rate_hz() or self._source.rate_hz)
         detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples, {_duration(seconds)} left"
         if constant := self._quality.constant_so_far:
             detail += f"; unchanged so far: {', '.join(constant)}"

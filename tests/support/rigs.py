@@ -300,7 +300,7 @@ class IioRig(Rig):
     def _send(self, number: int) -> None:
         with self._lock:
             if self._writer >= 0:
-                os.write(self._writer, iio_scan(number))
+                os.write(self._writer, iio_scan(number % 2000))
 
 
 class IioPollRig(IioRig):
@@ -383,6 +383,6 @@ def write_iio_tree(folder: Path) -> None:
 
 def iio_scan(number: int, stamp_ns: int | None = None) -> bytes:
     """One sample of that device as the kernel lays it out: x, y, four bytes of padding, time stamp."""
-    value = (number % 2000) << 4 & 0xFFFF
+    value = number << 4 & 0xFFFF
     stamp = time.time_ns() if stamp_ns is None else stamp_ns
     return value.to_bytes(2, "big") * 2 + b"\0\0\0\0" + stamp.to_bytes(8, "little")
