@@ -22,12 +22,14 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.memory import worker_memory_bytes
 from edge_agent.mqtt import Link
-from edge_agent.sources import check_source
+from edge_agent.sources import check_driver, check_source
 from edge_agent.supervisor import python_child, worker_env
 
 Level = Literal["ok", "warn", "fail"]
 
 _BROKER_TIMEOUT_S = 5.0
+_GROUPS = {"camera": "video"}
+"""Who may read a kind's devices, where that is not who may read serial ports."""
 _NO_RUNTIME = "install the extra: pip install 'edge-agent[device]'"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
@@ -159,15 +161,20 @@ def _sources(config: Config) -> Iterator[Check]:
         except EdgeAgentError as error:
             yield Check(f"source {name}", "fail", error.message, "correct the config")
             continue
+        try:
+            check_driver(name, table)
+        except EdgeAgentError as error:
+            yield Check(f"source {name}", "fail", error.message, "install what it names into the daemon's environment")
+            continue
         yield _device_file(name, table)
 
 
 def _device_file(name: str, table: dict[str, Any]) -> Check:
-    path = str(table.get("port") or table.get("path") or "")
+    path = str(table.get("port") or table.get("path") or table.get("device") or "")
     if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110  # a device node that may vanish meanwhile
         return Check(f"source {name}", "fail", f"{path} is not there", "plug the sensor in, or correct the config")
     if path.startswith("/") and not os.access(path, os.R_OK):
-        remedy = "add the service's user to the group dialout"
+        remedy = f"add the service's user to the group {_GROUPS.get(table['kind'], 'dialout')}"
         return Check(f"source {name}", "fail", f"{path} cannot be read by this user", remedy)
     return Check(f"source {name}", "ok", f"{table['kind']} {path}".strip())
 

@@ -49,8 +49,22 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
     "serving": ({"backends", "config", "contract", "errors", "releases", "suggest", "wire"}, {"numpy"}),
-    "framing": ({"errors"}, {"numpy"}),
-    "sources": ({"errors", "framing", "sources", "suggest"}, {"msgspec", "numpy", "serial"}),
+    "arrivals": (set(), {"numpy"}),
+    "continuity": ({"framing"}, {"numpy"}),
+    "exclusive": ({"errors"}, set()),
+    "iio": ({"errors", "scan", "suggest"}, set()),
+    "recordings": ({"framing", "recordings"}, {"PIL", "numpy"}),
+    "retry": (set(), set()),
+    "scan": (set(), {"numpy"}),
+    "schedule": (set(), set()),
+    "framing": ({"framing"}, {"cobs", "msgspec", "numpy"}),
+    "sources": (
+        {
+            *("arrivals", "continuity", "errors", "exclusive", "framing", "iio", "mqtt", "recordings", "retry"),
+            *("schedule", "sources", "suggest"),
+        },
+        {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
+    ),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
@@ -110,7 +124,11 @@ def test_imports_follow_the_table(part: str) -> None:
 
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
     below = {
+        "arrivals",
+        "continuity",
         "framing",
+        "recordings",
+        "scan",
         "quant",
         "calibration",
         "report",

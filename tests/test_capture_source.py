@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 from support.captures import CHANNELS, Terminal, context, csv_lines, model_info, motion, serial_table
+from support.rigs import write_video
 from support.trained import write_classifier
 
 from edge_agent.backends import ModelInfo
@@ -411,3 +413,40 @@ def test_shards_of_another_plan_are_not_used(tmp_path: Path) -> None:
 
     assert captured.progress[0][0] == 0
     assert captured.data.count("calibration") == len(list(captured.data.rows("calibration"))) == 40
+
+
+def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.avi", 60, (12, 16), 30)
+    camera = {"kind": "camera", "device": str(tmp_path / "v.avi"), "rate": "max"}
+    info = model_info({"x": ("float32", (1, 2, 12, 16))})
+    steps = [{"op": "scale", "factor": 1 / 255}, {"op": "transpose", "axes": [0, 3, 1, 2]}]
+    contract = InputContract(source="imu", channels=["b", "r"], window=Window(1, 1), steps=steps)
+    recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
+
+    captured = capture(tmp_path, make_task(camera, inputs=[contract], recipe=recipe), info)
+
+    rows = [row.feeds["x"] for split in SPLITS for row in captured.data.rows(split)]
+    assert len(rows) == 30
+    assert captured.said["warnings"] == []
+    for row in rows:
+        assert row.dtype == np.float32
+        assert np.abs(row[0, 1, 2:10, 2:6] - 200 / 255).max() < 0.1  # red is on the left
+        assert row[0, 0, 2:10, 2:6].max() < 0.1
+        assert row[0, 0, 2:10, 10:14].min() > 0.1
+    shard = np.load(next((tmp_path / "capture").glob("*.npy")))
+    assert shard.dtype == np.uint8
+    assert shard.shape[1:] == (12, 16, 2)
+
+
+def test_a_camera_that_stands_still_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    for number in range(60):
+        Image.new("RGB", (8, 6), (90, 90, 90)).save(tmp_path / "p" / f"{number:02}.png")
+    pictures = {"kind": "replay", "path": str(tmp_path / "p"), "rate": "max", "rate_hz": 10}
+    info = model_info({"x": ("uint8", (1, 6, 8, 3))})
+    contract = InputContract(source="imu", window=Window(1, 1))
+    recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
+
+    assert refused(Refusal, tmp_path, make_task(pictures, inputs=[contract], recipe=recipe), info).code == (
+        "constant_channel"
+    )

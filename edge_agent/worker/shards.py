@@ -5,6 +5,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +16,8 @@ from edge_agent.worker.dataset import Shard, ShardSets
 from edge_agent.worker.split import SPLITS, Block, Split
 
 PLAN_FILE = "plan.json"
-Samples = NDArray[np.float32]
+Samples = NDArray[Any]
+"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -29,10 +31,11 @@ class Plan(msgspec.Struct, frozen=True):
 class BlockBuffer:
     """Collects the samples of one block; the first ``gap`` samples are thrown away."""
 
-    def __init__(self, block: Block, channels: int, gap: int) -> None:
+    def __init__(self, block: Block, blank: Samples, gap: int) -> None:
+        """Start empty; ``blank`` is an array with the shape ``[0, ...]`` and type of samples."""
         self._gap = self._skip = gap
         self._filled = 0
-        self.samples: Samples = np.empty((block.samples, channels), np.float32)
+        self.samples: Samples = np.empty((block.samples, *blank.shape[1:]), blank.dtype)
 
     @property
     def taken(self) -> int:
