@@ -14,6 +14,7 @@ from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.topics import WantTopic
 
 
@@ -116,6 +117,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
         raise TransferError("format_unsupported", f"this device cannot quantize .{manifest.format} models")
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
+    check_inputs(manifest.inputs)
     needed = 4 * size + 64 * 1024 * 1024  # the blob, its candidates and a release, and room for captured data
     if free_bytes < needed:
         raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")

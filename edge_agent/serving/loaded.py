@@ -100,11 +100,7 @@ class Loaded:
 
     def _raw(self, name: str, window: ArrayLike) -> Array:
         """A window as capture has it: float32 ``[size, channels]``, finite, of the contract's size."""
-        try:
-            with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
-                samples = np.asarray(window, np.float32)
-        except (TypeError, ValueError):
-            raise ContractError("dtype_mismatch", "a window is an array of numbers [size, channels]") from None
+        samples = samples_of(window)
         if not _fits(samples.shape, self.inputs[name]):
             raise ContractError(
                 "shape_mismatch",
@@ -114,6 +110,15 @@ class Loaded:
         if not np.isfinite(samples).all():
             raise ContractError("non_finite", f"the window for {name!r} holds NaN or Inf; check the sensor")
         return samples
+
+
+def samples_of(given: ArrayLike) -> Array:
+    """Numbers as a source gives them, float32; raises ``ContractError`` (dtype_mismatch)."""
+    try:
+        with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
+            return np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise ContractError("dtype_mismatch", "samples are an array of numbers [samples, channels]") from None
 
 
 class _Call(NamedTuple):
@@ -158,4 +163,7 @@ def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:
 
 def _described(contract: InputContract) -> str:
     size = f"{contract.window.size} samples" if contract.window else "samples"
-    return f"{size} x {len(contract.channels) or 'all'} channels ({', '.join(contract.channels) or 'of the source'})"
+    rate = f" at {contract.rate_hz:g} Hz" if contract.rate_hz else ""
+    return (
+        f"{size} x {len(contract.channels) or 'all'} channels ({', '.join(contract.channels) or 'of the source'}){rate}"
+    )
