@@ -43,6 +43,10 @@ class ModelInfo:
     version: str
     """The format's own version, e.g. ``opset 17``."""
     size_bytes: int
+    notes: tuple[str, ...] = ()
+    """What a person should know of the file: sentences, as of weights that are stored in fewer bits than they have."""
+    rounds: bool = False
+    """Whether the runtime rounds activations of the file as they come, so its outputs are only near float's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class CandidateSpec:
     float_layers: tuple[str, ...] = ()
     """Names of nodes that stay float."""
     types: Types = "u8s8"
+    io: Literal["float", "int8"] = "float"
+    """Whether a static candidate's own inputs and outputs stay float, or become int8 where the format can say so."""
 
     @property
     def symmetric_weights(self) -> bool:

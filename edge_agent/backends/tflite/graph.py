@@ -1,0 +1,86 @@
+"""Which nodes of a prepared model can be quantized, which tensors of theirs need a range, and their weights.
+
+Pure: reads plain values of a file. Only the main graph counts; what is inside IF and WHILE stays float. Operators have
+no names in this format, so a node is called after its first output.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge_agent.backends import Layer
+from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.operators import QUANTIZABLE, TABLES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.reading import Model, Operator, Tensor, read_model
+
+_ADJOINT_WEIGHTS = 1
+"""BatchMatMulOptions' field ``adj_y``."""
+
+
+class PreparedGraph:
+    """A prepared model's main graph, with answers."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.tensors = model.main.tensors
+        self.operators = model.main.operators
+
+    def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> list[Operator]:
+        """Operators of these types, in graph order, that compute on float."""
+        wanted = set(operators)
+        return [one for one in self.operators if one.name in wanted and self._computes_float(one)]
+
+    def _computes_float(self, operator: Operator) -> bool:
+        made = [self.tensors[index] for index in operator.outputs if index >= 0]
+        named = bool(operator.outputs) and operator.outputs[0] >= 0
+        return (
+            named
+            and bool(self.activations(operator))
+            and all(tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made)
+        )
+
+    def name(self, operator: Operator) -> str:
+        """What a node is called."""
+        return self.tensors[operator.outputs[0]].name
+
+    def activations(self, operator: Operator) -> list[str]:
+        """The float tensors around an operator that are no constants: those that need a range."""
+        around = [self.tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
+        return [tensor.name for tensor in around if tensor.type == schema.FLOAT32 and not tensor.constant]
+
+    def weight(self, operator: Operator) -> Tensor | None:
+        """A weighted operator's constant float weights, or None."""
+        if operator.name not in (*WEIGHTED, *TABLES) or len(operator.inputs) <= WEIGHT:
+            return None
+        tensor = self.tensors[operator.inputs[WEIGHT]]
+        return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
+
+    def output_axis(self, operator: Operator) -> int:
+        """The axis of a weighted operator's weights that counts its output channels."""
+        match operator.name:
+            case "DEPTHWISE_CONV_2D":
+                return 3
+            case "BATCH_MATMUL":
+                rank = len(self.tensors[operator.inputs[WEIGHT]].shape)
+                turned = operator.options is not None and operator.options.number(_ADJOINT_WEIGHTS, "B")
+                return rank - 2 if turned else rank - 1
+            case _:
+                return 0
+
+
+def read_layers(prepared: Path) -> list[Layer]:
+    """Every quantizable node of a prepared model, in graph order."""
+    graph = PreparedGraph(read_model(prepared))
+    layers = []
+    for operator in graph.quantizable():
+        weight = graph.weight(operator)
+        layers.append(
+            Layer(
+                name=graph.name(operator),
+                operator=operator.name,
+                inputs=tuple(graph.tensors[index].name for index in operator.inputs if index >= 0),
+                outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
+                weights=None if weight is None else graph.model.value(weight),
+                weight_axis=0 if weight is None else graph.output_axis(operator),
+            )
+        )
+    return layers

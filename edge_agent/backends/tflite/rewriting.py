@@ -1,0 +1,271 @@
+"""The int8 model, written by litert-quantizer from ranges that we found. Its own calibration is never called.
+
+Static: weights int8 and symmetric, activations int8 and asymmetric. Dynamic: int8 weights, activations quantized as
+they come. Uniform: int8 weights that DEQUANTIZE makes float again when the file is loaded. What the library does
+wrongly or gives up on is put right here:
+
+* A channel whose weights are zero gets a step of 1e-11, and its bias, counted in such steps, overflows: :func:`_peaks`.
+* Weights of BATCH_MATMUL with a scale per channel are multiplied as if there were one (1.6 dB): one it is.
+* A dynamic DEPTHWISE_CONV_2D reads a scale for each channel, also where there is only one: each gets one.
+* The last operator of a graph reads floats where it reads one of the model's outputs: :func:`_reconnect`.
+* A quantized output is called ``*_dequant`` and has lost the sizes that may change: :func:`_restore_outputs`.
+* A QUANTIZE of a model that nothing of it can be in int8 is returned as a success: whoever calls checks what is int8.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.graph import PreparedGraph
+from edge_agent.backends.tflite.operators import BIAS, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.reading import Operator, read_model
+from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
+from edge_agent.errors import ModelError, StageError
+
+_PARTS = ("qtyping", "recipe_manager", "params_generator", "model_modifier", "utils.tfl_flatbuffer_utils")
+_THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
+_INTEGERS = 127
+_MOST_BIAS_STEPS = 2**27
+"""A bias is counted in steps of input times weight; int32 holds 16 times as many."""
+_PER_CHANNEL_VERSION = 12
+_PAIR = ("QUANTIZE", "DEQUANTIZE")
+
+
+def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:
+    """Write the model that ``spec`` describes.
+
+    Raises:
+        StageError: a range is missing or not finite.
+        ModelError: ``rewrite_invalid``, if no layer is left or the quantizer fails on this graph, or
+            ``format_unsupported``.
+    """
+    model = read_model(prepared)
+    graph = PreparedGraph(model)
+    chosen = chosen_operators(graph, spec)
+    if not chosen:
+        raise ModelError("rewrite_invalid", "no layer is left that this method could change")
+    statistics: dict[str, dict[str, Any]] | None = None
+    if spec.method == "static":
+        check_ranges(graph, chosen, ranges)
+        if spec.io == "int8":
+            _check_ends(graph, chosen)
+        statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
+    objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
+    _reconnect(objects)
+    _restore_outputs(objects, graph)
+    _ask_for_channels(objects)
+    save_objects(objects, out)
+
+
+def chosen_operators(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator]:
+    """The operators that a candidate makes int8."""
+    able = QUANTIZABLE if spec.method == "static" else (*WEIGHTED, *TABLES)
+    operators = [name for name in able if not spec.operators or name in spec.operators]
+    chosen = [one for one in graph.quantizable(operators) if graph.name(one) not in spec.float_layers]
+    if spec.method == "static":
+        return chosen
+    return [one for one in chosen if graph.weight(one) is not None]
+
+
+def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range]) -> None:
+    """Raises ``StageError`` unless every tensor that these operators round has a range that is one."""
+    for operator in chosen:
+        for name in graph.activations(operator):
+            found = ranges.get(name)
+            if found is None:
+                raise StageError("stage_crashed", f"tensor {name!r} of layer {graph.name(operator)!r} has no range")
+            if not (isfinite(found.low) and isfinite(found.high) and found.low <= 0 <= found.high):
+                raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
+
+
+def _check_ends(graph: PreparedGraph, chosen: Iterable[Operator]) -> None:
+    main = graph.model.main
+    rounded = {name for operator in chosen for name in graph.activations(operator)}
+    for tensor in (graph.tensors[index] for index in (*main.inputs, *main.outputs)):
+        if tensor.type == schema.FLOAT32 and tensor.name not in rounded:
+            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: no layer that reads or gives it is")
+
+
+def weight_axes(graph: PreparedGraph, chosen: Iterable[Operator], *, per_channel: bool) -> dict[str, int | None]:
+    """Weight → the axis along which it has scales; None: one scale for all."""
+    axes: dict[str, int | None] = {}
+    for operator in chosen:
+        weight = graph.weight(operator)
+        if weight is not None:
+            axis = graph.output_axis(operator) if per_channel and operator.name != "BATCH_MATMUL" else None
+            axes[weight.name] = axis if axes.get(weight.name, axis) == axis else None
+    return axes
+
+
+def weight_peaks(
+    graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range], *, per_channel: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Weight → the value that its largest integer stands for, one per channel or one; broadcasts against the weight."""
+    axes = weight_axes(graph, chosen, per_channel=per_channel)
+    peaks: dict[str, NDArray[np.float64]] = {}
+    for operator in chosen:
+        weight = graph.weight(operator)
+        if weight is not None:
+            found = _peaks(graph, operator, axes[weight.name], ranges)
+            peaks[weight.name] = np.maximum(peaks.get(weight.name, found), found)
+    return peaks
+
+
+def _peaks(
+    graph: PreparedGraph, operator: Operator, axis: int | None, ranges: Mapping[str, Range]
+) -> NDArray[np.float64]:
+    """The largest weights, or more where a bias would not fit into its integers otherwise."""
+    weight = graph.weight(operator)
+    values = np.abs(graph.model.value(weight)) if weight is not None else np.zeros(1)
+    axes = None if axis is None else tuple(other for other in range(values.ndim) if other != axis)
+    peaks = np.max(values, axis=axes, keepdims=True, initial=0.0).astype(np.float64)
+    position = BIAS.get(operator.name, len(operator.inputs))
+    if position < len(operator.inputs) and operator.inputs[position] >= 0:
+        bias = graph.tensors[operator.inputs[position]]
+        fed = ranges[graph.tensors[operator.inputs[VALUES.get(operator.name, 0)]].name]
+        if bias.constant and bias.type == schema.FLOAT32 and fed.high > fed.low:
+            largest = np.abs(graph.model.value(bias)).astype(np.float64)
+            least = largest * _INTEGERS / ((fed.high - fed.low) / 255 * _MOST_BIAS_STEPS)
+            peaks = np.maximum(peaks, least.reshape(peaks.shape) if axis is not None else least.max(initial=0.0))
+    return np.where(peaks > 0, peaks, 1.0)
+
+
+def _statistics(
+    graph: PreparedGraph, chosen: list[Operator], ranges: Mapping[str, Range], *, per_channel: bool
+) -> dict[str, dict[str, Any]]:
+    """Ranges as the library wants them: numbers without dimensions fit tensors of any."""
+    names = {name for operator in chosen for name in graph.activations(operator)}
+    made = {name: {"min": np.array(ranges[name].low), "max": np.array(ranges[name].high)} for name in sorted(names)}
+    for name, peaks in weight_peaks(graph, chosen, ranges, per_channel=per_channel).items():
+        made[name] = {"min": -peaks, "max": peaks}
+    return made
+
+
+def _quantized(
+    prepared: Path,
+    graph: PreparedGraph,
+    chosen: list[Operator],
+    statistics: dict[str, dict[str, Any]] | None,
+    spec: CandidateSpec,
+) -> bytes | bytearray:
+    """What the library writes.
+
+    Its parts are called, not its ``Quantizer``: that one would first load the model into a runtime, to see whether
+    there are statistics of every tensor.
+    """
+    try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
+        part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
+    except ModuleNotFoundError as error:
+        raise ModelError("format_unsupported", f"quantizing .tflite needs the package {error.name}") from error
+    types = part["qtyping"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of int8 constants that it leaves as they are
+            recipe = part["recipe_manager"].RecipeManager()
+            for operator in sorted({one.name for one in chosen}):
+                grain = types.QuantGranularity("CHANNELWISE" if _by_channel(operator, spec) else "TENSORWISE")
+                _add(recipe, types.TFLOperationName(_THEIR_NAMES.get(operator, operator)), spec, grain)
+            if spec.io == "int8" and spec.method == "static":
+                for end in ("INPUT", "OUTPUT"):
+                    _add(recipe, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
+            if spared := _spared(graph, chosen):
+                every = types.TFLOperationName.ALL_SUPPORTED
+                recipe.add_quantization_config(spared, every, algorithm_key="no_quantize")
+            model = part["utils.tfl_flatbuffer_utils"].read_model(memoryview(mapped(prepared)))
+            found = (
+                part["params_generator"]
+                .ParamsGenerator(model)
+                .generate_quantization_parameters(recipe, statistics, enable_progress_bar=False)
+            )
+            content: bytes | bytearray = (
+                part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
+            )
+    except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
+        raise ModelError(
+            "rewrite_invalid", f"litert-quantizer fails on this graph: {type(error).__name__}: {str(error)[:300]}"
+        ) from error
+    return content
+
+
+def _by_channel(operator: str, spec: CandidateSpec) -> bool:
+    """Whether an operator's weights get a scale for each channel: as asked, where the runtimes can do it."""
+    match operator, spec.method:
+        case ("BATCH_MATMUL", _):
+            return False
+        case ("DEPTHWISE_CONV_2D", "dynamic"):
+            return True
+        case _:
+            return spec.per_channel
+
+
+def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
+    match spec.method:
+        case "static":
+            recipe.add_static_config(".*", operator, 8, 8, granularity)
+        case "dynamic":
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
+        case "uniform":
+            recipe.add_weight_only_config(".*", operator, 8, granularity)
+
+
+def _spared(graph: PreparedGraph, chosen: list[Operator]) -> str:
+    """A pattern of the library's names for operators of a chosen kind that stay float; empty if there are none."""
+    kinds, mine = {one.name for one in chosen}, {id(one) for one in chosen}
+    names = []
+    for number, inner in enumerate(graph.model.graphs):
+        kept = [one.outputs for one in inner.operators if one.name in kinds and id(one) not in mine]
+        if number:  # its inputs and outputs are operators, too, and are called after themselves
+            kept += [inner.inputs, inner.outputs]
+        called = ("".join(f"{inner.tensors[index].name};" for index in indices if index >= 0) for indices in kept)
+        names += [re.escape(name) for name in called]
+    return f"^(?:{'|'.join(names)})$" if names else ""
+
+
+def _reconnect(objects: Any) -> None:
+    """Let int8 operators read integers where they read these made float, as for an output of the model."""
+    for graph in objects.subgraphs:
+        names = [schema.OPERATORS[objects.operatorCodes[one.opcodeIndex].builtinCode] for one in graph.operators]
+        pairs = list(zip(names, graph.operators, strict=True))
+        integers = {one.outputs[0]: one.inputs[0] for name, one in pairs if name == "DEQUANTIZE"}
+        for name, one in pairs:
+            if name not in _PAIR and any(_on_grid(graph.tensors[index]) for index in one.outputs):
+                one.inputs = [integers.get(index, index) for index in one.inputs]
+
+
+def _on_grid(tensor: Any) -> bool:
+    grid = tensor.quantization
+    return tensor.type == schema.INT8 and grid is not None and grid.scale is not None
+
+
+def _ask_for_channels(objects: Any) -> None:
+    """Weights per channel under float activations: tflite-runtime 2.14 would read one scale for all, and say nothing.
+
+    The version is the one from which on a runtime can; an older one refuses the file. With int8 activations both can.
+    """
+    graph = objects.subgraphs[0]
+    wanted = schema.OPERATORS.index("FULLY_CONNECTED")
+    for one in graph.operators:
+        code = objects.operatorCodes[one.opcodeIndex]
+        grid = graph.tensors[one.inputs[WEIGHT]].quantization if code.builtinCode == wanted else None
+        several = grid is not None and grid.scale is not None and len(grid.scale) > 1
+        if several and graph.tensors[one.outputs[0]].type == schema.FLOAT32:
+            code.version = max(code.version, _PER_CHANNEL_VERSION)
+
+
+def _restore_outputs(objects: Any, graph: PreparedGraph) -> None:
+    """Names and sizes that may change, where an output has become another tensor."""
+    tensors = objects.subgraphs[0].tensors
+    for was, now in zip(graph.model.main.outputs, objects.subgraphs[0].outputs, strict=True):
+        if now != was:
+            tensors[now].name = graph.tensors[was].name
+            tensors[was].name = f"{graph.tensors[was].name}/int8"
+            tensors[now].shapeSignature = tensors[was].shapeSignature

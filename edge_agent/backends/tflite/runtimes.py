@@ -1,0 +1,49 @@
+"""The runtimes that can serve a ``.tflite`` file, and which of them is installed here.
+
+Nothing is imported before it is asked for: each costs memory, and a measurement must hold one only.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from edge_agent.errors import ModelError
+
+RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+"""Distribution names, the preferred first."""
+_NUMPY_2 = 2
+
+
+def load_runtime(name: str = "") -> Any:
+    """The runtime's ``Interpreter`` class; without a name, that of the first one installed.
+
+    Raises:
+        ModelError: ``format_unsupported``.
+    """
+    for candidate in (name,) if name else RUNTIMES:
+        if candidate not in RUNTIMES:
+            raise ModelError("format_unsupported", f"{candidate!r} serves no .tflite; known: {', '.join(RUNTIMES)}")
+        if find_spec(_package(candidate)) is not None:
+            _check_numpy(candidate)
+            return import_module(f"{_package(candidate)}.interpreter").Interpreter
+    raise ModelError("format_unsupported", f".tflite models need the package {name or RUNTIMES[0]}, not installed here")
+
+
+def runtime_version(name: str = "") -> str:
+    """The installed version of a runtime; raises as :func:`load_runtime`."""
+    interpreter = load_runtime(name)
+    return str(import_module(interpreter.__module__.partition(".")[0]).__version__)
+
+
+def _package(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _check_numpy(name: str) -> None:
+    # Built against numpy 1, it crashes with 2, although its metadata does not say so.
+    if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= _NUMPY_2:
+        raise ModelError(
+            "format_unsupported", f"tflite-runtime crashes with numpy {np.__version__}; it needs numpy 1.26"
+        )

@@ -1,0 +1,206 @@
+"""A ``.tflite`` file as objects that can be changed, and back again: what preparing, rewriting and switching share.
+
+The objects are those of the generated schema (``ai_edge_litert.schema_py_generated``). Only files that
+:mod:`.reading` has found sound come here; what the objects hold besides (options, metadata) is read by the generated
+code, so its failures are told as an unreadable model. The same objects always give the same bytes.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.backends.tflite import schema
+from edge_agent.errors import ModelError
+
+_ALIGNMENT = 16
+_BYTES_A_TENSOR = 1024
+"""Room for a tensor, its operator and their names."""
+_ONE_BYTE = 127
+_ERRORS = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What the generated code raises on options and metadata that are broken."""
+
+
+def generated() -> Any:
+    """The generated schema."""
+    try:
+        return import_module("ai_edge_litert.schema_py_generated")
+    except ModuleNotFoundError as error:
+        raise ModelError("format_unsupported", f"preparing .tflite models needs the package {error.name}") from error
+
+
+def load_objects(source: Path | bytes | bytearray) -> Any:
+    """A ``ModelT`` of a file or its bytes; its buffers are views of them, all given as data and none as a position.
+
+    A file is mapped, not read: its weights take no memory of their own. It must not change while the objects live.
+
+    Raises:
+        ModelError: ``model_unreadable``.
+    """
+    objects = generated()
+    data = mapped(source) if isinstance(source, Path) else source
+    try:
+        model = objects.ModelT.InitFromObj(objects.Model.GetRootAs(data, 0))
+    except _ERRORS as error:
+        raise ModelError(
+            "model_unreadable", f"the model's options cannot be read ({type(error).__name__}); export it again"
+        ) from error
+    for buffer in model.buffers or []:
+        if buffer.data is None and buffer.offset > 1:
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    model.metadata = [entry for entry in model.metadata or [] if entry.buffer < len(model.buffers or [])]
+    for graph in model.subgraphs:
+        _as_lists(graph, data)
+    for code in model.operatorCodes:
+        code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
+        code.deprecatedBuiltinCode = min(code.builtinCode, _ONE_BYTE)
+    return model
+
+
+def mapped(path: Path) -> mmap:
+    """A file's bytes, read when they are looked at."""
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+
+def _as_lists(graph: Any, data: bytes | bytearray | mmap) -> None:
+    graph.inputs, graph.outputs = _list(graph.inputs), _list(graph.outputs)
+    graph.operators = graph.operators or []
+    for operator in graph.operators:
+        operator.inputs, operator.outputs = _list(operator.inputs), _list(operator.outputs)
+        if operator.largeCustomOptionsOffset:
+            start = operator.largeCustomOptionsOffset
+            operator.customOptions = np.frombuffer(data, np.uint8, operator.largeCustomOptionsSize, start)
+            operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+
+
+def _list(values: Any) -> list[int]:
+    return [] if values is None else [int(value) for value in values]
+
+
+def save_objects(model: Any, out: Path) -> None:
+    """Write a model; buffers that nothing reads are left out.
+
+    Raises:
+        ModelError: ``model_unreadable``, where an option holds what it cannot.
+    """
+    out.write_bytes(_packed(model))
+
+
+def packed(model: Any) -> bytes:
+    """A model's bytes; raises as :func:`save_objects`."""
+    return bytes(_packed(model))
+
+
+def _packed(model: Any) -> memoryview:
+    _compact(model)
+    flatbuffers = import_module("flatbuffers")
+    parts = [len(buffer.data) + _ALIGNMENT for buffer in model.buffers if buffer.data is not None]
+    tensors = sum(len(graph.tensors) for graph in model.subgraphs)
+    builder = flatbuffers.Builder(sum(parts) + tensors * _BYTES_A_TENSOR)  # or it copies all whenever it must grow
+    model.buffers = [_aligned(buffer) for buffer in model.buffers]
+    try:
+        builder.Finish(model.Pack(builder), file_identifier=schema.IDENTIFIER)
+    except (*_ERRORS, flatbuffers.builder.BuilderSizeError) as error:
+        raise ModelError(
+            "model_unreadable", f"the model's options cannot be written again ({type(error).__name__}); export it again"
+        ) from error
+    return memoryview(builder.Bytes)[builder.head :]
+
+
+def _compact(model: Any) -> None:
+    """Number the buffers anew in the order of their readers; the first is empty, as the format wants it."""
+    holders = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
+    kept = [generated().BufferT()]
+    numbers: dict[int, int] = {}
+    for holder in holders:
+        data = model.buffers[holder.buffer].data
+        if data is None or not len(data):
+            holder.buffer = 0
+            continue
+        if holder.buffer not in numbers:
+            numbers[holder.buffer] = len(kept)
+            kept.append(model.buffers[holder.buffer])
+        holder.buffer = numbers[holder.buffer]
+    model.buffers = kept
+    model.metadataBuffer = None
+
+
+def _aligned(buffer: Any) -> Any:
+    """The buffer, its data at a multiple of 16 bytes as the schema asks; the generated code forgets it."""
+    if buffer.data is None:
+        return buffer
+    data = np.ascontiguousarray(buffer.data).reshape(-1).view(np.uint8)
+    objects = generated()
+
+    class Aligned(objects.BufferT):  # type: ignore[misc, name-defined]  # the schema is untyped
+        def Pack(self, builder: Any) -> Any:  # noqa: N802  # the generated code's name
+            builder.StartVector(1, len(data), _ALIGNMENT)
+            builder.head -= len(data)
+            np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + len(data)] = data
+            vector = builder.EndVector()
+            objects.BufferStart(builder)
+            objects.BufferAddData(builder, vector)
+            return objects.BufferEnd(builder)
+
+    return Aligned()
+
+
+class Drafter:
+    """Adds tensors and operators to the main graph of a model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.graph = model.subgraphs[0]
+        self._codes: dict[int, int] = {}
+
+    def tensor(
+        self, name: str, shape: Sequence[int], kind: int, *, signature: Sequence[int] | None = None, grid: Any = None
+    ) -> int:
+        """A tensor without a value; returns its index."""
+        made = generated().TensorT(name=name, shape=list(shape), type=kind, quantization=grid, hasRank=True)
+        made.shapeSignature = None if signature is None else list(signature)
+        self.graph.tensors.append(made)
+        return len(self.graph.tensors) - 1
+
+    def constant(self, name: str, value: NDArray[Any], kind: int = schema.FLOAT32) -> int:
+        """A constant; returns its index."""
+        index = self.tensor(name, value.shape, kind)
+        self.graph.tensors[index].buffer = self.buffer(value)
+        return index
+
+    def buffer(self, value: NDArray[Any]) -> int:
+        """A buffer of its own for a value; returns its index."""
+        self.model.buffers.append(generated().BufferT(data=np.ascontiguousarray(value).reshape(-1).view(np.uint8)))
+        return len(self.model.buffers) - 1
+
+    def operator(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **settings: Any
+    ) -> Any:
+        """An operator that is in no graph yet."""
+        objects = generated()
+        made = objects.OperatorT(opcodeIndex=self._code(name), inputs=list(inputs), outputs=list(outputs))
+        if options:
+            made.builtinOptionsType = getattr(objects.BuiltinOptions, options)
+            made.builtinOptions = getattr(objects, f"{options}T")(**settings)
+        return made
+
+    def _code(self, name: str) -> int:
+        wanted = schema.OPERATORS.index(name)
+        if wanted not in self._codes:
+            code = generated().OperatorCodeT(
+                builtinCode=wanted, deprecatedBuiltinCode=min(wanted, _ONE_BYTE), version=_VERSIONS.get(name, 1)
+            )
+            self.model.operatorCodes.append(code)
+            self._codes[wanted] = len(self.model.operatorCodes) - 1
+        return self._codes[wanted]
+
+
+_VERSIONS: Mapping[str, int] = {"DEQUANTIZE": 2}
+"""Versions of operators from which on they take int8."""
