@@ -7,6 +7,12 @@
     window = { seconds = 2.0, hop_seconds = 1.0 }   # with rate_hz; or in samples: { size = 100, hop = 50 }
     steps = [{ op = "transpose", axes = [1, 0] }]
 
+    [input]
+    source = "camera"
+    frame = [240, 320]                              # a sample is a picture of this height and width
+    channels = ["r", "g", "b"]
+    window = { size = 1, hop = 15 }
+
 Seconds are for people: what travels is samples. The steps are checked here as the device will check them.
 """
 
@@ -58,8 +64,8 @@ def read_inputs(path: Path, tables: dict[str, Any]) -> list[InputContract]:
     sensed = [contract for contract in contracts if contract.constant is None]
     if not sensed:
         raise ConfigError("usage", f"{path}: at least one [[inputs]] must have a source")
-    if len({(contract.source, contract.window, contract.rate_hz) for contract in sensed}) > 1:
-        raise ConfigError("usage", f"{path}: [[inputs]] that have a source share source, window and rate_hz")
+    if len({(contract.source, contract.window, contract.rate_hz, contract.frame) for contract in sensed}) > 1:
+        raise ConfigError("usage", f"{path}: [[inputs]] that have a source share source, window, rate_hz and frame")
     check_inputs(contracts, f"{path}: [[inputs]]")
     return contracts
 

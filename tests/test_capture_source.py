@@ -285,6 +285,12 @@ INPUT = msgspec.structs.replace
         ({"inputs": [INPUT(CONTRACT, window=None)]}, ContractError, "shape_mismatch", "window"),
         ({"inputs": [INPUT(CONTRACT, name="y")]}, ContractError, "input_missing", "names 'y'"),
         ({"inputs": []}, ContractError, "input_missing", "'x' has no data"),
+        (
+            {"inputs": [INPUT(CONTRACT, frame=(240, 320))]},
+            ContractError,
+            "shape_mismatch",
+            "sends numbers, no pictures; the input says frame = [240, 320]",
+        ),
         ({"inputs": [CONTRACT, CONTRACT]}, ContractError, "input_missing", "give each the name"),
         ({"inputs": [INPUT(CONTRACT, steps=[{"op": "fft"}])]}, RecipeError, "recipe_unsupported", "unknown op 'fft'"),
         ({"sources": {"imu": {"kind": "serial"}}}, SourceError, "source_unavailable", "missing required field"),

@@ -139,25 +139,37 @@ def test_colours() -> None:
 
 
 def test_a_frames_whole_way() -> None:
-    """A window of pixels, as a camera's source gives it, becomes what a classifier of pictures wants."""
+    """A window of one picture, as a camera gives it, becomes what a classifier of pictures wants."""
     image = picture(120, 160)
     steps = [
-        {"op": "reshape", "shape": [120, 160, 3]},
         {"op": "color", "from": "bgr", "to": "rgb"},
         {"op": "resize", "shorter": 72},
         {"op": "center_crop", "height": 64, "width": 64},
         {"op": "scale", "factor": 1 / 255},
         {"op": "standardize", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
-        {"op": "transpose", "axes": [2, 0, 1]},
+        {"op": "transpose", "axes": [0, 3, 1, 2]},
     ]
 
-    tensor = prepare(*steps)(image.reshape(-1, 3))
+    tensor = prepare(*steps)(image.astype(np.uint8)[None])
 
     rgb = by_pillow(image[..., ::-1], 72, 96, "bilinear")[4:68, 16:80] / 255
     wanted = ((rgb - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(2, 0, 1)
-    assert shape_after(read_steps(InputContract(steps=steps)), (120 * 160, 3)) == tensor.shape == (3, 64, 64)
+    assert shape_after(read_steps(InputContract(steps=steps)), (1, 120, 160, 3)) == tensor.shape == (1, 3, 64, 64)
     assert tensor.flags.c_contiguous
-    np.testing.assert_allclose(tensor, wanted, atol=1e-4)
+    np.testing.assert_allclose(tensor[0], wanted, atol=1e-4)
+
+
+def test_several_pictures_are_each_done_alone() -> None:
+    images = np.stack([picture(30, 40), 255 - picture(30, 40)])
+    steps = prepare(
+        {"op": "resize", "height": 17, "width": 50, "antialias": False},
+        {"op": "center_crop", "height": 9, "width": 20},
+        {"op": "color", "from": "rgb", "to": "gray"},
+    )
+
+    assert np.array_equal(steps(images), np.stack([steps(image) for image in images]))
+    plane = prepare({"op": "resize", "height": 17, "width": 50}, {"op": "center_crop", "height": 9, "width": 20})
+    assert np.array_equal(plane(images[0, ..., 0]), plane(images[0])[..., 0])
 
 
 @pytest.mark.parametrize(

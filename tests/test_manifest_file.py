@@ -133,7 +133,7 @@ def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
         ('name = "har"' + SECONDS.replace("= 50", "= nan"), ["rate_hz"]),
         ('name = "har"\n[input]\nsource = "imu"\nwindow = 3', ["must be a table"]),
         ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1\nrate_hz = 50', ["leave out rate_hz"]),
-        ('name = "har"' + TWO.replace("hop = 8", "hop = 4", 1), ["share source, window and rate_hz"]),
+        ('name = "har"' + TWO.replace("hop = 8", "hop = 4", 1), ["share source, window, rate_hz and frame"]),
         ('name = "har"' + INPUT + '[[inputs]]\nname = "x"', ["one of them"]),
         ('name = "har"\n[[inputs]]\nconstant = 1', ["needs the name"]),
         ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1', ["at least one"]),

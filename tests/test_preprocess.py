@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.errors import ContractError, RecipeError
+from edge_agent.errors import ContractError, EdgeAgentError, RecipeError
 from edge_agent.preprocess import Preprocess
 from edge_agent.wire.manifest import InputContract, Window, contract_digest
 from edge_agent.wire.steps import check_inputs, read_steps, shape_after
@@ -162,6 +162,20 @@ def test_a_mistake_is_found_at_the_input_that_has_it() -> None:
         check_inputs([good, bad])
 
 
+def test_of_pictures_the_shape_is_foretold_too() -> None:
+    steps = [{"op": "resize", "height": 96, "width": 96}, {"op": "transpose", "axes": [0, 3, 1, 2]}]
+    pictures = InputContract(channels=["r", "g", "b"], window=Window(1, 15), frame=(240, 320), steps=steps)
+
+    check_inputs([pictures])
+    for changes, words in (
+        ({"frame": None}, "transpose on a tensor of 96x96"),
+        ({"rate_hz": 30.0}, "pictures are not resampled in time"),
+        ({"steps": [{"op": "center_crop", "height": 300, "width": 300}]}, "240x320 holds no 300x300"),
+    ):
+        with pytest.raises(EdgeAgentError, match=words):
+            check_inputs([msgspec.structs.replace(pictures, **changes)])
+
+
 BASE = InputContract(
     source="imu", channels=["a", "b"], window=Window(8, 4), rate_hz=50.0,
     steps=[{"op": "log_mel", "n_fft": 8}, {"op": "resize", "height": 2, "width": 2}],
@@ -177,6 +191,8 @@ BASE = InputContract(
         {"window": Window(16, 4)},
         {"rate_hz": 51.0},
         {"rate_hz": None},
+        {"frame": (8, 8)},
+        {"frame": (8, 9)},
         {"steps": []},
         {"steps": BASE.steps[::-1]},
         {"name": "x"},

@@ -12,6 +12,7 @@ from support.served import Maker, OnnxMaker, activate, contract
 
 from edge_agent import serving
 from edge_agent.errors import EdgeAgentError
+from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.store import Store
 from edge_agent.wire.manifest import InputContract, State, Window
@@ -166,11 +167,38 @@ def test_a_new_release_begins_with_windows_of_its_own(store: Store, maker: Maker
     assert np.array_equal(answers[0], model(resampled[:6]))
 
 
+def test_pictures(store: Store, maker: Maker, tmp_path: Path) -> None:
+    """As windows and as a stream, by name of colour; integers stay what they are until a step makes them floats."""
+    w = weights(4 * 4 * 3)
+    small = {"op": "resize", "height": 4, "width": 4}
+    eye = InputContract(
+        source="eye", channels=["r", "g", "b"], window=Window(1, 2), frame=(12, 16), steps=[small, FLAT]
+    )  # fmt: skip
+    activate(store, 1, maker.product(tmp_path / "m", w), [eye])
+    model = serving.load("har", state_dir=store.root)
+    bgr = RANDOM.integers(0, 256, (7, 12, 16, 3)).astype(np.uint8)
+
+    answers = in_pieces(model.stream(rate_hz=30, channels=["b", "g", "r"]), bgr)
+
+    assert len(answers) == 4
+    wanted = Preprocess(eye)(bgr[:1, ..., ::-1]) @ w
+    assert np.allclose(answers[0], wanted, rtol=1e-4, atol=1e-2)
+    assert all(np.array_equal(answers[at], model(bgr[2 * at :][:1, ..., ::-1])) for at in range(4))
+    for given, words in (
+        (bgr[:1].astype(np.float32), "dtype_mismatch: pictures are uint8"),
+        (bgr[:2], "wants windows of 1 samples x 12 x 16 x 3 channels"),
+        (bgr[0], "not of shape 12x16x3"),
+    ):
+        with pytest.raises(EdgeAgentError, match=words):
+            model(given)
+
+
 @pytest.mark.parametrize(
     ("how", "samples", "code", "says"),
     [
-        ({}, np.zeros((5, 2)), "shape_mismatch", "3 channels make a sample, not 2"),
-        ({}, np.zeros(5), "shape_mismatch", "samples are [n, channels]"),
+        ({}, np.zeros((5, 2)), "shape_mismatch", "samples are [n, 3], not of shape [5, 2]"),
+        ({}, np.zeros(5), "shape_mismatch", "samples are [n, 3], not of shape [5]"),
+        ({}, 5, "shape_mismatch", "not of shape []"),
         ({}, [["a", "b", "c"]], "dtype_mismatch", "array of numbers"),
         ({"channels": ["ax", "ay", "as"]}, np.zeros((5, 3)), "channel_unknown", "no channel 'az'"),
         ({"rate_hz": 96_000}, np.zeros((5, 3)), "recipe_unsupported", "cannot be made"),

@@ -1,13 +1,13 @@
-"""Steps for pictures ``[height, width]`` or ``[height, width, channels]``: size, middle, colours. Pure.
+"""Steps for pictures ``[..., height, width, channels]`` or ``[height, width]``: size, middle, colours. Pure.
 
-Resampling is separable: one matrix for the rows and one for the columns, worked out once for each size. With
-``antialias`` its numbers are those of Pillow and torchvision, without it those of ONNX's Resize (half_pixel), of
-OpenCV's INTER_LINEAR and of ``tf.image.resize``; but nothing is rounded to bytes in between.
+Resampling is separable, its taps are worked out once for each size. With ``antialias`` its numbers are those of Pillow
+and torchvision, without it those of ONNX's Resize (half_pixel), of OpenCV's INTER_LINEAR and of ``tf.image.resize``;
+but nothing is rounded to bytes in between.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +28,15 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 
 
 def resize(step: options.Resize) -> Operation:
-    """The picture in its new size."""
+    """The picture in its new size; along that side first that becomes smaller most."""
 
     def run(x: Array) -> Array:
-        x = floating(x)
-        height, width = step.shape(x.shape)[:2]
-        rows = _matrix(x.shape[0], height, step.method, step.antialias).astype(x.dtype)
-        columns = _matrix(x.shape[1], width, step.method, step.antialias).astype(x.dtype)
-        wide: Array = np.tensordot(columns, x, (1, 1))  # [new width, height, ...]
-        return np.tensordot(rows, wide, (1, 1))
+        x, first = floating(x), options.plane_axis(x.ndim)
+        wanted = step.shape(x.shape)
+        for axis in sorted((first, first + 1), key=lambda axis: wanted[axis] / x.shape[axis]):
+            if wanted[axis] != x.shape[axis]:
+                x = _along(x, axis, _taps(x.shape[axis], wanted[axis], step.method, step.antialias))
+        return x
 
     return run
 
@@ -45,10 +45,11 @@ def center_crop(step: options.CenterCrop) -> Operation:
     """The middle; where it cannot be exact, it is rounded to even, as torchvision does."""
 
     def run(x: Array) -> Array:
-        top, left = (
-            round((size - wanted) / 2) for size, wanted in zip(x.shape, (step.height, step.width), strict=False)
-        )
-        return x[top : top + step.height, left : left + step.width]
+        first = options.plane_axis(x.ndim)
+        for axis, side in ((first, step.height), (first + 1, step.width)):
+            begin = round((x.shape[axis] - side) / 2)
+            x = x[(slice(None),) * axis + (slice(begin, begin + side),)]
+        return x
 
     return run
 
@@ -65,24 +66,35 @@ def color(step: options.Color) -> Operation:
     return lambda x: x[..., ::-1]
 
 
+class Taps(NamedTuple):
+    """Which given places make a new place, and what each counts for: ``[wanted, taps]``; weights sum to 1."""
+
+    places: NDArray[np.intp]
+    weights: Floats
+
+
+def _along(x: Array, axis: int, taps: Taps) -> Array:
+    """``x`` resampled along one axis, tap by tap: a picture shrinks by a few taps, not by a whole matrix."""
+    weights = taps.weights.astype(x.dtype).reshape(-1, taps.weights.shape[1], *[1] * (x.ndim - axis - 1))
+    resampled: Array = x.take(taps.places[:, 0], axis) * weights[:, 0]
+    for tap in range(1, taps.weights.shape[1]):
+        resampled += x.take(taps.places[:, tap], axis) * weights[:, tap]
+    return resampled
+
+
 @lru_cache(maxsize=16)
-def _matrix(given: int, wanted: int, method: Method, antialias: bool) -> Floats:  # noqa: FBT001  # a key of the cache
-    """Weights ``[wanted, given]``: row i is what each given pixel counts for in pixel i. Rows sum to 1."""
+def _taps(given: int, wanted: int, method: Method, antialias: bool) -> Taps:  # noqa: FBT001  # a key of the cache
     ratio = given / wanted
+    spread = max(ratio, 1.0) if antialias else 1.0
+    reach = _SUPPORT[method] * spread
     centre = (np.arange(wanted) + 0.5) * ratio - 0.5
-    if antialias:
-        spread = max(ratio, 1.0)
-        distance = (np.arange(given) - centre[:, None]) / spread
-        weights = _kernel(distance, method, _CUBIC_SMOOTH)
-        normalised: Floats = weights / weights.sum(axis=1, keepdims=True)
-        return normalised
-    reach = _SUPPORT[method]
-    taps = np.floor(centre)[:, None].astype(np.int64) + np.arange(1 - reach, 1 + reach)
-    weights = np.zeros((wanted, given))
-    rows = np.arange(wanted)[:, None]
-    # A tap beyond the edge is the edge's pixel once more.
-    np.add.at(weights, (rows, taps.clip(0, given - 1)), _kernel(taps - centre[:, None], method, _CUBIC_SHARP))
-    return weights
+    places = np.floor(centre - reach)[:, None].astype(np.intp) + np.arange(1, int(np.ceil(2 * reach)) + 1)
+    weights = _kernel((places - centre[:, None]) / spread, method, _CUBIC_SMOOTH if antialias else _CUBIC_SHARP)
+    inside = places.clip(0, given - 1)
+    if antialias:  # what lies beyond the edge does not count; else it is the edge's pixel once more
+        weights = np.where(places == inside, weights, 0.0)
+        weights /= weights.sum(axis=1, keepdims=True)
+    return Taps(inside, weights)
 
 
 def _kernel(x: Floats, method: Method, a: float) -> Floats:

@@ -80,9 +80,9 @@ class Model:
 
         Args:
             window: raw samples ``[size, channels]``, channels in the order of the manifest's; ``{input: window}``
-                where inputs have channels of their own. They are taken to be at the manifest's ``rate_hz``, and as
-                the sensor's own where it names none: a window by itself cannot be resampled without a fault at its
-                ends. :meth:`stream` does that.
+                where inputs have channels of their own; pictures (uint8) ``[size, height, width, channels]``. They
+                are taken to be at the manifest's ``rate_hz``, and as the sensor's own where it names none: a window
+                by itself cannot be resampled without a fault at its ends. :meth:`stream` does that.
 
         Raises:
             ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.

@@ -36,7 +36,7 @@ class Stream:
         Another release begins with what comes after it was taken up.
 
         Args:
-            samples: ``[n, channels]``, the next ones, any number of them.
+            samples: ``[n, channels]``, the next ones, any number of them; pictures ``[n, height, width, channels]``.
 
         Raises:
             ContractError: ``dtype_mismatch``, ``shape_mismatch``, ``channel_unknown``; ``non_finite``, after which the
@@ -44,18 +44,20 @@ class Stream:
             RecipeError: ``recipe_unsupported``: the rate cannot become the manifest's.
             ModelError: ``model_unsupported``: the model fails on these values.
         """
-        taken = samples_of(samples)
-        if not np.isfinite(taken).all():
-            self.reset()
-            raise ContractError("non_finite", "the samples hold NaN or Inf; the stream begins anew; check the sensor")
-        return self._answer(lambda loaded: self._windows(loaded, taken))
+        return self._answer(lambda loaded: self._windows(loaded, samples))
 
     def reset(self) -> None:
         """Say that the next samples do not follow the last ones: no window spans that, carried state begins anew."""
         self._cutter = None
         self._reset_model()
 
-    def _windows(self, loaded: Loaded, samples: Array) -> Iterable[Windows]:
+    def _windows(self, loaded: Loaded, given: ArrayLike) -> Iterable[Windows]:
+        pictures = any(contract.frame for contract in loaded.inputs.values())
+        samples = samples_of(given, pictures=pictures)
+        if not pictures and not np.isfinite(samples).all():
+            self._cutter = None
+            loaded.reset()
+            raise ContractError("non_finite", "the samples hold NaN or Inf; the stream begins anew; check the sensor")
         if self._cutter is None or self._cutter.loaded is not loaded:
             self._cutter = _Cutter(loaded, self._rate_hz, self._channels, samples)
         return self._cutter.add(samples)
@@ -67,24 +69,25 @@ class _Cutter:
     def __init__(self, loaded: Loaded, rate_hz: float | None, channels: Sequence[str], samples: Array) -> None:
         self.loaded = loaded
         contracts = list(loaded.inputs.values())
-        wanted = {(contract.window, contract.rate_hz) for contract in contracts}
-        window, to_hz = next(iter(wanted))
+        wanted = {(contract.window, contract.rate_hz, contract.frame) for contract in contracts}
+        window, to_hz, frame = next(iter(wanted))
         if window is None or len(wanted) > 1:
             raise ContractError("shape_mismatch", f"{loaded.release.model}'s inputs have no window in common")
         self._size, self._hop = window.size, window.hop
-        columns = list(channels) or contracts[0].channels or [str(number) for number in range(_width(samples))]
+        given = samples.shape[-1] if samples.ndim else 0
+        columns = list(channels) or contracts[0].channels or [str(number) for number in range(given)]
         self._picked = {name: _columns(contract.channels, columns) for name, contract in loaded.inputs.items()}
         ratio = rate_ratio(rate_hz, to_hz) if rate_hz and to_hz else rate_ratio(1, 1)
-        self._width = len(columns)
-        self._stream = ResampledStream(ratio, self._width)
-        self._rest: Array = np.empty((0, self._width), np.float32)
+        self._tail = (*(frame or ()), len(columns))
+        self._stream = None if ratio == 1 else ResampledStream(ratio, len(columns))
+        self._rest: Array = np.empty((0, *self._tail), np.uint8 if frame else np.float32)
         self._skip = 0
 
     def add(self, samples: Array) -> Iterator[Windows]:
-        if _width(samples) != self._width:
-            text = f"{self._width} channels make a sample, not {_width(samples)}"
+        if samples.ndim == 0 or samples.shape[1:] != self._tail:
+            text = f"samples are [n, {', '.join(map(str, self._tail))}], not of shape {list(samples.shape)}"
             raise ContractError("shape_mismatch", f"{text}; give stream() the names of the channels that you have")
-        self._rest = np.concatenate([self._rest, self._stream.add(samples)])
+        self._rest = np.concatenate([self._rest, self._stream.add(samples) if self._stream else samples])
         return self._cut()
 
     def _cut(self) -> Iterator[Windows]:
@@ -96,13 +99,7 @@ class _Cutter:
                 return
             window = self._rest[: self._size]
             self._skip = self._hop
-            yield {name: window[:, picked] for name, picked in self._picked.items()}
-
-
-def _width(samples: Array) -> int:
-    if samples.ndim != 2:  # noqa: PLR2004  # samples and channels
-        raise ContractError("shape_mismatch", f"samples are [n, channels], not of {samples.ndim} axes")
-    return int(samples.shape[1])
+            yield {name: window[..., picked] for name, picked in self._picked.items()}
 
 
 def _columns(wanted: Sequence[str], have: Sequence[str]) -> list[int]:

@@ -58,6 +58,7 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
     try:
         inputs = sensor_inputs(info, task)
         columns = _columns(list(inputs.values()), source, name)
+        _check_frames(list(inputs.values()), (), name)
         blank = np.zeros((window.size, len(columns)), np.float32)
         for spec in info.inputs:
             if spec.name in inputs:
@@ -94,6 +95,21 @@ def _columns(contracts: list[InputContract], source: Source, name: str) -> list[
             hint = did_you_mean(channel, source.channels)
             raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
     return [channel for channel in source.channels if channel in wanted]
+
+
+def _check_frames(contracts: list[InputContract], frame: tuple[int, ...], name: str) -> None:
+    """Raises ``ContractError`` (shape_mismatch) unless a sample of the source is what the contracts say.
+
+    Args:
+        contracts: of all inputs.
+        frame: height and width of the source's pictures; empty: its samples are numbers.
+        name: of the source.
+    """
+    for contract in contracts:
+        if (contract.frame or ()) != frame:
+            sends = f"pictures of {frame[0]}x{frame[1]}; set frame = {list(frame)}" if frame else "numbers, no pictures"
+            said = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
+            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input says {said}")
 
 
 def _plan(task: Task, source: Source, name: str, columns: list[str], window: Window, rate_hz: float | None) -> Plan:

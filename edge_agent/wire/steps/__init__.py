@@ -38,6 +38,8 @@ STEPS: dict[str, type[Step]] = {
 
 def read_steps(contract: InputContract) -> list[tuple[str, Step]]:
     """The steps with their names; raises ``RecipeError`` (recipe_unsupported) for an unknown step, option or value."""
+    if contract.frame and contract.rate_hz:
+        raise RecipeError("recipe_unsupported", "frame: pictures are not resampled in time; leave rate_hz out")
     return [_step(f"steps {number}", table, contract.rate_hz) for number, table in enumerate(contract.steps, 1)]
 
 
@@ -54,7 +56,7 @@ def check_inputs(inputs: Iterable[InputContract], where: str = "[input]") -> Non
         try:
             steps = read_steps(contract)
             if contract.window is not None and contract.channels:
-                shape_after(steps, (contract.window.size, len(contract.channels)))
+                shape_after(steps, contract.shape(contract.window.size, len(contract.channels)))
         except (RecipeError, ContractError) as error:
             raise type(error)(error.code, f"{at} {error.message}") from None
 

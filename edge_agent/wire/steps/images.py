@@ -1,13 +1,13 @@
-"""Steps for pictures: tensors ``[height, width]`` or ``[height, width, channels]``. Pure.
+"""Steps for pictures: tensors ``[..., height, width, channels]`` or ``[height, width]``. Pure.
 
     { op = "resize", height = 96, width = 96 }
     { op = "resize", shorter = 256 }                       # the shorter side; the longer one in proportion
     { op = "resize", height = 96, width = 96, antialias = false, method = "bicubic" }
     { op = "center_crop", height = 224, width = 224 }
     { op = "color", from = "bgr", to = "rgb" }             # rgb, bgr, gray
-    { op = "transpose", axes = [2, 0, 1] }                 # HWC → CHW
+    { op = "transpose", axes = [0, 3, 1, 2] }              # HWC → CHW
 
-A window of a picture is its pixels row by row, ``[height * width, channels]``: begin with a ``reshape``.
+A window of pictures (``frame = [height, width]`` in the input) is ``[size, height, width, channels]``; mostly size 1.
 """
 
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ from edge_agent.wire.steps.step import Shape, Step
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 Order = Literal["rgb", "bgr", "gray"]
-_AXES = (2, 3)
+_PLANE_AXES = 2
 PLANES: dict[Order, int] = {"rgb": 3, "bgr": 3, "gray": 1}
 
 
@@ -41,13 +41,14 @@ class Resize(Step, frozen=True, kw_only=True):
 
     def shape(self, given: Shape) -> Shape:
         """The new height and width; raises ``ValueError`` if this is no picture."""
-        height, width, *planes = _picture(given)
+        before, (height, width), planes = _picture(given)
         if self.height is not None and self.width is not None:
-            return self.height, self.width, *planes
+            return *before, self.height, self.width, *planes
         short, long = sorted((height, width))
         side = self.shorter or short
         other = side * long // short
-        return (side, other, *planes) if height <= width else (other, side, *planes)
+        size = (side, other) if height <= width else (other, side)
+        return *before, *size, *planes
 
 
 class CenterCrop(Step, frozen=True, kw_only=True):
@@ -58,10 +59,10 @@ class CenterCrop(Step, frozen=True, kw_only=True):
 
     def shape(self, given: Shape) -> Shape:
         """The new height and width; raises ``ValueError`` if the picture is smaller."""
-        height, width, *planes = _picture(given)
+        before, (height, width), planes = _picture(given)
         if self.height > height or self.width > width:
             raise ValueError(f"a picture of {height}x{width} holds no {self.height}x{self.width}; resize it first")
-        return self.height, self.width, *planes
+        return *before, self.height, self.width, *planes
 
 
 class Color(Step, frozen=True, kw_only=True):
@@ -73,12 +74,19 @@ class Color(Step, frozen=True, kw_only=True):
     def shape(self, given: Shape) -> Shape:
         """Another last axis; raises ``ValueError`` if that is not what ``from`` says."""
         planes = PLANES[self.given]
-        if len(given) != _AXES[-1] or given[-1] != planes:
+        if len(given) <= _PLANE_AXES or given[-1] != planes:
             raise ValueError(f'from = "{self.given}" is [height, width, {planes}]')
         return *given[:-1], PLANES[self.wanted]
 
 
-def _picture(given: Shape) -> Shape:
-    if len(given) not in _AXES:
+def plane_axis(axes: int) -> int:
+    """Which axis of a tensor of so many is the height; the next one is the width."""
+    return max(0, axes - _PLANE_AXES - 1)
+
+
+def _picture(given: Shape) -> tuple[Shape, Shape, Shape]:
+    """What comes before height and width, these, and what comes after."""
+    if len(given) < _PLANE_AXES:
         raise ValueError("a picture is [height, width] or [height, width, channels]; reshape the window first")
-    return given
+    first = plane_axis(len(given))
+    return given[:first], given[first : first + _PLANE_AXES], given[first + _PLANE_AXES :]
