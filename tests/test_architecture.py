@@ -22,7 +22,7 @@ ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
 # module or package → what of ours it may import, what of others
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "wire": ({"errors"}, {"msgspec"}),
+    "wire": ({"errors", "suggest"}, {"msgspec"}),
     "task": ({"errors", "wire"}, {"msgspec"}),
     "job": ({"errors", "task"}, {"msgspec"}),
     "suggest": ({"errors"}, {"msgspec"}),
@@ -46,9 +46,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
     "report": ({"backends", "calibration", "errors", "verdict"}, {"numpy"}),
-    "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
+    "preprocess": ({"errors", "wire"}, {"numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
-    "serving": ({"backends", "config", "contract", "errors", "releases", "suggest", "wire"}, {"numpy"}),
+    "serving": (
+        {"backends", "config", "contract", "errors", "preprocess", "releases", "suggest", "wire"},
+        {"numpy"},
+    ),
     "arrivals": (set(), {"numpy"}),
     "continuity": ({"framing"}, {"numpy"}),
     "exclusive": ({"errors"}, set()),
@@ -68,7 +71,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"board", "contract", "durable", "sandbox", "serving", "sources", "suggest", "supervisor", "task", "worker"},
+        | {"board", "contract", "durable", "preprocess", "sandbox", "serving", "sources", "suggest", "supervisor"}
+        | {"task", "worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip

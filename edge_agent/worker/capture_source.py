@@ -8,6 +8,7 @@ the source is a recording, which would begin anew and bring samples of one set i
 import math
 import shutil
 import time
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs, window_maker
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source, open_source
 from edge_agent.suggest import did_you_mean
 from edge_agent.task import Task
@@ -47,29 +49,31 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
         ContractError: ``source_unknown``, ``channel_unknown``, ``input_missing``, ``shape_mismatch``,
             ``dtype_mismatch``.
         ModelError: ``state_undeclared``.
-        RecipeError: ``recipe_unsupported`` for a step that is not known, or inputs from several sources.
+        RecipeError: ``recipe_unsupported`` for a step that is not known, inputs from several sources, or a rate that
+            the source's cannot become.
         SourceError: ``source_unavailable``, ``source_busy``, ``source_silent``, ``source_lost``.
         LimitError: ``no_space``, ``capture_timeout``.
         Refusal: the data's quality, or ``too_few_windows``.
     """
     task = context.task
-    name, window = _agreed(info, task)
+    name, window, rate_hz = _agreed(info, task)
     source = open_source(name, task.sources[name])
     try:
         inputs = sensor_inputs(info, task)
         columns = _columns(list(inputs.values()), source, name)
+        _check_frames(list(inputs.values()), source.frame_shape, name)
         blank = _blank(source, len(columns), window.size)
         for spec in info.inputs:
             if spec.name in inputs:
                 window_maker(inputs[spec.name], spec, columns)(blank)
-        plan = _plan(task, source, name, window, columns)
+        plan = _plan(task, source, name, columns, window, rate_hz)
         return _Capture(context, source, plan).run()
     finally:
         source.close()
 
 
-def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
-    """The one source and window of all inputs, after checking that each input of the model is fed."""
+def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
+    """The one source, window and rate of all inputs, after checking that each input of the model is fed."""
     inputs = sensor_inputs(info, task)
     sources = sorted({contract.source for contract in inputs.values()})
     if len(sources) != 1 or not sources[0]:
@@ -78,11 +82,12 @@ def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
     if sources[0] not in task.sources:
         hint = did_you_mean(sources[0], task.sources)
         raise ContractError("source_unknown", f"this device has no source {sources[0]!r}{hint}")
-    windows = {contract.window for contract in inputs.values()}
-    window = next(iter(windows))
+    windows = {(contract.window, contract.rate_hz) for contract in inputs.values()}
+    window, rate_hz = next(iter(windows))
     if window is None or len(windows) > 1:
-        raise ContractError("shape_mismatch", "every input needs the same window = { size = ..., hop = ... }")
-    return sources[0], window
+        text = "every input needs the same window = { size = ..., hop = ... } and, if any has one, the same rate_hz"
+        raise ContractError("shape_mismatch", text)
+    return sources[0], window, rate_hz
 
 
 def _columns(contracts: list[InputContract], source: Source, name: str) -> list[str]:
@@ -95,9 +100,28 @@ def _columns(contracts: list[InputContract], source: Source, name: str) -> list[
     return [channel for channel in source.channels if channel in wanted]
 
 
-def _plan(task: Task, source: Source, name: str, window: Window, columns: list[str]) -> Plan:
+def _check_frames(contracts: list[InputContract], frame: tuple[int, ...], name: str) -> None:
+    """Raises ``ContractError`` (shape_mismatch) unless a sample of the source is what the contracts say.
+
+    Args:
+        contracts: of all inputs.
+        frame: height and width of the source's pictures; empty: its samples are numbers.
+        name: of the source.
+    """
+    for contract in contracts:
+        if (contract.frame or ()) != frame:
+            sends = f"pictures of {frame[0]}x{frame[1]}; set frame = {list(frame)}" if frame else "numbers, no pictures"
+            said = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
+            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input says {said}")
+
+
+def _plan(task: Task, source: Source, name: str, columns: list[str], window: Window, rate_hz: float | None) -> Plan:
     hop = window.hop
+    ratio = rate_ratio(source.rate_hz, rate_hz or source.rate_hz)
     if source.window_size:
+        if ratio != 1:
+            text = f"the windows of source {name!r} stand alone at {source.rate_hz:g} Hz; they cannot be resampled"
+            raise RecipeError("recipe_unsupported", f"{text} to rate_hz = {rate_hz:g}")
         if source.window_size != window.size:
             raise ContractError(
                 "shape_mismatch", f"source {name!r} has windows of {source.window_size} samples, not {window.size}"
@@ -105,7 +129,8 @@ def _plan(task: Task, source: Source, name: str, window: Window, columns: list[s
         hop = window.size  # a ready window stays whole
     recipe = task.recipe
     wanted = {split: getattr(recipe, f"{split}_windows") for split in SPLITS}
-    return Plan(name, columns, plan_blocks(wanted, size=window.size, hop=hop))
+    blocks = plan_blocks(wanted, size=window.size, hop=hop, needed=Resampler(ratio).needed)
+    return Plan(name, columns, blocks, ratio.as_integer_ratio())
 
 
 def _blank(source: Source, columns: int, samples: int = 0) -> Samples:
@@ -152,7 +177,7 @@ class _Capture:
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._quality = Quality(plan.channels, plan.blocks[0].size)
+        self._quality = Quality(plan.channels, plan.blocks[0].gap)
         self._picked = [source.channels.index(channel) for channel in plan.channels]
         self._blank = _blank(source, len(plan.channels))
         self._done = self._shards.done
@@ -184,7 +209,7 @@ class _Capture:
 
     def _next_buffer(self) -> BlockBuffer:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
-        return BlockBuffer(block, self._blank, gap=block.size if self._done else 0)
+        return BlockBuffer(block, self._blank, gap=block.gap if self._done else 0)
 
     def _read(self) -> Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
@@ -257,7 +282,7 @@ class _Capture:
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
         blocks = self._plan.blocks[self._done :]
-        return samples_needed(blocks) + (blocks[0].size if self._done and blocks else 0) - self._buffer.taken
+        return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0) - self._buffer.taken
 
     def _too_short(self, what: str) -> Refusal:
         text = f"{what}; {self._left()} more are needed: record longer, or ask for fewer windows"
@@ -285,6 +310,11 @@ class _Capture:
             }
         rate = self._rate_finding()
         warnings = [finding.message for finding in [*findings, *([rate] if rate else [])]]
+        if (up := Fraction(*self._plan.ratio)) > 1:
+            warnings.append(
+                f"the model wants {float(rate_hz * up):g} samples a second, source {self._plan.source!r} sends "
+                f"{rate_hz:g}: what moves faster than {rate_hz / 2:g} Hz is missing"
+            )
         if self._source.malformed:
             warnings.append(
                 f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"

@@ -26,6 +26,8 @@ class Plan(msgspec.Struct, frozen=True):
     source: str
     channels: list[str]
     blocks: list[Block]
+    ratio: tuple[int, int] = (1, 1)
+    """The windows' rate over the source's."""
 
 
 class BlockBuffer:
@@ -105,7 +107,7 @@ class ShardFolder:
         for index in range(self.done):
             block = self._plan.blocks[index]
             shards[block.split].append(Shard(self._path(index).name, block.windows, block.size, block.step))
-        return ShardSets(channels=self._plan.channels, **shards)
+        return ShardSets(channels=self._plan.channels, ratio=self._plan.ratio, **shards)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:04}-{self._plan.blocks[index].split}.npy"
