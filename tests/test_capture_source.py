@@ -522,7 +522,7 @@ def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
     camera = {"kind": "camera", "device": str(tmp_path / "v.avi"), "rate": "max"}
     info = model_info({"x": ("float32", (1, 2, 12, 16))})
     steps = [{"op": "scale", "factor": 1 / 255}, {"op": "transpose", "axes": [0, 3, 1, 2]}]
-    contract = InputContract(source="imu", channels=["b", "r"], window=Window(1, 1), steps=steps)
+    contract = InputContract(source="imu", channels=["b", "r"], window=Window(1, 1), steps=steps, frame=(12, 16))
     recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
 
     captured = capture(tmp_path, make_task(camera, inputs=[contract], recipe=recipe), info)
@@ -546,7 +546,7 @@ def test_a_camera_that_stands_still_is_refused(tmp_path: Path) -> None:
         Image.new("RGB", (8, 6), (90, 90, 90)).save(tmp_path / "p" / f"{number:02}.png")
     pictures = {"kind": "replay", "path": str(tmp_path / "p"), "rate": "max", "rate_hz": 10}
     info = model_info({"x": ("uint8", (1, 6, 8, 3))})
-    contract = InputContract(source="imu", window=Window(1, 1))
+    contract = InputContract(source="imu", window=Window(1, 1), frame=(6, 8))
     recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
 
     assert refused(Refusal, tmp_path, make_task(pictures, inputs=[contract], recipe=recipe), info).code == (
