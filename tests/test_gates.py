@@ -184,6 +184,18 @@ def test_labels_that_float_itself_does_not_fit_leave_the_verdict_to_agreement() 
     assert names(both.gates) == ["min_agreement", "max_accuracy_drop"]
 
 
+def test_where_labels_will_decide_the_search_only_asks_what_the_verdict_would_warn_of() -> None:
+    seen = Measured(windows=66, windows_effective=66, disagreements=3)
+
+    assert evaluate_search(Gates(), "classes", seen).code == "agreement_too_low"
+    assert evaluate_search(Gates(), "classes", seen, labels_follow=True).passed
+    assert evaluate_search(Gates(), "classes", replace(seen, disagreements=4), labels_follow=True).code
+    assert evaluate_search(Gates(min_agreement=0.95), "classes", seen, labels_follow=True).code
+    assert evaluate_search(Gates(max_accuracy_drop=0), "classes", seen, labels_follow=True).code
+    assert evaluate_search(Gates(), "embedding", seen, labels_follow=True).code == "agreement_too_low"
+    assert evaluate_search(Gates(), "classes", replace(seen, lost=2, won=0), labels_follow=True).code
+
+
 def test_an_accuracy_gate_without_labels_is_said_to_be_none() -> None:
     judgement = evaluate_heldout(Gates(max_accuracy_drop=0.03), "classes", GOOD)
 

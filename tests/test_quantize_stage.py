@@ -17,7 +17,7 @@ from edge_agent.backends import onnx as backend
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker import candidates, searching
+from edge_agent.worker import candidates, screening, searching
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.calibrate import read_ranges
 from edge_agent.worker.latency import Decision, Latency, Percentiles, Screened
@@ -154,10 +154,16 @@ def test_a_model_on_which_the_runtime_crashes_is_never_opened_here(
     def crash(*_: Any, **__: Any) -> None:
         raise StageError("stage_crashed", "a measurement was killed by SIGSEGV")
 
-    def never(*_: Any) -> None:
+    def only_float(models: list[Served], *_: Any, **__: Any) -> list[Screened]:
+        if len(models) > 1:
+            crash()
+        return screened_at(1.0)(models)
+
+    def never(*_: Any, **__: Any) -> None:
         raise AssertionError("opened in this process")
 
-    monkeypatch.setattr(candidates, "screen", crash)
+    monkeypatch.setattr(screening, "ask", crash)
+    monkeypatch.setattr(screening, "screen", only_float)
     monkeypatch.setattr(backend, "check", never)
 
     outcome, folder = search(tmp_path, model)
@@ -210,7 +216,7 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: pytest.fail("no finalist"))
-    monkeypatch.setattr(candidates, "screen", screened_at(1.2))
+    monkeypatch.setattr(screening, "screen", screened_at(1.2))
 
     outcome, _ = search(tmp_path, model, gates=Gates())
 
@@ -225,7 +231,7 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
 def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "screen", screened_at(1.05))
+    monkeypatch.setattr(screening, "screen", screened_at(1.05))
 
     outcome, folder = search(tmp_path, model, gates=Gates())
 
@@ -253,7 +259,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
         compared.append((reference, target, same))
         return latency(Decision.ACCEPTED)
 
-    monkeypatch.setattr(candidates, "screen", screened_by_threads)
+    monkeypatch.setattr(screening, "screen", screened_by_threads)
     monkeypatch.setattr(candidates, "compare", compare)
 
     outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
@@ -305,7 +311,7 @@ def test_memory_that_runs_out_while_measuring_is_no_refusal(
     def too_large(*_: Any, **__: Any) -> None:
         raise LimitError("out_of_memory", "not even one model fits")
 
-    monkeypatch.setattr(candidates, "screen", too_large)
+    monkeypatch.setattr(screening, "screen", too_large)
 
     with pytest.raises(LimitError):
         search(tmp_path, model)

@@ -162,11 +162,17 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured) -> Judg
     return judgement
 
 
-def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
-    """Whether a candidate is worth the proof: point estimates against half of each allowance."""
+def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool = False) -> Judgement:
+    """Whether a candidate is worth the proof: point estimates against half of each allowance.
+
+    ``labels_follow``: the held-out windows have labels. Where these will decide and the search windows have none, an
+    agreement on which the verdict would only warn is all that can be asked for: what disagrees need not be wrong.
+    """
     limits = _limits(gates, kind, measured)
+    spared = measured.lost is None and labels_follow
+    softer = resolve_gates(gates, kind, labelled=True).warn_agreement if spared else 0.0
     findings = (
-        _agreement_estimated(limits, measured),
+        _agreement_estimated(softer or (1.0 + limits.min_agreement) / 2.0 if limits.min_agreement else 0.0, measured),
         _accuracy_estimated(limits, measured),
         _sqnr(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
         _size(limits, measured),
@@ -174,7 +180,8 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured) -> Judge
     )
     judgement = _judgement(findings, ())
     if _only_raw_failed(kind, judgement, measured):
-        return _kind_needed(judgement, evaluate_search(gates, "classes", _by_argmax(measured)))
+        as_classes = evaluate_search(gates, "classes", _by_argmax(measured), labels_follow=labels_follow)
+        return _kind_needed(judgement, as_classes)
     return judgement
 
 
@@ -265,11 +272,10 @@ def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
     return (text,)
 
 
-def _agreement_estimated(limits: Limits, measured: Measured) -> _Finding | None:
+def _agreement_estimated(limit: float, measured: Measured) -> _Finding | None:
     wrong = measured.disagreements
-    if not limits.min_agreement or wrong is None:
+    if not limit or wrong is None:
         return None
-    limit = (1.0 + limits.min_agreement) / 2.0
     share = 1.0 - wrong / measured.windows if measured.windows else None
     gate = GateResult("min_agreement", limit, share, share is not None and share >= limit - 1e-12)
     if share is None:

@@ -5,7 +5,7 @@ needed; one that cannot be built concerns no other. Where there are several ways
 candidate's is the one in which its structure was screened fastest, and float's the one in which float was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,12 +19,13 @@ from edge_agent.quant.gates import evaluate_search
 from edge_agent.task import Stage
 from edge_agent.worker.calibrate import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.latency import Latency, Percentiles, Screened, compare, screen
+from edge_agent.worker.latency import Latency, Percentiles, compare, screen
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.probe import Served
 from edge_agent.worker.result import Record
 from edge_agent.worker.scoring import FloatSet
-from edge_agent.worker.search import SAME_SPEED, SCREEN_SLACK, Tried
+from edge_agent.worker.screening import Screening, Speed
+from edge_agent.worker.search import SCREEN_SLACK, Tried
 from edge_agent.worker.ways import Way
 
 
@@ -46,6 +47,7 @@ class Workbench:
         judge: Judge,
         feeds: Path,
         ways: Sequence[Way],
+        labels_follow: bool,
     ) -> None:
         """Nothing is built yet.
 
@@ -58,6 +60,7 @@ class Workbench:
             judge: has seen these outputs.
             feeds: one row, for timing.
             ways: how a model can be served here, what is preferred among equals first.
+            labels_follow: the verdict's windows have labels.
         """
         self._context = context
         self._backend = backend
@@ -65,9 +68,9 @@ class Workbench:
         self._ranges = ranges
         self._floats = floats
         self._judge = judge
+        self._labels_follow = labels_follow
         self._feeds = feeds
-        self._ways = ways
-        self._float_way: Way | None = None
+        self._screening = Screening(context.model_path, feeds, ways)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
@@ -75,20 +78,17 @@ class Workbench:
         self._built: dict[CandidateSpec, Path] = {}
         self.reference = self._served_by(ways[0], Record(method="float", size_bytes=info.size_bytes))
 
-    def build(self, spec: CandidateSpec) -> Path:
-        """Rewrite the model and prove the file sound; at once if it is there already.
+    def build(self, spec: CandidateSpec, runtime: str) -> Path:
+        """Rewrite the model and prove the file sound on a runtime; at once if it is there already.
 
         Raises:
             ModelError: the format cannot express it, or the file is not sound.
         """
         if spec not in self._built:
             path = self._rewrite(spec)
-            self._check(path)
+            self._backend.check(self._context.model_path, path, runtime=runtime)
             self._built[spec] = path
         return self._built[spec]
-
-    def _check(self, path: Path) -> None:
-        self._backend.check(self._context.model_path, path, runtime=self._ways[0].runtime)
 
     def _rewrite(self, spec: CandidateSpec) -> Path:
         path = self._folder / f"{next(self._numbers)}{self._backend.SUFFIX}"
@@ -123,64 +123,38 @@ class Workbench:
                 paths[spec] = self._rewrite(spec)
             except ModelError as error:
                 found[spec] = error
-        found |= self._screened(paths)
-        for spec, path in paths.items():
-            if isinstance(found[spec], Record):
-                try:
-                    self._check(path)
-                    self._built[spec] = path
-                except ModelError as error:
-                    found[spec] = error
+        for spec, speed in zip(paths, self._screening(list(paths.values())) if paths else (), strict=True):
+            found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
+        if self._screening.float_times is not None:
+            reference = self._served_by(self._screening.float_way, self.reference)
+            self.reference = timed(reference, self._screening.float_times)
         return found
 
-    def _screened(self, paths: Mapping[CandidateSpec, Path]) -> dict[CandidateSpec, Record | ModelError]:
-        """All at once; if that fails, one by one, to see which it was."""
-        if not paths:
-            return {}
-        files = [self._context.model_path, *paths.values()]
+    def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> Record | ModelError:
+        """Its record, if the file is sound too."""
         try:
-            screened = iter(screen([self._served(file, way) for file in files for way in self._ways], self._feeds))
-        except (ModelError, StageError) as error:
-            if len(paths) > 1:
-                alone = [self._screened({spec: path}) for spec, path in paths.items()]
-                return {spec: record for one in alone for spec, record in one.items()}
-            crash = f"the runtime crashes on the int8 model: {error.message}"
-            broken = ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error
-            return dict.fromkeys(paths, broken)
-        times = [{way: next(screened) for way in self._ways} for _ in files]
-        floats = times[0]
-        if self._float_way is None:
-            self._float_way = self._fastest(floats, floats[self._ways[0]])
-        reference = floats[self._float_way]
-        self.reference = timed(self._served_by(self._float_way, self.reference), reference.times)
-        return {spec: self._speed(spec, mine, floats, reference) for spec, mine in zip(paths, times[1:], strict=True)}
-
-    def _speed(
-        self, spec: CandidateSpec, mine: Mapping[Way, Screened], floats: Mapping[Way, Screened], reference: Screened
-    ) -> Record:
-        way = self._fastest(mine, reference)
+            self._backend.check(self._context.model_path, path, runtime=speed.way.runtime)
+        except ModelError as error:
+            return error
+        self._built[spec] = path
         return msgspec.structs.replace(
-            timed(self._served_by(way, self.blank(spec)), mine[way].times),
-            ratio_p50=mine[way].ratio(reference),
-            ratio_p50_same_runtime=mine[way].ratio(floats[way]),
+            timed(self._served_by(speed.way, self.blank(spec)), speed.times),
+            ratio_p50=speed.ratio,
+            ratio_p50_same_runtime=speed.ratio_same_way,
         )
-
-    def _fastest(self, screened: Mapping[Way, Screened], reference: Screened) -> Way:
-        """The first way of those that are as fast as the fastest."""
-        ratios = {way: one.ratio(reference) for way, one in screened.items()}
-        limit = min(ratios.values()) * (1 + SAME_SPEED)
-        return next(way for way, ratio in ratios.items() if ratio <= limit)
 
     def score(self, spec: CandidateSpec, screened: Record, pace: Pace) -> Tried:
         """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
 
         ``screened`` is the screening of its structure.
         """
-        path = self.build(spec)
-        score = self._floats.score(path, self._judge, pace, runtime=screened.runtime or "")
+        runtime = screened.runtime or ""
+        path = self.build(spec, runtime)
+        score = self._floats.score(path, self._judge, pace, runtime=runtime)
         size = path.stat().st_size
         measured = score.measured(size_ratio=size / self._info.size_bytes, latency_ratio=screened.ratio_p50)
-        judgement = evaluate_search(self._context.task.gates, self._judge.meaning.kind, measured)
+        kind = self._judge.meaning.kind
+        judgement = evaluate_search(self._context.task.gates, kind, measured, labels_follow=self._labels_follow)
         near = (screened.ratio_p50 or 0.0) <= self._context.task.gates.max_latency_ratio * SCREEN_SLACK
         record = msgspec.structs.replace(
             screened,
@@ -215,7 +189,7 @@ class Workbench:
         way = _way(item.record)
         return compare(
             self._served(self._context.model_path, _way(self.reference)),
-            self._served(self.build(item.spec), way),
+            self._served(self.build(item.spec, way.runtime), way),
             self._feeds,
             limit=self._context.task.gates.max_latency_ratio,
             same=None if way == _way(self.reference) else self._served(self._context.model_path, way),

@@ -32,6 +32,7 @@ from edge_agent.worker.scoring import FloatSet
 from edge_agent.worker.search import Tried, closest, plan, why_none
 from edge_agent.worker.searching import PROVED, Search
 from edge_agent.worker.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.split import Split
 from edge_agent.worker.ways import ways
 
 CHOSEN_FILE = "chosen.json"
@@ -100,7 +101,18 @@ def run(context: Context) -> Outcome:
         )
         meaning = floats.meaning(task.output, _labels(data))
         judge = floats.judge(meaning)
-        bench = Workbench(context, backend, info, ranges, floats=floats, judge=judge, feeds=feeds, ways=served)
+        labelled = bool(_labels_of(data, "heldout"))
+        bench = Workbench(
+            context,
+            backend,
+            info,
+            ranges,
+            floats=floats,
+            judge=judge,
+            feeds=feeds,
+            ways=served,
+            labels_follow=labelled,
+        )
         search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)
         search.score(specs)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
@@ -110,7 +122,8 @@ def run(context: Context) -> Outcome:
         search.compare(specs)
         chosen = search.prove_speed()
         if chosen is not None:
-            shutil.copyfile(bench.build(chosen.spec), chosen_path(context.out_dir, backend.SUFFIX))
+            built = bench.build(chosen.spec, chosen.record.runtime or "")
+            shutil.copyfile(built, chosen_path(context.out_dir, backend.SUFFIX))
         context.progress(PROVED, "looking at each layer", force=True)
         explained = _explained(context, backend, data, bench, search, chosen or closest(search.tried))
     records, number = search.records(chosen)
@@ -166,8 +179,8 @@ def _explained(
 
 def _labels(data: DataSet) -> list[Any] | None:
     """A few labels, only to see of what type they are: of the search set, else of the held-out set."""
-    for split in ("search", "heldout"):
-        labels = [row.label for row in islice(data.rows(split), _LABELS_SEEN) if row.label is not None]
-        if labels:
-            return labels
-    return None
+    return _labels_of(data, "search") or _labels_of(data, "heldout") or None
+
+
+def _labels_of(data: DataSet, split: Split) -> list[Any]:
+    return [row.label for row in islice(data.rows(split), _LABELS_SEEN) if row.label is not None]

@@ -141,13 +141,17 @@ def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:
 
 
 def finalists(tried: Iterable[Tried]) -> list[Tried]:
-    """The candidates that passed, best first: the fastest, and among those of one speed the closest to float."""
+    """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
+
+    Among those that are no faster than float, the smallest: that is all that they have to offer.
+    """
     rest = sorted((item for item in tried if item.passed), key=_ratio)
     order: list[Tried] = []
     while rest:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
-        order += sorted(equals, key=lambda item: closeness(item.record), reverse=True)
+        gain = _ratio(rest[0]) * (1 + SAME_SPEED) < 1
+        order += sorted(equals, key=lambda item: (gain or -_size(item), closeness(item.record)), reverse=True)
         rest = rest[len(equals) :]
     return order
 
@@ -210,6 +214,10 @@ def _point(record: Record) -> _Point | None:
 
 def _dominates(point: _Point, other: _Point) -> bool:
     return point[0] >= other[0] and point[1] >= other[1] and point != other
+
+
+def _size(item: Tried) -> int:
+    return item.record.size_bytes or 0
 
 
 def _ratio(item: Tried) -> float:

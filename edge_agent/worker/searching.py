@@ -138,11 +138,13 @@ class Search:
         self.tried.append(Tried(spec, record, passed=False))
 
     def prove_speed(self) -> Tried | None:
-        """The first finalist that the full latency statistic does not refuse."""
+        """The first finalist that the full latency statistic does not refuse; over budget, only the first is asked."""
         refused: set[Structure] = set()
         for finalist in finalists(self.tried):
             if structure(finalist.spec) in refused:
                 continue
+            if refused and self.left_s() < 0:
+                break
             what = "measuring latency, process"
             latency = self._bench.time(finalist, Pace(self._context, what, MOST, begin=_COMPARED, end=PROVED))
             proven = self._take(finalist, latency)

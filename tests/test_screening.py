@@ -1,0 +1,139 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.worker import screening as module
+from edge_agent.worker.latency import Percentiles, Screened
+from edge_agent.worker.probe import Answer, Request, Served
+from edge_agent.worker.screening import Screening, Speed
+from edge_agent.worker.ways import Way
+
+FLOAT = Path("float")
+ONE, TWO = Way("one", 1), Way("two", 1)
+FEEDS = Path("feeds.npz")
+
+
+class Device:
+    """Milliseconds by (file, runtime), and how files end that cannot be served there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ms: dict[tuple[str, str], float | Exception]) -> None:
+        self.ms = ms
+        self.processes = 0
+        monkeypatch.setattr(module, "screen", self.screen)
+        monkeypatch.setattr(module, "ask", self.ask)
+
+    def screen(self, models: Sequence[Served], _feeds: Path) -> list[Screened]:
+        self.processes += 1
+        return [Screened(Percentiles(ms, ms, ms), (ms,)) for ms in map(self._of, models)]
+
+    def ask(self, request: Request) -> Answer:
+        self.processes += 1
+        return Answer(times_ms=[[self._of(model)] for model in request.models])
+
+    def _of(self, served: Served) -> float:
+        ms = self.ms[served.path, served.runtime]
+        if isinstance(ms, Exception):
+            raise ms
+        return ms
+
+
+def test_each_is_served_where_it_is_fastest_and_held_against_the_fastest_float(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {
+        ("float", "one"): 2.0,
+        ("float", "two"): 1.0,
+        ("a", "one"): 0.5,
+        ("a", "two"): 4.0,
+    }
+    device = Device(monkeypatch, ms)
+    screening = Screening(FLOAT, FEEDS, [ONE, TWO])
+
+    assert screening([Path("a")]) == [Speed(ONE, Percentiles(0.5, 0.5, 0.5), 0.5, 0.25)]
+    assert (screening.float_way, screening.float_times) == (TWO, Percentiles(1.0, 1.0, 1.0))
+    assert device.processes == 1
+
+
+def test_among_equals_the_preferred_way_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {
+        ("float", "one"): 1.02,
+        ("float", "two"): 1.0,
+        ("a", "one"): 0.51,
+        ("a", "two"): 0.5,
+    }
+    Device(monkeypatch, ms)
+    screening = Screening(FLOAT, FEEDS, [ONE, TWO])
+
+    [speed] = screening([Path("a")])
+
+    assert isinstance(speed, Speed)
+    assert speed.way == screening.float_way == ONE
+
+
+def test_float_stays_the_reference_of_its_first_screening(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {
+        ("float", "one"): 2.0,
+        ("float", "two"): 1.0,
+        ("a", "one"): 1.0,
+        ("a", "two"): 1.0,
+    }
+    device = Device(monkeypatch, ms)
+    screening = Screening(FLOAT, FEEDS, [ONE, TWO])
+    screening([Path("a")])
+    device.ms["float", "one"] = 0.5
+
+    [speed] = screening([Path("a")])
+
+    assert screening.float_way == TWO
+    assert isinstance(speed, Speed)
+    assert speed.ratio == 1.0
+
+
+def test_a_file_that_one_runtime_refuses_is_served_by_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = ModelError("custom_operator", "one lacks an operator")
+    ms: dict[tuple[str, str], Any] = {(name, runtime): 1.0 for name in ("float", *"abc") for runtime in ("one", "two")}
+    Device(monkeypatch, ms | {("b", "one"): refusal})
+
+    found = Screening(FLOAT, FEEDS, [ONE, TWO])([Path(name) for name in "abc"])
+
+    ways = [speed.way for speed in found if isinstance(speed, Speed)]
+    assert ways == [ONE, TWO, ONE]
+
+
+def test_what_crashes_or_is_refused_everywhere_is_told_and_the_rest_is_screened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abcdefgh")}
+    ms |= {
+        ("c", "one"): StageError("stage_crashed", "killed by SIGSEGV"),
+        ("g", "one"): ModelError("model_unsupported", "no"),
+    }
+    device = Device(monkeypatch, ms)
+
+    found = Screening(FLOAT, FEEDS, [ONE])([Path(name) for name in "abcdefgh"])
+
+    broken = {name: one for name, one in zip("abcdefgh", found, strict=True) if isinstance(one, ModelError)}
+    assert {name: one.code for name, one in broken.items()} == {"c": "rewrite_invalid", "g": "model_unsupported"}
+    assert "crashes on the int8 model: killed by SIGSEGV" in broken["c"].message
+    assert device.processes < 2 + 15  # two screenings, and fewer looks than a look at each and at each half
+
+
+def test_where_float_itself_does_not_run_there_is_no_screening(monkeypatch: pytest.MonkeyPatch) -> None:
+    Device(monkeypatch, {("float", "one"): ModelError("model_unsupported", "no"), ("a", "one"): 1.0})
+
+    with pytest.raises(ModelError, match="model_unsupported"):
+        Screening(FLOAT, FEEDS, [ONE])([Path("a")])
+
+
+def test_a_single_model_that_does_not_fit_into_memory_is_no_matter_of_that_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = LimitError("out_of_memory", "too large")
+    crash = StageError("stage_crashed", "killed")
+    Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash})
+    screens = iter([crash])
+    monkeypatch.setattr(module, "screen", lambda *_: (_ for _ in ()).throw(next(screens)))
+
+    with pytest.raises(LimitError):
+        Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b")])
