@@ -102,9 +102,8 @@ def _runtimes() -> Iterator[Check]:
             argv, capture_output=True, text=True, env=worker_env(), timeout=INVENTORY_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        yield Check(
-            "runtimes", "fail", "the runtimes do not answer", "install the extra: pip install 'edge-agent[device]'"
-        )
+        detail = f"the runtimes do not answer within {INVENTORY_TIMEOUT_S:g} s"
+        yield Check("runtimes", "fail", detail, "the device is busy, or one of them hangs: stop other load, try again")
         return
     identity.take_inventory(done.stdout)
     if identity.runtimes:
