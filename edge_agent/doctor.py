@@ -6,14 +6,13 @@ Reads, connects, and imports runtimes in children; changes nothing. A sensor tha
 import os
 import platform
 import shutil
-import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_agent import __version__, board
+from edge_agent import __version__, board, interpreter
 from edge_agent.cgroup import delegated
 from edge_agent.config import Config, read_config
 from edge_agent.control import ask
@@ -47,7 +46,9 @@ class Check:
 
 def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
     """Every check, in the order in which a person would set things right."""
-    checks = [_interpreter(), _board(root), *_conditions(root), *_runtimes()]
+    python = _interpreter()
+    runtimes = _runtimes() if python.level == "ok" else ()  # there are none to install, which that check says
+    checks = [python, _board(root), *_conditions(root), *runtimes]
     try:
         config = read_config(config_path)
     except EdgeAgentError as error:
@@ -66,9 +67,9 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
 
 def _interpreter() -> Check:
     detail = f"edge-agent {__version__}, Python {platform.python_version()}, {platform.machine()}"
-    if struct.calcsize("P") * 8 < 64:  # noqa: PLR2004  # bits
-        remedy = "numpy, onnxruntime and LiteRT have no 32-bit wheels: install the 64-bit system on this board"
-        return Check("interpreter", "fail", f"{detail}, 32 bit", remedy)
+    bits = interpreter.address_bits()
+    if bits < interpreter.ENOUGH_BITS:
+        return Check("interpreter", "fail", f"{detail}, {bits} bit", interpreter.NO_WHEELS)
     return Check("interpreter", "ok", detail)
 
 
@@ -103,9 +104,8 @@ def _runtimes() -> Iterator[Check]:
             argv, capture_output=True, text=True, env=worker_env(), timeout=INVENTORY_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        yield Check(
-            "runtimes", "fail", "the runtimes do not answer", "install the extra: pip install 'edge-agent[device]'"
-        )
+        detail = f"the runtimes do not answer within {INVENTORY_TIMEOUT_S:g} s"
+        yield Check("runtimes", "fail", detail, "the device is busy, or one of them hangs: stop other load, try again")
         return
     identity.take_inventory(done.stdout)
     if identity.runtimes:
