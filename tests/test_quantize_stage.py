@@ -14,7 +14,7 @@ from support.trained import windows, write_classifier
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends import onnx as backend
-from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.errors import LimitError, ModelError, RecipeError, StageError
 from edge_agent.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker import candidates, screening, searching
@@ -324,3 +324,8 @@ def test_a_float_model_that_answers_with_nan_is_refused(tmp_path: Path, model: P
     outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE)
 
     assert outcome.code == "non_finite"
+
+
+def test_integers_at_the_ends_are_not_for_onnx(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(RecipeError, match=r"io 'int8' is for \.tflite"):
+        search(tmp_path, model, recipe=Recipe(io="int8"))

@@ -139,6 +139,14 @@ def test_the_fastest_wins_and_within_one_speed_the_closest_to_float() -> None:
     ]
 
 
+def test_among_those_no_faster_than_float_the_smallest_wins() -> None:
+    close, small = tried(1.0, 1.0, size_bytes=93), tried(1.01, 0.98, size_bytes=54)
+    twin = tried(1.02, 0.99, size_bytes=54)
+
+    assert finalists([close, small, twin]) == [twin, small, close]
+    assert finalists([tried(0.9, 0.98, size_bytes=54), tried(0.9, 1.0, size_bytes=93)])[0].record.size_bytes == 93
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 3), st.floats(0, 1), st.booleans()), max_size=12))
 def test_finalists_are_exactly_those_that_passed_and_never_get_faster(items: list[tuple[float, float, bool]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as generated
 from support import tflite_models as models
 
 from edge_agent.backends import TensorSpec
@@ -200,7 +201,6 @@ def test_no_runtime_and_no_generated_schema_is_needed(tmp_path: Path) -> None:
 
 
 def test_our_numbers_are_the_schemas() -> None:
-    generated = pytest.importorskip("ai_edge_litert.schema_py_generated")
     codes = {name: code for name, code in vars(generated.BuiltinOperator).items() if not name.startswith("_")}
     types = {name: code for name, code in vars(generated.TensorType).items() if not name.startswith("_")}
 

@@ -1,12 +1,16 @@
 """Preparing: one standard shape of file that computes what the original computes; and what a tap then sees."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as generated
 from support import tflite_models as models
+from support.tflite_rig import RUNTIMES
 
 from edge_agent.backends import tflite as backend
 from edge_agent.backends.tflite import runtimes
@@ -36,10 +40,9 @@ def prepared(build: Callable[[], bytes], folder: Path) -> tuple[Path, Path]:
     return original, folder / "prepared.tflite"
 
 
-@pytest.mark.parametrize("runtime", backend.RUNTIMES)
+@RUNTIMES
 @pytest.mark.parametrize("build", GOOD)
 def test_prepared_equals_original(tmp_path: Path, build: Callable[[], bytes], runtime: str) -> None:
-    pytest.importorskip(runtime.replace("-", "_"))
     original, ready = prepared(build, tmp_path)
     reference, target = backend.open(original, runtime=runtime), backend.open(ready, runtime=runtime)
 
@@ -78,7 +81,6 @@ def test_the_same_file_gives_the_same_file(tmp_path: Path, build: Callable[[], b
 
 
 def test_an_old_file_names_its_operators_afterwards(tmp_path: Path) -> None:
-    generated = pytest.importorskip("ai_edge_litert.schema_py_generated")
     _, ready = prepared(models.old_net, tmp_path)
 
     codes = generated.ModelT.InitFromObj(generated.Model.GetRootAs(ready.read_bytes(), 0)).operatorCodes
@@ -211,3 +213,40 @@ def test_a_tap_of_an_unknown_tensor_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(StageError, match="no such activation"):
         backend.tap(ready, ["nowhere"])
+
+
+def deep_net() -> bytes:
+    """``x`` [1, 128, 128, 8] → 16 convolutions, the activations of each half a megabyte → ``y``."""
+    net = models.Net()
+    shape = (1, 128, 128, 8)
+    last = net.input("x", shape)
+    for number in range(16):
+        w, b = net.constant(f"w{number}", models.weights(8, 1, 1, 8)), net.constant(f"b{number}", models.weights(8))
+        last = net.conv(last, f"c{number}", w, b, shape)
+    return net.build(last)
+
+
+def peak_of_tap(ready: Path, names: list[str] | None, rows: int) -> int:
+    """Bytes that a process has held at most, tapping these tensors of so many rows."""
+    code = f"""
+from pathlib import Path
+import numpy as np
+from edge_agent.backends import tflite
+tap = tflite.tap(Path({str(ready)!r}), {names!r})
+row = np.ones((1, 128, 128, 8), np.float32)
+for _ in range({rows}):
+    for _, value in tap.run({{"x": row}}):
+        value.max()
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout) * 1024
+
+
+def test_a_taps_memory_follows_what_is_asked_for_and_not_how_much_came_by(tmp_path: Path) -> None:
+    _, ready = prepared(deep_net, tmp_path)
+
+    few, many, one = peak_of_tap(ready, None, 3), peak_of_tap(ready, None, 60), peak_of_tap(ready, ["c7"], 3)
+
+    assert many - few < 2**20
+    assert few - one > 10 * 128 * 128 * 8 * 4

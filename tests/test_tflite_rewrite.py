@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import tflite_models as models
-from support.tflite_rig import Rig, read, tensor
+from support.tflite_rig import RUNTIMES, Rig, needs_tflite_runtime, read, tensor
 
 from edge_agent.backends import CandidateSpec, Method, Range
 from edge_agent.backends import tflite as backend
@@ -17,7 +17,6 @@ from edge_agent.backends.tflite import schema
 from edge_agent.errors import ModelError, StageError
 
 STATIC = CandidateSpec("static", "minmax", types="s8s8")
-RUNTIMES = pytest.mark.parametrize("runtime", backend.RUNTIMES)
 NETS = [
     models.conv_net,
     models.batch_net,
@@ -35,18 +34,12 @@ NETS = [
 ]
 
 
-def needs(runtime: str) -> None:
-    pytest.importorskip(runtime.replace("-", "_"))
-
-
 @RUNTIMES
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("build", NETS)
 def test_static_int8_computes_what_float_does(
     tmp_path: Path, build: Callable[[], bytes], *, per_channel: bool, runtime: str
 ) -> None:
-    needs(runtime)
-
     assert Rig(tmp_path, build).sqnr_db(replace(STATIC, per_channel=per_channel), runtime) > 30
 
 
@@ -54,14 +47,13 @@ def test_static_int8_computes_what_float_does(
 @pytest.mark.parametrize("method", ["dynamic", "uniform"])
 @pytest.mark.parametrize("build", [models.conv_net, models.mlp, models.attention_net, models.embedding_net])
 def test_weights_alone_can_be_int8(tmp_path: Path, build: Callable[[], bytes], method: str, runtime: str) -> None:
-    needs(runtime)
     spec = CandidateSpec(method, per_channel=False)  # type: ignore[arg-type]
 
     assert Rig(tmp_path, build).sqnr_db(spec, runtime) > 30
 
 
+@needs_tflite_runtime
 def test_a_scale_per_channel_under_float_activations_is_refused_where_it_would_be_ignored(tmp_path: Path) -> None:
-    needs("tflite-runtime")
     rig = Rig(tmp_path, models.mlp)
     backend.rewrite(rig.prepared, {}, CandidateSpec("dynamic"), rig.out)
 
@@ -72,7 +64,6 @@ def test_a_scale_per_channel_under_float_activations_is_refused_where_it_would_b
 @RUNTIMES
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_the_largest_integers_are_added_up_exactly(tmp_path: Path, runtime: str, *, per_channel: bool) -> None:
-    needs(runtime)
     net = models.Net()
     matrix = np.full((8, 256), 1.0, np.float32) * np.where(np.arange(8) % 2, 1, -1)[:, None].astype(np.float32)
     y = net.dense(net.input("x", (1, 256)), "y", net.constant("w", matrix), -1, (1, 8))
@@ -188,7 +179,6 @@ def test_inputs_and_outputs_stay_float_and_keep_names_order_and_free_sizes(tmp_p
 
 @RUNTIMES
 def test_inputs_and_outputs_become_int8_when_asked(tmp_path: Path, runtime: str) -> None:
-    needs(runtime)
     rig = Rig(tmp_path, models.two_inputs)
 
     assert rig.sqnr_db(replace(STATIC, io="int8"), runtime) > 30  # fed and read as real values all the same

@@ -7,18 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import tflite_models as models
+from support.tflite_rig import RUNTIMES, needs_tflite_runtime
 
 from edge_agent.backends import tflite as backend
 from edge_agent.backends.tflite import runtimes
 from edge_agent.backends.tflite.session import _grid
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
 from edge_agent.quant.affine import fake_quantize, params, quantize
-
-RUNTIMES = pytest.mark.parametrize("runtime", backend.RUNTIMES)
-
-
-def needs(runtime: str) -> None:
-    pytest.importorskip(runtime.replace("-", "_"))
 
 
 def code_of(session: object, feeds: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> str:
@@ -30,7 +25,6 @@ def code_of(session: object, feeds: dict[str, np.ndarray[tuple[int, ...], np.dty
 
 @RUNTIMES
 def test_runs_a_model(tmp_path: Path, runtime: str) -> None:
-    needs(runtime)
     path = models.save(models.two_inputs(), tmp_path / "m.tflite")
     feeds = models.rows(path, 1)[0]
 
@@ -40,9 +34,8 @@ def test_runs_a_model(tmp_path: Path, runtime: str) -> None:
     np.testing.assert_allclose(features[0, 4:], feeds["facts"][0])  # the second input goes straight into it
 
 
+@needs_tflite_runtime
 def test_the_runtimes_agree_on_float(tmp_path: Path) -> None:
-    for runtime in backend.RUNTIMES:
-        needs(runtime)
     path = models.save(models.conv_net(), tmp_path / "m.tflite")
     sessions = [backend.open(path, runtime=runtime) for runtime in backend.RUNTIMES]
 
@@ -59,8 +52,6 @@ def test_without_a_name_the_first_runtime_installed_is_taken() -> None:
 
 @RUNTIMES
 def test_a_runtime_has_a_version(runtime: str) -> None:
-    needs(runtime)
-
     assert backend.runtime_version(runtime)[0].isdigit()
 
 
@@ -77,8 +68,8 @@ def test_an_unknown_runtime_is_refused() -> None:
         backend.runtime_version("torch")
 
 
+@needs_tflite_runtime
 def test_tflite_runtime_is_not_tried_with_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    needs("tflite-runtime")
     monkeypatch.setattr(np, "__version__", "2.1.0")
 
     with pytest.raises(ModelError, match="needs numpy"):
@@ -180,7 +171,6 @@ def test_a_broken_file_is_no_crash(tmp_path: Path, keep: int) -> None:
 
 @RUNTIMES
 def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path, runtime: str) -> None:
-    needs(runtime)
     path = models.save(models.custom_net(), tmp_path / "m.tflite")
 
     with pytest.raises(ModelError, match="Wavelet") as caught:
@@ -208,7 +198,6 @@ def test_missing_data_is_told_as_such(tmp_path: Path) -> None:
 
 @RUNTIMES
 def test_a_serving_process_holds_its_runtime_and_no_other(tmp_path: Path, runtime: str) -> None:
-    needs(runtime)
     path = models.save(models.conv_net(), tmp_path / "m.tflite")
     code = (
         "import sys; import numpy as np; from pathlib import Path; from edge_agent.backends import tflite;"

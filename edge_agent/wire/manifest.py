@@ -115,6 +115,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """0: max(60, 40 x one float pass over the calibration windows)."""
     threads: Annotated[tuple[Threads, ...], msgspec.Meta(min_length=1)] = (1,)
     """Thread counts that float and int8 may be served with; which is best is measured."""
+    io: Literal["float", "int8"] = "float"
+    """What the int8 model's own inputs and outputs are; int8 is for .tflite and the static method."""
 
 
 class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

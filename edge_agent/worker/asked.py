@@ -5,7 +5,7 @@ import numpy as np
 from edge_agent.backends import Array, ModelInfo, TensorSpec
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.judged import Judged
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, RecipeError
 from edge_agent.quant.agreement import resolve_kind
 from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
@@ -23,6 +23,8 @@ def check_asked(task: Task, info: ModelInfo) -> None:
     if not info.inputs:
         raise ModelError("model_unsupported", "the model has no input, so it says the same for ever; export it again")
     check_recipe(task.recipe)
+    if task.recipe.io == "int8" and task.format != "tflite":
+        raise RecipeError("recipe_unsupported", f"io 'int8' is for .tflite models; leave it out for .{task.format}")
     judged = Judged(info, task)
     Carrier(task.state, info)
     if task.output.kind is not None:

@@ -34,6 +34,8 @@ HISTOGRAMS_FILE = "histograms.npz"
 _PROOF_WINDOWS = 8
 _RELATIVE_ERROR = 1e-3
 """Prepared against original: folding constants reorders float sums, it does not change values."""
+_ROUNDED_ERROR = 0.1
+"""The same for an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
 _ACTIVATIONS_SHARE = 0.25
 """The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
 _MEASURED_FIRST = 4
@@ -84,7 +86,8 @@ def run(context: Context) -> Outcome:
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
-    runtimes, warnings = usable(backend)
+    runtimes, left_out = usable(backend)
+    warnings = [*info.notes, *left_out]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
     calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
@@ -156,7 +159,7 @@ class _Calibration:
             outputs = original.run(feeds)
             seconds.append(time.perf_counter() - started)
             for spec, wanted, got in zip(self._info.outputs, outputs, prepared.run(feeds), strict=True):
-                if not _same(wanted, got):
+                if not _same(wanted, got, _ROUNDED_ERROR if self._info.rounds else _RELATIVE_ERROR):
                     raise ModelError(
                         "prepare_mismatch",
                         f"output {spec.name!r} of the prepared float model differs from the original; report it",
@@ -203,10 +206,10 @@ class _Calibration:
         return groups
 
 
-def _same(wanted: Array, got: Array) -> bool:
+def _same(wanted: Array, got: Array, relative: float) -> bool:
     if wanted.shape != got.shape or wanted.dtype != got.dtype:
         return False
     if wanted.dtype.kind != "f":
         return bool(np.array_equal(wanted, got))
     largest = float(np.max(np.abs(wanted), initial=0.0))
-    return bool(np.allclose(got, wanted, rtol=0.0, atol=_RELATIVE_ERROR * largest + 1e-7, equal_nan=True))
+    return bool(np.allclose(got, wanted, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True))

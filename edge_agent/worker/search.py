@@ -57,6 +57,11 @@ def check_recipe(recipe: Recipe) -> None:
             f"method {recipe.method!r} has no ranges, so calibration {recipe.calibration!r} means nothing to it; "
             "leave calibration out, or use method static",
         )
+    if recipe.io == "int8" and recipe.method not in ("auto", "static"):
+        raise RecipeError(
+            "recipe_unsupported",
+            f"method {recipe.method!r} computes on floats, so io 'int8' means nothing to it; use method static",
+        )
 
 
 def range_methods(recipe: Recipe) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ def plan(
 
     def of(method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",)) -> list[CandidateSpec]:
         return [
-            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel)
+            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel, io=recipe.io)
             for types, per_channel in schemes(method)
             for calibration in ranges
         ]
@@ -113,7 +118,7 @@ def plan(
             return some if some and set(weighted) <= set(products) else [*some, *of("dynamic")]
         case "uniform":
             return uniform
-        case "auto" if recipe.calibration != "auto":
+        case "auto" if recipe.calibration != "auto" or recipe.io == "int8":
             return static
         case "auto":
             return [*static, *some, *uniform]
@@ -141,13 +146,17 @@ def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:
 
 
 def finalists(tried: Iterable[Tried]) -> list[Tried]:
-    """The candidates that passed, best first: the fastest, and among those of one speed the closest to float."""
+    """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
+
+    Among those that are no faster than float, the smallest: that is all that they have to offer.
+    """
     rest = sorted((item for item in tried if item.passed), key=_ratio)
     order: list[Tried] = []
     while rest:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
-        order += sorted(equals, key=lambda item: closeness(item.record), reverse=True)
+        gain = _ratio(rest[0]) * (1 + SAME_SPEED) < 1
+        order += sorted(equals, key=lambda item: (gain or -_size(item), closeness(item.record)), reverse=True)
         rest = rest[len(equals) :]
     return order
 
@@ -210,6 +219,10 @@ def _point(record: Record) -> _Point | None:
 
 def _dominates(point: _Point, other: _Point) -> bool:
     return point[0] >= other[0] and point[1] >= other[1] and point != other
+
+
+def _size(item: Tried) -> int:
+    return item.record.size_bytes or 0
 
 
 def _ratio(item: Tried) -> float:

@@ -24,12 +24,13 @@ def make_job(
     """A fresh job directory in ``folder``; ``task`` are fields of :class:`Task`."""
     job_dir = folder / "job"
     job_dir.mkdir()
-    shutil.copyfile(model, job_dir / "model.onnx")
+    shutil.copyfile(model, job_dir / f"model{model.suffix}")
     np.savez(folder / "c.npz", **dict(calibration))
     if heldout is not None:
         np.savez(folder / "h.npz", **dict(heldout))
     files = ArrayFiles(str(folder / "c.npz"), str(folder / "h.npz") if heldout is not None else "")
-    fields: dict[str, Any] = {"job": "test", "name": "m", "version": 1, "format": "onnx", "model": "model.onnx"}
+    fields: dict[str, Any] = {"job": "test", "name": "m", "version": 1}
+    fields |= {"format": model.suffix.removeprefix("."), "model": f"model{model.suffix}"}
     (job_dir / TASK_FILE).write_bytes(msgspec.json.encode(Task(**fields, arrays=files, **task)))
     return job_dir
 

@@ -13,6 +13,7 @@ EXPECTED = (
     r"needs a writable cgroup v1 hierarchy",  # most kernels have version 2 alone
     r"this file system has no extended attributes",
     r"this environment does not let us mount a file system",
+    r"tflite-runtime has no wheel for this Python",
     r"this disk has room for every model that fits a manifest",
 )
 """The beginnings of reasons that the environment, not a missing installation, can give."""

@@ -1,10 +1,12 @@
 """A prepared TensorFlow Lite model with its ranges and a few rows: what tests of rewriting and switching begin with."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from edge_agent.backends import CandidateSpec, Range
@@ -13,6 +15,13 @@ from edge_agent.backends.tflite.reading import Model, Tensor, read_model
 from edge_agent.calibration.observer import Observer
 from support import tflite_models as models
 
+needs_tflite_runtime = pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for this Python"
+)
+RUNTIMES = pytest.mark.parametrize(
+    "runtime", ["ai-edge-litert", pytest.param("tflite-runtime", marks=needs_tflite_runtime)]
+)
+"""Each runtime that this Python can have; one that is not installed fails."""
 Feeds = Mapping[str, NDArray[Any]]
 
 

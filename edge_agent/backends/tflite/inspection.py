@@ -44,6 +44,9 @@ def read_info(path: Path) -> ModelInfo:
         version="schema 3",
         size_bytes=model.size,
         notes=tuple(_notes(model)),
+        rounds=any(
+            graph.tensors[index].type != schema.FLOAT16 for graph in model.graphs for index in float_weights(graph)
+        ),
     )
 
 

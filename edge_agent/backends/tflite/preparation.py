@@ -36,7 +36,7 @@ def prepare_model(path: Path, out: Path) -> None:
     """
     read_info(path)
     model = read_model(path)
-    objects = load_objects(path.read_bytes())
+    objects = load_objects(path)
     _say_reshape(model, objects)
     _store_floats(model, objects)
     _drop_unread(objects)

@@ -28,9 +28,10 @@ from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.operators import BIAS, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Operator, read_model
-from edge_agent.backends.tflite.writing import load_objects, save_objects
+from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
 from edge_agent.errors import ModelError, StageError
 
+_PARTS = ("qtyping", "recipe_manager", "params_generator", "model_modifier", "utils.tfl_flatbuffer_utils")
 _THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 _INTEGERS = 127
 _MOST_BIAS_STEPS = 2**27
@@ -56,10 +57,9 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     if spec.method == "static":
         check_ranges(graph, chosen, ranges)
         if spec.io == "int8":
-            _check_ends(graph, ranges)
+            _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
-    content = prepared.read_bytes()
-    objects = load_objects(_quantized(content, graph, chosen, statistics, spec))
+    objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
     _reconnect(objects)
     _restore_outputs(objects, graph)
     _ask_for_channels(objects)
@@ -87,11 +87,12 @@ def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mappi
                 raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
 
 
-def _check_ends(graph: PreparedGraph, ranges: Mapping[str, Range]) -> None:
+def _check_ends(graph: PreparedGraph, chosen: Iterable[Operator]) -> None:
     main = graph.model.main
+    rounded = {name for operator in chosen for name in graph.activations(operator)}
     for tensor in (graph.tensors[index] for index in (*main.inputs, *main.outputs)):
-        if tensor.type == schema.FLOAT32 and tensor.name not in ranges:
-            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: nothing that reads or gives it is")
+        if tensor.type == schema.FLOAT32 and tensor.name not in rounded:
+            raise ModelError("rewrite_invalid", f"{tensor.name!r} cannot be int8: no layer that reads or gives it is")
 
 
 def weight_axes(graph: PreparedGraph, chosen: Iterable[Operator], *, per_channel: bool) -> dict[str, int | None]:
@@ -150,36 +151,49 @@ def _statistics(
 
 
 def _quantized(
-    content: bytes,
+    prepared: Path,
     graph: PreparedGraph,
     chosen: list[Operator],
     statistics: dict[str, dict[str, Any]] | None,
     spec: CandidateSpec,
-) -> bytes:
+) -> bytes | bytearray:
+    """What the library writes.
+
+    Its parts are called, not its ``Quantizer``: that one would first load the model into a runtime, to see whether
+    there are statistics of every tensor.
+    """
     try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
-        library = import_module("litert_quantizer.quantizer")
-        types = import_module("litert_quantizer.qtyping")
+        part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
     except ModuleNotFoundError as error:
         raise ModelError("format_unsupported", f"quantizing .tflite needs the package {error.name}") from error
+    types = part["qtyping"]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on what it does by design: int8 constants, its own interpreter's options
-            quantizer = library.Quantizer(content)
+            warnings.simplefilter("ignore")  # of int8 constants that it leaves as they are
+            recipe = part["recipe_manager"].RecipeManager()
             for operator in sorted({one.name for one in chosen}):
                 grain = types.QuantGranularity("CHANNELWISE" if _by_channel(operator, spec) else "TENSORWISE")
-                _add(quantizer, types.TFLOperationName(_THEIR_NAMES.get(operator, operator)), spec, grain)
+                _add(recipe, types.TFLOperationName(_THEIR_NAMES.get(operator, operator)), spec, grain)
             if spec.io == "int8" and spec.method == "static":
                 for end in ("INPUT", "OUTPUT"):
-                    _add(quantizer, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
+                    _add(recipe, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
             if spared := _spared(graph, chosen):
                 every = types.TFLOperationName.ALL_SUPPORTED
-                quantizer.update_quantization_recipe(spared, every, algorithm_key=library.AlgorithmName.NO_QUANTIZE)
-            result = quantizer.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+                recipe.add_quantization_config(spared, every, algorithm_key="no_quantize")
+            model = part["utils.tfl_flatbuffer_utils"].read_model(memoryview(mapped(prepared)))
+            found = (
+                part["params_generator"]
+                .ParamsGenerator(model)
+                .generate_quantization_parameters(recipe, statistics, enable_progress_bar=False)
+            )
+            content: bytes | bytearray = (
+                part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
+            )
     except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
         raise ModelError(
             "rewrite_invalid", f"litert-quantizer fails on this graph: {type(error).__name__}: {str(error)[:300]}"
         ) from error
-    return bytes(result.quantized_model)
+    return content
 
 
 def _by_channel(operator: str, spec: CandidateSpec) -> bool:
@@ -193,14 +207,14 @@ def _by_channel(operator: str, spec: CandidateSpec) -> bool:
             return spec.per_channel
 
 
-def _add(quantizer: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
+def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
     match spec.method:
         case "static":
-            quantizer.add_static_config(".*", operator, 8, 8, granularity)
+            recipe.add_static_config(".*", operator, 8, 8, granularity)
         case "dynamic":
-            quantizer.add_dynamic_config(".*", operator, 8, granularity)
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
         case "uniform":
-            quantizer.add_weight_only_config(".*", operator, 8, granularity)
+            recipe.add_weight_only_config(".*", operator, 8, granularity)
 
 
 def _spared(graph: PreparedGraph, chosen: list[Operator]) -> str:

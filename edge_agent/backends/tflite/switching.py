@@ -40,7 +40,7 @@ class TfliteSwitches:
         peaks = weight_peaks(graph, chosen, ranges, per_channel=spec.per_channel)
         places = Places(graph, chosen, ranges, peaks)
         self.needed_by: Mapping[str, Sequence[str]] = places.needed_by
-        wiring = _Wiring(load_objects(prepared.read_bytes()), places)
+        wiring = _Wiring(load_objects(prepared), places)
         wiring.lay({graph.name(operator) for operator in chosen})
         self._flags = wiring.flags
         self._interpreter = create_interpreter(runtime=runtime, model_content=packed(wiring.model))

@@ -59,7 +59,8 @@ def with_outputs(data: bytes, outputs: Sequence[int]) -> bytes:
     """A sound file's bytes with these tensors as the main graph's outputs."""
     root = File(data).root(schema.IDENTIFIER)
     place = next(root.tables(_GRAPHS)).place(_OUTPUTS)
-    end = -(-len(data) // 4) * 4
-    changed = bytearray(data.ljust(end, b"\0"))
-    struct.pack_into("<I", changed, place, end - place)
-    return bytes(changed + struct.pack(f"<I{len(outputs)}i", len(outputs), *outputs))
+    padding = -len(data) % 4
+    offset = struct.pack("<I", len(data) + padding - place)
+    added = struct.pack(f"<{padding}xI{len(outputs)}i", len(outputs), *outputs)
+    whole = memoryview(data)
+    return b"".join((whole[:place], offset, whole[place + len(offset) :], added))

@@ -8,6 +8,7 @@ code, so its failures are told as an unreadable model. The same objects always g
 import struct
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from edge_agent.backends.tflite import schema
 from edge_agent.errors import ModelError
 
 _ALIGNMENT = 16
+_BYTES_A_TENSOR = 1024
+"""Room for a tensor, its operator and their names."""
 _ONE_BYTE = 127
 _ERRORS = (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What the generated code raises on options and metadata that are broken."""
@@ -31,13 +34,16 @@ def generated() -> Any:
         raise ModelError("format_unsupported", f"preparing .tflite models needs the package {error.name}") from error
 
 
-def load_objects(data: bytes) -> Any:
-    """A ``ModelT``; its buffers are views of ``data``, all of them inside, none shared with a position in the file.
+def load_objects(source: Path | bytes | bytearray) -> Any:
+    """A ``ModelT`` of a file or its bytes; its buffers are views of them, all given as data and none as a position.
+
+    A file is mapped, not read: its weights take no memory of their own. It must not change while the objects live.
 
     Raises:
         ModelError: ``model_unreadable``.
     """
     objects = generated()
+    data = mapped(source) if isinstance(source, Path) else source
     try:
         model = objects.ModelT.InitFromObj(objects.Model.GetRootAs(data, 0))
     except _ERRORS as error:
@@ -57,7 +63,13 @@ def load_objects(data: bytes) -> Any:
     return model
 
 
-def _as_lists(graph: Any, data: bytes) -> None:
+def mapped(path: Path) -> mmap:
+    """A file's bytes, read when they are looked at."""
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+
+def _as_lists(graph: Any, data: bytes | bytearray | mmap) -> None:
     graph.inputs, graph.outputs = _list(graph.inputs), _list(graph.outputs)
     graph.operators = graph.operators or []
     for operator in graph.operators:
@@ -73,15 +85,25 @@ def _list(values: Any) -> list[int]:
 
 
 def save_objects(model: Any, out: Path) -> None:
-    """Write a model; buffers that nothing reads are left out."""
-    out.write_bytes(packed(model))
+    """Write a model; buffers that nothing reads are left out.
+
+    Raises:
+        ModelError: ``model_unreadable``, where an option holds what it cannot.
+    """
+    out.write_bytes(_packed(model))
 
 
 def packed(model: Any) -> bytes:
-    """A model's bytes; raises ``ModelError`` (model_unreadable) where an option holds what it cannot."""
+    """A model's bytes; raises as :func:`save_objects`."""
+    return bytes(_packed(model))
+
+
+def _packed(model: Any) -> memoryview:
     _compact(model)
     flatbuffers = import_module("flatbuffers")
-    builder = flatbuffers.Builder(1024)
+    parts = [len(buffer.data) + _ALIGNMENT for buffer in model.buffers if buffer.data is not None]
+    tensors = sum(len(graph.tensors) for graph in model.subgraphs)
+    builder = flatbuffers.Builder(sum(parts) + tensors * _BYTES_A_TENSOR)  # or it copies all whenever it must grow
     model.buffers = [_aligned(buffer) for buffer in model.buffers]
     try:
         builder.Finish(model.Pack(builder), file_identifier=schema.IDENTIFIER)
@@ -89,7 +111,7 @@ def packed(model: Any) -> bytes:
         raise ModelError(
             "model_unreadable", f"the model's options cannot be written again ({type(error).__name__}); export it again"
         ) from error
-    return bytes(builder.Output())
+    return memoryview(builder.Bytes)[builder.head :]
 
 
 def _compact(model: Any) -> None:
@@ -121,7 +143,7 @@ def _aligned(buffer: Any) -> Any:
         def Pack(self, builder: Any) -> Any:  # noqa: N802  # the generated code's name
             builder.StartVector(1, len(data), _ALIGNMENT)
             builder.head -= len(data)
-            builder.Bytes[builder.head : builder.head + len(data)] = data.tobytes()
+            np.frombuffer(builder.Bytes, np.uint8)[builder.head : builder.head + len(data)] = data
             vector = builder.EndVector()
             objects.BufferStart(builder)
             objects.BufferAddData(builder, vector)
