@@ -113,7 +113,10 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
     size = manifest.blob.size
     if manifest.format not in formats:
-        raise TransferError("format_unsupported", f"this device cannot quantize .{manifest.format} models")
+        raise TransferError(
+            "format_unsupported",
+            f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
+        )
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
     needed = 4 * size + 64 * 1024 * 1024  # the blob, its candidates and a release, and room for captured data

@@ -159,6 +159,8 @@ class Backend(Protocol):
     RUNTIMES: Sequence[str]
     """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
     that is installed."""
+    QUANTIZES_WITH: str
+    """The one of them that whatever rewrites a model of this format is built on: without it, none can be quantized."""
 
     def inspect(self, path: Path) -> ModelInfo:
         """What the file holds; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""

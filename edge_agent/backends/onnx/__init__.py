@@ -29,6 +29,7 @@ from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
+QUANTIZES_WITH = "onnxruntime"
 
 
 def inspect(path: Path) -> ModelInfo:
