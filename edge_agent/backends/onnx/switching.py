@@ -19,9 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.backends import Array, CandidateSpec, Feeds, Range
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import FOLDED, PASSING, QUANTIZABLE
-from edge_agent.backends.onnx.rewriting import weight_axes
+from edge_agent.backends.onnx.rewriting import check_ranges, weight_axes
 from edge_agent.backends.onnx.session import create_session, run_session
-from edge_agent.errors import StageError
 from edge_agent.quant.affine import fake_quantize, params, weight_params
 
 _AS_WRITTEN = {"session.disable_quant_qdq": "1"}
@@ -37,13 +36,11 @@ class OnnxSwitches:
         operators = spec.operators or QUANTIZABLE
         nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
         self._outputs = [value.name for value in model.graph.output]
+        check_ranges(graph, nodes, ranges)
         grids = _grids(graph, nodes)
         weights = _weights(graph, nodes)
         self.needed_by: Mapping[str, tuple[str, ...]] = {**grids, **weights}
         self._inputs = {name: f"{name}/switch" for name in self.needed_by}
-        for name in grids:
-            if name not in ranges:
-                raise StageError("stage_crashed", f"tensor {name!r} has no range")
         _switch_weights(model, graph, nodes, weights, self._inputs, spec)
         _switch_tensors(model, {name: ranges[name] for name in grids}, self._inputs)
         flags = (helper.make_tensor_value_info(flag, TensorProto.BOOL, []) for flag in self._inputs.values())
