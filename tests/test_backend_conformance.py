@@ -25,11 +25,11 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 """For each format a convolutional model whose only input is called ``x``. A new format brings its own."""
 
 FOUND = sorted(module.name for module in pkgutil.iter_modules(backends.__path__))
-ROWS = 12
+ROWS = 48
 EXACT = 1e-10
 """Noise in parts of the signal's power: float sums in another order."""
-LIKE_INT8 = 0.5
-"""The switches' noise may differ by this part from that of the int8 file: [m] 0.1 and less on these models."""
+LIKE_INT8 = 0.3
+"""The switches' noise may differ by this part from that of the int8 file; on x86 it was 0.04 with so many rows."""
 
 
 class Subject:

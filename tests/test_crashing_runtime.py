@@ -50,15 +50,20 @@ def quantize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ]  # fmt: skip
 
 
-def test_the_other_runtime_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: list[str]) -> None:
-    crash_on_import(monkeypatch, tmp_path, "tflite-runtime")
+@pytest.mark.parametrize("runtime", ["tflite-runtime", "onnxruntime"])
+def test_what_does_not_need_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: list[str], runtime: str
+) -> None:
+    """Be it another runtime of the same format, or that of another format: no process of the job may import it."""
+    crash_on_import(monkeypatch, tmp_path, runtime)
 
     done = subprocess.run(quantize, capture_output=True, text=True, check=False)
 
     result = json.loads(done.stdout)
     assert (done.returncode, result["code"]) == (0, "accepted"), result["message"]
-    assert result["chosen"]["runtime"] == "ai-edge-litert"
-    assert any("tflite-runtime is left out" in one and "SIGILL" in one for one in result["data"]["warnings"])
+    assert runtime not in {one["runtime"] for one in result["candidates"]}
+    left_out = [one for one in result["data"]["warnings"] if f"{runtime} is left out" in one and "SIGILL" in one]
+    assert len(left_out) == (runtime == "tflite-runtime")
 
 
 def test_without_what_quantizing_needs_it_is_told_and_nothing_crashes(

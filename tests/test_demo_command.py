@@ -120,6 +120,7 @@ def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str]
     active = json.loads(release.read_text(encoding="utf-8"))
     assert active["file"] == "model.tflite"
     assert active["runtime"] in load("tflite").RUNTIMES
+    assert re.search(rf" runtime .*{active['runtime']}", demo.stdout)
     assert alive(stage_of(tmp_path)) == []
 
 
