@@ -111,7 +111,7 @@ def decide(
 
 def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, formats: Collection[str]) -> None:
     """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
-    size = manifest.blob.size
+    size, labelled = manifest.blob.size, manifest.eval.size if manifest.eval is not None else 0
     if manifest.format not in formats:
         raise TransferError(
             "format_unsupported",
@@ -119,6 +119,12 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
         )
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
-    needed = 4 * size + 64 * 1024 * 1024  # the blob, its candidates and a release, and room for captured data
+    if labelled > max_model_bytes:
+        raise LimitError(
+            "model_too_large",
+            f"the labelled set has {labelled} bytes; this device's limits.max_model_bytes is {max_model_bytes}",
+        )
+    # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
+    needed = 4 * size + labelled + 64 * 1024 * 1024
     if free_bytes < needed:
         raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")

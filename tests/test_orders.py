@@ -100,6 +100,27 @@ def test_limits_are_checked_before_a_byte_is_fetched(size: int, free: int, forma
     assert found == code
 
 
+@pytest.mark.parametrize(
+    ("labelled", "free", "code"),
+    [
+        (1000, (64 << 20) + 5000, ""),
+        (1001, 1 << 40, "model_too_large"),
+        (1000, (64 << 20) + 4999, "no_space"),
+    ],
+)
+def test_a_labelled_set_counts_before_a_byte_is_fetched(labelled: int, free: int, code: str) -> None:
+    model, beside = Blob("0" * 64, 1000, ["1" * 64]), Blob("2" * 64, labelled, ["3" * 64])
+    manifest = msgspec.structs.replace(want().manifest, blob=model, eval=beside)
+    found = ""
+
+    try:
+        check_limits(manifest, 1000, free, ("onnx",))
+    except EdgeAgentError as error:
+        found = error.code
+
+    assert found == code
+
+
 def test_job_ids_do_not_depend_on_base64_or_key_order() -> None:
     content = want().content
     shuffled = msgspec.json.encode(dict(reversed(msgspec.json.decode(content).items())))

@@ -9,6 +9,7 @@ from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.report import candidate, cards, pareto, shapes, tables
+from edge_agent.report.labelled import labelled
 from edge_agent.report.markup import Markup, element, join
 from edge_agent.verdict import judged
 
@@ -43,6 +44,7 @@ def render(
         cards.figures(reference, target),
         cards.comparison(reference, target, accepted=result["chosen"] is not None),
         cards.gates(target),
+        labelled((result["data"] or {}).get("eval")),
         _candidates(result, target),
         _layers(result),
         _tensors(result, target, histograms, ranges),
@@ -105,7 +107,7 @@ def _tensors(
 
 
 def _facts(result: Mapping[str, Any]) -> Markup:
-    data = {key: value for key, value in (result["data"] or {}).items() if key != "warnings"}
+    data = {key: value for key, value in (result["data"] or {}).items() if key not in ("warnings", "eval")}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
     columns = [element("article", element("h3", name), told) for name, told in named if "<dt" in told]
     parts = [element("div", *columns, class_="pair")] if columns else []

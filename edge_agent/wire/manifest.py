@@ -175,6 +175,7 @@ class Manifest(msgspec.Struct, frozen=True):
     gates: Gates = Gates()
     state: list[State] = []
     eval: Blob | None = None
+    """A labelled set (``.npz``) that the device judges float and int8 with."""
     targets: list[str] = []
     """Scopes it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
     created: str = ""
@@ -185,6 +186,11 @@ class Manifest(msgspec.Struct, frozen=True):
         if self.v != PROTOCOL:
             raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
         check_name(self.name, "model")
+
+    @property
+    def blobs(self) -> list[Blob]:
+        """What has to be fetched, in this order: the model, then the labelled set if there is one."""
+        return [self.blob] if self.eval is None else [self.blob, self.eval]
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_agent.backends import Array, Signature
 from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window_maker
-from edge_agent.errors import StageError
+from edge_agent.errors import ContractError, StageError
 from edge_agent.task import Stage, Task
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
@@ -54,6 +54,8 @@ class ArraySets(msgspec.Struct, frozen=True, tag="arrays", tag_field="kind"):
     calibration: RowSet
     search: RowSet
     heldout: RowSet
+    eval: RowSet = RowSet("", [])
+    """Only where :func:`.labelled.open_labelled` has put it; it has no part in any capture."""
 
 
 class ShardSets(msgspec.Struct, frozen=True, tag="shards", tag_field="kind"):
@@ -124,7 +126,7 @@ class ArrayData:
         self._sets = sets
         self._info = info
         self._fixed = fixed_feeds(info, task)
-        files = {part.file for part in (sets.calibration, sets.search, sets.heldout)}
+        files = {part.file for part in (sets.calibration, sets.search, sets.heldout, sets.eval) if part.file}
         self._files = {file: ArrayFile(Path(file), scratch) for file in sorted(files)}
 
     @property
@@ -214,4 +216,7 @@ def recording_numbers(groups: Array) -> Array:
 
 
 def _scalar(label: Array) -> Any:
-    return label.item() if label.ndim == 0 else label
+    try:
+        return label.item() if label.ndim == 0 else label
+    except (ValueError, SystemError) as error:  # bytes that are no text; Python says it in two ways
+        raise ContractError("data_unreadable", f"{LABELS!r} cannot be read ({error}); save it again") from None

@@ -13,15 +13,16 @@ Invariants:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import Refusal
 
-Split = Literal["calibration", "search", "heldout"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+Split = Literal["calibration", "search", "heldout", "eval"]
+SPLITS: tuple[Split, ...] = ("calibration", "search", "heldout")
+"""The sets that data are divided into; ``eval``, the labelled set that comes with a model, stands apart."""
 Indices = NDArray[np.int64]
 
 _MAX_HELDOUT = 300
