@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support import onnx_models, tflite_models
+from support.tflite_rig import needs_tflite_runtime
 
 from edge_agent import backends
 from edge_agent.backends import FORMATS, Array, Backend, CandidateSpec, Feeds, Method, Range
@@ -85,11 +86,17 @@ class Subject:
         return error / sum(float(np.sum(want**2)) for want in self.reference)
 
 
-def ways() -> list[tuple[str, str]]:
-    return [(name, runtime) for name in FOUND for runtime in backends.load(name).RUNTIMES]
+def ways() -> list[Any]:
+    """Each format with each of its runtimes that this Python can have; one that is not installed fails."""
+    marks = {"tflite-runtime": [needs_tflite_runtime]}
+    return [
+        pytest.param((name, runtime), marks=marks.get(runtime, []), id=runtime)
+        for name in FOUND
+        for runtime in backends.load(name).RUNTIMES
+    ]
 
 
-@pytest.fixture(params=ways(), ids="-".join)
+@pytest.fixture(params=ways())
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     model_format, runtime = request.param
     return Subject(backends.load(model_format), runtime, tmp_path)

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from support.demo import DATA, MANIFEST, MODEL, TFLITE_MANIFEST, TFLITE_MODEL, Recording, read_recording
+from support.tflite_rig import RUNTIMES
 
 from edge_agent.backends import Session, load
 from edge_agent.cli import main
@@ -45,7 +46,7 @@ def test_float_is_right_on_people_it_never_saw(recording: Recording) -> None:
     assert np.mean(right) >= 0.85
 
 
-@pytest.mark.parametrize("runtime", load("tflite").RUNTIMES)
+@RUNTIMES
 def test_the_tflite_model_is_the_same_model(recording: Recording, runtime: str) -> None:
     session, other = load("onnx").open(MODEL), load("tflite").open(TFLITE_MODEL, runtime=runtime)
 

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from support.captures import CHANNELS, context, motion
 from support.served import Maker, OnnxMaker, TfliteMaker, activate, contract, put_release
+from support.tflite_rig import needs_tflite_runtime
 
 from edge_agent import backends, serving
 from edge_agent.activation import roll_back
@@ -29,10 +30,10 @@ from edge_agent.wire.manifest import InputContract, Output, Recipe, State
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.dataset import SETS_FILE, ShardSets, open_dataset
 
-MAKERS: list[Maker] = [
+MAKERS = [
     OnnxMaker(),
     TfliteMaker("ai-edge-litert", "ai_edge_litert.interpreter"),
-    TfliteMaker("tflite-runtime", "tflite_runtime.interpreter"),
+    pytest.param(TfliteMaker("tflite-runtime", "tflite_runtime.interpreter"), marks=needs_tflite_runtime),
 ]
 
 Floats = NDArray[np.float32]
@@ -58,7 +59,7 @@ def close(one: Any, other: Any) -> bool:
     return np.shape(one) == np.shape(other) and bool(np.allclose(one, other, atol=1e-5))
 
 
-@pytest.fixture(params=MAKERS, ids=lambda maker: maker.runtime)
+@pytest.fixture(params=MAKERS, ids=["onnxruntime", "ai-edge-litert", "tflite-runtime"])
 def maker(request: pytest.FixtureRequest) -> Maker:
     made: Maker = request.param
     return made

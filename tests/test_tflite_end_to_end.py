@@ -15,6 +15,7 @@ from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
 from support.device import QUICK, TFLITE_MODEL, Device, demo_contract, push
 from support.tflite_models import flex_net, int8_net, save
+from support.tflite_rig import needs_tflite_runtime
 
 from edge_agent import serving
 from edge_agent.backends import tflite
@@ -66,7 +67,7 @@ def push_model(device: Device) -> subprocess.CompletedProcess[str]:
 
 def test_a_float_tflite_model_becomes_an_active_int8_release(device: Device, tmp_path: Path) -> None:
     info = inventory(device)
-    assert set(tflite.RUNTIMES) <= info.runtimes.keys()
+    assert tflite.QUANTIZES_WITH in info.runtimes
     assert set(info.formats) == {"onnx", "tflite"}
     push(device, TFLITE_MODEL, recipe=QUICK)
 
@@ -114,6 +115,7 @@ def test_a_float_tflite_model_becomes_an_active_int8_release(device: Device, tmp
     assert device.alive
 
 
+@needs_tflite_runtime
 def test_a_runtime_that_crashes_here_is_named_and_the_other_one_serves(
     tmp_path: Path, mosquitto: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
