@@ -14,6 +14,7 @@ from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.topics import WantTopic
 
 
@@ -124,6 +125,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             "model_too_large",
             f"the labelled set has {labelled} bytes; this device's limits.max_model_bytes is {max_model_bytes}",
         )
+    check_inputs(manifest.inputs)
     # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
     needed = 4 * size + labelled + 64 * 1024 * 1024
     if free_bytes < needed:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,8 @@ from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0
 _EVAL_FILE = "eval.npz"
+_BROKER_KEYS = ("url", "ca_file", "cert_file", "key_file", "username", "password_file")
+"""What ``[mqtt]`` and a source of kind mqtt both have. A password stays in its file."""
 
 
 def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
@@ -43,10 +46,18 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         gates=manifest.gates,
         state=manifest.state,
         eval=_EVAL_FILE if manifest.eval is not None else "",
-        sources={name: config.sources[name] for name in wanted},
+        sources={name: source_table(config, name) for name in wanted},
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
     )
+
+
+def source_table(config: Config, name: str) -> dict[str, Any]:
+    """``[sources.NAME]`` as a worker gets it: of kind mqtt without a broker of its own, with the device's."""
+    table = config.sources[name]
+    if table.get("kind") != "mqtt" or "url" in table:
+        return table
+    return {key: getattr(config.mqtt, key) for key in _BROKER_KEYS} | table
 
 
 class Stages:
