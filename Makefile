@@ -1,4 +1,5 @@
-# make demo    the whole product on this machine, with a simulated sensor (DEMO=--keep leaves it running)
+# make demo    the whole product on this machine, with a simulated sensor (MODEL=tflite: the model in that format;
+#              DEMO=--keep leaves it running)
 # make test    lint, types, tests and coverage
 # make lint    ruff and mypy alone
 # make bench   the measurements of tests/bench (BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers
@@ -17,7 +18,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 demo: .venv/.demo
-	$(BIN)/host-tools demo $(DEMO)
+	$(BIN)/host-tools demo $(if $(MODEL),--model $(MODEL)) $(DEMO)
 
 test: lint
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \

@@ -111,7 +111,11 @@ def _runtimes() -> Iterator[Check]:
     if identity.runtimes:
         yield Check("runtimes", "ok", ", ".join(f"{name} {version}" for name, version in identity.runtimes.items()))
         for name, why in identity.broken.items():
-            yield Check("runtimes", "warn", f"{name} does not work on this processor: {why}", f"pip uninstall {name}")
+            remedy = f"install another version of {name}, or uninstall it"
+            yield Check("runtimes", "warn", f"{name} does not work on this processor: {why}", remedy)
+        for model_format in Identity().formats:
+            if model_format not in identity.formats:
+                yield Check("runtimes", "warn", f".{model_format} models cannot be quantized here", _NO_RUNTIME)
         yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
     else:
         broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]

@@ -104,7 +104,9 @@ CODES: dict[str, Code] = {
     "recipe_unsupported": Code(
         "failed", "the recipe asks for what this agent cannot do", "see the message; method auto always works"
     ),
-    "format_unsupported": Code("failed", "this device cannot quantize that model format", "push an .onnx model"),
+    "format_unsupported": Code(
+        "failed", "this device cannot quantize that model format", "see edge-agent doctor there"
+    ),
     "stage_crashed": Code("failed", "a worker died or broke its protocol", "see the log; report it"),
     "device_restarts": Code("failed", "the device lost power three times in one stage", "check the power supply"),
     "activation_failed": Code("failed", "hook or probe refused the new release", "see the hook's output"),

@@ -114,7 +114,10 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
     size, labelled = manifest.blob.size, manifest.eval.size if manifest.eval is not None else 0
     if manifest.format not in formats:
-        raise TransferError("format_unsupported", f"this device cannot quantize .{manifest.format} models")
+        raise TransferError(
+            "format_unsupported",
+            f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
+        )
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
     if labelled > max_model_bytes:

@@ -3,7 +3,7 @@
     models/<name>/
       active -> releases/3-967d8f006cb0ab14      the only symlink; swapped in one rename
       releases/3-967d8f006cb0ab14/
-        model.onnx       what to load
+        model.onnx       what to load, or model.tflite
         release.json     this module's Release: hashes, runtime, contract, verdict, previous
         manifest.json    the manifest it came from: its input contract says how to feed it
         report.json      the result object that justified it

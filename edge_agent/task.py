@@ -7,7 +7,7 @@ A job's directory is the whole interface between stages. Each stage reads what e
 
     JOB_DIR/
       task.json             this struct
-      model.onnx            the float model, as pushed (``task.model``)
+      model.onnx            the float model, as pushed (``task.model``); or .tflite, as what is made of it
       eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json

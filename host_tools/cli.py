@@ -22,7 +22,12 @@ from host_tools.settings import Settings
 from host_tools.watch import watch
 
 _MIB = 1 << 20
-_DEMO = examples("host-tools demo", "host-tools demo --keep", "host-tools demo --broker mqtt://127.0.0.1")
+_DEMO = examples(
+    "host-tools demo",
+    "host-tools demo --model tflite",
+    "host-tools demo --keep",
+    "host-tools demo --broker mqtt://127.0.0.1",
+)
 _DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
 _WATCH = examples("host-tools watch", "host-tools watch pi-01 pi-02 --json", "host-tools watch --job 3f2a9c0d1e5b7a86")
 _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")

@@ -19,7 +19,7 @@ from host_tools.settings import Settings
 
 EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
-    "push-model har.onnx --manifest har.toml --group lab --sign operator.key --json",
+    "push-model har.tflite --manifest har.toml --group lab --sign operator.key --json",
     note="Exit: 0 succeeded everywhere, 1 internal error, 2 usage, 3 broker unreachable, 4 rejected somewhere, "
     "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded. Connection options have their "
     "defaults in ~/.config/edge-agent/host.toml.",

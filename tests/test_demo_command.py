@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.brokers import MosquittoBroker
 
+from edge_agent.backends import load
 from host_tools.fleet import read_devices
 from host_tools.session import Session
 from host_tools.settings import Settings
@@ -109,6 +110,20 @@ def test_a_demo_on_another_broker_leaves_nothing_on_it(
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
 
+@pytest.mark.slow
+def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str], tmp_path: Path) -> None:
+    demo = run_demo(environment, "--model", "tflite")
+
+    assert_told(demo)
+    assert demo.returncode == 0, "its manifest switches the latency gate off, so that it does on every machine"
+    (release,) = tmp_path.glob("edge-agent-demo-*/state/models/har/active/release.json")
+    active = json.loads(release.read_text(encoding="utf-8"))
+    assert active["file"] == "model.tflite"
+    assert active["runtime"] in load("tflite").RUNTIMES
+    assert re.search(rf" runtime .*{active['runtime']}", demo.stdout)
+    assert alive(stage_of(tmp_path)) == []
+
+
 @pytest.mark.usefixtures("ended_in_any_case")
 def test_a_demo_that_is_killed_takes_everything_with_it(environment: dict[str, str], tmp_path: Path) -> None:
     errors = tmp_path / "stderr"
@@ -136,8 +151,9 @@ def test_a_broker_that_is_not_there_ends_the_demo(environment: dict[str, str], t
     assert alive(stage_of(tmp_path)) == []
 
 
-def test_half_a_model_of_ones_own_is_a_usage_error(environment: dict[str, str]) -> None:
-    demo = run_demo(environment, "--model", "x.onnx")
+@pytest.mark.parametrize("half", [["--model", "x.onnx"], ["--manifest", "m.toml"]])
+def test_half_a_model_of_ones_own_is_a_usage_error(environment: dict[str, str], half: list[str]) -> None:
+    demo = run_demo(environment, *half)
 
     assert demo.returncode == 2
-    assert "--model and --manifest together" in demo.stderr
+    assert "--manifest together" in " ".join(demo.stderr.split())

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from support.demo import DATA, MANIFEST, MODEL, Recording, read_recording
+from numpy.typing import NDArray
+from support.demo import DATA, MANIFEST, MODEL, TFLITE_MANIFEST, TFLITE_MODEL, Recording, read_recording
+from support.tflite_rig import RUNTIMES
 
-from edge_agent.backends import load
+from edge_agent.backends import Session, load
 from edge_agent.cli import main
 from edge_agent.preprocess import Preprocess
+from host_tools.demo.tflite_model import converted, manifest
 from host_tools.manifest_file import read_manifest_file
 
 NEEDED = 450 * 50 + 300 * 100
@@ -21,20 +25,40 @@ def recording() -> Recording:
     return read_recording()
 
 
+def logits(session: Session, manifest: Path, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a model says of one raw window."""
+    row = Preprocess(read_manifest_file(manifest).inputs[0])(samples)
+    answer: NDArray[np.float32] = session.run({"imu": row[None]})[0][0]
+    return answer
+
+
 def test_float_is_right_on_people_it_never_saw(recording: Recording) -> None:
-    contract = read_manifest_file(MANIFEST).inputs[0]
-    prepare, session = Preprocess(contract), load("onnx").open(MODEL)
-    assert contract.window is not None
-    size, hop = contract.window.size, contract.window.hop
+    window, session = read_manifest_file(MANIFEST).inputs[0].window, load("onnx").open(MODEL)
+    assert window is not None
 
     right = [
-        int(np.argmax(session.run({"imu": prepare(samples[start : start + size])[None]})[0])) == label
+        int(np.argmax(logits(session, MANIFEST, samples[start : start + window.size]))) == label
         for samples, label in recording.parts
-        for start in range(0, len(samples) - size + 1, hop)
+        for start in range(0, len(samples) - window.size + 1, window.hop)
     ]
 
     assert len(right) > 1400
     assert np.mean(right) >= 0.85
+
+
+@RUNTIMES
+def test_the_tflite_model_is_the_same_model(recording: Recording, runtime: str) -> None:
+    session, other = load("onnx").open(MODEL), load("tflite").open(TFLITE_MODEL, runtime=runtime)
+
+    for start in range(0, len(recording.samples) - 100, 700):
+        samples = recording.samples[start : start + 100]
+        expected = logits(session, MANIFEST, samples)
+        assert np.allclose(logits(other, TFLITE_MANIFEST, samples), expected, atol=1e-4)
+
+
+def test_the_tflite_model_and_its_manifest_are_what_their_script_makes() -> None:
+    assert TFLITE_MODEL.read_bytes() == converted(onnx.load(MODEL))
+    assert TFLITE_MANIFEST.read_text(encoding="utf-8") == manifest(MANIFEST.read_text(encoding="utf-8"))
 
 
 def test_the_recording_holds_unseen_subjects_only_and_all_exercises_all_the_time(recording: Recording) -> None:
@@ -51,8 +75,9 @@ def test_what_is_bundled_is_small_and_attributed() -> None:
 
     assert sizes["imu_recording.npz"] < 900_000
     assert sizes["har.onnx"] < 1_000_000
+    assert sizes["har.tflite"] < 1_000_000
     assert "Redistribution" in (DATA / "LICENSE.seglearn").read_text(encoding="utf-8")
-    for name in ("har.onnx", "imu_recording.npz"):
+    for name in ("har.onnx", "har.tflite", "imu_recording.npz"):
         assert f"{sizes[name]:,}" in readme
 
 

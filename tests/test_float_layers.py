@@ -24,7 +24,7 @@ STATIC = Recipe(method="static", search_budget_s=BUDGET_S)
 
 def latency() -> Latency:
     times = Percentiles(1.0, 2.0, 3.0)
-    return Latency(Decision.ACCEPTED, 0.5, 0.55, 0.45, 0.5, 0.0, 8, times, times, Served("m"))
+    return Latency(Decision.ACCEPTED, 0.5, 0.55, 0.45, 0.5, 0.0, 8, times, times, Served("m", "onnxruntime"))
 
 
 class Search:

@@ -18,6 +18,8 @@ from edge_agent.worker import latency, probe
 from edge_agent.worker.latency import Decision, Observation, compare, judge, screen, summarise
 from edge_agent.worker.probe import Answer, Request, Served, ask, write_feeds
 
+FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
+
 
 def observation(ratio: float, *, float_ratio: float = 1.0) -> Observation:
     return Observation([1.0], [float_ratio], [ratio * (1.0 + float_ratio) / 2], [2.0])
@@ -81,7 +83,7 @@ def test_a_slow_model_may_be_judged_between_looks_when_time_is_up() -> None:
 def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None:
     found = judge(seen(*ratios), limit, last=True)
     assert found is not None
-    told = summarise(found, seen(*ratios), Served("model.onnx"))
+    told = summarise(found, seen(*ratios), Served("model.onnx", "onnxruntime"))
 
     assert told.ratio_p50_lower <= told.ratio_p50 <= told.ratio_p50_upper
     assert told.processes == len(ratios)
@@ -117,12 +119,12 @@ def test_how_often_the_looks_err() -> None:
 def test_summary_of_known_numbers() -> None:
     one = Observation([1.0, 1.0, 3.0], [1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [4.0])
 
-    told = summarise(Decision.SLOWER, [one] * 5, Served("m"))
+    told = summarise(Decision.SLOWER, [one] * 5, Served("m", "onnxruntime"))
 
     assert (told.ratio_p50, told.ratio_p50_same_runtime, told.noise) == (2.0, 0.5, 0.0)
     assert (told.reference.p50_ms, told.target.p99_ms) == (1.0, 2.0)
     assert "2.00 times as slow" in told.message
-    assert summarise(Decision.INCONCLUSIVE, [one] * 4, Served("m")).ratio_p50_upper == math.inf
+    assert summarise(Decision.INCONCLUSIVE, [one] * 4, Served("m", "onnxruntime")).ratio_p50_upper == math.inf
 
 
 # -- real processes, real models
@@ -157,7 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) -> None:
-    small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"))
+    small, large = Served(str(folder / "small.onnx"), "onnxruntime"), Served(str(folder / "large.onnx"), "onnxruntime")
     counts: list[int] = []
 
     worse = compare(small, large, folder / "feeds.npz", limit=1.0, on_process=counts.append, root=folder)
@@ -172,7 +174,10 @@ def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) ->
 
 
 def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Path) -> None:
-    small, large = Served(str(folder / "small.onnx")), Served(str(folder / "large.onnx"), threads=2)
+    small, large = (
+        Served(str(folder / "small.onnx"), "onnxruntime"),
+        Served(str(folder / "large.onnx"), "onnxruntime", threads=2),
+    )
 
     screened = screen([small, large], folder / "feeds.npz", processes=2)
     told = compare(small, large, folder / "feeds.npz", limit=0, same=large, root=folder)
@@ -196,7 +201,9 @@ def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch
         probe.python_child("edge_agent.worker.probe"),
         limits=probe.Limits(timeout_s=60),
         stdin=probe.msgspec.json.encode(
-            Request(feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"))], rounds=1)
+            Request(
+                feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"), "onnxruntime")], rounds=1
+            )
         ),
     ).wait()
 
@@ -204,7 +211,7 @@ def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch
 
 
 def test_rounds_are_bounded_by_number_and_by_time(folder: Path) -> None:
-    models = [Served(str(folder / "small.onnx"))] * 3
+    models = [Served(str(folder / "small.onnx"), "onnxruntime")] * 3
     few = ask(Request(feeds=str(folder / "feeds.npz"), models=models, rounds=7, min_rounds=1, seconds=60))
     short = ask(Request(feeds=str(folder / "feeds.npz"), models=models, rounds=10**6, min_rounds=20, seconds=0))
 
@@ -214,10 +221,10 @@ def test_rounds_are_bounded_by_number_and_by_time(folder: Path) -> None:
 
 
 def test_a_model_takes_memory_and_an_empty_runtime_less(folder: Path, tmp_path: Path) -> None:
-    large = Served(write_model(tmp_path / "wide.onnx", 4, 2048))  # 64 MiB of weights
+    large = Served(write_model(tmp_path / "wide.onnx", 4, 2048), "onnxruntime")  # 64 MiB of weights
     write_feeds(tmp_path / "feeds.npz", {"x": np.ones((1, 2048), np.float32)})
 
-    empty = ask(Request(feeds=str(tmp_path / "feeds.npz")))
+    empty = ask(Request(feeds=str(tmp_path / "feeds.npz"), runtime="onnxruntime"))
     loaded = ask(Request(feeds=str(tmp_path / "feeds.npz"), models=[large], rounds=1))
 
     assert empty.times_ms == []
@@ -228,11 +235,11 @@ def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> Non
     (tmp_path / "broken.onnx").write_bytes(b"no model")
 
     with pytest.raises(ModelError) as broken:
-        ask(Request(feeds=str(folder / "feeds.npz"), models=[Served(str(tmp_path / "broken.onnx"))]))
+        ask(Request(feeds=str(folder / "feeds.npz"), models=[Served(str(tmp_path / "broken.onnx"), "onnxruntime")]))
     with pytest.raises(ModelError) as unknown:
         ask(Request(feeds=str(folder / "feeds.npz"), models=[Served("m.onnx", runtime="abacus")]))
     with pytest.raises(StageError) as lost:
-        ask(Request(feeds=str(tmp_path / "missing.npz"), models=[Served(str(folder / "small.onnx"))]))
+        ask(Request(feeds=str(tmp_path / "missing.npz"), models=[Served(str(folder / "small.onnx"), "onnxruntime")]))
 
     assert broken.value.code == "model_unreadable"
     assert "abacus" in unknown.value.message
@@ -254,7 +261,7 @@ def test_a_probe_that_dies(
     monkeypatch.setattr(probe, "_TIMEOUT_S", 0.5)
 
     with pytest.raises(error) as caught:
-        ask(Request(feeds=str(folder / "feeds.npz")))
+        ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))
 
     assert caught.value.code == code
 
@@ -294,7 +301,7 @@ def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.
 
     asked = scripted(monkeypatch, answers())
 
-    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 8)
     assert [len(request.models) for request in asked] == [3] + [1] * 24
@@ -305,7 +312,7 @@ def test_screening_too_measures_apart_what_does_not_fit_together(
 ) -> None:
     asked = scripted(monkeypatch, iter([LimitError("out_of_memory", "too large"), [[2.0]], [[1.0]]]))
 
-    screened = screen([Served("float"), Served("int8")], tmp_path / "f.npz")
+    screened = screen([FLOAT, INT8], tmp_path / "f.npz")
 
     assert [one.times.p50_ms for one in screened] == [2.0, 1.0]
     assert [len(request.models) for request in asked] == [2, 1, 1]
@@ -314,7 +321,7 @@ def test_screening_too_measures_apart_what_does_not_fit_together(
 def test_a_screening_takes_the_median_of_its_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = scripted(monkeypatch, iter([[[2.0], [1.0]], [[4.0], [8.0]], [[2.0], [1.2]]]))
 
-    reference, target = screen([Served("float"), Served("int8")], tmp_path / "f.npz")
+    reference, target = screen([FLOAT, INT8], tmp_path / "f.npz")
 
     assert target.ratio(reference) == pytest.approx(0.6)
     assert len(asked) == 3
@@ -324,7 +331,7 @@ def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatc
     scripted(monkeypatch, iter([LimitError("stage_timeout", "too slow")]))
 
     with pytest.raises(LimitError, match="stage_timeout"):
-        compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+        compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
 
 def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -332,7 +339,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
     looks = iter([board.Throttling((), 0), board.Throttling(("undervoltage",), 0)])
     monkeypatch.setattr(latency.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
 
-    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 8, 1)
     assert told.throttle_reasons == ("undervoltage",)
@@ -342,7 +349,7 @@ def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.Monke
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
     monkeypatch.setattr(latency.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
 
-    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
     assert "throttled" in told.message
@@ -354,6 +361,6 @@ def test_no_process_is_started_after_a_minute_but_eight_there_must_be(
     scripted(monkeypatch, iter([[[1.0], [1.0], [ratio]] for ratio in [0.9, 1.1] * 12]))
     monkeypatch.setattr(latency, "LONGEST_S", 0.0)
 
-    told = compare(Served("float"), Served("int8"), tmp_path / "f.npz", limit=1.0, root=tmp_path)
+    told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
     assert (told.decision, told.processes) == (Decision.INCONCLUSIVE, 8)

@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def latency(decision: Decision, ratio: float = 0.5) -> Latency:
     times = Percentiles(1.0, 2.0, 3.0)
-    return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m"))
+    return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m", "onnxruntime"))
 
 
 def screened_at(ratio: float) -> Callable[..., list[Screened]]:
@@ -269,7 +269,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
     assert (chosen.reference.threads, chosen.record.threads) == (2, 1)
     [(reference, target, same)] = compared
     assert (reference.threads, target.threads) == (2, 1)
-    assert same == Served(reference.path, threads=1)
+    assert same == Served(reference.path, "onnxruntime", threads=1)
     assert {record["ratio_p50_same_runtime"] for record in outcome.results["candidates"][1:]} <= {0.5, None}
 
 

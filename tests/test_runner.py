@@ -256,10 +256,10 @@ def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str)
     os.mkfifo(fifo)
     worker.use(
         _STAGE.format(
-            body="import os\nfrom edge_agent.worker.probe import Request, ask\n"
+            body="import os\nfrom edge_agent.worker.probe import Request, Served, ask\n"
             "def run(context):\n"
             "    context.progress(0, str(os.getpid()), force=True)\n"
-            f"    ask(Request(feeds={str(fifo)!r}))"
+            f"    ask(Request(feeds={str(fifo)!r}, models=[Served('m', 'onnxruntime')]))"
         )
     )
     inbox: queue.Queue[str] = queue.Queue()

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.captures import CHANNELS, context, motion
-from support.served import Maker, OnnxMaker, activate, contract, put_release
+from support.served import Maker, OnnxMaker, TfliteMaker, activate, contract, put_release
+from support.tflite_rig import needs_tflite_runtime
 
 from edge_agent import backends, serving
 from edge_agent.activation import roll_back
@@ -29,7 +30,11 @@ from edge_agent.wire.manifest import InputContract, Output, Recipe, State
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.dataset import SETS_FILE, ShardSets, open_dataset
 
-MAKERS: list[Maker] = [OnnxMaker()]
+MAKERS = [
+    OnnxMaker(),
+    TfliteMaker("ai-edge-litert", "ai_edge_litert.interpreter"),
+    pytest.param(TfliteMaker("tflite-runtime", "tflite_runtime.interpreter"), marks=needs_tflite_runtime),
+]
 
 Floats = NDArray[np.float32]
 RANDOM = np.random.default_rng(0)
@@ -54,7 +59,7 @@ def close(one: Any, other: Any) -> bool:
     return np.shape(one) == np.shape(other) and bool(np.allclose(one, other, atol=1e-5))
 
 
-@pytest.fixture(params=MAKERS, ids=lambda maker: maker.runtime)
+@pytest.fixture(params=MAKERS, ids=["onnxruntime", "ai-edge-litert", "tflite-runtime"])
 def maker(request: pytest.FixtureRequest) -> Maker:
     made: Maker = request.param
     return made
@@ -81,7 +86,7 @@ class Versions:
         return self.maker.product(self.folder / f"v{version}", self.weights[version])
 
     def activate(self, version: int, **fields: Any) -> Release:
-        return activate(self.store, version, self.file(version), [PLAIN], **fields)
+        return activate(self.store, version, self.file(version), [PLAIN], on=self.maker.runtime, **fields)
 
     def load(self, follow_s: float = 0) -> serving.Model:
         return serving.load("har", state_dir=self.store.root, follow_s=follow_s)
@@ -105,7 +110,7 @@ def refused(model: serving.Model, given: Any) -> EdgeAgentError:
 
 def test_a_raw_window_goes_through_the_manifests_steps(store: Store, maker: Maker, tmp_path: Path) -> None:
     w = weights(SIZE * 3)
-    release = activate(store, 1, maker.product(tmp_path / "m", w), [contract(SIZE, CHANNELS, *STEPS)])
+    release = activate(store, 1, maker.product(tmp_path / "m", w), [contract(SIZE, CHANNELS, *STEPS)], on=maker.runtime)
 
     model = serving.load("har", state_dir=store.root)
     raw = window()
@@ -130,7 +135,7 @@ def test_what_it_feeds_is_what_capture_fed(maker: Maker, store: Store, tmp_path:
         "kind": "replay", "path": str(tmp_path / "r.npz"), "channels": CHANNELS, "rate_hz": 50, "rate": "max",
     }  # fmt: skip
     task = Task(
-        job="j", name="har", version=1, format="onnx", model=path.name, inputs=contracts, sources={"imu": source},
+        job="j", name="har", version=1, format=maker.format, model=path.name, inputs=contracts, sources={"imu": source},
         recipe=Recipe(calibration_windows=40, search_windows=20, heldout_windows=40),
     )  # fmt: skip
     here = context(tmp_path, task)
@@ -139,7 +144,7 @@ def test_what_it_feeds_is_what_capture_fed(maker: Maker, store: Store, tmp_path:
     write_durably(here.out_dir / SETS_FILE, msgspec.json.encode(sets))
     shutil.copytree(here.out_dir, tmp_path / Stage.CAPTURE)
     rows = list(open_dataset(here, info).rows("calibration"))
-    release = activate(store, 1, path, contracts)
+    release = activate(store, 1, path, contracts, on=maker.runtime)
 
     loaded = Loaded(Releases(store.models, "har").path(release.name))
 
@@ -195,7 +200,7 @@ def test_a_corrupt_release_leaves_the_old_one_answering(
     versions.activate(1)
     model = versions.load()
 
-    broken = put_release(versions.store, 2, versions.file(2), [PLAIN])
+    broken = put_release(versions.store, 2, versions.file(2), [PLAIN], on=versions.maker.runtime)
     folder = versions.releases.path(broken.name)
     match how:
         case "flipped":
@@ -233,7 +238,7 @@ def test_a_release_that_could_not_be_loaded_is_tried_again_when_it_is_activated_
     """And not before: its file may be large, and each try reads all of it."""
     versions.activate(1)
     model = versions.load()
-    second = put_release(versions.store, 2, versions.file(2), [PLAIN])
+    second = put_release(versions.store, 2, versions.file(2), [PLAIN], on=versions.maker.runtime)
     file = versions.releases.path(second.name) / second.file
     data = file.read_bytes()
     file.write_bytes(data[:-1])
@@ -263,7 +268,7 @@ def test_a_release_that_cannot_run_here_leaves_the_old_one_answering(versions: V
         (6, "recipe_unsupported", [PLAIN], {"output": Output(name="z")}),
         (7, "model_unsupported", [PLAIN], {"state": [State("h", "hN")]}),
     ):
-        activate(versions.store, version, versions.file(version), inputs, **changes)
+        activate(versions.store, version, versions.file(version), inputs, on=versions.maker.runtime, **changes)
         model(window())
 
         assert versions.answers(model, 1)
@@ -362,7 +367,7 @@ def test_another_version_of_the_runtime_is_said(versions: Versions, caplog: pyte
 
 def test_a_missing_runtime_names_its_package(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
     versions.activate(1)
-    monkeypatch.setitem(sys.modules, versions.maker.module, None)
+    monkeypatch.setitem(sys.modules, versions.maker.module.partition(".")[0], None)
     for name in [name for name in sys.modules if name.startswith("edge_agent.backends.")]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -374,7 +379,7 @@ def test_several_inputs_and_a_constant(store: Store, maker: Maker, tmp_path: Pat
     left, right = weights(SIZE * 2), weights(SIZE)
     path = maker.pair(tmp_path / "m", left, right)
     a, b = contract(SIZE, ["ax", "ay"], name="a"), contract(SIZE, ["az"], name="b")
-    activate(store, 1, path, [a, b], output=Output(name="both"))
+    activate(store, 1, path, [a, b], output=Output(name="both"), on=maker.runtime)
     model = serving.load("har", state_dir=store.root, follow_s=0)
     two, one = window(2), window(1)
     first = two.reshape(1, -1) @ left
@@ -388,7 +393,7 @@ def test_several_inputs_and_a_constant(store: Store, maker: Maker, tmp_path: Pat
     assert "did you mean 'b'" in refused(model, {"a": two, "b": one, "bb": one}).message
     assert refused(model, {"a": one, "b": one}).code == "shape_mismatch"
 
-    activate(store, 2, path, [a, InputContract(name="b", constant=0.5)])
+    activate(store, 2, path, [a, InputContract(name="b", constant=0.5)], on=maker.runtime)
     assert close(model(two), first), "the first output, where none is named"
     assert close(model.run(two)["both"], first + np.full((1, SIZE), 0.5) @ right)
     assert refused(model, {"a": two, "b": one}).code == "input_missing"
@@ -397,7 +402,7 @@ def test_several_inputs_and_a_constant(store: Store, maker: Maker, tmp_path: Pat
 def test_one_window_feeds_all_inputs_of_the_same_channels(store: Store, maker: Maker, tmp_path: Path) -> None:
     left, right = weights(SIZE * 3), weights(SIZE * 3)
     contracts = [contract(SIZE, CHANNELS, name="a"), contract(SIZE, CHANNELS, *STEPS[1:], name="b")]
-    activate(store, 1, maker.pair(tmp_path / "m", left, right), contracts, output=Output(name="both"))
+    activate(store, 1, maker.pair(tmp_path / "m", left, right), contracts, output=Output(name="both"), on=maker.runtime)
     raw = window()
 
     answer = serving.load("har", state_dir=store.root)(raw)
@@ -407,7 +412,14 @@ def test_one_window_feeds_all_inputs_of_the_same_channels(store: Store, maker: M
 
 def test_an_anomaly_score_is_what_was_judged(store: Store, maker: Maker, tmp_path: Path) -> None:
     copy = 0.5 * np.eye(SIZE * 3, dtype=np.float32)
-    activate(store, 1, maker.product(tmp_path / "m", copy), [PLAIN], output=Output(kind="anomaly", threshold=1.0))
+    activate(
+        store,
+        1,
+        maker.product(tmp_path / "m", copy),
+        [PLAIN],
+        output=Output(kind="anomaly", threshold=1.0),
+        on=maker.runtime,
+    )
     model = serving.load("har", state_dir=store.root)
     raw = window()
 
@@ -420,7 +432,7 @@ def test_state_is_carried_from_call_to_call(store: Store, maker: Maker, tmp_path
     w = weights(SIZE * 3)
     path = maker.running_sum(tmp_path / "m", w)
     state = [State("h", "hN", initial=3.0, reset=reset)]
-    activate(store, 1, path, [PLAIN], state=state)
+    activate(store, 1, path, [PLAIN], state=state, on=maker.runtime)
     model = serving.load("har", state_dir=store.root, follow_s=0)
     one, two, three = window(), window(), window()
 
@@ -432,13 +444,13 @@ def test_state_is_carried_from_call_to_call(store: Store, maker: Maker, tmp_path
     kept = both if reset == "never" else 0
     assert close(model.run(three)["hN"], 3 + kept + three.reshape(1, -1) @ w)
 
-    activate(store, 2, path, [PLAIN], state=state)
+    activate(store, 2, path, [PLAIN], state=state, on=maker.runtime)
     assert close(model(one), 2 * (3 + one.reshape(1, -1) @ w)), "another release begins with its initial state"
 
 
 def test_calls_from_several_threads_take_turns(store: Store, maker: Maker, tmp_path: Path) -> None:
     ones = np.full((SIZE * 3, 64), 1 / (SIZE * 3), np.float32)
-    activate(store, 1, maker.running_sum(tmp_path / "m", ones), [PLAIN], state=[State("h", "hN")])
+    activate(store, 1, maker.running_sum(tmp_path / "m", ones), [PLAIN], state=[State("h", "hN")], on=maker.runtime)
     model = serving.load("har", state_dir=store.root)
     same = np.ones((SIZE, 3), np.float32)
 

@@ -29,7 +29,7 @@ Arrays = dict[str, NDArray[Any]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed is not the subject."""
     times = Percentiles(1.0, 2.0, 3.0)
-    accepted = Latency(Decision.ACCEPTED, 0.5, 0.6, 0.4, 0.5, 0.0, 8, times, times, Served("m"))
+    accepted = Latency(Decision.ACCEPTED, 0.5, 0.6, 0.4, 0.5, 0.0, 8, times, times, Served("m", "onnxruntime"))
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: accepted)
 
 

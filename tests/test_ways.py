@@ -14,7 +14,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def format_with(*runtimes: str) -> Backend:
-    return cast("Backend", SimpleNamespace(RUNTIMES=runtimes))
+    return cast("Backend", SimpleNamespace(RUNTIMES=runtimes, QUANTIZES_WITH=runtimes[-1]))
 
 
 def device_with(monkeypatch: pytest.MonkeyPatch, **runtimes: Exception | None) -> None:
@@ -37,7 +37,7 @@ CRASH = StageError("stage_crashed", "a measurement was killed by SIGILL")
     ("one", "two", "works", "said"),
     [
         (None, None, ["one", "two"], ""),
-        (None, MISSING, ["one"], ""),
+        (MISSING, None, ["two"], ""),
         (CRASH, None, ["two"], "one is left out, it does not work on this device: a measurement was killed by SIGILL"),
     ],
 )
@@ -49,10 +49,15 @@ def test_a_runtime_that_is_missing_or_crashes_is_left_out(
     assert usable(format_with("one", "two")) == (works, [said] if said else [])
 
 
-def test_no_runtime_at_all_says_what_became_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    device_with(monkeypatch, one=CRASH, two=MISSING)
+@pytest.mark.parametrize(("ends", "words"), [(MISSING, "needs the package two"), (CRASH, "SIGILL")])
+def test_without_the_one_that_quantizing_needs_the_others_are_of_no_use(
+    monkeypatch: pytest.MonkeyPatch, ends: Exception, words: str
+) -> None:
+    device_with(monkeypatch, one=None, two=ends)
 
-    with pytest.raises(ModelError, match=r"SIGILL.*needs the package two") as caught:
+    with pytest.raises(
+        ModelError, match=f"two, which quantizing needs, does not work on this device: .*{words}"
+    ) as caught:
         usable(format_with("one", "two"))
 
     assert caught.value.code == "format_unsupported"

@@ -159,6 +159,8 @@ class Backend(Protocol):
     RUNTIMES: Sequence[str]
     """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
     that is installed."""
+    QUANTIZES_WITH: str
+    """The one of them that whatever rewrites a model of this format is built on: without it, none can be quantized."""
 
     SWITCHED: Sequence[Method]
     """The methods whose roundings :meth:`switches` knows."""

@@ -2,9 +2,9 @@
 
     edge-agent quantize model.onnx --calibration c.npz --heldout h.npz --out DIR --report page.html
 
-DIR gets ``report.json``, ``ranges.json``, when accepted ``model.onnx``, and ``stages/``: the job's directory as the
-daemon would have it, to look at or to run a stage of again. A usage error writes nothing. An interrupted run removes
-what it wrote.
+DIR gets ``report.json``, ``ranges.json``, when accepted ``model.onnx`` or ``model.tflite``, and ``stages/``: the job's
+directory as the daemon would have it, to look at or to run a stage of again. A usage error writes nothing. An
+interrupted run removes what it wrote.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m edge_agent.worker.inventory
 
 Prints one JSON object: ``{"runtimes": {"onnxruntime": "1.32.0"}, "broken": {"ai-edge-litert": "… SIGILL"},
-"formats": ["onnx"], "confinement": [...]}``.
+"formats": ["onnx"], "confinement": [...]}``. Formats are those that can be quantized here.
 """
 
 import json
@@ -16,13 +16,14 @@ from edge_agent.worker.ways import look
 
 def main() -> int:
     """Look and tell."""
-    found = {model_format: look(load(model_format)) for model_format in FORMATS.values()}
+    backends = {model_format: load(model_format) for model_format in FORMATS.values()}
+    found = {model_format: look(backend) for model_format, backend in backends.items()}
     print(
         json.dumps(
             {
                 "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
                 "broken": {name: why for one in found.values() for name, why in one.broken.items()},
-                "formats": [model_format for model_format, one in found.items() if one.works],
+                "formats": [name for name, one in found.items() if backends[name].QUANTIZES_WITH in one.works],
                 "confinement": confine(),
             }
         )

@@ -35,10 +35,7 @@ def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[
         ModelError, LimitError, StageError: as :func:`edge_agent.worker.probe.ask`.
     """
     empty = {model.runtime: Request(feeds=str(feeds), runtime=model.runtime) for model in models}
-    alone = {
-        model: Request(feeds=str(feeds), models=[model], runtime=model.runtime, min_rounds=RUNS, seconds=0.0)
-        for model in models
-    }
+    alone = {model: Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0) for model in models}
     requests: list[tuple[str | Served, Request]] = [*empty.items(), *alone.items()]
     peaks: dict[str | Served, list[int]] = {key: [] for key, _ in requests}
     for repeat in range(REPEATS):

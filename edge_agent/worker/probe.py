@@ -33,7 +33,7 @@ class Served(msgspec.Struct, frozen=True):
     """A model file as it would be served: with which runtime, on how many threads."""
 
     path: str
-    runtime: str = "onnxruntime"
+    runtime: str
     threads: int = 1
 
 
@@ -41,12 +41,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What to measure: every model is called ``min_rounds`` times, then on until ``rounds`` or ``seconds``.
 
     ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
-    which tells the memory of an empty one.
+    which tells its version and the memory of an empty one. No other runtime is ever imported: it may crash here.
     """
 
     feeds: str
     models: list[Served] = []
-    runtime: str = "onnxruntime"
+    runtime: str = ""
     rounds: int = 200
     min_rounds: int = 20
     seconds: float = 1.0
@@ -55,7 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
 
-    ``version``: of the runtime that was asked for.
+    ``version``: of the runtime, where one was asked for and no model.
     ``code`` and ``message``: why nothing could be measured.
     """
 
@@ -105,8 +105,8 @@ def measure(request: Request) -> Answer:
         ModelError: a model cannot be loaded or run.
         StageError: the runtime is not known here.
     """
-    version = _backend(request.runtime).runtime_version(request.runtime)
     if not request.models:
+        version = _backend(request.runtime).runtime_version(request.runtime)
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
@@ -118,7 +118,7 @@ def measure(request: Request) -> Answer:
         for _ in range(_WARM_UP):
             session.run(feeds)
     times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes(), version=version)
+    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
 
 
 def _peak_rss_bytes() -> int:

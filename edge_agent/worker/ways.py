@@ -53,14 +53,15 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     """The runtimes of a format that work here, and a warning for each that is installed and does not.
 
     Raises:
-        ModelError: ``format_unsupported``, if there is none.
+        ModelError: ``format_unsupported``, if the one that quantizing needs is not among them.
     """
     if len(backend.RUNTIMES) == 1:
         return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
     found = look(backend)
     warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
-    if not found.works:
-        raise ModelError("format_unsupported", "; ".join([*warnings, *found.missing.values()]))
+    if (needed := backend.QUANTIZES_WITH) not in found.works:
+        why = found.broken.get(needed) or found.missing.get(needed, "")
+        raise ModelError("format_unsupported", f"{needed}, which quantizing needs, does not work on this device: {why}")
     return list(found.works), warnings
 
 

@@ -1,7 +1,7 @@
 """``host-tools demo``: the whole way of a model on this machine, with everything real but the sensor's hardware.
 
 A broker, a serial IMU on a pseudo-terminal that replays recorded data, and the agent in a temporary directory; then
-the same push as ``push-model`` does, with the default gates. Needs no root and no network.
+the same push as ``push-model`` does. Needs no root and no network.
 """
 
 import contextlib
@@ -30,6 +30,10 @@ from host_tools.session import Session
 from host_tools.settings import Settings
 
 _DATA = Path(__file__).with_name("data")
+_BUNDLED = {
+    "onnx": (_DATA / "har.onnx", _DATA / "har.toml"),
+    "tflite": (_DATA / "har.tflite", _DATA / "har_tflite.toml"),
+}
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 30.0
 _TICK_S = 0.1
@@ -39,11 +43,11 @@ def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="leave broker, sensor and agent running afterwards")] = False,
     model: Annotated[
-        Path | None,
-        typer.Option("--model", metavar="MODEL", show_default=False, help="another model than the bundled one"),
-    ] = None,
+        str,
+        typer.Option("--model", metavar="onnx|tflite|FILE", help="the bundled model in this format, or one of yours"),
+    ] = "onnx",
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", metavar="M.toml", show_default=False, help="that model's manifest")
+        Path | None, typer.Option("--manifest", metavar="M.toml", show_default=False, help="your model's manifest")
     ] = None,
     broker: Annotated[
         str,
@@ -61,26 +65,31 @@ def demo(
     Sent, calibrated, quantized, proved, measured, activated.
 
     The model (a small network that tells seven shoulder exercises apart) and the recording that the sensor replays
-    come with the package. The gates are the defaults: a model that fails one is refused here too.
+    come with the package. The gates are those of its manifest, for ONNX the defaults: a model that fails one is refused
+    here too.
     """
-    if (model is None) != (manifest is None):
-        raise ConfigError("usage", "give --model and --manifest together")
+    chosen, described = _bundled(model, manifest)
     directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
     with _stage(directory, device, broker, pace, keep=keep) as url:
         settings = Settings(broker=url, broker_timeout_s=broker_timeout)
         _wait_online(settings, device, directory)
         _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
-        request = PushRequest(
-            model=model or _DATA / "har.onnx", manifest=manifest or _DATA / "har.toml", scopes=[Scope("d", device)]
-        )
+        request = PushRequest(model=chosen, manifest=described, scopes=[Scope("d", device)])
         with open_display(as_json=False) as display:
             result = push(settings, request, display)
         show(result.reports)
-        _say_what_now(directory, result, settings, device, keep=keep)
+        _say_what_now(directory, request, result, settings, device, keep=keep)
     if broker and not keep:
         _forget(settings, device, result)
     raise typer.Exit(result.exit)
+
+
+def _bundled(model: str, manifest: Path | None) -> tuple[Path, Path]:
+    """The model to send and its manifest; raises ``ConfigError`` (usage) if only one of them is the user's."""
+    if (model in _BUNDLED) != (manifest is None):
+        raise ConfigError("usage", f"give --model FILE and --manifest together, or --model {' or '.join(_BUNDLED)}")
+    return _BUNDLED[model] if manifest is None else (Path(model), manifest)
 
 
 @contextlib.contextmanager
@@ -126,7 +135,9 @@ def _wait_online(settings: Settings, device: str, directory: Path) -> None:
             time.sleep(_TICK_S)
 
 
-def _say_what_now(directory: Path, result: PushResult, settings: Settings, device: str, *, keep: bool) -> None:
+def _say_what_now(
+    directory: Path, request: PushRequest, result: PushResult, settings: Settings, device: str, *, keep: bool
+) -> None:
     sensor = SerialImu(directory / "imu").progress()
     _say(f"The sensor sent {sensor.samples} samples, {sensor.times_real_time:.0f} times faster than real time.")
     if result.devices[device]["release"]:
@@ -141,7 +152,7 @@ def _say_what_now(directory: Path, result: PushResult, settings: Settings, devic
     _say(f"Broker, sensor and agent go on. Stop them with: kill {pid}")
     _say(f"  host-tools devices {where}")
     _say(f"  host-tools report {result.job} {where}")
-    _say(f"  push-model {_DATA / 'har.onnx'} --manifest {_DATA / 'har.toml'} --device {device} {where}")
+    _say(f"  push-model {request.model} --manifest {request.manifest} --device {device} {where}")
     _say(f"  edge-agent releases --config {directory / CONFIG_FILE}")
 
 

@@ -1,8 +1,10 @@
-"""Trains the demo's model and writes everything in ``host_tools/demo/data``. Run by hand; the demo never needs it.
+"""Trains the demo's model and writes what is in ``host_tools/demo/data``. Run by hand; the demo never needs it.
 
     python -m venv train-venv && train-venv/bin/pip install torch onnx onnxruntime numpy
     pip download --no-deps seglearn==1.2.5 && unzip seglearn-1.2.5-py3-none-any.whl
     train-venv/bin/python host_tools/demo/train_model.py seglearn/data/watch_dataset.npy
+
+Afterwards ``tflite_model.py`` writes the same model in the other format.
 
 The data are real: seven shoulder exercises, recorded with a smart watch at 50 Hz (Burns et al. 2018,
 https://arxiv.org/abs/1802.01489). Subjects 1 to 6 train the model, subject 7 chooses the epoch, and subjects 8 to 10

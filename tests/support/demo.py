@@ -10,6 +10,7 @@ import host_tools.demo
 
 DATA = Path(host_tools.demo.__file__).with_name("data")
 MODEL, MANIFEST, RECORDING = DATA / "har.onnx", DATA / "har.toml", DATA / "imu_recording.npz"
+TFLITE_MODEL, TFLITE_MANIFEST = DATA / "har.tflite", DATA / "har_tflite.toml"
 
 
 @dataclass(frozen=True, slots=True)

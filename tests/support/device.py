@@ -22,17 +22,20 @@ from edge_agent.wire.manifest import Blob, Gates, InputContract, Manifest, Outpu
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, decode
 from edge_agent.wire.topics import DeviceTopic, Scope, Topics
 from host_tools.demo.simulator import SerialImu
-from host_tools.manifest_file import read_blob, read_manifest_file
+from host_tools.manifest_file import model_format, read_blob, read_manifest_file
 from host_tools.session import Session
 from host_tools.settings import Settings
 from host_tools.upload import Uploader
 from support.links import QueuedLink
 
 DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")
-DEMO_MODEL = DEMO / "har.onnx"
+DEMO_MODEL, TFLITE_MODEL = DEMO / "har.onnx", DEMO / "har.tflite"
 DEMO_CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
 SMALL = Recipe(calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100)
 """Enough to see a job through; what verdicts are worth is tested where the statistics are."""
+
+QUICK = msgspec.structs.replace(SMALL, method="static", search_budget_s=10)
+"""For a format with several runtimes, where ``auto`` has much to time."""
 
 EASY = Gates(max_latency_ratio=0, min_agreement=0.7)
 """For few windows on a busy machine; the proofs of agreement and speed at their defaults have a test of their own."""
@@ -193,9 +196,9 @@ class Device:
             self._process.wait(30)
 
 
-def demo_contract() -> list[InputContract]:
-    """The input contract of the demo's model."""
-    return read_manifest_file(DEMO / "har.toml").inputs
+def demo_contract(model: Path = DEMO_MODEL) -> list[InputContract]:
+    """The input contract of the demo's model, in the layout of its format."""
+    return read_manifest_file(DEMO / ("har_tflite.toml" if model.suffix == ".tflite" else "har.toml")).inputs
 
 
 def push(
@@ -219,9 +222,9 @@ def push(
         namespace=device.namespace,
         name=fields.pop("name", "har"),
         version=version,
-        format="onnx",
+        format=model_format(model),
         blob=described,
-        inputs=demo_contract() if inputs is None else inputs,
+        inputs=demo_contract(model) if inputs is None else inputs,
         output=Output(kind="classes"),
         recipe=recipe,
         gates=gates,

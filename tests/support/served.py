@@ -4,6 +4,7 @@ A maker writes the same few models in one format; whoever tests what holds for e
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +29,8 @@ from edge_agent.wire.manifest import (
     job_id,
 )
 from host_tools.manifest_file import read_blob
-from support import onnx_models
+from support import onnx_models, tflite_models
+from support.tflite_models import Net
 
 Floats = NDArray[np.float32]
 
@@ -36,10 +38,16 @@ Floats = NDArray[np.float32]
 class Maker(Protocol):
     """Writes models of one format."""
 
-    format: str
-    runtime: str
-    module: str
-    """What a program imports that uses this runtime and nothing else."""
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def runtime(self) -> str: ...
+
+    @property
+    def module(self) -> str:
+        """What a program imports that uses this runtime and nothing else."""
+        ...
 
     def product(self, path: Path, weights: Floats) -> Path:
         """``x`` [1, n] → ``y`` = x @ weights."""
@@ -85,6 +93,49 @@ class OnnxMaker:
         return _save(path, nodes, {"x": len(weights), "h": size}, {"y": size, "hN": size}, w=weights)
 
 
+@dataclass(frozen=True)
+class TfliteMaker:
+    """TensorFlow Lite models for one of the runtimes."""
+
+    runtime: str
+    module: str
+    format = "tflite"
+
+    def product(self, path: Path, weights: Floats) -> Path:
+        net = Net()
+        x = net.input("x", (1, len(weights)))
+        y = _times(net, x, "y", weights)
+        return _packed(path, net, {"x": x}, {"y": y})
+
+    def pair(self, path: Path, left: Floats, right: Floats) -> Path:
+        net = Net()
+        a, b = net.input("a", (1, len(left))), net.input("b", (1, len(right)))
+        first, second = _times(net, a, "first", left), _times(net, b, "second", right)
+        both = net.node("ADD", [first, second], "both", (1, left.shape[1]), "AddOptions", fusedActivationFunction=0)
+        return _packed(path, net, {"a": a, "b": b}, {"first": first, "both": both})
+
+    def running_sum(self, path: Path, weights: Floats) -> Path:
+        net, shape = Net(), (1, weights.shape[1])
+        x, h = net.input("x", (1, len(weights))), net.input("h", shape)
+        step = _times(net, x, "step", weights)
+        after = net.node("ADD", [h, step], "hN", shape, "AddOptions", fusedActivationFunction=0)
+        y = net.node("ADD", [after, after], "y", shape, "AddOptions", fusedActivationFunction=0)
+        return _packed(path, net, {"x": x, "h": h}, {"y": y, "hN": after})
+
+
+def _times(net: Net, x: int, name: str, weights: Floats) -> int:
+    """A dense layer, whose weights this format keeps transposed."""
+    columns = weights.shape[1]
+    kernel = net.constant(f"{name}/weights", np.ascontiguousarray(weights.T))
+    bias = net.constant(f"{name}/bias", np.zeros(columns, np.float32))
+    return net.dense(x, name, kernel, bias, (1, columns))
+
+
+def _packed(path: Path, net: Net, inputs: dict[str, int], outputs: dict[str, int]) -> Path:
+    built = net.sign(inputs, outputs).build(*outputs.values())
+    return tflite_models.save(built, path.with_suffix(".tflite"))
+
+
 def _save(path: Path, nodes: list[Any], inputs: dict[str, int], outputs: dict[str, int], **constants: Floats) -> Path:
     ends = [[onnx_models.value(name, [1, size]) for name, size in some.items()] for some in (inputs, outputs)]
     return onnx_models.save(onnx_models.model(nodes, *ends, constants), path.with_suffix(".onnx"))
@@ -107,16 +158,21 @@ def put_release(
     name: str = "har",
     output: Output = Output(),  # noqa: B008  # frozen
     state: Sequence[State] = (),
+    on: str = "",
     **changes: Any,
 ) -> Release:
-    """Put a release of ``model`` on disk, as after a job; ``changes`` are fields of it that differ from the truth."""
+    """Put a release of ``model`` on disk, as after a job.
+
+    ``on``: the runtime that it was proved with, else the preferred one of its format; ``changes``: fields of it that
+    differ from the truth.
+    """
     model_format = model.suffix.removeprefix(".")
     manifest = Manifest("ea/v1", name, version, model_format, read_blob(model), list(inputs), output, state=list(state))  # type: ignore[arg-type]  # the suffix is one of the formats
     content = encode_manifest(manifest)
     digest = content_digest(content)
     job = Job(id=job_id(digest), model=name, version=version, digest=digest, scope="d/pi-01", created=0.0)
     backend = backends.load(model_format)
-    runtime = backend.RUNTIMES[0]
+    runtime = on or backend.RUNTIMES[0]
     chosen = {"runtime": runtime, "runtime_version": backend.runtime_version(runtime), "threads": 1}
     releases = Releases(store.models, name)
     made = make_release(

@@ -29,6 +29,7 @@ from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
+QUANTIZES_WITH = "onnxruntime"
 SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 

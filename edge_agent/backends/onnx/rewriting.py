@@ -44,7 +44,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     operators = spec.operators or QUANTIZABLE
     nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
     _check_opset(model)
-    _check_ranges(graph, nodes, ranges)
+    check_ranges(graph, nodes, ranges)
     overrides = _overrides(graph, nodes, spec)
     quantized = _quantized(model, nodes, ranges, overrides, spec)
     keep_float(quantized, spec.float_layers)
@@ -56,7 +56,8 @@ def _check_opset(model: Any) -> None:
         raise StageError("stage_crashed", f"rewrite needs a prepared model of opset {MIN_OPSET} or later")
 
 
-def _check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -> None:
+def check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) -> None:
+    """Raises ``StageError`` unless every tensor around these nodes has a range that is one."""
     for node in nodes:
         for name in graph.activations(node):
             found = ranges.get(name)

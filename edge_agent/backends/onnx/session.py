@@ -28,8 +28,11 @@ ERRORS: tuple[type[Exception], ...] = tuple(
 
 _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
+_NO_GRAPH = "No graph was found in the protobuf"
+"""What an empty file is."""
 _PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*")
 _LACKING = ("is not a registered function/op", "Could not find an implementation")
+_UNKNOWN_INPUT = "Invalid input name"
 _FAILED_NODE = "Non-zero status code returned while running"
 _ALLOCATION = ("Failed to allocate memory", "bad allocation", "bad_alloc")
 
@@ -46,7 +49,8 @@ class OnnxSession:
         """All outputs, in the model's order.
 
         Raises:
-            ContractError: ``shape_mismatch`` or ``dtype_mismatch``, if ``feeds`` do not fit the inputs.
+            ContractError: ``input_missing``, ``shape_mismatch`` or ``dtype_mismatch``, if ``feeds`` do not fit the
+                inputs.
             ModelError: ``model_unsupported``, if the model fails on these values.
         """
         return run_session(self._session, None, feeds)
@@ -101,6 +105,8 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Feeds) -> list[A
         text = str(error)
         if "Unexpected input data type" in text:
             raise ContractError("dtype_mismatch", f"onnxruntime: {_first_line(error)}") from error
+        if _UNKNOWN_INPUT in text:
+            raise ContractError("input_missing", f"the model has no such input: {_first_line(error)}") from error
         if _FAILED_NODE in text and not any(mark in text for mark in _ALLOCATION):
             raise ModelError(
                 "model_unsupported", f"the model fails on these values; correct data or model: {_first_line(error)}"
@@ -121,7 +127,7 @@ def _translated(error: Exception) -> Exception:
     text = str(error)
     if any(mark in text for mark in _ALLOCATION):
         return MemoryError(_first_line(error))
-    if type(error).__name__ in _UNREADABLE:
+    if type(error).__name__ in _UNREADABLE or _NO_GRAPH in text:
         return ModelError("model_unreadable", f"onnxruntime cannot read the model: {_first_line(error)}")
     if any(mark in text for mark in _LACKING):
         return ModelError("custom_operator", f"onnxruntime {VERSION} lacks an operator: {_first_line(error)}")

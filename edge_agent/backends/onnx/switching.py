@@ -20,9 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.backends import Array, CandidateSpec, Feeds, Range
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import DYNAMIC, FOLDED, PASSING, QUANTIZABLE
-from edge_agent.backends.onnx.rewriting import weight_axes
+from edge_agent.backends.onnx.rewriting import check_ranges, weight_axes
 from edge_agent.backends.onnx.session import create_session, run_session
-from edge_agent.errors import StageError
 from edge_agent.quant.affine import fake_quantize, params, weight_params
 
 _AS_WRITTEN = {"session.disable_quant_qdq": "1"}
@@ -41,6 +40,8 @@ class OnnxSwitches:
         if dynamic:
             nodes = [node for node in nodes if graph.weight(node) == node.input[1]]
         self._outputs = [value.name for value in model.graph.output]
+        if not dynamic:
+            check_ranges(graph, nodes, ranges)
         grids = _read(nodes) if dynamic else _grids(graph, nodes)
         weights = _weights(graph, nodes)
         self.needed_by: Mapping[str, tuple[str, ...]] = {**grids, **weights}
@@ -49,7 +50,7 @@ class OnnxSwitches:
         if dynamic:
             _switch_reads(model, {node.name for node in nodes}, self._inputs)
         else:
-            _switch_tensors(model, _ranges_of(grids, ranges), self._inputs)
+            _switch_tensors(model, {name: ranges[name] for name in grids}, self._inputs)
         flags = (helper.make_tensor_value_info(flag, TensorProto.BOOL, []) for flag in self._inputs.values())
         model.graph.input.extend(flags)
         serialized = model.SerializeToString()
@@ -60,13 +61,6 @@ class OnnxSwitches:
         """The model's outputs with these places rounded; errors as :meth:`.session.OnnxSession.run`."""
         flags = {flag: np.array(name in rounded) for name, flag in self._inputs.items()}
         return run_session(self._session, self._outputs, {**feeds, **flags})
-
-
-def _ranges_of(names: Collection[str], ranges: Mapping[str, Range]) -> dict[str, Range]:
-    for name in names:
-        if name not in ranges:
-            raise StageError("stage_crashed", f"tensor {name!r} has no range")
-    return {name: ranges[name] for name in names}
 
 
 def _read(nodes: list[Any]) -> dict[str, tuple[str, ...]]:

@@ -81,6 +81,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
                 weights=None if weight is None else graph.model.value(weight),
                 weight_axis=0 if weight is None else graph.output_axis(operator),
+                depthwise=operator.name == "DEPTHWISE_CONV_2D",
             )
         )
     return layers

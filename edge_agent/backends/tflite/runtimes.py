@@ -28,7 +28,9 @@ def load_runtime(name: str = "") -> Any:
         if find_spec(_package(candidate)) is not None:
             _check_numpy(candidate)
             return import_module(f"{_package(candidate)}.interpreter").Interpreter
-    raise ModelError("format_unsupported", f".tflite models need the package {name or RUNTIMES[0]}, not installed here")
+    raise ModelError(
+        "format_unsupported", f".tflite models need the package {name or RUNTIMES[0]}; install edge-agent[device]"
+    )
 
 
 def runtime_version(name: str = "") -> str:
