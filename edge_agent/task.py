@@ -111,7 +111,14 @@ def empty_result() -> dict[str, Any]:
         "chosen": None,
         "candidates": [],
         "layers": [],
-        "data": {"calibration": None, "search": None, "heldout": None, "warnings": []},
+        "data": {
+            "calibration": None,
+            "search": None,
+            "heldout": None,
+            "enough": {},
+            "findings": [],
+            "warnings": [],
+        },
         "device": {},
         "seconds": {},
     }

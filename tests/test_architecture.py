@@ -45,7 +45,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "doctor": (DAEMON_PARTS | {"daemon", "sources"}, set()),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
-    "report": ({"backends", "calibration", "errors", "verdict"}, {"numpy"}),
+    "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),
     "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
     "serving": ({"backends", "config", "contract", "errors", "releases", "suggest", "wire"}, {"numpy"}),
@@ -54,7 +54,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"board", "contract", "durable", "sandbox", "serving", "sources", "suggest", "supervisor", "task", "worker"},
+        | {"board", "contract", "durable", "preprocess", "sandbox", "serving", "sources", "suggest", "supervisor"}
+        | {"task", "worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip

@@ -38,11 +38,13 @@ class Stability:
         windows: that were gathered.
         spread: by which part of itself the least sure range may be off (one-sided 95 %); infinite: too few segments.
         least_sure: the name of that channel or input.
+        segments: in how many segments of time they were.
     """
 
     windows: int
     spread: float
     least_sure: str
+    segments: int = 1
 
     @property
     def stable(self) -> bool:
@@ -51,10 +53,14 @@ class Stability:
 
     @property
     def enough(self) -> int | None:
-        """How many windows would do: the spread falls with the square root of their number. None: cannot be said."""
+        """How many windows would do: the spread falls with the square root of their number. None: cannot be said.
+
+        Fewer than could tell how sure they are are never enough.
+        """
         if not math.isfinite(self.spread):
             return None
-        return max(1, math.ceil(self.windows * (self.spread / TOLERANCE) ** 2))
+        share = max((self.spread / TOLERANCE) ** 2, FEWEST_SEGMENTS / self.segments)
+        return math.ceil(self.windows * share)
 
     @property
     def sentence(self) -> str:
@@ -89,7 +95,7 @@ def judge_stability(names: Sequence[str], segments: Sequence[Sequence[Histogram]
         return Stability(windows, math.inf, names[0])
     spreads = [_spread([segment[place] for segment in segments]) for place in range(len(names))]
     worst = int(np.argmax(spreads))
-    return Stability(windows, spreads[worst], names[worst])
+    return Stability(windows, spreads[worst], names[worst], len(segments))
 
 
 def _spread(segments: Sequence[Histogram]) -> float:
