@@ -98,6 +98,13 @@ def judge_stability(names: Sequence[str], segments: Sequence[Sequence[Histogram]
     return Stability(windows, spreads[worst], names[worst], len(segments))
 
 
+def body_width(histogram: Histogram) -> float:
+    """From the 0.1st to the 99.9th percentile of what was counted."""
+    values, counts, _ = _values([histogram])
+    order = np.argsort(values, kind="stable")
+    return _width(values[order], counts[order])
+
+
 def _spread(segments: Sequence[Histogram]) -> float:
     count = len(segments)
     values, counts, owner = _values(segments)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.calibration.stability import BINS
+from edge_agent.calibration.stability import BINS, body_width
 from edge_agent.worker.blocks import BlockStats, Numbers
 from edge_agent.worker.finding import Finding
 
@@ -121,8 +121,8 @@ def sets_unlike(
             text += f" ([{low:.4g}, {high:.4g}] against [{known.low:.4g}, {known.high:.4g}])"
             refuse = may_refuse and outside >= _LEAVES_REFUSE
             findings.append(Finding("sets_unlike", f"{text}; capture longer, in all real use", refuse))
-        elif high - low < _USES_LITTLE * width:
-            text = f"the held-out values of {name!r} use but {(high - low) / width:.0%} of what calibration has seen"
+        elif (used := body_width(new)) < _USES_LITTLE * (known_width := body_width(known)):
+            text = f"the held-out values of {name!r} use but {used / known_width:.0%} of what calibration has seen"
             findings.append(
                 Finding("sets_unlike", f"{text}; the verdict says little of the rest: capture longer", refuse=False)
             )

@@ -109,7 +109,7 @@ def _look_at_rows(context: Context, data: ArrayData) -> Rows:
     """Read every row once; raises ``Refusal`` (non_finite)."""
     total = sum(data.count(split) for split in SPLITS)
     done, bad, first = 0, 0, ""
-    rows = Rows({split: data.count(split) for split in SPLITS})
+    rows = Rows({split: data.count(split) for split in SPLITS}, stateful=bool(context.task.state))
     for split in SPLITS:
         for row in data.rows(split):
             done += 1

@@ -3,7 +3,8 @@
 What a sensor's stream is judged by (stuck, clipped, drift) needs to know what a channel is and that rows are in order
 of time; of an ``.npz`` neither is known. What can be said of any rows:
 
-* ``constant_channel``: an input of floats never changes: refused if no input changes, else a warning.
+* ``constant_channel``: an input of floats never changes: refused if no input changes and no state is carried, else
+  a warning.
 * ``duplicate_windows``: rows that repeat another one, or that are in two sets.
 * ``same_burst``: a held-out row shares a stretch with a calibration or search row, as overlapping windows of one
   recording do.
@@ -37,9 +38,15 @@ _REPEATED_SHARE = 0.2
 class Rows:
     """Watches the rows of the three sets; calibration and search come before held-out."""
 
-    def __init__(self, counts: Mapping[Split, int]) -> None:
-        """Start with nothing seen; ``counts``: how many rows each set has."""
+    def __init__(self, counts: Mapping[Split, int], *, stateful: bool = False) -> None:
+        """Start with nothing seen.
+
+        Args:
+            counts: how many rows each set has.
+            stateful: the model carries state, so that its answers change although its inputs do not.
+        """
         self._counts = counts
+        self._stateful = stateful
         self._digests: dict[Split, set[bytes]] = {split: set() for split in SPLITS}
         self._shared = self._overlapping = 0
         self._places: set[int] = set()
@@ -94,7 +101,7 @@ class Rows:
         still = [name for name, histogram in known.items() if histogram.low == histogram.high and histogram.total > 1]
         if not still:
             return []
-        refuse = len(still) == len(known)
+        refuse = len(still) == len(known) and not self._stateful
         text = f"input {', '.join(map(repr, still))} holds the same value in all {self._counts['calibration']} rows"
         return [Finding("constant_channel", f"{text}; check how the data were made", refuse)]
 
