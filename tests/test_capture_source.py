@@ -431,7 +431,7 @@ def test_calibration_ends_early_where_the_ranges_are_sure(tmp_path: Path) -> Non
     enough = captured.said["enough"]["calibration"]
     assert captured.said["warnings"] == []
     assert 100 <= enough["windows"] == captured.said["calibration"]["windows"] < enough["planned"] == 200
-    assert enough["spread"] < 0.25
+    assert enough["spread"] < 0.125
     assert f"{enough['enough']} windows would do" in enough["message"]
     assert len(list(captured.data.rows("calibration"))) == captured.data.count("calibration") == enough["windows"]
     assert [captured.data.count(split) for split in ("search", "heldout")] == [100, 200]

@@ -22,9 +22,9 @@ from edge_agent.worker.blocks import BlockStats, Numbers
 from edge_agent.worker.finding import Finding
 
 _TREND_BLOCKS = 9
-_TREND = 0.6
+_TREND = 0.7
 """Kendall's tau: 1 where every block is above all before it. One step in the middle of a capture, as between two kinds
-of use, makes about 0.5. Chance alone reaches 0.6 in 1 of 40 channels with 9 blocks, and never with the usual 36."""
+of use, makes about 0.5. Chance alone reaches 0.7 in 1 of 100 channels with 9 blocks, and never with the usual 36."""
 _LEVEL_SHIFT = 1.0
 """Last against first third, in standard deviations within blocks."""
 _SPREAD_RATIO = 2.0
