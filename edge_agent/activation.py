@@ -55,6 +55,7 @@ def make_release(
         job=job.id,
         digest=job.digest,
         blob=manifest.blob.sha256,
+        eval=manifest.eval.sha256 if manifest.eval is not None else "",
         file=f"model{model_file.suffix}",
         sha256=sha256,
         size_bytes=model_file.stat().st_size,

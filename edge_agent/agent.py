@@ -259,7 +259,7 @@ class Agent:
             job,
             manifest,
             self.store.job_dir(job.id),
-            self.store.blobs / manifest.blob.sha256,
+            self.store.blobs,
             on_progress=lambda fraction, detail, eta_s: self.put(StageProgress(number, fraction, detail, eta_s)),
             on_end=lambda end: self.put(StageEnded(number, end)),
         )
@@ -296,7 +296,7 @@ class Agent:
                 manifest = self.ledger.manifest(job)
                 free = shutil.disk_usage(self.store.root).free
                 check_limits(manifest, self.config.limits.max_model_bytes, free, self.identity.formats)
-                self._receiving.start(manifest.blob)
+                self._receiving.start(manifest.blobs)
                 self._settle_transfers()
             case Stage.ACTIVATE:
                 self._activator.begin(job)
@@ -304,10 +304,10 @@ class Agent:
                 self.run_stage(job)
 
     def _settle_transfers(self) -> None:
-        """Let jobs go on whose blob is complete, fail those whose blob cannot be had."""
+        """Let jobs go on whose blobs are complete, fail those that want one which cannot be had."""
         for job in list(self.jobs.values()):
             if job.stage is Stage.RECEIVE and job.running and not job.ended:
-                state = self._receiving.state(self.ledger.manifest(job).blob)
+                state = self._receiving.state(self.ledger.manifest(job).blobs)
                 if state.error is not None:
                     self.apply(job.id, StageFailed(state.error.code, state.error.message))
                 elif state.complete:
@@ -318,7 +318,7 @@ class Agent:
 
     def _stop_unwanted_transfers(self) -> None:
         receiving = [job for job in self.jobs.values() if job.stage is Stage.RECEIVE and not job.ended]
-        self._receiving.stop_unwanted({self.ledger.manifest(job).blob.sha256 for job in receiving})
+        self._receiving.stop_unwanted({blob.sha256 for job in receiving for blob in self.ledger.manifest(job).blobs})
 
     def _on_stage_end(self, job_id: str, end: StageEnd) -> None:
         job = self.jobs.get(job_id)

@@ -240,7 +240,7 @@ class PartialBlob:
         if needed > free:
             raise LimitError(
                 "no_space",
-                f"the model needs {needed / 1e6:.0f} MB in {self.path.parent}, {free / 1e6:.0f} MB are free; free some",
+                f"the blob needs {needed / 1e6:.0f} MB in {self.path.parent}, {free / 1e6:.0f} MB are free; free some",
             )
 
     def _open(self) -> int:

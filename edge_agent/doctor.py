@@ -6,14 +6,13 @@ Reads, connects, and imports runtimes in children; changes nothing. A sensor tha
 import os
 import platform
 import shutil
-import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_agent import __version__, board
+from edge_agent import __version__, board, interpreter
 from edge_agent.cgroup import delegated
 from edge_agent.config import Config, read_config
 from edge_agent.control import ask
@@ -22,12 +21,14 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.memory import worker_memory_bytes
 from edge_agent.mqtt import Link
-from edge_agent.sources import check_source
+from edge_agent.sources import check_driver, check_source
 from edge_agent.supervisor import python_child, worker_env
 
 Level = Literal["ok", "warn", "fail"]
 
 _BROKER_TIMEOUT_S = 5.0
+_GROUPS = {"camera": "video"}
+"""Who may read a kind's devices, where that is not who may read serial ports."""
 _NO_RUNTIME = "install the extra: pip install 'edge-agent[device]'"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
@@ -45,7 +46,9 @@ class Check:
 
 def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
     """Every check, in the order in which a person would set things right."""
-    checks = [_interpreter(), _board(root), *_conditions(root), *_runtimes()]
+    python = _interpreter()
+    runtimes = _runtimes() if python.level == "ok" else ()  # there are none to install, which that check says
+    checks = [python, _board(root), *_conditions(root), *runtimes]
     try:
         config = read_config(config_path)
     except EdgeAgentError as error:
@@ -64,9 +67,9 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
 
 def _interpreter() -> Check:
     detail = f"edge-agent {__version__}, Python {platform.python_version()}, {platform.machine()}"
-    if struct.calcsize("P") * 8 < 64:  # noqa: PLR2004  # bits
-        remedy = "numpy, onnxruntime and LiteRT have no 32-bit wheels: install the 64-bit system on this board"
-        return Check("interpreter", "fail", f"{detail}, 32 bit", remedy)
+    bits = interpreter.address_bits()
+    if bits < interpreter.ENOUGH_BITS:
+        return Check("interpreter", "fail", f"{detail}, {bits} bit", interpreter.NO_WHEELS)
     return Check("interpreter", "ok", detail)
 
 
@@ -101,9 +104,8 @@ def _runtimes() -> Iterator[Check]:
             argv, capture_output=True, text=True, env=worker_env(), timeout=INVENTORY_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        yield Check(
-            "runtimes", "fail", "the runtimes do not answer", "install the extra: pip install 'edge-agent[device]'"
-        )
+        detail = f"the runtimes do not answer within {INVENTORY_TIMEOUT_S:g} s"
+        yield Check("runtimes", "fail", detail, "the device is busy, or one of them hangs: stop other load, try again")
         return
     identity.take_inventory(done.stdout)
     if identity.runtimes:
@@ -159,15 +161,20 @@ def _sources(config: Config) -> Iterator[Check]:
         except EdgeAgentError as error:
             yield Check(f"source {name}", "fail", error.message, "correct the config")
             continue
+        try:
+            check_driver(name, table)
+        except EdgeAgentError as error:
+            yield Check(f"source {name}", "fail", error.message, "install what it names into the daemon's environment")
+            continue
         yield _device_file(name, table)
 
 
 def _device_file(name: str, table: dict[str, Any]) -> Check:
-    path = str(table.get("port") or table.get("path") or "")
+    path = str(table.get("port") or table.get("path") or table.get("device") or "")
     if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110  # a device node that may vanish meanwhile
         return Check(f"source {name}", "fail", f"{path} is not there", "plug the sensor in, or correct the config")
     if path.startswith("/") and not os.access(path, os.R_OK):
-        remedy = "add the service's user to the group dialout"
+        remedy = f"add the service's user to the group {_GROUPS.get(table['kind'], 'dialout')}"
         return Check(f"source {name}", "fail", f"{path} cannot be read by this user", remedy)
     return Check(f"source {name}", "ok", f"{table['kind']} {path}".strip())
 

@@ -83,7 +83,7 @@ CODES: dict[str, Code] = {
     "model_unreadable": Code("failed", "the model file is truncated or no model", "export it again"),
     "model_unsupported": Code("failed", "the model uses something this agent cannot handle", "see the message"),
     "model_too_large": Code(
-        "failed", "the model exceeds limits.max_model_bytes", "raise the limit or shrink the model"
+        "failed", "the model or its labelled set exceeds limits.max_model_bytes", "raise the limit or shrink it"
     ),
     "already_quantized": Code("failed", "the model is int8 already", "push the float model"),
     "external_data": Code("failed", "the model keeps weights in other files", "save it as a single file"),

@@ -1,7 +1,8 @@
 """Keeps the state directory small and sound: what ended jobs leave, old reports, blobs, releases.
 
 Kept for ever: the record of each model name. Kept as long as they are of use: the active release, its previous, the
-float blob that active was made from, and the newest reports.
+float blob that active was made from and the labelled set it was judged with (a recalibration needs both), and the
+newest reports.
 """
 
 import logging
@@ -60,8 +61,10 @@ class Housekeeper:
         agent.store.forget_others(agent.jobs)
         alive = [job for job in agent.jobs.values() if not job.ended]
         active = agent.identity.active(agent.store)
-        blobs = {agent.ledger.manifest(job).blob.sha256 for job in alive} | {release.blob for release in active}
-        agent.store.collect_blobs(blobs)
+        blobs = {blob.sha256 for job in alive for blob in agent.ledger.manifest(job).blobs}
+        agent.store.collect_blobs(
+            blobs | {digest for release in active for digest in (release.blob, release.eval) if digest}
+        )
         for model in {job.model for job in agent.jobs.values()} | {release.model for release in active}:
             releases = Releases(agent.store.models, model)
             releases.collect({job.release for job in alive if job.release})

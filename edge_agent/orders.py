@@ -14,6 +14,7 @@ from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.topics import WantTopic
 
 
@@ -111,11 +112,18 @@ def decide(
 
 def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, formats: Collection[str]) -> None:
     """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
-    size = manifest.blob.size
+    size, labelled = manifest.blob.size, manifest.eval.size if manifest.eval is not None else 0
     if manifest.format not in formats:
         raise TransferError("format_unsupported", f"this device cannot quantize .{manifest.format} models")
     if size > max_model_bytes:
         raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
-    needed = 4 * size + 64 * 1024 * 1024  # the blob, its candidates and a release, and room for captured data
+    if labelled > max_model_bytes:
+        raise LimitError(
+            "model_too_large",
+            f"the labelled set has {labelled} bytes; this device's limits.max_model_bytes is {max_model_bytes}",
+        )
+    check_inputs(manifest.inputs)
+    # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
+    needed = 4 * size + labelled + 64 * 1024 * 1024
     if free_bytes < needed:
         raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")

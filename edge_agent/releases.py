@@ -36,6 +36,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     """Content digest of the manifest."""
     blob: str
     """SHA-256 of the float model it was made from."""
+    eval: str = ""
+    """SHA-256 of the labelled set it was judged with; empty: none."""
     file: str
     sha256: str
     """SHA-256 of ``file``."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,9 @@ from edge_agent.task import TASK_FILE, Stage, Task
 from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0
+_EVAL_FILE = "eval.npz"
+_BROKER_KEYS = ("url", "ca_file", "cert_file", "key_file", "username", "password_file")
+"""What ``[mqtt]`` and a source of kind mqtt both have. A password stays in its file."""
 
 
 def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
@@ -41,10 +45,19 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         recipe=manifest.recipe,
         gates=manifest.gates,
         state=manifest.state,
-        sources={name: config.sources[name] for name in wanted},
+        eval=_EVAL_FILE if manifest.eval is not None else "",
+        sources={name: source_table(config, name) for name in wanted},
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
     )
+
+
+def source_table(config: Config, name: str) -> dict[str, Any]:
+    """``[sources.NAME]`` as a worker gets it: of kind mqtt without a broker of its own, with the device's."""
+    table = config.sources[name]
+    if table.get("kind") != "mqtt" or "url" in table:
+        return table
+    return {key: getattr(config.mqtt, key) for key in _BROKER_KEYS} | table
 
 
 class Stages:
@@ -59,15 +72,17 @@ class Stages:
         job: Job,
         manifest: Manifest,
         job_dir: Path,
-        blob: Path,
+        blobs: Path,
         *,
         on_progress: OnProgress,
         on_end: Callable[[StageEnd], None],
     ) -> StageRun:
-        """Start the worker of the stage that ``job`` is in."""
+        """Start the worker of the stage that ``job`` is in; ``blobs`` is the folder of what was received."""
         memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
         task = make_task(job, manifest, self._config, memory_bytes)
-        _link(blob, job_dir / task.model)
+        _link(blobs / manifest.blob.sha256, job_dir / task.model)
+        if manifest.eval is not None:
+            _link(blobs / manifest.eval.sha256, job_dir / task.eval)
         write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
         limits = Limits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
         run = StageRun(
@@ -91,10 +106,10 @@ class Stages:
                 return self._config.limits.stage_timeout_s
 
 
-def _link(blob: Path, model: Path) -> None:
-    """Give the job the model without a second copy on the card."""
-    model.unlink(missing_ok=True)
+def _link(blob: Path, path: Path) -> None:
+    """Give the job a blob without a second copy on the card."""
+    path.unlink(missing_ok=True)
     try:
-        os.link(blob, model)
+        os.link(blob, path)
     except OSError as error:
-        raise StageError("stage_crashed", f"cannot link {blob} to {model}: {error.strerror}") from None
+        raise StageError("stage_crashed", f"cannot link {blob} to {path}: {error.strerror}") from None

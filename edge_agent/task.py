@@ -8,6 +8,7 @@ A job's directory is the whole interface between stages. Each stage reads what e
     JOB_DIR/
       task.json             this struct
       model.onnx            the float model, as pushed (``task.model``)
+      eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
       quantize/             candidates/, candidates.json, chosen.json, chosen.onnx, outcome.json
@@ -67,6 +68,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe = Recipe()
     gates: Gates = Gates()
     state: list[State] = []
+    eval: str = ""
+    """The labelled set's path, absolute or in the job's directory; empty: there is none."""
     sources: dict[str, dict[str, Any]] = {}
     """The device's ``[sources.NAME]`` tables that the inputs name."""
     arrays: ArrayFiles | None = None
@@ -115,6 +118,7 @@ def empty_result() -> dict[str, Any]:
             "calibration": None,
             "search": None,
             "heldout": None,
+            "eval": None,
             "enough": {},
             "findings": [],
             "warnings": [],

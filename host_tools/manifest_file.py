@@ -1,7 +1,7 @@
 """The operator's manifest ``M.toml``: read strictly, joined with the model into the manifest that devices get.
 
-An unknown key is an error that names the nearest known one. What the sensor steps mean, and whether the device has
-the source, only the device can know.
+An unknown key is an error that names the nearest known one. Whether the device has the source, and the model such an
+input, only the device can know.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ from typing import Any, Literal
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
+from edge_agent.input_tables import read_inputs
 from edge_agent.recipe_file import read_recipe
 from edge_agent.suggest import did_you_mean, read_toml, strict
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
-from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window
+from edge_agent.wire.manifest import Blob, InputContract, Manifest
 from edge_agent.wire.topics import check_name
 
 _KEYS = ("name", "version", "input", "inputs", "output", "recipe", "gates", "state", "eval")
@@ -44,6 +45,8 @@ def read_manifest_file(path: Path) -> ManifestFile:
 
     Raises:
         ConfigError: ``usage``; names the file, the table and the nearest known key.
+        RecipeError: ``recipe_unsupported`` for a step, option or value that no device knows.
+        ContractError: ``shape_mismatch`` if the steps do not fit the window or each other.
     """
     tables = read_toml(path)
     for key in tables:
@@ -60,7 +63,7 @@ def read_manifest_file(path: Path) -> ManifestFile:
     if version is not None and (not isinstance(version, int) or isinstance(version, bool) or version < 1):
         raise ConfigError("usage", f"{path}: version must be a whole number from 1 up; leave it out for the next one")
     return ManifestFile(
-        name=name, version=version, inputs=_inputs(path, tables), eval=_eval(path, tables), path=path
+        name=name, version=version, inputs=read_inputs(path, tables), eval=_eval(path, tables), path=path
     )  # fmt: skip
 
 
@@ -124,42 +127,6 @@ def build_manifest(
         created=created,
         expires=expires,
     )
-
-
-def _inputs(path: Path, tables: dict[str, Any]) -> list[InputContract]:
-    one, several = tables.get("input"), tables.get("inputs")
-    if one is not None and several is not None:
-        raise ConfigError("usage", f"{path}: [input] is for one input, [[inputs]] for several; use one of them")
-    if one is not None:
-        return [_input(f"{path}: [input]", one)]
-    if several is None or not isinstance(several, list) or not several:
-        raise ConfigError("usage", f"{path}: [input] is missing; name the source and window that feed the model")
-    contracts = [_input(f"{path}: [[inputs]] {number}", table) for number, table in enumerate(several, 1)]
-    names = [contract.name for contract in contracts]
-    if not all(names) or len(set(names)) != len(names):
-        raise ConfigError("usage", f"{path}: every [[inputs]] needs the name of its own model input")
-    if all(contract.constant is not None for contract in contracts):
-        raise ConfigError("usage", f"{path}: at least one [[inputs]] must have a source")
-    return contracts
-
-
-def _input(where: str, table: Any) -> InputContract:
-    if not isinstance(table, dict):
-        raise ConfigError("usage", f"{where} must be a table")
-    if isinstance(table.get("window"), dict):
-        strict(table["window"], Window, f"{where} window")
-    contract = strict(table, InputContract, where)
-    if contract.constant is not None:
-        if contract.source:
-            raise ConfigError("usage", f"{where}: an input has a source or a constant, not both")
-        return contract
-    for key, value in (("source", contract.source), ("window", contract.window)):
-        if not value:
-            raise ConfigError("usage", f"{where}: {key} is missing")
-    for step in contract.steps:
-        if not isinstance(step.get("op"), str):
-            raise ConfigError("usage", f'{where}: every step needs op = "…"')
-    return contract
 
 
 def _eval(path: Path, tables: dict[str, Any]) -> Path | None:

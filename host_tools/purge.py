@@ -119,7 +119,7 @@ def referenced(session: Session, now: float) -> set[str]:
     for payload in wants.values():
         manifest = read_want(payload)
         if manifest and not _expired(manifest.expires, now):
-            alive |= {blob.sha256 for blob in (manifest.blob, manifest.eval) if blob}
+            alive |= {blob.sha256 for blob in manifest.blobs}
     return alive
 
 

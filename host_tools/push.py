@@ -114,6 +114,11 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
             created=_rfc3339(now),
             expires=_rfc3339(now + timedelta(days=request.expires_days)),
         )
+        if manifest.eval is not None and manifest.output.kind is None:
+            display.note(
+                "[output] kind is not set: a device finds it from what it captures, and then the labels of the "
+                "labelled set may say nothing; set it"
+            )
         content = encode_manifest(manifest)
         blobs = [(request.model, manifest.blob)]
         if evaluation and evaluation_blob:
@@ -132,8 +137,8 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     return {
         "job": result.job,
         "manifest": msgspec.to_builtins(manifest),
-        "bytes": manifest.blob.size + (manifest.eval.size if manifest.eval else 0),
-        "chunks": manifest.blob.plan.chunks,
+        "bytes": sum(blob.size for blob in manifest.blobs),
+        "chunks": sum(blob.plan.chunks for blob in manifest.blobs),
         "wants": [f"{manifest.namespace}/{scope}/want/{manifest.name}" for scope in request.scopes],
     }
 

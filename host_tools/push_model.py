@@ -37,7 +37,13 @@ def push_model(
     everyone: Everyone = False,
     sign: Sign = None,
     evaluation: Annotated[
-        Path | None, typer.Option("--eval", metavar="E.npz", help="a labelled set to judge with", show_default=False)
+        Path | None,
+        typer.Option(
+            "--eval",
+            metavar="E.npz",
+            show_default=False,
+            help="a labelled set to prove accuracy on: tensors as the model is fed, not raw windows, and 'labels'",
+        ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="return once the broker has everything")] = False,
     timeout: Annotated[

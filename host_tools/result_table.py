@@ -58,9 +58,32 @@ def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     rows.append(("disagreements", "", _of(after, "disagreements", "windows"), ""))
     rows.append(("SQNR", "", _number(after.get("sqnr_db"), " dB"), ""))
     rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy")), ""))
+    rows += _labelled(_evaluation(results))
     rows.append(("method", _method(before), _method(after), _float_layers(after)))
     rows.append(("runtime", _runtime(before), _runtime(after), ""))
     rows.append(("threads", _number(before.get("threads"), ""), _number(after.get("threads"), ""), ""))
+    return rows
+
+
+def _evaluation(results: Mapping[str, Any]) -> Record:
+    """What the labelled set that came with the model says; empty: there was none, or it was not opened."""
+    shown: Record = (results.get("data") or {}).get("eval") or {}
+    return shown
+
+
+def _labelled(shown: Record) -> list[tuple[str, str, str, str]]:
+    """A row for each metric of the labelled set, and one for its windows."""
+    rows = []
+    for metric in shown.get("metrics") or []:
+        name = str(metric.get("name"))
+        form = _percent if name == "accuracy" else _plain
+        upper = metric.get("drop_upper")
+        bound = "" if upper is None else f", at most {form(upper)} (95 %)"
+        drop = "" if metric.get("drop") is None else f"drop {form(metric['drop'])}{bound}"
+        rows.append((f"labelled {name}", form(metric.get("float")), form(metric.get("int8")), drop))
+    if rows:
+        decides = "" if shown.get("decides") else "does not decide"
+        rows.append(("labelled windows", "", str(shown.get("windows", _DASH)), decides))
     return rows
 
 
@@ -68,7 +91,7 @@ def gates(results: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
     """Rows of (gate, value, limit, passed) of the int8 record."""
     return [
         (
-            str(gate.get("name")),
+            str(gate.get("name")) + (" (labelled set)" if gate.get("on") == "eval" else ""),
             _gate_number(str(gate.get("name")), gate.get("value")),
             _gate_number(str(gate.get("name")), gate.get("limit")),
             bool(gate.get("passed")),
@@ -110,6 +133,8 @@ def _results(report: JobReport) -> list[RenderableType]:
         parts += ["", _comparison_table(results)]
     if gates(results):
         parts += ["", _gate_table(results)]
+    if classes := _evaluation(results).get("classes"):
+        parts += ["", _class_table(classes)]
     if report.status != "succeeded" and results.get("layers"):
         parts += ["", _layer_table(results["layers"])]
     warnings = (results.get("data") or {}).get("warnings") or []
@@ -144,6 +169,17 @@ def _gate_table(results: Mapping[str, Any]) -> Table:
     return table
 
 
+def _class_table(classes: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("  classes lost")
+    for heading in ("windows", "float right", "int8 right"):
+        table.add_column(heading, justify="right")
+    for loss in classes[:_MAX_LAYERS]:
+        counts = (str(loss.get(key)) for key in ("windows", "float_right", "int8_right"))
+        table.add_row(f"  {escape(str(loss.get('label')))}", *map(escape, counts))
+    return table
+
+
 def _layer_table(layers: list[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for heading in ("  worst layers", "op", "SQNR", "cause", "remedy"):
@@ -157,6 +193,10 @@ def _layer_table(layers: list[Mapping[str, Any]]) -> Table:
 
 def _number(value: Any, unit: str) -> str:
     return _DASH if value is None else f"{value:.3g}{unit}"
+
+
+def _plain(value: Any) -> str:
+    return _DASH if value is None else f"{value:.4g}"
 
 
 def _percent(value: Any) -> str:

@@ -22,13 +22,15 @@ ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
 # module or package → what of ours it may import, what of others
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "wire": ({"errors"}, {"msgspec"}),
+    "wire": ({"errors", "suggest"}, {"msgspec"}),
     "task": ({"errors", "wire"}, {"msgspec"}),
     "job": ({"errors", "task"}, {"msgspec"}),
     "suggest": ({"errors"}, {"msgspec"}),
     "recipe_file": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "input_tables": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "config": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "durable": (set(), set()),
+    "interpreter": ({"errors"}, set()),
     "store": ({"durable", "errors", "job"}, {"msgspec"}),
     "releases": ({"durable", "errors"}, {"msgspec"}),
     "blobs": ({"durable", "errors", "wire"}, set()),
@@ -42,15 +44,32 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sandbox": ({"errors", "supervisor"}, set()),
     "agent": (DAEMON_PARTS | {"activator", "admission", "commands", "housekeeping"}, {"msgspec"}),
     "daemon": (DAEMON_PARTS | {"agent"}, {"msgspec"}),
-    "doctor": (DAEMON_PARTS | {"daemon", "sources"}, set()),
+    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, set()),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
     "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),
-    "preprocess": ({"errors", "suggest", "wire"}, {"msgspec", "numpy"}),
+    "preprocess": ({"errors", "wire"}, {"numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
-    "serving": ({"backends", "config", "contract", "errors", "releases", "suggest", "wire"}, {"numpy"}),
-    "framing": ({"errors"}, {"numpy"}),
-    "sources": ({"errors", "framing", "sources", "suggest"}, {"msgspec", "numpy", "serial"}),
+    "serving": (
+        {"backends", "config", "contract", "errors", "preprocess", "releases", "suggest", "wire"},
+        {"numpy"},
+    ),
+    "arrivals": (set(), {"numpy"}),
+    "continuity": ({"framing"}, {"numpy"}),
+    "exclusive": ({"errors"}, set()),
+    "iio": ({"errors", "scan", "suggest"}, set()),
+    "recordings": ({"framing", "recordings"}, {"PIL", "numpy"}),
+    "retry": (set(), set()),
+    "scan": (set(), {"numpy"}),
+    "schedule": (set(), set()),
+    "framing": ({"framing"}, {"cobs", "msgspec", "numpy"}),
+    "sources": (
+        {
+            *("arrivals", "continuity", "errors", "exclusive", "framing", "iio", "mqtt", "recordings", "retry"),
+            *("schedule", "sources", "suggest"),
+        },
+        {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
+    ),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
@@ -59,7 +78,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip
-HOST = {"errors", "mqtt", "recipe_file", "suggest", "task", "wire"}
+HOST = {"errors", "input_tables", "mqtt", "recipe_file", "suggest", "task", "wire"}
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
     *("http.client", "email"),  # what paho's import of urllib.request would bring, see edge_agent.deferred
@@ -111,7 +130,11 @@ def test_imports_follow_the_table(part: str) -> None:
 
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
     below = {
+        "arrivals",
+        "continuity",
         "framing",
+        "recordings",
+        "scan",
         "quant",
         "calibration",
         "report",

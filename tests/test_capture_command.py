@@ -223,3 +223,20 @@ def test_the_line_of_a_channel() -> None:
     assert sparkline(np.full(5, 3, np.float32), 8) == "▁▁▁▁▁"
     assert sparkline(np.float32([np.nan, 0, 1]), 3) == "?▁█"
     assert look_lines(["x"], np.float32([[np.nan], [np.nan]]))[1].split() == ["x", "-", "-", "-", "-", "??"]
+
+
+def test_windows_have_the_models_rate(tmp_path: Path) -> None:
+    """A source of 50 Hz for a model of 25 Hz, its window in seconds."""
+    samples = motion(8000)
+    (tmp_path / "m.toml").write_text(
+        'name = "m"\n[input]\nsource = "imu"\nrate_hz = 25\nwindow = { seconds = 1.6, hop_seconds = 0.8 }\n'
+    )
+
+    assert capture(sources(tmp_path, samples), "--windows", 30, "--manifest", tmp_path / "m.toml", "--out",
+                   tmp_path / "d.npz") == 0  # fmt: skip
+
+    with np.load(tmp_path / "d.npz") as file:
+        taken = file["windows"]
+    assert taken.shape == (30, SIZE, 3)
+    assert np.array_equal(taken[0, HOP:], taken[1, :HOP])
+    assert np.allclose(taken[0, 5:30], samples[20 + 10 : 20 + 60 : 2], atol=0.35)  # every second one, smoothed

@@ -12,12 +12,16 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 from support.captures import CHANNELS, Terminal, context, csv_lines, model_info, motion, serial_table
+from support.rigs import write_video
 from support.trained import write_classifier
 
 from edge_agent.backends import ModelInfo
 from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.preprocess import Preprocess
+from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import open_source
 from edge_agent.supervisor import python_child
 from edge_agent.task import TASK_FILE, Stage, Task, read_outcome
@@ -165,6 +169,100 @@ def test_channels_are_chosen_by_name_in_the_contracts_order(tmp_path: Path) -> N
     assert row.feeds["gain"].tolist() == [2.5]
 
 
+AT_100_HZ = msgspec.structs.replace(CONTRACT, rate_hz=50.0)
+
+
+def test_a_faster_sensor_is_resampled_block_by_block(tmp_path: Path) -> None:
+    samples = numbered(2 * NEEDED + 1000)
+    task = make_task(recording(tmp_path, samples, rate_hz=100), inputs=[AT_100_HZ])
+    resample = Resampler(rate_ratio(100, 50))
+
+    captured = capture(tmp_path, task)
+
+    spans = []
+    for split in SPLITS:
+        for row in captured.data.rows(split):
+            first = round(row.feeds["x"][0, 0, 0] - 0.25) - resample.margin
+            last = first + resample.needed(SIZE)
+            assert np.array_equal(row.feeds["x"][0], resample(samples[first:last])[:SIZE].T)
+            spans.append((first, last, split))
+    spans.sort()
+    assert len(spans) == 100
+    for (_, last, split), (first, _, other) in pairwise(spans):
+        assert split == other or first - last > SIZE, "not even what the filter sees is in two sets"
+    assert found(captured) == ["sets_unlike"]  # the first channel is a counter
+    assert captured.said["heldout"]["seconds"] == pytest.approx(40 * SIZE / 50, rel=0.15)
+
+
+def test_a_slower_sensor_is_warned_of(tmp_path: Path) -> None:
+    task = make_task(recording(tmp_path, motion(NEEDED), rate_hz=25), inputs=[AT_100_HZ])
+
+    (warning,) = capture(tmp_path, task).said["warnings"]
+
+    assert warning == (
+        "the model wants 50 samples a second, source 'imu' sends 25: what moves faster than 12.5 Hz is missing"
+    )
+
+
+def test_a_sensor_of_the_models_rate_is_taken_as_it_is(tmp_path: Path) -> None:
+    def rows(folder: str, contract: InputContract) -> list[bytes]:
+        (tmp_path / folder).mkdir()
+        task = make_task(recording(tmp_path / folder, motion(NEEDED)), inputs=[contract])
+        return [row.feeds["x"].tobytes() for row in capture(tmp_path / folder, task).data.rows("heldout")]
+
+    assert rows("said", AT_100_HZ) == rows("unsaid", CONTRACT)
+
+
+def test_a_stuck_channel_is_found_before_it_is_resampled(tmp_path: Path) -> None:
+    samples = motion(2 * NEEDED + 1000)
+    samples[1400:, 1] = 0.25
+    task = make_task(recording(tmp_path, samples, rate_hz=100), inputs=[AT_100_HZ])
+
+    assert refused(Refusal, tmp_path, task).code == "stuck_channel"
+
+
+@pytest.mark.parametrize("rate_hz", [0.04, 60_000])
+def test_rates_that_have_nothing_in_common(tmp_path: Path, rate_hz: float) -> None:
+    contract = msgspec.structs.replace(CONTRACT, rate_hz=rate_hz)
+
+    error = refused(RecipeError, tmp_path, make_task(recording(tmp_path, motion(NEEDED)), inputs=[contract]))
+
+    assert error.code == "recipe_unsupported"
+    assert "cannot be made of a source of 50 Hz" in error.message
+
+
+def test_ready_windows_cannot_be_resampled(tmp_path: Path) -> None:
+    windows = numbered(200 * SIZE).reshape(200, SIZE, 3)
+    np.savez(tmp_path / "w.npz", windows=windows, rate_hz=100, channels=np.array(CHANNELS))
+    source = {"kind": "replay", "path": str(tmp_path / "w.npz"), "rate": "max"}
+
+    error = refused(RecipeError, tmp_path, make_task(source, inputs=[AT_100_HZ]))
+
+    assert "stand alone at 100 Hz; they cannot be resampled to rate_hz = 50" in error.message
+
+
+def test_several_inputs_of_one_rate(tmp_path: Path) -> None:
+    info = model_info({"x": ("float32", (1, SIZE, 2)), "mel": ("float32", (1, 9, 12))})
+    window = Window(SIZE, HOP)
+    mel = {"op": "log_mel", "n_fft": 16, "hop_length": 8, "n_mels": 12}
+    contracts = [
+        InputContract(name="x", source="imu", channels=["az", "ax"], window=window, rate_hz=50.0),
+        InputContract(name="mel", source="imu", channels=["ay"], window=window, rate_hz=50.0, steps=[mel]),
+    ]
+    samples = motion(2 * NEEDED + 1000)
+    task = make_task(recording(tmp_path, samples, rate_hz=100), inputs=contracts)
+
+    row = next(capture(tmp_path, task, info).data.rows("calibration"))
+
+    raw = Resampler(rate_ratio(100, 50))(samples)[:SIZE]
+    assert np.array_equal(row.feeds["x"][0], raw[:, [2, 0]])
+    assert np.array_equal(row.feeds["mel"][0], Preprocess(contracts[1])(raw[:, [1]]))
+
+    other = [contracts[0], msgspec.structs.replace(contracts[1], rate_hz=25.0)]
+    error = refused(ContractError, tmp_path, msgspec.structs.replace(task, inputs=other), info)
+    assert "the same rate_hz" in error.message
+
+
 def test_ready_windows_stay_whole(tmp_path: Path) -> None:
     windows = numbered(200 * SIZE).reshape(200, SIZE, 3)
     np.savez(tmp_path / "w.npz", windows=windows, rate_hz=50, channels=np.array(CHANNELS))
@@ -195,6 +293,12 @@ INPUT = msgspec.structs.replace
         ({"inputs": [INPUT(CONTRACT, window=None)]}, ContractError, "shape_mismatch", "window"),
         ({"inputs": [INPUT(CONTRACT, name="y")]}, ContractError, "input_missing", "names 'y'"),
         ({"inputs": []}, ContractError, "input_missing", "'x' has no data"),
+        (
+            {"inputs": [INPUT(CONTRACT, frame=(240, 320))]},
+            ContractError,
+            "shape_mismatch",
+            "sends numbers, no pictures; the input says frame = [240, 320]",
+        ),
         ({"inputs": [CONTRACT, CONTRACT]}, ContractError, "input_missing", "give each the name"),
         ({"inputs": [INPUT(CONTRACT, steps=[{"op": "fft"}])]}, RecipeError, "recipe_unsupported", "unknown op 'fft'"),
         ({"sources": {"imu": {"kind": "serial"}}}, SourceError, "source_unavailable", "missing required field"),
@@ -474,9 +578,46 @@ def test_a_capture_that_was_extended_or_cut_short_goes_on_as_it_would_have(tmp_p
 
     source = open_source("imu", task.sources["imu"])
     source.live = True  # as after a crash of a capture from a sensor: what is on disk stays
-    plan = module._plan(task, source, "imu", Window(SIZE, HOP), CHANNELS)
+    plan = module._plan(task, source, "imu", CHANNELS, Window(SIZE, HOP), None)
     again, said = module._Capture(context(tmp_path, task), source, plan).run()
 
     assert said["enough"]["calibration"]["planned"] == whole.said["enough"]["calibration"]["planned"]
     assert all((folder / name).read_bytes() == shards[name] for name in sorted(shards)[:left])
     assert said["enough"]["calibration"]["windows"] == sum(shard.windows for shard in again.calibration)
+
+
+def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.avi", 60, (12, 16), 30)
+    camera = {"kind": "camera", "device": str(tmp_path / "v.avi"), "rate": "max"}
+    info = model_info({"x": ("float32", (1, 2, 12, 16))})
+    steps = [{"op": "scale", "factor": 1 / 255}, {"op": "transpose", "axes": [0, 3, 1, 2]}]
+    contract = InputContract(source="imu", channels=["b", "r"], window=Window(1, 1), steps=steps, frame=(12, 16))
+    recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
+
+    captured = capture(tmp_path, make_task(camera, inputs=[contract], recipe=recipe), info)
+
+    rows = [row.feeds["x"] for split in SPLITS for row in captured.data.rows(split)]
+    assert len(rows) == 30
+    assert found(captured) == ["same_burst", "sets_unlike"]  # a second of a video that gets brighter
+    for row in rows:
+        assert row.dtype == np.float32
+        assert np.abs(row[0, 1, 2:10, 2:6] - 200 / 255).max() < 0.1  # red is on the left
+        assert row[0, 0, 2:10, 2:6].max() < 0.1
+        assert row[0, 0, 2:10, 10:14].min() > 0.1
+    shard = np.load(next((tmp_path / "capture").glob("*.npy")))
+    assert shard.dtype == np.uint8
+    assert shard.shape[1:] == (12, 16, 2)
+
+
+def test_a_camera_that_stands_still_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    for number in range(60):
+        Image.new("RGB", (8, 6), (90, 90, 90)).save(tmp_path / "p" / f"{number:02}.png")
+    pictures = {"kind": "replay", "path": str(tmp_path / "p"), "rate": "max", "rate_hz": 10}
+    info = model_info({"x": ("uint8", (1, 6, 8, 3))})
+    contract = InputContract(source="imu", window=Window(1, 1), frame=(6, 8))
+    recipe = Recipe(calibration_windows=12, search_windows=6, heldout_windows=12)
+
+    assert refused(Refusal, tmp_path, make_task(pictures, inputs=[contract], recipe=recipe), info).code == (
+        "constant_channel"
+    )

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.captures import csv_lines, motion
 
-from edge_agent.framing import CsvDecoder
+from edge_agent.framing import to_samples
+from edge_agent.framing.decimals import CsvDecoder
 
 
 def decode(*pieces: bytes, columns: int = 2) -> tuple[list[list[float]], int]:
     decoder = CsvDecoder(columns)
-    samples = [row for piece in pieces for row in decoder.feed(piece).tolist()]
+    samples = [row for piece in pieces for row in to_samples(decoder.feed(piece)).tolist()]
     return samples, decoder.malformed
 
 
@@ -60,7 +61,7 @@ def test_a_line_without_end_does_not_grow_for_ever() -> None:
     for _ in range(100):
         decoder.feed(b"1" * 1000)
 
-    assert len(decoder._partial) <= 4096
+    assert len(decoder._lines._partial) <= 4096
     assert decoder.malformed >= 1
     assert decoder.feed(b"\n1,2\n").tolist() == [[1, 2]]
 
@@ -83,5 +84,5 @@ def test_no_bytes_break_it(data: bytes) -> None:
 
     samples = decoder.feed(b"\n" + data + b"\n1.5\n")
 
-    assert samples.dtype == np.float32
+    assert samples.dtype == np.float64
     assert samples[-1] == [1.5]

@@ -1,10 +1,11 @@
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from edge_agent.errors import CODES
-from edge_agent.quant.bounds import refusal_chance
+from edge_agent.quant.bounds import refusal_chance, tango_upper
 from edge_agent.quant.gates import Measured, evaluate_heldout, evaluate_memory, evaluate_search, resolve_gates
 from edge_agent.wire.manifest import Gates
 
@@ -279,3 +280,84 @@ def test_false_accepts_and_refusals_over_resamples_are_what_is_claimed() -> None
     assert share_accepted(0.05) <= 0.08
     assert share_accepted(0.10) == 0
     assert refusal_chance(300, 0.95, 0.05) >= 0.95
+
+
+LABELLED = Measured(windows=300, windows_effective=300, lost=2, won=1, float_right=280, commonest_label=80)
+
+
+def test_a_labelled_set_proves_accuracy_beside_the_agreement_of_windows_without_labels() -> None:
+    judgement = evaluate_heldout(Gates(), "classes", GOOD, LABELLED)
+
+    assert judgement.passed
+    assert judgement.warnings == ()
+    agreement, accuracy = judgement.gates
+    assert (agreement.name, agreement.on) == ("min_agreement", "")
+    assert (accuracy.name, accuracy.on, accuracy.limit) == ("max_accuracy_drop", "eval", 0.03)
+    assert accuracy.value == pytest.approx(tango_upper(2, 1, 300))
+    assert msgspec.to_builtins(accuracy)["on"] == "eval"
+    assert "on" not in msgspec.to_builtins(agreement)
+
+
+def test_what_agrees_and_loses_labelled_accuracy_is_refused() -> None:
+    judgement = evaluate_heldout(Gates(), "binary", GOOD, replace(LABELLED, lost=20))
+
+    assert judgement.code == "accuracy_too_low"
+    assert judgement.message.startswith("on the labelled set int8 loses 20 labelled windows that float has right")
+    assert [gate.passed for gate in judgement.gates] == [True, False]
+
+
+def test_a_labelled_set_does_not_make_up_for_windows_that_disagree() -> None:
+    assert evaluate_heldout(Gates(), "classes", replace(GOOD, disagreements=99), LABELLED).code == "agreement_too_low"
+
+
+def test_a_labelled_set_takes_over_the_gate_from_labels_of_the_heldout_set() -> None:
+    heldout = replace(GOOD, lost=20, won=0, float_right=280, commonest_label=80)
+
+    judgement = evaluate_heldout(Gates(), "classes", heldout, LABELLED)
+
+    assert [(gate.name, gate.on) for gate in judgement.gates] == [("max_accuracy_drop", "eval")]
+    assert judgement.passed
+
+
+def test_a_labelled_set_that_float_does_not_fit_warns_and_does_not_decide() -> None:
+    doubtful = replace(LABELLED, float_right=79, lost=79, won=0)
+
+    for gates in (Gates(), Gates(max_accuracy_drop=0.01)):
+        judgement = evaluate_heldout(gates, "classes", GOOD, doubtful)
+
+        assert judgement.passed
+        assert names(judgement.gates) == ["min_agreement"]
+        assert "79 of its 300 labels right" in judgement.warnings[-1]
+
+
+def test_labels_that_say_nothing_about_the_kind_are_said_not_to_decide() -> None:
+    judgement = evaluate_heldout(Gates(), "raw", GOOD, Measured(windows=300, windows_effective=300))
+
+    assert names(judgement.gates) == ["min_agreement"]
+    assert "say nothing about raw outputs" in judgement.warnings[0]
+
+
+def test_a_labelled_set_that_could_prove_nothing_asks_for_more() -> None:
+    judgement = evaluate_heldout(
+        Gates(), "classes", GOOD, replace(LABELLED, windows=60, windows_effective=60, lost=0, won=0)
+    )
+
+    assert judgement.code == "too_few_windows"
+    assert judgement.message.startswith("on the labelled set 60 windows cannot prove")
+    assert judgement.message.endswith("give at least 88")
+
+
+@pytest.mark.parametrize(("gates", "judged"), [(Gates(), False), (Gates(max_accuracy_drop=0.05), True)])
+def test_regressions_have_a_gate_of_accuracy_if_one_is_set(gates: Gates, *, judged: bool) -> None:
+    judgement = evaluate_heldout(
+        gates, "regression", replace(GOOD, sqnr_db=30.0), replace(LABELLED, commonest_label=None)
+    )
+
+    assert ("eval" in {gate.on for gate in judgement.gates}) is judged
+
+
+def test_no_gate_of_accuracy_is_none_on_the_labelled_set_either() -> None:
+    judgement = evaluate_heldout(Gates(max_accuracy_drop=0), "classes", GOOD, replace(LABELLED, lost=200))
+
+    assert judgement.passed
+    assert names(judgement.gates) == ["min_agreement"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.backends import CandidateSpec
+from edge_agent.backends import CandidateSpec, Method
 from edge_agent.worker.greedy import Sensitivity, find_effects, float_steps, to_mend, to_refine
 from edge_agent.worker.result import Record
 from edge_agent.worker.search import Tried
@@ -14,6 +14,8 @@ CHAIN: dict[str, tuple[str, ...]] = {
     "x": ("a",), "ab": ("a", "b"), "bc": ("b", "c"), "cd": ("c", "d"), "y": ("d",),
     "wa": ("a",), "wb": ("b",), "wc": ("c",), "wd": ("d",),
 }  # fmt: skip
+
+METHODS: tuple[Method, ...] = ("static",)
 
 
 class Additive:
@@ -146,7 +148,7 @@ def test_what_failed_for_accuracy_is_mended_the_closest_first_and_one_a_structur
     near = candidate(0.4, 0.7, "accuracy_too_low")
     core = candidate(0.6, 0.9, "agreement_too_low", operators=["Conv"])
 
-    assert to_mend([far, near, core]) == [core, near]
+    assert to_mend([far, near, core], METHODS) == [core, near]
 
 
 def test_only_a_faster_failure_is_mended_once_something_passes() -> None:
@@ -154,7 +156,7 @@ def test_only_a_faster_failure_is_mended_once_something_passes() -> None:
     faster = candidate(0.4, 0.5, "agreement_too_low")
     alike = candidate(0.59, 0.5, "agreement_too_low", operators=["Gemm"])
 
-    assert to_mend([passed, faster, alike]) == [faster]
+    assert to_mend([passed, faster, alike], METHODS) == [faster]
 
 
 def test_float_layers_mend_neither_speed_nor_size_nor_what_has_no_ranges() -> None:
@@ -163,12 +165,12 @@ def test_float_layers_mend_neither_speed_nor_size_nor_what_has_no_ranges() -> No
     dynamic = candidate(0.9, 0.5, "agreement_too_low", method="dynamic")
     mended = candidate(0.9, 0.5, "agreement_too_low", floats=["head"])
 
-    assert to_mend([slow, large, dynamic, mended]) == []
+    assert to_mend([slow, large, dynamic, mended], METHODS) == []
 
 
 def test_the_best_static_candidate_is_refined() -> None:
     best, slower = candidate(0.4, 0.98), candidate(0.7, 0.99, operators=["Conv"])
 
-    assert to_refine([slower, best]) == best
-    assert to_refine([candidate(0.2, 0.99, method="dynamic"), best]) is None
-    assert to_refine([candidate(0.4, 0.5, "agreement_too_low")]) is None
+    assert to_refine([slower, best], METHODS) == best
+    assert to_refine([candidate(0.2, 0.99, method="dynamic"), best], METHODS) is None
+    assert to_refine([candidate(0.4, 0.5, "agreement_too_low")], METHODS) is None

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.wire.chunks import CHUNK_BYTES
-from edge_agent.wire.manifest import content_digest, decode_manifest, encode_manifest
+from edge_agent.wire.manifest import Window, content_digest, decode_manifest, encode_manifest
 from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 
 INPUT = """
@@ -18,6 +18,30 @@ source = "imu"
 channels = ["ax", "ay"]
 window = { size = 128, hop = 64 }
 steps = [{ op = "transpose", axes = [1, 0] }]
+"""
+
+
+SECONDS = """
+[input]
+source = "imu"
+rate_hz = 50
+window = { seconds = 2.0, hop_seconds = 1.0 }
+"""
+
+TWO = """
+[[inputs]]
+name = "x"
+source = "imu"
+channels = ["ax", "ay"]
+window = { size = 8, hop = 8 }
+rate_hz = 50
+[[inputs]]
+name = "y"
+source = "imu"
+channels = ["ay"]
+window = { size = 8, hop = 8 }
+rate_hz = 50
+steps = [{ op = "reshape", shape = [2, 4] }]
 """
 
 
@@ -97,7 +121,19 @@ def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
         ('name = "har"\nversion = true' + INPUT, ["version"]),
         ('name = "har"', ["[input] is missing"]),
         ('name = "har"\n[input]\nsource = "imu"', ["window is missing"]),
-        ('name = "har"' + INPUT.replace("{ op =", "{ opp ="), ["every step needs op"]),
+        ('name = "har"' + INPUT.replace("size = 128", "siz = 128"), ["window", "did you mean 'size'"]),
+        ('name = "har"' + INPUT.replace("size = 128", "size = 0"), ["window", ">= 1"]),
+        ('name = "har"' + INPUT.replace("size = 128, ", ""), ["window", "size is missing"]),
+        ('name = "har"' + INPUT.replace("hop = 64", "seconds = 2"), ["not both"]),
+        ('name = "har"' + SECONDS.replace("rate_hz = 50\n", ""), ["set rate_hz"]),
+        ('name = "har"' + SECONDS.replace(", hop_seconds = 1.0", ""), ["hop_seconds is missing"]),
+        ('name = "har"' + SECONDS.replace("2.0", "0.33"), ["0.33 s at 50 Hz are 16.5 samples", "0.32 s"]),
+        ('name = "har"' + SECONDS.replace("2.0", "inf"), ["window"]),
+        ('name = "har"' + SECONDS.replace("= 50", "= 0"), ["rate_hz", "> 0"]),
+        ('name = "har"' + SECONDS.replace("= 50", "= nan"), ["rate_hz"]),
+        ('name = "har"\n[input]\nsource = "imu"\nwindow = 3', ["must be a table"]),
+        ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1\nrate_hz = 50', ["leave out rate_hz"]),
+        ('name = "har"' + TWO.replace("hop = 8", "hop = 4", 1), ["share source, window, rate_hz and frame"]),
         ('name = "har"' + INPUT + '[[inputs]]\nname = "x"', ["one of them"]),
         ('name = "har"\n[[inputs]]\nconstant = 1', ["needs the name"]),
         ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1', ["at least one"]),
@@ -114,6 +150,55 @@ def test_a_mistake_is_named_with_what_was_meant(tmp_path: Path, text: str, words
     assert caught.value.code == "usage"
     for word in words:
         assert word in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (INPUT.replace("{ op =", "{ opp ="), "recipe_unsupported", ["[input] steps 1", "every step needs op"]),
+        (INPUT.replace("transpose", "transpos"), "recipe_unsupported", ["steps 1", "did you mean 'transpose'"]),
+        (INPUT.replace("axes", "axis"), "recipe_unsupported", ["has no option 'axis'; did you mean 'axes'"]),
+        (INPUT.replace("[1, 0]", "[0, 2, 1]"), "shape_mismatch", ["transpose on a tensor of 128x2"]),
+        (INPUT.replace('"transpose", axes = [1, 0]', '"log_mel"'), "recipe_unsupported", ["set rate_hz"]),
+        (TWO.replace("[2, 4]", "[3, 4]"), "shape_mismatch", ["[[inputs]] y steps 1", "its 8 values"]),
+    ],
+)
+def test_a_step_that_no_device_could_do_is_found_before_anything_is_sent(
+    tmp_path: Path, text: str, code: str, words: list[str]
+) -> None:
+    path = write(tmp_path, 'name = "har"' + text)
+
+    with pytest.raises(EdgeAgentError) as caught:
+        read_manifest_file(path)
+
+    assert caught.value.code == code
+    for word in [str(path), *words]:
+        assert word in caught.value.message
+
+
+def test_seconds_are_samples_when_they_travel(tmp_path: Path) -> None:
+    in_seconds = read_manifest_file(write(tmp_path, 'name = "har"' + SECONDS)).inputs
+    in_samples = read_manifest_file(
+        write(tmp_path, 'name = "har"' + SECONDS.replace("seconds = 2.0, hop_seconds = 1.0", "size = 100, hop = 50"))
+    ).inputs
+
+    assert in_seconds == in_samples
+    assert in_seconds[0].window == Window(100, 50)
+    assert in_seconds[0].rate_hz == 50
+
+
+@given(samples=st.integers(1, 100_000), rate_hz=st.sampled_from([0.5, 12.5, 26, 50, 59.5, 104, 416, 16_000, 44_100]))
+@settings(deadline=None)
+def test_every_number_of_samples_can_be_said_in_seconds(
+    tmp_path_factory: pytest.TempPathFactory, samples: int, rate_hz: float
+) -> None:
+    seconds = f"{{ seconds = {samples / rate_hz!r}, hop_seconds = 2.0 }}"
+    text = f'[input]\nsource = "imu"\nrate_hz = {rate_hz}\nwindow = {seconds}\n'
+
+    window = read_manifest_file(write(tmp_path_factory.mktemp("m"), 'name = "har"\n' + text)).inputs[0].window
+
+    assert window is not None
+    assert window.size == samples
 
 
 def test_several_inputs(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Device:
     def leave_float(self) -> list[tuple[str, ...]]:
         """Which layers the candidates that were added leave float."""
         before = len(self.tried)
-        leave_float(self.tried, self.attempt, self.measure, lambda: self.time > 0)
+        leave_float(self.tried, self.attempt, self.measure, lambda: self.time > 0, methods=("static",))
         return [item.spec.float_layers for item in self.tried[before:]]
 
 
@@ -141,3 +141,27 @@ def test_nothing_is_measured_twice_or_after_the_time() -> None:
     fill_up(device.tried, [CORE], device.attempt, lambda: False)
 
     assert [item.spec for item in device.tried] == [STATIC, replace(STATIC, per_channel=False)]
+
+
+def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> None:
+    attempted: list[tuple[str, ...]] = []
+
+    def attempt(spec: CandidateSpec) -> Tried | None:
+        attempted.append(spec.float_layers)
+        return Tried(spec, Record(method="static", ratio_p50=0.5, agreement=1.0), passed=len(spec.float_layers) == 4)
+
+    failed = Tried(
+        STATIC, Record(method="static", ratio_p50=0.4, agreement=0.2, code="agreement_too_low"), passed=False
+    )
+    tried = [failed]
+
+    def measure(_: CandidateSpec) -> Sensitivity:
+        raise AssertionError("what passed needs no simulation")
+
+    leave_float(tried, attempt, measure, lambda: True, methods=("static",), first=list("abcdefgh"))
+
+    assert attempted == [("a",), ("a", "b", "c", "d")]
+    attempted.clear()
+    with pytest.raises(AssertionError, match="needs no simulation"):
+        leave_float(tried, attempt, measure, lambda: True, methods=("static",), first=list("ab"))
+    assert attempted == [("a",)]  # a half of the layers and more is no int8 model

@@ -255,6 +255,21 @@ def test_graphs_that_break_the_quantizers_defaults(tmp_path: Path, built: Any, *
     assert bench.sqnr_db() > 25
 
 
+def test_layers_that_share_a_bias_each_get_one(tmp_path: Path) -> None:
+    names = ["x", "b2", "h", "b3", "y"]  # what onnxruntime's quantizer would call its copies is there already
+    nodes = [
+        helper.make_node("Conv", [names[i], f"w{i}", "b"], [names[i + 1]], f"conv{i}", kernel_shape=[3], pads=[1, 1])
+        for i in range(4)
+    ]
+    constants = {f"w{i}": models.weights(4, 4, 3, seed=i) for i in range(4)} | {"b": models.weights(4)}
+    built = models.model(nodes, [models.value("x", [1, 4, 16])], [models.value("y", [1, 4, 16])], constants)
+    bench = Bench(built, tmp_path)
+
+    bench.rewrite()
+
+    assert bench.sqnr_db() > 25
+
+
 def test_no_stored_placeholder_scale_for_a_channel_of_zeros(tmp_path: Path) -> None:
     bench = Bench(zero_channel(), tmp_path)
 

@@ -88,6 +88,34 @@ def test_it_errs_like_the_int8_model_with_these_layers_float(
     assert net.noise(simulated) == pytest.approx(net.noise(int8), rel=0.3)
 
 
+DYNAMIC = CandidateSpec("dynamic", types="u8u8" if saturates() else "u8s8")
+
+
+@pytest.mark.parametrize("floats", [(), ("dense1",), ("dense2",)])
+def test_roundings_of_activations_as_they_come_are_told_like_the_int8_model(
+    tmp_path: Path, floats: tuple[str, ...]
+) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["a"], "dense1"),
+        helper.make_node("Relu", ["a"], ["r"], "relu"),
+        helper.make_node("MatMul", ["r", "w2"], ["b"], "dense2"),
+        helper.make_node("Mul", ["b", "x"], ["y"], "gate"),
+    ]
+    built = model(
+        nodes, [value("x", [3, 16])], [value("y", [3, 16])], {"w1": weights(16, 64), "w2": weights(64, 16, seed=1)}
+    )
+    rows = list(np.random.default_rng(1).normal(size=(24, 3, 16)).astype(np.float32))
+    rig = Rig(tmp_path, save(built, tmp_path / "m.onnx"), rows)
+
+    needed_by = backend.switches(rig.prepared, {}, DYNAMIC).needed_by
+    int8 = rig.int8(replace(DYNAMIC, float_layers=floats))
+
+    assert set(needed_by) == {"x", "r", "w1", "w2"}
+    assert rig.noise(int8) > 1e-7
+    assert rig.noise(rig.simulated(floats, DYNAMIC)) == pytest.approx(rig.noise(int8), rel=0.3)
+    assert rig.noise(rig.simulated(("dense1", "dense2"), DYNAMIC)) < 1e-10  # the gate reads what was not rounded
+
+
 def test_a_folded_activation_and_a_pooling_have_no_rounding_of_their_own(net: Rig) -> None:
     needed_by = backend.switches(net.prepared, net.ranges, STATIC).needed_by
 

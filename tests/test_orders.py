@@ -1,6 +1,7 @@
 """The rules for wants, as a table: what is wanted, what is known, what is done."""
 
 import base64
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from edge_agent.errors import EdgeAgentError, TrustError
 from edge_agent.orders import Accept, Decision, Ignore, Known, Refuse, Want, check_limits, decide, read_want
 from edge_agent.store import ModelRecord
-from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest
+from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest
 from edge_agent.wire.topics import Scope, WantTopic
 
 NOW = 1_800_000_000.0
@@ -94,6 +95,50 @@ def test_limits_are_checked_before_a_byte_is_fetched(size: int, free: int, forma
 
     try:
         check_limits(manifest, 1000, free, formats)
+    except EdgeAgentError as error:
+        found = error.code
+
+    assert found == code
+
+
+@pytest.mark.parametrize(
+    ("labelled", "free", "code"),
+    [
+        (1000, (64 << 20) + 5000, ""),
+        (1001, 1 << 40, "model_too_large"),
+        (1000, (64 << 20) + 4999, "no_space"),
+    ],
+)
+def test_a_labelled_set_counts_before_a_byte_is_fetched(labelled: int, free: int, code: str) -> None:
+    model, beside = Blob("0" * 64, 1000, ["1" * 64]), Blob("2" * 64, labelled, ["3" * 64])
+    manifest = msgspec.structs.replace(want().manifest, blob=model, eval=beside)
+    found = ""
+
+    try:
+        check_limits(manifest, 1000, free, ("onnx",))
+    except EdgeAgentError as error:
+        found = error.code
+
+    assert found == code
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ({"op": "transpose", "axes": [1, 0]}, ""),
+        ({"op": "wavelet"}, "recipe_unsupported"),
+        ({"op": "scale", "factor": "two"}, "recipe_unsupported"),
+        ({"op": "log_mel"}, "recipe_unsupported"),
+        ({"op": "reshape", "shape": [7, 7]}, "shape_mismatch"),
+    ],
+)
+def test_an_input_that_cannot_be_made_is_found_before_a_byte_is_fetched(step: dict[str, Any], code: str) -> None:
+    contract = InputContract(source="imu", channels=["x"], window=Window(8, 8), steps=[step])
+    manifest = msgspec.structs.replace(want().manifest, inputs=[InputContract(name="gain", constant=1.0), contract])
+    found = ""
+
+    try:
+        check_limits(manifest, 1000, 1 << 40, ("onnx",))
     except EdgeAgentError as error:
         found = error.code
 

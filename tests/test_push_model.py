@@ -312,6 +312,17 @@ def test_a_dry_run_sends_nothing(host: Host, device: MakeDevice) -> None:
     assert retained_here(host, f"{host.namespace}/b/+/h/+", f"{host.namespace}/d/+/want/+") == {}
 
 
+def test_a_dry_run_finds_what_no_device_could_do(host: Host, device: MakeDevice) -> None:
+    step = '[input]\nsteps = [{ op = "reshap", shape = [-1] }]'
+    host.write_manifest(MANIFEST.replace("[input]", step))
+    with device("pi-01"):
+        ended = host.push("--device", "pi-01", "--dry-run")
+
+    assert ended.exit == 2
+    assert "recipe_unsupported" in ended.err
+    assert "[input] steps 1: unknown op 'reshap'; did you mean 'reshape'?" in ended.err
+
+
 def test_a_full_broker_is_not_filled_further(host: Host, device: MakeDevice) -> None:
     with device("pi-01") as pi:
         ended = host.push("--device", "pi-01", "--max-broker-bytes", "100000")

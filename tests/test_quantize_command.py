@@ -445,3 +445,36 @@ def test_an_interrupt_ends_its_workers_and_removes_what_was_written(
     assert not out.exists()
     assert children
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_labelled_set_is_judged_beside_the_heldout_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Path, calibration: Path, unlabelled: Path
+) -> None:
+    data, labels = windows(300, seed=5)
+    labelled = save_arrays(tmp_path / "e.npz", {"x": data, "labels": labels})
+    page = tmp_path / "page.html"
+
+    run = call(
+        capsys, tmp_path, model, "--calibration", calibration, "--heldout", unlabelled, "--eval", labelled,
+        "--report", page, recipe=QUICK,
+    )  # fmt: skip
+
+    reference, target = answers(model, data).argmax(1), answers(run.out / "model.onnx", data).argmax(1)
+    (share,) = run.result["data"]["eval"]["metrics"]
+    assert run.exit == 0, run.result["message"]
+    assert share["float"] == pytest.approx((reference == labels).mean())
+    assert share["int8"] == pytest.approx((target == labels).mean())
+    assert {gate["name"]: gate.get("on") for gate in run.result["chosen"]["gates"]} == {
+        "min_agreement": None, "max_accuracy_drop": "eval", "max_size_ratio": None,
+    }  # fmt: skip
+    assert "Labelled set" in page.read_text(encoding="utf-8")
+    assert main(["quantize", str(model), "--calibration", str(calibration), "--eval", "gone.npz", "--out", "o"]) == 2
+
+
+def test_a_labelled_set_without_labels_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Path, calibration: Path
+) -> None:
+    run = call(capsys, tmp_path, model, "--calibration", calibration, "--eval", calibration)
+
+    assert (run.exit, run.result["code"]) == (5, "input_missing")
+    assert "has no array 'labels'" in run.result["message"]

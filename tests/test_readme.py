@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import msgspec
+
 from edge_agent.cli import COMMANDS
 from edge_agent.errors import CODES
 from edge_agent.wire.manifest import Gates
+from edge_agent.wire.steps import STEPS
+from edge_agent.wire.steps.audio import LogMel
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,6 +29,17 @@ def test_every_code_is_there_with_its_meaning_and_remedy() -> None:
 def test_every_gate_is_explained() -> None:
     for gate in Gates.__struct_fields__:
         assert f"| `{gate}` |" in README
+
+
+def test_every_step_is_explained_with_its_options() -> None:
+    for name, kind in STEPS.items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        shared = msgspec.structs.fields(LogMel) if name == "mfcc" else ()
+        options = {field.encode_name for field in msgspec.structs.fields(kind)} - {
+            field.encode_name for field in shared
+        }
+        for option in options:
+            assert f"`{option}`" in row, f"{name} {option}"
 
 
 def test_every_code_that_the_source_raises_is_in_the_list_and_none_is_dead() -> None:

@@ -159,6 +159,35 @@ def test_what_the_result_says_is_shown() -> None:
         assert shown in text, shown
 
 
+def labelled() -> dict[str, Any]:
+    """A rejected result whose labelled set was opened."""
+    result = rejected()
+    result["data"]["eval"] = {
+        "windows": 431, "windows_effective": 402.5, "agreement": 0.971, "decides": True,
+        "metrics": [
+            {"name": "accuracy", "float": 0.9521, "int8": 0.9114, "drop": 0.0407, "drop_upper": 0.0622},
+            {"name": "mae", "float": 0.1234, "int8": None, "drop": None, "drop_upper": None},
+        ],
+        "classes": [{"label": HOSTILE, "windows": 57, "float_right": 53, "int8_right": 29}],
+    }  # fmt: skip
+    gate = {"name": "max_accuracy_drop", "limit": 0.03, "value": 0.0622, "passed": False, "on": "eval"}
+    result["candidates"][0] |= {"agreement_lower": 0.96, "gates": [gate]}
+    return result
+
+
+def test_the_labelled_set_has_its_section() -> None:
+    read = Reader(page(labelled()))
+
+    for shown in (
+        *("Labelled set", "431", "402.5", "97.1 %", "95.2 %", "91.1 %", "4.1 %", "6.2 %", "0.1234"),
+        *("mean absolute error", "57", "53", "29", "24", HOSTILE, "on the labelled set"),
+    ):
+        assert shown in read.text, shown
+    assert "does not decide" not in read.text
+    assert "Labelled set" not in Reader(page(rejected())).text
+    assert read.tags["script"] == read.tags["img"] == 0
+
+
 def test_the_result_object_is_in_the_page_as_it_is() -> None:
     class Whole(Reader):
         def handle_data(self, data: str) -> None:

@@ -127,6 +127,38 @@ def test_warnings_are_said() -> None:
     assert "warning only 120 held-out windows" in text_of(report(results=results))
 
 
+EVALUATION: dict[str, Any] = {
+    "windows": 1200, "windows_effective": 1200.0, "agreement": 0.98, "decides": True,
+    "metrics": [
+        {"name": "accuracy", "float": 0.952, "int8": 0.931, "drop": 0.021, "drop_upper": 0.0288},
+        {"name": "auc", "float": 0.98765, "int8": None, "drop": None, "drop_upper": None},
+    ],
+    "classes": [{"label": "fall[2]", "windows": 40, "float_right": 38, "int8_right": 21}],
+}  # fmt: skip
+
+
+def test_what_a_labelled_set_said_stands_beside_agreement() -> None:
+    gate = {"name": "max_accuracy_drop", "limit": 0.03, "value": 0.0288, "passed": True, "on": "eval"}
+    int8 = INT8 | {"gates": [*INT8["gates"], gate]}
+    results = {"reference": REFERENCE, "chosen": int8, "data": {"warnings": [], "eval": EVALUATION}}
+
+    rows = {row[0]: row[1:] for row in comparison(results)}
+    text = text_of(report(results=results))
+
+    assert rows["labelled accuracy"] == ("95.2 %", "93.1 %", "drop 2.1 %, at most 2.9 % (95 %)")
+    assert rows["labelled auc"] == ("0.9877", "-", "")
+    assert rows["labelled windows"] == ("", "1200", "")
+    assert gates(results)[-1][0] == "max_accuracy_drop (labelled set)"
+    assert "fall[2]" in text
+    assert next(line.split()[1:] for line in text.splitlines() if "fall[2]" in line) == ["40", "38", "21"]
+
+
+def test_a_labelled_set_that_did_not_decide_is_said_to() -> None:
+    rows = comparison({"chosen": INT8, "data": {"eval": EVALUATION | {"decides": False}}})
+
+    assert ("labelled windows", "", "1200", "does not decide") in rows
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(INT8)), inner, max_size=4),

@@ -160,8 +160,17 @@ def test_a_port_that_is_none(tmp_path: Path, name: str, says: str) -> None:
         ({"kind": "../os"}, "unknown kind"),
         (serial_table(Path("/dev/x"), buad=9600), "unknown key 'buad'; did you mean 'baud'"),
         (serial_table(Path("/dev/x"), rate_hz=0), "> 0"),
-        (serial_table(Path("/dev/x"), framing="json"), "framing"),
+        (serial_table(Path("/dev/x"), framing="xml"), "framing"),
         ({"kind": "serial", "port": "/dev/x", "rate_hz": 50}, "channels"),
+        (serial_table(Path("/dev/x"), layout="<3h"), 'mean nothing to framing = "csv"'),
+        (serial_table(Path("/dev/x"), framing="cobs"), "must begin with its byte order"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<2h"), "holds 2 numbers for 3 channels"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<3h", counter="n"), "holds 3 numbers for 4"),
+        (serial_table(Path("/dev/x"), framing="cobs", layout="<3s"), "may hold"),
+        (serial_table(Path("/dev/x"), framing="sync", layout="<3h", check="sum8"), "goes with framing"),
+        (serial_table(Path("/dev/x"), framing="sync", layout="<3h", sync="aa55"), "needs a check"),
+        (serial_table(Path("/dev/x"), framing="sync", layout="<3h", sync="a", check="sum8"), "hexadecimal"),
+        (serial_table(Path("/dev/x"), scale=[1, 2]), "2 factors for 3 channels"),
     ],
 )
 def test_a_wrong_table_is_found_without_opening(table: dict[str, object], says: str) -> None:

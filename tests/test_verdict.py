@@ -89,3 +89,27 @@ def test_what_is_not_finite_is_null(value: float) -> None:
     assert plain["gates"][0]["value"] is None
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert finite({"a": [value, 1.5, (value,)], "b": "text"}) == {"a": [None, 1.5, [None]], "b": "text"}
+
+
+def test_what_a_labelled_set_said_is_told() -> None:
+    gate = {"name": "max_accuracy_drop", "limit": 0.03, "value": 0.0288, "passed": True, "on": "eval"}
+    shown = {
+        "windows": 400, "windows_effective": 400.0, "agreement": 0.98, "decides": True,
+        "metrics": [
+            {"name": "accuracy", "float": 0.952, "int8": 0.931, "drop": 0.021, "drop_upper": 0.0288},
+            {"name": "auc", "float": 0.98765, "int8": None, "drop": None, "drop_upper": None},
+        ],
+        "classes": [{"label": 2, "windows": 40, "float_right": 38, "int8_right": 21}],
+    }  # fmt: skip
+    result = empty_result() | {"verdict": "accepted", "code": "accepted", "reference": REFERENCE}
+    result |= {"chosen": CHOSEN | {"gates": [gate]}, "data": empty_result()["data"] | {"eval": shown}}
+
+    lines = render(result).splitlines()
+
+    assert "labelled set of 400 windows:" in lines
+    assert "  accuracy: float 0.952, int8 0.931; drop 0.021, at most 0.0288 (95 %)" in lines
+    assert "  auc: float 0.9877, int8 -; drop -" in lines
+    assert "  class 2: of 40 windows right: float 38, int8 21" in lines
+    assert "pass  max_accuracy_drop on the labelled set: 0.0288 (limit 0.03)" in lines
+    shown["decides"] = False
+    assert "labelled set of 400 windows, which does not decide:" in render(result)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tflite_models as models
 from support.trained import windows, write_classifier
 
 BENCH = Path(__file__).parent / "bench"
@@ -47,12 +48,29 @@ def test_a_peer_writes_a_model_that_is_judged_beside_float(zoo: Path, peer: Path
 
     told = json.loads(ended.stdout)
     assert told["float"]["kind"] == "classes"
-    assert told["float"]["agreement"] == told["float"]["ratio"] == 1.0
+    assert told["float"]["agreement"] == 1.0
+    assert told["float"]["ratios"] == [1.0]
     assert 0.5 < told[str(peer)]["agreement"] <= 1.0
     assert told[str(peer)]["accuracy"] > 0.5
     assert told[str(peer)]["sqnr_db"] > 5
-    assert told[str(peer)]["ratio"] > 0
+    [ratio] = told[str(peer)]["ratios"]
+    assert ratio > 0
     assert told[str(zoo / "broken.onnx")]["error"]
+
+
+@pytest.mark.parametrize("way", ["litert default", "litert minmax"])
+def test_a_peer_of_the_other_format_is_judged_on_every_runtime(tmp_path: Path, way: str) -> None:
+    model, peer = models.save(models.old_net(), tmp_path / "t-float.tflite"), tmp_path / "peer.tflite"
+    for part, seed in (("calibration", 2), ("heldout", 3)):
+        np.savez(tmp_path / f"t-{part}.npz", x=np.stack([row["x"][0] for row in models.rows(model, 40, seed=seed)]))
+
+    made = bench("zoo_peers.py", way, model, tmp_path / "t-calibration.npz", peer)
+    assert peer.exists(), made.stderr
+    told = json.loads(bench("zoo_measure.py", model, tmp_path / "t-heldout.npz", "-", peer).stdout)
+
+    assert told["float"]["agreement"] == 1.0
+    assert told[str(peer)]["sqnr_db"] > 10
+    assert len(told[str(peer)]["ratios"]) == len(told["float"]["ratios"]) >= 1
 
 
 def test_a_process_over_its_limit_of_time_or_memory_is_told(zoo: Path) -> None:

@@ -160,6 +160,9 @@ class Backend(Protocol):
     """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
     that is installed."""
 
+    SWITCHED: Sequence[Method]
+    """The methods whose roundings :meth:`switches` knows."""
+
     def inspect(self, path: Path) -> ModelInfo:
         """What the file holds; raises ``ModelError`` (unreadable, unsupported, already_quantized, external_data …)."""
         ...
@@ -207,7 +210,7 @@ class Backend(Protocol):
     def switches(
         self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = ""
     ) -> Switches:
-        """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
+        """Open a prepared model with a switch at every place that ``spec``, of a method in ``SWITCHED``, rounds."""
         ...
 
     def check(self, original: Path, quantized: Path, *, runtime: str = "") -> dict[str, int]:

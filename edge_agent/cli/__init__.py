@@ -11,6 +11,7 @@ from importlib import import_module
 
 from edge_agent import __version__
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.interpreter import require_64_bit
 
 COMMANDS = {
     "run": "run the daemon",
@@ -25,6 +26,7 @@ COMMANDS = {
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
 }
+_NEED_RUNTIMES = {"run", "quantize", "install"}
 _SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
 EXIT_INTERNAL, EXIT_USAGE = 1, 2
 
@@ -59,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
+        if command in _NEED_RUNTIMES:
+            require_64_bit()
         code: int = module.run(args)
     except ConfigError as error:
         print(f"edge-agent {command}: {error.message}", file=sys.stderr)

@@ -16,6 +16,7 @@ from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.config import DEFAULT_PATH, read_config
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
+from edge_agent.input_tables import read_inputs
 from edge_agent.suggest import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         source = open_source(args.source, table)
         try:
-            looker = look.Looker(source, args.source, wanted, size=window.size, hop=window.hop)
+            looker = look.Looker(source, args.source, wanted, window, contracts[0].rate_hz)
             with ProgressLine() as line:
                 seen = looker.take(args.windows, lambda *said: line.show("capture", *said))
         finally:
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         look.save(args.out, made)
         body["arrays"] = {name: list(array.shape) for name, array in made.items()}
     if picture is not None:
-        args.plot.write_bytes(picture(seen, body, len(seen.levels) / source.rate_hz))
+        args.plot.write_bytes(picture(seen, body, len(seen.levels) / (contracts[0].rate_hz or source.rate_hz)))
     _print(args, seen, body)
     return EXIT_REJECTED if any(finding.refuse for finding in seen.findings) else 0
 
@@ -91,17 +92,15 @@ def _contracts(args: argparse.Namespace) -> list[InputContract]:
         return [strict(table, InputContract, "the options")]
     if args.size or args.hop or args.channels:
         raise ConfigError("usage", "--size, --hop and --channels are the manifest's to say; leave them out")
-    tables = read_toml(args.manifest)
-    listed = tables.get("inputs", [tables["input"]] if "input" in tables else [])
-    contracts = [strict(one, InputContract, f"{args.manifest}: [input]") for one in listed if isinstance(one, dict)]
+    try:
+        contracts = read_inputs(args.manifest, read_toml(args.manifest))
+    except EdgeAgentError as error:
+        raise ConfigError("usage", error.message) from None
     own = [contract for contract in contracts if contract.source == args.source]
     if not own:
         named = sorted({contract.source for contract in contracts if contract.source})
-        raise ConfigError(
-            "usage", f"{args.manifest} takes nothing from {args.source!r}{did_you_mean(args.source, named)}"
-        )
-    if own[0].window is None or len({contract.window for contract in own}) > 1:
-        raise ConfigError("usage", f"{args.manifest}: inputs of one source need one window = {{ size, hop }}")
+        hint = did_you_mean(args.source, named)
+        raise ConfigError("usage", f"{args.manifest} takes nothing from {args.source!r}{hint}")
     return own
 
 

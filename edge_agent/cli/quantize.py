@@ -44,6 +44,7 @@ class Request:
     model: Path
     calibration: Path
     heldout: Path | None
+    eval: Path | None
     recipe: RecipeFile
     out: Path
     page: Path | None
@@ -60,6 +61,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("model", type=Path, metavar="MODEL", help="float model: " + " or ".join(_FORMATS))
     parser.add_argument("--calibration", type=Path, required=True, metavar="C.npz", help="arrays named as the inputs")
     parser.add_argument("--heldout", type=Path, metavar="H.npz", help="data of the verdict; default: a part of C.npz")
+    parser.add_argument(
+        "--eval",
+        type=Path,
+        metavar="E.npz",
+        help="a labelled set that accuracy is proved on: the tensors that the model is fed, and an array 'labels'",
+    )
     parser.add_argument("--recipe", type=Path, metavar="R.toml", help="[recipe] [gates] [output] [[state]]")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
     parser.add_argument("--force", action="store_true", help="write into DIR although it is not empty")
@@ -92,8 +99,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> Request:
     """The request behind a command line; raises ``ConfigError`` (usage) before anything is written."""
-    for path in (args.model, args.calibration, args.heldout, args.recipe):
-        if path is not None and not path.is_file():
+    given = [path for path in (args.model, args.calibration, args.heldout, args.eval, args.recipe) if path is not None]
+    for path in given:
+        if not path.is_file():
             raise ConfigError("usage", f"no such file: {path}")
     if args.model.suffix not in _FORMATS:
         raise ConfigError("usage", f"{args.model}: a model ends in {' or '.join(_FORMATS)}")
@@ -101,7 +109,7 @@ def _check(args: argparse.Namespace) -> Request:
         raise ConfigError("usage", f"--out {args.out} is no directory")
     if not args.force and args.out.exists() and any(args.out.iterdir()):
         raise ConfigError("usage", f"--out {args.out} is not empty; choose another, or add --force")
-    inputs = {path.resolve() for path in (args.model, args.calibration, args.heldout, args.recipe) if path is not None}
+    inputs = {path.resolve() for path in given}
     for name in _OURS:
         ours = (args.out / name).resolve()
         if any(path == ours or ours in path.parents for path in inputs):
@@ -110,7 +118,7 @@ def _check(args: argparse.Namespace) -> Request:
             )
     page = None if args.report is None else _checked_page(args.report, args.out, inputs)
     recipe = RecipeFile() if args.recipe is None else read_recipe(args.recipe)
-    return Request(args.model, args.calibration, args.heldout, recipe, args.out.resolve(), page)
+    return Request(args.model, args.calibration, args.heldout, args.eval, recipe, args.out.resolve(), page)
 
 
 def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
@@ -176,6 +184,7 @@ def _task(request: Request) -> Task:
         recipe=request.recipe.recipe,
         gates=request.recipe.gates,
         state=request.recipe.state,
+        eval=str(request.eval.resolve()) if request.eval is not None else "",
         arrays=ArrayFiles(
             calibration=str(request.calibration.resolve()),
             heldout=str(request.heldout.resolve()) if request.heldout is not None else "",

@@ -43,6 +43,8 @@ def render(result: Mapping[str, Any]) -> str:
     lines = []
     if target is not None or result["reference"] is not None:
         lines += [*_comparison(result["reference"] or {}, target or {}), ""]
+    if shown := _labelled(result["data"].get("eval") or {}):
+        lines += [*shown, ""]
     if target is not None and target["gates"]:
         lines += [*_gates(target["gates"]), ""]
     if result["verdict"] == "rejected" and result["layers"]:
@@ -70,7 +72,28 @@ def _gates(gates: list[Mapping[str, Any]]) -> list[str]:
     lines = []
     for gate in gates:
         value = _UNKNOWN if gate["value"] is None else f"{gate['value']:.4g}"
-        lines.append(f"{'pass' if gate['passed'] else 'FAIL'}  {gate['name']}: {value} (limit {gate['limit']:g})")
+        where = " on the labelled set" if gate.get("on") == "eval" else ""
+        lines.append(
+            f"{'pass' if gate['passed'] else 'FAIL'}  {gate['name']}{where}: {value} (limit {gate['limit']:g})"
+        )
+    return lines
+
+
+def _labelled(shown: Mapping[str, Any]) -> list[str]:
+    """What the labelled set says of both, a line a metric."""
+    if not shown.get("metrics"):
+        return []
+    decides = "" if shown["decides"] else ", which does not decide"
+    lines = [f"labelled set of {shown['windows']} windows{decides}:"]
+    for metric in shown["metrics"]:
+        before, after, drop, upper = (
+            _UNKNOWN if metric[key] is None else f"{metric[key]:.4g}" for key in ("float", "int8", "drop", "drop_upper")
+        )
+        bound = "" if upper == _UNKNOWN else f", at most {upper} (95 %)"
+        lines.append(f"  {metric['name']}: float {before}, int8 {after}; drop {drop}{bound}")
+    for loss in shown["classes"][:_LAYERS_SHOWN]:
+        right = f"float {loss['float_right']}, int8 {loss['int8_right']}"
+        lines.append(f"  class {loss['label']}: of {loss['windows']} windows right: {right}")
     return lines
 
 

@@ -131,7 +131,7 @@ def sensor_inputs(info: Signature, asked: Contract) -> dict[str, InputContract]:
 
 
 def window_maker(contract: InputContract, spec: TensorSpec, columns: Sequence[str]) -> Callable[[Array], Array]:
-    """From a raw window ``[size, columns]`` of float32 to what the input ``spec`` is fed.
+    """From a raw window ``[size, columns]`` of float32, or of pictures, to what the input ``spec`` is fed.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for an unknown step.
@@ -139,7 +139,7 @@ def window_maker(contract: InputContract, spec: TensorSpec, columns: Sequence[st
     """
     preprocess = Preprocess(contract)
     picked = [columns.index(channel) for channel in contract.channels] or slice(None)
-    return lambda window: feed(preprocess(window[:, picked]), spec, "a window after its steps")
+    return lambda window: feed(preprocess(window[..., picked]), spec, "a window after its steps")
 
 
 def _same_tensor(spec: TensorSpec, output: TensorSpec) -> bool:

@@ -5,6 +5,9 @@ over what outputs say, the benchmark what this device says. Held-out windows are
 95 % bounds over the effective windows), search windows by the point estimate against half the allowance, so that what
 the search lets through mostly stands up to the proof.
 
+A labelled set that came with the model takes over ``max_accuracy_drop``: the gate is then proved on that set, and its
+record says so. The held-out set is judged beside it as ever.
+
 Invariants:
     * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
       latency; memory is measured last and judged by itself; both are empty exactly when every gate passed.
@@ -13,6 +16,7 @@ Invariants:
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import msgspec
 
@@ -29,13 +33,15 @@ _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
 
 
-class GateResult(msgspec.Struct, frozen=True):
+class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One gate: the limit, the value that was held against it, and how it ended."""
 
     name: str
     limit: float
     value: float | None
     passed: bool
+    on: Literal["", "eval"] = ""
+    """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,17 +151,29 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: b
     )
 
 
-def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured) -> Judgement:
-    """The verdict: what the held-out windows prove, and what the full latency statistic says."""
+def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelled: Measured | None = None) -> Judgement:
+    """The verdict: what the held-out windows prove, and what the full latency statistic says.
+
+    Args:
+        gates: the manifest's.
+        kind: of the judged output.
+        measured: on the held-out set.
+        labelled: what the labelled set that came with the model shows, if there is one.
+    """
     limits = _limits(gates, kind, measured)
+    accuracy = _accuracy_of_eval(gates, kind, labelled)
     findings = (
         _agreement_proved(limits, measured),
-        _accuracy_proved(limits, measured),
+        accuracy or _accuracy_proved(limits, measured),
         _sqnr(limits.min_sqnr_db, measured),
         _size(limits, measured),
         _latency_proved(limits, measured),
     )
-    warnings = (*_agreement_warning(limits, measured), *_label_warning(gates, measured))
+    warnings = (
+        *_agreement_warning(limits, measured),
+        *(() if accuracy else _label_warning(gates, measured)),
+        *_eval_warning(kind, labelled),
+    )
     judgement = _judgement(findings, warnings)
     if _only_raw_failed(kind, judgement, measured):
         return _kind_needed(judgement, evaluate_heldout(gates, "classes", _by_argmax(measured)))
@@ -272,6 +290,20 @@ def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
     return (text,)
 
 
+def _eval_warning(kind: OutputKind, labelled: Measured | None) -> tuple[str, ...]:
+    if labelled is None:
+        return ()
+    if labelled.lost is None:
+        return (f"the labelled set does not decide: labels say nothing about {kind} outputs; check [output] kind",)
+    if not labelled.labels_doubtful:
+        return ()
+    text = (
+        f"the labelled set does not decide: float has {labelled.float_right} of its {labelled.windows} labels right, "
+        f"a constant answer would have {labelled.commonest_label}; check its labels and arrays"
+    )
+    return (text,)
+
+
 def _agreement_estimated(limit: float, measured: Measured) -> _Finding | None:
     wrong = measured.disagreements
     if not limit or wrong is None:
@@ -283,6 +315,17 @@ def _agreement_estimated(limit: float, measured: Measured) -> _Finding | None:
     allowed = math.floor((1.0 - limit) * measured.windows + 1e-9)
     message = f"{wrong} of {measured.windows} search windows disagree; to go on at most {allowed} may"
     return _Finding(gate, "agreement_too_low", message)
+
+
+def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> _Finding | None:
+    """The gate of accuracy on the labelled set; None if there is none, or float itself does not fit its labels."""
+    if labelled is None or labelled.labels_doubtful:
+        return None
+    finding = _accuracy_proved(_limits(gates, kind, labelled), labelled)
+    if finding is None:
+        return None
+    gate = msgspec.structs.replace(finding.gate, on="eval")
+    return _Finding(gate, finding.code, f"on the labelled set {finding.message}")
 
 
 def _accuracy_proved(limits: Limits, measured: Measured) -> _Finding | None:

@@ -106,9 +106,10 @@ def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
 def _gate(one: Mapping[str, Any]) -> Markup:
     name, limit, value, passed = str(one["name"]), float(one["limit"]), one["value"], bool(one["passed"])
     at_least = name.startswith("min_")
+    where = element("small", " on the labelled set") if one.get("on") == "eval" else Markup()
     return element(
         "tr",
-        element("th", name, scope="row"),
+        element("th", name, where, scope="row"),
         element("td", numbers.UNKNOWN if value is None else numbers.gate(name, value), class_="n"),
         element("td", Markup() if value is None else _bullet(float(value), limit, passed=passed), class_="bar"),
         element("td", "at least " if at_least else "at most ", numbers.gate(name, limit), class_="n"),

@@ -9,6 +9,7 @@ from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.report import candidate, cards, pareto, shapes, tables
+from edge_agent.report.labelled import labelled
 from edge_agent.report.markup import Markup, element, join
 from edge_agent.verdict import judged
 
@@ -43,6 +44,7 @@ def render(
         cards.figures(reference, target),
         cards.comparison(reference, target, accepted=result["chosen"] is not None),
         cards.gates(target),
+        labelled((result["data"] or {}).get("eval")),
         _candidates(result, target),
         _layers(result),
         _tensors(result, target, histograms, ranges),
@@ -106,7 +108,7 @@ def _tensors(
 
 def _facts(result: Mapping[str, Any]) -> Markup:
     told = result["data"] or {}
-    data = {key: value for key, value in told.items() if key not in ("enough", "findings", "warnings")}
+    data = {key: value for key, value in told.items() if key not in ("enough", "eval", "findings", "warnings")}
     data |= {f"enough, {split}": said["message"] for split, said in told.get("enough", {}).items()}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
     columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]

@@ -3,7 +3,11 @@
     import edge_agent.serving
 
     model = edge_agent.serving.load("har")
-    scores = model(window)        # raw samples [size, channels], as the sensor gives them
+    scores = model(window)        # raw samples [size, channels], at the manifest's rate_hz
+
+    stream = model.stream(rate_hz=104)          # or let it be resampled and cut into windows here
+    for scores in stream(samples):              # whatever has arrived, [n, channels]
+        ...
 
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
@@ -13,7 +17,7 @@ old release serving (:attr:`Model.problem`). Imports numpy and the release's run
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -23,6 +27,7 @@ from edge_agent.config import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.errors import EdgeAgentError, LimitError, StoreError
 from edge_agent.releases import Release, Releases, read_release
 from edge_agent.serving.loaded import Loaded, Windows
+from edge_agent.serving.stream import Stream
 from edge_agent.suggest import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
 
@@ -75,7 +80,9 @@ class Model:
 
         Args:
             window: raw samples ``[size, channels]``, channels in the order of the manifest's; ``{input: window}``
-                where inputs have channels of their own.
+                where inputs have channels of their own; pictures (uint8) ``[size, height, width, channels]``. They
+                are taken to be at the manifest's ``rate_hz``, and as the sensor's own where it names none: a window
+                by itself cannot be resampled without a fault at its ends. :meth:`stream` does that.
 
         Raises:
             ContractError: ``shape_mismatch``, ``dtype_mismatch``, ``non_finite`` or ``input_missing``.
@@ -93,6 +100,24 @@ class Model:
             _, outputs = self._loaded.run(self._loaded.feeds(window))
             return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
 
+    def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
+        """What to give samples to as they come, instead of windows.
+
+        They are resampled to the manifest's ``rate_hz``, cut into windows of its size and hop, and answered.
+
+        Args:
+            rate_hz: samples a second of what you give; None: as many as the manifest wants.
+            channels: the names of its columns; left out: as in the manifest.
+        """
+        return Stream(self._answer, self.reset, rate_hz, channels)
+
+    def _answer(self, cut: Callable[[Loaded], Iterable[Windows]]) -> list[Array]:
+        """What is judged of each window that ``cut`` makes for the release that is active now."""
+        with self._lock:
+            self._follow()
+            loaded = self._loaded
+            return [loaded.judged(*loaded.run(loaded.feeds(window))) for window in cut(loaded)]
+
     def reset(self) -> None:
         """Say that the next window does not follow the last one: state begins anew unless ``reset = "never"``."""
         with self._lock:
@@ -105,7 +130,7 @@ class Model:
 
     @property
     def inputs(self) -> Mapping[str, InputContract]:
-        """Model input → what its raw windows are: ``channels``, ``window.size``. Another release may want others."""
+        """Model input → what its raw windows are: ``channels``, ``window.size``, ``rate_hz``; another may differ."""
         return self._loaded.inputs
 
     @property

@@ -60,7 +60,8 @@ class Loaded:
         }
         for name, contract in self.inputs.items():
             if contract.window is not None and contract.channels:  # what does not fit comes out before it serves
-                self._makers[name](np.zeros((contract.window.size, len(contract.channels)), np.float32))
+                shape = contract.shape(contract.window.size, len(contract.channels))
+                self._makers[name](np.zeros(shape, np.uint8 if contract.frame else np.float32))
 
     def feeds(self, windows: Windows) -> dict[str, Array]:
         """What the model is fed for raw windows, carried state apart.
@@ -100,11 +101,7 @@ class Loaded:
 
     def _raw(self, name: str, window: ArrayLike) -> Array:
         """A window as capture has it: float32 ``[size, channels]``, finite, of the contract's size."""
-        try:
-            with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
-                samples = np.asarray(window, np.float32)
-        except (TypeError, ValueError):
-            raise ContractError("dtype_mismatch", "a window is an array of numbers [size, channels]") from None
+        samples = samples_of(window, pictures=self.inputs[name].frame is not None)
         if not _fits(samples.shape, self.inputs[name]):
             raise ContractError(
                 "shape_mismatch",
@@ -114,6 +111,20 @@ class Loaded:
         if not np.isfinite(samples).all():
             raise ContractError("non_finite", f"the window for {name!r} holds NaN or Inf; check the sensor")
         return samples
+
+
+def samples_of(given: ArrayLike, *, pictures: bool) -> Array:
+    """What a source gives: numbers as float32, pictures as uint8; raises ``ContractError`` (dtype_mismatch)."""
+    if pictures:
+        samples = np.asarray(given)
+        if samples.dtype != np.uint8:
+            raise ContractError("dtype_mismatch", f"pictures are uint8, 0 to 255, not {samples.dtype.name}")
+        return samples
+    try:
+        with np.errstate(over="ignore"):  # becomes Inf, and is refused as that
+            return np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise ContractError("dtype_mismatch", "samples are an array of numbers [samples, channels]") from None
 
 
 class _Call(NamedTuple):
@@ -152,10 +163,17 @@ def _open(path: Path, model_format: str, release: Release) -> tuple[Session, boo
 
 
 def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:
-    size, channels = contract.window.size if contract.window else None, len(contract.channels) or None
-    return len(shape) == 2 and size in (None, shape[0]) and channels in (None, shape[1])  # noqa: PLR2004  # samples and channels
+    if len(shape) != len(contract.shape(1, 1)):
+        return False
+    size = contract.window.size if contract.window else shape[0]
+    return shape == contract.shape(size, len(contract.channels) or shape[-1])
 
 
 def _described(contract: InputContract) -> str:
     size = f"{contract.window.size} samples" if contract.window else "samples"
-    return f"{size} x {len(contract.channels) or 'all'} channels ({', '.join(contract.channels) or 'of the source'})"
+    if contract.frame:
+        size += f" x {contract.frame[0]} x {contract.frame[1]}"
+    rate = f" at {contract.rate_hz:g} Hz" if contract.rate_hz else ""
+    return (
+        f"{size} x {len(contract.channels) or 'all'} channels ({', '.join(contract.channels) or 'of the source'}){rate}"
+    )

@@ -1,41 +1,66 @@
-"""A sensor on a serial port that writes one line of decimals per sample.
+"""A sensor on a serial port, or behind any URL that pyserial knows.
 
     [sources.imu]
     kind = "serial"
-    port = "/dev/ttyUSB0"
+    port = "/dev/ttyUSB0"    # or "socket://10.0.0.7:4000", "rfc2217://server:2217"
     baud = 115200
     framing = "csv"          # decimals in the order of channels, comma, LF; a malformed line is counted and dropped
     channels = ["ax", "ay", "az", "gx", "gy", "gz"]
     rate_hz = 50
     silence_s = 10           # this long without a sample: silent or lost
 
-The port is held exclusively. When it goes away (cable, reset), reading goes on as soon as it is back; how long to wait
-for that is the reader's decision.
+Other framings:
+
+    framing = "json"         # a JSON object a line; channels are its fields, "acc.x" the field x of the object acc
+    counter = "n"            # optional: a field that counts up by one; where it jumps, the stream was interrupted
+
+    framing = "cobs"         # binary records in COBS frames, a zero byte behind each
+    layout = "<6h"           # as Python's struct: byte order, then types (h int16, f float32, ..., x padding)
+    scale = [0.001]          # optional: factors, one for all channels or one each
+    check = "crc16-ccitt-false"   # behind the numbers; none (default), sum8, crc16-ccitt-false, crc16-xmodem, crc32
+
+    framing = "sync"         # binary records behind a sync word; needs a check
+    sync = "aa55"            # its bytes in hex
+    layout = "<I6h"
+    counter = "n"            # outside json only that it is there counts: the first number of each sample is the counter
+    check = "crc32"
+
+The port is held exclusively (a URL is not). When it goes away (cable, reset, connection), reading goes on as soon as it
+is back; how long to wait for that is the reader's decision.
 """
 
-import errno
-import os
 import termios
 import time
-from pathlib import Path
+from collections import deque
 from typing import Annotated, Any, Literal
 
 import msgspec
-from serial import serialposix
+import numpy as np
+from serial import serial_for_url, serialposix
 
-from edge_agent.errors import SourceError
-from edge_agent.framing import CsvDecoder
-from edge_agent.sources import Samples
+from edge_agent.continuity import Counter
+from edge_agent.exclusive import explain
+from edge_agent.framing import Decoder, Numbers, to_samples
+from edge_agent.framing.cobs import CobsDecoder
+from edge_agent.framing.decimals import CsvDecoder
+from edge_agent.framing.json_lines import JsonDecoder
+from edge_agent.framing.record import Check, Record
+from edge_agent.framing.sync import SyncDecoder
+from edge_agent.retry import Retry
+from edge_agent.sources import Samples, Stream
 
 _Serial: Any = serialposix.Serial
+_for_url: Any = serial_for_url
 """pyserial brings no types."""
 _GONE = (OSError, termios.error)
-_BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
-_REOPEN_EVERY_S = 0.2
+_UNFIT = (*_GONE, ValueError)
+"""What opening raises; a URL of an unknown protocol is a ``ValueError``."""
 _COALESCE_S = 0.02
 """A slow line is read this often at most: waking up for every few bytes would cost more than decoding them."""
 _BUSY_BYTES = 2048
 """A port that had this much waiting is read again at once: its kernel buffer holds but 4096."""
+_AT_ONCE = 1 << 16
+_BINARY = ("cobs", "sync")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
@@ -47,36 +72,66 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     channels: Annotated[list[str], msgspec.Meta(min_length=1)]
     rate_hz: Positive
     baud: Annotated[int, msgspec.Meta(ge=50)] = 115_200
-    framing: Literal["csv"] = "csv"
+    framing: Literal["csv", "json", "cobs", "sync"] = "csv"
+    counter: str = ""
+    layout: str = ""
+    check: Check = "none"
+    sync: str = ""
+    scale: list[float] = []
     silence_s: Positive = 10.0
 
+    def __post_init__(self) -> None:
+        if len(self.scale) not in (0, 1, len(self.channels)):
+            raise ValueError(f"scale has {len(self.scale)} factors for {len(self.channels)} channels")
+        if self.framing not in _BINARY and (self.layout or self.check != "none"):
+            raise ValueError(f'layout and check mean nothing to framing = "{self.framing}"')
+        if (self.framing == "sync") != bool(self.sync):
+            raise ValueError('sync = "aa55" goes with framing = "sync"')
+        if self.framing == "sync" and self.check == "none":
+            raise ValueError('framing = "sync" needs a check: numbers may look like the sync word')
+        decoder(self)
 
-class SerialSource:
+    @property
+    def columns(self) -> int:
+        """Numbers in a sample, the counter included."""
+        return len(self.channels) + bool(self.counter)
+
+
+def decoder(options: Options) -> tuple[Decoder, int]:
+    """The framing's decoder, and at what a counter begins again; raises ``ValueError``."""
+    match options.framing:
+        case "csv":
+            return CsvDecoder(options.columns), 0
+        case "json":
+            names = [options.counter] if options.counter else []
+            return JsonDecoder([*names, *options.channels]), 0
+    record = Record(options.layout, options.columns, options.check)
+    if options.framing == "cobs":
+        return CobsDecoder(record, options.columns), record.first_modulus
+    return SyncDecoder(record, options.columns, bytes.fromhex(options.sync)), record.first_modulus
+
+
+class SerialSource(Stream):
     """An open serial port."""
-
-    live = True
-    window_size = 0
-    length = 0
-    repeats = False
 
     def __init__(self, options: Options) -> None:
         """Open the port; raises ``SourceError`` (source_unavailable, source_busy)."""
-        self.channels = tuple(options.channels)
-        self.rate_hz = options.rate_hz
-        self.silence_s = options.silence_s
-        self.gaps = 0
+        super().__init__(options.channels, options.rate_hz, options.silence_s)
         self._options = options
-        self._decoder = CsvDecoder(len(options.channels))
-        self._try_again_at = 0.0
+        self._decoder, modulus = decoder(options)
+        self._counter = Counter(modulus) if options.counter else None
+        self._scale = np.array(options.scale or [1.0])
+        self._stretches: deque[tuple[Numbers, bool]] = deque()
+        self._retry = Retry()
         self._idle = True
         try:
             self._port: Any = self._open()
-        except _GONE as error:
-            raise _explain(options.port, error) from None
+        except _UNFIT as error:
+            raise explain(options.port, error, "dialout", " as a serial port") from None
 
     @property
     def malformed(self) -> int:
-        """Lines that were dropped."""
+        """Samples that were dropped."""
         return self._decoder.malformed
 
     @property
@@ -85,17 +140,26 @@ class SerialSource:
         if self._port is None:
             return f"{self._options.port} is gone"
         if self.malformed:
-            return f"{self.malformed} lines were not {len(self.channels)} decimals; check baud, framing and channels"
+            return f"{self.malformed} {self._decoder.wrong}; check baud, framing and channels"
         return ""
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The samples of all lines that ended since the last read; waits for one at most ``timeout_s``."""
+        """The samples that ended since the last read and follow on each other; waits for one at most ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
-        while (left := deadline - time.monotonic()) > 0:
-            samples = self._decoder.feed(self._receive(left))
-            if len(samples):
-                return samples
-        return None
+        while not self._stretches:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            numbers = self._decoder.feed(self._receive(left))
+            if self._counter is not None:
+                self._stretches.extend(self._counter.split(numbers))
+            elif len(numbers):
+                self._stretches.append((numbers, True))
+        numbers, follows = self._stretches.popleft()
+        if not follows:
+            self.interrupt()
+        self.arrivals.hear(len(numbers), time.monotonic())
+        return to_samples(numbers * self._scale)
 
     def close(self) -> None:
         """Let the port go."""
@@ -107,22 +171,24 @@ class SerialSource:
         """What has arrived; empty if nothing did, or if the port is gone."""
         if self._port is None and not self._reopen(timeout_s):
             return b""
-        port = self._port
+        if self._idle:
+            time.sleep(min(_COALESCE_S, timeout_s))
+        parts, size = [], 0
         try:
-            if self._idle:
-                time.sleep(min(_COALESCE_S, timeout_s))
-            port.timeout = timeout_s
-            first: bytes = port.read(1)
-            data = first + port.read(port.in_waiting) if first else first
+            while size < _AT_ONCE and (part := self._port.read(_AT_ONCE)):
+                parts.append(part)
+                size += len(part)
         except _GONE:
-            self._lose()
-            return b""
-        self._idle = len(data) < _BUSY_BYTES
-        return data
+            if not parts:  # what came before the end counts; the next read meets the end again
+                self._lose()
+        self._idle = size < _BUSY_BYTES
+        return b"".join(parts)
 
     def _lose(self) -> None:
-        self.gaps += 1
+        self.interrupt()
         self._decoder.restart()
+        if self._counter is not None:
+            self._counter.restart()
         try:
             self.close()
         except _GONE:
@@ -130,10 +196,8 @@ class SerialSource:
 
     def _reopen(self, timeout_s: float) -> bool:
         """Try to have the port back; False after a short wait if it is not there yet."""
-        time.sleep(max(0.0, min(self._try_again_at - time.monotonic(), timeout_s)))
-        if time.monotonic() < self._try_again_at:
+        if not self._retry.due(timeout_s):
             return False
-        self._try_again_at = time.monotonic() + _REOPEN_EVERY_S
         try:
             self._port = self._open()
         except _GONE:
@@ -141,35 +205,13 @@ class SerialSource:
         return True
 
     def _open(self) -> Any:
-        return _Serial(self._options.port, self._options.baud, exclusive=True)
+        """Without waiting in reads: a URL's stand-ins for a port wait in ways of their own."""
+        port, baud = self._options.port, self._options.baud
+        if "://" in port:
+            return _for_url(port, baud, timeout=0)
+        return _Serial(port, baud, timeout=0, exclusive=True)
 
 
 def open(options: Options) -> SerialSource:  # noqa: A001  # the name of a kind's entry
     """Open the port; raises ``SourceError`` (source_unavailable, source_busy)."""
     return SerialSource(options)
-
-
-def _explain(port: str, error: BaseException) -> SourceError:
-    number = getattr(error, "errno", None)
-    if number in _BUSY:
-        return SourceError("source_busy", f"{port} is held by {_holder(port)}; stop it")
-    if number == errno.EACCES:
-        return SourceError("source_unavailable", f"{port}: permission denied; add this user to the group dialout")
-    if number == errno.ENOENT:
-        return SourceError("source_unavailable", f"{port} does not exist; check cable and port")
-    return SourceError("source_unavailable", f"{port} cannot be opened as a serial port: {error}")
-
-
-def _holder(port: str) -> str:
-    """Who holds a lock on ``port``, as the kernel's list of locks says."""
-    try:
-        status = Path(port).stat()
-        wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            fields = line.split()
-            if wanted in fields and fields[4] != "0":
-                name = Path("/proc", fields[4], "comm").read_text(encoding="utf-8").strip()
-                return f"process {fields[4]} ({name})"
-    except (OSError, UnicodeDecodeError, IndexError):
-        pass
-    return "another process"

@@ -29,17 +29,27 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
 Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Samples = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model input's worth of samples: ``size`` samples, the next window begins ``hop`` samples later."""
+    """One model input's worth of samples: ``size`` samples, the next window begins ``hop`` samples later.
+
+    Samples of the contract's ``rate_hz`` if it has one, else of the source's.
+    """
 
     size: Samples
     hop: Samples
 
 
 class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How sensor data become one model input: raw window ``[size, channels]`` → ``steps`` → tensor."""
+    """How sensor data become one model input: stream at ``rate_hz`` → raw window ``[size, channels]`` → steps → tensor.
+
+    Of pictures a raw window is ``[size, height, width, channels]``.
+
+    What steps there are and how they are checked: :mod:`edge_agent.wire.steps`.
+    """
 
     source: str = ""
     channels: list[str] = []
@@ -49,6 +59,14 @@ class InputContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The model input this feeds; empty: the only one."""
     constant: Any = None
     """A fixed value for this input instead of a source."""
+    rate_hz: Rate | None = None
+    """Samples a second that the model was made for: a source of another rate is resampled. None: as the source."""
+    frame: tuple[Side, Side] | None = None
+    """A sample is a picture of this height and width (uint8), not one number a channel."""
+
+    def shape(self, size: int, channels: int) -> tuple[int, ...]:
+        """The shape of a raw window of ``size`` samples."""
+        return (size, *(self.frame or ()), channels)
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,6 +193,7 @@ class Manifest(msgspec.Struct, frozen=True):
     gates: Gates = Gates()
     state: list[State] = []
     eval: Blob | None = None
+    """A labelled set (``.npz``) that the device judges float and int8 with."""
     targets: list[str] = []
     """Scopes it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
     created: str = ""
@@ -185,6 +204,11 @@ class Manifest(msgspec.Struct, frozen=True):
         if self.v != PROTOCOL:
             raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
         check_name(self.name, "model")
+
+    @property
+    def blobs(self) -> list[Blob]:
+        """What has to be fetched, in this order: the model, then the labelled set if there is one."""
+        return [self.blob] if self.eval is None else [self.blob, self.eval]
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

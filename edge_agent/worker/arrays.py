@@ -5,8 +5,8 @@ another, compressed or not. Object arrays are never unpickled. An array stored i
 transpose) has no rows in the file; it is unpacked into a scratch file once and mapped.
 """
 
+import lzma
 import math
-import shutil
 import tempfile
 import tokenize
 import zipfile
@@ -26,11 +26,12 @@ from edge_agent.errors import ContractError
 _npy: Any = npy_format
 """Untyped in numpy 1.26."""
 _SUFFIX = ".npy"
-_SKIP_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _BROKEN = (
     OSError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     ValueError,
     EOFError,
     NotImplementedError,  # a compression that this Python lacks
@@ -54,9 +55,19 @@ class Member:
         """How many rows there are."""
         return self.shape[0]
 
+    @property
+    def row_bytes(self) -> int:
+        """The size of a row in memory."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
 
 class ArrayFile:
-    """An ``.npz``: which arrays it has, and their rows."""
+    """An ``.npz``: which arrays it has, and their rows.
+
+    Attributes:
+        members: name → array.
+        unpacked_bytes: what all of it is unpacked. The file's own directory says so, and no more than that is read.
+    """
 
     def __init__(self, path: Path, scratch: Path) -> None:
         """Read the headers.
@@ -71,13 +82,18 @@ class ArrayFile:
         self._path = path
         self._scratch = scratch
         self.members: dict[str, Member] = {}
+        self.unpacked_bytes = 0
         with self._reading(), zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
                 if not entry.endswith(_SUFFIX):
                     raise ContractError("data_unreadable", f"{path.name} holds {entry!r}, which is no array")
+                size = archive.getinfo(entry).file_size
                 with archive.open(entry) as file:
                     member = self._header(entry.removesuffix(_SUFFIX), file)
+                    if size - file.tell() < math.prod(member.shape) * member.dtype.itemsize:
+                        raise EOFError
                 self.members[member.name] = member
+                self.unpacked_bytes += size
 
     def rows(self, name: str, indices: Iterable[int]) -> Iterator[Array]:
         """The rows of one array at ascending ``indices``, each a fresh array of the row's shape."""
@@ -86,7 +102,7 @@ class ArrayFile:
             yield from self._mapped_rows(member, indices)
             return
         shape = member.shape[1:]
-        row_bytes = math.prod(shape) * member.dtype.itemsize
+        row_bytes = member.row_bytes
         with self._reading(), zipfile.ZipFile(self._path) as archive, archive.open(name + _SUFFIX) as file:
             self._header(name, file)
             at = 0
@@ -107,7 +123,9 @@ class ArrayFile:
             with self._reading(), zipfile.ZipFile(self._path) as archive:  # noqa: SIM117  # the header comes first
                 with archive.open(member.name + _SUFFIX) as file:
                     self._header(member.name, file)
-                    shutil.copyfileobj(file, scratch)
+                    left = member.rows * member.row_bytes  # what follows that is not read
+                    while left:
+                        left -= scratch.write(_exactly(file, min(left, _BLOCK_BYTES)))
             scratch.flush()
             with self._reading():
                 mapped = np.memmap(scratch, dtype=member.dtype, mode="r", shape=member.shape, order="F")
@@ -124,6 +142,8 @@ class ArrayFile:
             raise ContractError(
                 "data_unreadable", f"array {name!r} holds Python objects; save numbers of one shape and type"
             )
+        if any(size < 0 for size in shape):
+            raise ValueError(f"array {name!r} has the shape {shape}")
         return Member(name, dtype, shape, bool(fortran) and len(shape) > 1)
 
     @contextmanager
@@ -138,7 +158,7 @@ class ArrayFile:
 
 def _skip(file: IO[bytes], count: int) -> None:
     while count > 0:
-        count -= len(_exactly(file, min(count, _SKIP_BYTES)))
+        count -= len(_exactly(file, min(count, _BLOCK_BYTES)))
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:

@@ -28,10 +28,10 @@ def check_asked(task: Task, info: ModelInfo) -> None:
     judged = Judged(info, task)
     Carrier(task.state, info)
     if task.output.kind is not None:
-        resolve_kind(task.output, _shaped(info.outputs[judged.position], task.output), None)
+        resolve_kind(task.output, shaped(info.outputs[judged.position], task.output), None)
 
 
-def _shaped(spec: TensorSpec, output: Output) -> list[Array]:
+def shaped(spec: TensorSpec, output: Output) -> list[Array]:
     """An output of the shape that the model declares; none where it leaves that open, or more than it is judged."""
     if None in spec.shape[1:] or output.boxes or output.kind == "anomaly":
         return []

@@ -1,7 +1,8 @@
 """The capture stage: gathers the three sets, checks the data's quality, and leaves ``sets.json``.
 
 From the operator's ``.npz`` files (:mod:`.capture_arrays`) or from this device's own sensor (:mod:`.capture_source`).
-Later stages read the sets through :mod:`.dataset`.
+Later stages read the sets through :mod:`.dataset`. A labelled set that came with the model is looked at first, so that
+nothing is captured for a file that cannot be used.
 """
 
 import msgspec
@@ -14,6 +15,7 @@ from edge_agent.worker.capture_arrays import capture_arrays
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import SETS_FILE, ArraySets, ShardSets
+from edge_agent.worker.labelled import look
 
 
 def run(context: Context) -> Outcome:
@@ -31,10 +33,13 @@ def run(context: Context) -> Outcome:
     context.progress(0.0, "checking model and data", force=True)
     info = load(task.format).inspect(context.model_path)
     check_asked(task, info)
+    labelled = look(context, info) if task.eval else None
     sets: ArraySets | ShardSets
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)
     else:
         sets, data = capture_source(context, info)
+    if labelled is not None:
+        data = {**data, "eval": labelled.shown, "warnings": [*data["warnings"], *labelled.warnings]}
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
     return Outcome(results={"data": data})

@@ -13,7 +13,7 @@ from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.task import ArrayFiles, Task
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ArrayData, ArraySets, RowSet, recording_numbers
+from edge_agent.worker.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
 from edge_agent.worker.finding import refuse
 from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays, widened
 from edge_agent.worker.rows import Rows
@@ -58,29 +58,43 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
 def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:
     """Open a file and check what its headers say against the model."""
     file = ArrayFile(path, scratch)
+    check_arrays(file, path.name, info, task)
+    return file
+
+
+def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> None:
+    """Hold what a file's headers say against the model.
+
+    Args:
+        file: the arrays.
+        named: what the messages call the file.
+        info: the model that is to be fed with its rows.
+        task: constants and state, which need no array.
+
+    Raises:
+        ContractError: an array is missing, or of the wrong shape, type or number of rows.
+        ModelError: ``state_undeclared``.
+    """
     specs = {spec.name: spec for spec in info.inputs}
     matched = match_arrays(file.members, info)
     used = [array for array in file.members if array in {*matched.values(), LABELS, GROUPS}]
-    have = f"{path.name} has the arrays {', '.join(map(repr, file.members)) or '(none)'}"
+    have = f"{named} has the arrays {', '.join(map(repr, file.members)) or '(none)'}"
     check_all_fed([*matched, *fixed_feeds(info, task)], info, task.state, have)
     if any(not file.members[array].shape for array in used):
-        raise ContractError(
-            "shape_mismatch", f"{path.name} holds single values; the first axis of an array counts rows"
-        )
+        raise ContractError("shape_mismatch", f"{named} holds single values; the first axis of an array counts rows")
     if len({file.members[array].rows for array in used}) > 1:
         listed = ", ".join(f"{array!r} {file.members[array].rows}" for array in used)
-        raise ContractError("shape_mismatch", f"{path.name}: arrays differ in their number of rows: {listed}")
+        raise ContractError("shape_mismatch", f"{named}: arrays differ in their number of rows: {listed}")
     for name, array in matched.items():
         member = file.members[array]
-        check_dtype(member.dtype, specs[name], f"array {array!r} of {path.name}")
-        fed_shape(member.shape[1:], specs[name], f"a row of array {array!r} of {path.name}")
+        check_dtype(member.dtype, specs[name], f"array {array!r} of {named}")
+        fed_shape(member.shape[1:], specs[name], f"a row of array {array!r} of {named}")
     if GROUPS in file.members and (
         file.members[GROUPS].dtype.kind not in "iuSU" or len(file.members[GROUPS].shape) > 1
     ):
-        raise ContractError("data_unreadable", f"{path.name}: 'groups' must be one integer or string a row")
+        raise ContractError("data_unreadable", f"{named}: 'groups' must be one integer or string a row")
     if LABELS in file.members and file.members[LABELS].dtype.kind not in "biufSU":
-        raise ContractError("data_unreadable", f"{path.name}: 'labels' must be numbers or strings")
-    return file
+        raise ContractError("data_unreadable", f"{named}: 'labels' must be numbers or strings")
 
 
 def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool) -> dict[Split, Indices]:
@@ -88,8 +102,8 @@ def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool)
     matched = match_arrays(file.members, info)
     carried = any(state.input not in matched for state in task.state)
     groups = recording_numbers(file.load(GROUPS)) if GROUPS in file.members else None
-    if carried and groups is not None and np.count_nonzero(np.diff(groups)) >= len(np.unique(groups)):
-        raise ContractError("data_unreadable", "the model carries state, so the rows of each group must be contiguous")
+    if carried and groups is not None:
+        check_contiguous(groups)
     stratified = labels is not None and labels.dtype.kind in "biu" and len(labels.shape) == 1
     return split_rows(
         _row_count(file, info),
@@ -99,6 +113,12 @@ def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool)
         labels=file.load(LABELS) if stratified else None,
         groups=groups,
     )
+
+
+def check_contiguous(groups: Indices) -> None:
+    """Raise ``ContractError`` (data_unreadable) unless each recording's rows follow each other, as state wants it."""
+    if np.count_nonzero(np.diff(groups)) >= len(np.unique(groups)):
+        raise ContractError("data_unreadable", "the model carries state, so the rows of each group must be contiguous")
 
 
 def _row_count(file: ArrayFile, info: ModelInfo) -> int:
@@ -114,9 +134,7 @@ def _look_at_rows(context: Context, data: ArrayData) -> Rows:
         for row in data.rows(split):
             done += 1
             context.progress(done / total, f"reading rows ({done} of {total})")
-            wrong = next(
-                (name for name, values in [*row.feeds.items(), (LABELS, row.label)] if not _finite(values)), None
-            )
+            wrong = not_finite(row)
             if wrong is None:
                 rows.add(split, row.feeds)
                 continue
@@ -127,21 +145,33 @@ def _look_at_rows(context: Context, data: ArrayData) -> Rows:
     return rows
 
 
+def not_finite(row: Row) -> str | None:
+    """The name of what in a row holds NaN or Inf: an input, or ``labels``; None: all is finite."""
+    named = [*row.feeds.items(), (LABELS, row.label)]
+    return next((name for name, values in named if not _finite(values)), None)
+
+
 def _finite(values: Any) -> bool:
     array = np.asarray(values)
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _warnings(file: ArrayFile, info: ModelInfo, heldout: int, min_agreement: float) -> list[str]:
-    matched = match_arrays(file.members, info)
-    warnings = widened({name: member.dtype for name, member in file.members.items()}, matched, info)
-    unused = [name for name in file.members if name not in {*matched.values(), LABELS, GROUPS}]
-    if unused:
-        warnings.append(f"arrays that feed no input are not used: {', '.join(map(repr, unused))}")
+    warnings = unfit_arrays(file, info)
     if heldout < _SURE_ROWS and 0 < min_agreement < 1:
         chance = refusal_chance(heldout, min_agreement)
         warnings.append(
             f"{heldout} held-out rows are few: a good model (1 % disagreement) would fail to prove min_agreement "
             f"{min_agreement:g} with a chance of {chance:.0%}; give {_SURE_ROWS} or more, best 300"
         )
+    return warnings
+
+
+def unfit_arrays(file: ArrayFile, info: ModelInfo) -> list[str]:
+    """A warning for each array that is fed as another type, and one for those that feed nothing."""
+    matched = match_arrays(file.members, info)
+    warnings = widened({name: member.dtype for name, member in file.members.items()}, matched, info)
+    unused = [name for name in file.members if name not in {*matched.values(), LABELS, GROUPS}]
+    if unused:
+        warnings.append(f"arrays that feed no input are not used: {', '.join(map(repr, unused))}")
     return warnings

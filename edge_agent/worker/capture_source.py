@@ -8,8 +8,10 @@ How many calibration windows are captured depends on what they show (:mod:`.watc
 disk as the block itself would be; how the plan was extended follows from the blocks before.
 """
 
+import math
 import shutil
 import time
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs, window_maker
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source, open_source
 from edge_agent.suggest import did_you_mean
 from edge_agent.task import Task
@@ -31,7 +34,8 @@ from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
 from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed
 from edge_agent.worker.watch import Watch
 
-Samples = NDArray[np.float32]
+Samples = NDArray[Any]
+"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
 
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
@@ -40,6 +44,7 @@ _DROPOUT_SAMPLES = 5
 _RATE_AFTER_S = 10.0
 _DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 _SPARE_BYTES = 16 << 20
+_NUMBERS_AXES = 2
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
@@ -50,29 +55,31 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
         ContractError: ``source_unknown``, ``channel_unknown``, ``input_missing``, ``shape_mismatch``,
             ``dtype_mismatch``.
         ModelError: ``state_undeclared``.
-        RecipeError: ``recipe_unsupported`` for a step that is not known, or inputs from several sources.
+        RecipeError: ``recipe_unsupported`` for a step that is not known, inputs from several sources, or a rate that
+            the source's cannot become.
         SourceError: ``source_unavailable``, ``source_busy``, ``source_silent``, ``source_lost``.
         LimitError: ``no_space``, ``capture_timeout``.
         Refusal: the data's quality, or ``too_few_windows``.
     """
     task = context.task
-    name, window = _agreed(info, task)
+    name, window, rate_hz = _agreed(info, task)
     source = open_source(name, task.sources[name])
     try:
         inputs = sensor_inputs(info, task)
         columns = _columns(list(inputs.values()), source, name)
-        blank = np.zeros((window.size, len(columns)), np.float32)
+        _check_frames(list(inputs.values()), source.frame_shape, name)
+        blank = _blank(source, len(columns), window.size)
         for spec in info.inputs:
             if spec.name in inputs:
                 window_maker(inputs[spec.name], spec, columns)(blank)
-        plan = _plan(task, source, name, window, columns)
+        plan = _plan(task, source, name, columns, window, rate_hz)
         return _Capture(context, source, plan).run()
     finally:
         source.close()
 
 
-def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
-    """The one source and window of all inputs, after checking that each input of the model is fed."""
+def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
+    """The one source, window and rate of all inputs, after checking that each input of the model is fed."""
     inputs = sensor_inputs(info, task)
     sources = sorted({contract.source for contract in inputs.values()})
     if len(sources) != 1 or not sources[0]:
@@ -81,11 +88,12 @@ def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window]:
     if sources[0] not in task.sources:
         hint = did_you_mean(sources[0], task.sources)
         raise ContractError("source_unknown", f"this device has no source {sources[0]!r}{hint}")
-    windows = {contract.window for contract in inputs.values()}
-    window = next(iter(windows))
+    windows = {(contract.window, contract.rate_hz) for contract in inputs.values()}
+    window, rate_hz = next(iter(windows))
     if window is None or len(windows) > 1:
-        raise ContractError("shape_mismatch", "every input needs the same window = { size = ..., hop = ... }")
-    return sources[0], window
+        text = "every input needs the same window = { size = ..., hop = ... } and, if any has one, the same rate_hz"
+        raise ContractError("shape_mismatch", text)
+    return sources[0], window, rate_hz
 
 
 def _columns(contracts: list[InputContract], source: Source, name: str) -> list[str]:
@@ -98,9 +106,28 @@ def _columns(contracts: list[InputContract], source: Source, name: str) -> list[
     return [channel for channel in source.channels if channel in wanted]
 
 
-def _plan(task: Task, source: Source, name: str, window: Window, columns: list[str]) -> Plan:
+def _check_frames(contracts: list[InputContract], frame: tuple[int, ...], name: str) -> None:
+    """Raises ``ContractError`` (shape_mismatch) unless a sample of the source is what the contracts say.
+
+    Args:
+        contracts: of all inputs.
+        frame: height and width of the source's pictures; empty: its samples are numbers.
+        name: of the source.
+    """
+    for contract in contracts:
+        if (contract.frame or ()) != frame:
+            sends = f"pictures of {frame[0]}x{frame[1]}; set frame = {list(frame)}" if frame else "numbers, no pictures"
+            said = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
+            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input says {said}")
+
+
+def _plan(task: Task, source: Source, name: str, columns: list[str], window: Window, rate_hz: float | None) -> Plan:
     hop = window.hop
+    ratio = rate_ratio(source.rate_hz, rate_hz or source.rate_hz)
     if source.window_size:
+        if ratio != 1:
+            text = f"the windows of source {name!r} stand alone at {source.rate_hz:g} Hz; they cannot be resampled"
+            raise RecipeError("recipe_unsupported", f"{text} to rate_hz = {rate_hz:g}")
         if source.window_size != window.size:
             raise ContractError(
                 "shape_mismatch", f"source {name!r} has windows of {source.window_size} samples, not {window.size}"
@@ -108,40 +135,43 @@ def _plan(task: Task, source: Source, name: str, window: Window, columns: list[s
         hop = window.size  # a ready window stays whole
     recipe = task.recipe
     wanted = {split: getattr(recipe, f"{split}_windows") for split in SPLITS}
-    return Plan(name, columns, plan_blocks(wanted, size=window.size, hop=hop))
+    blocks = plan_blocks(wanted, size=window.size, hop=hop, needed=Resampler(ratio).needed)
+    return Plan(name, columns, blocks, ratio.as_integer_ratio())
+
+
+def _blank(source: Source, columns: int, samples: int = 0) -> Samples:
+    """So many samples of ``source``, all zero."""
+    return np.zeros((samples, *source.frame_shape, columns), np.uint8 if source.frame_shape else np.float32)
+
+
+def _levels(samples: Samples) -> NDArray[np.float32]:
+    """What quality judges ``[n, columns]``: of a picture the mean of each channel, as its noise keeps that moving."""
+    if samples.ndim == _NUMBERS_AXES:
+        return samples
+    levels: NDArray[np.float32] = samples.mean(axis=tuple(range(1, samples.ndim - 1)), dtype=np.float32)
+    return levels
 
 
 class _Clock:
-    """When samples come: how long it has been silent, and at what rate they come while it is not."""
+    """When samples come: how long it has been silent, and whether the stream is on."""
 
     def __init__(self) -> None:
         self.started = self._heard = time.monotonic()
         self.ever_heard = False
-        self._since: float | None = None
-        self._samples = 0
+        self._on = False
 
     @property
     def silent_s(self) -> float:
         return time.monotonic() - self._heard
 
-    @property
-    def rate_hz(self) -> float | None:
-        """Samples a second since the stream last began; None while that is not long enough to say."""
-        if self._since is None or self._heard - self._since < _RATE_AFTER_S:
-            return None
-        return self._samples / (self._heard - self._since)
-
-    def hear(self, samples: int) -> None:
+    def hear(self) -> None:
         """Samples came."""
-        self._heard, self.ever_heard = time.monotonic(), True
-        if self._since is None:  # how long these had been waiting is not known, so they do not count
-            self._since, self._samples = self._heard, 0
-        else:
-            self._samples += samples
+        self._heard = time.monotonic()
+        self.ever_heard = self._on = True
 
     def interrupt(self) -> bool:
         """The stream stopped; returns whether it was on."""
-        was_on, self._since = self._since is not None, None
+        was_on, self._on = self._on, False
         return was_on
 
 
@@ -153,11 +183,12 @@ class _Capture:
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._watch = Watch(plan.channels, plan.blocks[0].size)
+        self._watch = Watch(plan.channels, plan.blocks[0].gap)
         self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
         self._extended = False
         self._arrived = 0
         self._picked = [source.channels.index(channel) for channel in plan.channels]
+        self._blank = _blank(source, len(plan.channels))
         self._done = self._shards.done
         self._buffer = self._next_buffer()
         self._interruptions = 0
@@ -170,13 +201,13 @@ class _Capture:
         self._check_length()
         self._look_back(0)
         self._report(force=True)
-        rest = np.empty((0, len(self._plan.channels)), np.float32)
+        rest = self._blank
         while self._done < len(self._plan.blocks) or self._extend():
             rest = self._buffer.add(rest)
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            refuse(self._watch.add(self._plan.blocks[self._done], self._buffer.samples))
+            refuse(self._watch.add(self._plan.blocks[self._done], _levels(self._buffer.samples)))
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._skip_needless()
@@ -189,7 +220,7 @@ class _Capture:
         """See again what an interrupted capture left from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
-                refuse(self._watch.add(self._plan.blocks[index], self._shards.load(index)))
+                refuse(self._watch.add(self._plan.blocks[index], _levels(self._shards.load(index))))
 
     def _skip_needless(self) -> None:
         """Pass over calibration blocks once the ranges are sure."""
@@ -211,7 +242,7 @@ class _Capture:
         for block in self._plan.blocks:
             if block.split == "calibration" and sum(more.windows for more in extra) < wanted:
                 extra.append(block)
-        needed = samples_needed(extra) + extra[0].size if extra else 0
+        needed = samples_needed(extra) + extra[0].gap if extra else 0
         if not extra or (self._source.length and self._source.length - self._arrived < needed):
             return False
         first = self._done
@@ -226,7 +257,7 @@ class _Capture:
 
     def _next_buffer(self) -> BlockBuffer:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
-        return BlockBuffer(block, len(self._plan.channels), gap=block.size if self._done else 0)
+        return BlockBuffer(block, self._blank, gap=block.gap if self._done else 0)
 
     def _read(self) -> Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
@@ -237,15 +268,17 @@ class _Capture:
             raise self._too_short(error.message) from None
         if self._source.gaps != gaps or (arrived is None and self._dropped_out()):
             self._interruptions += self._clock.interrupt()
+            if arrived is None:
+                self._source.arrivals.interrupt()
             self._buffer.restart()  # no window may span what is missing
         self._check_deadline()
         if arrived is None:
             self._check_silence()
-            return np.empty((0, len(self._plan.channels)), np.float32)
+            return self._blank
         self._arrived += len(arrived)
-        self._clock.hear(len(arrived))
+        self._clock.hear()
         self._check_rate()
-        return arrived[:, self._picked]
+        return arrived[..., self._picked]
 
     def _dropped_out(self) -> bool:
         """Whether a live source has been quiet for so long that samples were lost."""
@@ -253,8 +286,8 @@ class _Capture:
         return self._source.live and self._clock.silent_s > limit
 
     def _check_space(self) -> None:
-        columns, itemsize = len(self._plan.channels), np.dtype(np.float32).itemsize
-        wanted = sum(block.samples for block in self._plan.blocks[self._done :]) * columns * itemsize + _SPARE_BYTES
+        sample_bytes = math.prod(self._blank.shape[1:]) * self._blank.itemsize
+        wanted = sum(block.samples for block in self._plan.blocks[self._done :]) * sample_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
             raise LimitError("no_space", f"capture needs {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
@@ -288,14 +321,18 @@ class _Capture:
             raise Refusal(finding.code, finding.message + trouble)
 
     def _rate_finding(self) -> Finding | None:
-        seen = self._clock.rate_hz
+        seen = self._rate_hz()
         return judge_rate(seen, self._source.rate_hz) if self._source.live and seen is not None else None
+
+    def _rate_hz(self) -> float | None:
+        """At what rate samples really come; None while they have not come for long enough to say."""
+        return self._source.arrivals.rate_hz(_RATE_AFTER_S)
 
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
         ahead = range(self._done, len(self._plan.blocks))
         blocks = [self._plan.blocks[index] for index in ahead if not self._is_needless(index)]
-        return samples_needed(blocks) + (blocks[0].size if self._done and blocks else 0) - self._buffer.taken
+        return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0) - self._buffer.taken
 
     def _too_short(self, what: str) -> Refusal:
         text = f"{what}; {self._left()} more are needed: record longer, or ask for fewer windows"
@@ -303,7 +340,7 @@ class _Capture:
 
     def _report(self, *, force: bool = False) -> None:
         left, total = self._left(), samples_needed(self._plan.blocks)
-        seconds = left / (self._clock.rate_hz or self._source.rate_hz)
+        seconds = left / (self._rate_hz() or self._source.rate_hz)
         detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples, {_duration(seconds)} left"
         if constant := self._watch.constant_so_far:
             detail += f"; unchanged so far: {', '.join(constant)}"
@@ -314,6 +351,11 @@ class _Capture:
         findings, rate = self._watch.findings(), self._rate_finding()
         if rate:
             findings.append(rate)
+        rate_hz = self._source.rate_hz
+        if (up := Fraction(*self._plan.ratio)) > 1:
+            text = f"the model wants {float(rate_hz * up):g} samples a second, source {self._plan.source!r} sends "
+            text += f"{rate_hz:g}: what moves faster than {rate_hz / 2:g} Hz is missing"
+            findings.append(Finding("wrong_rate", text, refuse=False))
         if self._source.malformed:
             text = f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
             findings.append(Finding("malformed_samples", text, refuse=False))

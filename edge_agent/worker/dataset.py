@@ -8,6 +8,7 @@ Invariant: rows come in ascending order and always the same, so what one stage k
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,8 @@ import numpy as np
 
 from edge_agent.backends import Array, Signature
 from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window_maker
-from edge_agent.errors import StageError
+from edge_agent.errors import ContractError, StageError
+from edge_agent.preprocess.resample import Resampler
 from edge_agent.task import Stage, Task
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
@@ -40,7 +42,10 @@ class RowSet(msgspec.Struct, frozen=True):
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """A block of one set: float32 ``[samples, channels]`` without a gap, in a file of the capture folder."""
+    """A block of one set: float32 ``[samples, channels]`` without a gap, in a file of the capture folder.
+
+    ``windows`` windows of ``size`` samples, ``step`` samples from one to the next, after resampling.
+    """
 
     file: str
     windows: int
@@ -54,15 +59,22 @@ class ArraySets(msgspec.Struct, frozen=True, tag="arrays", tag_field="kind"):
     calibration: RowSet
     search: RowSet
     heldout: RowSet
+    eval: RowSet = RowSet("", [])
+    """Only where :func:`.labelled.open_labelled` has put it; it has no part in any capture."""
 
 
 class ShardSets(msgspec.Struct, frozen=True, tag="shards", tag_field="kind"):
-    """``sets.json`` of a capture; ``channels`` are the columns of every shard."""
+    """``sets.json`` of a capture; ``channels`` are the columns of every shard.
+
+    Shards hold what the source sent. Windows have ``ratio`` times its rate: a block is resampled as a whole when it is
+    read, and then cut into windows.
+    """
 
     channels: list[str]
     calibration: list[Shard]
     search: list[Shard]
     heldout: list[Shard]
+    ratio: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ class ArrayData:
         self._sets = sets
         self._info = info
         self._fixed = fixed_feeds(info, task)
-        files = {part.file for part in (sets.calibration, sets.search, sets.heldout)}
+        files = {part.file for part in (sets.calibration, sets.search, sets.heldout, sets.eval) if part.file}
         self._files = {file: ArrayFile(Path(file), scratch) for file in sorted(files)}
 
     @property
@@ -172,6 +184,7 @@ class ShardData:
         self._sets = sets
         self._folder = folder
         self._fixed = fixed_feeds(info, task)
+        self._resample = Resampler(Fraction(*sets.ratio))
         specs = {spec.name: spec for spec in info.inputs}
         self._makers = {
             name: window_maker(contract, specs[name], sets.channels)
@@ -196,7 +209,7 @@ class ShardData:
         """The windows of a set; its ``group`` is the number of its block, as no recording goes on over a gap."""
         index = 0
         for number, shard in enumerate(self._shards(split)):
-            samples = np.load(self._folder / shard.file, mmap_mode="r")
+            samples = self._resample(np.load(self._folder / shard.file, mmap_mode="r"))
             for start in range(0, shard.windows * shard.step, shard.step):
                 window = np.array(samples[start : start + shard.size])
                 feeds = {name: make(window) for name, make in self._makers.items()}
@@ -214,4 +227,7 @@ def recording_numbers(groups: Array) -> Array:
 
 
 def _scalar(label: Array) -> Any:
-    return label.item() if label.ndim == 0 else label
+    try:
+        return label.item() if label.ndim == 0 else label
+    except (ValueError, SystemError) as error:  # bytes that are no text; Python says it in two ways
+        raise ContractError("data_unreadable", f"{LABELS!r} cannot be read ({error}); save it again") from None

@@ -11,9 +11,10 @@ what this search goes by is a place, not a layer. Where errors are too large to 
 the caller measures the model of each step before it counts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from edge_agent.backends import Method
 from edge_agent.worker.search import SAME_SPEED, Tried, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
@@ -111,15 +112,15 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
     return best
 
 
-def to_mend(tried: Sequence[Tried]) -> list[Tried]:
+def to_mend(tried: Sequence[Tried], methods: Collection[Method]) -> list[Tried]:
     """The candidates that float layers could make the best one, the most promising first; one a structure.
 
-    Where nothing passes: what failed for accuracy, the closest to float first. Else what failed for it and is clearly
-    faster than the best that passes.
+    Only those of ``methods``. Where nothing passes: what failed for accuracy, the closest to float first. Else what
+    failed for it and is clearly faster than the best that passes.
     """
     best = next(iter(finalists(tried)), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
-    failed = [item for item in tried if _mendable(item) and (limit is None or _ratio(item) < limit)]
+    failed = [item for item in tried if _mendable(item, methods) and (limit is None or _ratio(item) < limit)]
     found = []
     while (nearest := closest(failed)) is not None:
         found.append(nearest)
@@ -127,15 +128,15 @@ def to_mend(tried: Sequence[Tried]) -> list[Tried]:
     return found
 
 
-def to_refine(tried: Iterable[Tried]) -> Tried | None:
-    """The best candidate that passes, if a float layer could bring it closer to float; None if it is not static."""
+def to_refine(tried: Iterable[Tried], methods: Collection[Method]) -> Tried | None:
+    """The best candidate that passes, if a float layer could bring it closer to float; None if not of ``methods``."""
     best = next(iter(finalists(tried)), None)
-    return best if best is not None and best.spec.method == "static" and not best.spec.float_layers else None
+    return best if best is not None and best.spec.method in methods and not best.spec.float_layers else None
 
 
-def _mendable(item: Tried) -> bool:
-    static = item.spec.method == "static" and not item.spec.float_layers
-    return static and not item.passed and item.record.code in _ACCURACY_CODES
+def _mendable(item: Tried, methods: Collection[Method]) -> bool:
+    whole = item.spec.method in methods and not item.spec.float_layers
+    return whole and not item.passed and item.record.code in _ACCURACY_CODES
 
 
 def _ratio(item: Tried) -> float:

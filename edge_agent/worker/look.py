@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, LimitError, SourceError
 from edge_agent.preprocess import Preprocess
+from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source
 from edge_agent.suggest import did_you_mean
-from edge_agent.wire.manifest import InputContract
+from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.finding import Finding
 from edge_agent.worker.inputs import GROUPS, RESERVED
 from edge_agent.worker.quality import Quality, judge_rate
@@ -74,29 +75,35 @@ class Looker:
         source: read, never closed here.
         name: of the source, for messages.
         channels: which of its channels; empty: all.
-        size: samples in a window.
-        hop: samples from one window to the next.
+        window: samples in a window, and from one to the next.
+        rate_hz: samples a second that windows have; None: as the source.
 
     Raises:
         ContractError: ``channel_unknown``, or ``shape_mismatch`` if the source has windows of another size.
+        RecipeError: ``recipe_unsupported`` if the source's rate cannot become ``rate_hz``.
     """
 
-    def __init__(self, source: Source, name: str, channels: Sequence[str], *, size: int, hop: int) -> None:
+    def __init__(
+        self, source: Source, name: str, channels: Sequence[str], window: Window, rate_hz: float | None = None
+    ) -> None:
         for channel in channels:
             if channel not in source.channels:
                 hint = did_you_mean(channel, source.channels)
                 raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
-        if source.window_size and source.window_size != size:
-            text = f"source {name!r} has windows of {source.window_size} samples, not {size}"
+        ratio = rate_ratio(source.rate_hz, rate_hz or source.rate_hz)
+        if source.window_size and (source.window_size != window.size or ratio != 1):
+            text = f"source {name!r} has windows of {source.window_size} samples at {source.rate_hz:g} Hz of their own"
             raise ContractError("shape_mismatch", text)
+        self._resample = Resampler(ratio)
         self._source, self._name = source, name
         self._channels = tuple(channels) or source.channels
         self._picked = [source.channels.index(channel) for channel in self._channels]
-        self._size, self._hop = size, size if source.window_size else hop
+        self._size, self._hop = window.size, window.size if source.window_size else window.hop
+        self._gap = self._resample.needed(window.size)
         self._gaps = source.gaps
         self._heard = self._began = time.monotonic()
-        self._since: float | None = None
-        self._interruptions = self._samples = self._timed = 0
+        self._interruptions = self._samples = 0
+        self._on = False
         self._deadline = math.inf
 
     def take(self, windows: int, progress: Progress) -> Seen:
@@ -106,21 +113,22 @@ class Looker:
             SourceError: ``source_silent``, ``source_lost``.
             LimitError: ``capture_timeout``.
         """
-        quality = Quality(list(self._channels), self._size)
+        quality = Quality(list(self._channels), self._gap)
         shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
-        total = sum((share - 1) * self._hop + 2 * self._size for share in shares) - self._size
+        needs = [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+        total = sum(needs) + (len(needs) - 1) * self._gap
         self._deadline = self._began + _DEADLINE_FACTOR * total / self._source.rate_hz + _DEADLINE_SLACK_S
         parts: list[Samples] = []
         early: dict[str, Finding] = {}
         done, rest = 0, np.empty((0, 0))
-        for share in shares:
-            needed = (share - 1) * self._hop + self._size
-            skip = self._size if parts else 0
+        for share, needed in zip(shares, needs, strict=True):
+            skip = self._gap if parts else 0
             block, rest = self._block(rest, skip, needed, partial(self._tell, progress, done, total))
             done += skip + needed
             for finding in quality.add(_levels(block)):
                 early.setdefault(finding.code, finding)
             starts = range(0, share * self._hop, self._hop)
+            block = self._resample(block)
             parts.append(np.stack([block[start : start + self._size] for start in starts]))
         groups = np.repeat(np.arange(len(shares)), shares)
         late = [*quality.findings(), *self._stream_findings()]
@@ -153,17 +161,14 @@ class Looker:
         follows = self._source.gaps == self._gaps and not (arrived is None and dropout)
         self._gaps = self._source.gaps
         if not follows:
-            self._interruptions += self._since is not None
-            self._since, self._timed = None, 0
+            self._interruptions += self._on
+            self._on = False
         self._check(quiet, now)
         if arrived is None:
             return np.empty((0, 0)), follows
         self._heard = now
         self._samples += len(arrived)
-        if self._since is None:  # how long these had been waiting is not known, so they do not count
-            self._since = now
-        else:
-            self._timed += len(arrived)
+        self._on = True
         return arrived[..., self._picked], follows
 
     def _check(self, quiet: float, now: float) -> None:
@@ -179,9 +184,7 @@ class Looker:
 
     @property
     def _rate_hz(self) -> float | None:
-        if not self._source.live or self._since is None or self._heard - self._since < _DROPOUT_S:
-            return None
-        return self._timed / (self._heard - self._since)
+        return self._source.arrivals.rate_hz() if self._source.live else None
 
     def _tell(self, progress: Progress, done: int, total: int, more: int) -> None:
         have = min(done + more, total)
@@ -189,10 +192,10 @@ class Looker:
         progress(have / total, f"{have} of {total} samples of {self._name!r}", left)
 
     def _stream_findings(self) -> list[Finding]:
-        found, rate = [], self._rate_hz
-        if rate is not None and self._since is not None and self._heard - self._since >= _RATE_AFTER_S:
-            finding = judge_rate(rate, self._source.rate_hz)
-            found += [finding] if finding else []
+        found: list[Finding] = []
+        rate = self._source.arrivals.rate_hz(_RATE_AFTER_S) if self._source.live else None
+        if rate is not None and (finding := judge_rate(rate, self._source.rate_hz)) is not None:
+            found.append(finding)
         if self._source.malformed:
             text = f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
             found.append(Finding("malformed_samples", text, refuse=False))

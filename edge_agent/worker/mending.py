@@ -5,24 +5,33 @@ for its accuracy, ever more layers of it are left float until it passes. What pa
 too: where they cost no speed, the candidate closer to float wins, and else the report shows what they would cost.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from edge_agent.backends import CandidateSpec
+from edge_agent.backends import CandidateSpec, Method
 from edge_agent.worker.greedy import Sensitivity, float_steps, to_mend, to_refine
 from edge_agent.worker.search import Tried, closest, finalists, structure
 
 ENOUGH = 8
 """A report with this many measured candidates shows what there is to choose between."""
 _REFINEMENTS = 2
+_FIRST = (1, 4)
 
 Attempt = Callable[[CandidateSpec], Tried | None]
 """Measures one candidate and adds it to those tried; None if it cannot be built."""
 Measure = Callable[[CandidateSpec], Sensitivity]
 
 
-def leave_float(tried: Sequence[Tried], attempt: Attempt, measure: Measure, in_time: Callable[[], bool]) -> None:
+def leave_float(
+    tried: Sequence[Tried],
+    attempt: Attempt,
+    measure: Measure,
+    in_time: Callable[[], bool],
+    *,
+    methods: Collection[Method],
+    first: Sequence[str] = (),
+) -> None:
     """Try candidates with float layers; ``tried`` grows by what ``attempt`` adds.
 
     Args:
@@ -30,26 +39,36 @@ def leave_float(tried: Sequence[Tried], attempt: Attempt, measure: Measure, in_t
         attempt: measures one.
         measure: the sensitivity of a candidate without float layers.
         in_time: whether there is time for one more.
+        methods: those of which ``measure`` knows the roundings.
+        first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
+            saturate are seen by no simulation of roundings: so a few of the first are tried whatever ``measure`` says.
     """
     done = set()
     while in_time():
-        base = next((item for item in to_mend(tried) if structure(item.spec) not in done), None)
+        base = next((item for item in to_mend(tried, methods) if structure(item.spec) not in done), None)
         if base is None:
             break
         done.add(structure(base.spec))
-        for layers in float_steps(measure(base.spec)):
+        for layers in _steps(base, measure, first):
             if not in_time():
                 return
             mended = attempt(replace(base.spec, float_layers=layers))
             if mended is not None and mended.passed:
                 break
-    best = to_refine(tried)
+    best = to_refine(tried, methods)
     if best is None or not in_time():
         return
     for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
         if not in_time():
             return
         attempt(replace(best.spec, float_layers=layers))
+
+
+def _steps(base: Tried, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Ever more float layers: the first few, then those that :func:`.greedy.float_steps` says."""
+    if base.spec.method == "static":
+        yield from (tuple(first[:count]) for count in _FIRST if count <= len(first) / 2)
+    yield from float_steps(measure(base.spec))
 
 
 def fill_up(

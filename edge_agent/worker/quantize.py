@@ -90,6 +90,7 @@ def run(context: Context) -> Outcome:
         products=backend.product_operators(),
         schemes=backend.schemes,
     )
+    weighted = [layer.name for layer in layers if layer.weights is not None]
     del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     served, few_cores = ways(ranges.runtimes, task.recipe.threads)
@@ -116,7 +117,7 @@ def run(context: Context) -> Outcome:
         search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)
         search.score(specs)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
-            search.leave_float(partial(measure, context, backend, info, data))
+            search.leave_float(partial(measure, context, backend, info, data), backend.SWITCHED, weighted)
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
         search.compare(specs)

@@ -31,6 +31,8 @@ from edge_agent.worker.split import Split
 
 OnRow = Callable[[int], None]
 """Told after each row how many are done."""
+OnLabel = Callable[[Any, Array, Array], None]
+"""Told of each labelled row: its label, float's output and int8's."""
 
 _MEANING_WINDOWS = 64
 _MOST_LABELS = 20
@@ -174,7 +176,9 @@ class FloatSet:
             judge.observe(reference)
         return judge
 
-    def score(self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str) -> Score:
+    def score(
+        self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
+    ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
         score = Score()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
@@ -194,6 +198,8 @@ class FloatSet:
                     score.correct.append((right[0], right[1]))
                     if judge.meaning.kind in BY_LABEL:
                         score.count_label(row.label, float_right=right[0], int8_right=right[1])
+                    if on_label is not None:
+                        on_label(row.label, reference, output)
             on_row(done)
         return score
 

@@ -2,8 +2,8 @@
 
 A candidate's *structure* is all that its speed depends on: the method, which operators are int8, of which types and
 per channel or per tensor, which layers stay float. The range method of a static one changes numbers only. So latency is
-screened once a structure, the fastest structure is scored first, and a structure that is slower than one that already
-passes is not scored at all: no faster candidate can be.
+screened once a structure, the fastest structure is scored first, each with one range method before any with another,
+and a structure that is slower than one that already passes is not scored at all: no faster candidate can be.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -136,8 +136,18 @@ def describe(record: Record) -> str:
 
 
 def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:
-    """``specs`` that could be screened, the fastest structure first; the order within a structure stays."""
-    return sorted((spec for spec in specs if structure(spec) in ratios), key=lambda spec: ratios[structure(spec)])
+    """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
+
+    So whatever the budget, every structure is known before one is known in all its ranges.
+    """
+    rounds: dict[Structure, int] = {}
+    order: list[tuple[int, float, CandidateSpec]] = []
+    for spec in specs:
+        key = structure(spec)
+        if key in ratios:
+            rounds[key] = rounds.get(key, 0) + 1
+            order.append((rounds[key], ratios[key], spec))
+    return [spec for *_, spec in sorted(order, key=lambda item: item[:2])]
 
 
 def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from edge_agent.backends import CandidateSpec
+from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
 from edge_agent.worker.candidates import Workbench, timed
 from edge_agent.worker.context import Context
@@ -36,6 +36,8 @@ _SCREENED, _SCORED, _COMPARED = 0.15, 0.45, 0.6
 _SENSITIVITY_S = 10.0
 _SENSITIVITY_SHARE = 0.25
 """Of the time that is left, for finding what each rounding costs."""
+_MENDING_SHARE = 0.3
+"""Of the budget, kept for float layers."""
 _COMPARISON_SHARE = 0.5
 """Of the budget; afterwards nothing is measured that is only there to be compared with."""
 
@@ -77,15 +79,15 @@ class Search:
         order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, specs)
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
-            late = number > 0 and self.left_s() < 0
-            if late or not worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
+            if number > 0 and self.left_s() < self._budget_s * _MENDING_SHARE:
                 break
-            self._score(spec, self._fraction + share)
+            if worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
+                self._score(spec, self._fraction + share)
 
-    def leave_float(self, measure: Callable[..., Sensitivity]) -> None:
-        """Candidates with float layers, as far as the budget goes.
+    def leave_float(self, measure: Callable[..., Sensitivity], methods: Sequence[Method], first: Sequence[str]) -> None:
+        """Candidates of ``methods`` with float layers, as far as the budget goes.
 
-        ``measure``: a candidate's sensitivity, in at most ``seconds``.
+        ``measure``: a candidate's sensitivity, in at most ``seconds``; ``first``: the weighted layers, in graph order.
         """
 
         def sensitivity(spec: CandidateSpec) -> Sensitivity:
@@ -95,7 +97,8 @@ class Search:
                 self.known[spec] = measure(spec, seconds=seconds)
             return self.known[spec]
 
-        leave_float(self.tried, self._attempt, sensitivity, lambda: self.left_s() > 0)
+        in_time = lambda: self.left_s() > 0  # noqa: E731  # asked at each step
+        leave_float(self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first)
 
     def compare(self, planned: list[CandidateSpec]) -> None:
         """Further candidates to compare with, in the first part of the budget."""

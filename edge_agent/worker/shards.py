@@ -5,6 +5,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +16,8 @@ from edge_agent.worker.dataset import Shard, ShardSets
 from edge_agent.worker.split import SPLITS, Block, Split
 
 PLAN_FILE = "plan.json"
-Samples = NDArray[np.float32]
+Samples = NDArray[Any]
+"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -24,15 +26,18 @@ class Plan(msgspec.Struct, frozen=True):
     source: str
     channels: list[str]
     blocks: list[Block]
+    ratio: tuple[int, int] = (1, 1)
+    """The windows' rate over the source's."""
 
 
 class BlockBuffer:
     """Collects the samples of one block; the first ``gap`` samples are thrown away."""
 
-    def __init__(self, block: Block, channels: int, gap: int) -> None:
+    def __init__(self, block: Block, blank: Samples, gap: int) -> None:
+        """Start empty; ``blank`` is an array with the shape ``[0, ...]`` and type of samples."""
         self._gap = self._skip = gap
         self._filled = 0
-        self.samples: Samples = np.empty((block.samples, channels), np.float32)
+        self.samples: Samples = np.empty((block.samples, *blank.shape[1:]), blank.dtype)
 
     @property
     def taken(self) -> int:
@@ -118,7 +123,7 @@ class ShardFolder:
                 continue
             block = self._plan.blocks[index]
             shards[block.split].append(Shard(self._path(index).name, block.windows, block.size, block.step))
-        return ShardSets(channels=self._plan.channels, **shards)
+        return ShardSets(channels=self._plan.channels, ratio=self._plan.ratio, **shards)
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:04}-{self._plan.blocks[index].split}.npy"

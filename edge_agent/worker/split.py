@@ -11,17 +11,18 @@ Invariants:
     * the same arguments give the same split
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import Refusal
 
-Split = Literal["calibration", "search", "heldout"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+Split = Literal["calibration", "search", "heldout", "eval"]
+SPLITS: tuple[Split, ...] = ("calibration", "search", "heldout")
+"""The sets that data are divided into; ``eval``, the labelled set that comes with a model, stands apart."""
 Indices = NDArray[np.int64]
 
 _MAX_HELDOUT = 300
@@ -32,33 +33,37 @@ _GAP_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of time for one set: ``windows`` windows of ``size`` samples, ``step`` samples from one to the next."""
+    """A stretch of time for one set: ``windows`` windows of ``size`` samples, ``step`` samples from one to the next.
+
+    ``samples`` is what it takes of the source, ``gap`` what is thrown away before it; that is another number where the
+    source has another rate than the windows.
+    """
 
     split: Split
     windows: int
     size: int
     step: int
-
-    @property
-    def samples(self) -> int:
-        """How many samples it takes."""
-        return (self.windows - 1) * self.step + self.size
+    samples: int
+    gap: int
 
 
-def plan_blocks(windows: Mapping[Split, int], *, size: int, hop: int) -> list[Block]:
-    """The blocks of a capture in the order of time; a gap of ``size`` samples belongs between two of them.
+def plan_blocks(
+    windows: Mapping[Split, int], *, size: int, hop: int, needed: Callable[[int], int] = lambda samples: samples
+) -> list[Block]:
+    """The blocks of a capture in the order of time; a window's worth of samples is lost between two of them.
 
     Args:
         windows: how many windows each set shall have, at least 1.
         size: samples in a window.
         hop: samples from one calibration or search window to the next; held-out windows never overlap.
+        needed: samples of the source that so many samples in a row are made of.
     """
     steps: dict[Split, int] = {"calibration": hop, "search": hop, "heldout": max(size, hop)}
     useful = sum(windows[split] * steps[split] for split in SPLITS)
     affordable = int(useful * _GAP_SHARE) // (len(SPLITS) * size)
     rounds = max(1, min(_MAX_ROUNDS, affordable, *windows.values()))
     return [
-        Block(split, share, size, steps[split])
+        Block(split, share, size, steps[split], needed((share - 1) * steps[split] + size), needed(size))
         for turn in range(rounds)
         for split in SPLITS
         if (share := windows[split] * (turn + 1) // rounds - windows[split] * turn // rounds)
@@ -67,7 +72,7 @@ def plan_blocks(windows: Mapping[Split, int], *, size: int, hop: int) -> list[Bl
 
 def samples_needed(blocks: list[Block]) -> int:
     """Samples that the blocks take, gaps included."""
-    return sum(block.samples for block in blocks) + sum(block.size for block in blocks[1:])
+    return sum(block.samples for block in blocks) + sum(block.gap for block in blocks[1:])
 
 
 def split_rows(

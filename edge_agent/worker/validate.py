@@ -2,7 +2,8 @@
 
 The reference is the model file as it was pushed. What the output means and how fast the candidate is was found before,
 on the search set and by the full latency statistic; here only what the held-out windows prove is new. A refusal here
-is final for the job: there is no way back to the search. Its layers are explained on the windows that refused it.
+is final for the job: there is no way back to the search. Its layers are explained on the held-out windows. A labelled
+set that came with the model is opened after the held-out set, whatever that said, and its labels judge accuracy.
 """
 
 import math
@@ -18,6 +19,7 @@ from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
 from edge_agent.worker.diagnose import with_measured, worst_layers
+from edge_agent.worker.evaluation import evaluate
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quantize import chosen_path, read_chosen
 from edge_agent.worker.result import Record
@@ -38,11 +40,12 @@ def run(context: Context) -> Outcome:
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     with FloatSet(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
-        pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=0.5)
+        end = 0.5 if task.eval else 1.0
+        pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=end / 2)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         judge.check_coverage()
-        pace = Pace(context, "held-out set, window", floats.windows, begin=0.5, end=1.0)
+        pace = Pace(context, "held-out set, window", floats.windows, begin=end / 2, end=end)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
     effective = effective_windows(floats.windows, score.design_effect(in_time=data.ordered_in_time or bool(task.state)))
     measured = score.measured(
@@ -51,7 +54,9 @@ def run(context: Context) -> Outcome:
         latency_ratio_lower=chosen.ratio_lower,
         latency_ratio_upper=chosen.record.ratio_p50_upper,
     )
-    judgement = evaluate_heldout(task.gates, judge.meaning.kind, measured)
+    evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
+    labelled = evaluation.measured if evaluation is not None else None
+    judgement = evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled)
     record = msgspec.structs.replace(
         chosen.record,
         **score.fields(),
@@ -66,6 +71,9 @@ def run(context: Context) -> Outcome:
         "chosen": record.as_dict(),
         "data": _data(context, score, effective, judgement),
     }
+    if evaluation is not None:
+        decides = any(gate.on == "eval" for gate in judgement.gates)
+        results["data"]["eval"] = {**evaluation.shown, "decides": decides}
     if not judgement.passed:
         results["candidates"] = _with_verdict(context, chosen.number, record)
         before = read_results(context.job_dir)["layers"]

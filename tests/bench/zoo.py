@@ -2,12 +2,14 @@
 
     python tests/bench/zoo.py DIR [--only a,b] [--seconds 120] [--memory-mib 4096] [--write tests/bench/ZOO.md]
 
-For every ``NAME-float.onnx`` with ``NAME-calibration.npz`` and ``NAME-heldout.npz`` (and, where the output's kind must
-be said, ``NAME-recipe.toml``): ``edge-agent quantize``, onnxruntime's ``quantize_static`` with each of its calibrators,
-per tensor and per channel, and onnx-neural-compressor's autotune in an environment of its own, which is made once in a
-cache folder and left out where it cannot be. Each runs in a process of its own under the same limits of time and
-memory. Then one process judges all files on the same held-out rows and calls them in turn. This one imports nothing
-heavy: a child's peak memory begins at its parent's.
+For every ``NAME-float.onnx`` or ``.tflite`` with ``NAME-calibration.npz`` and ``NAME-heldout.npz`` (and, where the
+output's kind must be said, ``NAME-recipe.toml``): ``edge-agent quantize``, and without its gate of speed where that
+refuses all. Against it for ONNX onnxruntime's ``quantize_static`` with each of its calibrators, per tensor and per
+channel, and onnx-neural-compressor's autotune in an environment of its own, which is made once in a cache folder and
+left out where it cannot be; for TensorFlow Lite litert-quantizer with its own calibration and with the true ends of
+every range, and ``NAME-reference-int8.tflite`` where there is one. Each runs in a process of its own under the same
+limits of time and memory. Then one process judges all files on the same held-out rows and calls them in turn. This one
+imports nothing heavy: a child's peak memory begins at its parent's.
 """
 
 import argparse
@@ -25,12 +27,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("minmax", "percentile", "entropy")
-PEERS = tuple(f"ort {method}{channel}" for channel in ("", " per channel") for method in METHODS)
+PEERS = {
+    ".onnx": tuple(f"ort {method}{channel}" for channel in ("", " per channel") for method in METHODS),
+    ".tflite": ("litert default", "litert minmax"),
+}
+RUNTIMES = tuple(name for name in ("ai-edge-litert", "tflite-runtime") if find_spec(name.replace("-", "_")) is not None)
 COMPRESSOR = "compressor"
 _COMPRESSOR_NEEDS = ("onnx-neural-compressor==1.0", "onnxruntime==1.32.0", "prettytable", "scipy")
 """The last two it imports and does not declare."""
@@ -105,8 +112,8 @@ def compressor_python(cache: Path) -> tuple[str, str]:
 
 
 def models(zoo: Path, only: str) -> Iterator[tuple[str, Path]]:
-    for path in sorted(zoo.glob("*-float.onnx")):
-        name = path.name.removesuffix("-float.onnx")
+    for path in sorted(path for suffix in PEERS for path in zoo.glob(f"*-float{suffix}")):
+        name = path.stem.removesuffix("-float")
         complete = all((zoo / f"{name}-{part}.npz").exists() for part in ("calibration", "heldout"))
         if complete and (not only or name in only.split(",")):
             yield name, path
@@ -117,15 +124,21 @@ def bench(name: str, model: Path, folder: Path, limits: dict[str, Any], compress
     calibration, heldout = (model.with_name(f"{name}-{part}.npz") for part in ("calibration", "heldout"))
     recipe = model.with_name(f"{name}-recipe.toml")
     given = ["--recipe", str(recipe)] if recipe.exists() else []
-    ours = [sys.executable, "-m", "edge_agent", "quantize", str(model), "--calibration", str(calibration), *given]
-    ours += ["--heldout", str(heldout), "--out", str(folder / "ours"), "--json"]
-    runs = {"edge-agent": run(ours, folder / "ours" / "model.onnx", **limits)}
-    for way in (*PEERS, *([COMPRESSOR] if compressor else [])):
-        out = folder / f"{way.replace(' ', '-')}.onnx"
+    runs = {"edge-agent": quantize(model, calibration, heldout, folder / "ours", given, limits)}
+    if any(code in runs["edge-agent"].why for code in ("latency", "too_noisy")):
+        any_speed = folder / "any-speed.toml"
+        any_speed.write_text(without_speed(recipe.read_text() if recipe.exists() else ""))
+        given_so = ["--recipe", str(any_speed)]
+        runs["… at any speed"] = quantize(model, calibration, heldout, folder / "any", given_so, limits)
+    for way in (*PEERS[model.suffix], *([COMPRESSOR] if compressor and model.suffix == ".onnx" else [])):
+        out = folder / f"{way.replace(' ', '-')}{model.suffix}"
         python = compressor if way == COMPRESSOR else sys.executable
         runs[way] = run(
             [python, str(HERE / "zoo_peers.py"), way, str(model), str(calibration), str(out)], out, **limits
         )
+    known = model.with_name(f"{name}-reference-int8{model.suffix}")
+    if known.exists():
+        runs["reference int8"] = Run(0.0, 0.0, "", str(known))
     files = [one.out for one in runs.values() if not one.why]
     argv = [sys.executable, str(HERE / "zoo_measure.py"), str(model), str(heldout), *(given[1:] or "-"), *files]
     measured = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -134,19 +147,36 @@ def bench(name: str, model: Path, folder: Path, limits: dict[str, Any], compress
     told = json.loads(measured.stdout)
     size = model.stat().st_size
     reference = told["float"]
-    cells = [f"**{name}** ({reference['kind']})", "float", _share(reference["accuracy"])]
+    accuracy = _share(reference["accuracy"]) if reference["mae"] is None else f"MAE {reference['mae']:.3g}"
+    cells = [f"**{name}** ({reference['kind']})", "float", accuracy]
     first = f"| {' | '.join(cells)} | | | | {size / 1024:,.0f} KiB | | | |"
     return [first, *(_row(way, one, told.get(one.out), size) for way, one in runs.items())]
 
 
+def quantize(model: Path, calibration: Path, heldout: Path, out: Path, given: list[str], limits: dict[str, Any]) -> Run:
+    """Ours."""
+    argv = [sys.executable, "-m", "edge_agent", "quantize", str(model), "--calibration", str(calibration), *given]
+    argv += ["--heldout", str(heldout), "--out", str(out), "--json"]
+    return run(argv, out / f"model{model.suffix}", **limits)
+
+
+def without_speed(recipe: str) -> str:
+    """A recipe that is a TOML text with tables, without a gate of speed."""
+    if "[gates]" in recipe:
+        return recipe.replace("[gates]", "[gates]\nmax_latency_ratio = 0")
+    return f"{recipe}\n[gates]\nmax_latency_ratio = 0\n"
+
+
 def _row(way: str, one: Run, told: dict[str, Any] | None, size: int) -> str:
-    cost = f"{one.seconds:.1f} s | {one.peak_mib:,.0f} MiB"
+    cost = f"{one.seconds:.1f} s | {one.peak_mib:,.0f} MiB" if one.seconds else " | "
     why = one.why or (told or {}).get("error", "")
     if why or told is None:
         return f"| | {way} | | | | | | {cost} | {why[:_LONGEST].replace('|', '/')} |"
     sqnr = "" if told["sqnr_db"] is None else f"{told['sqnr_db']:.1f} dB"
-    passed = told["code"] or ("slower than float" if told["ratio"] > 1 else "pass")
-    cells = [_share(told["accuracy"]), _share(told["agreement"]), sqnr, f"{told['ratio']:.2f}"]
+    passed = told["code"] or ("slower than float" if min(told["ratios"]) > 1 else "pass")
+    times = " · ".join(f"{ratio:.2f}" for ratio in told["ratios"])
+    accuracy = _share(told["accuracy"]) if told["mae"] is None else f"MAE {told['mae']:.3g}"
+    cells = [accuracy, _share(told["agreement"]), sqnr, times]
     return f"| | {way} | {' | '.join(cells)} | {Path(one.out).stat().st_size / size:.2f} | {cost} | {passed} |"
 
 
@@ -156,7 +186,9 @@ def _share(value: float | None) -> str:
 
 def machine() -> str:
     """What it ran on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "onnx", "numpy"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("onnxruntime", "onnx", "ai-edge-litert", "litert-quantizer", "numpy")
+    )
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))), "")
     return (
@@ -174,14 +206,17 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "edge-agent-bench")
     parser.add_argument("--write", type=Path, help="keep the table in this file, too")
     options = parser.parse_args()
-    compressor, why = compressor_python(options.cache)
+    some = [path.suffix for _, path in models(options.zoo, options.only)]
+    compressor, why = compressor_python(options.cache) if ".onnx" in some else ("", "")
     limits = {"seconds": options.seconds, "memory_mib": options.memory_mib}
     lines = [
         machine(),
         "",
         f"Limits of each quantizer: {options.seconds:.0f} s, {options.memory_mib} MiB of addresses.",
     ]
-    lines += [] if compressor else [f"onnx-neural-compressor is left out: {why}"]
+    lines += [f"onnx-neural-compressor is left out: {why}"] if why else []
+    if ".tflite" in some:
+        lines += [f"Times of .tflite: {' · '.join(RUNTIMES)}, each against float on the same."]
     lines += ["", _HEAD, _RULE]
     print("\n".join(lines), flush=True)
     for name, model in models(options.zoo, options.only):

@@ -2,11 +2,14 @@
 
     python tests/bench/zoo_peers.py WAY MODEL CALIBRATION.npz OUT.onnx
 
-WAY is ``ort METHOD`` or ``ort METHOD per channel`` (onnxruntime's ``quantize_static`` after its own
+WAY is ``litert default`` (litert-quantizer's recipe for static int8, with its own calibration), ``litert minmax`` (the
+same with the true ends of every range, as its calibration is a moving average), ``ort METHOD`` or ``ort METHOD per
+channel`` (onnxruntime's ``quantize_static`` after its own
 ``quant_pre_process``, all operators, QDQ, all else at its default), or ``compressor`` (onnx-neural-compressor's
 ``autotune`` over MinMax and Percentile, per tensor and per channel; it may lose 1 % of what it is shown, agreement with
 float on the calibration rows).
-Nothing of edge-agent is imported, so it runs in an environment that has none of it.
+Nothing of edge-agent is imported, so it runs in an environment that has none of it; but for a .tflite without what
+litert-quantizer needs (a signature, operators named in the new way), which it gets from edge-agent's preparation.
 """
 
 import sys
@@ -15,31 +18,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 RESERVED = ("labels", "groups")
 Feeds = dict[str, np.ndarray[Any, Any]]
 
 
-def session(path: str | Path) -> ort.InferenceSession:
+def session(path: str | Path) -> Any:
+    import onnxruntime as ort  # noqa: PLC0415  # a way of TensorFlow Lite has no use for it
+
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def feeds(model: ort.InferenceSession, data: Path) -> Iterator[Feeds]:
+def feeds(model: Any, data: Path) -> Iterator[Feeds]:
     """The rows as the model takes them: as they are where the rank fits, else with a leading axis of 1."""
-    ranks = {one.name: len(one.shape) for one in model.get_inputs()}
+    return rows({one.name: len(one.shape) for one in model.get_inputs()}, data)
+
+
+def rows(ranks: dict[str, int], data: Path) -> Iterator[Feeds]:
+    """The same for inputs of these ranks."""
     with np.load(data) as arrays:
         named = {name: arrays[name] for name in arrays.files if name not in RESERVED}
     if len(ranks) == len(named) == 1:
         named = dict(zip(ranks, named.values(), strict=True))
     for index in range(len(next(iter(named.values())))):
         yield {
-            name: rows[index] if rows[index].ndim == ranks[name] else rows[index][None] for name, rows in named.items()
+            name: array[index] if array[index].ndim == ranks[name] else array[index][None]
+            for name, array in named.items()
         }
 
 
@@ -61,6 +68,9 @@ class Reader:
 
 
 def by_onnxruntime(model: str, data: Path, out: str, method: str, *, per_channel: bool) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static  # noqa: PLC0415
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
+
     prepared = f"{out}.prepared.onnx"
     try:
         quant_pre_process(model, prepared, skip_symbolic_shape=True)
@@ -82,6 +92,7 @@ def by_compressor(model: str, data: Path, out: str) -> None:
     import onnx  # noqa: PLC0415  # this way only
     from onnx_neural_compressor import data_reader  # noqa: PLC0415
     from onnx_neural_compressor.quantization import config, tuning  # noqa: PLC0415
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat  # noqa: PLC0415
 
     class Calibration(Reader, data_reader.CalibrationDataReader):  # type: ignore[misc]  # without types
         pass
@@ -113,6 +124,52 @@ def by_compressor(model: str, data: Path, out: str) -> None:
     onnx.save(best, out)
 
 
+def by_litert(model: str, data: Path, out: str, way: str) -> None:
+    from litert_quantizer import quantizer, recipe  # noqa: PLC0415
+
+    content = Path(model).read_bytes()
+    try:
+        name, ranks = signature(content)
+    except (ValueError, IndexError):  # four of five models of MLPerf Tiny
+        from edge_agent.backends import tflite  # noqa: PLC0415
+
+        prepared = Path(f"{out}.prepared")
+        tflite.prepare(Path(model), prepared)
+        content = prepared.read_bytes()
+        name, ranks = signature(content)
+    samples = list(rows(ranks, data))
+    maker = quantizer.Quantizer(content, recipe.static_wi8_ai8())
+    if way == "default":
+        found = maker.calibrate({name: samples}, num_threads=1)
+    else:
+        found = {}
+        for sample in samples:
+            widen(found, maker.calibrate({name: [sample]}, num_threads=1))
+    Path(out).write_bytes(maker.quantize(found, enable_progress_report=False).quantized_model)
+
+
+def signature(content: bytes) -> tuple[str, dict[str, int]]:
+    """The model's signature and its inputs' ranks."""
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    name = next(iter(interpreter.get_signature_list()), None)
+    if name is None:
+        raise ValueError("no signature")
+    details = interpreter.get_signature_runner(name).get_input_details()
+    return name, {key: len(one["shape"]) for key, one in details.items()}
+
+
+def widen(found: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, ends in more.items():
+        known = found.setdefault(name, ends)
+        if "min" in ends:
+            found[name] = known | {
+                "min": np.minimum(known["min"], ends["min"]),
+                "max": np.maximum(known["max"], ends["max"]),
+            }
+
+
 def answers(path: str, rows: list[Feeds]) -> Iterator[np.ndarray[Any, Any]]:
     model = session(path)
     return (model.run(None, row)[0] for row in rows)
@@ -126,6 +183,8 @@ def same(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> bool:
 def main() -> None:
     way, model, data, out = sys.argv[1:]
     match way.split():
+        case ["litert", kind]:
+            by_litert(model, Path(data), out, kind)
         case ["ort", method, *rest]:
             by_onnxruntime(model, Path(data), out, method, per_channel=bool(rest))
         case _:

@@ -88,7 +88,7 @@ class QuickStages:
         job: Job,
         manifest: Manifest,
         job_dir: Path,
-        _blob: Path,
+        _blobs: Path,
         *,
         on_progress: Callable[[float, str, float | None], None],
         on_end: Callable[[StageEnd], None],

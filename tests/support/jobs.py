@@ -19,15 +19,20 @@ def make_job(
     model: Path,
     calibration: Mapping[str, NDArray[Any]],
     heldout: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    labelled: Mapping[str, NDArray[Any]] | None = None,
     **task: Any,
 ) -> Path:
-    """A fresh job directory in ``folder``; ``task`` are fields of :class:`Task`."""
+    """A fresh job directory in ``folder``; ``labelled`` came with the model, ``task`` are fields of :class:`Task`."""
     job_dir = folder / "job"
     job_dir.mkdir()
     shutil.copyfile(model, job_dir / f"model{model.suffix}")
     np.savez(folder / "c.npz", **dict(calibration))
     if heldout is not None:
         np.savez(folder / "h.npz", **dict(heldout))
+    if labelled is not None:
+        np.savez(folder / "e.npz", **dict(labelled))
+        task["eval"] = str(folder / "e.npz")
     files = ArrayFiles(str(folder / "c.npz"), str(folder / "h.npz") if heldout is not None else "")
     fields: dict[str, Any] = {"job": "test", "name": "m", "version": 1}
     fields |= {"format": model.suffix.removeprefix("."), "model": f"model{model.suffix}"}

@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+NO_ARM64 = "needs an arm64 root: EDGE_AGENT_ARM64_ROOT"
+
 EXPECTED = (
     r"this environment does not let us make a control group",  # CI runs in a container
     r"needs a writable cgroup v1 hierarchy",  # most kernels have version 2 alone
@@ -15,6 +17,9 @@ EXPECTED = (
     r"this environment does not let us mount a file system",
     r"tflite-runtime has no wheel for this Python",
     r"this disk has room for every model that fits a manifest",
+    r"needs PortAudio",  # a library that only a microphone needs; its adapter is the one thing that is not run without
+    r"root may write to files that forbid it",
+    NO_ARM64,  # takes minutes in an emulator, and root; run by hand, see tests/bench/ARM64.md
 )
 """The beginnings of reasons that the environment, not a missing installation, can give."""
 

@@ -29,6 +29,7 @@ from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
+SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 
 def inspect(path: Path) -> ModelInfo:
@@ -127,7 +128,7 @@ def switches(
     *,
     runtime: str = "",  # noqa: ARG001  # there is one
 ) -> Switches:
-    """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
+    """Open a prepared model with a switch at every place that the static or dynamic candidate ``spec`` rounds."""
     from edge_agent.backends.onnx.switching import OnnxSwitches
 
     return OnnxSwitches(prepared, ranges, spec)

@@ -13,10 +13,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
-from edge_agent.backends.onnx.operators import PRODUCTS
+from edge_agent.backends.onnx.operators import DYNAMIC
 from edge_agent.backends.onnx.surgery import Surgery, bias, int8_grid, product
 
-_OPERATORS = ("Conv", *PRODUCTS)
 _SPATIAL_AXES_FROM = 2
 _ZERO_POINT = 128
 
@@ -25,7 +24,7 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     """Write the dynamically quantized model; raises ``ModelError`` (``rewrite_invalid``) if no layer takes part."""
     model = onnx.load_model(prepared, load_external_data=False)
     surgery = Surgery(model)
-    for node in surgery.graph.quantizable(spec.operators or _OPERATORS):
+    for node in surgery.graph.quantizable(spec.operators or DYNAMIC):
         if node.name in spec.float_layers:
             continue
         nodes = _layer(surgery, node, spec)

@@ -8,6 +8,8 @@ FOLDED = ("Relu", "Clip")
 """Activations that the runtime folds into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")
 """Matrix products: where quantizing an activation as it comes costs less than the integers save."""
+DYNAMIC = ("Conv", *PRODUCTS)
+"""Operators whose activations can be quantized as they come."""
 CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""
 PASSING = (

@@ -2,20 +2,21 @@
 
 A prepared model computes what the original computes. Besides: opset at least 13 (per-channel DequantizeLinear),
 weights are initializers and nothing else is (constants folded, batch norm folded into convolutions, Gemm's beta
-folded into its bias), every tensor's type is known, every node of the main graph has a name of its own, inputs and
-outputs are the original's. The same file comes out for the same file.
+folded into its bias), every layer has a bias of its own, every tensor's type is known, every node of the main graph has
+a name of its own, inputs and outputs are the original's. The same file comes out for the same file.
 
 The runtime's own offline optimisation does the folding, at its basic level: hardware-independent, standard operators
 only. No sympy. Whether the prepared model really equals the original is proved on data, by the caller.
 """
 
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
-from onnx import version_converter
+from onnx import TensorProto, version_converter
 
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import WEIGHTED
@@ -27,6 +28,8 @@ from edge_agent.errors import ModelError
 MIN_OPSET = 13
 _MIN_IR = 4  # from here on an initializer need not be listed as an input
 _STANDARD = ("", "ai.onnx")
+_BIASED, _BIAS = ("Conv", "ConvTranspose", "Gemm"), 2
+"""Operators with a bias, and its position among their inputs."""
 _FOLD_SLACK_BYTES = 16 * 2**20
 
 
@@ -47,6 +50,7 @@ def prepare_model(path: Path, out: Path) -> None:
     model.graph.value_info.extend(types)
     _drop_unused_opsets(model)
     _fold_beta(model)
+    _own_biases(model)
     _name_nodes(model)
     onnx.helper.set_model_props(model, {entry.key: entry.value for entry in skeleton.metadata_props})
     if not any(True for _ in Graph(model).quantizable(WEIGHTED)):
@@ -141,14 +145,33 @@ def _fold_beta(model: Any) -> None:
         node.attribute.remove(beta)
 
 
+def _own_biases(model: Any) -> None:
+    """A bias for each layer: onnxruntime's quantizer calls its copies of a shared one by names that are taken."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | set(constants)
+    used: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type not in _BIASED or len(node.input) <= _BIAS or node.input[_BIAS] not in constants:
+            continue
+        name = node.input[_BIAS]
+        if name in used:
+            own = TensorProto()
+            own.CopyFrom(constants[name])
+            own.name = next(fresh for number in count(1) if (fresh := f"{name}/{number}") not in taken)
+            taken.add(own.name)
+            model.graph.initializer.append(own)
+            node.input[_BIAS] = own.name
+        used.add(name)
+
+
 def _name_nodes(model: Any) -> None:
     """Names that are there and unique stay; the others are made from the operator and the first output."""
     taken: set[str] = set()
     for node in model.graph.node:
         name = node.name or f"{node.op_type}_{node.output[0]}"
-        base, count = name, 1
+        base, number = name, 1
         while name in taken:
-            count += 1
-            name = f"{base}_{count}"
+            number += 1
+            name = f"{base}_{number}"
         taken.add(name)
         node.name = name

@@ -4,8 +4,9 @@ Each tensor that the int8 model would hold on a grid goes through QuantizeLinear
 input of the graph says whether the rounded or the exact value goes on; weights likewise, rounded beforehand. Any set of
 layers left float is then a set of inputs, not a model: no rewriting, no loading, one run a question.
 
-Simulated are the roundings, which are what costs accuracy, with the grids of the static candidate. Not simulated is how
-a processor adds up integers; whoever chooses by switches measures the int8 model itself before it counts.
+Simulated are the roundings, which are what costs accuracy: on the grids of a static candidate, or on those that a
+dynamic one finds as it goes, which only the layers that multiply integers see. Not simulated is how a processor adds up
+integers; whoever chooses by switches measures the int8 model itself before it counts.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.backends import Array, CandidateSpec, Feeds, Range
 from edge_agent.backends.onnx.graph import Graph
-from edge_agent.backends.onnx.operators import FOLDED, PASSING, QUANTIZABLE
+from edge_agent.backends.onnx.operators import DYNAMIC, FOLDED, PASSING, QUANTIZABLE
 from edge_agent.backends.onnx.rewriting import weight_axes
 from edge_agent.backends.onnx.session import create_session, run_session
 from edge_agent.errors import StageError
@@ -34,18 +35,21 @@ class OnnxSwitches:
     def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> None:
         model = onnx.load_model(prepared, load_external_data=False)
         graph = Graph(model)
-        operators = spec.operators or QUANTIZABLE
+        dynamic = spec.method == "dynamic"
+        operators = spec.operators or (DYNAMIC if dynamic else QUANTIZABLE)
         nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
+        if dynamic:
+            nodes = [node for node in nodes if graph.weight(node) == node.input[1]]
         self._outputs = [value.name for value in model.graph.output]
-        grids = _grids(graph, nodes)
+        grids = _read(nodes) if dynamic else _grids(graph, nodes)
         weights = _weights(graph, nodes)
         self.needed_by: Mapping[str, tuple[str, ...]] = {**grids, **weights}
         self._inputs = {name: f"{name}/switch" for name in self.needed_by}
-        for name in grids:
-            if name not in ranges:
-                raise StageError("stage_crashed", f"tensor {name!r} has no range")
         _switch_weights(model, graph, nodes, weights, self._inputs, spec)
-        _switch_tensors(model, {name: ranges[name] for name in grids}, self._inputs)
+        if dynamic:
+            _switch_reads(model, {node.name for node in nodes}, self._inputs)
+        else:
+            _switch_tensors(model, _ranges_of(grids, ranges), self._inputs)
         flags = (helper.make_tensor_value_info(flag, TensorProto.BOOL, []) for flag in self._inputs.values())
         model.graph.input.extend(flags)
         serialized = model.SerializeToString()
@@ -56,6 +60,21 @@ class OnnxSwitches:
         """The model's outputs with these places rounded; errors as :meth:`.session.OnnxSession.run`."""
         flags = {flag: np.array(name in rounded) for name, flag in self._inputs.items()}
         return run_session(self._session, self._outputs, {**feeds, **flags})
+
+
+def _ranges_of(names: Collection[str], ranges: Mapping[str, Range]) -> dict[str, Range]:
+    for name in names:
+        if name not in ranges:
+            raise StageError("stage_crashed", f"tensor {name!r} has no range")
+    return {name: ranges[name] for name in names}
+
+
+def _read(nodes: list[Any]) -> dict[str, tuple[str, ...]]:
+    """Tensor → the layers that multiply it with weights, for which it is rounded as it comes."""
+    read: dict[str, tuple[str, ...]] = {}
+    for node in nodes:
+        read[node.input[0]] = (*read.get(node.input[0], ()), node.name)
+    return read
 
 
 def _grids(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
@@ -145,6 +164,27 @@ def _switch_tensors(model: Any, ranges: Mapping[str, Range], flags: Mapping[str,
     for node in model.graph.node:
         node.input[:] = [f"{name}/chosen" if name in ranges and name in fed else name for name in node.input]
     _place(model, behind, first)
+
+
+def _switch_reads(model: Any, layers: Collection[str], flags: Mapping[str, str]) -> None:
+    """Whoever else reads a tensor that layers round for themselves reads it as it is."""
+    ordered: list[Any] = []
+    switched: set[str] = set()
+    for node in model.graph.node:
+        if node.name in layers:
+            name = node.input[0]
+            node.input[0] = f"{name}/chosen"
+            if name not in switched:
+                switched.add(name)
+                grid = [f"{name}/integers", f"{name}/scale", f"{name}/zero"]
+                ordered += [
+                    helper.make_node("DynamicQuantizeLinear", [name], grid),
+                    helper.make_node("DequantizeLinear", grid, [f"{name}/rounded"]),
+                    helper.make_node("Where", [flags[name], f"{name}/rounded", name], [f"{name}/chosen"]),
+                ]
+        ordered.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
 
 
 def _place(model: Any, behind: Mapping[str, list[Any]], first: list[Any]) -> None:

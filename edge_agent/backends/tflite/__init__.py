@@ -29,6 +29,7 @@ from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, 
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
+SWITCHED: Sequence[Method] = ("static",)
 
 
 def inspect(path: Path) -> ModelInfo:

@@ -1,0 +1,96 @@
+"""Only one reader of a device: a lock on its file that every edge-agent takes, and who has it otherwise."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from edge_agent.errors import SourceError
+
+_BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
+
+
+class DeviceLock:
+    """Holds ``path`` from its making until ``release``; the kernel lets go if the process dies.
+
+    Raises:
+        SourceError: ``source_busy`` with the holder's name, ``source_unavailable`` if the file is absent or forbidden.
+    """
+
+    def __init__(self, path: str, group: str) -> None:
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise explain(path, error, group) from None
+
+    @property
+    def descriptor(self) -> int:
+        """The open file, to read from."""
+        return self._descriptor
+
+    def release(self) -> None:
+        """Let go; may be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def explain(path: str, error: BaseException, group: str, what: str = "") -> SourceError:
+    """What to do about ``error`` on opening ``path``.
+
+    Args:
+        path: the device's file.
+        error: what opening raised.
+        group: the group whose members may open it.
+        what: what it cannot be opened as, for errors that say little; empty: nothing is added.
+    """
+    number = getattr(error, "errno", None)
+    if number in _BUSY:
+        return SourceError("source_busy", f"{path} is held by {holder(path)}; stop it")
+    if number in (errno.EACCES, errno.EPERM):
+        return SourceError("source_unavailable", f"{path}: permission denied; add this user to the group {group}")
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
+    return SourceError("source_unavailable", f"{path} cannot be opened{what}: {error}")
+
+
+def holder(path: str) -> str:
+    """Who holds a lock on ``path``, as the kernel's list of locks says, or has it open."""
+    try:
+        status = Path(path).stat()
+        wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if wanted in fields and fields[4] != "0":
+                return _named(Path("/proc", fields[4]))
+    except (OSError, UnicodeDecodeError, IndexError):
+        pass
+    return next((_named(process) for process in _openers(path)), "another process")
+
+
+def in_use(path: str) -> bool:
+    """Whether another process that we may look into has ``path`` open."""
+    return bool(_openers(path))
+
+
+def _openers(path: str) -> list[Path]:
+    real, found = os.path.realpath(path), []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            if any(os.readlink(entry) == real for entry in process.joinpath("fd").iterdir()):  # noqa: PTH115  # as text
+                found.append(process)
+        except OSError:  # another user's, or ended meanwhile
+            continue
+    return found
+
+
+def _named(process: Path) -> str:
+    try:
+        return f"process {process.name} ({process.joinpath('comm').read_text(encoding='utf-8').strip()})"
+    except (OSError, UnicodeDecodeError):
+        return "another process"

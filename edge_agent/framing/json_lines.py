@@ -1,0 +1,36 @@
+"""Lines of JSON become samples; what a document may be says :mod:`edge_agent.framing.fields`. Pure."""
+
+import numpy as np
+
+from edge_agent.framing import Numbers
+from edge_agent.framing.fields import Fields
+from edge_agent.framing.lines import Lines
+
+
+class JsonDecoder:
+    """Feed it bytes; it gives rows. ``malformed`` counts the lines that were dropped."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._fields = Fields(names)
+        self._columns = len(names)
+        self._lines = Lines()
+        self._malformed = 0
+        self.wrong = f"lines were not JSON with numbers {', '.join(names)}"
+
+    @property
+    def malformed(self) -> int:
+        """Lines that were dropped."""
+        return self._malformed + self._lines.overlong
+
+    def restart(self) -> None:
+        """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
+        self._lines.restart()
+
+    def feed(self, data: bytes) -> Numbers:
+        """The rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
+        rows: list[list[float]] = []
+        for line in self._lines.feed(data):
+            found = self._fields.rows(line)
+            self._malformed += found is None
+            rows += found or []
+        return np.array(rows, np.float64).reshape(-1, self._columns)

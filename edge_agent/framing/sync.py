@@ -1,0 +1,68 @@
+"""Binary records behind a sync word, with a checksum, become samples. Pure.
+
+The sync word may turn up among the numbers, too. So where the place of a frame is not known (at the beginning, after
+noise or lost bytes) a frame counts only if its checksum is right *and* the next sync word follows on it. Bytes that
+belong to no frame are counted as the samples that they may have been; the half frame at the beginning is not.
+"""
+
+import numpy as np
+
+from edge_agent.framing import Numbers
+from edge_agent.framing.record import Record
+
+
+class SyncDecoder:
+    """Feed it bytes; it gives rows. ``malformed`` is about how many frames were dropped."""
+
+    def __init__(self, record: Record, columns: int, sync: bytes) -> None:
+        self._record = record
+        self._columns = columns
+        self._sync = sync
+        self._size = len(sync) + record.size
+        self.malformed = 0
+        self.wrong = f"frames were not {sync.hex()} and {record.size} bytes with a right checksum"
+        self.restart()
+
+    def restart(self) -> None:
+        """The stream was interrupted: look for a sync word anew."""
+        self._buffer = b""
+        self._locked = False
+        self._stray = -self._size
+        """Bytes of no frame that are not yet counted; the first frame's worth is free."""
+
+    def feed(self, data: bytes) -> Numbers:
+        """The rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
+        buffer, at, rows = self._buffer + data, 0, []
+        while (found := buffer.find(self._sync, at)) >= 0:
+            self._drop(found - at)
+            at, end = found, found + self._size
+            if len(buffer) < end + (0 if self._locked else len(self._sync)):
+                break
+            row = self._record.decode(buffer[at + len(self._sync) : end])
+            if row is None or not (self._locked or buffer.startswith(self._sync, end)):
+                self._drop(1)
+                at += 1
+                continue
+            self._lock()
+            rows.append(row)
+            at = end
+        else:
+            keep = max(at, len(buffer) - len(self._sync) + 1)  # a sync word may have begun
+            self._drop(keep - at)
+            at = keep
+        self._buffer = buffer[at:]
+        return np.array(rows, np.float64).reshape(-1, self._columns)
+
+    def _drop(self, count: int) -> None:
+        if not count:
+            return
+        self._locked = False
+        self._stray += count
+        if self._stray >= self._size:
+            self.malformed += self._stray // self._size
+            self._stray %= self._size
+
+    def _lock(self) -> None:
+        self.malformed += self._stray > 0
+        self._stray = 0
+        self._locked = True

@@ -1,0 +1,93 @@
+"""What labels say of float and int8: how many windows are right, how well scores are ordered, how far numbers are off.
+
+* accuracy: the share of windows that are right, as the output's kind has it. The bound of its drop is Tango's, see
+  :mod:`.bounds`.
+* auc (binary, anomaly; one score a window): the chance that a positive window has a larger score than a negative one,
+  equal scores counting half: Mann & Whitney (1947), "On a test of whether one of two random variables is
+  stochastically larger than the other", Annals of Mathematical Statistics 18.
+* mae (regression): the absolute error, averaged over elements and windows.
+
+Pure: outputs and labels in, numbers out. Labels are taken to fit; :meth:`.agreement.Judge.correct` says so before.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.quant.bounds import tango_upper
+from edge_agent.quant.gates import Measured
+from edge_agent.quant.kinds.kind import row
+from edge_agent.wire.manifest import OutputKind
+
+_SCORES: tuple[OutputKind, ...] = ("binary", "anomaly")
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric of float and of int8; None: not to be had, as where an output is not finite."""
+
+    name: str
+    reference: float | None = msgspec.field(name="float")
+    target: float | None = msgspec.field(name="int8")
+    drop: float | None
+    """How much worse int8 is, in the metric's own unit; negative: it is better."""
+    drop_upper: float | None = None
+    """One-sided 95 % bound of the drop, where there is one."""
+
+
+class LabelledOutputs:
+    """Takes labelled windows, one by one, for the metrics that need more than right or wrong."""
+
+    def __init__(self, kind: OutputKind) -> None:
+        self._kind = kind
+        self._scores: list[tuple[bool, float, float]] = []
+        self._errors: list[tuple[float, float]] = []
+
+    def add(self, label: Any, reference: NDArray[Any], target: NDArray[Any]) -> None:
+        """Take one window's label, float's output and int8's output, of equal shape."""
+        if self._kind in _SCORES and reference.size == target.size == 1:
+            self._scores.append((bool(row(label)[0] > 0.0), float(row(reference)[0]), float(row(target)[0])))
+        elif self._kind == "regression":
+            self._errors.append((_mean_error(label, reference), _mean_error(label, target)))
+
+    def metrics(self) -> list[Metric]:
+        """AUC or MAE, where the kind has one and the labels tell two sides apart."""
+        if self._scores:
+            positive, *both = (np.array(column) for column in zip(*self._scores, strict=True))
+            before, after = (area_under_curve(scores, positive) for scores in both)
+            return [] if before is None else [_metric("auc", before, after, larger_is_better=True)]
+        if self._errors:
+            before, after = (float(np.mean(column)) for column in zip(*self._errors, strict=True))
+            return [_metric("mae", before, after, larger_is_better=False)]
+        return []
+
+
+def accuracy(measured: Measured) -> Metric | None:
+    """The share of labelled windows that are right, with the bound of the drop; None where labels say nothing."""
+    lost, won, right = measured.lost, measured.won, measured.float_right
+    if lost is None or won is None or right is None or not measured.windows:
+        return None
+    n, effect = measured.windows, measured.design_effect
+    bound = tango_upper(lost / effect, won / effect, measured.windows_effective)
+    return Metric("accuracy", right / n, (right - lost + won) / n, (lost - won) / n, bound)
+
+
+def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:
+    """The area under the ROC curve; None if only one side is there or a score is no number."""
+    above, below = int(positive.sum()), int((~positive).sum())
+    if not above or not below or np.isnan(scores).any():
+        return None
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2.0  # equal scores share the middle of their ranks
+    return float((ranks[place][positive].sum() - above * (above + 1) / 2.0) / (above * below))
+
+
+def _mean_error(label: Any, output: NDArray[Any]) -> float:
+    difference = np.ravel(output).astype(np.float64) - np.ravel(np.asarray(label, np.float64))
+    return float(np.mean(np.abs(difference)))
+
+
+def _metric(name: str, reference: float, target: float | None, *, larger_is_better: bool) -> Metric:
+    drop = None if target is None else reference - target if larger_is_better else target - reference
+    return Metric(name, reference, target, drop)

@@ -1,0 +1,70 @@
+"""Recordings: files that play a sensor. One file per format.
+
+* ``arrays``: ``.npz`` and ``.csv``
+* ``sound``: ``.wav``
+* ``pictures``: a folder of images
+
+What is wrong with a file is raised as one of :data:`BROKEN`, with what is wrong.
+"""
+
+import tokenize
+import zipfile
+import zlib
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Data = NDArray[np.float32] | NDArray[np.uint8]
+
+BROKEN: tuple[type[BaseException], ...] = (
+    OSError,
+    ValueError,
+    TypeError,  # rate_hz or channels of an unfit shape
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,  # an encrypted member, or a compression that this Python lacks
+    tokenize.TokenError,  # numpy parses a header as Python
+    SyntaxError,
+)
+"""What reading a broken file raises."""
+
+
+class Recording(Protocol):
+    """An open recording.
+
+    Attributes:
+        names: of the channels; empty if the file does not say.
+        columns: how many channels there are.
+        rate_hz: samples a second; None if the file does not say.
+        length: samples in it.
+        window_size: 0: one stream; else it consists of independent windows of so many samples.
+        frame_shape: ``()`` for numbers (float32), ``(height, width)`` for pictures (uint8).
+        at_once: how many samples to take at a time, so that little memory is held.
+        malformed: samples that could not be understood so far.
+    """
+
+    names: list[str]
+    columns: int
+    rate_hz: float | None
+    length: int
+    window_size: int
+    frame_shape: tuple[int, ...]
+    at_once: int
+    malformed: int
+
+    def take(self, start: int, count: int) -> Data:
+        """Samples ``[n, *frame_shape, columns]``; n is less than ``count`` at the end, or by what is malformed."""
+        ...
+
+    def close(self) -> None:
+        """Close its files; may be called twice."""
+        ...
+
+
+def numbers_only(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """``array`` itself; raises ``ValueError`` if it holds no numbers."""
+    if array.dtype.kind not in "fiu" or not array.size:
+        raise ValueError(f"{what} holds no numbers")
+    return array

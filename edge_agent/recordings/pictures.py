@@ -1,0 +1,77 @@
+"""Recordings of pictures: a folder of image files, in the order of their names, read one by one.
+
+A picture is uint8 ``[height, width, channels]`` with the channels in the order asked for, upright as its EXIF data say.
+All have one size: that of the first, or the one asked for (then each is resized to it, bilinear with antialias). A file
+that turns out to be no image is counted and dropped.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}
+_BAD_IMAGE = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError)
+
+
+class PictureRecording:
+    """An open folder."""
+
+    window_size = 0
+    at_once = 1
+    rate_hz: float | None = None
+
+    def __init__(self, folder: Path, colour: str, size: tuple[int, int] | None) -> None:
+        """Look at every file's header; ``size`` is width and height. Raises one of ``BROKEN``."""
+        self._files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not self._files:
+            raise ValueError(f"no image in it; known are {', '.join(SUFFIXES)}")
+        self._colour = colour
+        self._size = size
+        self.names = COLOURS[colour]
+        self.columns = len(self.names)
+        self.length = len(self._files)
+        self.malformed = 0
+        width, height = size or self._one_size()
+        self.frame_shape: tuple[int, ...] = (height, width)
+
+    def take(self, start: int, count: int) -> NDArray[np.uint8]:
+        """Pictures ``[n, height, width, channels]``."""
+        pictures = [picture for path in self._files[start : start + count] if (picture := self._load(path)) is not None]
+        return np.stack(pictures) if pictures else np.empty((0, *self.frame_shape, self.columns), np.uint8)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _load(self, path: Path) -> NDArray[np.uint8] | None:
+        try:
+            with Image.open(path) as opened:
+                image = ImageOps.exif_transpose(opened).convert("L" if self._colour == "gray" else "RGB")
+        except _BAD_IMAGE:
+            self.malformed += 1
+            return None
+        if self._size is not None and image.size != self._size:
+            image = image.resize(self._size, Image.Resampling.BILINEAR)
+        picture = np.asarray(image, np.uint8).reshape(*self.frame_shape, self.columns)
+        return picture[..., ::-1] if self._colour == "bgr" else picture
+
+    def _one_size(self) -> tuple[int, int]:
+        sizes: dict[tuple[int, int], Path] = {}
+        for path in self._files:
+            try:
+                with Image.open(path) as image:
+                    turned = image.getexif().get(_ORIENTATION, 1) in _ON_THE_SIDE
+                    sizes.setdefault(image.size[::-1] if turned else image.size, path)
+            except _BAD_IMAGE:
+                continue  # counted when it is its turn
+        if not sizes:
+            raise ValueError("not one of its files is an image")
+        if len(sizes) > 1:
+            (first, one), (second, other) = list(sizes.items())[:2]
+            raise ValueError(f"{one.name} is {first[0]}x{first[1]}, {other.name} {second[0]}x{second[1]}; add size")
+        return next(iter(sizes))
+
+
+_ORIENTATION, _ON_THE_SIDE = 0x0112, (5, 6, 7, 8)

@@ -1,0 +1,21 @@
+"""Trying again now and then, without being late for whoever waits."""
+
+import time
+
+_EVERY_S = 0.2
+
+
+class Retry:
+    """Says when the next attempt is due; the first one is at once."""
+
+    def __init__(self, every_s: float = _EVERY_S) -> None:
+        self._every_s = every_s
+        self._at = 0.0
+
+    def due(self, timeout_s: float) -> bool:
+        """Whether to try now, after waiting at most ``timeout_s`` for the next attempt's time."""
+        time.sleep(max(0.0, min(self._at - time.monotonic(), timeout_s)))
+        if time.monotonic() < self._at:
+            return False
+        self._at = time.monotonic() + self._every_s
+        return True

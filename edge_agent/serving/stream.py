@@ -1,0 +1,111 @@
+"""Samples as a sensor sends them become a model's windows: resampled as one stream, then cut. Not for several threads.
+
+The same resampler as capture's, so a window in use is made as the windows were that the release was judged on.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edge_agent.backends import Array
+from edge_agent.errors import ContractError
+from edge_agent.preprocess.resample import ResampledStream, rate_ratio
+from edge_agent.serving.loaded import Loaded, Windows, samples_of
+from edge_agent.suggest import did_you_mean
+
+Answer = Callable[[Callable[[Loaded], Iterable[Windows]]], list[Array]]
+"""Runs the release that is active now over the windows that are cut for it."""
+
+
+class Stream:
+    """One sensor's way into a model. Made by :meth:`edge_agent.serving.Model.stream`."""
+
+    def __init__(
+        self, answer: Answer, reset: Callable[[], None], rate_hz: float | None, channels: Sequence[str]
+    ) -> None:
+        self._answer = answer
+        self._reset_model = reset
+        self._rate_hz = rate_hz
+        self._channels = list(channels)
+        self._cutter: _Cutter | None = None
+
+    def __call__(self, samples: ArrayLike) -> list[Array]:
+        """What the model says of each window that is complete with ``samples``; mostly none or one.
+
+        Another release begins with what comes after it was taken up.
+
+        Args:
+            samples: ``[n, channels]``, the next ones, any number of them; pictures ``[n, height, width, channels]``.
+
+        Raises:
+            ContractError: ``dtype_mismatch``, ``shape_mismatch``, ``channel_unknown``; ``non_finite``, after which the
+                stream begins anew, as with :meth:`reset`.
+            RecipeError: ``recipe_unsupported``: the rate cannot become the manifest's.
+            ModelError: ``model_unsupported``: the model fails on these values.
+        """
+        return self._answer(lambda loaded: self._windows(loaded, samples))
+
+    def reset(self) -> None:
+        """Say that the next samples do not follow the last ones: no window spans that, carried state begins anew."""
+        self._cutter = None
+        self._reset_model()
+
+    def _windows(self, loaded: Loaded, given: ArrayLike) -> Iterable[Windows]:
+        pictures = any(contract.frame for contract in loaded.inputs.values())
+        samples = samples_of(given, pictures=pictures)
+        if not pictures and not np.isfinite(samples).all():
+            self._cutter = None
+            loaded.reset()
+            raise ContractError("non_finite", "the samples hold NaN or Inf; the stream begins anew; check the sensor")
+        if self._cutter is None or self._cutter.loaded is not loaded:
+            self._cutter = _Cutter(loaded, self._rate_hz, self._channels, samples)
+        return self._cutter.add(samples)
+
+
+class _Cutter:
+    """Cuts a stream into the windows of one release."""
+
+    def __init__(self, loaded: Loaded, rate_hz: float | None, channels: Sequence[str], samples: Array) -> None:
+        self.loaded = loaded
+        contracts = list(loaded.inputs.values())
+        wanted = {(contract.window, contract.rate_hz, contract.frame) for contract in contracts}
+        window, to_hz, frame = next(iter(wanted))
+        if window is None or len(wanted) > 1:
+            raise ContractError("shape_mismatch", f"{loaded.release.model}'s inputs have no window in common")
+        self._size, self._hop = window.size, window.hop
+        given = samples.shape[-1] if samples.ndim else 0
+        columns = list(channels) or contracts[0].channels or [str(number) for number in range(given)]
+        self._picked = {name: _columns(contract.channels, columns) for name, contract in loaded.inputs.items()}
+        ratio = rate_ratio(rate_hz, to_hz) if rate_hz and to_hz else rate_ratio(1, 1)
+        self._tail = (*(frame or ()), len(columns))
+        self._stream = None if ratio == 1 else ResampledStream(ratio, len(columns))
+        self._rest: Array = np.empty((0, *self._tail), np.uint8 if frame else np.float32)
+        self._skip = 0
+
+    def add(self, samples: Array) -> Iterator[Windows]:
+        if samples.ndim == 0 or samples.shape[1:] != self._tail:
+            text = f"samples are [n, {', '.join(map(str, self._tail))}], not of shape {list(samples.shape)}"
+            raise ContractError("shape_mismatch", f"{text}; give stream() the names of the channels that you have")
+        self._rest = np.concatenate([self._rest, self._stream.add(samples) if self._stream else samples])
+        return self._cut()
+
+    def _cut(self) -> Iterator[Windows]:
+        while True:
+            passed = min(self._skip, len(self._rest))
+            self._skip -= passed
+            self._rest = self._rest[passed:]
+            if self._skip or len(self._rest) < self._size:
+                return
+            window = self._rest[: self._size]
+            self._skip = self._hop
+            yield {name: window[..., picked] for name, picked in self._picked.items()}
+
+
+def _columns(wanted: Sequence[str], have: Sequence[str]) -> list[int]:
+    for channel in wanted:
+        if channel not in have:
+            raise ContractError(
+                "channel_unknown", f"the stream has no channel {channel!r}{did_you_mean(channel, have)}"
+            )
+    return [have.index(channel) for channel in wanted or have]

@@ -1,0 +1,190 @@
+"""A microphone at ALSA, through PortAudio; needs edge-agent[audio], and PortAudio itself: apt install libportaudio2.
+
+    [sources.mic]
+    kind = "audio"
+    device = ""              # the default one; or part of a name as `python -m sounddevice` lists them: "hw:1,0"
+    channels = ["mono"]      # as many as the device shall deliver: ["left", "right"] for stereo
+    rate_hz = 16000
+    silence_s = 10           # this long without a sample (not: without a sound): silent or lost
+
+Samples are float32 from -1 to 1. PortAudio buffers a second for a reader that is late; what is lost beyond that counts
+as an interruption. When the device goes away (a USB plug), reading goes on as soon as it is back. A process records
+from one device at a time.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import SourceError
+from edge_agent.retry import Retry
+from edge_agent.sources import Samples, Stream
+
+_BUFFER_S = 1.0
+_COALESCE_S = 0.02
+"""Samples are fetched this often at most: waking up for every few would cost more than they do."""
+_REOPEN_EVERY_S = 1.0
+_UNAVAILABLE, _BUSY_HOST = -9985, -16
+"""PortAudio's paDeviceUnavailable, which is what it says of a device that is taken; ALSA's EBUSY."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of ``[sources.NAME]``."""
+
+    device: str = ""
+    channels: Annotated[list[str], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["mono"])
+    rate_hz: Annotated[float, msgspec.Meta(ge=1000, le=384_000)] = 16_000
+    silence_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 10.0
+
+
+class Input(Protocol):
+    """A sound card that is recording. Its methods raise ``OSError`` when it has gone."""
+
+    def available(self) -> int:
+        """Samples that can be had without waiting."""
+        ...
+
+    def read(self, samples: int) -> tuple[NDArray[np.float32], bool]:
+        """So many samples ``[n, channels]``, and whether others were lost before them."""
+        ...
+
+    def close(self) -> None:
+        """Stop recording."""
+        ...
+
+
+class AudioSource(Stream):
+    """An open microphone."""
+
+    malformed = 0
+
+    def __init__(self, options: Options, open_input: Callable[[Options], Input]) -> None:
+        """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+        super().__init__(options.channels, options.rate_hz, options.silence_s)
+        self._options = options
+        self._open_input = open_input
+        self._retry = Retry(_REOPEN_EVERY_S)
+        self._input: Input | None = open_input(options)
+
+    @property
+    def trouble(self) -> str:
+        """What is known of why nothing comes."""
+        return f"the sound device {self._options.device!r} is gone" if self._input is None else ""
+
+    def read(self, timeout_s: float) -> Samples | None:
+        """The samples that have been recorded since; waits for some at most ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(_COALESCE_S, left))
+            try:
+                if self._input is None:
+                    self._reopen(left)
+                elif samples := self._input.available():
+                    return self._take(self._input, samples)
+            except OSError:
+                self._lose()
+        return None
+
+    def close(self) -> None:
+        """Let the microphone go."""
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+
+    def _take(self, source: Input, count: int) -> Samples:
+        samples, lost = source.read(count)
+        if lost:
+            self.interrupt()
+        self.arrivals.hear(len(samples), time.monotonic())
+        return samples
+
+    def _lose(self) -> None:
+        self.interrupt()
+        try:
+            self.close()
+        except OSError:
+            self._input = None
+
+    def _reopen(self, timeout_s: float) -> None:
+        if not self._retry.due(timeout_s):
+            return
+        try:
+            self._input = self._open_input(self._options)
+        except SourceError:
+            return
+
+
+class PortAudioInput:
+    """An :class:`Input` of PortAudio."""
+
+    def __init__(self, options: Options) -> None:
+        """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+        self._library = library = _sounddevice()
+        # PortAudio looks for devices once; one that was plugged in since is found only like this.
+        library._terminate()  # noqa: SLF001  # the way that sounddevice's author names for it
+        library._initialize()  # noqa: SLF001
+        try:
+            self._stream: Any = library.InputStream(
+                samplerate=options.rate_hz,
+                device=int(options.device) if options.device.isdigit() else options.device or None,
+                channels=len(options.channels),
+                dtype="float32",
+                latency=_BUFFER_S,
+            )
+            self._stream.start()
+        except (library.PortAudioError, ValueError) as error:
+            raise _explain(options.device, error, [device["name"] for device in library.query_devices()]) from None
+
+    def available(self) -> int:
+        """Samples that can be had without waiting; raises ``OSError``."""
+        return int(self._guard(lambda: self._stream.read_available))
+
+    def read(self, samples: int) -> tuple[NDArray[np.float32], bool]:
+        """So many samples, and whether others were lost before them; raises ``OSError``."""
+        data, lost = self._guard(lambda: self._stream.read(samples))
+        return data, bool(lost)
+
+    def close(self) -> None:
+        """Stop recording; raises ``OSError``."""
+        self._guard(lambda: self._stream.close(ignore_errors=True))
+
+    def _guard(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except self._library.PortAudioError as error:
+            raise OSError(str(error)) from None
+
+
+def open(options: Options) -> AudioSource:  # noqa: A001  # the name of a kind's entry
+    """Begin to record; raises ``SourceError`` (source_unavailable, source_busy)."""
+    return AudioSource(options, PortAudioInput)
+
+
+def require(_options: Options) -> None:
+    """Raises ``SourceError`` if sounddevice or PortAudio is missing."""
+    _sounddevice()
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice  # noqa: PLC0415  # a table is checked without it
+    except ModuleNotFoundError as error:
+        text = f"a microphone needs {error.name}; install edge-agent[audio], and: sudo apt install libportaudio2"
+        raise SourceError("source_unavailable", text) from None
+    except OSError as error:
+        text = f"a microphone needs PortAudio ({error}): sudo apt install libportaudio2"
+        raise SourceError("source_unavailable", text) from None
+    return sounddevice
+
+
+def _explain(device: str, error: Exception, names: list[str]) -> SourceError:
+    number = error.args[1] if len(error.args) > 1 else None
+    what = f"sound device {device!r}" if device else "the default sound device"
+    if number == _UNAVAILABLE or (len(error.args) > 2 and _BUSY_HOST in error.args[2]):  # noqa: PLR2004  # host's error
+        return SourceError("source_busy", f"{what} is held by another program; stop it")
+    there = f"; there are {', '.join(names)}" if names else "; this computer has none: check cable and driver"
+    return SourceError("source_unavailable", f"{what} cannot be opened: {error.args[0]}{there}")

@@ -1,0 +1,216 @@
+"""Samples that other devices publish over MQTT.
+
+    [sources.pump]
+    kind = "mqtt"
+    topic = "factory/pump-3/vibration"
+    format = "json"          # {"x": 0.1, "y": 0.2}, {"x": [0.1, 0.3], "y": [0.2, 0.4]}, or an array of such objects
+    channels = ["x", "y"]    # fields of the object; "acc.x" is the field x of the object acc
+    rate_hz = 100            # samples, not messages, a second
+    silence_s = 10
+    counter = "seq"          # optional: a field that counts samples; where it jumps, the stream was interrupted
+
+    format = "raw"           # numbers without anything around them: x0 y0 x1 y1 ...
+    dtype = "int16"          # little-endian; float32 (default), float64, int8, uint8, int16, uint16, int32, uint32
+    scale = [0.001]          # optional, for either format: factors, one for all channels or one each
+
+    url = "mqtts://sensors.local:8883"   # left out: the device's own broker, with the login of [mqtt]
+    ca_file = ""; cert_file = ""; key_file = ""; username = ""; password_file = ""     # one a line; with url
+
+The topic is one topic, without wildcards, so that streams do not mix. Retained messages are not samples: nobody knows
+how old they are. A malformed message is counted and dropped. When the connection is lost, it is made again.
+"""
+
+import secrets
+import threading
+import time
+from collections import deque
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from edge_agent.continuity import Counter
+from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
+from edge_agent.framing import Numbers, to_samples
+from edge_agent.framing.fields import Fields
+from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, SubscribeFailed, parse_url
+from edge_agent.sources import Samples, Stream
+
+_CONNECT_TIMEOUT_S = 10.0
+_MAX_WAITING_BYTES = 4 << 20
+"""What may wait here for a reader that is late; what comes then is lost, and counts as an interruption."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of ``[sources.NAME]``."""
+
+    topic: Annotated[str, msgspec.Meta(min_length=1, max_length=65_535)]
+    channels: Annotated[list[str], msgspec.Meta(min_length=1)]
+    rate_hz: Positive
+    format: Literal["json", "raw"] = "json"
+    dtype: Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"] = "float32"
+    scale: list[float] = []
+    counter: str = ""
+    qos: Literal[0, 1] = 1
+    url: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    silence_s: Positive = 10.0
+
+    def __post_init__(self) -> None:
+        if set(self.topic) & set("+#\0"):
+            raise ValueError(f"topic {self.topic!r} must be one topic, without the wildcards + and #")
+        if len(self.scale) not in (0, 1, len(self.channels)):
+            raise ValueError(f"scale has {len(self.scale)} factors for {len(self.channels)} channels")
+        if self.counter and self.format == "raw":
+            raise ValueError('a counter goes with format = "json"')
+        if self.url:
+            try:
+                parse_url(self.url)
+            except ConfigError as error:
+                raise ValueError(error.message) from None
+
+
+class MqttSource(Stream):
+    """A subscription."""
+
+    def __init__(self, options: Options) -> None:
+        """Connect and subscribe; raises ``SourceError`` (source_unavailable)."""
+        super().__init__(options.channels, options.rate_hz, options.silence_s)
+        self._options = options
+        self._fields = Fields([*([options.counter] if options.counter else []), *options.channels])
+        self._counter = Counter() if options.counter else None
+        self._scale = np.array(options.scale or [1.0])
+        self._dtype = np.dtype(options.dtype).newbyteorder("<")
+        self._stretches: deque[tuple[Numbers, bool]] = deque()
+        self._mailbox = _Mailbox(options.topic)
+        self._refused = ""
+        self.malformed = 0
+        if not options.url:
+            raise SourceError("source_unavailable", "kind mqtt needs the url of a broker when no device gives its own")
+        try:
+            self._link = Link(_link_options(options), on_event=self._mailbox.put)
+            self._link.start()
+            self._link.wait_connected(_CONNECT_TIMEOUT_S)
+        except EdgeAgentError as error:
+            if hasattr(self, "_link"):
+                self._link.stop()
+            raise SourceError("source_unavailable", error.message) from None
+
+    @property
+    def trouble(self) -> str:
+        """What is known of why nothing comes."""
+        if not self._link.connected:
+            return self._link.trouble
+        if self._refused:
+            return self._refused
+        if self.malformed:
+            wanted = ", ".join(self.channels)
+            return f"{self.malformed} messages were not {self._options.format} with {wanted}; check format and channels"
+        return f"check that {self._options.topic} is published, and that this client may read it"
+
+    def read(self, timeout_s: float) -> Samples | None:
+        """The samples of the next message that follow on each other; waits for one at most ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while not self._stretches:
+            event = self._mailbox.take(deadline - time.monotonic())
+            if event is None:
+                return None
+            self._handle(event)
+        numbers, follows = self._stretches.popleft()
+        if not follows:
+            self.interrupt()
+        self.arrivals.hear(len(numbers), time.monotonic())
+        return to_samples(numbers * self._scale)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._link.stop()
+
+    def _handle(self, event: "Event | _Lost") -> None:
+        match event:
+            case Connected():
+                self._link.subscribe(self._options.topic, qos=self._options.qos)
+            case Disconnected() | _Lost():
+                self.interrupt()
+                if self._counter is not None:
+                    self._counter.restart()
+            case SubscribeFailed():
+                self._refused = f"the broker refused to subscribe {self._options.topic}: {event.reason}"
+            case Incoming():
+                numbers = self._decode(event.payload)
+                if numbers is None:
+                    self.malformed += 1
+                elif self._counter is not None:
+                    self._stretches.extend(self._counter.split(numbers))
+                else:
+                    self._stretches.append((numbers, True))
+
+    def _decode(self, payload: bytes) -> Numbers | None:
+        if self._options.format == "json":
+            rows = self._fields.rows(payload)
+            return None if rows is None else np.array(rows, np.float64)
+        if not payload or len(payload) % (self._dtype.itemsize * len(self.channels)):
+            return None
+        return np.frombuffer(payload, self._dtype).reshape(-1, len(self.channels)).astype(np.float64)
+
+
+class _Lost:
+    """Messages came and there was no room for them."""
+
+
+class _Mailbox:
+    """Events from the link's thread for the reader's, with a bound on the bytes that wait."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._events: deque[Event | _Lost] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def put(self, event: Event) -> None:
+        """Add an event; a message of another topic, or a retained one, is none."""
+        with self._changed:
+            if isinstance(event, Incoming):
+                if event.topic != self._topic or event.retained:
+                    return
+                if self._bytes + len(event.payload) > _MAX_WAITING_BYTES:
+                    if not isinstance(self._events[-1], _Lost):
+                        self._events.append(_Lost())
+                    return
+                self._bytes += len(event.payload)
+            self._events.append(event)
+            self._changed.notify()
+
+    def take(self, timeout_s: float) -> "Event | _Lost | None":
+        """The next event, or None after ``timeout_s``."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._events, max(0.0, timeout_s)):
+                return None
+            event = self._events.popleft()
+            if isinstance(event, Incoming):
+                self._bytes -= len(event.payload)
+            return event
+
+
+def open(options: Options) -> MqttSource:  # noqa: A001  # the name of a kind's entry
+    """Connect and subscribe; raises ``SourceError`` (source_unavailable)."""
+    return MqttSource(options)
+
+
+def _link_options(options: Options) -> LinkOptions:
+    """With a client id of its own: the daemon keeps the device's, and two captures must not push each other out."""
+    return LinkOptions(
+        options.url,
+        f"ea-source-{secrets.token_hex(6)}",
+        username=options.username,
+        password_file=options.password_file,
+        ca_file=options.ca_file,
+        cert_file=options.cert_file,
+        key_file=options.key_file,
+    )

@@ -1,0 +1,92 @@
+"""Steps for pictures: tensors ``[..., height, width, channels]`` or ``[height, width]``. Pure.
+
+    { op = "resize", height = 96, width = 96 }
+    { op = "resize", shorter = 256 }                       # the shorter side; the longer one in proportion
+    { op = "resize", height = 96, width = 96, antialias = false, method = "bicubic" }
+    { op = "center_crop", height = 224, width = 224 }
+    { op = "color", from = "bgr", to = "rgb" }             # rgb, bgr, gray
+    { op = "transpose", axes = [0, 3, 1, 2] }              # HWC → CHW
+
+A window of pictures (``frame = [height, width]`` in the input) is ``[size, height, width, channels]``; mostly size 1.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from edge_agent.wire.steps.step import Shape, Step
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
+Order = Literal["rgb", "bgr", "gray"]
+_PLANE_AXES = 2
+PLANES: dict[Order, int] = {"rgb": 3, "bgr": 3, "gray": 1}
+
+
+class Resize(Step, frozen=True, kw_only=True):
+    """Another size, resampled: bilinear or bicubic, pixels as squares with their centres at half coordinates.
+
+    With ``antialias`` the kernel widens where the picture shrinks, as in Pillow and torchvision; without it there are
+    two (bilinear) or four (bicubic) taps a side, as in OpenCV and TensorFlow. In floats, without rounding.
+    """
+
+    height: Side | None = None
+    width: Side | None = None
+    shorter: Side | None = None
+    method: Literal["bilinear", "bicubic"] = "bilinear"
+    antialias: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.height is None) != (self.width is None) or (self.height is None) == (self.shorter is None):
+            raise ValueError("give height and width, or shorter")
+
+    def shape(self, given: Shape) -> Shape:
+        """The new height and width; raises ``ValueError`` if this is no picture."""
+        before, (height, width), planes = _picture(given)
+        if self.height is not None and self.width is not None:
+            return *before, self.height, self.width, *planes
+        short, long = sorted((height, width))
+        side = self.shorter or short
+        other = side * long // short
+        size = (side, other) if height <= width else (other, side)
+        return *before, *size, *planes
+
+
+class CenterCrop(Step, frozen=True, kw_only=True):
+    """The middle of a picture."""
+
+    height: Side
+    width: Side
+
+    def shape(self, given: Shape) -> Shape:
+        """The new height and width; raises ``ValueError`` if the picture is smaller."""
+        before, (height, width), planes = _picture(given)
+        if self.height > height or self.width > width:
+            raise ValueError(f"a picture of {height}x{width} holds no {self.height}x{self.width}; resize it first")
+        return *before, self.height, self.width, *planes
+
+
+class Color(Step, frozen=True, kw_only=True):
+    """Another order of colours along the last axis; gray is 0.299 R + 0.587 G + 0.114 B."""
+
+    given: Order = msgspec.field(name="from")
+    wanted: Order = msgspec.field(name="to")
+
+    def shape(self, given: Shape) -> Shape:
+        """Another last axis; raises ``ValueError`` if that is not what ``from`` says."""
+        planes = PLANES[self.given]
+        if len(given) <= _PLANE_AXES or given[-1] != planes:
+            raise ValueError(f'from = "{self.given}" is [height, width, {planes}]')
+        return *given[:-1], PLANES[self.wanted]
+
+
+def plane_axis(axes: int) -> int:
+    """Which axis of a tensor of so many is the height; the next one is the width."""
+    return max(0, axes - _PLANE_AXES - 1)
+
+
+def _picture(given: Shape) -> tuple[Shape, Shape, Shape]:
+    """What comes before height and width, these, and what comes after."""
+    if len(given) < _PLANE_AXES:
+        raise ValueError("a picture is [height, width] or [height, width, channels]; reshape the window first")
+    first = plane_axis(len(given))
+    return given[:first], given[first : first + _PLANE_AXES], given[first + _PLANE_AXES :]

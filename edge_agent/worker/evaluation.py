@@ -1,0 +1,62 @@
+"""What the labelled set says of the chosen candidate: float and int8 run over it once, after the held-out set.
+
+It is opened here for the one candidate that is judged, on the runtimes that would serve, and with the meaning of the
+output that the search found. Whether it decides is for the gates to say.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.backends import load
+from edge_agent.quant.dependence import effective_windows
+from edge_agent.quant.gates import Measured
+from edge_agent.quant.labelled import LabelledOutputs, accuracy
+from edge_agent.worker.context import Context
+from edge_agent.worker.labelled import open_labelled
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.quantize import Chosen
+from edge_agent.worker.result import finite
+from edge_agent.worker.scoring import FloatSet
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the gates need to know of it, and its part of the result object."""
+
+    measured: Measured
+    shown: dict[str, Any]
+
+
+def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) -> Evaluation:
+    """Run float and the candidate in ``target`` over the labelled set; progress goes from ``begin`` to 1.
+
+    Raises:
+        Refusal: ``non_finite`` if float itself answers with NaN or Inf.
+        ContractError: a label does not fit the output, or the file is not what it was.
+    """
+    task = context.task
+    backend = load(task.format)
+    data = open_labelled(context, backend.inspect(context.model_path))
+    half = (1.0 + begin) / 2.0
+    with FloatSet(backend, context.model_path, data, "eval", task, context.out_dir / "float.bin") as floats:
+        pace = Pace(context, "labelled set, float window", floats.windows, begin=begin, end=half)
+        floats.run(pace, runtime=chosen.reference.runtime or "")
+        judge = floats.judge(floats.meaning(chosen.output, None))
+        outputs = LabelledOutputs(judge.meaning.kind)
+        pace = Pace(context, "labelled set, window", floats.windows, begin=half, end=1.0)
+        score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "", on_label=outputs.add)
+    effective = effective_windows(floats.windows, score.design_effect(in_time=bool(task.state)))
+    measured = score.measured(windows_effective=effective)
+    share = accuracy(measured)
+    metrics = [*([share] if share is not None else []), *outputs.metrics()]
+    shown = {
+        "windows": floats.windows,
+        "windows_effective": effective,
+        "agreement": score.fields()["agreement"],
+        "metrics": [msgspec.to_builtins(metric) for metric in metrics],
+        "classes": score.losses(),
+    }
+    return Evaluation(measured, finite(shown))

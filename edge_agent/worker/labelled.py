@@ -1,0 +1,144 @@
+"""The labelled set that came with a model: looked at before anything is captured, read by the verdict.
+
+Its arrays are what the model is fed: no step of the input contract is applied. Nothing of it is kept, and no stage
+between the look and the verdict opens it: neither ranges nor search know it.
+
+The file is somebody else's, and a capture may take hours, so everything that can be wrong with it is found first, with
+a code. What it unpacks to is bounded before anything is unpacked; after that, what is in memory is one row.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.backends import ModelInfo
+from edge_agent.contract.judged import Judged
+from edge_agent.errors import ContractError, LimitError, Refusal
+from edge_agent.quant.agreement import Judge, resolve_kind
+from edge_agent.quant.bounds import pairs_needed
+from edge_agent.quant.gates import BY_LABEL, resolve_gates
+from edge_agent.task import Task
+from edge_agent.worker.arrays import ArrayFile
+from edge_agent.worker.asked import shaped
+from edge_agent.worker.capture_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import ArrayData, ArraySets, RowSet, recording_numbers
+from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays
+
+MAX_UNPACKED_BYTES = 4 << 30
+"""A few megabytes of zip may unpack to terabytes; reading those would keep the device busy for days."""
+MAX_ROW_BYTES = 256 << 20
+MAX_ROWS = 100_000
+_RESERVE_BYTES = 32 << 20
+_NAME = "the labelled set"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a first look found: the set's part of the result object, and warnings."""
+
+    shown: dict[str, Any]
+    warnings: list[str]
+
+
+def look(context: Context, info: ModelInfo) -> Look:
+    """Find everything in ``task.eval`` that would end the job later.
+
+    Raises:
+        ContractError: ``data_unreadable``, ``input_missing``, ``shape_mismatch`` or ``dtype_mismatch``: it is no sound
+            ``.npz``, unpacks to too much, or does not fit the model or its output.
+        LimitError: ``no_space`` to unpack an array whose rows do not lie one after the other.
+        Refusal: ``non_finite``, or ``too_few_windows`` for the gate of accuracy.
+    """
+    task = context.task
+    file = _open(context, info)
+    windows = file.members[LABELS].rows
+    needed = _windows_needed(task)
+    if windows < needed:
+        raise Refusal(
+            "too_few_windows",
+            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs at least {needed}, or set it to 0",
+        )
+    fits = _label_check(task, info)
+    bad, first = 0, ""
+    for done, row in enumerate(_data(context, info, windows).rows("eval"), 1):
+        context.progress(0.0, f"reading {_NAME} ({done} of {windows})")
+        if (wrong := not_finite(row)) is not None:
+            bad += 1
+            first = first or f"the first is row {row.index} of {wrong!r}"
+        elif fits is not None:
+            fits(row.label, row.index)
+    if bad:
+        raise Refusal("non_finite", f"{bad} of {windows} rows of {_NAME} hold NaN or Inf; {first}; remove them")
+    return Look({"windows": windows}, [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)])
+
+
+def open_labelled(context: Context, info: ModelInfo) -> ArrayData:
+    """The labelled set as the set ``eval``; raises as :func:`look`, but does not read its rows."""
+    return _data(context, info, _open(context, info).members[LABELS].rows)
+
+
+def _data(context: Context, info: ModelInfo, windows: int) -> ArrayData:
+    path = str(context.job_dir / context.task.eval)
+    none = RowSet("", [])
+    sets = ArraySets(none, none, none, RowSet(path, list(range(windows))))
+    return ArrayData(sets, info, context.task, context.out_dir)
+
+
+def _open(context: Context, info: ModelInfo) -> ArrayFile:
+    """The file, once its headers are known to fit."""
+    task = context.task
+    file = ArrayFile(context.job_dir / task.eval, context.out_dir)
+    if (unpacked := file.unpacked_bytes) > MAX_UNPACKED_BYTES:
+        raise ContractError(
+            "data_unreadable",
+            f"{_NAME} unpacks to {unpacked / 1e6:.0f} MB; give fewer rows, at most {MAX_UNPACKED_BYTES / 1e6:.0f} MB",
+        )
+    check_arrays(file, _NAME, info, task)
+    if LABELS not in file.members:
+        raise ContractError("input_missing", f"{_NAME} has no array {LABELS!r}; add it, one label a row")
+    matched = match_arrays(file.members, info)
+    used = {*matched.values(), LABELS, *({GROUPS} & file.members.keys())}
+    members = [file.members[name] for name in sorted(used)]
+    if not 0 < members[0].rows <= MAX_ROWS:
+        raise ContractError("data_unreadable", f"{_NAME} has {members[0].rows} rows; give 1 to {MAX_ROWS}")
+    if (largest := max(member.row_bytes for member in members)) > MAX_ROW_BYTES:
+        raise ContractError("data_unreadable", f"a row of {_NAME} takes {largest / 1e6:.0f} MB, too much for memory")
+    columns = sum(member.rows * member.row_bytes for member in members if member.fortran)
+    if columns and columns > (free := shutil.disk_usage(context.out_dir).free - _RESERVE_BYTES):
+        raise LimitError(
+            "no_space",
+            f"{_NAME} holds transposed arrays: reading them takes {columns / 1e6:.0f} MB, {max(free, 0) / 1e6:.0f} are "
+            "free; free some, or save contiguous copies",
+        )
+    if GROUPS in used and any(state.input not in matched for state in task.state):
+        check_contiguous(recording_numbers(file.load(GROUPS)))
+    return file
+
+
+def _windows_needed(task: Task) -> int:
+    """How many windows the gate of accuracy needs at least, where it is known before that there will be one."""
+    kind = task.output.kind
+    if kind not in BY_LABEL:
+        return 0
+    limit = resolve_gates(task.gates, kind, labelled=True).max_accuracy_drop
+    return pairs_needed(limit) if limit else 0
+
+
+def _label_check(task: Task, info: ModelInfo) -> Callable[[Any, int], None] | None:
+    """What raises ``ContractError`` for a label that cannot be one of this output; None where only float can tell."""
+    if task.output.kind not in BY_LABEL:
+        return None
+    outputs = shaped(info.outputs[Judged(info, task).position], task.output)
+    if not outputs:
+        return None
+    judge = Judge(resolve_kind(task.output, outputs, None))
+
+    def check(label: Any, index: int) -> None:
+        try:
+            judge.correct(outputs[0], label)
+        except ContractError as error:
+            raise ContractError(error.code, f"row {index} of {_NAME}: {error.message}") from None
+
+    return check
