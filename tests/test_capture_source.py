@@ -598,7 +598,7 @@ def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
 
     rows = [row.feeds["x"] for split in SPLITS for row in captured.data.rows(split)]
     assert len(rows) == 30
-    assert found(captured) == ["same_burst", "sets_unlike"]  # a second of a video that gets brighter
+    assert found(captured) == ["same_burst", "sets_unlike"]  # one second, ever brighter
     for row in rows:
         assert row.dtype == np.float32
         assert np.abs(row[0, 1, 2:10, 2:6] - 200 / 255).max() < 0.1  # red is on the left
