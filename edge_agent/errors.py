@@ -26,7 +26,8 @@ class Code(NamedTuple):
     """What a code means to a person."""
 
     status: str
-    """How a job with this code ends: rejected, failed, canceled, succeeded; or ``error``: not about a job."""
+    """How a job with this code ends: rejected, failed, canceled, succeeded; ``warning``: it does not end by it; or
+    ``error``: not about a job."""
     meaning: str
     remedy: str
 
@@ -49,7 +50,16 @@ CODES: dict[str, Code] = {
     "too_few_windows": Code(
         "rejected", "a gate could not be proved even with no error", "give as many windows as named"
     ),
+    "sets_unlike": Code(
+        "rejected", "the held-out data are not like those that ranges come from", "capture longer, in all real use"
+    ),
     "no_coverage": Code("rejected", "float gives the same output on every held-out window", "capture during real use"),
+    # Said of the data in ``data.findings``; the job goes on.
+    "drift": Code("warning", "a channel moved one way all the time", "let the sensor settle, or capture longer"),
+    "same_burst": Code("warning", "ranges and verdict rest on one and the same event", "capture longer"),
+    "ranges_unsure": Code("warning", "other data of the same kind would give other ranges", "capture more windows"),
+    "stream_gaps": Code("warning", "samples are missing between others", "check cable, and load of the device"),
+    "malformed_samples": Code("warning", "samples could not be understood", "check the sensor's cable and framing"),
     # Gates: rejected.
     "agreement_too_low": Code("rejected", "int8 disagrees with float too often", "see layers; allow more float layers"),
     "accuracy_too_low": Code(

@@ -114,7 +114,15 @@ def empty_result() -> dict[str, Any]:
         "chosen": None,
         "candidates": [],
         "layers": [],
-        "data": {"calibration": None, "search": None, "heldout": None, "eval": None, "warnings": []},
+        "data": {
+            "calibration": None,
+            "search": None,
+            "heldout": None,
+            "eval": None,
+            "enough": {},
+            "findings": [],
+            "warnings": [],
+        },
         "device": {},
         "seconds": {},
     }

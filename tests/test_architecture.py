@@ -27,6 +27,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "job": ({"errors", "task"}, {"msgspec"}),
     "suggest": ({"errors"}, {"msgspec"}),
     "recipe_file": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "input_tables": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "config": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "durable": (set(), set()),
     "interpreter": ({"errors"}, set()),
@@ -46,7 +47,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, set()),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
-    "report": ({"backends", "calibration", "errors", "verdict"}, {"numpy"}),
+    "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),
     "preprocess": ({"errors", "wire"}, {"numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
     "serving": (
@@ -77,7 +78,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip
-HOST = {"errors", "mqtt", "recipe_file", "suggest", "task", "wire"}
+HOST = {"errors", "input_tables", "mqtt", "recipe_file", "suggest", "task", "wire"}
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
     *("http.client", "email"),  # what paho's import of urllib.request would bring, see edge_agent.deferred

@@ -12,7 +12,7 @@ from support.onnx_models import conv_net, save, stateful_net, two_inputs
 from edge_agent.backends import onnx as backend
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import EdgeAgentError, ModelError
-from edge_agent.task import Stage
+from edge_agent.task import Stage, read_results
 from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.calibrate import Ranges, read_ranges
 
@@ -179,3 +179,21 @@ def test_only_the_ranges_that_the_recipe_may_try_are_found(tmp_path: Path) -> No
     _, found = calibrated(tmp_path, conv_net(), images(30), recipe=Recipe(calibration="entropy"))
 
     assert list(found.ranges) == ["entropy"]
+
+
+def test_how_far_the_last_third_of_the_windows_moved_the_ranges_is_said(tmp_path: Path) -> None:
+    said = []
+    for name, factor in (("steady", 1), ("louder", 5)):
+        (tmp_path / name).mkdir()
+        arrays = images(120)
+        arrays["x"][95:] *= factor  # rows stay in the order of the file
+        job_dir, _ = calibrated(tmp_path / name, conv_net(), arrays)
+        said.append(read_results(job_dir)["data"]["enough"])
+
+    steady, louder = (enough["activations"] for enough in said)
+    assert steady["moved"] < louder["moved"]
+    assert steady["tensors_moved"] == 0
+    assert louder["moved"] > 1
+    assert louder["tensors_moved"] > 3
+    assert "capture more windows" in louder["message"]
+    assert said[0]["calibration"]["windows"] == 40  # what capture said of them stays

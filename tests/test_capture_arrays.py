@@ -202,7 +202,7 @@ def test_a_float_never_becomes_an_integer(tmp_path: Path) -> None:
 
 def test_an_integer_that_its_input_cannot_hold_is_refused(tmp_path: Path) -> None:
     info = model_info({"x": ("uint8", (1, 4))})
-    fits = np.full((60, 4), 255)
+    fits = np.arange(16, 256).reshape(60, 4)
 
     assert next(capture(tmp_path, info, {"x": fits})[0].rows("search")).feeds["x"].dtype == np.uint8
     (tmp_path / "b").mkdir()

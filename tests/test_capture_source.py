@@ -22,6 +22,7 @@ from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.sources import open_source
 from edge_agent.supervisor import python_child
 from edge_agent.task import TASK_FILE, Stage, Task, read_outcome
 from edge_agent.wire.manifest import InputContract, Recipe, Window
@@ -85,6 +86,11 @@ def refused(kind: type[EdgeAgentError], folder: Path, task: Task, info: ModelInf
     with pytest.raises(kind) as error:
         capture(folder, task, info)
     return error.value
+
+
+def found(captured: Captured) -> list[str]:
+    """The codes of what was said of the data."""
+    return [finding["code"] for finding in captured.said["findings"]]
 
 
 def numbered(samples: int) -> np.ndarray:
@@ -184,7 +190,7 @@ def test_a_faster_sensor_is_resampled_block_by_block(tmp_path: Path) -> None:
     assert len(spans) == 100
     for (_, last, split), (first, _, other) in pairwise(spans):
         assert split == other or first - last > SIZE, "not even what the filter sees is in two sets"
-    assert captured.said["warnings"] == []
+    assert found(captured) == ["sets_unlike"]  # the first channel is a counter
     assert captured.said["heldout"]["seconds"] == pytest.approx(40 * SIZE / 50, rel=0.15)
 
 
@@ -398,7 +404,7 @@ def test_a_sensor_on_a_terminal(tmp_path: Path) -> None:
     with Sensor(tmp_path / "imu", numbered(20_000), pauses={0: 0.5}):
         captured = capture(tmp_path, make_task(table))
 
-    assert captured.said["warnings"] == []
+    assert found(captured) == ["sets_unlike"]  # the first channel is a counter
     for split in SPLITS:
         for row in captured.data.rows(split):
             assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)
@@ -411,7 +417,8 @@ def test_no_window_spans_a_dropout(tmp_path: Path) -> None:
     with Sensor(tmp_path / "imu", samples, pauses={0: 0.5, 1000: 2.5}):
         captured = capture(tmp_path, make_task(serial_table(tmp_path / "imu")))
 
-    assert captured.said["warnings"] == ["the stream was interrupted once; what was incomplete was captured again"]
+    assert found(captured) == ["sets_unlike", "stream_gaps"]  # the first channel is a counter
+    assert captured.said["warnings"][1] == "the stream was interrupted once; what was incomplete was captured again"
     for split in SPLITS:
         for row in captured.data.rows(split):
             assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)
@@ -517,6 +524,68 @@ def test_shards_of_another_plan_are_not_used(tmp_path: Path) -> None:
     assert captured.data.count("calibration") == len(list(captured.data.rows("calibration"))) == 40
 
 
+LONG = Recipe(calibration_windows=100, search_windows=50, heldout_windows=100)
+"""Windows enough for several rounds."""
+
+
+def test_calibration_ends_early_where_the_ranges_are_sure(tmp_path: Path) -> None:
+    recipe = Recipe(calibration_windows=200, search_windows=100, heldout_windows=200)
+    captured = capture(tmp_path, make_task(recording(tmp_path, motion(28_000)), recipe=recipe))
+
+    enough = captured.said["enough"]["calibration"]
+    assert captured.said["warnings"] == []
+    assert 100 <= enough["windows"] == captured.said["calibration"]["windows"] < enough["planned"] == 200
+    assert enough["spread"] < 0.125
+    assert f"{enough['enough']} windows would do" in enough["message"]
+    assert len(list(captured.data.rows("calibration"))) == captured.data.count("calibration") == enough["windows"]
+    assert [captured.data.count(split) for split in ("search", "heldout")] == [100, 200]
+
+
+def loud_now_and_then(samples: int) -> np.ndarray:
+    """Movement whose strength changes from one minute to the next."""
+    strength = np.exp(np.random.default_rng(4).normal(0, 1, (samples // 1500 + 1, 1))).repeat(1500, axis=0)
+    return motion(samples) * strength[:samples].astype(np.float32)
+
+
+def test_calibration_goes_on_where_the_ranges_are_not_sure_but_not_beyond_twice_the_plan(tmp_path: Path) -> None:
+    captured = capture(tmp_path, make_task(recording(tmp_path, loud_now_and_then(40_000)), recipe=LONG))
+
+    enough = captured.said["enough"]["calibration"]
+    assert enough["planned"] == 100 < enough["windows"] <= 200
+    assert captured.data.count("calibration") == len(list(captured.data.rows("calibration"))) == enough["windows"]
+    assert captured.data.count("heldout") == 100
+    assert ("ranges_unsure" in found(captured)) == (enough["spread"] > 0.25)
+
+
+def test_a_recording_that_holds_no_more_is_no_reason_to_fail(tmp_path: Path) -> None:
+    captured = capture(tmp_path, make_task(recording(tmp_path, loud_now_and_then(12_500)), recipe=LONG))
+
+    enough = captured.said["enough"]["calibration"]
+    assert enough["windows"] == 100
+    assert "ranges_unsure" in found(captured)
+    assert "capture more" in enough["message"]
+    assert enough["enough"] > 100
+
+
+@pytest.mark.parametrize("left", [4, 10, 100])
+def test_a_capture_that_was_extended_or_cut_short_goes_on_as_it_would_have(tmp_path: Path, left: int) -> None:
+    task = make_task(recording(tmp_path, loud_now_and_then(40_000)), recipe=LONG)
+    whole = capture(tmp_path, task)
+    folder = context(tmp_path, task).out_dir
+    shards = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+    for name in sorted(shards)[left:]:
+        (folder / name).unlink()
+
+    source = open_source("imu", task.sources["imu"])
+    source.live = True  # as after a crash of a capture from a sensor: what is on disk stays
+    plan = module._plan(task, source, "imu", CHANNELS, Window(SIZE, HOP), None)
+    again, said = module._Capture(context(tmp_path, task), source, plan).run()
+
+    assert said["enough"]["calibration"]["planned"] == whole.said["enough"]["calibration"]["planned"]
+    assert all((folder / name).read_bytes() == shards[name] for name in sorted(shards)[:left])
+    assert said["enough"]["calibration"]["windows"] == sum(shard.windows for shard in again.calibration)
+
+
 def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
     write_video(tmp_path / "v.avi", 60, (12, 16), 30)
     camera = {"kind": "camera", "device": str(tmp_path / "v.avi"), "rate": "max"}
@@ -529,7 +598,7 @@ def test_pictures_of_a_camera_become_an_images_input(tmp_path: Path) -> None:
 
     rows = [row.feeds["x"] for split in SPLITS for row in captured.data.rows(split)]
     assert len(rows) == 30
-    assert captured.said["warnings"] == []
+    assert found(captured) == ["same_burst", "sets_unlike"]  # one second, ever brighter
     for row in rows:
         assert row.dtype == np.float32
         assert np.abs(row[0, 1, 2:10, 2:6] - 200 / 255).max() < 0.1  # red is on the left

@@ -189,6 +189,15 @@ class Histogram:
             np.concatenate([cells.counts[before], inner.counts, cells.counts[after]]),
         )
 
+    def merge(self, other: "Histogram") -> None:
+        """Count what ``other`` has counted, as if its values had been added here; inner histograms are left aside."""
+        if not other.total:
+            return
+        self._make_room(min(other.low, self.low), max(other.high, self.high))
+        self._counts += other._moved(self._exponent, self._origin)  # noqa: SLF001  # its own class
+        self.total += other.total
+        self.zeros += other.zeros
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, as arrays to be saved in an ``.npz``; the counts without their empty ends."""
         used = np.flatnonzero(self._counts)

@@ -16,6 +16,7 @@ from edge_agent.interpreter import require_64_bit
 COMMANDS = {
     "run": "run the daemon",
     "quantize": "quantize a model with data from files, and judge the result",
+    "capture": "look at what a sensor sends, and keep it for quantize",
     "status": "show jobs and active releases of this device",
     "releases": "list the releases on this device",
     "rollback": "make a model's previous release active again",

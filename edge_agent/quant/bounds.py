@@ -116,6 +116,25 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
     return allowed
 
 
+def windows_enough(disagreements: float, n: float, limit: float, confidence: float = CONFIDENCE) -> int | None:
+    """The fewest independent windows that prove ``limit`` if they disagree as often as ``disagreements`` of ``n`` do.
+
+    None: such a share of disagreements is no proof however many windows there are.
+    """
+    share = disagreements / n
+    if share >= 1.0 - limit:
+        return None
+    most = windows_needed(limit, confidence)
+    while agreement_lower(share * most, most, confidence) < limit:
+        most *= 2
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        proved = agreement_lower(share * middle, middle, confidence) >= limit
+        least, most = (least, middle) if proved else (middle, most)
+    return most
+
+
 def refusal_chance(n: int, limit: float, rate: float = 0.01) -> float:
     """The chance that a model which truly disagrees on ``rate`` of all windows fails to prove ``limit`` on ``n``."""
     allowed = allowed_failures(n, limit)

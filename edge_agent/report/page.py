@@ -107,9 +107,11 @@ def _tensors(
 
 
 def _facts(result: Mapping[str, Any]) -> Markup:
-    data = {key: value for key, value in (result["data"] or {}).items() if key not in ("warnings", "eval")}
+    told = result["data"] or {}
+    data = {key: value for key, value in told.items() if key not in ("enough", "eval", "findings", "warnings")}
+    data |= {f"enough, {split}": said["message"] for split, said in told.get("enough", {}).items()}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
-    columns = [element("article", element("h3", name), told) for name, told in named if "<dt" in told]
+    columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]
     parts = [element("div", *columns, class_="pair")] if columns else []
     if result["seconds"]:
         parts.append(element("article", element("h3", "Seconds"), tables.seconds(result["seconds"])))

@@ -7,7 +7,7 @@ time as fit.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
+from edge_agent.calibration.stability import TOLERANCE
 from edge_agent.contract.carry import Carrier
 from edge_agent.errors import ModelError, StageError
 from edge_agent.task import Outcome, read_results
@@ -39,6 +40,8 @@ _ROUNDED_ERROR = 0.1
 _ACTIVATIONS_SHARE = 0.25
 """The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
 _MEASURED_FIRST = 4
+_SETTLES = "percentile"
+"""The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ def run(context: Context) -> Outcome:
     data = open_dataset(context, info)
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
     runtimes, left_out = usable(backend)
-    warnings = [*info.notes, *left_out]
+    notes = [*info.notes, *left_out]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
     calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
@@ -114,9 +117,33 @@ def run(context: Context) -> Outcome:
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
-    if not warnings:
-        return Outcome()
-    return Outcome(results={"data": {"warnings": [*read_results(context.job_dir)["data"]["warnings"], *warnings]}})
+    before = read_results(context.job_dir)["data"]
+    data_said: dict[str, Any] = {"warnings": [*before["warnings"], *notes]}
+    if (moved := _moved(observer, calibration.early)) is not None:
+        data_said["enough"] = {**before["enough"], "activations": moved}
+    return Outcome(results={"data": data_said})
+
+
+def _moved(observer: Observer, early: Mapping[str, Range]) -> dict[str, Any] | None:
+    """How far activations' ranges moved with the last third of the windows: the tensor that moved most.
+
+    Of inputs, which are known while capture can still go on, more is said (:mod:`edge_agent.calibration.stability`);
+    keeping as much of every activation would not be constant in memory on small devices.
+    """
+    late = observer.ranges(early, (_SETTLES,), symmetric=False)[_SETTLES]
+    widths = {name: (early[name].high - early[name].low, late[name].high - late[name].low) for name in early}
+    moves = {name: abs(after / before - 1) for name, (before, after) in widths.items()}
+    if not moves:
+        return None
+    most = max(moves, key=lambda name: moves[name])
+    few = sum(move > TOLERANCE for move in moves.values())
+    return {
+        "moved": moves[most],
+        "tensor": most,
+        "tensors_moved": few,
+        "message": f"with the last third of the windows the range of {most!r} moved by {moves[most]:.0%}, and those of "
+        f"{few} of {len(moves)} activations by more than {TOLERANCE:.0%}{'; capture more windows' if few else ''}",
+    }
 
 
 def save_histograms(path: Path, observer: Observer) -> None:
@@ -141,6 +168,8 @@ class _Calibration:
         self._prepared = prepared
         self._data = data
         self._info = info
+        self.early: dict[str, Range] = {}
+        """The ranges after two thirds of the first pass."""
 
     def prove_prepared(self) -> float:
         """Compare prepared and original on the first windows; seconds that the original takes for one window.
@@ -171,6 +200,7 @@ class _Calibration:
         """One pass over the calibration set for the tensors ``names``, in as many groups as memory asks for."""
         if not names:
             return
+        first = not self.early
         groups = self._groups(names)
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
@@ -178,6 +208,8 @@ class _Calibration:
             for done, values in enumerate(self._tapped(group), start=1):
                 for name, value in values:
                     observer.add(name, value)
+                if done == windows * 2 // 3 and first:
+                    self.early |= observer.ranges(group, (_SETTLES,), symmetric=False)[_SETTLES]
                 pace(number * windows + done)
 
     def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:

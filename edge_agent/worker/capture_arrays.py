@@ -1,6 +1,5 @@
 """Captures from an operator's ``.npz`` files: nothing is copied; each row is looked at once and assigned to a set."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from edge_agent.task import ArrayFiles, Task
 from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
+from edge_agent.worker.finding import refuse
 from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays, widened
+from edge_agent.worker.rows import Rows
 from edge_agent.worker.split import SPLITS, Indices, Split, split_rows
 
 _SURE_ROWS = 181
@@ -28,7 +29,7 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     Raises:
         ContractError: the files do not fit the model, or cannot be read.
         ModelError: ``state_undeclared``.
-        Refusal: ``non_finite``, or ``too_few_windows``.
+        Refusal: ``non_finite``, ``constant_channel``, or ``too_few_windows``.
     """
     task = context.task
     calibration = _open(Path(files.calibration), info, task, context.out_dir)
@@ -43,8 +44,15 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
     data = ArrayData(sets, info, task, context.out_dir)
     limit = MIN_AGREEMENT if task.gates.min_agreement is None else task.gates.min_agreement
-    warnings = _look_at_rows(context, data) + _warnings(calibration, info, len(split["heldout"]), limit)
-    return sets, {**{name: {"windows": data.count(name)} for name in SPLITS}, "warnings": warnings}
+    rows = _look_at_rows(context, data)
+    findings = rows.findings()
+    refuse(findings)
+    warnings = [finding.message for finding in findings]
+    said: dict[str, Any] = {name: {"windows": data.count(name)} for name in SPLITS}
+    if (stability := rows.stability()) is not None:
+        said["enough"] = {"calibration": stability.as_dict(planned=data.count("calibration"))}
+    said["findings"] = [finding.as_dict() for finding in findings]
+    return sets, said | {"warnings": warnings + _warnings(calibration, info, len(split["heldout"]), limit)}
 
 
 def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:
@@ -117,39 +125,24 @@ def _row_count(file: ArrayFile, info: ModelInfo) -> int:
     return file.members[next(iter(match_arrays(file.members, info).values()))].rows
 
 
-def _look_at_rows(context: Context, data: ArrayData) -> list[str]:
-    """Read every row once; warns of held-out rows that are not new, raises ``Refusal`` (non_finite)."""
+def _look_at_rows(context: Context, data: ArrayData) -> Rows:
+    """Read every row once; raises ``Refusal`` (non_finite)."""
     total = sum(data.count(split) for split in SPLITS)
-    done, bad, first, shared = 0, 0, "", 0
-    seen: set[bytes] = set()
-    heldout: set[bytes] = set()
+    done, bad, first = 0, 0, ""
+    rows = Rows({split: data.count(split) for split in SPLITS}, stateful=bool(context.task.state))
     for split in SPLITS:
         for row in data.rows(split):
             done += 1
             context.progress(done / total, f"reading rows ({done} of {total})")
             wrong = not_finite(row)
-            if wrong is not None:
-                bad += 1
-                first = first or f"the first is row {row.index} of {wrong!r} in the {split} set"
-            digest = _digest(row)
-            shared += split == "heldout" and digest in seen
-            (heldout if split == "heldout" else seen).add(digest)
+            if wrong is None:
+                rows.add(split, row.feeds)
+                continue
+            bad += 1
+            first = first or f"the first is row {row.index} of {wrong!r} in the {split} set"
     if bad:
         raise Refusal("non_finite", f"{bad} of {total} rows hold NaN or Inf; {first}; remove them")
-    windows = data.count("heldout")
-    warnings = []
-    if shared:
-        warnings.append(f"{shared} of {windows} held-out rows are in calibration or search too; the verdict flatters")
-    if repeated := windows - len(heldout):
-        warnings.append(f"{repeated} of {windows} held-out rows repeat another one; they prove less than is counted")
-    return warnings
-
-
-def _digest(row: Row) -> bytes:
-    digest = hashlib.blake2b(digest_size=12)
-    for values in row.feeds.values():
-        digest.update(values.tobytes())
-    return digest.digest()
+    return rows
 
 
 def not_finite(row: Row) -> str | None:

@@ -3,6 +3,9 @@
 Before the first sample everything that can be known is checked: source, channels, window and steps against the model,
 free space. A complete block is on disk for good, so a capture that was interrupted goes on with the next one, unless
 the source is a recording, which would begin anew and bring samples of one set into another.
+
+How many calibration windows are captured depends on what they show (:mod:`.watch`). Whether a block is skipped is on
+disk as the block itself would be; how the plan was extended follows from the blocks before.
 """
 
 import math
@@ -11,6 +14,7 @@ import time
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +28,11 @@ from edge_agent.task import Task
 from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import ShardSets
-from edge_agent.worker.quality import Finding, Quality, judge_rate
+from edge_agent.worker.finding import Finding, refuse
+from edge_agent.worker.quality import judge_rate
 from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
-from edge_agent.worker.split import SPLITS, plan_blocks, samples_needed
+from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed
+from edge_agent.worker.watch import Watch
 
 Samples = NDArray[Any]
 """``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
@@ -177,7 +183,10 @@ class _Capture:
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._quality = Quality(plan.channels, plan.blocks[0].gap)
+        self._watch = Watch(plan.channels, plan.blocks[0].gap)
+        self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
+        self._extended = False
+        self._arrived = 0
         self._picked = [source.channels.index(channel) for channel in plan.channels]
         self._blank = _blank(source, len(plan.channels))
         self._done = self._shards.done
@@ -190,22 +199,61 @@ class _Capture:
         """Capture the blocks that are not there yet, and judge all of them."""
         self._check_space()
         self._check_length()
-        for index in range(self._done):
-            _refuse(self._quality.add(_levels(self._shards.load(index))))
+        self._look_back(0)
         self._report(force=True)
         rest = self._blank
-        while self._done < len(self._plan.blocks):
+        while self._done < len(self._plan.blocks) or self._extend():
             rest = self._buffer.add(rest)
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            _refuse(self._quality.add(_levels(self._buffer.samples)))
+            refuse(self._watch.add(self._plan.blocks[self._done], _levels(self._buffer.samples)))
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
+            self._skip_needless()
             self._buffer = self._next_buffer()
-        findings = self._quality.findings()
-        _refuse(findings)
+        findings = self._findings()
+        refuse(findings)
         return self._shards.sets(), self._summary(findings)
+
+    def _look_back(self, first: int) -> None:
+        """See again what an interrupted capture left from block ``first`` on."""
+        for index in range(first, self._done):
+            if not self._shards.skipped(index):
+                refuse(self._watch.add(self._plan.blocks[index], _levels(self._shards.load(index))))
+
+    def _skip_needless(self) -> None:
+        """Pass over calibration blocks once the ranges are sure."""
+        while self._done < len(self._plan.blocks) and self._is_needless(self._done):
+            self._shards.skip(self._done)
+            self._done += 1
+
+    def _is_needless(self, index: int) -> bool:
+        return self._plan.blocks[index].split == "calibration" and self._watch.enough(self._planned)
+
+    def _extend(self) -> bool:
+        """Add calibration blocks to the plan, once, if the ranges are not sure; whether there is anything to capture.
+
+        What a recording does not hold beyond the plan cannot be had.
+        """
+        wanted = 0 if self._extended else self._watch.missing(self._planned)
+        self._extended = True
+        extra: list[Block] = []
+        for block in self._plan.blocks:
+            if block.split == "calibration" and sum(more.windows for more in extra) < wanted:
+                extra.append(block)
+        needed = samples_needed(extra) + extra[0].gap if extra else 0
+        if not extra or (self._source.length and self._source.length - self._arrived < needed):
+            return False
+        first = self._done
+        self._plan = msgspec.structs.replace(self._plan, blocks=[*self._plan.blocks, *extra])
+        self._shards.extend(self._plan)
+        self._done = self._shards.done
+        self._look_back(first)
+        self._buffer = self._next_buffer()
+        self._check_space()
+        self._deadline += _DEADLINE_FACTOR * self._left() / self._source.rate_hz
+        return self._done < len(self._plan.blocks)
 
     def _next_buffer(self) -> BlockBuffer:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
@@ -227,6 +275,7 @@ class _Capture:
         if arrived is None:
             self._check_silence()
             return self._blank
+        self._arrived += len(arrived)
         self._clock.hear()
         self._check_rate()
         return arrived[..., self._picked]
@@ -281,7 +330,8 @@ class _Capture:
 
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
-        blocks = self._plan.blocks[self._done :]
+        ahead = range(self._done, len(self._plan.blocks))
+        blocks = [self._plan.blocks[index] for index in ahead if not self._is_needless(index)]
         return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0) - self._buffer.taken
 
     def _too_short(self, what: str) -> Refusal:
@@ -292,45 +342,50 @@ class _Capture:
         left, total = self._left(), samples_needed(self._plan.blocks)
         seconds = left / (self._rate_hz() or self._source.rate_hz)
         detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples, {_duration(seconds)} left"
-        if constant := self._quality.constant_so_far:
+        if constant := self._watch.constant_so_far:
             detail += f"; unchanged so far: {', '.join(constant)}"
         self._context.progress(1 - left / total, detail, eta_s=seconds, force=force)
 
+    def _findings(self) -> list[Finding]:
+        """All that there is to say of what came."""
+        findings, rate = self._watch.findings(), self._rate_finding()
+        if rate:
+            findings.append(rate)
+        rate_hz = self._source.rate_hz
+        if (up := Fraction(*self._plan.ratio)) > 1:
+            text = f"the model wants {float(rate_hz * up):g} samples a second, source {self._plan.source!r} sends "
+            text += f"{rate_hz:g}: what moves faster than {rate_hz / 2:g} Hz is missing"
+            findings.append(Finding("wrong_rate", text, refuse=False))
+        if self._source.malformed:
+            text = f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
+            findings.append(Finding("malformed_samples", text, refuse=False))
+        if self._interruptions:
+            times = "once" if self._interruptions == 1 else f"{self._interruptions} times"
+            text = f"the stream was interrupted {times}; what was incomplete was captured again"
+            findings.append(Finding("stream_gaps", text, refuse=False))
+        if self._source.repeats and self._source.length < samples_needed(self._plan.blocks):
+            text = f"the recording of {self._source.length} samples was repeated, so the sets share samples"
+            findings.append(Finding("same_burst", text, refuse=False))
+        return findings
+
     def _summary(self, findings: list[Finding]) -> dict[str, Any]:
-        blocks, rate_hz = self._plan.blocks, self._source.rate_hz
+        kept = [block for index, block in enumerate(self._plan.blocks) if not self._shards.skipped(index)]
         summary: dict[str, Any] = {}
         for split in SPLITS:
-            own = [block for block in blocks if block.split == split]
+            own = [block for block in kept if block.split == split]
             samples = sum(block.samples for block in own)
             summary[split] = {
                 "windows": sum(block.windows for block in own),
                 "samples": samples,
-                "seconds": round(samples / rate_hz, 3),
+                "seconds": round(samples / self._source.rate_hz, 3),
                 "blocks": len(own),
             }
-        rate = self._rate_finding()
-        warnings = [finding.message for finding in [*findings, *([rate] if rate else [])]]
-        if (up := Fraction(*self._plan.ratio)) > 1:
-            warnings.append(
-                f"the model wants {float(rate_hz * up):g} samples a second, source {self._plan.source!r} sends "
-                f"{rate_hz:g}: what moves faster than {rate_hz / 2:g} Hz is missing"
-            )
-        if self._source.malformed:
-            warnings.append(
-                f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
-            )
-        if self._interruptions:
-            times = "once" if self._interruptions == 1 else f"{self._interruptions} times"
-            warnings.append(f"the stream was interrupted {times}; what was incomplete was captured again")
-        if self._source.repeats and self._source.length < samples_needed(blocks):
-            warnings.append(f"the recording of {self._source.length} samples was repeated, so the sets share samples")
-        return {**summary, "warnings": warnings}
-
-
-def _refuse(findings: list[Finding]) -> None:
-    for finding in findings:
-        if finding.refuse:
-            raise Refusal(finding.code, finding.message)
+        return {
+            **summary,
+            "enough": {"calibration": self._watch.said(self._planned)},
+            "findings": [finding.as_dict() for finding in findings],
+            "warnings": [finding.message for finding in findings],
+        }
 
 
 def _duration(seconds: float) -> str:

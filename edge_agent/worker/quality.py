@@ -15,11 +15,12 @@ the channel itself:
 """
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_agent.worker.finding import Finding
 
 Samples = NDArray[np.float32]
 Numbers = NDArray[np.float64]
@@ -35,15 +36,6 @@ CLIPPED_SHARE, CLIPPED_WARN_SHARE = 0.1, 0.01
 CLIPPED_SAMPLES = 20
 DUPLICATE_SHARE = 0.2
 TOO_SLOW, TOO_FAST = 0.8, 1.25
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about the data: a stable code, one sentence with channel and numbers, and whether it refuses them."""
-
-    code: str
-    message: str
-    refuse: bool
 
 
 class Quality:

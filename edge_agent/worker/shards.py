@@ -73,17 +73,31 @@ class ShardFolder:
         wanted = msgspec.json.encode(plan)
         path = folder / PLAN_FILE
         if not keep or not path.exists() or path.read_bytes() != wanted:
-            for old in folder.glob("*.npy"):
+            for old in (*folder.glob("*.npy"), *folder.glob("*.skipped")):
                 old.unlink()
             write_durably(path, wanted)
 
     @property
     def done(self) -> int:
-        """How many blocks are complete; they are the first ones of the plan."""
-        return next(
-            (index for index in range(len(self._plan.blocks)) if not self._path(index).exists()),
-            len(self._plan.blocks),
-        )
+        """How many blocks are complete or skipped; they are the first ones of the plan."""
+        count = len(self._plan.blocks)
+        missing = (index for index in range(count) if not (self._path(index).exists() or self.skipped(index)))
+        return next(missing, count)
+
+    def skip(self, index: int) -> None:
+        """Decide for good that a block is not needed."""
+        write_durably(self._path(index).with_suffix(".skipped"), b"")
+
+    def skipped(self, index: int) -> bool:
+        """Whether it was decided that the block is not needed."""
+        return self._path(index).with_suffix(".skipped").exists()
+
+    def extend(self, plan: Plan) -> None:
+        """Go on with ``plan``, which begins with the blocks of the one before.
+
+        ``plan.json`` stays: it tells which capture this is, and how it was extended follows from what came.
+        """
+        self._plan = plan
 
     def load(self, index: int) -> Samples:
         """The samples of a complete block."""
@@ -105,6 +119,8 @@ class ShardFolder:
         """The complete blocks by set, in the order of time."""
         shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         for index in range(self.done):
+            if self.skipped(index):
+                continue
             block = self._plan.blocks[index]
             shards[block.split].append(Shard(self._path(index).name, block.windows, block.size, block.step))
         return ShardSets(channels=self._plan.channels, ratio=self._plan.ratio, **shards)

@@ -6,14 +6,15 @@ is final for the job: there is no way back to the search. Its layers are explain
 set that came with the model is opened after the held-out set, whatever that said, and its labels judge accuracy.
 """
 
+import math
 from typing import Any
 
 import msgspec
 
 from edge_agent.backends import load
-from edge_agent.quant.bounds import agreement_lower
+from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
-from edge_agent.quant.gates import evaluate_heldout
+from edge_agent.quant.gates import MIN_AGREEMENT, Judgement, evaluate_heldout
 from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import open_dataset
@@ -22,7 +23,7 @@ from edge_agent.worker.evaluation import evaluate
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quantize import chosen_path, read_chosen
 from edge_agent.worker.result import Record
-from edge_agent.worker.scoring import FloatSet
+from edge_agent.worker.scoring import FloatSet, Score
 
 
 def run(context: Context) -> Outcome:
@@ -68,7 +69,7 @@ def run(context: Context) -> Outcome:
     results: dict[str, Any] = {
         "reference": {"accuracy": None if score.accuracy is None else score.accuracy[0]},
         "chosen": record.as_dict(),
-        "data": _data(context, effective, judgement.warnings, score.losses()),
+        "data": _data(context, score, effective, judgement),
     }
     if evaluation is not None:
         decides = any(gate.on == "eval" for gate in judgement.gates)
@@ -80,15 +81,33 @@ def run(context: Context) -> Outcome:
     return Outcome(code=judgement.code, message=judgement.message, results=results)
 
 
-def _data(
-    context: Context, effective: float, warnings: tuple[str, ...], losses: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _data(context: Context, score: Score, effective: float, judgement: Judgement) -> dict[str, Any]:
     before = read_results(context.job_dir)["data"]
+    enough = _enough(score, effective, context.task.gates.min_agreement)
     return {
         "heldout": {**(before["heldout"] or {}), "windows_effective": effective},
-        "warnings": [*before["warnings"], *warnings],
-        "classes": losses,
+        "enough": {**before["enough"], "heldout": enough},
+        "warnings": [*before["warnings"], *judgement.warnings],
+        "classes": score.losses(),
     }
+
+
+def _enough(score: Score, effective: float, asked: float | None) -> dict[str, Any]:
+    """How many held-out windows it takes to prove the agreement, at the share of disagreements that was seen."""
+    windows, limit = len(score.agreed), MIN_AGREEMENT if asked is None else asked
+    independent = None
+    if 0 < limit < 1:
+        independent = windows_enough(score.disagreements, windows, limit)
+    enough = None if independent is None else math.ceil(independent * windows / effective)
+    return {"windows": windows, "enough": enough, "message": _enough_sentence(windows, enough, limit)}
+
+
+def _enough_sentence(windows: int, enough: int | None, limit: float) -> str:
+    if not 0 < limit < 1:
+        return f"{windows} windows were judged; no agreement was to be proved"
+    if enough is None:
+        return f"as often as int8 disagrees, no number of windows proves an agreement of {limit:g}"
+    return f"{enough} such windows prove an agreement of {limit:g}; {windows} were judged"
 
 
 def _with_verdict(context: Context, number: int, record: Record) -> list[dict[str, Any]]:

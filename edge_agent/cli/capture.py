@@ -1,0 +1,182 @@
+"""``edge-agent capture``: what a sensor of this device sends, as numbers, as a picture, and as an ``.npz``.
+
+    edge-agent capture imu --windows 100 --size 100 --hop 50 --out data.npz --plot plot.png
+    edge-agent capture imu --windows 300 --manifest model.toml --out calibration.npz
+
+The ``.npz`` is what ``edge-agent quantize --calibration`` takes. With a manifest the windows have gone through its
+steps and the arrays are named as its inputs. A sensor that the daemon is reading is left to it: ``source_busy``.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_agent.cli.device import print_json
+from edge_agent.cli.progress import ProgressLine
+from edge_agent.config import DEFAULT_PATH, read_config
+from edge_agent.errors import CODES, ConfigError, EdgeAgentError
+from edge_agent.input_tables import read_inputs
+from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.wire.manifest import InputContract, Window
+
+_SIZE = 100
+EXIT_REJECTED, EXIT_FAILED = 4, 5
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``capture`` command."""
+    parser = subparsers.add_parser(
+        "capture",
+        help="look at what a sensor sends, and keep it for quantize",
+        description="Takes windows from SOURCE, says what is wrong with them, and writes them into an .npz. "
+        "Exit: 0 sound, 2 usage, 4 the data would be refused (written all the same), 5 no data.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="a [sources.NAME] of the configuration")
+    parser.add_argument("--windows", type=int, default=100, metavar="N", help="how many (default: 100)")
+    parser.add_argument("--out", type=Path, metavar="DATA.npz", help="where they go; left out: only looked at")
+    parser.add_argument("--size", type=int, metavar="S", help=f"samples in a window (default: {_SIZE})")
+    parser.add_argument("--hop", type=int, metavar="H", help="samples from one to the next (default: the size)")
+    parser.add_argument("--channels", metavar="A,B", help="which, and in which order (default: all)")
+    parser.add_argument("--manifest", type=Path, metavar="M.toml", help="window, channels and steps of its [input]")
+    parser.add_argument("--plot", type=Path, metavar="PLOT.png", help="draw the channels")
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
+    parser.add_argument("--source-config", type=Path, metavar="FILE", help="a file with [sources.NAME] only, instead")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Capture, write, print; raises ``ConfigError`` (exit 2) before anything is opened or written."""
+    contracts = _contracts(args)
+    table = _table(args)
+    _check_paths(args)
+    # numpy and the sensor's driver; only a command that is asked for pays for them
+    from edge_agent.sources import check_source, open_source  # noqa: PLC0415
+    from edge_agent.worker import look  # noqa: PLC0415
+
+    check_source(args.source, table)
+    picture = _picture_maker() if args.plot else None
+    window = contracts[0].window or Window(_SIZE, _SIZE)
+    wanted = list(dict.fromkeys(channel for contract in contracts for channel in contract.channels))
+    if any(not contract.channels for contract in contracts):
+        wanted = []
+    try:
+        source = open_source(args.source, table)
+        try:
+            looker = look.Looker(source, args.source, wanted, window, contracts[0].rate_hz)
+            with ProgressLine() as line:
+                seen = looker.take(args.windows, lambda *said: line.show("capture", *said))
+        finally:
+            source.close()
+        made = look.arrays(seen, contracts if args.manifest else [])
+    except EdgeAgentError as error:
+        return _failed(args, error)
+    body = _body(args, seen, window, source.rate_hz)
+    if args.out:
+        look.save(args.out, made)
+        body["arrays"] = {name: list(array.shape) for name, array in made.items()}
+    if picture is not None:
+        args.plot.write_bytes(picture(seen, body, len(seen.levels) / (contracts[0].rate_hz or source.rate_hz)))
+    _print(args, seen, body)
+    return EXIT_REJECTED if any(finding.refuse for finding in seen.findings) else 0
+
+
+def _contracts(args: argparse.Namespace) -> list[InputContract]:
+    """How windows are made: by the manifest's inputs that SOURCE feeds, or by the options."""
+    if args.windows < 1:
+        raise ConfigError("usage", "--windows must be 1 or more")
+    if args.manifest is None:
+        size = args.size or _SIZE
+        table: dict[str, Any] = {"window": {"size": size, "hop": args.hop or size}}
+        table["channels"] = [name.strip() for name in args.channels.split(",")] if args.channels else []
+        return [strict(table, InputContract, "the options")]
+    if args.size or args.hop or args.channels:
+        raise ConfigError("usage", "--size, --hop and --channels are the manifest's to say; leave them out")
+    try:
+        contracts = read_inputs(args.manifest, read_toml(args.manifest))
+    except EdgeAgentError as error:
+        raise ConfigError("usage", error.message) from None
+    own = [contract for contract in contracts if contract.source == args.source]
+    if not own:
+        named = sorted({contract.source for contract in contracts if contract.source})
+        hint = did_you_mean(args.source, named)
+        raise ConfigError("usage", f"{args.manifest} takes nothing from {args.source!r}{hint}")
+    return own
+
+
+def _table(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of SOURCE."""
+    where = args.source_config or args.config
+    sources = read_toml(where).get("sources", {}) if args.source_config else read_config(where).sources
+    if not isinstance(sources, dict) or not isinstance(sources.get(args.source), dict):
+        known = sources if isinstance(sources, dict) else ()
+        raise ConfigError("usage", f"{where} has no [sources.{args.source}]{did_you_mean(args.source, known)}")
+    table: dict[str, Any] = sources[args.source]
+    return table
+
+
+def _check_paths(args: argparse.Namespace) -> None:
+    for path, suffix in ((args.out, ".npz"), (args.plot, ".png")):
+        if path is not None and (path.suffix != suffix or path.is_dir() or not path.absolute().parent.is_dir()):
+            raise ConfigError("usage", f"{path}: name a file that ends in {suffix}, in a folder that exists")
+
+
+def _picture_maker() -> Any:
+    """What draws; raises ``ConfigError`` (usage) if Pillow is missing."""
+    try:
+        from edge_agent.report.look_picture import look_picture  # noqa: PLC0415  # Pillow is an extra
+    except ModuleNotFoundError as error:
+        raise ConfigError("usage", f"--plot needs {error.name}; install edge-agent[plot]") from None
+
+    def draw(seen: Any, body: dict[str, Any], seconds: float) -> bytes:
+        rate = body["rate_hz"] or body["rate_said_hz"]
+        subtitle = f"{body['windows']} windows of {body['size']} samples, {rate:.4g} samples a second"
+        notes = [f"{finding['code']}: {finding['message']}" for finding in body["findings"]]
+        return look_picture(
+            f"Sensor {body['source']}", subtitle, seen.channels, seen.levels, seconds=seconds, notes=notes
+        )
+
+    return draw
+
+
+def _body(args: argparse.Namespace, seen: Any, window: Window, rate_hz: float) -> dict[str, Any]:
+    from edge_agent.report.look_table import channel_numbers  # noqa: PLC0415  # numpy
+
+    numbers = channel_numbers(seen.channels, seen.levels)
+    return {
+        "source": args.source,
+        "windows": len(seen.windows),
+        "size": window.size,
+        "hop": window.hop,
+        "samples": seen.samples,
+        "rate_hz": seen.rate_hz,
+        "rate_said_hz": rate_hz,
+        "channels": [
+            {"name": one.name, "min": one.low, "mean": one.mean, "max": one.high, "std": one.std} for one in numbers
+        ],
+        "findings": [finding.as_dict() for finding in seen.findings],
+    }
+
+
+def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
+    if args.json:
+        print_json(body)
+        return
+    from edge_agent.report.look_table import look_lines  # noqa: PLC0415  # numpy
+
+    print("\n".join(look_lines(seen.channels, seen.levels)))
+    rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
+    print(f"\n{body['windows']} windows of {body['size']} samples{rate} (rate_hz says {body['rate_said_hz']:g})")
+    for finding in seen.findings:
+        print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
+        print(f"  to do: {CODES[finding.code].remedy}")
+    for path in (args.out, args.plot):
+        if path is not None:
+            print(f"written: {path}")
+
+
+def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:
+    print(f"edge-agent capture: {error.message} ({error.code})", file=sys.stderr)
+    if args.json:
+        print_json({"source": args.source, "code": error.code, "message": error.message})
+    return EXIT_FAILED

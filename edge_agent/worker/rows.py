@@ -1,0 +1,160 @@
+"""Are an operator's rows worth calibrating with, and is the held-out set apart from the rest? Pure; sees each row once.
+
+What a sensor's stream is judged by (stuck, clipped, drift) needs to know what a channel is and that rows are in order
+of time; of an ``.npz`` neither is known. What can be said of any rows:
+
+* ``constant_channel``: an input of floats never changes: refused if no input changes and no state is carried, else
+  a warning.
+* ``duplicate_windows``: rows that repeat another one, or that are in two sets.
+* ``same_burst``: a held-out row shares a stretch with a calibration or search row, as overlapping windows of one
+  recording do.
+* ``sets_unlike``: the held-out rows leave the range of the calibration rows (:func:`.balance.sets_unlike`).
+* ``ranges_unsure``: other calibration rows of the same kind would give other ranges.
+
+Memory is a digest a row, and for overlaps a number for each of at most a million places; on very large data what does
+not fit is not looked for.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from edge_agent.backends import Array
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.stability import BINS, Stability, judge_stability
+from edge_agent.worker.balance import sets_unlike
+from edge_agent.worker.finding import Finding
+from edge_agent.worker.split import SPLITS, Split
+
+_SEGMENTS = 12
+_RUN = 4
+"""Slices in a row that must be equal to the bit, and not all alike: in silence many slices are the same."""
+_MOST_PLACES = 1_000_000
+_REPEATED_SHARE = 0.2
+
+
+class Rows:
+    """Watches the rows of the three sets; calibration and search come before held-out."""
+
+    def __init__(self, counts: Mapping[Split, int], *, stateful: bool = False) -> None:
+        """Start with nothing seen.
+
+        Args:
+            counts: how many rows each set has.
+            stateful: the model carries state, so that its answers change although its inputs do not.
+        """
+        self._counts = counts
+        self._stateful = stateful
+        self._digests: dict[Split, set[bytes]] = {split: set() for split in SPLITS}
+        self._shared = self._overlapping = 0
+        self._places: set[int] = set()
+        self._segments: dict[str, list[Histogram]] = {}
+        self._heldout: dict[str, Histogram] = {}
+        self._seen = dict.fromkeys(SPLITS, 0)
+
+    def add(self, split: Split, feeds: Mapping[str, Array]) -> None:
+        """Look at the next row of ``split``: model input to array, all finite."""
+        digest = _digest(feeds)
+        shared = split == "heldout" and (digest in self._digests["calibration"] or digest in self._digests["search"])
+        self._digests[split].add(digest)
+        self._shared += shared
+        if split == "heldout":
+            self._overlapping += not shared and any(self._overlaps(values) for values in feeds.values())
+        elif len(self._places) < _MOST_PLACES:
+            for values in feeds.values():
+                self._places.update(place for axis in range(values.ndim) for place in _runs(values, axis, every=True))
+        if split != "search":
+            self._count(split, feeds)
+        self._seen[split] += 1
+
+    def _overlaps(self, values: Array) -> bool:
+        return any(place in self._places for axis in range(values.ndim) for place in _runs(values, axis, every=False))
+
+    def _count(self, split: Split, feeds: Mapping[str, Array]) -> None:
+        rows = max(self._counts[split], 1)
+        for name, values in feeds.items():
+            if values.dtype.kind not in "fiu":
+                continue
+            if split == "heldout":
+                self._heldout.setdefault(name, Histogram(BINS)).add(values)
+                continue
+            segments = self._segments.setdefault(name, [Histogram(BINS) for _ in range(min(_SEGMENTS, rows))])
+            segments[self._seen[split] * len(segments) // rows].add(values)
+
+    def stability(self) -> Stability | None:
+        """How sure the ranges of the calibration rows are; None without inputs of numbers."""
+        names = [name for name, segments in self._segments.items() if any(part.low < part.high for part in segments)]
+        if not names:
+            return None
+        count = len(self._segments[names[0]])
+        segments = [[self._segments[name][place] for name in names] for place in range(count)]
+        return judge_stability(names, segments, self._counts["calibration"])
+
+    def findings(self) -> list[Finding]:
+        """Everything there is to say when all rows were seen."""
+        return [*self._constant(), *self._repeated(), *self._burst(), *self._unlike(), *self._unsure()]
+
+    def _constant(self) -> list[Finding]:
+        known = {name: _merged(segments) for name, segments in self._segments.items()}
+        still = [name for name, histogram in known.items() if histogram.low == histogram.high and histogram.total > 1]
+        if not still:
+            return []
+        refuse = len(still) == len(known) and not self._stateful
+        text = f"input {', '.join(map(repr, still))} holds the same value in all {self._counts['calibration']} rows"
+        return [Finding("constant_channel", f"{text}; check how the data were made", refuse)]
+
+    def _repeated(self) -> list[Finding]:
+        found, rows = [], self._counts["heldout"]
+        if self._shared:
+            text = f"{self._shared} of {rows} held-out rows are in calibration or search too; the verdict flatters"
+            found.append(text)
+        if repeated := rows - len(self._digests["heldout"]):
+            found.append(f"{repeated} of {rows} held-out rows repeat another one; they prove less than is counted")
+        rows = self._counts["calibration"]
+        if (repeated := rows - len(self._digests["calibration"])) >= _REPEATED_SHARE * rows:
+            found.append(f"{repeated} of {rows} calibration rows repeat another one; give more that differ")
+        return [Finding("duplicate_windows", text, refuse=False) for text in found]
+
+    def _burst(self) -> list[Finding]:
+        if not self._overlapping:
+            return []
+        text = f"{self._overlapping} of {self._counts['heldout']} held-out rows overlap rows of the other sets"
+        return [Finding("same_burst", f"{text}; give groups, or a held-out file of another recording", refuse=False)]
+
+    def _unlike(self) -> list[Finding]:
+        names = [name for name in self._segments if name in self._heldout]
+        known = [_merged(self._segments[name]) for name in names]
+        return sets_unlike(names, known, [self._heldout[name] for name in names], may_refuse=False)
+
+    def _unsure(self) -> list[Finding]:
+        stability = self.stability()
+        if stability is None or stability.enough is None or stability.stable:
+            return []
+        return [Finding("ranges_unsure", stability.sentence, refuse=False)]
+
+
+def _merged(segments: list[Histogram]) -> Histogram:
+    whole = Histogram(BINS)
+    for segment in segments:
+        whole.merge(segment)
+    return whole
+
+
+def _digest(feeds: Mapping[str, Array]) -> bytes:
+    digest = hashlib.blake2b(digest_size=12)
+    for values in feeds.values():
+        digest.update(values.tobytes())
+    return digest.digest()
+
+
+def _runs(values: Array, axis: int, *, every: bool) -> list[int]:
+    """A number for each run of slices along ``axis``: at every place, or only where the array begins and ends."""
+    length = values.shape[axis]
+    if length < 2 * _RUN:
+        return []
+    slices = [zlib.crc32(part.tobytes()) for part in np.moveaxis(values, axis, 0)]
+    starts = range(length - _RUN + 1) if every else (0, length - _RUN)
+    runs = [tuple(slices[start : start + _RUN]) for start in starts]
+    return [hash((axis, run)) for run in runs if len(set(run)) == _RUN]
