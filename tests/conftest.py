@@ -5,6 +5,7 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime, here or in a child
 
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 
 pytest_plugins = ["support.skips"]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell that starts the tests in the background has them ignore it, and with them the programs that they start."""
 
 
 @pytest.fixture
