@@ -11,6 +11,7 @@ methods, followed by one rewrite with the ranges of ``percentile``. onnxruntime'
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -49,13 +50,18 @@ class Measured:
 
 
 def make_job(folder: Path, built: Any, arrays: Arrays) -> Path:
-    """A job whose capture stage has put every sample into the calibration set."""
+    """A job whose capture stage has put every sample into the calibration set; ``built``: a model, or its file."""
     folder.mkdir()
-    save(built, folder / MODEL)
+    model = f"model{built.suffix}" if isinstance(built, Path) else MODEL
+    if isinstance(built, Path):
+        shutil.copyfile(built, folder / model)
+    else:
+        save(built, folder / model)
     np.savez(folder / DATA, **arrays)  # type: ignore[arg-type]  # its stub confuses names of arrays and of options
     rows = len(next(iter(arrays.values())))
     data = str(folder / DATA)
-    task = Task(job="bench", name="bench", version=1, format="onnx", model=MODEL, arrays=ArrayFiles(data))
+    known: dict[str, Any] = {"job": "bench", "name": "bench", "version": 1, "format": model.partition(".")[2]}
+    task = Task(**known, model=model, arrays=ArrayFiles(data))
     (folder / TASK_FILE).write_bytes(msgspec.json.encode(task))
     sets = ArraySets(RowSet(data, list(range(rows))), RowSet(data, [0]), RowSet(data, [0]))
     capture = folder / Stage.CAPTURE

@@ -11,7 +11,16 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-BENCHES = ("calibration_memory", "calibration_speed", "daemon_idle", "end_to_end", "quality", "sources", "transfer")
+BENCHES = (
+    "calibration_memory",
+    "calibration_speed",
+    "daemon_idle",
+    "end_to_end",
+    "tflite_memory",
+    "quality",
+    "sources",
+    "transfer",
+)
 PACKAGES = ("onnxruntime", "onnx", "numpy", "msgspec", "paho-mqtt", "iotcore")
 
 
