@@ -15,7 +15,7 @@ PURE = {"errors", "wire", "task", "job", "suggest", "recipe_file"}
 DAEMON_PARTS = PURE | {
     "activation", "blobs", "board", "cgroup", "children", "clock", "config", "control", "durable", "events",
     "identity", "ledger", "lines", "memory", "mqtt", "notify", "orders", "publisher", "receive", "receiving",
-    "releases", "reports", "runner", "stages", "store", "supervisor", "verdict",
+    "releases", "reports", "runner", "sensors", "shared", "stages", "store", "supervisor", "unix_address", "verdict",
 }  # fmt: skip
 ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
 
@@ -28,7 +28,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "suggest": ({"errors"}, {"msgspec"}),
     "recipe_file": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "input_tables": ({"errors", "suggest", "wire"}, {"msgspec"}),
-    "config": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "config": ({"errors", "shared", "suggest", "wire"}, {"msgspec"}),
+    "shared": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "sensors": ({"config", "events", "shared", "stages", "supervisor"}, {"msgspec"}),
+    "unix_address": (set(), set()),
+    "control": ({"errors", "unix_address"}, set()),
     "durable": (set(), set()),
     "interpreter": ({"errors"}, set()),
     "store": ({"durable", "errors", "job"}, {"msgspec"}),
@@ -66,9 +70,13 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sources": (
         {
             *("arrivals", "continuity", "errors", "exclusive", "framing", "iio", "mqtt", "recordings", "retry"),
-            *("schedule", "sources", "suggest"),
+            *("schedule", "shared", "sources", "suggest"),
         },
         {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
+    ),
+    "sensing": (
+        {"arrivals", "durable", "errors", "retry", "sandbox", "sensing", "shared", "sources", "unix_address"},
+        {"msgspec", "numpy"},
     ),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
@@ -145,6 +153,7 @@ def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
         "worker",
         "trust",
         "serving",
+        "sensing",
     }
     for path in sorted((ROOT / "edge_agent").rglob("*.py")):
         part = path.relative_to(ROOT / "edge_agent").parts[0].removesuffix(".py")
