@@ -62,6 +62,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "retry": (set(), set()),
     "scan": (set(), {"numpy"}),
     "schedule": (set(), set()),
+    "sensing": ({"durable", "errors"}, {"msgspec", "numpy"}),
     "framing": ({"framing"}, {"cobs", "msgspec", "numpy"}),
     "sources": (
         {
@@ -140,6 +141,7 @@ def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
         "report",
         "preprocess",
         "contract",
+        "sensing",
         "sources",
         "backends",
         "worker",
