@@ -176,7 +176,7 @@ def describe(name: str, state: SourceState) -> str:
         what += f", {state.rate_hz:.4g} samples a second"
     if state.wanted:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
-        what += f", {state.written_mb_a_day:.0f} MB written a day"
+        what += f", {state.written_mb_last_day:.3g} MB written in the last day"
     lost = [f"{count} {word}" for count, word in ((state.late, "lost"), (state.dropped, "dropped by readers")) if count]
     if lost:
         what += f", {', '.join(lost)}"

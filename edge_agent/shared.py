@@ -4,7 +4,7 @@ Keys that every ``[sources.NAME]`` may have, whatever its kind:
 
     keep_windows = 1000      # keep so many stretches of what the sensor has seen over hours and days; 0: none
     keep_seconds = 5         # how long a stretch is
-    keep_mb_per_day = 200    # an SD card wears out: at most so many are written
+    keep_mb_per_day = 256    # an SD card wears out: at most so many are written
     share = true             # a process of its own although nothing is kept: applications and jobs read side by side
 
 Where one of the first and the last says so, the daemon runs ``python -m edge_agent.sensing`` for that sensor, its only
@@ -35,12 +35,14 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     keep_windows: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     keep_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     """None: 5 seconds of numbers, or one picture."""
-    keep_mb_per_day: Annotated[float, msgspec.Meta(gt=0)] = 200.0
+    keep_mb_per_day: Annotated[float, msgspec.Meta(gt=0)] = 256.0
     share: bool = False
 
     def __post_init__(self) -> None:
         if not self.keep_windows and self.keep_seconds is not None:
             raise ValueError("keep_seconds says how long what is kept is; add keep_windows, or leave it out")
+        if self.keep_windows == 1:
+            raise ValueError("keep_windows = 1 leaves nothing to compare with; 0, or some hundreds")
 
     @property
     def shared(self) -> bool:
@@ -64,7 +66,9 @@ def divide(name: str, table: Mapping[str, Any]) -> tuple[Keeping, dict[str, Any]
     keeping = strict({key: value for key, value in table.items() if key in COMMON_KEYS}, Keeping, where)
     if keeping.shared:
         if table.get("kind") == _RECORDING:
-            raise ConfigError("usage", f"{where}: a recording has no process of its own; leave out keep_windows and share")
+            raise ConfigError(
+                "usage", f"{where}: a recording has no process of its own; leave out keep_windows and share"
+            )
         try:
             check_name(name, "source")
         except WireError as error:
@@ -93,9 +97,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         dropped: samples that subscribers have lost, together, because they were too slow.
         wanted: stretches that shall be kept.
         kept: stretches that are.
+        seen: stretches that they were chosen from.
         left_out: stretches that were not even considered because they held NaN or Inf.
-        hours: from the first sample of the oldest stretch to the last of the newest.
-        written_mb_a_day: megabytes written a day, at the pace since the process started.
+        hours: since the first of them was looked at.
+        written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
 
     state: Literal["open", "silent", "waiting"] = "waiting"
@@ -110,9 +115,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     wanted: int = 0
     kept: int = 0
+    seen: int = 0
     left_out: int = 0
     hours: float = 0.0
-    written_mb_a_day: float = 0.0
+    written_mb_last_day: float = 0.0
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,6 +121,7 @@ def empty_result() -> dict[str, Any]:
             "search": None,
             "heldout": None,
             "eval": None,
+            "kept": None,
             "enough": {},
             "findings": [],
             "warnings": [],

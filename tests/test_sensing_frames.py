@@ -100,7 +100,7 @@ def test_what_has_begun_to_leave_is_finished_and_only_what_is_behind_it_is_dropp
         data = outbox.next()
         assert data is not None
         frames += decoder.feed(bytes(data[:4]))
-        outbox.sent(4 if len(data) >= 4 else len(data))
+        outbox.sent(min(4, len(data)))
     for number in range(1, 6):
         outbox.put(parcel(number))
     while (data := outbox.next()) is not None:

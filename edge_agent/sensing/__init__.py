@@ -1,1 +1,4 @@
-"""A sensor's own process: its only reader, which keeps a sample of what it has seen and lets others read along."""
+"""A sensor's own process: its only reader. It lets others read along, and keeps what the sensor has seen.
+
+That is a representative sample of hours or days in a fixed space (:mod:`.reservoir`).
+"""

@@ -101,9 +101,7 @@ class Reader:
         source = self._open(self._name, self._table)
         try:
             if not source.live or source.window_size:
-                text = (
-                    f"source {self._name!r} is a recording; leave out keep_windows and share"
-                )
+                text = f"source {self._name!r} is a recording; leave out keep_windows and share"
                 raise SourceError("source_unavailable", text)
             self._put(
                 Hello(

@@ -1,6 +1,5 @@
 """A sensor's own process as a child of the test, and a sensor that sends numbered samples."""
 
-import json
 import os
 import queue
 import subprocess
@@ -14,10 +13,10 @@ from typing import Any, Self
 
 import msgspec
 import numpy as np
-from support.captures import Terminal
 
 from edge_agent.sensing.subscribe import Subscription, subscribe
 from edge_agent.shared import Keeping, Orders, SourceState
+from support.captures import Terminal
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = ["n", "y"]
@@ -26,17 +25,18 @@ CHANNELS = ["n", "y"]
 class SourceProcess:
     """``python -m edge_agent.sensing`` and what it says."""
 
-    def __init__(self, folder: Path, table: dict[str, Any], *, parent: int = 0, **keeping: Any) -> None:
+    def __init__(self, folder: Path, table: dict[str, Any], **keeping: Any) -> None:
         self.folder = folder
         self._orders = msgspec.json.encode(
             Orders(name="imu", folder=str(folder), table=table, keeping=Keeping(**(keeping or {"share": True})))
         )
-        self._parent = parent
         self._said: queue.SimpleQueue[SourceState] = queue.SimpleQueue()
         self.process: subprocess.Popen[bytes] | None = None
+        self._listener: threading.Thread | None = None
 
     def start(self) -> None:
         """Start it."""
+        self._close()
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self.process = process = subprocess.Popen(
             [sys.executable, "-m", "edge_agent.sensing"],
@@ -45,7 +45,14 @@ class SourceProcess:
         assert process.stdin is not None
         process.stdin.write(self._orders)
         process.stdin.close()
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        self._listener.start()
+
+    def _close(self) -> None:
+        """After its end: what it has said is all there."""
+        if self.process is not None and self.process.stdout is not None and self._listener is not None:
+            self._listener.join(10)
+            self.process.stdout.close()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -95,8 +102,7 @@ class SourceProcess:
     ) -> None:
         if self.process is not None and self.process.poll() is None:
             self.stop()
-        if self.process is not None and self.process.stdout is not None:
-            self.process.stdout.close()
+        self._close()
 
 
 class NumberedSensor:
@@ -166,5 +172,3 @@ def status(pid: int, key: str) -> int:
     """A number of ``/proc/PID/status``, such as VmRSS in KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
-
-
