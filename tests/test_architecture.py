@@ -55,7 +55,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "preprocess": ({"errors", "wire"}, {"numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
     "serving": (
-        {"backends", "config", "contract", "errors", "preprocess", "releases", "suggest", "wire"},
+        {
+            *("backends", "config", "contract", "errors", "preprocess", "releases", "sensing", "shared"),
+            *("suggest", "wire"),
+        },
         {"numpy"},
     ),
     "arrivals": (set(), {"numpy"}),

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.sensing import NumberedSensor, SourceProcess, read_for, status
+from support.sensing import NumberedSensor, Served, SourceProcess, read_for, status
 
 from edge_agent.errors import SourceError
 from edge_agent.sensing.frames import Batch, Decoder, Hello
-from edge_agent.sensing.server import MAX_READERS, Server
+from edge_agent.sensing.server import MAX_READERS
 from edge_agent.sensing.subscribe import is_served, subscribe
 from edge_agent.shared import SOCKET_NAME
 
@@ -170,38 +170,6 @@ def test_without_a_process_the_error_says_what_to_look_at(tmp_path: Path) -> Non
         subscribe("imu", tmp_path / "nowhere", open_within_s=0.1)
 
     assert error.value.code == "source_unavailable"
-
-
-class Served:
-    """A server in a thread of its own, fed by the test."""
-
-    def __init__(self, path: Path, hello: Hello) -> None:
-        self.server = Server(path)
-        self.server.greet(hello)
-        self._todo: list[Batch] = []
-        self._lock = threading.Lock()
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop:
-            with self._lock:
-                todo, self._todo = self._todo, []
-            for batch in todo:
-                self.server.give(batch)
-            self.server.step(1)
-
-    def give(self, batch: Batch) -> None:
-        with self._lock:
-            self._todo.append(batch)
-        self.server.wake()
-
-    def close(self) -> None:
-        self._stop = True
-        self.server.wake()
-        self._thread.join()
-        self.server.close()
 
 
 def picture(number: int) -> Batch:

@@ -23,6 +23,8 @@ class Keeper:
         self._keeping = keeping
         self._reservoir: Reservoir | None = None
         self._shape: Shape | None = None
+        self._broken = True
+        """What comes does not follow on what the reservoir had last."""
         self._written = _LastDay()
 
     def begin(self, hello: Hello) -> None:
@@ -48,10 +50,12 @@ class Keeper:
         )
         self._written.begin(self._reservoir.counts.written_bytes)
 
-    def add(self, batch: Batch) -> None:
-        """Let the reservoir have a batch."""
-        if self._reservoir is not None:
-            self._reservoir.add(batch.samples, batch.time_s, gap=batch.gap)
+    def add(self, batch: Batch, *, sound: bool) -> None:
+        """Let the reservoir have a batch, unless it is not ``sound``."""
+        self._broken = self._broken or batch.gap or not sound
+        if self._reservoir is not None and sound:
+            self._reservoir.add(batch.samples, batch.time_s, gap=self._broken)
+            self._broken = False
 
     def describe(self, state: SourceState) -> SourceState:
         """``state`` with what is known of what is kept; the disk's trouble is told where the sensor has none."""

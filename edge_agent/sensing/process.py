@@ -13,6 +13,7 @@ from types import FrameType
 
 import msgspec
 
+from edge_agent.arrivals import TOO_SLOW
 from edge_agent.sensing.frames import Batch, Hello, State
 from edge_agent.sensing.keeper import Keeper
 from edge_agent.sensing.reader import Event, Reader, Trouble
@@ -35,7 +36,8 @@ class Process:
         self._keeper = Keeper(folder, orders.keeping)
         self._reader = Reader(orders.name, orders.table, self._server.wake)
         self._state = SourceState(wanted=orders.keeping.keep_windows)
-        self._spoken = False
+        self._spoken = self._slow = False
+        self._hello_hz = 0.0
         self._tell_at = time.monotonic() + TELL_EVERY_S
         self._ended = False
 
@@ -65,15 +67,24 @@ class Process:
             case Hello():
                 self._server.greet(event)
                 self._keeper.begin(event)
+                self._hello_hz = event.rate_hz
             case Batch():
                 self._server.give(event)
-                self._keeper.add(event)
+                self._keeper.add(event, sound=self._rate_is_sound())
                 self._state = msgspec.structs.replace(
                     self._state, samples=self._state.samples + len(event.samples), malformed=event.malformed
                 )
             case Trouble(state, silent):
                 self._server.tell(state)
                 self._note(state, silent=silent)
+
+    def _rate_is_sound(self) -> bool:
+        """Whether samples come as often as the operator says; what comes more rarely fits no window."""
+        seen_hz = self._reader.rate_hz
+        slow = seen_hz is not None and seen_hz < TOO_SLOW * self._hello_hz
+        if slow != self._slow:
+            self._slow, self._tell_at = slow, 0.0
+        return not slow
 
     def _note(self, state: State, *, silent: bool) -> None:
         """What is to be said of the sensor; at once if that is news."""
@@ -97,6 +108,10 @@ class Process:
             subscribers=self._server.readers,
             dropped=self._server.dropped,
         )
+        if self._slow and not seen.code:
+            text = f"{seen.rate_hz or 0:.4g} samples a second come, rate_hz says {self._hello_hz:g}; correct rate_hz"
+            kept = "; until then nothing is kept" if seen.wanted else ""
+            seen = msgspec.structs.replace(seen, code="wrong_rate", message=text + kept)
         self._tell(self._keeper.describe(seen))
 
 

@@ -21,6 +21,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
 """Nothing for so long, and for so many samples' time: samples were lost, as capture sees it, too."""
 _WAITING_BYTES = 16 << 20
+_RATE_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Reader:
         self.gaps = 0
         """How often the stream was interrupted."""
         self.rate_hz: float | None = None
+        """Samples a second since the stream last began, once it has been on for ten seconds."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -140,7 +142,7 @@ class Reader:
                 continue
             broken, heard = False, now
             self._say(Trouble(State()))
-            self.rate_hz = source.arrivals.rate_hz()
+            self.rate_hz = source.arrivals.rate_hz(_RATE_AFTER_S)
             taken_s = time.time() - (now - float(source.arrivals.times[0]))
             batch = Batch(self._number, now, taken_s, self._gap, source.malformed, samples)
             self._number += 1

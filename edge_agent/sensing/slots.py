@@ -20,6 +20,7 @@ Stretches are collected and written together, with one ``fdatasync``. What is pe
 likely as any other to be replaced.
 """
 
+import errno
 import fcntl
 import os
 from collections import deque
@@ -32,6 +33,8 @@ from edge_agent.errors import StoreError
 from edge_agent.sensing.layout import MOST_HEAD_BYTES, Head, Label, pack_head, pack_slot, unpack_head, unpack_slot
 
 FILE = "stretches.bin"
+_LEFT_BYTES = 64 << 20
+"""For everything else that the disk is for."""
 
 
 class Found(NamedTuple):
@@ -173,8 +176,10 @@ def _make(folder: Path, head: Head) -> tuple[int, Head]:
     try:
         _lock(descriptor, temporary)
         packed = pack_head(head)
+        size = len(packed) + head.slots * head.slot_bytes
+        _check_room(descriptor, size)
         _write_all(descriptor, packed, 0)
-        os.posix_fallocate(descriptor, 0, len(packed) + head.slots * head.slot_bytes)
+        os.posix_fallocate(descriptor, 0, size)
         os.fsync(descriptor)
         temporary.rename(folder / FILE)
         fsync_dir(folder)
@@ -183,6 +188,13 @@ def _make(folder: Path, head: Head) -> tuple[int, Head]:
         temporary.unlink(missing_ok=True)
         raise
     return descriptor, unpack_head(packed) or head  # as others read it: 50 and 50.0 have another digest
+
+
+def _check_room(descriptor: int, size: int) -> None:
+    """Raise ``OSError`` before a byte is taken of a disk that has too few: taking them would starve others first."""
+    there = os.fstatvfs(descriptor)
+    if there.f_bavail * there.f_frsize < size + _LEFT_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _lock(descriptor: int, path: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +14,12 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
+from edge_agent.sensing.frames import Batch, Hello
+from edge_agent.sensing.reservoir import Reservoir
+from edge_agent.sensing.server import Server
+from edge_agent.sensing.shape import Shape
 from edge_agent.sensing.subscribe import Subscription, subscribe
-from edge_agent.shared import Keeping, Orders, SourceState
+from edge_agent.shared import KEPT_FOLDER, Keeping, Orders, SourceState
 from support.captures import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +162,39 @@ class NumberedSensor:
         self._thread.join()
 
 
+class Served:
+    """A server in a thread of its own, fed by the test."""
+
+    def __init__(self, path: Path, hello: Hello) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.server = Server(path)
+        self.server.greet(hello)
+        self._todo: list[Batch] = []
+        self._lock = threading.Lock()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop:
+            with self._lock:
+                todo, self._todo = self._todo, []
+            for batch in todo:
+                self.server.give(batch)
+            self.server.step(1)
+
+    def give(self, batch: Batch) -> None:
+        with self._lock:
+            self._todo.append(batch)
+        self.server.wake()
+
+    def close(self) -> None:
+        self._stop = True
+        self.server.wake()
+        self._thread.join()
+        self.server.close()
+
+
 def read_for(source: Subscription, seconds: float) -> np.ndarray:
     """The numbers that come within ``seconds``."""
     parts = [np.empty(0)]
@@ -172,3 +209,28 @@ def status(pid: int, key: str) -> int:
     """A number of ``/proc/PID/status``, such as VmRSS in KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
+
+
+def fill(
+    folder: Path,
+    samples: np.ndarray,
+    *,
+    rate_hz: float,
+    stretches: int,
+    channels: Sequence[str],
+    hours: float = 6,
+    seconds: float = 5,
+) -> None:
+    """A reservoir as a source process would have left it, after so many hours of ``samples`` again and again."""
+    shape = Shape(channels=tuple(channels), rate_hz=float(rate_hz), samples=round(seconds * rate_hz))
+    began = time.time() - hours * 3600
+    now = [began]
+    reservoir = Reservoir(folder / KEPT_FOLDER, shape, stretches=stretches, seed=1, clock=lambda: now[0])
+    piece = round(60 * rate_hz)
+    place = 0
+    while now[0] < began + hours * 3600:
+        taken = np.take(samples, np.arange(place, place + piece), axis=0, mode="wrap")
+        reservoir.add(taken, now[0], gap=False)
+        place = (place + piece) % len(samples)
+        now[0] += piece / rate_hz
+    reservoir.close()
