@@ -28,23 +28,22 @@ def describe(samples: Samples) -> Numbers | None:
     if samples.dtype == np.uint8:
         values = values[:: math.ceil(len(values) / _MOST_VALUES)]
     wide = values.astype(np.float64)
-    mean = wide.mean(axis=0)
-    peak = np.maximum(wide.max(axis=0), -wide.min(axis=0))
+    peak = np.abs(wide).max(axis=0)
+    if not np.isfinite(peak).all():
+        return None
+    mean = wide.sum(axis=0) / len(wide)
     wide -= mean
-    std = np.sqrt(np.einsum("nc,nc->c", wide, wide) / len(wide))
-    numbers = np.stack([mean, std, peak])
-    return numbers if np.isfinite(numbers).all() else None
+    return np.array([mean, np.sqrt(np.einsum("nc,nc->c", wide, wide) / len(wide)), peak])
 
 
 def distance(one: Numbers, other: Numbers, scale: Numbers) -> Numbers:
     """How unlike described stretches ``[..., 3, channels]`` are: the root mean square over channels."""
-    (mean, std, peak), (mean_2, std_2, peak_2) = (np.moveaxis(each, -2, 0) for each in (one, other))
     quiet = _QUIET * scale
-    shift = _MEAN_WEIGHT * (mean - mean_2) / np.sqrt(np.square(scale) + np.square(std) + np.square(std_2))
-    louder = np.log((std + quiet) / (std_2 + quiet))
-    further = np.log((peak + quiet) / (peak_2 + quiet))
-    squares: Numbers = np.square(shift) + np.square(louder) + np.square(further)
-    root: Numbers = np.sqrt(squares.mean(axis=-1))
+    shift = _MEAN_WEIGHT * (one[..., 0, :] - other[..., 0, :])
+    moving = np.square(scale) + np.square(one[..., 1, :]) + np.square(other[..., 1, :])
+    louder = np.log((one[..., 1:, :] + quiet) / (other[..., 1:, :] + quiet))
+    squares = np.square(shift) / moving + np.square(louder).sum(axis=-2)
+    root: Numbers = np.sqrt(squares.sum(axis=-1) / len(scale))
     return root
 
 

@@ -63,8 +63,11 @@ class Stratified:
         if self.kept < self.places:
             free = next(place for place in range(self.places) if place not in self._stratum)
             return Choice(free, own.number, own.weight)
+        draw = random.random() * max(own.weight, 1.0)
+        if draw >= self.places:  # most often: spares the rest
+            return None
         shares = self.shares()
-        if random.random() * max(own.weight, 1.0) >= shares[own.number]:
+        if draw >= shares[own.number]:
             return None
         members = Counter(self._stratum.values())
         loser = own.number
@@ -90,9 +93,10 @@ class Stratified:
 def share_out(places: int, weights: dict[int, float]) -> dict[int, int]:
     """Divide ``places`` by the square root of the weights; none gets more than its weight, rounded up."""
     shares: dict[int, int] = {}
-    waiting = dict(sorted(weights.items(), key=lambda item: item[1]))  # the lightest may leave something to the others
-    for number, weight in list(waiting.items()):
-        roots = sum(math.sqrt(one) for one in waiting.values())
-        part = round((places - sum(shares.values())) * math.sqrt(waiting.pop(number)) / roots)
+    left, roots = places, sum(map(math.sqrt, weights.values()))
+    for number, weight in sorted(weights.items(), key=lambda item: item[1]):  # the lightest may leave something
+        root = math.sqrt(weight)
+        part = round(left * min(1.0, root / roots)) if roots > 0 else left
         shares[number] = min(max(part, 1), math.ceil(weight))
+        left, roots = left - shares[number], roots - root
     return shares

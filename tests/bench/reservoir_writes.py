@@ -1,0 +1,111 @@
+"""What a reservoir writes a day, and what it costs the processor, on a real disk: two simulated days of each sensor.
+
+    python tests/bench/reservoir_writes.py [--folder FOLDER] [--stretches N] [--budget MB]
+
+Regimes change every few minutes (their strength by orders of magnitude, at random), so strata come and merge. ``counted``
+is what the reservoir says it wrote, ``kernel`` what /proc/self/io says this process had written. What the file system's
+own journal adds is in neither: see RESULTS.md for how it was measured. Prints a table, asserts nothing.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path[:0] = [str(ROOT)]
+
+from edge_agent.sensing.reservoir import WRITE_BUDGET_MB_PER_DAY, Reservoir  # noqa: E402  # after the path above
+from edge_agent.sensing.shape import Shape  # noqa: E402
+from edge_agent.sensing.slots import FILE  # noqa: E402
+
+START_S, DAY_S, BATCH_S = 1.7e9, 86_400, 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sensor."""
+
+    name: str
+    shape: Shape
+
+
+AXES = ("ax", "ay", "az", "gx", "gy", "gz")
+CASES = (
+    Case("6 axes, 50 Hz, stretches of 2 s", Shape(channels=AXES, rate_hz=50, samples=100)),
+    Case("6 axes, 1 kHz, stretches of 1 s", Shape(channels=AXES, rate_hz=1000, samples=1000)),
+    Case("sound, 16 kHz, stretches of 1 s", Shape(channels=("left",), rate_hz=16_000, samples=16_000)),
+    Case(
+        "pictures, 320 x 240, 1 a second",
+        Shape(channels=("r", "g", "b"), rate_hz=1, samples=1, frame_shape=(240, 320), dtype="uint8"),
+    ),
+)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, help="on the disk that is to be measured")
+    parser.add_argument("--stretches", type=int, default=750)
+    parser.add_argument("--budget", type=float, default=WRITE_BUDGET_MB_PER_DAY)
+    asked = parser.parse_args()
+    print("| sensor | file | day 1: counted | kernel | day 2: counted | kernel | offered | over budget | a stretch |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case in CASES:
+        folder = Path(tempfile.mkdtemp(dir=asked.folder))
+        try:
+            print(f"| {case.name} | {run(case, folder, asked.stretches, asked.budget)} |", flush=True)
+        finally:
+            shutil.rmtree(folder)
+    return 0
+
+
+def run(case: Case, folder: Path, stretches: int, budget: float) -> str:
+    """Two days."""
+    random, now = np.random.default_rng(0), [START_S]
+    shape = case.shape
+    options = {"stretches": stretches, "write_budget_mb_per_day": budget}
+    reservoir = Reservoir(folder, shape, **options, seed=1, clock=lambda: now[0])  # type: ignore[arg-type]
+    count = round(BATCH_S * shape.rate_hz)
+    noise = random.standard_normal((count, *shape.frame_shape, len(shape.channels)), np.float32)
+    started, cells = time.process_time(), []
+    for _ in range(2):
+        counted, kernel = reservoir.counts.written_bytes, written()
+        until = now[0] + DAY_S
+        strength = 1.0
+        while now[0] < until:
+            if random.random() < 1 / 5:
+                strength = 10.0 ** random.integers(-3, 1) * random.uniform(0.8, 1.2)
+            batch = noise * np.float32(strength)
+            if shape.dtype == "uint8":
+                batch = np.clip(batch * 60 + 100, 0, 255).astype(np.uint8)
+            reservoir.add(batch, now[0], gap=False)
+            now[0] += BATCH_S
+        cells += [megabytes(reservoir.counts.written_bytes - counted), megabytes(written() - kernel)]
+    took = time.process_time() - started
+    counts = reservoir.counts
+    offered = 1 - counts.thinned / (counts.seen / 2)
+    size = (folder / FILE).stat().st_size
+    reservoir.close()
+    each = f"{took / counts.seen * 1e6:.0f} µs"
+    return " | ".join([megabytes(size), *cells, f"{offered:.0%}", str(counts.over_budget), each])
+
+
+def written() -> int:
+    """Bytes that the kernel has counted as written by this process."""
+    lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    return int(dict(line.split(": ") for line in lines)["write_bytes"])
+
+
+def megabytes(size: int) -> str:
+    """In millions of bytes."""
+    return f"{size / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
