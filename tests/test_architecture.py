@@ -48,7 +48,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sandbox": ({"errors", "supervisor"}, set()),
     "agent": (DAEMON_PARTS | {"activator", "admission", "commands", "housekeeping"}, {"msgspec"}),
     "daemon": (DAEMON_PARTS | {"agent"}, {"msgspec"}),
-    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, set()),
+    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, {"msgspec"}),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
     "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),

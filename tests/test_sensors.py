@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.brokers import IotcoreBroker
@@ -14,7 +15,9 @@ from support.demo import read_recording
 from support.device import DEMO_CHANNELS, QUICK, Device, push
 from support.sensing import fill
 
+from edge_agent.cli import main
 from edge_agent.control import ask
+from edge_agent.doctor import examine
 from edge_agent.sensing.kept import read
 from edge_agent.sensing.subscribe import is_served, subscribe
 from edge_agent.shared import KEPT_FOLDER, source_folder
@@ -70,7 +73,9 @@ def test_a_job_starts_at_once_from_what_is_kept(device: Device) -> None:
     folder = source_folder(device.state, "imu")
     fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS)
     with SerialImu(device.port, pace="real"), device:
-        push(device, recipe=QUICK)  # 60 + 60 + 100 windows at 50 Hz would take five minutes
+        push(
+            device, recipe=msgspec.structs.replace(QUICK, search_budget_s=2)
+        )  # 60 + 60 + 100 windows at 50 Hz would take five minutes
         began = device.expect(JobReport, lambda report: report.stage == "capture", 60)
         after = device.expect(JobReport, lambda report: report.stage not in ("receive", "capture"), 60)
         end = device.end_of(1)
@@ -143,13 +148,17 @@ def test_it_dies_with_a_daemon_that_is_killed(device: Device) -> None:
         assert gone(pid)
 
 
-def test_a_sensor_that_is_not_there_hurts_nobody(device: Device) -> None:
+def test_a_sensor_that_is_not_there_hurts_nobody(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     with device:
         deadline = time.monotonic() + 20
         while (state := sensor_of(device))["code"] != "source_unavailable":
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert "does not exist; check cable" in str(state["message"])
+        assert main(["status", "--config", str(device.config)]) == 0
+        assert "sensor imu: waiting, 0 of 400 stretches kept" in capsys.readouterr().out
+        (check,) = [check for check in examine(device.config) if check.name == "sensor imu"]
+        assert (check.level, check.remedy) == ("warn", "check port, cable and permissions")
         push(device)
         end = device.end_of(1)
         log = device.log.read_text()
