@@ -16,9 +16,10 @@ import msgspec
 from edge_agent.arrivals import TOO_SLOW
 from edge_agent.sensing.frames import Batch, Hello, State
 from edge_agent.sensing.keeper import Keeper
-from edge_agent.sensing.reader import Event, Reader, Trouble
+from edge_agent.sensing.reader import Event, Opener, Reader, Trouble
 from edge_agent.sensing.server import Server
 from edge_agent.shared import SOCKET_NAME, Orders, SourceState
+from edge_agent.sources import open_source
 
 TELL_EVERY_S = 10.0
 _END_WITHIN_S = 5
@@ -28,13 +29,13 @@ _DRIVER_WITHIN_S = 2.0
 class Process:
     """One sensor's process."""
 
-    def __init__(self, orders: Orders, tell: Callable[[SourceState], None]) -> None:
-        """Listen, and prepare to read; ``tell`` is given each state. Raises ``OSError``."""
+    def __init__(self, orders: Orders, tell: Callable[[SourceState], None], opener: Opener = open_source) -> None:
+        """Listen, and prepare to read; ``tell`` is given each state, ``opener`` opens. Raises ``OSError``."""
         folder = Path(orders.folder)
         self._tell = tell
         self._server = Server(folder / SOCKET_NAME)
         self._keeper = Keeper(folder, orders.keeping)
-        self._reader = Reader(orders.name, orders.table, self._server.wake)
+        self._reader = Reader(orders.name, orders.table, self._server.wake, opener)
         self._state = SourceState(wanted=orders.keeping.keep_windows)
         self._spoken = self._slow = False
         self._hello_hz = 0.0
@@ -115,7 +116,7 @@ class Process:
         self._tell(self._keeper.describe(seen))
 
 
-def run(orders: Orders) -> None:
+def run(orders: Orders, opener: Opener = open_source) -> None:
     """Run as a process of its own: signals end it, its standard output tells."""
 
     def tell(state: SourceState) -> None:
@@ -129,7 +130,7 @@ def run(orders: Orders) -> None:
         signal.alarm(_END_WITHIN_S)  # a disk that hangs must not make an orphan of this process
         process.end()
 
-    process = Process(orders, tell)
+    process = Process(orders, tell, opener)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     process.run()

@@ -33,6 +33,8 @@ class Trouble:
 
 
 Event = Hello | Trouble | Batch
+Opener = Callable[[str, Mapping[str, Any]], Source]
+"""What opens ``[sources.NAME]``."""
 
 
 class Reader:
@@ -43,7 +45,7 @@ class Reader:
         name: str,
         table: Mapping[str, Any],
         wake: Callable[[], None],
-        opener: Callable[[str, Mapping[str, Any]], Source] = open_source,
+        opener: Opener = open_source,
     ) -> None:
         """Prepare to read ``[sources.NAME]``; ``wake`` is called, from the thread, when there is something to take."""
         self._name, self._table = name, table
