@@ -43,7 +43,12 @@ class Found(NamedTuple):
 
 
 def read_head(descriptor: int) -> Head | None:
-    """The head of an open file; None: it has none that is sound."""
+    """The head of an open file; None: it has none that is sound.
+
+    Slots are read one at a time from now on. With readahead the kernel would keep the file in large folios, and count
+    all of one as written for each slot of it that is.
+    """
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     return unpack_head(os.pread(descriptor, MOST_HEAD_BYTES, 0))
 
 
@@ -176,6 +181,7 @@ def _make(folder: Path, head: Head) -> tuple[int, Head]:
         _write_all(descriptor, packed, 0)
         os.posix_fallocate(descriptor, 0, len(packed) + head.slots * head.slot_bytes)
         os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # see read_head
         temporary.rename(folder / FILE)
         fsync_dir(folder)
     except BaseException:
