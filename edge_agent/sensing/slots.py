@@ -43,12 +43,7 @@ class Found(NamedTuple):
 
 
 def read_head(descriptor: int) -> Head | None:
-    """The head of an open file; None: it has none that is sound.
-
-    Slots are read one at a time from now on. With readahead the kernel would keep the file in large folios, and count
-    all of one as written for each slot of it that is.
-    """
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    """The head of an open file; None: it has none that is sound."""
     return unpack_head(os.pread(descriptor, MOST_HEAD_BYTES, 0))
 
 
@@ -60,7 +55,12 @@ def read_slot(descriptor: int, head: Head, slot: int) -> Found | None:
 
 
 def scan(descriptor: int, head: Head) -> Iterator[Found]:
-    """All sound stretches, superseded ones too, one at a time."""
+    """All sound stretches, superseded ones too, one at a time.
+
+    Without readahead: with it the kernel would keep the file in large folios, and count a whole one as written whenever
+    a slot in it is.
+    """
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     for slot in range(head.slots):
         if found := read_slot(descriptor, head, slot):
             yield found
@@ -181,7 +181,6 @@ def _make(folder: Path, head: Head) -> tuple[int, Head]:
         _write_all(descriptor, packed, 0)
         os.posix_fallocate(descriptor, 0, len(packed) + head.slots * head.slot_bytes)
         os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # see read_head
         temporary.rename(folder / FILE)
         fsync_dir(folder)
     except BaseException:
