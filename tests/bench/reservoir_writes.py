@@ -6,7 +6,8 @@ Regimes change every few minutes (their strength by orders of magnitude, at rand
 ``counted`` is what the reservoir says it wrote, ``kernel`` what /proc/self/io says this process had written, ``device``
 what the disk got, the file system's journal included (all that anybody wrote: give a disk of its own). The journal is
 written every few seconds of real time, so two days in two minutes show less of it than two real ones: RESULTS.md.
-Prints a table, asserts nothing.
+``refused``: by the budget, of the judging and of the calibration part. Prints a
+table, asserts nothing.
 """
 
 import argparse
@@ -57,9 +58,7 @@ def main() -> int:
     parser.add_argument("--stretches", type=int, default=750)
     parser.add_argument("--budget", type=float, default=WRITE_BUDGET_MB_PER_DAY)
     asked = parser.parse_args()
-    print(
-        "| sensor | file | day 1: counted | kernel | device | day 2 | kernel | device | offered | over budget | CPU |"
-    )
+    print("| sensor | file | day 1: counted | kernel | device | day 2 | kernel | device | offered | refused | CPU |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for case in CASES:
         folder = Path(tempfile.mkdtemp(dir=asked.folder))
@@ -99,7 +98,7 @@ def run(case: Case, folder: Path, stretches: int, budget: float) -> str:
     size = (folder / FILE).stat().st_size
     reservoir.close()
     each = f"{took / counts.seen * 1e6:.0f} µs"
-    return " | ".join([megabytes(size), *cells, f"{offered:.0%}", str(counts.over_budget), each])
+    return " | ".join([megabytes(size), *cells, f"{offered:.0%}", f"{counts.over_budget}, {counts.deferred}", each])
 
 
 def written() -> int:
