@@ -1,4 +1,4 @@
-"""The reservoir as a whole: on a real disk, in processes that are killed, beside readers, and where the disk refuses."""
+"""The reservoir as a whole: on a real disk, in processes that are killed, beside readers, where the disk refuses."""
 
 import math
 import os
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from support.keeper import SHAPE, START_S, STRETCHES, numbered
 
 from edge_agent.sensing.kept import Kept, read
@@ -285,7 +284,7 @@ def test_the_budget_holds_over_a_day_of_pictures(tmp_path: Path) -> None:
     shape = Shape(channels=("r", "g", "b"), frame_shape=(40, 50), dtype="uint8", rate_hz=0.1, samples=1)
     sensor, budget_mb = Sensor(), 1.0
     random = np.random.default_rng(0)
-    picture: NDArray[np.uint8] = random.integers(0, 255, (1, 40, 50, 3), np.uint8)
+    picture = random.integers(0, 255, (1, 40, 50, 3), np.uint8)
     written: list[tuple[float, int]] = []
     for _ in range(2):
         reservoir = Reservoir(

@@ -33,7 +33,7 @@ _CALIBRATION_SHARE = 0.4
 """Of all places: what 300 calibration windows are of 750 in a default recipe."""
 _FEWEST_SPARE, _MOST_SPARE, _SPARE_BYTES = 4, 64, 1 << 20
 """Slots beyond the places; as many stretches may wait in memory to be written together."""
-_FLUSH_S, _SAVE_S, _RETRY_S = 60.0, 900.0, 60.0
+_FLUSH_S, _SAVE_S, _RETRY_S = 60.0, 3600.0, 60.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

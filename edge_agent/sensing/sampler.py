@@ -110,7 +110,10 @@ class Sampler:
 
     def _may_write(self, part: Part, now_s: float) -> bool:
         may = self._buckets[part].take(self._head.slot_bytes, now_s)
-        self.counts.over_budget += not may
+        if not may and part == "judging":
+            self.counts.over_budget += 1
+        elif not may:
+            self.counts.deferred += 1
         return may
 
     def _label(self, stretch: Stretch, part: Part, place: int, stratum: int, weight: float) -> Label:

@@ -34,7 +34,9 @@ class Counts(msgspec.Struct):
     thinned: int = 0
     """Not offered to the judging part, for the budget's sake: at random, so nothing is biased."""
     over_budget: int = 0
-    """Chosen, and not written for the budget's sake."""
+    """Chosen for the judging part, and not written for the budget's sake: time that its sample lacks."""
+    deferred: int = 0
+    """The same of the calibration part, which only means that what is new comes in later."""
     non_finite: int = 0
     """Left out because they hold NaN or Inf."""
     unwritten: int = 0

@@ -28,13 +28,14 @@ def numbered(first: int, count: int) -> NDArray[np.float32]:
 def main() -> None:
     """Go on until killed."""
     folder = Path(sys.argv[1])
-    if len(sys.argv) > 2:  # noqa: PLR2004  # the second argument
+    if len(sys.argv) > 2:  # the second argument
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
     now = [START_S]
     reservoir = Reservoir(
         folder, SHAPE, stretches=STRETCHES, horizon_days=0.05, write_budget_mb_per_day=1e6, clock=lambda: now[0]
     )
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     first = 0
     while True:
         reservoir.add(numbered(first, 1000), now[0], gap=False)
