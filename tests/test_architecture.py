@@ -46,6 +46,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "orders": ({"clock", "errors", "store", "wire"}, {"msgspec"}),
     "trust": ({"errors", "wire"}, {"msgspec", "cryptography"}),
     "sandbox": ({"errors", "supervisor"}, set()),
+    "landlock": ({"errors"}, set()),
     "agent": (DAEMON_PARTS | {"activator", "admission", "commands", "housekeeping"}, {"msgspec"}),
     "daemon": (DAEMON_PARTS | {"agent"}, {"msgspec"}),
     "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, {"msgspec"}),
@@ -78,7 +79,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
     ),
     "sensing": (
-        {"arrivals", "durable", "errors", "retry", "sandbox", "sensing", "shared", "sources", "unix_address"},
+        {
+            *("arrivals", "durable", "errors", "landlock", "retry", "sandbox", "sensing", "shared", "sources"),
+            "unix_address",
+        },
         {"msgspec", "numpy"},
     ),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),

@@ -20,6 +20,7 @@ BENCHES = (
     "quality",
     "reservoir",
     "reservoir_writes",
+    "sensing",
     "sources",
     "transfer",
 )
