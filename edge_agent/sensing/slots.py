@@ -87,6 +87,7 @@ class SlotFile:
         self._pending: dict[int, tuple[Label, bytes, int]] = {}
         self._descriptor, self.head = _open(folder, head)
         self._start = len(pack_head(self.head))
+        self._spare = self.head.slots - sum(self.head.places.values())
         self._current: dict[int, int] = {}
         """Place → the slot that holds it on disk."""
         self._free: deque[int] = deque()
@@ -98,8 +99,8 @@ class SlotFile:
 
     @property
     def full(self) -> bool:
-        """Whether no more can be pending."""
-        return not self._free
+        """Whether no more can be pending: as many as there are slots beyond the places, and so much memory it takes."""
+        return not self._free or len(self._pending) >= self._spare
 
     def resume(self) -> Iterator[Found]:
         """What is in the places, in the order of the slots; to be exhausted before anything is put.
