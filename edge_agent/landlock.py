@@ -17,6 +17,7 @@ _NET_ABI = 4
 _WRITE_FILE = 1 << 1
 _WRITES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
 """Writing to files; removing and making whatever can be: linux/landlock.h."""
+_DEVICES = (Path("/dev"), Path("/sys"))
 _TCP = 0b11
 """To bind, to connect."""
 
@@ -30,8 +31,8 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def restrict(*, write: Iterable[Path], devices: Path = Path("/dev"), tcp: bool) -> list[str]:
-    """Give up writing outside of the folders ``write`` (and to ``devices``), and TCP unless ``tcp``.
+def restrict(*, write: Iterable[Path], tcp: bool) -> list[str]:
+    """Give up writing outside of the folders ``write`` (and to devices and their settings), and TCP unless ``tcp``.
 
     Needs no privilege, but ``no_new_privs``.
 
@@ -52,7 +53,8 @@ def restrict(*, write: Iterable[Path], devices: Path = Path("/dev"), tcp: bool) 
     try:
         for folder in write:
             _allow(libc, rules, folder, _WRITES)
-        _allow(libc, rules, devices, _WRITE_FILE)
+        for folder in _DEVICES:
+            _allow(libc, rules, folder, _WRITE_FILE)
         _call(libc, _RESTRICT, rules, ctypes.c_uint32(0))
     finally:
         os.close(rules)

@@ -65,6 +65,18 @@ def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
     assert held(tmp_path) == {0: 7, 1: 6, 2: 2, 3: 3, 4: 4}
 
 
+def test_no_more_waits_in_memory_than_there_are_spare_slots(tmp_path: Path) -> None:
+    """Not even in a new file, where every slot is free."""
+    file = opened(tmp_path)
+    for place in range(HEAD.slots - PLACES):
+        assert not file.full
+        put(file, place, place)
+
+    assert file.full
+    file.flush()
+    assert not file.full
+
+
 def test_the_file_never_grows(tmp_path: Path) -> None:
     file, random = opened(tmp_path), RANDOM
     size = (tmp_path / FILE).stat()
@@ -198,6 +210,7 @@ def test_a_failed_write_is_made_up_for(tmp_path: Path, monkeypatch: pytest.Monke
     file.flush()
     put(file, 0, 10)
     put(file, 4, 11)
+    assert not file.full
     calls = 0
     real = os.fdatasync
 

@@ -43,7 +43,7 @@ def distance(one: Numbers, other: Numbers, scale: Numbers) -> Numbers:
     moving = np.square(scale) + np.square(one[..., 1, :]) + np.square(other[..., 1, :])
     louder = np.log((one[..., 1:, :] + quiet) / (other[..., 1:, :] + quiet))
     squares = np.square(shift) / moving + np.square(louder).sum(axis=-2)
-    root: Numbers = np.sqrt(squares.sum(axis=-1) / len(scale))
+    root: Numbers = np.sqrt(squares.sum(axis=-1) / one.shape[-1])
     return root
 
 

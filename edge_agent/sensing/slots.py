@@ -90,6 +90,7 @@ class SlotFile:
         self._pending: dict[int, tuple[Label, bytes, int]] = {}
         self._descriptor, self.head = _open(folder, head)
         self._start = len(pack_head(self.head))
+        self._spare = self.head.slots - sum(self.head.places.values())
         self._current: dict[int, int] = {}
         """Place → the slot that holds it on disk."""
         self._free: deque[int] = deque()
@@ -101,8 +102,8 @@ class SlotFile:
 
     @property
     def full(self) -> bool:
-        """Whether no more can be pending."""
-        return not self._free
+        """Whether no more can be pending: as many as there are slots beyond the places, and so much memory it takes."""
+        return not self._free or len(self._pending) >= self._spare
 
     def resume(self) -> Iterator[Found]:
         """What is in the places, in the order of the slots; to be exhausted before anything is put.
@@ -166,6 +167,7 @@ def _open(folder: Path, wanted: Head) -> tuple[int, Head]:
         if there and (there.shape, there.places, there.slots) == (wanted.shape, wanted.places, wanted.slots):
             return descriptor, there
         path.unlink()  # first, as there may be no room for two; what it holds fits nothing any more
+        os.ftruncate(descriptor, 0)  # as long as somebody has it open it would go on taking room
         made = _make(folder, wanted)
     except BaseException:
         os.close(descriptor)

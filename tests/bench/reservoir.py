@@ -171,7 +171,8 @@ def main() -> int:
             for way, windows in sets(known, pieces, asked.places, seed).items():
                 for method, score in bench.scores(windows, judged).items():
                     results.setdefault((method, way), []).append(score)
-            print(f"seed {seed} done", file=sys.stderr, flush=True)
+            worst = ", ".join(f"{way} {scores[-1].worst:.3f}" for (how, way), scores in results.items() if how == "mse")
+            print(f"seed {seed}: worst regime's agreement, least error: {worst}", file=sys.stderr, flush=True)
     print_table(results)
     return 0
 

@@ -6,8 +6,7 @@ Regimes change every few minutes (their strength by orders of magnitude, at rand
 ``counted`` is what the reservoir says it wrote, ``kernel`` what /proc/self/io says this process had written, ``device``
 what the disk got, the file system's journal included (all that anybody wrote: give a disk of its own). The journal is
 written every few seconds of real time, so two days in two minutes show less of it than two real ones: RESULTS.md.
-``refused``: by the budget, of the judging and of the calibration part. Prints a
-table, asserts nothing.
+``refused``: by the budget, of the judging and of the calibration part. Prints a table, asserts nothing.
 """
 
 import argparse
@@ -77,18 +76,17 @@ def run(case: Case, folder: Path, stretches: int, budget: float) -> str:
     reservoir = Reservoir(folder, shape, **options, seed=1, clock=lambda: now[0])  # type: ignore[arg-type]
     count = round(BATCH_S * shape.rate_hz)
     noise = random.standard_normal((count, *shape.frame_shape, len(shape.channels)), np.float32)
-    started, cells = time.process_time(), []
+    regimes = [noise * np.float32(10.0**power) for power in (-3, -2.5, -2, -1, -0.5, 0)]
+    if shape.dtype == "uint8":
+        regimes = [np.clip(one * 60 + 100, 0, 255).astype(np.uint8) for one in regimes]
+    regime, started, cells = 0, time.process_time(), list[str]()
     for _ in range(2):
         counted, kernel, disk = reservoir.counts.written_bytes, written(), on_device(folder)
         until = now[0] + DAY_S
-        strength = 1.0
         while now[0] < until:
             if random.random() < 1 / 5:
-                strength = 10.0 ** random.integers(-3, 1) * random.uniform(0.8, 1.2)
-            batch = noise * np.float32(strength)
-            if shape.dtype == "uint8":
-                batch = np.clip(batch * 60 + 100, 0, 255).astype(np.uint8)
-            reservoir.add(batch, now[0], gap=False)
+                regime = int(random.integers(len(regimes)))
+            reservoir.add(regimes[regime], now[0], gap=False)
             now[0] += BATCH_S
         done = reservoir.counts.written_bytes - counted, written() - kernel, on_device(folder) - disk
         cells += map(megabytes, done)
