@@ -181,6 +181,20 @@ def test_only_the_ranges_that_the_recipe_may_try_are_found(tmp_path: Path) -> No
     assert list(found.ranges) == ["entropy"]
 
 
+@pytest.mark.parametrize(
+    ("counting", "at_most", "one_in"),
+    [("auto", 2**29, 1), ("sampled", 2**29, 32), ("auto", 1000, 32), ("exact", 1000, 1)],
+)
+def test_common_values_are_sampled_where_the_recipe_says_so_or_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counting: Any, at_most: int, one_in: int
+) -> None:
+    monkeypatch.setattr("edge_agent.worker.calibrate._COUNTED_AT_MOST", at_most)
+
+    _, found = calibrated(tmp_path, conv_net(), images(30), recipe=Recipe(counting=counting, calibration="minmax"))
+
+    assert found.counted_one_in == one_in
+
+
 def test_how_far_the_last_third_of_the_windows_moved_the_ranges_is_said(tmp_path: Path) -> None:
     said = []
     for name, factor in (("steady", 1), ("louder", 5)):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.crashing import crash_on_import
 from support.tflite_models import mlp, save
-from support.tflite_rig import needs_tflite_runtime
+from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
 from edge_agent import doctor
 
@@ -20,7 +20,7 @@ TFLITE_RUNTIME = pytest.param("tflite-runtime", marks=needs_tflite_runtime)
 def test_the_doctor_names_it_and_what_cannot_be_done_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
 ) -> None:
-    unable = {"ai-edge-litert": [".tflite"], "onnxruntime": [".onnx"]}.get(runtime, [])
+    unable = {"onnxruntime": [".onnx"], "ai-edge-litert": [] if HAS_TFLITE_RUNTIME else [".tflite"]}.get(runtime, [])
     crash_on_import(monkeypatch, tmp_path, runtime)
 
     checks = list(doctor._runtimes())
@@ -53,11 +53,13 @@ def quantize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("runtime", [TFLITE_RUNTIME, "onnxruntime"])
+@pytest.mark.parametrize(
+    "runtime", [TFLITE_RUNTIME, "onnxruntime", pytest.param("ai-edge-litert", marks=needs_tflite_runtime)]
+)
 def test_what_does_not_need_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: list[str], runtime: str
 ) -> None:
-    """Be it another runtime of the same format, or that of another format: no process of the job may import it."""
+    """Be it another runtime of the same format, or that of another format: no process of the job may load it."""
     crash_on_import(monkeypatch, tmp_path, runtime)
 
     done = subprocess.run(quantize, capture_output=True, text=True, check=False)
@@ -66,17 +68,18 @@ def test_what_does_not_need_it_goes_on(
     assert (done.returncode, result["code"]) == (0, "accepted"), result["message"]
     assert runtime not in {one["runtime"] for one in result["candidates"]}
     left_out = [one for one in result["data"]["warnings"] if f"{runtime} is left out" in one and "SIGILL" in one]
-    assert len(left_out) == (runtime == "tflite-runtime")
+    assert len(left_out) == (runtime != "onnxruntime")
 
 
-def test_without_what_quantizing_needs_it_is_told_and_nothing_crashes(
+def test_without_any_runtime_of_the_format_it_is_told_and_nothing_crashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: list[str]
 ) -> None:
-    crash_on_import(monkeypatch, tmp_path, "ai-edge-litert")
+    for runtime in ("ai-edge-litert", "tflite-runtime") if HAS_TFLITE_RUNTIME else ("ai-edge-litert",):
+        crash_on_import(monkeypatch, tmp_path, runtime)
 
     done = subprocess.run(quantize, capture_output=True, text=True, check=False)
 
     result = json.loads(done.stdout)
     assert (done.returncode, result["code"]) == (5, "format_unsupported"), result["message"]
-    assert "ai-edge-litert, which quantizing needs, does not work on this device" in result["message"]
+    assert "no runtime for .tflite models works on this device: ai-edge-litert: " in result["message"]
     assert "SIGILL" in result["message"]

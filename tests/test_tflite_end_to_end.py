@@ -67,7 +67,7 @@ def push_model(device: Device) -> subprocess.CompletedProcess[str]:
 
 def test_a_float_tflite_model_becomes_an_active_int8_release(device: Device, tmp_path: Path) -> None:
     info = inventory(device)
-    assert tflite.QUANTIZES_WITH in info.runtimes
+    assert tflite.RUNTIMES[0] in info.runtimes
     assert set(info.formats) == {"onnx", "tflite"}
     push(device, TFLITE_MODEL, recipe=QUICK)
 

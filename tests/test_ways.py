@@ -13,8 +13,8 @@ from edge_agent.worker.ways import Way, usable, ways
 CORES = len(os.sched_getaffinity(0))
 
 
-def format_with(*runtimes: str) -> Backend:
-    return cast("Backend", SimpleNamespace(RUNTIMES=runtimes, QUANTIZES_WITH=runtimes[-1]))
+def format_with(*runtimes: str, tools: tuple[str, ...] = ("json",)) -> Backend:
+    return cast("Backend", SimpleNamespace(RUNTIMES=runtimes, TOOLS=tools, SUFFIX=".x"))
 
 
 def device_with(monkeypatch: pytest.MonkeyPatch, **runtimes: Exception | None) -> None:
@@ -49,16 +49,20 @@ def test_a_runtime_that_is_missing_or_crashes_is_left_out(
     assert usable(format_with("one", "two")) == (works, [said] if said else [])
 
 
-@pytest.mark.parametrize(("ends", "words"), [(MISSING, "needs the package two"), (CRASH, "SIGILL")])
-def test_without_the_one_that_quantizing_needs_the_others_are_of_no_use(
-    monkeypatch: pytest.MonkeyPatch, ends: Exception, words: str
-) -> None:
-    device_with(monkeypatch, one=None, two=ends)
+def test_without_any_runtime_it_is_told_what_each_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    device_with(monkeypatch, one=CRASH, two=MISSING)
 
-    with pytest.raises(
-        ModelError, match=f"two, which quantizing needs, does not work on this device: .*{words}"
-    ) as caught:
+    with pytest.raises(ModelError, match=r"no runtime for \.x models works .* one: .*SIGILL; two: .*needs") as caught:
         usable(format_with("one", "two"))
+
+    assert caught.value.code == "format_unsupported"
+
+
+def test_without_a_package_that_writes_models_runtimes_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    device_with(monkeypatch, one=None, two=None)
+
+    with pytest.raises(ModelError, match=r"needs no-such and neither; install edge-agent\[device\]") as caught:
+        usable(format_with("one", "two", tools=("json", "no_such", "neither")))
 
     assert caught.value.code == "format_unsupported"
 

@@ -159,8 +159,8 @@ class Backend(Protocol):
     RUNTIMES: Sequence[str]
     """Every runtime that can serve the format. Where a function takes ``runtime``, an empty one is the first of these
     that is installed."""
-    QUANTIZES_WITH: str
-    """The one of them that whatever rewrites a model of this format is built on: without it, none can be quantized."""
+    TOOLS: Sequence[str]
+    """The packages that rewriting a model needs beside any runtime that works, by the names they are imported under."""
 
     SWITCHED: Sequence[Method]
     """The methods whose roundings :meth:`switches` knows."""

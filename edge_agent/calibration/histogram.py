@@ -17,7 +17,7 @@ Memory is ``bins`` counters, and while adding a scratch of about 200 KB, however
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -87,8 +87,12 @@ class Histogram:
         """The width of a bin."""
         return math.ldexp(1.0, self._exponent)
 
-    def add(self, array: ArrayLike) -> None:
-        """Count every value of ``array`` (any shape; taken as float32).
+    def add(self, array: ArrayLike, parts: Sequence[tuple[ArrayLike, int]] | None = None) -> None:
+        """Count the values of ``array`` (any shape; taken as float32).
+
+        Args:
+            array: what was seen; its smallest and largest value are kept exactly.
+            parts: what is counted of it: some of its values, and for how many each counts; None: all, once.
 
         Raises:
             Refusal: ``non_finite``; nothing of the array has been counted then.
@@ -102,6 +106,12 @@ class Histogram:
             raise Refusal("non_finite", "values hold NaN or Inf; check the sensor, its wiring and the model")
         if self.limits is None:
             self._make_room(min(low, self.low), max(high, self.high))
+        for part, weight in [(values, 1)] if parts is None else parts:
+            self._count_part(np.asarray(part), weight)
+
+    def _count_part(self, values: NDArray[Any], weight: int) -> None:
+        if values.size == 0:
+            return
         blocks = np.nditer(
             values,
             flags=["external_loop", "buffered"],
@@ -111,28 +121,29 @@ class Histogram:
         )
         for block in blocks:
             if self.limits is None:
-                self._count(cast("NDArray[np.float32]", block))
+                self._count(cast("NDArray[np.float32]", block), weight)
             else:
-                self._count_within(cast("NDArray[np.float32]", block), *self.limits)
+                self._count_within(cast("NDArray[np.float32]", block), *self.limits, weight)
 
-    def _count_within(self, block: NDArray[np.float32], low: float, high: float) -> None:
+    def _count_within(self, block: NDArray[np.float32], low: float, high: float, weight: int) -> None:
         with np.errstate(over="ignore"):
             inside = block[(block >= np.float32(low)) & (block < np.float32(high))]
         if inside.size:
             self._make_room(min(float(inside.min()), self.low), max(float(inside.max()), self.high))
-            self._count(inside)
+            self._count(inside, weight)
 
-    def _count(self, block: NDArray[np.float32]) -> None:
+    def _count(self, block: NDArray[np.float32], weight: int) -> None:
         exact = np.float32 if self._exponent <= _WIDEST_EXACT else np.float64
         scaled = np.multiply(block, exact(math.ldexp(1.0, -self._exponent)), dtype=exact)
         np.floor(scaled, out=scaled)
         scaled -= exact(self._origin)
-        self._counts += np.bincount(scaled.astype(np.intp), minlength=self.bins)
-        zeros = block.size - int(np.count_nonzero(block != 0))
+        counts = np.bincount(scaled.astype(np.intp), minlength=self.bins)
+        self._counts += counts if weight == 1 else counts * weight
+        zeros = weight * (block.size - int(np.count_nonzero(block != 0)))
         if zeros:
             self.zeros += zeros
             self._counts[-self._origin] -= zeros
-        self.total += block.size
+        self.total += weight * block.size
 
     def _make_room(self, low: float, high: float) -> None:
         """Choose width and origin for all values in [low, high], and move the counts there."""

@@ -5,9 +5,13 @@ values can be counted at once (16 KB a tensor): counts do not depend on batches,
 
 A single value far out makes a tensor's bins so wide that a range chosen inside spans only a few of them; over that
 range a second pass counts again, finer.
+
+Counting every value of a large net takes longer than running it; of the common values a few do as well
+(:mod:`.sampling`).
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_agent.backends import Range
 from edge_agent.calibration import find_range
 from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.sampling import SMALL, Sampler
 from edge_agent.errors import Refusal
 
 FEWEST_BINS = 256
@@ -23,12 +28,13 @@ _COUNTED_TOGETHER = 4096
 
 
 class Observer:
-    """Watches the tensors ``names``."""
+    """Watches the tensors ``names``; of large ones it counts one in ``one_in`` of the common values."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], one_in: int = 1) -> None:
         self._histograms: dict[str, Histogram] = {name: Histogram() for name in names}
         self._waiting: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._histograms}
         self._waiting_values = dict.fromkeys(self._histograms, 0)
+        self._samplers = {name: Sampler(name, one_in) for name in self._histograms} if one_in > 1 else {}
 
     @property
     def histograms(self) -> dict[str, Histogram]:
@@ -58,9 +64,11 @@ class Observer:
             self._waiting[name].clear()
             self._waiting_values[name] = 0
 
-    def _count(self, name: str, values: ArrayLike) -> None:
+    def _count(self, name: str, values: NDArray[Any]) -> None:
+        sampled = name in self._samplers and values.size > SMALL and values.dtype == np.float32
+        histogram = self._histograms[name]
         try:
-            self._histograms[name].finest.add(values)
+            histogram.finest.add(values, self._samplers[name].draw(values, histogram) if sampled else None)
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 

@@ -135,6 +135,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thread counts that float and int8 may be served with; which is best is measured."""
     io: Literal["float", "int8"] = "float"
     """What the int8 model's own inputs and outputs are; int8 is for .tflite and the static method."""
+    counting: Literal["auto", "exact", "sampled"] = "auto"
+    """Which values of large activations calibration counts: all, or a share drawn with a fixed seed; auto: all where
+    that does not take long."""
 
 
 class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,6 +40,10 @@ _ROUNDED_ERROR = 0.1
 _ACTIVATIONS_SHARE = 0.25
 """The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
 _MEASURED_FIRST = 4
+_COUNTED_AT_MOST = 2**29
+"""Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
+_ONE_IN = 32
+"""Of common values, where they are sampled. More saves nothing: finding the rare ones takes longer then."""
 _SETTLES = "percentile"
 """The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
 
@@ -54,6 +58,8 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """What the float model alone takes for the calibration windows."""
     second_pass: list[str]
     """Tensors whose bins were too coarse and were observed again."""
+    counted_one_in: int = 1
+    """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
     ranges: dict[str, dict[str, tuple[float, float]]]
     """Method → tensor → (low, high)."""
 
@@ -96,7 +102,9 @@ def run(context: Context) -> Outcome:
     calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
     window_s = calibration.prove_prepared()
     methods = range_methods(context.task.recipe)
-    observer = Observer(backend.tap(prepared, runtime=runtimes[0]).names if methods else ())
+    names = backend.tap(prepared, runtime=runtimes[0]).names if methods else ()
+    one_in = calibration.one_in(names, context.task.recipe.counting)
+    observer = Observer(names, one_in)
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
     context.progress(0.7, "finding ranges", force=True)
     ranges = observer.ranges(observer.histograms, methods, symmetric=False)
@@ -113,6 +121,7 @@ def run(context: Context) -> Outcome:
         runtimes=runtimes,
         float_pass_s=window_s * windows,
         second_pass=sorted(coarse),
+        counted_one_in=one_in,
         ranges={method: {name: astuple(one) for name, one in all_of.items()} for method, all_of in ranges.items()},
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
@@ -168,6 +177,7 @@ class _Calibration:
         self._prepared = prepared
         self._data = data
         self._info = info
+        self._sizes: dict[str, int] = {}
         self.early: dict[str, Range] = {}
         """The ranges after two thirds of the first pass."""
 
@@ -216,25 +226,37 @@ class _Calibration:
         where = self._backend, self._prepared, self._info, self._data
         return tapped(*where, "calibration", self._context.task, names, runtime=self._runtime)
 
-    def _groups(self, names: Sequence[str]) -> list[list[str]]:
-        """``names`` in groups whose activations of one window fit into their share of the memory limit."""
-        limit = self._context.task.memory_bytes * _ACTIVATIONS_SHARE
-        if not limit:
-            return [list(names)]
-        sizes: dict[str, int] = {}
+    def one_in(self, names: Sequence[str], counting: str) -> int:
+        """Of how many common values one is counted, as the recipe says and the size of the first window's shows."""
+        self._measure(names)
+        values = sum(self._sizes.values()) / np.dtype(np.float32).itemsize * self._data.count("calibration")
+        sampled = counting == "sampled" or (counting == "auto" and values > _COUNTED_AT_MOST)
+        return _ONE_IN if sampled else 1
+
+    def _measure(self, names: Sequence[str]) -> None:
+        """How many bytes each tensor has in the first window, few at a time where memory is limited."""
+        sizes = self._sizes
         while len(sizes) < len(names):
             # No tensor so far was larger than the largest, so this many of the next should fit.
-            at_once = max(1, int(limit // max(sizes.values()))) if sizes else _MEASURED_FIRST
-            values = next(self._tapped(names[len(sizes) : len(sizes) + at_once]))
+            at_once = max(1, int(self._room // max(sizes.values()))) if sizes else _MEASURED_FIRST
+            values = next(self._tapped(names[len(sizes) : len(sizes) + at_once] if self._room else names))
             sizes.update((name, max(value.nbytes, 1)) for name, value in values)
+
+    @property
+    def _room(self) -> float:
+        """Bytes that activations may take together; 0: as many as there are."""
+        return self._context.task.memory_bytes * _ACTIVATIONS_SHARE
+
+    def _groups(self, names: Sequence[str]) -> list[list[str]]:
+        """``names`` in groups whose activations of one window fit into their share of the memory limit."""
         groups: list[list[str]] = [[]]
         taken = 0
         for name in names:
-            if groups[-1] and taken + sizes[name] > limit:
+            if self._room and groups[-1] and taken + self._sizes[name] > self._room:
                 groups.append([])
                 taken = 0
             groups[-1].append(name)
-            taken += sizes[name]
+            taken += self._sizes[name]
         return groups
 
 

@@ -11,7 +11,7 @@ import sys
 
 from edge_agent.backends import FORMATS, load
 from edge_agent.sandbox import confine
-from edge_agent.worker.ways import look
+from edge_agent.worker.ways import look, unable
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
             {
                 "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
                 "broken": {name: why for one in found.values() for name, why in one.broken.items()},
-                "formats": [name for name, one in found.items() if backends[name].QUANTIZES_WITH in one.works],
+                "formats": [name for name, one in found.items() if not unable(backends[name], one)],
                 "confinement": confine(),
             }
         )

@@ -213,6 +213,7 @@ def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS
         rounds=_SCREEN_ROUNDS,
         min_rounds=_SCREEN_MIN_ROUNDS,
         seconds=_SCREEN_MODEL_S * len(models),
+        warmed=True,
     )
     runs: list[list[list[float]]] = []
     together = True

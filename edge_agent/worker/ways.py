@@ -7,6 +7,7 @@ left out; the one that serves is chosen by measurement among the others.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from edge_agent.backends import Backend
@@ -53,16 +54,26 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     """The runtimes of a format that work here, and a warning for each that is installed and does not.
 
     Raises:
-        ModelError: ``format_unsupported``, if the one that quantizing needs is not among them.
+        ModelError: ``format_unsupported``, if none is left or quantizing needs a package that is not here.
     """
     if len(backend.RUNTIMES) == 1:
         return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
     found = look(backend)
     warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
-    if (needed := backend.QUANTIZES_WITH) not in found.works:
-        why = found.broken.get(needed) or found.missing.get(needed, "")
-        raise ModelError("format_unsupported", f"{needed}, which quantizing needs, does not work on this device: {why}")
+    if why := unable(backend, found):
+        raise ModelError("format_unsupported", why)
     return list(found.works), warnings
+
+
+def unable(backend: Backend, found: Runtimes) -> str:
+    """Why no model of the format can be quantized on this device; empty: it can be."""
+    if absent := [tool for tool in backend.TOOLS if find_spec(tool) is None]:
+        packages = " and ".join(tool.replace("_", "-") for tool in absent)
+        return f"quantizing {backend.SUFFIX} models needs {packages}; install edge-agent[device]"
+    if not found.works:
+        reasons = "; ".join(f"{name}: {why}" for name, why in (found.broken | found.missing).items())
+        return f"no runtime for {backend.SUFFIX} models works on this device: {reasons}"
+    return ""
 
 
 def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], list[str]]:

@@ -15,9 +15,8 @@ from edge_agent.backends.tflite.reading import Model, Tensor, read_model
 from edge_agent.calibration.observer import Observer
 from support import tflite_models as models
 
-needs_tflite_runtime = pytest.mark.skipif(
-    sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for this Python"
-)
+HAS_TFLITE_RUNTIME = sys.version_info < (3, 12)
+needs_tflite_runtime = pytest.mark.skipif(not HAS_TFLITE_RUNTIME, reason="tflite-runtime has no wheel for this Python")
 RUNTIMES = pytest.mark.parametrize(
     "runtime", ["ai-edge-litert", pytest.param("tflite-runtime", marks=needs_tflite_runtime)]
 )

@@ -29,7 +29,7 @@ from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
 RUNTIMES = ("onnxruntime",)
-QUANTIZES_WITH = "onnxruntime"
+TOOLS = ("onnx", "onnxruntime")
 SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 

@@ -9,7 +9,8 @@ against them, and both depend on the processor:
   would be, too, but the runtime makes them unsigned again when it loads a file on x86.)
 * ARM has kernels of their own for signed with signed. Which are faster is measured on the device like all else.
 
-One scale a tensor is a little faster, and its unsigned asymmetric weights lose least.
+One scale a tensor is faster than one a channel (measured on AVX2: a perceptron 0.67 for 0.89 of float's time, an MTCNN
+0.93 for 0.98), and so is tried beside it: with the usual types, and with unsigned asymmetric weights, which lose least.
 """
 
 import platform
@@ -30,7 +31,8 @@ _IR_VERSION = 8
 USUAL = Scheme("u8s8", per_channel=True)
 SIGNED = Scheme("s8s8", per_channel=True)
 UNSIGNED = Scheme("u8u8", per_channel=True)
-PER_TENSOR = Scheme("u8u8", per_channel=False)
+PER_TENSOR = Scheme("u8s8", per_channel=False)
+UNSIGNED_PER_TENSOR = Scheme("u8u8", per_channel=False)
 
 
 def worth_trying(method: Method) -> Sequence[Scheme]:
@@ -39,9 +41,9 @@ def worth_trying(method: Method) -> Sequence[Scheme]:
         case "static":
             signed = [SIGNED] if platform.machine() == "aarch64" else []
             unsigned = [UNSIGNED] if saturates() else []
-            return [USUAL, *signed, *unsigned, PER_TENSOR]
+            return [USUAL, *signed, *unsigned, PER_TENSOR, UNSIGNED_PER_TENSOR]
         case "dynamic":
-            return [USUAL, UNSIGNED] if saturates() else [USUAL]
+            return [USUAL, *([UNSIGNED] if saturates() else []), PER_TENSOR]
         case "uniform":
             return [USUAL]
 

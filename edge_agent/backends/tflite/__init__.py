@@ -29,7 +29,7 @@ from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, 
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
-QUANTIZES_WITH = "ai-edge-litert"  # litert-quantizer loads its libraries, and the schema is a part of it
+TOOLS = ("litert_quantizer", "ai_edge_litert")  # of the latter the schema, which is Python; its runtime need not work
 SWITCHED: Sequence[Method] = ("static",)
 
 
