@@ -6,9 +6,10 @@ budget), never from data or time of day, so the thinned stream is a uniform samp
 of that is one too. What thinning costs is patience: the sample fills more slowly.
 
 A **token bucket** holds the line, whatever the method asks for. It holds half a day's budget and gains as much a day,
-so that no 24 hours see more than the budget. In the judging part it is there for bad luck only: where it refuses, time
-just then is missing in the sample, and that is counted. In the calibration part, which has no statistics to
-lose, it is the only means: what is new comes in a little later.
+so that no 24 hours see more than the budget (a process that is killed forgets what it spent since it last saved its
+state: an hour's at most, as a rule). In the judging part it is there for bad luck only: where it refuses, time just
+then is missing in the sample, and that is counted. In the calibration part, which has no statistics to lose, it is the
+only means: what is new comes in a little later.
 """
 
 import math
