@@ -1,6 +1,7 @@
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from edge_agent.quant.bounds import (
     agreement_lower,
     allowed_failures,
+    chance_of_proof,
     order_statistic_bound,
     pairs_needed,
     refusal_chance,
@@ -146,3 +148,16 @@ def multinomial(n: int, k: int, j: int, lost: float, won: float) -> float:
     log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(j + 1) - math.lgamma(n - k - j + 1)
     log += k * math.log(lost) + (j * math.log(won) if j else 0.0) + (n - k - j) * math.log1p(-lost - won)
     return math.exp(log)
+
+
+@pytest.mark.parametrize(("failures", "windows", "more"), [(0, 150, 300), (2, 150, 300), (6, 133, 400), (1, 20, 200)])
+def test_the_chance_of_a_proof_is_how_often_one_follows(failures: int, windows: int, more: int) -> None:
+    rng = np.random.default_rng(failures)
+    shares = rng.beta(failures + 0.5, windows - failures + 0.5, 40_000)  # what the first windows leave possible
+    proved = rng.binomial(more, shares) <= allowed_failures(more, 0.95)
+
+    assert chance_of_proof(failures, windows, more, 0.95) == pytest.approx(proved.mean(), abs=0.01)
+
+
+def test_no_chance_where_nothing_could_be_proved() -> None:
+    assert chance_of_proof(0, 100, 20, 0.95) == 0.0

@@ -165,3 +165,14 @@ def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> N
     with pytest.raises(AssertionError, match="needs no simulation"):
         leave_float(tried, attempt, measure, lambda: True, methods=("static",), first=list("ab"))
     assert attempted == [("a",)]  # a half of the layers and more is no int8 model
+
+
+def test_what_passes_but_may_fail_later_is_mended_until_it_is_sure() -> None:
+    device = Device("bcf")
+    device.attempt(STATIC)
+    device.tried[0] = replace(device.tried[0], passed=True, odds=0.6)
+
+    added = device.leave_float()
+
+    assert added[-1] == ("b", "c", "f")
+    assert device.tried[-1].sure

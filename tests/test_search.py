@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_a_structure_slower_than_one_that_passes_is_not_scored() -> None:
     assert not worth_scoring(0.6, passing)
     assert worth_scoring(0.5 * (1 + SAME_SPEED), passing)
     assert worth_scoring(0.6, [tried(0.5, 0.2, passed=False)])
+
+
+def test_what_may_not_stand_before_the_heldout_set_comes_last() -> None:
+    lucky, likelier = (replace(tried(ratio, 0.98), odds=odds) for ratio, odds in ((0.4, 0.5), (0.6, 0.7)))
+    sure = tried(0.8, 0.99)
+
+    assert finalists([lucky, sure, likelier]) == [sure, likelier, lucky]
+    assert worth_scoring(0.7, [lucky, likelier])
+    assert not worth_scoring(0.9, [sure])
 
 
 def test_the_fastest_wins_and_within_one_speed_the_closest_to_float() -> None:

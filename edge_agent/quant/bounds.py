@@ -116,6 +116,24 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
     return allowed
 
 
+def chance_of_proof(failures: int, windows: int, more: int, limit: float) -> float:
+    """How likely ``more`` independent windows will prove ``limit``, after ``failures`` of ``windows`` others disagreed.
+
+    The predictive distribution of a binomial share that nothing else is known of: beta-binomial with Jeffreys' prior
+    (Gelman et al. (2013), "Bayesian Data Analysis", 3rd ed., sections 2.4 and 2.8).
+    """
+    a, b = failures + 0.5, windows - failures + 0.5
+
+    def log_beta(x: float, y: float) -> float:
+        return math.lgamma(x) + math.lgamma(y) - math.lgamma(x + y)
+
+    def likelihood(count: int) -> float:
+        ways = -log_beta(count + 1, more - count + 1) - math.log(more + 1)
+        return math.exp(ways + log_beta(count + a, more - count + b) - log_beta(a, b))
+
+    return math.fsum(likelihood(count) for count in range(allowed_failures(more, limit) + 1))
+
+
 def windows_enough(disagreements: float, n: float, limit: float, confidence: float = CONFIDENCE) -> int | None:
     """The fewest independent windows that prove ``limit`` if they disagree as often as ``disagreements`` of ``n`` do.
 

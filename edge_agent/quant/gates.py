@@ -20,7 +20,14 @@ from typing import Literal
 
 import msgspec
 
-from edge_agent.quant.bounds import agreement_lower, allowed_failures, pairs_needed, tango_upper, windows_needed
+from edge_agent.quant.bounds import (
+    agreement_lower,
+    allowed_failures,
+    chance_of_proof,
+    pairs_needed,
+    tango_upper,
+    windows_needed,
+)
 from edge_agent.wire.manifest import Gates, OutputKind
 
 MIN_AGREEMENT = 0.95
@@ -201,6 +208,20 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
         as_classes = evaluate_search(gates, "classes", _by_argmax(measured), labels_follow=labels_follow)
         return _kind_needed(judgement, as_classes)
     return judgement
+
+
+def odds_of_verdict(
+    gates: Gates, kind: OutputKind, measured: Measured, heldout: int, *, labels_follow: bool = False
+) -> float:
+    """How likely the held-out windows will prove the agreement that search windows show; 1 where it does not decide.
+
+    Also 1 if none disagreed: nothing better can be shown on these windows. ``heldout``: how many there will be.
+    """
+    limit, wrong = _limits(gates, kind, measured).min_agreement, measured.disagreements
+    by_labels = measured.lost is None and labels_follow and resolve_gates(gates, kind, labelled=True).warn_agreement
+    if not limit or not wrong or by_labels:
+        return 1.0
+    return chance_of_proof(wrong, measured.windows, heldout, limit)
 
 
 def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:

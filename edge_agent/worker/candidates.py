@@ -15,7 +15,7 @@ import msgspec
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.quant.agreement import Judge
-from edge_agent.quant.gates import evaluate_search
+from edge_agent.quant.gates import evaluate_search, odds_of_verdict
 from edge_agent.task import Stage
 from edge_agent.worker.calibrate import Ranges, prepared_path
 from edge_agent.worker.context import Context
@@ -47,6 +47,7 @@ class Workbench:
         judge: Judge,
         feeds: Path,
         ways: Sequence[Way],
+        heldout: int,
         labels_follow: bool,
     ) -> None:
         """Nothing is built yet.
@@ -60,6 +61,7 @@ class Workbench:
             judge: has seen these outputs.
             feeds: one row, for timing.
             ways: how a model can be served here, what is preferred among equals first.
+            heldout: how many windows the verdict will have.
             labels_follow: the verdict's windows have labels.
         """
         self._context = context
@@ -68,6 +70,7 @@ class Workbench:
         self._ranges = ranges
         self._floats = floats
         self._judge = judge
+        self._heldout = heldout
         self._labels_follow = labels_follow
         self._feeds = feeds
         self._screening = Screening(context.model_path, feeds, ways)
@@ -153,9 +156,10 @@ class Workbench:
         score = self._floats.score(path, self._judge, pace, runtime=runtime)
         size = path.stat().st_size
         measured = score.measured(size_ratio=size / self._info.size_bytes, latency_ratio=screened.ratio_p50)
-        kind = self._judge.meaning.kind
-        judgement = evaluate_search(self._context.task.gates, kind, measured, labels_follow=self._labels_follow)
-        near = (screened.ratio_p50 or 0.0) <= self._context.task.gates.max_latency_ratio * SCREEN_SLACK
+        gates, kind = self._context.task.gates, self._judge.meaning.kind
+        judgement = evaluate_search(gates, kind, measured, labels_follow=self._labels_follow)
+        odds = odds_of_verdict(gates, kind, measured, self._heldout, labels_follow=self._labels_follow)
+        near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = msgspec.structs.replace(
             screened,
             calibration=spec.calibration or None,
@@ -165,7 +169,7 @@ class Workbench:
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near))
+        return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), odds)
 
     def float_costs(self, item: Tried, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.

@@ -115,10 +115,10 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
 def to_mend(tried: Sequence[Tried], methods: Collection[Method]) -> list[Tried]:
     """The candidates that float layers could make the best one, the most promising first; one a structure.
 
-    Only those of ``methods``. Where nothing passes: what failed for accuracy, the closest to float first. Else what
-    failed for it and is clearly faster than the best that passes.
+    Only those of ``methods``. Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to
+    float first. Else what did so and is clearly faster than the best that is sure.
     """
-    best = next(iter(finalists(tried)), None)
+    best = next((item for item in finalists(tried) if item.sure), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
     failed = [item for item in tried if _mendable(item, methods) and (limit is None or _ratio(item) < limit)]
     found = []
@@ -136,7 +136,8 @@ def to_refine(tried: Iterable[Tried], methods: Collection[Method]) -> Tried | No
 
 def _mendable(item: Tried, methods: Collection[Method]) -> bool:
     whole = item.spec.method in methods and not item.spec.float_layers
-    return whole and not item.passed and item.record.code in _ACCURACY_CODES
+    doubtful = item.passed and not item.sure
+    return whole and (doubtful or (not item.passed and item.record.code in _ACCURACY_CODES))
 
 
 def _ratio(item: Tried) -> float:

@@ -1,7 +1,8 @@
 """What the search does beyond the planned candidates: float layers where they pay, and enough candidates to compare.
 
 Pure control: building, measuring and the clock are the caller's. Where nothing passes, or something faster fails only
-for its accuracy, ever more layers of it are left float until it passes. What passes already gets a few float layers
+for its accuracy, ever more layers of it are left float until it passes
+and is likely to stand before the held-out set. What passes already gets a few float layers
 too: where they cost no speed, the candidate closer to float wins, and else the report shows what they would cost.
 """
 
@@ -53,7 +54,7 @@ def leave_float(
             if not in_time():
                 return
             mended = attempt(replace(base.spec, float_layers=layers))
-            if mended is not None and mended.passed:
+            if mended is not None and mended.sure:
                 break
     best = to_refine(tried, methods)
     if best is None or not in_time():

@@ -112,6 +112,7 @@ def run(context: Context) -> Outcome:
             judge=judge,
             feeds=feeds,
             ways=served,
+            heldout=data.count("heldout"),
             labels_follow=labelled,
         )
         search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)

@@ -24,6 +24,10 @@ SAME_SPEED = 0.03
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
+SURE = 0.85
+"""The odds that earn a candidate the verdict before faster ones: the held-out set is opened once, and what fails there
+ends the job. A candidate is one of many that were tried, so the fastest that passes mostly was lucky as well."""
+
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
 _NO_FASTER = (
@@ -42,6 +46,13 @@ class Tried:
     record: Record
     passed: bool
     """Every gate of the search set; at speed the screen needs only to come near."""
+    odds: float = 1.0
+    """Of its verdict, by what the search set shows."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether it passed and is likely to stand before the held-out set, too."""
+        return self.passed and self.odds >= SURE
 
 
 def structure(spec: CandidateSpec) -> Structure:
@@ -152,15 +163,22 @@ def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> 
 
 def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:
     """Whether a candidate of this screened ratio can still win: nothing that passes is clearly faster."""
-    return all(ratio <= _ratio(other) * (1 + SAME_SPEED) for other in tried if other.passed)
+    return all(ratio <= _ratio(other) * (1 + SAME_SPEED) for other in tried if other.sure)
 
 
 def finalists(tried: Iterable[Tried]) -> list[Tried]:
     """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
 
-    Among those that are no faster than float, the smallest: that is all that they have to offer.
+    Among those that are no faster than float, the smallest: that is all that they have to offer. Those whose verdict is
+    doubtful come last, whatever their speed.
     """
-    rest = sorted((item for item in tried if item.passed), key=_ratio)
+    passed = [item for item in tried if item.passed]
+    doubtful = [item for item in passed if not item.sure]
+    return [*_by_speed([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.odds)]
+
+
+def _by_speed(items: list[Tried]) -> list[Tried]:
+    rest = sorted(items, key=_ratio)
     order: list[Tried] = []
     while rest:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)

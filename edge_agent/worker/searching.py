@@ -6,6 +6,7 @@ What to try and what is best is :mod:`.search`'s, what goes beyond the plan :mod
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -171,7 +172,7 @@ class Search:
             code=None if accepted else str(latency.decision),
             message=None if accepted else latency.message,
         )
-        proven = Tried(finalist.spec, record, passed=accepted)
+        proven = replace(finalist, record=record, passed=accepted)
         self.tried[self.tried.index(finalist)] = proven
         return proven
 
