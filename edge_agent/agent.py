@@ -19,7 +19,7 @@ from edge_agent.commands import Commands
 from edge_agent.config import Config
 from edge_agent.control import ControlRequest
 from edge_agent.errors import BrokerError, EdgeAgentError
-from edge_agent.events import ChildEnded, StageEnded, StageProgress
+from edge_agent.events import ChildEnded, SensorSaid, StageEnded, StageProgress
 from edge_agent.housekeeping import Housekeeper
 from edge_agent.identity import Identity
 from edge_agent.job import (
@@ -45,6 +45,7 @@ from edge_agent.publisher import Publisher
 from edge_agent.receiving import Receiving
 from edge_agent.releases import Release, Releases
 from edge_agent.runner import StageEnd, StageRun
+from edge_agent.sensors import Sensors
 from edge_agent.stages import Stages
 from edge_agent.store import Store
 from edge_agent.task import Stage
@@ -52,7 +53,7 @@ from edge_agent.wire.topics import CommandTopic
 
 log = logging.getLogger(__name__)
 
-InboxEvent = LinkEvent | StageProgress | StageEnded | ChildEnded | ControlRequest
+InboxEvent = LinkEvent | StageProgress | StageEnded | ChildEnded | SensorSaid | ControlRequest
 Put = Callable[[InboxEvent], None]
 
 
@@ -69,6 +70,7 @@ class Agent:
         self.publisher = Publisher(link, config.topics, config.device_id, clock, identity.boot_id)
         self.ledger = Ledger(store, self.publisher)
         self.jobs = self.ledger.jobs
+        self.sensors = Sensors(config, put)
         self._runs: dict[int, tuple[str, StageRun]] = {}
         self._run_ids = itertools.count(1)
         self._stages = Stages(config)
@@ -167,6 +169,7 @@ class Agent:
             run.stop()
         for _, run in self._runs.values():
             run.join(10.0)
+        self.sensors.stop()
         self.clock.save(force=True)
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
@@ -183,6 +186,9 @@ class Agent:
                 self._on_stage_end(job_id, end)
             case ChildEnded(then, ended, output):
                 then(ended, output)
+            case SensorSaid():
+                if self.sensors.note(event):
+                    self.say_info()
             case ControlRequest():
                 self._commands.control(event)
             case Connected(protocol=protocol):
@@ -274,8 +280,8 @@ class Agent:
     def _must_wait(self, job: Job) -> bool:
         """Whether something of ours still holds what the stage needs.
 
-        A worker that was told to stop has its sensor and the processor until it has ended; and a sensor has one
-        reader, so captures of several models from one source follow each other.
+        A worker that was told to stop has its sensor and the processor until it has ended; and a sensor that is not
+        shared has one reader, so captures of several models from one source follow each other.
         """
         if job.stage is Stage.RECEIVE:
             return False
@@ -288,7 +294,9 @@ class Agent:
         )
 
     def _sources(self, job: Job) -> set[str]:
-        return {contract.source for contract in self.ledger.manifest(job).inputs if contract.source}
+        """The sensors that only one may read."""
+        named = {contract.source for contract in self.ledger.manifest(job).inputs if contract.source}
+        return named.difference(self.sensors.names)
 
     def _start(self, job: Job) -> None:
         match job.stage:
@@ -383,4 +391,4 @@ class Agent:
 
     def say_info(self) -> None:
         """Publish what this device is and has."""
-        self.publisher.info(self.identity.info(self.config, self.store))
+        self.publisher.info(self.identity.info(self.config, self.store, self.sensors.as_dict()))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
 _RATE_AFTER_S = 1.0
+TOO_SLOW, TOO_FAST = 0.8, 1.25
+"""Between these multiples of ``rate_hz`` a measured rate is what the operator says; below, samples are missing."""
 
 
 class Arrivals:

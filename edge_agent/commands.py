@@ -132,6 +132,7 @@ class Commands:
             "device": agent.config.device_id,
             "broker": agent.config.mqtt.url,
             "connected": agent.link.connected,
+            "sensors": agent.sensors.as_dict(),
             "jobs": [msgspec.to_builtins(job) for job in jobs],
             "active": [msgspec.to_builtins(release) for release in agent.identity.active(agent.store)],
         }

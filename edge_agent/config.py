@@ -1,7 +1,8 @@
 """The device's configuration: one TOML file, read once, frozen. An unknown key is an error.
 
 What a source needs is known by the source (``edge_agent/sources/<kind>.py``), which may import numpy and a driver;
-the daemon passes its table on unread, and ``edge-agent check-config`` has every table checked.
+the daemon reads of its table only the keys that every kind has (``edge_agent/shared.py``) and passes the rest on
+unread, and ``edge-agent check-config`` has every table checked.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
+from edge_agent.shared import divide
 from edge_agent.suggest import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
@@ -114,6 +116,10 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
             raise ConfigError(
                 "usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', ['replay', 'serial'])}"
             )
+        try:
+            divide(name, source)
+        except ConfigError as error:
+            raise ConfigError("usage", f"{where} {error.message}") from None
     return config
 
 

@@ -10,13 +10,13 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import CODES, EdgeAgentError, StoreError
+from edge_agent.unix_address import short_address
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class ControlServer:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
-            with _short(path) as address:
+            with short_address(path) as address:
                 self._socket.bind(address)
         finally:
             os.umask(before)
@@ -87,16 +87,6 @@ class ControlServer:
         connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """Another name for ``path``: a socket's address holds 107 bytes, and a state directory may lie deeper."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     """Ask the daemon that holds ``state_dir``.
 
@@ -106,7 +96,7 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_TIMEOUT_S)
-            with _short(state_dir / SOCKET_NAME) as address:
+            with short_address(state_dir / SOCKET_NAME) as address:
                 connection.connect(address)
             connection.sendall(json.dumps({"action": action, "subject": subject}).encode() + b"\n")
             with connection.makefile("rb") as file:

@@ -71,6 +71,7 @@ def run(config: Config, *, once: bool = False) -> int:
         inbox.put,
         lambda _ended, output: agent.take_inventory(output),
     )
+    agent.sensors.start()
     link.start()
     log.info(
         "edge-agent %s: device %s, broker %s, state %s", __version__, config.device_id, config.mqtt.url, store.root

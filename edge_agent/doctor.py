@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from edge_agent import __version__, board, interpreter
 from edge_agent.cgroup import delegated
 from edge_agent.config import Config, read_config
 from edge_agent.control import ask
 from edge_agent.daemon import check_trust, link_options
-from edge_agent.errors import EdgeAgentError
+from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.memory import worker_memory_bytes
 from edge_agent.mqtt import Link
+from edge_agent.sensors import describe
+from edge_agent.shared import SourceState
 from edge_agent.sources import check_driver, check_source
 from edge_agent.supervisor import python_child, worker_env
 
@@ -60,7 +64,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         _memory(config, root),
         _trust(config),
         *_sources(config),
-        _daemon(config),
+        *_daemon(config),
         _broker(config),
     ]
 
@@ -183,12 +187,18 @@ def _device_file(name: str, table: dict[str, Any]) -> Check:
     return Check(f"source {name}", "ok", f"{table['kind']} {path}".strip())
 
 
-def _daemon(config: Config) -> Check:
+def _daemon(config: Config) -> Iterator[Check]:
     try:
-        ask(Path(config.state_dir), "status")
+        status = ask(Path(config.state_dir), "status")
     except EdgeAgentError as error:
-        return Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
-    return Check("daemon", "ok", "running")
+        yield Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
+        return
+    yield Check("daemon", "ok", "running")
+    for name, told in status.get("sensors", {}).items():
+        state = msgspec.convert(told, SourceState)
+        sound = state.state == "open" and not state.code
+        remedy = "" if sound else CODES[state.code].remedy if state.code in CODES else "check the sensor and its cable"
+        yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), remedy)
 
 
 def _broker(config: Config) -> Check:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_agent.runner import StageEnd
+from edge_agent.shared import SourceState
 from edge_agent.supervisor import ChildExit
 
 
@@ -32,6 +33,14 @@ class ChildEnded:
     then: Callable[[ChildExit, str], None]
     exit: ChildExit
     output: str
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSaid:
+    """A shared sensor's process said how it does, or ended."""
+
+    name: str
+    state: SourceState
 
 
 @dataclass(frozen=True, slots=True)

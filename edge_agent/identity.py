@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ class Identity:
         """Whether the runtime that proved the release is not the one that is here now."""
         return bool(self.runtimes) and self.runtimes.get(release.runtime) != release.runtime_version
 
-    def info(self, config: Config, store: Store) -> DeviceInfo:
-        """The message that says all of it."""
+    def info(self, config: Config, store: Store, sensors: Mapping[str, dict[str, Any]]) -> DeviceInfo:
+        """The message that says all of it; ``sensors`` are the states of the shared ones."""
         described = board.describe()
         return DeviceInfo(
             device=config.device_id,
@@ -68,7 +69,10 @@ class Identity:
             python=platform.python_version(),
             runtimes=self.runtimes,
             formats=list(self.formats),
-            sources={name: _shown(source) for name, source in config.sources.items()},
+            sources={
+                name: _shown(source) | ({"shared": sensors[name]} if name in sensors else {})
+                for name, source in config.sources.items()
+            },
             active=[
                 ActiveRelease(
                     model=release.model,

@@ -22,8 +22,8 @@ _OPEN_FILES = 256
 _NOT_OURS = 0o077
 
 
-def confine() -> list[str]:
-    """Confine this process for good and return what is active.
+def confine(death: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Confine this process for good and return what is active; ``death`` is what it gets when its parent has died.
 
     Raises:
         StageError: the kernel refused something that every supported kernel grants.
@@ -34,7 +34,7 @@ def confine() -> list[str]:
     files = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _die_with_parent()
+    _die_with_parent(death)
     return active()
 
 
@@ -57,12 +57,12 @@ def active() -> list[str]:
     return found
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(death: signal.Signals) -> None:
     """End with the process that started us, if it said who it is; run by hand, nobody did."""
     parent = os.environ.get(PARENT_VARIABLE, "")
     if not parent.isdigit():
         return
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(_PR_SET_PDEATHSIG, death)
     if os.getppid() != int(parent):  # it died before the kernel knew that we care
         os.kill(os.getpid(), signal.SIGKILL)
 

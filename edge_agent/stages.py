@@ -14,6 +14,7 @@ from edge_agent.errors import ContractError, StageError
 from edge_agent.job import Job
 from edge_agent.memory import worker_memory_bytes
 from edge_agent.runner import OnProgress, StageEnd, StageRun
+from edge_agent.shared import divide, source_folder
 from edge_agent.suggest import did_you_mean
 from edge_agent.supervisor import Limits
 from edge_agent.task import TASK_FILE, Stage, Task
@@ -47,6 +48,11 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         state=manifest.state,
         eval=_EVAL_FILE if manifest.eval is not None else "",
         sources={name: source_table(config, name) for name in wanted},
+        shared={
+            name: str(source_folder(Path(config.state_dir), name))
+            for name in wanted
+            if divide(name, config.sources[name])[0].shared
+        },
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
     )

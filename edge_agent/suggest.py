@@ -1,7 +1,7 @@
 """Strict tables: an unknown key is an error that names the nearest known one. Pure."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,12 +33,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError("usage", f"{path} is no TOML: {error}") from None
 
 
-def strict(table: Mapping[str, Any], kind: type[T], where: str) -> T:
-    """``table`` as a struct of ``kind``; raises ``ConfigError`` for an unknown key or a wrong value."""
+def strict(table: Mapping[str, Any], kind: type[T], where: str, *, also: Collection[str] = ()) -> T:
+    """``table`` as a struct of ``kind``; raises ``ConfigError`` for an unknown key or a wrong value.
+
+    Keys in ``also`` are somebody else's to read, and may be what an unknown one was meant to be.
+    """
     known = {field.encode_name for field in msgspec.structs.fields(kind)}
     for key in table:
         if key not in known:
-            raise ConfigError("usage", f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+            raise ConfigError("usage", f"{where}: unknown key {key!r}{did_you_mean(key, {*known, *also})}")
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:

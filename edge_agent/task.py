@@ -72,6 +72,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The labelled set's path, absolute or in the job's directory; empty: there is none."""
     sources: dict[str, dict[str, Any]] = {}
     """The device's ``[sources.NAME]`` tables that the inputs name."""
+    shared: dict[str, str] = {}
+    """Those of them that a process of their own reads: the folder with its socket and what it keeps."""
     arrays: ArrayFiles | None = None
     seed: int = 0
     memory_bytes: int = 0
@@ -119,6 +121,7 @@ def empty_result() -> dict[str, Any]:
             "search": None,
             "heldout": None,
             "eval": None,
+            "kept": None,
             "enough": {},
             "findings": [],
             "warnings": [],

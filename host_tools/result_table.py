@@ -137,7 +137,10 @@ def _results(report: JobReport) -> list[RenderableType]:
         parts += ["", _class_table(classes)]
     if report.status != "succeeded" and results.get("layers"):
         parts += ["", _layer_table(results["layers"])]
-    warnings = (results.get("data") or {}).get("warnings") or []
+    data: Record = results.get("data") or {}
+    if kept := data.get("kept"):
+        parts += ["", f"  data     {escape(str(kept['message']))}"]
+    warnings = data.get("warnings") or []
     return [*parts, *(f"  [yellow]warning[/] {escape(str(warning))}" for warning in warnings)]
 
 

@@ -15,7 +15,7 @@ PURE = {"errors", "wire", "task", "job", "suggest", "recipe_file"}
 DAEMON_PARTS = PURE | {
     "activation", "blobs", "board", "cgroup", "children", "clock", "config", "control", "durable", "events",
     "identity", "ledger", "lines", "memory", "mqtt", "notify", "orders", "publisher", "receive", "receiving",
-    "releases", "reports", "runner", "stages", "store", "supervisor", "verdict",
+    "releases", "reports", "runner", "sensors", "shared", "stages", "store", "supervisor", "unix_address", "verdict",
 }  # fmt: skip
 ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
 
@@ -28,7 +28,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "suggest": ({"errors"}, {"msgspec"}),
     "recipe_file": ({"errors", "suggest", "wire"}, {"msgspec"}),
     "input_tables": ({"errors", "suggest", "wire"}, {"msgspec"}),
-    "config": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "config": ({"errors", "shared", "suggest", "wire"}, {"msgspec"}),
+    "shared": ({"errors", "suggest", "wire"}, {"msgspec"}),
+    "sensors": ({"config", "events", "shared", "stages", "supervisor"}, {"msgspec"}),
+    "unix_address": (set(), set()),
+    "control": ({"errors", "unix_address"}, set()),
     "durable": (set(), set()),
     "interpreter": ({"errors"}, set()),
     "store": ({"durable", "errors", "job"}, {"msgspec"}),
@@ -42,16 +46,20 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "orders": ({"clock", "errors", "store", "wire"}, {"msgspec"}),
     "trust": ({"errors", "wire"}, {"msgspec", "cryptography"}),
     "sandbox": ({"errors", "supervisor"}, set()),
+    "landlock": ({"errors"}, set()),
     "agent": (DAEMON_PARTS | {"activator", "admission", "commands", "housekeeping"}, {"msgspec"}),
     "daemon": (DAEMON_PARTS | {"agent"}, {"msgspec"}),
-    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, set()),
+    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, {"msgspec"}),
     "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
     "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
     "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),
     "preprocess": ({"errors", "wire"}, {"numpy"}),
     "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
     "serving": (
-        {"backends", "config", "contract", "errors", "preprocess", "releases", "suggest", "wire"},
+        {
+            *("backends", "config", "contract", "errors", "preprocess", "releases", "sensing", "shared"),
+            *("suggest", "wire"),
+        },
         {"numpy"},
     ),
     "arrivals": (set(), {"numpy"}),
@@ -66,15 +74,22 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sources": (
         {
             *("arrivals", "continuity", "errors", "exclusive", "framing", "iio", "mqtt", "recordings", "retry"),
-            *("schedule", "sources", "suggest"),
+            *("schedule", "shared", "sources", "suggest"),
         },
         {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
+    ),
+    "sensing": (
+        {
+            *("arrivals", "durable", "errors", "landlock", "retry", "sandbox", "sensing", "shared", "sources"),
+            "unix_address",
+        },
+        {"msgspec", "numpy"},
     ),
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"board", "contract", "durable", "preprocess", "sandbox", "serving", "sources", "suggest", "supervisor"}
-        | {"task", "worker"},
+        | {"arrivals", "board", "contract", "durable", "preprocess", "sandbox", "sensing", "serving", "shared"}
+        | {"sources", "suggest", "supervisor", "task", "worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip
@@ -140,6 +155,7 @@ def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
         "report",
         "preprocess",
         "contract",
+        "sensing",
         "sources",
         "backends",
         "worker",

@@ -1,6 +1,7 @@
 """``edge-agent capture`` on recordings and on a simulated sensor: what it prints, writes and refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from support.captures import CHANNELS, model_info, motion
+from support.sensing import NumberedSensor, SourceProcess, fill
 
 from edge_agent.cli import main
 from edge_agent.report.look_table import look_lines, sparkline
+from edge_agent.shared import source_folder
 from edge_agent.worker.inputs import match_arrays
 from edge_agent.worker.split import split_rows
 from host_tools.demo.simulator import SerialImu
@@ -216,6 +219,64 @@ def test_without_pillow_a_picture_is_no_surprise(
 
     assert "install edge-agent[plot]" in capsys.readouterr().err
     assert not (tmp_path / "d.npz").exists()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A device's configuration, and what its sensor's process has kept in four hours."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'device_id = "pi-01"\nstate_dir = "{tmp_path / "state"}"\n[sources.imu]\nkind = "serial"\n'
+        f'port = "{tmp_path / "port"}"\nchannels = ["ax", "ay", "az"]\nrate_hz = 50\nkeep_windows = 120\n'
+    )
+    folder = source_folder(tmp_path / "state", "imu")
+    fill(folder, motion(4 * 3600 * 50), rate_hz=50, stretches=120, channels=CHANNELS, hours=4)
+    return path
+
+
+def test_what_is_kept_is_shown_and_exported(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = {}
+    for part in ("calibration", "judging"):
+        options = ["--kept", part, "--size", "40", "--out", str(tmp_path / f"{part}.npz"), "--config", str(kept)]
+        assert main(["capture", "imu", *options]) == 0
+        made[part] = dict(np.load(tmp_path / f"{part}.npz"))
+    shown = capsys.readouterr().out
+    assert main(["capture", "imu", "--kept", "--size", "40", "--windows", "50", "--json", "--config", str(kept)]) == 0
+    body = json.loads(capsys.readouterr().out)
+
+    assert re.search(r"120 stretches are kept over (3[.]\d|4[.]0) h: 48 for calibration, of \d+ regimes, 72 for", shown)
+    assert body["kept"]["stretches"] == {"calibration": 48, "judging": 72}
+    assert body["windows"] == 50
+    assert made["calibration"]["windows"].shape == (48, 40, 3)
+    assert made["judging"]["windows"].shape == (72, 40, 3)
+    assert not set(made["calibration"]["groups"]) & set(made["judging"]["groups"])
+
+
+def test_of_what_is_not_kept_there_is_nothing_to_show(
+    tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", "imu", "--kept", "--size", "400", "--config", str(kept)]) == 5
+    assert "raise keep_seconds" in capsys.readouterr().err
+    kept.write_text(kept.read_text().replace("/state", "/elsewhere"))
+    assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
+    assert "no samples are kept in" in capsys.readouterr().err
+    assert capture(sources(tmp_path, motion(100)), "--kept") == 2
+
+
+def test_a_shared_sensor_is_read_beside_its_process(
+    tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = {"kind": "serial", "port": str(tmp_path / "port"), "channels": ["n", "y"], "rate_hz": 200}
+    kept.write_text(kept.read_text().replace("rate_hz = 50", "rate_hz = 200"))
+    folder = source_folder(tmp_path / "state", "imu")
+    with NumberedSensor(tmp_path), SourceProcess(folder, table) as process:
+        process.expect(lambda state: state.state == "open")
+        out = str(tmp_path / "d.npz")
+        assert main(["capture", "imu", "--windows", "4", "--size", "50", "--out", out, "--config", str(kept)]) == 0
+
+    numbers = np.load(out)["windows"][..., 0]
+    assert np.all(np.diff(numbers, axis=1) == 1)
+    assert "source_busy" not in capsys.readouterr().err
 
 
 def test_the_line_of_a_channel() -> None:

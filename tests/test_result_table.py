@@ -121,6 +121,12 @@ def test_a_job_that_failed_before_any_measurement() -> None:
     assert text == "pi-01  har 7  failed source_silent\n  nothing came from /dev/ttyUSB0 in 10 s"
 
 
+def test_where_the_sets_came_from_is_said() -> None:
+    kept = {"used": True, "message": "the sets are of what 'imu' has sent from Monday to Friday"}
+
+    assert "of what 'imu' has sent from Monday to Friday" in text_of(report(results={"data": {"kept": kept}}))
+
+
 def test_warnings_are_said() -> None:
     results = {"data": {"warnings": ["only 120 held-out windows: a good model is refused in 12 of 100 cases"]}}
 

@@ -1,5 +1,7 @@
 """Samples as they come, into the active release: resampled and cut as in capture, however they are brought."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.captures import CHANNELS, motion
+from support.sensing import Served
 from support.served import Maker, OnnxMaker, activate, contract
 
 from edge_agent import serving
 from edge_agent.errors import EdgeAgentError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.sensing.frames import Batch, Hello
+from edge_agent.shared import SOCKET_NAME, source_folder
 from edge_agent.store import Store
 from edge_agent.wire.manifest import InputContract, State, Window
 
@@ -215,3 +220,48 @@ def test_what_does_not_fit_is_said(
 
     assert error.value.code == code
     assert says in error.value.message
+
+
+def served_batch(number: int, samples: Floats, *, gap: bool = False) -> Batch:
+    return Batch(number, time.monotonic(), time.time(), gap, 0, samples)
+
+
+def test_the_agents_own_sensor_is_read_where_it_is_shared(store: Store, maker: Maker, tmp_path: Path) -> None:
+    activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping()])
+    model = serving.load("har", state_dir=store.root)
+    samples, stream = motion(600), model.stream(rate_hz=100)
+    before, after = in_pieces(stream, samples[:333]), (stream.reset(), in_pieces(stream, samples[333:]))[1]
+    hello = Hello(channels=tuple(CHANNELS), rate_hz=100, silence_s=1)
+    served = Served(source_folder(store.root, "imu") / SOCKET_NAME, hello)
+
+    answers = iter(model.stream())
+    feeder = threading.Timer(
+        0.3,
+        lambda: [
+            served.give(served_batch(start // 37, samples[start : min(start + 37, 333 if start < 333 else 600)],
+                                     gap=start == 333))
+            for start in range(0, 600, 37)
+        ],
+    )  # fmt: skip
+    feeder.start()
+    got = [next(answers) for _ in range(len(before) + len(after))]
+    feeder.join()
+    with pytest.raises(EdgeAgentError) as error:
+        next(answers)
+    served.close()
+
+    assert len(before) > 20
+    assert len(after) > 20
+    for answer, wanted in zip(got, [*before, *after], strict=True):
+        assert np.array_equal(answer, wanted)
+    assert error.value.code == "source_lost"
+
+
+def test_a_sensor_that_is_not_shared_is_said_to_be_none(store: Store, maker: Maker, tmp_path: Path) -> None:
+    activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping()])
+
+    with pytest.raises(EdgeAgentError) as error:
+        next(iter(serving.load("har", state_dir=store.root).stream()))
+
+    assert error.value.code == "source_unavailable"
+    assert "'imu'" in error.value.message

@@ -4,11 +4,17 @@
     edge-agent capture imu --windows 300 --manifest model.toml --out calibration.npz
 
 The ``.npz`` is what ``edge-agent quantize --calibration`` takes. With a manifest the windows have gone through its
-steps and the arrays are named as its inputs. A sensor that the daemon is reading is left to it: ``source_busy``.
+steps and the arrays are named as its inputs. A sensor that a capture of the daemon reads is left to it:
+``source_busy``; one that it shares (``keep_windows``, ``share``) is read beside everybody else. What is kept of that:
+
+    edge-agent capture imu --kept --plot kept.png
+    edge-agent capture imu --kept calibration --manifest model.toml --out calibration.npz
+    edge-agent capture imu --kept judging --manifest model.toml --out heldout.npz
 """
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +23,13 @@ from edge_agent.cli.progress import ProgressLine
 from edge_agent.config import DEFAULT_PATH, read_config
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
 from edge_agent.input_tables import read_inputs
+from edge_agent.shared import KEPT_FOLDER, source_folder
 from edge_agent.suggest import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
 _SIZE = 100
+_WINDOWS = 100
+_HOUR_S = 3600.0
 EXIT_REJECTED, EXIT_FAILED = 4, 5
 
 
@@ -33,12 +42,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "Exit: 0 sound, 2 usage, 4 the data would be refused (written all the same), 5 no data.",
     )
     parser.add_argument("source", metavar="SOURCE", help="a [sources.NAME] of the configuration")
-    parser.add_argument("--windows", type=int, default=100, metavar="N", help="how many (default: 100)")
+    parser.add_argument("--windows", type=int, metavar="N", help=f"how many (default: {_WINDOWS})")
     parser.add_argument("--out", type=Path, metavar="DATA.npz", help="where they go; left out: only looked at")
     parser.add_argument("--size", type=int, metavar="S", help=f"samples in a window (default: {_SIZE})")
     parser.add_argument("--hop", type=int, metavar="H", help="samples from one to the next (default: the size)")
     parser.add_argument("--channels", metavar="A,B", help="which, and in which order (default: all)")
     parser.add_argument("--manifest", type=Path, metavar="M.toml", help="window, channels and steps of its [input]")
+    parser.add_argument(
+        "--kept",
+        nargs="?",
+        const="all",
+        choices=("all", "calibration", "judging"),
+        help="what is kept of SOURCE, one window of each stretch, instead of what it sends now",
+    )
     parser.add_argument("--plot", type=Path, metavar="PLOT.png", help="draw the channels")
     parser.add_argument("--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"default: {DEFAULT_PATH}")
     parser.add_argument("--source-config", type=Path, metavar="FILE", help="a file with [sources.NAME] only, instead")
@@ -51,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     table = _table(args)
     _check_paths(args)
     # numpy and the sensor's driver; only a command that is asked for pays for them
-    from edge_agent.sources import check_source, open_source  # noqa: PLC0415
+    from edge_agent.sources import check_source  # noqa: PLC0415
     from edge_agent.worker import look  # noqa: PLC0415
 
     check_source(args.source, table)
@@ -61,29 +77,28 @@ def run(args: argparse.Namespace) -> int:
     if any(not contract.channels for contract in contracts):
         wanted = []
     try:
-        source = open_source(args.source, table)
-        try:
-            looker = look.Looker(source, args.source, wanted, window, contracts[0].rate_hz)
-            with ProgressLine() as line:
-                seen = looker.take(args.windows, lambda *said: line.show("capture", *said))
-        finally:
-            source.close()
+        if args.kept:
+            seen, rate_hz, told = _take_kept(args, wanted, window, contracts[0].rate_hz)
+        else:
+            seen, rate_hz, told = *_take(args, table, wanted, window, contracts[0].rate_hz), {}
         made = look.arrays(seen, contracts if args.manifest else [])
     except EdgeAgentError as error:
         return _failed(args, error)
-    body = _body(args, seen, window, source.rate_hz)
+    body = _body(args, seen, window, rate_hz) | told
     if args.out:
         look.save(args.out, made)
         body["arrays"] = {name: list(array.shape) for name, array in made.items()}
     if picture is not None:
-        args.plot.write_bytes(picture(seen, body, len(seen.levels) / (contracts[0].rate_hz or source.rate_hz)))
+        args.plot.write_bytes(picture(seen, body, len(seen.levels) / (contracts[0].rate_hz or rate_hz)))
     _print(args, seen, body)
     return EXIT_REJECTED if any(finding.refuse for finding in seen.findings) else 0
 
 
 def _contracts(args: argparse.Namespace) -> list[InputContract]:
     """How windows are made: by the manifest's inputs that SOURCE feeds, or by the options."""
-    if args.windows < 1:
+    if args.kept and args.source_config:
+        raise ConfigError("usage", "--kept looks into the state directory; give --config, not --source-config")
+    if args.windows is not None and args.windows < 1:
         raise ConfigError("usage", "--windows must be 1 or more")
     if args.manifest is None:
         size = args.size or _SIZE
@@ -102,6 +117,47 @@ def _contracts(args: argparse.Namespace) -> list[InputContract]:
         hint = did_you_mean(args.source, named)
         raise ConfigError("usage", f"{args.manifest} takes nothing from {args.source!r}{hint}")
     return own
+
+
+def _take(
+    args: argparse.Namespace, table: dict[str, Any], wanted: list[str], window: Window, rate_hz: float | None
+) -> tuple[Any, float]:
+    """What comes now, and at what rate the source says; a sensor that is shared is read beside everybody else."""
+    from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # numpy
+    from edge_agent.sources import open_source  # noqa: PLC0415
+    from edge_agent.worker import look  # noqa: PLC0415
+
+    if not args.source_config and is_served(folder := _folder(args)):
+        source: Any = subscribe(args.source, folder)
+    else:
+        source = open_source(args.source, table)
+    try:
+        looker = look.Looker(source, args.source, wanted, window, rate_hz)
+        with ProgressLine() as line:
+            return looker.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said)), source.rate_hz
+    finally:
+        source.close()
+
+
+def _take_kept(
+    args: argparse.Namespace, wanted: list[str], window: Window, rate_hz: float | None
+) -> tuple[Any, float, dict[str, Any]]:
+    """What is kept, at what rate the source says, and how much there is."""
+    from edge_agent.sensing.kept import read  # noqa: PLC0415  # numpy
+    from edge_agent.worker.look_kept import look_kept, summarize  # noqa: PLC0415
+
+    with read(_folder(args) / KEPT_FOLDER) as kept:
+        summary = summarize(kept)
+        stretches = list(kept.stretches) if args.kept == "all" else kept.of(args.kept)
+        if args.windows and args.windows < len(stretches):
+            stretches = [stretches[place * len(stretches) // args.windows] for place in range(args.windows)]
+        seen = look_kept(kept, args.source, stretches, wanted, window, rate_hz)
+        return seen, kept.shape.rate_hz, {"kept": asdict(summary)}
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    """Where everything of SOURCE lies."""
+    return source_folder(Path(read_config(args.config).state_dir), args.source)
 
 
 def _table(args: argparse.Namespace) -> dict[str, Any]:
@@ -165,6 +221,13 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     from edge_agent.report.look_table import look_lines  # noqa: PLC0415  # numpy
 
     print("\n".join(look_lines(seen.channels, seen.levels)))
+    if kept := body.get("kept"):
+        hours = (kept["last_s"] - kept["first_s"]) / _HOUR_S
+        count = kept["stretches"]
+        own = f"{count['calibration']} for calibration, of {kept['regimes']} regimes"
+        print(
+            f"\n{sum(count.values())} stretches are kept over {hours:.1f} h: {own}, {count['judging']} for the verdict"
+        )
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
     print(f"\n{body['windows']} windows of {body['size']} samples{rate} (rate_hz says {body['rate_said_hz']:g})")
     for finding in seen.findings:

@@ -10,6 +10,8 @@ from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
 from edge_agent.control import ask
 from edge_agent.errors import StoreError
 from edge_agent.identity import Identity
+from edge_agent.sensors import describe
+from edge_agent.shared import SourceState
 from edge_agent.store import Store
 
 
@@ -33,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     connection = "" if "connected" not in body else ", connected" if body["connected"] else ", broker not reached"
     print(f"daemon {body['daemon']}{connection}; state in {folder}")
+    for name, sensor in body.get("sensors", {}).items():
+        print(f"sensor {describe(name, msgspec.convert(sensor, SourceState))}")
     if body["active"]:
         print()
         header = ("MODEL", "VERSION", "VERDICT", "METHOD", "RUNTIME", "ACTIVATED")

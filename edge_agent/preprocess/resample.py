@@ -49,6 +49,7 @@ class Resampler:
     """Turns samples of one rate into samples of ``ratio`` times that rate."""
 
     def __init__(self, ratio: Fraction) -> None:
+        self.ratio = ratio
         self._up, self._down = ratio.numerator, ratio.denominator
         half = _SIDE * max(self._up, self._down)
         self.margin = 0 if ratio == 1 else -(-half // self._up)

@@ -108,7 +108,9 @@ def _tensors(
 
 def _facts(result: Mapping[str, Any]) -> Markup:
     told = result["data"] or {}
-    data = {key: value for key, value in told.items() if key not in ("enough", "eval", "findings", "warnings")}
+    data = {key: value for key, value in told.items() if key not in ("enough", "eval", "findings", "kept", "warnings")}
+    if kept := told.get("kept"):
+        data["kept"] = kept["message"]
     data |= {f"enough, {split}": said["message"] for split, said in told.get("enough", {}).items()}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
     columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]

@@ -9,6 +9,9 @@
     for scores in stream(samples):              # whatever has arrived, [n, channels]
         ...
 
+    for scores in model.stream():               # or let the agent's own sensor be read, if its config shares it
+        ...
+
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
 old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine.
@@ -20,7 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.backends import Array
 from edge_agent.config import DEFAULT_PATH, DEFAULT_STATE_DIR
@@ -28,12 +31,17 @@ from edge_agent.errors import EdgeAgentError, LimitError, StoreError
 from edge_agent.releases import Release, Releases, read_release
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.stream import Stream
+from edge_agent.shared import source_folder
 from edge_agent.suggest import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
+
+if TYPE_CHECKING:
+    from edge_agent.sources import Source
 
 log = logging.getLogger(__name__)
 
 FOLLOW_S = 1.0
+_OPEN_WITHIN_S = 3.0
 
 
 def load(name: str, *, state_dir: str | os.PathLike[str] | None = None, follow_s: float = FOLLOW_S) -> "Model":
@@ -101,15 +109,24 @@ class Model:
             return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
 
     def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
-        """What to give samples to as they come, instead of windows.
+        """What to give samples to as they come, instead of windows; or, without giving any, what to iterate over.
 
-        They are resampled to the manifest's ``rate_hz``, cut into windows of its size and hop, and answered.
+        They are resampled to the manifest's ``rate_hz``, cut into windows of its size and hop, and answered. Iterating
+        reads the sensor that the manifest names, beside everybody else who does: where its ``[sources.NAME]`` has
+        ``keep_windows`` or ``share``.
 
         Args:
             rate_hz: samples a second of what you give; None: as many as the manifest wants.
             channels: the names of its columns; left out: as in the manifest.
         """
-        return Stream(self._answer, self.reset, rate_hz, channels)
+        return Stream(self._answer, self.reset, rate_hz, channels, self._sensor)
+
+    def _sensor(self) -> "Source":
+        """The shared sensor that feeds the model."""
+        from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # most applications have samples to give
+
+        name = next(iter(self._loaded.inputs.values())).source
+        return subscribe(name, source_folder(self._releases.folder.parent.parent, name), open_within_s=_OPEN_WITHIN_S)
 
     def _answer(self, cut: Callable[[Loaded], Iterable[Windows]]) -> list[Array]:
         """What is judged of each window that ``cut`` makes for the release that is active now."""

@@ -1,30 +1,48 @@
 """Samples as a sensor sends them become a model's windows: resampled as one stream, then cut. Not for several threads.
 
-The same resampler as capture's, so a window in use is made as the windows were that the release was judged on.
+They are given, or read from a sensor that the agent shares: then application and calibration read it side by side. The
+same resampler as capture's, so a window in use is made as the windows were that the release was judged on.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_agent.backends import Array
-from edge_agent.errors import ContractError
+from edge_agent.errors import ContractError, SourceError
 from edge_agent.preprocess.resample import ResampledStream, rate_ratio
 from edge_agent.serving.loaded import Loaded, Windows, samples_of
 from edge_agent.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from edge_agent.sources import Source
 
 Answer = Callable[[Callable[[Loaded], Iterable[Windows]]], list[Array]]
 """Runs the release that is active now over the windows that are cut for it."""
 
 
+_POLL_S = 0.5
+
+
 class Stream:
-    """One sensor's way into a model. Made by :meth:`edge_agent.serving.Model.stream`."""
+    """One sensor's way into a model. Made by :meth:`edge_agent.serving.Model.stream`.
+
+    Iterating over it reads the sensor that the manifest names, where the agent shares it.
+    """
 
     def __init__(
-        self, answer: Answer, reset: Callable[[], None], rate_hz: float | None, channels: Sequence[str]
+        self,
+        answer: Answer,
+        reset: Callable[[], None],
+        rate_hz: float | None,
+        channels: Sequence[str],
+        sensor: "Callable[[], Source]",
     ) -> None:
         self._answer = answer
+        self._sensor = sensor
         self._reset_model = reset
         self._rate_hz = rate_hz
         self._channels = list(channels)
@@ -45,6 +63,35 @@ class Stream:
             ModelError: ``model_unsupported``: the model fails on these values.
         """
         return self._answer(lambda loaded: self._windows(loaded, samples))
+
+    def __iter__(self) -> Iterator[Array]:
+        """Read the shared sensor of the manifest for ever, and give what the model says of each window.
+
+        What a window may not span (a cable that was pulled, samples that this program was too slow for) begins it anew.
+        Channels and rate are the sensor's own.
+
+        Raises:
+            SourceError: ``source_unavailable`` where the agent does not share the sensor, or what keeps it from being
+                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``.
+            EdgeAgentError: as of a call.
+        """
+        source = self._sensor()
+        try:
+            self._rate_hz, self._channels = source.rate_hz, list(source.channels)
+            gaps, heard, ever = source.gaps, time.monotonic(), False
+            while True:
+                samples = source.read(_POLL_S)
+                if source.gaps != gaps:
+                    gaps = source.gaps
+                    self.reset()
+                if samples is not None:
+                    heard, ever = time.monotonic(), True
+                    yield from self(samples)
+                elif time.monotonic() - heard > source.silence_s:
+                    what = source.trouble or "nothing has come for long; check power and cable"
+                    raise SourceError("source_lost" if ever else "source_silent", what)
+        finally:
+            source.close()
 
     def reset(self) -> None:
         """Say that the next samples do not follow the last ones: no window spans that, carried state begins anew."""

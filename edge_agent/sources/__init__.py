@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from edge_agent.arrivals import Arrivals
 from edge_agent.errors import ConfigError, SourceError
+from edge_agent.shared import COMMON_KEYS, divide
 from edge_agent.suggest import did_you_mean, strict
 
 GROUP = "edge_agent.sources"
@@ -143,7 +144,9 @@ def _options(name: str, table: Mapping[str, Any]) -> tuple[ModuleType, msgspec.S
     if not isinstance(kind, str) or kind not in kinds():
         raise ConfigError("usage", f"{where}: unknown kind {kind!r}{did_you_mean(str(kind), kinds())}")
     module = _own(kind, where) if kind in own_kinds() else _foreign(kind, where)
-    return module, strict({key: value for key, value in table.items() if key != "kind"}, module.Options, where)
+    _, own = divide(name, table)
+    del own["kind"]
+    return module, strict(own, module.Options, where, also=COMMON_KEYS)
 
 
 def _own(kind: str, where: str) -> ModuleType:

@@ -77,7 +77,7 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
     runtimes: dict[str, str] = {}
     formats: list[str] = []
     sources: dict[str, dict[str, Any]] = {}
-    """name → kind, channels, rate_hz."""
+    """name → kind, channels, rate_hz; ``shared``: of a sensor with a process of its own, how that does."""
     active: list[ActiveRelease] = []
     highest: dict[str, int] = {}
     """model → highest version accepted."""

@@ -1,20 +1,25 @@
 """The capture stage: gathers the three sets, checks the data's quality, and leaves ``sets.json``.
 
-From the operator's ``.npz`` files (:mod:`.capture_arrays`) or from this device's own sensor (:mod:`.capture_source`).
+From the operator's ``.npz`` files (:mod:`.capture_arrays`), or from this device's own sensor: from what a process of
+its own has kept (:mod:`.capture_kept`), if that is enough, else from what it sends now (:mod:`.capture_source`).
 Later stages read the sets through :mod:`.dataset`. A labelled set that came with the model is looked at first, so that
 nothing is captured for a file that cannot be used.
 """
 
+from typing import Any
+
 import msgspec
 
-from edge_agent.backends import load
+from edge_agent.backends import ModelInfo, load
 from edge_agent.durable import write_durably
 from edge_agent.task import Outcome
 from edge_agent.worker.asked import check_asked
 from edge_agent.worker.capture_arrays import capture_arrays
+from edge_agent.worker.capture_kept import capture_kept
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import SETS_FILE, ArraySets, ShardSets
+from edge_agent.worker.kept import Lack
 from edge_agent.worker.labelled import look
 
 
@@ -38,8 +43,21 @@ def run(context: Context) -> Outcome:
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)
     else:
-        sets, data = capture_source(context, info)
+        kept = capture_kept(context, info)
+        if isinstance(kept, tuple):
+            sets, data = kept
+        else:
+            sets, data = _live(context, info, kept)
     if labelled is not None:
         data = {**data, "eval": labelled.shown, "warnings": [*data["warnings"], *labelled.warnings]}
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
     return Outcome(results={"data": data})
+
+
+def _live(context: Context, info: ModelInfo, lack: Lack | None) -> tuple[ShardSets, dict[str, Any]]:
+    """Capture what the sensor sends now; where something is kept, say why that will not do."""
+    if lack is None:
+        return capture_source(context, info)
+    context.progress(0.0, f"capturing, as {lack.why}", force=True)
+    sets, data = capture_source(context, info)
+    return sets, {**data, "kept": {"used": False, "message": f"captured, as {lack.why}"}}

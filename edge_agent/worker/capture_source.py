@@ -12,20 +12,19 @@ import math
 import shutil
 import time
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edge_agent.backends import ModelInfo
-from edge_agent.contract.feeding import sensor_inputs, window_maker
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.sensing.subscribe import subscribe
 from edge_agent.sources import EndOfSource, Source, open_source
-from edge_agent.suggest import did_you_mean
 from edge_agent.task import Task
-from edge_agent.wire.manifest import InputContract, Window
+from edge_agent.wire.manifest import Window
+from edge_agent.worker import fitting
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import ShardSets
 from edge_agent.worker.finding import Finding, refuse
@@ -34,9 +33,6 @@ from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
 from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed
 from edge_agent.worker.watch import Watch
 
-Samples = NDArray[Any]
-"""``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
-
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
 _DROPOUT_SAMPLES = 5
@@ -44,7 +40,6 @@ _DROPOUT_SAMPLES = 5
 _RATE_AFTER_S = 10.0
 _DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 _SPARE_BYTES = 16 << 20
-_NUMBERS_AXES = 2
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
@@ -62,63 +57,21 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
         Refusal: the data's quality, or ``too_few_windows``.
     """
     task = context.task
-    name, window, rate_hz = _agreed(info, task)
-    source = open_source(name, task.sources[name])
+    name, window, rate_hz = fitting.agreed(info, task)
+    source = _open(task, name)
     try:
-        inputs = sensor_inputs(info, task)
-        columns = _columns(list(inputs.values()), source, name)
-        _check_frames(list(inputs.values()), source.frame_shape, name)
-        blank = _blank(source, len(columns), window.size)
-        for spec in info.inputs:
-            if spec.name in inputs:
-                window_maker(inputs[spec.name], spec, columns)(blank)
+        columns = fitting.fit(info, task, source, name, window.size)
         plan = _plan(task, source, name, columns, window, rate_hz)
         return _Capture(context, source, plan).run()
     finally:
         source.close()
 
 
-def _agreed(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
-    """The one source, window and rate of all inputs, after checking that each input of the model is fed."""
-    inputs = sensor_inputs(info, task)
-    sources = sorted({contract.source for contract in inputs.values()})
-    if len(sources) != 1 or not sources[0]:
-        named = ", ".join(map(repr, sources)) or "none"
-        raise RecipeError("recipe_unsupported", f"inputs must come from one source; the contract names {named}")
-    if sources[0] not in task.sources:
-        hint = did_you_mean(sources[0], task.sources)
-        raise ContractError("source_unknown", f"this device has no source {sources[0]!r}{hint}")
-    windows = {(contract.window, contract.rate_hz) for contract in inputs.values()}
-    window, rate_hz = next(iter(windows))
-    if window is None or len(windows) > 1:
-        text = "every input needs the same window = { size = ..., hop = ... } and, if any has one, the same rate_hz"
-        raise ContractError("shape_mismatch", text)
-    return sources[0], window, rate_hz
-
-
-def _columns(contracts: list[InputContract], source: Source, name: str) -> list[str]:
-    """The channels that the inputs need, in the source's order."""
-    wanted = {channel for contract in contracts for channel in contract.channels or source.channels}
-    for channel in sorted(wanted):
-        if channel not in source.channels:
-            hint = did_you_mean(channel, source.channels)
-            raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
-    return [channel for channel in source.channels if channel in wanted]
-
-
-def _check_frames(contracts: list[InputContract], frame: tuple[int, ...], name: str) -> None:
-    """Raises ``ContractError`` (shape_mismatch) unless a sample of the source is what the contracts say.
-
-    Args:
-        contracts: of all inputs.
-        frame: height and width of the source's pictures; empty: its samples are numbers.
-        name: of the source.
-    """
-    for contract in contracts:
-        if (contract.frame or ()) != frame:
-            sends = f"pictures of {frame[0]}x{frame[1]}; set frame = {list(frame)}" if frame else "numbers, no pictures"
-            said = f"frame = {list(contract.frame)}" if contract.frame else "no frame"
-            raise ContractError("shape_mismatch", f"source {name!r} sends {sends}; the input says {said}")
+def _open(task: Task, name: str) -> Source:
+    """The sensor itself, or where a process of its own reads it, what that hands out."""
+    if name in task.shared:
+        return subscribe(name, Path(task.shared[name]))
+    return open_source(name, task.sources[name])
 
 
 def _plan(task: Task, source: Source, name: str, columns: list[str], window: Window, rate_hz: float | None) -> Plan:
@@ -137,19 +90,6 @@ def _plan(task: Task, source: Source, name: str, columns: list[str], window: Win
     wanted = {split: getattr(recipe, f"{split}_windows") for split in SPLITS}
     blocks = plan_blocks(wanted, size=window.size, hop=hop, needed=Resampler(ratio).needed)
     return Plan(name, columns, blocks, ratio.as_integer_ratio())
-
-
-def _blank(source: Source, columns: int, samples: int = 0) -> Samples:
-    """So many samples of ``source``, all zero."""
-    return np.zeros((samples, *source.frame_shape, columns), np.uint8 if source.frame_shape else np.float32)
-
-
-def _levels(samples: Samples) -> NDArray[np.float32]:
-    """What quality judges ``[n, columns]``: of a picture the mean of each channel, as its noise keeps that moving."""
-    if samples.ndim == _NUMBERS_AXES:
-        return samples
-    levels: NDArray[np.float32] = samples.mean(axis=tuple(range(1, samples.ndim - 1)), dtype=np.float32)
-    return levels
 
 
 class _Clock:
@@ -188,7 +128,7 @@ class _Capture:
         self._extended = False
         self._arrived = 0
         self._picked = [source.channels.index(channel) for channel in plan.channels]
-        self._blank = _blank(source, len(plan.channels))
+        self._blank = fitting.blank(source, len(plan.channels))
         self._done = self._shards.done
         self._buffer = self._next_buffer()
         self._interruptions = 0
@@ -207,7 +147,7 @@ class _Capture:
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            refuse(self._watch.add(self._plan.blocks[self._done], _levels(self._buffer.samples)))
+            refuse(self._watch.add(self._plan.blocks[self._done], fitting.levels(self._buffer.samples)))
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._skip_needless()
@@ -220,7 +160,7 @@ class _Capture:
         """See again what an interrupted capture left from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
-                refuse(self._watch.add(self._plan.blocks[index], _levels(self._shards.load(index))))
+                refuse(self._watch.add(self._plan.blocks[index], fitting.levels(self._shards.load(index))))
 
     def _skip_needless(self) -> None:
         """Pass over calibration blocks once the ranges are sure."""
@@ -259,7 +199,7 @@ class _Capture:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
         return BlockBuffer(block, self._blank, gap=block.gap if self._done else 0)
 
-    def _read(self) -> Samples:
+    def _read(self) -> fitting.Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
         gaps = self._source.gaps
         try:

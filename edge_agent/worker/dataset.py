@@ -44,13 +44,19 @@ class RowSet(msgspec.Struct, frozen=True):
 class Shard(msgspec.Struct, frozen=True):
     """A block of one set: float32 ``[samples, channels]`` without a gap, in a file of the capture folder.
 
-    ``windows`` windows of ``size`` samples, ``step`` samples from one to the next, after resampling.
+    ``windows`` windows of ``size`` samples, ``step`` samples from one to the next, after resampling. It may be a part
+    of the file: ``samples`` samples from ``first`` on. Blocks of one ``group`` count as one recording.
     """
 
     file: str
     windows: int
     size: int
     step: int
+    first: int = 0
+    samples: int | None = None
+    """None: to the end of the file."""
+    group: int | None = None
+    """None: a recording of its own."""
 
 
 class ArraySets(msgspec.Struct, frozen=True, tag="arrays", tag_field="kind"):
@@ -206,14 +212,16 @@ class ShardData:
         return sum(shard.windows for shard in self._shards(split))
 
     def rows(self, split: Split) -> Iterator[Row]:
-        """The windows of a set; its ``group`` is the number of its block, as no recording goes on over a gap."""
+        """The windows of a set; its ``group`` is that of its block, else its number: no recording spans a gap."""
         index = 0
         for number, shard in enumerate(self._shards(split)):
-            samples = self._resample(np.load(self._folder / shard.file, mmap_mode="r"))
+            stop = None if shard.samples is None else shard.first + shard.samples
+            samples = self._resample(np.load(self._folder / shard.file, mmap_mode="r")[shard.first : stop])
+            group = number if shard.group is None else shard.group
             for start in range(0, shard.windows * shard.step, shard.step):
                 window = np.array(samples[start : start + shard.size])
                 feeds = {name: make(window) for name, make in self._makers.items()}
-                yield Row({**self._fixed, **feeds}, None, number, index)
+                yield Row({**self._fixed, **feeds}, None, group, index)
                 index += 1
 
     def _shards(self, split: Split) -> list[Shard]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.arrivals import TOO_FAST, TOO_SLOW
 from edge_agent.worker.finding import Finding
 
 Samples = NDArray[np.float32]
@@ -35,7 +36,6 @@ MOVES_AS_USUAL = 0.25
 CLIPPED_SHARE, CLIPPED_WARN_SHARE = 0.1, 0.01
 CLIPPED_SAMPLES = 20
 DUPLICATE_SHARE = 0.2
-TOO_SLOW, TOO_FAST = 0.8, 1.25
 
 
 class Quality:

@@ -1,7 +1,7 @@
 """Runs the benches one after the other, each in a process of its own: ``python tests/bench/run_all.py [NAME...]``.
 
 They print tables of ratios that are measured interleaved in one run, and assert nothing: times depend on the machine,
-and on what else it does. How to change a bench's rounds is said in the bench. About ten minutes in all.
+and on what else it does. How to change a bench's rounds is said in the bench. About twenty minutes in all.
 """
 
 import os
@@ -18,6 +18,9 @@ BENCHES = (
     "end_to_end",
     "tflite_memory",
     "quality",
+    "reservoir",
+    "reservoir_writes",
+    "sensing",
     "sources",
     "transfer",
 )

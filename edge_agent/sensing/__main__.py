@@ -1,0 +1,56 @@
+"""``python -m edge_agent.sensing < orders.json``: read one sensor for good, keep a sample of it, let others read along.
+
+It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The orders
+(:class:`edge_agent.shared.Orders`) come on standard input; standard output carries a JSON line
+(:class:`edge_agent.shared.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was asked to end;
+2: the orders are none; 70: a bug of ours; 75: the folder cannot be used.
+"""
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.errors import EdgeAgentError
+from edge_agent.landlock import restrict
+from edge_agent.sandbox import confine
+from edge_agent.sensing.process import run
+from edge_agent.shared import Orders
+
+EXIT_USAGE, EXIT_FOLDER = 2, 75
+_FOLDER_MODE = 0o750
+_ALL_HERE = ("audio", "camera", "iio")
+"""Kinds whose sensors hang on this computer."""
+
+
+def _may_connect(table: Mapping[str, Any]) -> bool:
+    """Whether a source may need the network: of our own kinds, only those that say so."""
+    kind = table.get("kind")
+    return kind not in _ALL_HERE and not (kind == "serial" and "://" not in str(table.get("port")))
+
+
+def main() -> int:
+    """Read the orders and obey them; returns the exit code."""
+    try:
+        orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"edge_agent.sensing: no orders on standard input: {error}\n")
+        return EXIT_USAGE
+    try:
+        confine(death=signal.SIGTERM)
+        folder = Path(orders.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(_FOLDER_MODE)
+        restrict(write=[folder], tcp=_may_connect(orders.table))
+        run(orders)
+    except (EdgeAgentError, OSError) as error:
+        sys.stderr.write(f"edge_agent.sensing {orders.name}: {error}\n")
+        return EXIT_FOLDER
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

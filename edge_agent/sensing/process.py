@@ -1,0 +1,136 @@
+"""The source process: a thread reads the sensor, this one keeps and hands out what came, and says how it goes.
+
+Ends on SIGTERM or SIGINT, and when nobody reads its standard output any more; either way what is kept is put on disk
+first. A driver that does not come back is not waited for.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from edge_agent.arrivals import TOO_SLOW
+from edge_agent.sensing.frames import Batch, Hello, State
+from edge_agent.sensing.keeper import Keeper
+from edge_agent.sensing.reader import Event, Opener, Reader, Trouble
+from edge_agent.sensing.server import Server
+from edge_agent.shared import SOCKET_NAME, Orders, SourceState
+from edge_agent.sources import open_source
+
+TELL_EVERY_S = 10.0
+_END_WITHIN_S = 5
+_DRIVER_WITHIN_S = 2.0
+
+
+class Process:
+    """One sensor's process."""
+
+    def __init__(self, orders: Orders, tell: Callable[[SourceState], None], opener: Opener = open_source) -> None:
+        """Listen, and prepare to read; ``tell`` is given each state, ``opener`` opens. Raises ``OSError``."""
+        folder = Path(orders.folder)
+        self._tell = tell
+        self._server = Server(folder / SOCKET_NAME)
+        self._keeper = Keeper(folder, orders.keeping)
+        self._reader = Reader(orders.name, orders.table, self._server.wake, opener)
+        self._state = SourceState(wanted=orders.keeping.keep_windows)
+        self._spoken = self._slow = False
+        self._hello_hz = 0.0
+        self._tell_at = time.monotonic() + TELL_EVERY_S
+        self._ended = False
+
+    def run(self) -> None:
+        """Go on until :meth:`end`."""
+        self._reader.start()
+        try:
+            while not self._ended:
+                for event in self._reader.take():
+                    self._handle(event)
+                self._report()
+                self._server.step(max(0.0, min(1.0, self._tell_at - time.monotonic())))
+        finally:
+            self._reader.stop(_DRIVER_WITHIN_S)
+            for event in self._reader.take():
+                self._handle(event)
+            self._keeper.close()
+            self._server.close()
+
+    def end(self) -> None:
+        """End soon; from a signal's handler, too."""
+        self._ended = True
+        self._server.wake()
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Hello():
+                self._server.greet(event)
+                self._keeper.begin(event)
+                self._hello_hz = event.rate_hz
+            case Batch():
+                self._server.give(event)
+                self._keeper.add(event, sound=self._rate_is_sound())
+                self._state = msgspec.structs.replace(
+                    self._state, samples=self._state.samples + len(event.samples), malformed=event.malformed
+                )
+            case Trouble(state, silent):
+                self._server.tell(state)
+                self._note(state, silent=silent)
+
+    def _rate_is_sound(self) -> bool:
+        """Whether samples come as often as the operator says; what comes more rarely fits no window."""
+        seen_hz = self._reader.rate_hz
+        slow = seen_hz is not None and seen_hz < TOO_SLOW * self._hello_hz
+        if slow != self._slow:
+            self._slow, self._tell_at = slow, 0.0
+        return not slow
+
+    def _note(self, state: State, *, silent: bool) -> None:
+        """What is to be said of the sensor; at once if that is news."""
+        kind = "waiting" if state.code else "silent" if silent else "open"
+        news = not self._spoken or kind != self._state.state or state.code != self._state.code
+        self._spoken = True
+        self._state = msgspec.structs.replace(self._state, state=kind, code=state.code, message=state.trouble)
+        if news:
+            self._tell_at = 0.0
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now < self._tell_at:
+            return
+        self._tell_at = now + TELL_EVERY_S
+        seen = msgspec.structs.replace(
+            self._state,
+            rate_hz=self._reader.rate_hz,
+            gaps=self._reader.gaps,
+            late=self._reader.late,
+            subscribers=self._server.readers,
+            dropped=self._server.dropped,
+        )
+        if self._slow and not seen.code:
+            text = f"{seen.rate_hz or 0:.4g} samples a second come, rate_hz says {self._hello_hz:g}; correct rate_hz"
+            kept = "; until then nothing is kept" if seen.wanted else ""
+            seen = msgspec.structs.replace(seen, code="wrong_rate", message=text + kept)
+        self._tell(self._keeper.describe(seen))
+
+
+def run(orders: Orders, opener: Opener = open_source) -> None:
+    """Run as a process of its own: signals end it, its standard output tells."""
+
+    def tell(state: SourceState) -> None:
+        try:
+            sys.stdout.write(msgspec.json.encode(state).decode() + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # the daemon is gone
+            process.end()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        signal.alarm(_END_WITHIN_S)  # a disk that hangs must not make an orphan of this process
+        process.end()
+
+    process = Process(orders, tell, opener)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    process.run()

@@ -1,0 +1,186 @@
+"""Reads a sensor in a thread of its own, so that neither a slow disk nor a slow reader loses its samples.
+
+The thread opens, reads, and opens again, with longer and longer pauses, whatever goes wrong; it only puts into a queue
+that is bounded, and wakes whoever takes from it.
+"""
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_agent.errors import EdgeAgentError, SourceError
+from edge_agent.sensing.frames import Batch, Hello, State
+from edge_agent.sources import Source, open_source
+
+_POLL_S = 0.25
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
+"""Nothing for so long, and for so many samples' time: samples were lost, as capture sees it, too."""
+_WAITING_BYTES = 16 << 20
+_RATE_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing comes; ``state.code`` is set while the sensor is not open, both are empty when it comes again."""
+
+    state: State
+    silent: bool = False
+
+
+Event = Hello | Trouble | Batch
+Opener = Callable[[str, Mapping[str, Any]], Source]
+"""What opens ``[sources.NAME]``."""
+
+
+class Reader:
+    """A sensor, read until :meth:`stop`."""
+
+    def __init__(
+        self,
+        name: str,
+        table: Mapping[str, Any],
+        wake: Callable[[], None],
+        opener: Opener = open_source,
+    ) -> None:
+        """Prepare to read ``[sources.NAME]``; ``wake`` is called, from the thread, when there is something to take."""
+        self._name, self._table = name, table
+        self._wake, self._open = wake, opener
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque()
+        self._waiting = 0
+        self._number = 0
+        self._gap = True
+        self._said: Trouble | None = None
+        self._thread = threading.Thread(target=self._run, name=f"reader-{name}", daemon=True)
+        self.late = 0
+        """Samples that were dropped because nobody took them in time."""
+        self.gaps = 0
+        """How often the stream was interrupted."""
+        self.rate_hz: float | None = None
+        """Samples a second since the stream last began, once it has been on for ten seconds."""
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let the sensor go; False if its driver did not come back within ``timeout_s``."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def take(self) -> list[Event]:
+        """What has happened since."""
+        with self._lock:
+            events, self._waiting = list(self._events), 0
+            self._events.clear()
+        return events
+
+    # -- the thread
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._read_on()
+            except EdgeAgentError as error:
+                self._say(Trouble(State(code=error.code, trouble=error.message)))
+            except Exception as error:  # noqa: BLE001  # whatever a driver does, it is opened again
+                traceback.print_exception(error)
+                text = f"reading {self._name!r} failed: {type(error).__name__}: {error}"
+                self._say(Trouble(State(code="source_lost", trouble=text)))
+            if time.monotonic() - began > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
+            self._stop.wait(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _read_on(self) -> None:
+        source = self._open(self._name, self._table)
+        try:
+            if not source.live or source.window_size:
+                text = f"source {self._name!r} is a recording; leave out keep_windows and share"
+                raise SourceError("source_unavailable", text)
+            self._put(
+                Hello(
+                    channels=tuple(source.channels),
+                    rate_hz=source.rate_hz,
+                    silence_s=source.silence_s,
+                    frame_shape=tuple(source.frame_shape),
+                )
+            )
+            self._say(Trouble(State()))
+            self._gap = True
+            self._follow(source)
+        finally:
+            source.close()
+
+    def _follow(self, source: Source) -> None:
+        gaps, broken = source.gaps, True
+        heard = said = time.monotonic()
+        dropout_s = max(_DROPOUT_S, _DROPOUT_SAMPLES / source.rate_hz)
+        silence_s = max(source.silence_s, _DROPOUT_SAMPLES / source.rate_hz)
+        while not self._stop.is_set():
+            samples = source.read(_POLL_S)
+            now = time.monotonic()
+            if source.gaps != gaps or (samples is None and not broken and now - heard > dropout_s):
+                gaps = source.gaps
+                self._gap = True
+                if not broken:
+                    self.gaps += 1
+                if samples is None:
+                    source.arrivals.interrupt()
+                    broken = True
+            if samples is None:
+                if now - max(heard, said) > dropout_s:
+                    said = now
+                    self._say(Trouble(State(trouble=source.trouble), silent=now - heard > silence_s))
+                continue
+            broken, heard = False, now
+            self._say(Trouble(State()))
+            self.rate_hz = source.arrivals.rate_hz(_RATE_AFTER_S)
+            taken_s = time.time() - (now - float(source.arrivals.times[0]))
+            batch = Batch(self._number, now, taken_s, self._gap, source.malformed, samples)
+            self._number += 1
+            self._gap = False
+            self._put(batch)
+
+    def _say(self, trouble: Trouble) -> None:
+        if trouble != self._said:
+            self._said = trouble
+            self._put(trouble)
+
+    def _put(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, Batch):
+                event = self._squeeze_in(event)
+            self._events.append(event)
+        self._wake()
+
+    def _squeeze_in(self, batch: Batch) -> Batch:
+        """Make room for a batch; what is lost for it is a gap before what comes next."""
+        self._waiting += batch.samples.nbytes
+        waiting = self._events
+        while self._waiting > _WAITING_BYTES and waiting:
+            place = next((at for at, event in enumerate(waiting) if isinstance(event, Batch)), None)
+            if place is None:
+                break
+            dropped = waiting[place]
+            del waiting[place]
+            if isinstance(dropped, Batch):
+                self._waiting -= dropped.samples.nbytes
+                self.late += len(dropped.samples)
+            for later in range(place, len(waiting)):
+                following = waiting[later]
+                if isinstance(following, Batch):
+                    waiting[later] = replace(following, gap=True)
+                    break
+            else:
+                batch = replace(batch, gap=True)
+        return batch

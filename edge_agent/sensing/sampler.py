@@ -1,0 +1,130 @@
+"""Decides which stretches are kept and in which place: both parts, the budget, and what is known beside them. Pure."""
+
+from collections.abc import Iterable
+from random import Random
+
+import numpy as np
+
+from edge_agent.sensing.budget import Bucket, thinning
+from edge_agent.sensing.cutting import Stretch
+from edge_agent.sensing.features import describe
+from edge_agent.sensing.layout import Head, Label
+from edge_agent.sensing.slots import Found
+from edge_agent.sensing.state import Counts, State, restore, saved
+from edge_agent.sensing.stratified import Stratified
+from edge_agent.sensing.time_blocks import PARTS, Part, part_of
+from edge_agent.sensing.uniform import Uniform
+
+_DAY_S = 86_400.0
+
+
+class Sampler:
+    """The method, over one file.
+
+    Attributes:
+        counts: what became of the stretches.
+        uniform: who is in the judging part.
+        stratified: who is in the calibration part.
+    """
+
+    def __init__(self, head: Head, *, bytes_a_day: float, horizon_days: float, now_s: float) -> None:
+        """Start with nothing kept and a full budget.
+
+        Args:
+            head: of the file.
+            bytes_a_day: that may be written.
+            horizon_days: of sensor time; the mean age that kept stretches settle at.
+            now_s: seconds of the clock that the budget goes by.
+        """
+        self._head = head
+        total = sum(head.places.values())
+        allowed = {part: bytes_a_day * places / total for part, places in head.places.items()}
+        self._buckets = {part: Bucket(allowed[part], now_s) for part in PARTS}
+        stretches_a_day = _DAY_S / head.shape.stretch_s / len(PARTS)
+        writes_a_day = allowed["judging"] / head.slot_bytes
+        self.offered = thinning(head.places["judging"], stretches_a_day, writes_a_day)
+        """The share of the judging part's stretches that is offered to its sample."""
+        horizon = horizon_days * stretches_a_day
+        self.uniform = Uniform(head.places["judging"], horizon * self.offered)
+        self.stratified = Stratified(head.places["calibration"], len(head.shape.channels), horizon)
+        self.counts = Counts()
+        self._start(0)
+
+    def resume(self, state: State, found: Iterable[Found]) -> None:
+        """Go on with what is on disk, and with what was saved of the rest."""
+        self.counts = state.counts
+        for part, level in state.levels.items():
+            self._buckets[part].level = min(self._buckets[part].level, level)
+        self._start(restore(state, found, self._head, self.uniform, self.stratified))
+
+    def _start(self, seq: int) -> None:
+        self._seq = seq
+        self._random = Random(f"{self._head.seed}:{seq}")  # noqa: S311  # a fair draw, no secret
+
+    def state(self) -> State:
+        """What is to be saved."""
+        strata = self.stratified.strata
+        return State(
+            digest=self._head.digest.hex(),
+            weight=self.uniform.weight,
+            known=saved(strata.known),
+            candidates=saved(strata.candidates),
+            next_number=strata.next_number,
+            levels={part: bucket.level for part, bucket in self._buckets.items()},
+            counts=self.counts,
+        )
+
+    def may_save(self, size: int, now_s: float) -> bool:
+        """Whether the budget has room for a state of ``size`` bytes, which are then counted."""
+        return self._buckets["calibration"].take(size, now_s)
+
+    def decide(self, stretch: Stretch, now_s: float) -> Label | None:
+        """The place that a stretch takes, and what is to be said of it; None: it is not kept."""
+        if part_of(stretch.block, self._head.seed) == "judging":
+            return self._judge(stretch, now_s)
+        return self._calibrate(stretch, now_s)
+
+    def _judge(self, stretch: Stretch, now_s: float) -> Label | None:
+        if self._random.random() >= self.offered:
+            self.counts.thinned += 1
+            return None
+        if not np.isfinite(stretch.samples).all():
+            self.counts.non_finite += 1
+            return None
+        place = self.uniform.choose(self._random)
+        if place is None or not self._may_write("judging", now_s):
+            return None
+        self.uniform.occupy(place)
+        return self._label(stretch, "judging", place + self._head.places["calibration"], -1, self.uniform.weight)
+
+    def _calibrate(self, stretch: Stretch, now_s: float) -> Label | None:
+        described = describe(stretch.samples)
+        if described is None:
+            self.counts.non_finite += 1
+            return None
+        choice = self.stratified.choose(described, stretch.block, self._random)
+        if choice is None or not self._may_write("calibration", now_s):
+            return None
+        self.stratified.occupy(choice.place, described, choice.stratum)
+        return self._label(stretch, "calibration", choice.place, choice.stratum, choice.weight)
+
+    def _may_write(self, part: Part, now_s: float) -> bool:
+        may = self._buckets[part].take(self._head.slot_bytes, now_s)
+        if not may and part == "judging":
+            self.counts.over_budget += 1
+        elif not may:
+            self.counts.deferred += 1
+        return may
+
+    def _label(self, stretch: Stretch, part: Part, place: int, stratum: int, weight: float) -> Label:
+        self.counts.accepted += 1
+        self._seq += 1
+        return Label(
+            part=part,
+            place=place,
+            stratum=stratum,
+            seq=self._seq - 1,
+            time_s=stretch.time_s,
+            block=stretch.block,
+            weight=weight,
+        )

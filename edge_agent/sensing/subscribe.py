@@ -1,0 +1,191 @@
+"""Read a shared sensor: a :class:`edge_agent.sources.Source` over the socket of its process.
+
+Whoever reads may read what the sensor sends and nothing more, and disturbs nobody: who is too slow loses samples, which
+is an interruption of its own stream alone. When the process starts again, reading goes on.
+"""
+
+import contextlib
+import select
+import socket
+import time
+from collections import deque
+from pathlib import Path
+from typing import NoReturn
+
+from edge_agent.arrivals import Arrivals
+from edge_agent.errors import CODES, SourceError
+from edge_agent.retry import Retry
+from edge_agent.sensing.frames import Batch, Decoder, Frame, Hello, Samples, State
+from edge_agent.shared import SOCKET_NAME
+from edge_agent.unix_address import short_address
+
+_OPEN_WITHIN_S = 10.0
+_READ_BYTES = 1 << 20
+_GONE = (FileNotFoundError, ConnectionRefusedError)
+
+
+class Subscription:
+    """A shared sensor, as one of its readers sees it. Made by :func:`subscribe`.
+
+    Attributes:
+        lost: samples that this reader was too slow for.
+        time_s: when the first sample of the last read was taken, seconds since the epoch.
+    """
+
+    live = True
+    window_size = 0
+    length = 0
+    repeats = False
+
+    def __init__(self, name: str, folder: Path, *, open_within_s: float) -> None:
+        self._name = name
+        self._path = folder / SOCKET_NAME
+        self._retry = Retry()
+        self._socket: socket.socket | None = None
+        self._decoder = Decoder()
+        self._frames: deque[Frame] = deque()
+        self._state = State()
+        self._malformed_before: int | None = None
+        self._follows = False
+        self.malformed = self.gaps = self.lost = 0
+        self.time_s = 0.0
+        self._hello = hello = self._meet(open_within_s)
+        self.channels = hello.channels
+        self.rate_hz = hello.rate_hz
+        self.silence_s = hello.silence_s
+        self.frame_shape = hello.frame_shape
+        self.arrivals = Arrivals(hello.rate_hz)
+
+    @property
+    def trouble(self) -> str:
+        """What the source's process knows of why nothing comes."""
+        return "its process does not run; see edge-agent status" if self._socket is None else self._state.trouble
+
+    def read(self, timeout_s: float) -> Samples | None:
+        """The next samples that follow on each other; waits for some at most ``timeout_s``.
+
+        Raises:
+            SourceError: ``source_lost``: the sensor is another one now.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            while self._frames:
+                frame = self._frames.popleft()
+                if isinstance(frame, Batch):
+                    return self._take(frame)
+                self._note(frame)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._receive(left)
+
+    def close(self) -> None:
+        """Read no more; may be called twice."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _take(self, batch: Batch) -> Samples:
+        if self._malformed_before is None:
+            self._malformed_before = batch.malformed
+        self.malformed = max(self.malformed, batch.malformed - self._malformed_before)
+        if batch.gap and self._follows:
+            self.gaps += 1
+            self.arrivals.interrupt()
+        self._follows = True
+        self.lost += batch.lost
+        self.time_s = batch.time_s
+        self.arrivals.hear(len(batch.samples), batch.heard_s)
+        return batch.samples
+
+    def _note(self, frame: Hello | State) -> None:
+        if isinstance(frame, State):
+            self._state = frame
+        elif (frame.channels, frame.frame_shape, frame.rate_hz) != (self.channels, self.frame_shape, self.rate_hz):
+            raise SourceError("source_lost", f"source {self._name!r} sends something else now; begin again")
+
+    def _receive(self, timeout_s: float) -> None:
+        """Take what has arrived; connect again if the process has gone."""
+        if self._socket is None:
+            if self._retry.due(timeout_s):
+                self._connect()
+            return
+        ready, _, _ = select.select([self._socket], [], [], timeout_s)
+        if not ready:
+            return
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except OSError:
+            data = b""
+        if data:
+            self._frames.extend(self._decoder.feed(data))
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.close()
+        self._decoder = Decoder()
+        self._malformed_before = None
+        if self._follows:
+            self._follows = False
+            self.gaps += 1
+            self.arrivals.interrupt()
+
+    def _connect(self) -> bool:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with short_address(self._path) as address:
+                connection.connect(address)
+        except PermissionError:
+            connection.close()
+            text = f"{self._path}: permission denied; add this user to the group of the edge-agent service"
+            raise SourceError("source_unavailable", text) from None
+        except OSError:
+            connection.close()
+            return False
+        self._socket = connection
+        return True
+
+    def _meet(self, within_s: float) -> Hello:
+        """What the source is; raises ``SourceError`` if nobody says so in time, or why it cannot be opened."""
+        deadline = time.monotonic() + within_s
+        while True:
+            while self._frames:
+                frame = self._frames.popleft()
+                if isinstance(frame, Hello):
+                    return frame
+                if isinstance(frame, State):
+                    self._state = frame
+            left = deadline - time.monotonic()
+            if left <= 0 or self._state.code:
+                self._give_up()
+            self._receive(left)
+
+    def _give_up(self) -> NoReturn:
+        what = self._state.trouble or self.trouble or "its process has not opened it yet"
+        self.close()
+        if self._state.code in CODES:
+            raise SourceError(self._state.code, what)
+        raise SourceError("source_unavailable", f"source {self._name!r} does not answer: {what}")
+
+
+def subscribe(name: str, folder: Path, *, open_within_s: float = _OPEN_WITHIN_S) -> Subscription:
+    """Read the shared sensor ``name`` whose process uses ``folder``.
+
+    Raises:
+        SourceError: what keeps its process from opening it; ``source_unavailable`` if there is no process, or no
+            permission.
+    """
+    return Subscription(name, folder, open_within_s=open_within_s)
+
+
+def is_served(folder: Path) -> bool:
+    """Whether a process serves the shared sensor of ``folder`` now; a socket that may not be opened counts."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(*_GONE):
+        try:
+            with short_address(folder / SOCKET_NAME) as address:
+                probe.connect(address)
+        except PermissionError:
+            return True
+        return True
+    return False

@@ -1,0 +1,43 @@
+"""A uniform sample of a stream in a fixed number of places, that slowly forgets. Pure.
+
+Algorithm R (Vitter 1985): once all places are taken, the n-th element is taken with probability places/n and replaces
+one drawn at random. Here n is a weight that forgets: W_n = 1 + d * W_(n-1) with d a little below 1. Element i is in the
+sample after n elements with probability places/W_i * prod(1 - 1/W_j) over j = i+1 ... n, as each later one replaces it
+with probability places/W_j * 1/places. 1 - 1/W_j is d * W_(j-1) / W_j, so the product telescopes to d^(n-i) * W_i / W_n
+and the whole to d^(n-i) * places/W_n: exactly proportional to d^age (Aggarwal 2006 calls it a biased reservoir; d = 1
+is uniform). The mean age of what is kept settles at 1/(1-d) elements. It costs one number, and nothing else would ever
+let go of what a sensor saw before it was mounted elsewhere.
+"""
+
+import math
+from random import Random
+
+
+class Uniform:
+    """Says which of ``places`` a new element takes, if any."""
+
+    def __init__(self, places: int, horizon: float) -> None:
+        """Forget so that the mean age becomes ``horizon`` elements; infinite: never."""
+        self.places = places
+        self.weight = 0.0
+        """How many elements have been offered, older ones counting less."""
+        self._decay = math.exp(-1 / horizon)
+        self._free = set(range(places))
+
+    @property
+    def kept(self) -> int:
+        """Places that are taken."""
+        return self.places - len(self._free)
+
+    def occupy(self, place: int) -> None:
+        """Say that a place is taken."""
+        self._free.discard(place)
+
+    def choose(self, random: Random) -> int | None:
+        """Count one more element; the place that it is to take, or None."""
+        self.weight = 1.0 + self._decay * self.weight
+        if self._free:
+            return min(self._free)
+        if random.random() * self.weight < self.places:
+            return random.randrange(self.places)
+        return None

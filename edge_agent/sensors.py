@@ -1,0 +1,183 @@
+"""The daemon's side of shared sensors: starts a process for each, starts it again when it dies, knows how it does.
+
+A thread a sensor waits for its process and only puts into the inbox; :meth:`Sensors.note` is called by the consumer.
+Whatever a sensor's process does, jobs go on: a job that needs it says itself what it lacks.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_agent.config import Config
+from edge_agent.events import SensorSaid
+from edge_agent.shared import Orders, SourceState, divide, source_folder
+from edge_agent.stages import source_table
+from edge_agent.supervisor import Child, ChildExit, Limits, python_child
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+SOUND_AFTER_S = 60.0
+"""A process that lived for so long starts again at once when it dies."""
+_GRACE_S = 8.0
+_JOIN_S = 12.0
+_LOG_EVERY_S = 86_400.0
+
+
+class Sensor:
+    """One sensor's process, kept alive by a thread."""
+
+    def __init__(self, orders: Orders, put: Callable[[SensorSaid], None]) -> None:
+        self.name = orders.name
+        self._orders = msgspec.json.encode(orders)
+        self._put = put
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{orders.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the process, and start it again whenever it ends."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the process to end, for good; returns at once."""
+        self._stopped.set()
+        with self._lock:
+            if self._child is not None:
+                self._child.stop(_GRACE_S)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout_s)
+
+    @property
+    def pid(self) -> int:
+        """Of the process; 0: none runs."""
+        with self._lock:
+            return self._child.pid if self._child is not None else 0
+
+    def _keep_alive(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopped.is_set():
+            try:
+                ended = self._run()
+            except Exception as error:  # noqa: BLE001  # a sensor that cannot be started is no outage either
+                ended = ChildExit(127, "exited", 0, f"{error!r}", 0.0)
+            if self._stopped.is_set():
+                return
+            if ended.seconds > SOUND_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            text = f"its process {ended.describe()}; started again in {pause_s:g} s"
+            self._put(SensorSaid(self.name, SourceState(code="stage_crashed", message=text)))
+            self._stopped.wait(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _run(self) -> ChildExit:
+        with self._lock:
+            if self._stopped.is_set():
+                return ChildExit(0, "stopped", 0, "", 0.0)
+            self._child = child = Child(
+                python_child("edge_agent.sensing"),
+                limits=Limits(timeout_s=None),
+                on_line=self._take_line,
+                stdin=self._orders,
+            )
+        try:
+            return child.wait()
+        finally:
+            with self._lock:
+                self._child = None
+
+    def _take_line(self, line: str) -> None:
+        try:
+            said = msgspec.json.decode(line, type=SourceState)
+        except msgspec.DecodeError as error:
+            log.warning("sensor %s wrote a line that is not of the protocol (%s): %.200s", self.name, error, line)
+            return
+        self._put(SensorSaid(self.name, said))
+
+
+class Sensors:
+    """The shared sensors of this device."""
+
+    def __init__(self, config: Config, put: Callable[[SensorSaid], None]) -> None:
+        self.states: dict[str, SourceState] = {}
+        """The newest state of each shared sensor; none before its process has spoken."""
+        self._logged: dict[str, float] = {}
+        self._root = Path(config.state_dir)
+        self._sensors: list[Sensor] = []
+        for name, table in config.sources.items():
+            if divide(name, table)[0].shared:
+                self._sensors.append(Sensor(make_orders(config, name), put))
+
+    @property
+    def names(self) -> list[str]:
+        """Which sensors are shared."""
+        return [sensor.name for sensor in self._sensors]
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The processes."""
+        return {sensor.name: sensor.pid for sensor in self._sensors}
+
+    def start(self) -> None:
+        """Start a process for each."""
+        for sensor in self._sensors:
+            folder = source_folder(self._root, sensor.name)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.parent.chmod(0o755)  # whoever may use a socket must reach it; the folder itself is the group's
+            except OSError as error:
+                log.error("sensor %s: %s: %s", sensor.name, folder, error.strerror)  # noqa: TRY400  # its process says more
+            sensor.start()
+
+    def stop(self) -> None:
+        """End them all, with what they keep on disk."""
+        for sensor in self._sensors:
+            sensor.stop()
+        deadline = time.monotonic() + _JOIN_S
+        for sensor in self._sensors:
+            sensor.join(max(0.0, deadline - time.monotonic()))
+
+    def note(self, said: SensorSaid) -> bool:
+        """A sensor's process has spoken, or died; whether that is news, which is logged, as is the state once a day."""
+        before = self.states.get(said.name)
+        self.states[said.name] = state = said.state
+        news = before is None or (before.state, before.code) != (state.state, state.code)
+        now = time.monotonic()
+        if news or now - self._logged.get(said.name, now) > _LOG_EVERY_S:
+            self._logged[said.name] = now
+            level = logging.INFO if state.state == "open" and not state.code else logging.WARNING
+            log.log(level, "sensor %s", describe(said.name, state))
+        self._logged.setdefault(said.name, now)
+        return news
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Each shared sensor's state, as ``status`` and ``info`` show it."""
+        return {name: msgspec.to_builtins(self.states.get(name, SourceState())) for name in self.names}
+
+
+def make_orders(config: Config, name: str) -> Orders:
+    """What the process of a shared sensor is told."""
+    keeping, own = divide(name, source_table(config, name))
+    return Orders(name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping)
+
+
+def describe(name: str, state: SourceState) -> str:
+    """One line for a person."""
+    what = f"{name}: {state.state}"
+    if state.rate_hz is not None and state.state == "open":
+        what += f", {state.rate_hz:.4g} samples a second"
+    if state.wanted:
+        what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
+        what += f", {state.written_mb_last_day:.3g} MB written in the last day"
+    lost = [f"{count} {word}" for count, word in ((state.late, "lost"), (state.dropped, "dropped by readers")) if count]
+    if lost:
+        what += f", {', '.join(lost)}"
+    return f"{what}: {state.message}" if state.message else what

@@ -1,0 +1,201 @@
+"""The sets from what a sensor's own process has kept over hours and days: there at once, and of all that it has seen.
+
+What is kept goes on changing while it is read, so the stretches are copied into the job's folder first; then quality
+and balance are judged as in a capture, in as many groups of stretches as a capture has rounds.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_agent.backends import ModelInfo
+from edge_agent.errors import ContractError, LimitError, StoreError
+from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.sensing.kept import Kept, KeptStretch, read
+from edge_agent.shared import KEPT_FOLDER
+from edge_agent.worker import fitting
+from edge_agent.worker.context import Context
+from edge_agent.worker.dataset import Shard, ShardSets
+from edge_agent.worker.finding import refuse
+from edge_agent.worker.kept import Lack, Piece, Pieces, capacity, choose, spare
+from edge_agent.worker.split import SPLITS, Block, Split
+from edge_agent.worker.watch import Watch
+
+_npy_format: Any = np.lib.format
+"""numpy brings no types for it."""
+_GROUPS = 12
+_SPARE_BYTES = 16 << 20
+
+
+def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str, Any]] | Lack | None:
+    """The sets and what the result object says about them; a ``Lack`` if too little is kept, None if nothing is.
+
+    Raises:
+        ContractError, RecipeError, ModelError: the source does not fit the model, as in a capture.
+        LimitError: ``no_space``.
+        Refusal: the data's quality.
+    """
+    task = context.task
+    name, window, rate_hz = fitting.agreed(info, task)
+    if name not in task.shared:
+        return None
+    try:
+        kept = read(Path(task.shared[name]) / KEPT_FOLDER)
+    except StoreError:  # nothing is kept of it, or nothing yet
+        return None
+    with closing(kept):
+        shape = kept.shape
+        try:
+            columns = fitting.fit(info, task, shape, name, window.size)
+        except ContractError as error:  # the sensor may be another one by now; that itself says what does not fit
+            return Lack(f"what is kept does not fit: {error.message}")
+        resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
+        steps: dict[Split, int] = {
+            "calibration": window.hop, "search": window.hop, "heldout": max(window.size, window.hop),
+        }  # fmt: skip
+        holds = {split: capacity(shape.samples, window.size, steps[split], resample.needed) for split in SPLITS}
+        if not holds["calibration"]:
+            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes"
+            return Lack(f"{text} {resample.needed(window.size)}; raise keep_seconds")
+        wanted = {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS}
+        chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
+        if isinstance(chosen, Lack):
+            return chosen
+        return _Taking(context, kept, columns, window.size, steps, resample).run(name, chosen)
+
+
+class _Taking:
+    """Copies what was chosen, and judges it."""
+
+    def __init__(
+        self,
+        context: Context,
+        kept: Kept,
+        columns: list[str],
+        size: int,
+        steps: dict[Split, int],
+        resample: Resampler,
+    ) -> None:
+        self._context = context
+        self._kept = kept
+        self._columns = columns
+        self._picked = [kept.shape.channels.index(column) for column in columns]
+        self._size, self._steps, self._resample = size, steps, resample
+        self._watch = Watch(columns, resample.needed(size))
+        self._shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
+        self._times: list[float] = []
+
+    def run(self, name: str, chosen: Pieces) -> tuple[ShardSets, dict[str, Any]]:
+        """All of it."""
+        planned = sum(piece.windows for piece in chosen["calibration"])
+        self._clear()
+        self._check_space(sum(map(len, chosen.values())))
+        files = {split: self._copy(split, split, chosen[split]) for split in SPLITS}
+        self._judge(files)
+        more = spare(self._kept.of("calibration"), chosen["calibration"], self._watch.missing(planned))
+        if more:
+            self._judge({"calibration": self._copy("calibration", "calibration-more", more)})
+        findings = self._watch.findings()
+        refuse(findings)
+        summary: dict[str, Any] = {split: self._summary(split) for split in SPLITS}
+        message = f"the sets are of what {name!r} has sent from {_date(self._times[0])} to {_date(self._times[-1])}"
+        self._context.progress(1.0, message, eta_s=0.0, force=True)
+        ratio = self._resample.ratio.as_integer_ratio()
+        return ShardSets(channels=self._columns, ratio=ratio, **self._shards), {
+            **summary,
+            "enough": {"calibration": self._watch.said(planned)},
+            "findings": [finding.as_dict() for finding in findings],
+            "warnings": [finding.message for finding in findings],
+            "kept": {
+                "used": True,
+                "message": message,
+                "from": _date(min(self._times)),
+                "to": _date(max(self._times)),
+                "stretches": len(self._kept.stretches),
+                "windows": sum(summary[split]["windows"] for split in SPLITS),
+            },
+        }
+
+    def _clear(self) -> None:
+        """Away with what a capture that was interrupted has left here."""
+        for path in self._context.out_dir.iterdir():
+            path.unlink()
+
+    def _check_space(self, stretches: int) -> None:
+        wanted = stretches * self._kept.shape.stretch_bytes + _SPARE_BYTES
+        free = shutil.disk_usage(self._context.out_dir).free
+        if free < wanted:
+            raise LimitError("no_space", f"the sets need {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
+
+    def _copy(self, split: Split, stem: str, pieces: Sequence[Piece]) -> list[tuple[Shard, Path]]:
+        """Copy the stretches into one file; those that were replaced since are left out, which was drawn at random."""
+        shape = self._kept.shape
+        path = self._context.out_dir / f"{stem}.npy"
+        full = (len(pieces) * shape.samples, *shape.array_shape[1:-1], len(self._columns))
+        copy = _npy_format.open_memmap(path, mode="w+", dtype=np.dtype(shape.dtype), shape=full)
+        made: list[tuple[Shard, Path]] = []
+        for piece in pieces:
+            stretch = piece.stretch
+            samples = self._kept.load(stretch) if isinstance(stretch, KeptStretch) else None
+            if samples is None:
+                continue
+            first = len(made) * shape.samples
+            copy[first : first + shape.samples] = samples[..., self._picked]
+            self._times.append(stretch.time_s)
+            made.append((self._shard(split, path.name, piece, first), path))
+            self._context.progress(0.5, f"taking what is kept: {split}")
+        copy.flush()
+        self._shards[split] += [shard for shard, _ in made]
+        return made
+
+    def _shard(self, split: Split, file: str, piece: Piece, first: int) -> Shard:
+        return Shard(
+            file=file,
+            windows=piece.windows,
+            size=self._size,
+            step=self._steps[split],
+            first=first,
+            samples=self._kept.shape.samples,
+            # State is carried from window to window of a stretch; else what counts is the block of time.
+            group=None if self._context.task.state else piece.stretch.block,
+        )
+
+    def _judge(self, files: dict[Split, list[tuple[Shard, Path]]]) -> None:
+        """Quality and balance, a group of stretches at a time; the sets in turn, as they lie side by side in time."""
+        rounds = {split: list(_groups(made)) for split, made in files.items()}
+        for turn in range(max(map(len, rounds.values()))):
+            for split, groups in rounds.items():
+                if turn < len(groups):
+                    refuse(self._watch.add(*self._block(split, groups[turn])))
+
+    def _block(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> tuple[Block, fitting.Samples]:
+        parts = [np.load(path, mmap_mode="r")[shard.first : shard.first + (shard.samples or 0)] for shard, path in made]
+        samples = np.concatenate([fitting.levels(part) for part in parts])
+        windows = sum(shard.windows for shard, _ in made)
+        return Block(split, windows, self._size, self._steps[split], len(samples), 0), samples
+
+    def _summary(self, split: Split) -> dict[str, Any]:
+        shards = self._shards[split]
+        samples = sum(shard.samples or 0 for shard in shards)
+        return {
+            "windows": sum(shard.windows for shard in shards),
+            "samples": samples,
+            "seconds": round(samples / self._kept.shape.rate_hz, 3),
+            "blocks": len(shards),
+        }
+
+
+def _groups(made: Sequence[tuple[Shard, Path]]) -> Iterator[Sequence[tuple[Shard, Path]]]:
+    """At most so many groups in the order of time, none of them empty."""
+    count = min(_GROUPS, len(made))
+    for place in range(count):
+        yield made[len(made) * place // count : len(made) * (place + 1) // count]
+
+
+def _date(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

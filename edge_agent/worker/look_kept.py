@@ -1,0 +1,100 @@
+"""A look at what a sensor's own process has kept: one window of each stretch, in the order of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_agent.errors import ContractError
+from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.sensing.kept import Kept, KeptStretch
+from edge_agent.suggest import did_you_mean
+from edge_agent.wire.manifest import Window
+from edge_agent.worker.fitting import levels
+from edge_agent.worker.look import Seen
+from edge_agent.worker.quality import Quality
+
+_GROUPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSummary:
+    """What there is.
+
+    Attributes:
+        stretches: part → how many.
+        regimes: that the calibration part tells apart.
+        first_s: when the oldest sample was taken, seconds since the epoch.
+        last_s: when the newest stretch began.
+    """
+
+    stretches: dict[str, int]
+    regimes: int
+    first_s: float
+    last_s: float
+
+
+def summarize(kept: Kept) -> KeptSummary:
+    """What a reservoir holds; raises ``ContractError`` (input_missing) if that is nothing."""
+    if not kept.stretches:
+        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
+    return KeptSummary(
+        stretches={part: len(kept.of(part)) for part in ("calibration", "judging")},
+        regimes=len({stretch.stratum for stretch in kept.of("calibration")}),
+        first_s=kept.stretches[0].time_s,
+        last_s=kept.stretches[-1].time_s,
+    )
+
+
+def look_kept(
+    kept: Kept,
+    name: str,
+    stretches: Sequence[KeptStretch],
+    channels: Sequence[str],
+    window: Window,
+    rate_hz: float | None,
+) -> Seen:
+    """The first window of each of ``stretches``; groups are their blocks of time.
+
+    Args:
+        kept: what they are of.
+        name: of the source, for messages.
+        stretches: in the order of time; those that were replaced meanwhile are left out.
+        channels: which of the source's; empty: all.
+        window: its size.
+        rate_hz: samples a second that windows have; None: as the source.
+
+    Raises:
+        ContractError: ``channel_unknown``; ``shape_mismatch``: a stretch is shorter than a window; ``input_missing``.
+        RecipeError: ``recipe_unsupported`` if the source's rate cannot become ``rate_hz``.
+    """
+    shape = kept.shape
+    for channel in channels:
+        if channel not in shape.channels:
+            hint = did_you_mean(channel, shape.channels)
+            raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
+    resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
+    if (needed := resample.needed(window.size)) > shape.samples:
+        text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
+        raise ContractError("shape_mismatch", f"{text}; raise keep_seconds")
+    named = tuple(channels) or shape.channels
+    picked = [shape.channels.index(channel) for channel in named]
+    loaded = [(stretch, kept.load(stretch)) for stretch in stretches]
+    pairs = [(stretch.block, samples[..., picked]) for stretch, samples in loaded if samples is not None]
+    if not pairs:
+        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
+    quality = Quality(list(named), needed)
+    early = []
+    for group in np.array_split(np.arange(len(pairs)), min(_GROUPS, len(pairs))):
+        early += quality.add(np.concatenate([levels(pairs[index][1]) for index in group]))
+    late = quality.findings()
+    said = {finding.code for finding in late}
+    return Seen(
+        channels=named,
+        windows=np.stack([resample(samples)[: window.size] for _, samples in pairs]),
+        hop=window.size,
+        groups=np.array([block for block, _ in pairs], np.int64),
+        rate_hz=None,
+        findings=[*({finding.code: finding for finding in early if finding.code not in said}.values()), *late],
+        samples=len(pairs) * shape.samples,
+    )

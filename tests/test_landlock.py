@@ -1,0 +1,55 @@
+"""What a confined process can still write and connect to: tried in children, on the kernel that is here."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+import os, socket, sys
+from pathlib import Path
+from edge_agent.landlock import restrict
+from edge_agent.sandbox import confine
+mine, others, port, tcp = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "tcp"
+confine()
+print(*restrict(write=[mine], tcp=tcp))
+def attempt(what, act):
+    try:
+        act()
+        print(what, "done")
+    except OSError as error:
+        print(what, type(error).__name__)
+attempt("mine", lambda: (mine / "a").write_text("x"))
+attempt("renamed", lambda: (mine / "a").rename(mine / "b"))
+attempt("socket", lambda: socket.socket(socket.AF_UNIX).bind(str(mine / "s")))
+attempt("others", lambda: (others / "a").write_text("x"))
+attempt("removed", lambda: (others / "there").unlink())
+attempt("read", lambda: (others / "there").read_text())
+attempt("device", lambda: Path("/dev/null").write_text("x"))
+attempt("child", lambda: os.system(f"echo x > {others}/c 2> /dev/null") and (others / "c").read_text())
+attempt("tcp", lambda: socket.create_connection(("127.0.0.1", port), 5).close())
+"""
+
+
+@pytest.mark.parametrize("tcp", [True, False])
+def test_it_writes_where_it_may_and_nowhere_else(tmp_path: Path, tcp: bool) -> None:  # noqa: FBT001  # pytest gives it so
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    mine.mkdir()
+    others.mkdir()
+    (others / "there").write_text("x")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        argv = [sys.executable, "-c", CODE, mine, others, str(server.getsockname()[1]), "tcp" if tcp else "none"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    first, *rest = done.stdout.splitlines()
+    said = dict(line.split() for line in rest)
+    if "landlock_writes" not in first:
+        pytest.skip("this kernel has no Landlock")
+
+    assert said["mine"] == said["renamed"] == said["socket"] == said["read"] == said["device"] == "done"
+    assert said["others"] == said["removed"] == "PermissionError"
+    assert said["child"] == "FileNotFoundError"
+    assert (others / "there").exists()
+    assert said["tcp"] == ("PermissionError" if "landlock_no_tcp" in first else "done")
+    assert not (tcp and "landlock_no_tcp" in first)

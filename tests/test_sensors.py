@@ -1,0 +1,182 @@
+"""Shared sensors through the daemon: their processes live and die, jobs start at once, applications read along."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.brokers import IotcoreBroker
+from support.demo import read_recording
+from support.device import DEMO_CHANNELS, QUICK, Device, push
+from support.sensing import fill
+
+from edge_agent.cli import main
+from edge_agent.control import ask
+from edge_agent.doctor import examine
+from edge_agent.sensing.kept import read
+from edge_agent.sensing.subscribe import is_served, subscribe
+from edge_agent.shared import KEPT_FOLDER, source_folder
+from edge_agent.wire.messages import DeviceInfo, JobReport
+from host_tools.demo.simulator import SerialImu
+
+KEEP = 400
+
+
+@pytest.fixture
+def device(tmp_path: Path, namespace: str) -> Iterator[Device]:
+    with IotcoreBroker(tmp_path) as broker:
+        yield Device(tmp_path, broker.url, namespace, sources__imu={"keep_windows": KEEP})
+
+
+def sensor_of(device: Device) -> dict[str, object]:
+    state: dict[str, object] = ask(device.state, "status")["sensors"]["imu"]
+    return state
+
+
+def wait_open(device: Device, timeout_s: float = 20) -> dict[str, object]:
+    deadline = time.monotonic() + timeout_s
+    while (state := sensor_of(device))["state"] != "open":
+        assert time.monotonic() < deadline, state
+        time.sleep(0.1)
+    return state
+
+
+def child_of(device: Device) -> int:
+    """The source process's id."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for path in Path(f"/proc/{device.pid}/task").glob("*/children"):
+            for pid in path.read_text().split():
+                with contextlib.suppress(OSError):
+                    if b"edge_agent.sensing" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        return int(pid)
+        time.sleep(0.05)
+    raise AssertionError("the daemon has no such child")
+
+
+def gone(pid: int, timeout_s: float = 15) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.slow
+def test_a_job_starts_at_once_from_what_is_kept(device: Device) -> None:
+    folder = source_folder(device.state, "imu")
+    fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS)
+    with SerialImu(device.port, pace="real"), device:
+        push(device, recipe=QUICK)  # 60 + 60 + 100 windows at 50 Hz would take five minutes
+        began = device.expect(JobReport, lambda report: report.stage == "capture", 60)
+        after = device.expect(JobReport, lambda report: report.stage not in ("receive", "capture"), 60)
+        end = device.end_of(1)
+
+    assert (began.version, after.status) == (1, "in_progress")
+    assert after.results["data"]["kept"]["used"]
+    assert end.results["seconds"]["capture"] < 20
+    data = end.results["data"]
+    assert [data[split]["windows"] for split in ("calibration", "search", "heldout")][1:] == [60, 100]
+    assert data["calibration"]["windows"] >= 60
+    assert data["kept"]["windows"] == sum(data[split]["windows"] for split in ("calibration", "search", "heldout"))
+    assert data["kept"]["from"] < data["kept"]["to"]
+    assert end.status in ("succeeded", "rejected"), end.message
+    assert not list(device.state.glob("jobs/*/capture")), "captured data outlive their job"
+
+
+@pytest.mark.slow
+def test_too_little_is_kept_so_it_captures_and_an_application_reads_along(device: Device) -> None:
+    with SerialImu(device.port, pace="max"), device:
+        wait_open(device)
+        reader = subscribe("imu", source_folder(device.state, "imu"))
+        assert reader.read(5) is not None
+        push(device)
+        after = device.expect(JobReport, lambda report: report.stage not in ("receive", "capture"), 120)
+        while reader.read(0) is not None:  # an application that was busy for long has lost some, and reads on
+            pass
+        assert reader.read(5) is not None
+        assert reader.trouble == ""
+        reader.close()
+        said = after.results["data"]["kept"]
+        codes = [finding["code"] for finding in after.results["data"]["findings"]]
+
+    assert said["used"] is False
+    assert "stretches are kept for calibration" in said["message"]
+    assert "stream_gaps" not in codes  # nobody was too slow
+
+
+def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -> None:
+    folder = source_folder(device.state, "imu")
+    fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS, hours=2)
+    with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
+        before = len(kept.stretches)
+    with SerialImu(device.port, pace="real"), device:
+        wait_open(device)
+        pid = child_of(device)
+        os.kill(pid, signal.SIGKILL)
+        assert gone(pid)
+        again = child_of(device)
+        assert again != pid
+        info = device.expect(
+            DeviceInfo, lambda info: info.sources["imu"].get("shared", {}).get("code") == "stage_crashed", 20
+        )
+        assert "was killed by SIGKILL; started again in 1 s" in info.sources["imu"]["shared"]["message"]
+        state = wait_open(device)
+
+        assert state["kept"] == before > 100
+        assert device.alive
+    assert gone(again)
+    assert not is_served(folder)
+    with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
+        assert len(kept.stretches) == before
+
+
+def test_it_dies_with_a_daemon_that_is_killed(device: Device) -> None:
+    with SerialImu(device.port, pace="real"), device:
+        wait_open(device)
+        pid = child_of(device)
+        device.kill()
+
+        assert gone(pid)
+
+
+def test_a_sensor_that_is_not_there_hurts_nobody(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    with device:
+        deadline = time.monotonic() + 20
+        while (state := sensor_of(device))["code"] != "source_unavailable":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert "does not exist; check cable" in str(state["message"])
+        assert main(["status", "--config", str(device.config)]) == 0
+        assert "sensor imu: waiting, 0 of 400 stretches kept" in capsys.readouterr().out
+        (check,) = [check for check in examine(device.config) if check.name == "sensor imu"]
+        assert (check.level, check.remedy) == ("warn", "check port, cable and permissions")
+        push(device)
+        end = device.end_of(1)
+        log = device.log.read_text()
+
+    assert end.code == "source_unavailable"
+    assert log.count("WARNING sensor imu: waiting") == 1  # said once
+
+
+def test_a_disk_without_room_is_said_and_reading_goes_on(tmp_path: Path, namespace: str) -> None:
+    pictures = {"keep_windows": 100_000, "keep_seconds": 3600}  # 430 GB at 50 Hz
+    with IotcoreBroker(tmp_path) as broker:
+        device = Device(tmp_path, broker.url, namespace, sources__imu=pictures)
+        with SerialImu(device.port, pace="real"), device:
+            deadline = time.monotonic() + 20
+            while (state := sensor_of(device))["code"] != "no_space":
+                assert time.monotonic() < deadline, state
+                time.sleep(0.1)
+            reader = subscribe("imu", source_folder(device.state, "imu"))
+            samples = reader.read(5)
+            reader.close()
+
+    assert state["state"] == "open"
+    assert "free space, or lower keep_windows" in str(state["message"])
+    assert isinstance(samples, np.ndarray)
