@@ -19,7 +19,7 @@ from support.onnx_models import model, save, value
 from support.rigs import write_wav
 
 from edge_agent import backends, serving
-from edge_agent.task import Stage, read_task
+from edge_agent.task import Stage, Task
 from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import SETS_FILE, Row, ShardSets, open_dataset
@@ -47,12 +47,15 @@ def device(tmp_path: Path, namespace: str) -> Iterator[Device]:
         yield device
 
 
-def held_out(device: Device, job: str) -> tuple[Floats, list[Row]]:
-    """What the source sent for the first held-out block, and the windows that the verdict was about, of that block."""
+def held_out(device: Device, job: str, model: Path, inputs: list[InputContract]) -> tuple[Floats, list[Row]]:
+    """What the source sent for the first held-out block, and the windows that the verdict was about, of that block.
+
+    Of an ended job the capture is all that stays, so the rest is made once more.
+    """
     job_dir = device.state / "jobs" / job
-    task = read_task(job_dir)
+    task = Task(job=job, name=model.stem, version=1, format="onnx", model=model.name, inputs=inputs)
     here = Context(job_dir=job_dir, out_dir=device.directory, task=task, stage=Stage.VALIDATE, sink=lambda *_: None)
-    info = backends.load(task.format).inspect(job_dir / task.model)
+    info = backends.load(task.format).inspect(model)
     folder = job_dir / Stage.CAPTURE
     sets = msgspec.json.decode((folder / SETS_FILE).read_bytes(), type=ShardSets)
     rows = [row for row in open_dataset(here, info).rows("heldout") if row.group == 0]
@@ -91,11 +94,12 @@ def test_a_sound_of_twice_the_rate_becomes_spectrogram_and_cepstrum(tmp_path: Pa
         for name, op, more in (("mel", "log_mel", {}), ("cepstrum", "mfcc", {"n_mfcc": BANDS}))
     ]  # fmt: skip
 
-    push(device, pitch_model(tmp_path / "pitch.onnx"), inputs=inputs, recipe=RECIPE, gates=GATES, name="pitch")
+    pushed = pitch_model(tmp_path / "pitch.onnx")
+    push(device, pushed, inputs=inputs, recipe=RECIPE, gates=GATES, name="pitch")
     end = device.end_of(1)
 
     assert (end.status, end.code) == ("succeeded", "accepted"), end.message
-    sent, rows = held_out(device, end.job)
+    sent, rows = held_out(device, end.job, pushed, inputs)
     assert len(sent) > 1.9 * len(rows) * SOUND_SIZE, "as it came, not as it was made"
     assert np.isin(sent[:, 0], sound[:, 0] / np.float32(32_768)).all()
     assert rows[0].feeds["mel"].shape == rows[0].feeds["cepstrum"].shape == (1, 14, BANDS)
