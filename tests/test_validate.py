@@ -146,6 +146,7 @@ def test_the_classes_that_lost_are_named(tmp_path: Path, classifier: Path) -> No
     assert sum(loss["windows"] for loss in losses) == 300
     lost = [loss["float_right"] - loss["int8_right"] for loss in losses]
     assert lost == sorted(lost, reverse=True)
+    assert any("the labels decide, so this only warns" in warning for warning in results["data"]["warnings"])
 
 
 def test_an_agreement_that_is_asked_for_decides_beside_labels(tmp_path: Path, classifier: Path) -> None:
