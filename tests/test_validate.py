@@ -20,6 +20,8 @@ from edge_agent.worker import candidates
 from edge_agent.worker.latency import Decision, Latency, Percentiles
 from edge_agent.worker.probe import Served
 
+pytestmark = pytest.mark.children(covered=False)
+
 ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
 ANY_SPEED = Gates(max_latency_ratio=0)
 SEARCH = (Stage.CALIBRATE, Stage.QUANTIZE)
@@ -172,9 +174,7 @@ def test_the_classes_that_lost_are_named(judge: Judge, classifier: Path) -> None
 def test_an_agreement_that_is_asked_for_decides_beside_labels(judge: Judge, classifier: Path) -> None:
     data, labels = windows(300, seed=3)
 
-    _, results = judge(
-        classifier, {"x": data, "labels": labels}, gates=Gates(min_agreement=0.9, max_latency_ratio=0)
-    )
+    _, results = judge(classifier, {"x": data, "labels": labels}, gates=Gates(min_agreement=0.9, max_latency_ratio=0))
 
     assert {"min_agreement", "max_accuracy_drop"} <= {gate["name"] for gate in results["chosen"]["gates"]}
 
@@ -188,9 +188,7 @@ def test_an_unknown_kind_that_would_pass_as_classes_asks_for_the_kind(judge: Jud
 
 
 def test_a_kind_that_was_set_is_not_asked_for(judge: Judge, logits: Path) -> None:
-    outcome, _ = judge(
-        logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="raw")
-    )
+    outcome, _ = judge(logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="raw"))
 
     assert outcome.code == "agreement_too_low"
 
