@@ -411,7 +411,7 @@ def test_at_the_pace_of_a_115200_baud_line(tmp_path: Path, one_broker: Broker, n
         Device(tmp_path, one_broker.url, namespace) as device,
         SerialImu(device.port, pace=BAUD_115200) as imu,
     ):
-        push(device, recipe=msgspec.structs.replace(SMALL, calibration_windows=30, search_windows=30))
+        push(device, recipe=msgspec.structs.replace(SMALL, heldout_windows=100))
 
         report = captured(device)
 

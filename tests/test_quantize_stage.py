@@ -119,7 +119,7 @@ def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monke
 def test_a_method_without_ranges_needs_no_calibration_pass(
     tmp_path: Path, model: Path, quick: None, method: Any, weights: int, operators: str
 ) -> None:
-    outcome, folder = search(tmp_path, model, recipe=Recipe(method=method))
+    outcome, folder = search(tmp_path, model, recipe=Recipe(method=method, search_budget_s=1e-6))
 
     assert outcome.code == ""
     chosen = read_chosen(folder)
@@ -194,7 +194,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
     monkeypatch.setattr(candidates, "compare", compare)
     monkeypatch.setattr(searching, "worth_scoring", lambda *_: True)
 
-    outcome, folder = search(tmp_path, model, recipe=MINMAX)
+    outcome, folder = search(tmp_path, model)
 
     assert outcome.code == ""
     assert len(timed) == 2
@@ -210,7 +210,7 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 ) -> None:
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
 
-    outcome, folder = search(tmp_path, model, recipe=MINMAX)
+    outcome, folder = search(tmp_path, model)
 
     assert outcome.code == "latency_too_high"
     assert outcome.message.startswith("int8 refused: ")
