@@ -31,9 +31,9 @@ _QUICK_TABLES = """
 [recipe]
 method = "static"
 calibration = "minmax"
-calibration_windows = 40
-search_windows = 40
-heldout_windows = 60
+calibration_windows = 60
+search_windows = 60
+heldout_windows = 100
 search_budget_s = 10
 [gates]
 max_latency_ratio = 0

@@ -32,7 +32,7 @@ DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")
 DEMO_MODEL, TFLITE_MODEL = DEMO / "har.onnx", DEMO / "har.tflite"
 DEMO_CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
 SMALL = Recipe(
-    method="static", calibration="minmax", calibration_windows=40, search_windows=40, heldout_windows=60,
+    method="static", calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100,
     search_budget_s=10,
 )  # fmt: skip
 """Enough to see a job through; what verdicts are worth is tested where the statistics are."""
