@@ -22,7 +22,7 @@ from edge_agent.worker.probe import Served
 
 pytestmark = pytest.mark.children(covered=False)
 
-ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
+ONE_CANDIDATE = Recipe(method="uniform", search_budget_s=1e-6)  # the closest to float that there is
 ANY_SPEED = Gates(max_latency_ratio=0)
 SEARCH = (Stage.CALIBRATE, Stage.QUANTIZE)
 Arrays = dict[str, NDArray[Any]]
@@ -64,11 +64,12 @@ def judge(tmp_path: Path, found: dict[tuple[object, ...], Path], tmp_path_factor
         instead: Callable[[Any], None] | None = None,
         gates: Gates = ANY_SPEED,
         output: Output | None = None,
+        recipe: Recipe = ONE_CANDIDATE,
     ) -> tuple[Outcome, dict[str, Any]]:
         data = {"x": windows(240, seed=2)[0]}
-        job_dir = make_job(tmp_path, model, data, heldout, gates=gates, recipe=ONE_CANDIDATE, output=output or Output())
+        job_dir = make_job(tmp_path, model, data, heldout, gates=gates, recipe=recipe, output=output or Output())
         assert run_stages(job_dir, Stage.CAPTURE).code == ""
-        key = (model, "labels" in heldout, gates, output)
+        key = (model, "labels" in heldout, gates, output, recipe)
         if key not in found:
             assert run_stages(job_dir, *SEARCH).code == ""
             found[key] = tmp_path_factory.mktemp("found")
@@ -137,7 +138,9 @@ def test_recordings_count_for_less_than_their_windows(judge: Judge, classifier: 
     groups = np.repeat(np.arange(10), 30)
     data[groups < 2] *= 100
 
-    _, results = judge(classifier, {"x": data, "groups": groups})
+    clipping = Recipe(calibration="minmax", search_budget_s=1e-6)
+
+    _, results = judge(classifier, {"x": data, "groups": groups}, recipe=clipping)
 
     assert results["chosen"]["disagreements"] > 10
     assert results["chosen"]["windows_effective"] < 100
