@@ -15,6 +15,8 @@ SHELL := /bin/bash
 # The newest that really runs: a version manager's shim may stand for nothing.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# One more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 demo: .venv/.demo
@@ -25,7 +27,7 @@ test: lint
 	  echo "mosquitto is missing, its tests are skipped: sudo apt install mosquitto mosquitto-clients" >&2
 	@command -v systemd-analyze >/dev/null || \
 	  echo "systemd-analyze is missing, its tests are skipped: sudo apt install systemd" >&2
-	$(BIN)/python -m pytest -m 'not measured' -n auto --dist worksteal --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -m 'not measured' -n $(WORKERS) --dist worksteal --cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest -m measured --cov --cov-append --cov-report=term:skip-covered
 
 lint: .venv/.dev

@@ -1,4 +1,4 @@
-"""Fixtures for every test: a real broker of each kind, and a namespace that no other test uses."""
+"""Fixtures for every test: real brokers, and a namespace that no other test uses."""
 
 import os
 
@@ -15,6 +15,19 @@ from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 pytest_plugins = ["support.skips"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts the tests in the background has them ignore it, and with them the programs that they start."""
+
+
+@pytest.fixture(autouse=True)
+def children_coverage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start what a test starts without coverage, where its mark ``children`` says so.
+
+    A job starts some thirty processes of half a second, and coverage would be a third of each. One job of each kind is
+    enough to count what they run.
+    """
+    mark = request.node.get_closest_marker("children")
+    if mark is not None and not mark.kwargs["covered"]:
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -36,6 +49,19 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
         return
     with IotcoreBroker(tmp_path) as iotcore:
         yield iotcore
+
+
+@pytest.fixture
+def one_broker(tmp_path: Path) -> Iterator[Broker]:
+    """Some broker, for what has nothing to do with its kind: mosquitto, or rumqttd where that is not installed."""
+    if MOSQUITTO is None:
+        with IotcoreBroker(tmp_path) as iotcore:
+            yield iotcore
+        return
+    mosquitto = MosquittoBroker(tmp_path)
+    mosquitto.start()
+    yield mosquitto
+    mosquitto.kill()
 
 
 @pytest.fixture

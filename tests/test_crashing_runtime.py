@@ -13,6 +13,8 @@ from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
 from edge_agent import doctor
 
+pytestmark = pytest.mark.children(covered=False)
+
 TFLITE_RUNTIME = pytest.param("tflite-runtime", marks=needs_tflite_runtime)
 
 

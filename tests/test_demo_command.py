@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.brokers import MosquittoBroker
+from support.demo import MANIFEST, MODEL
 
 from edge_agent.backends import load
 from host_tools.fleet import read_devices
@@ -19,6 +20,18 @@ from host_tools.session import Session
 from host_tools.settings import Settings
 
 _MAIN = "from host_tools.cli import main; main()"
+_QUICK_TABLES = """
+[recipe]
+method = "static"
+calibration = "minmax"
+calibration_windows = 60
+search_windows = 60
+heldout_windows = 100
+search_budget_s = 10
+[gates]
+max_latency_ratio = 0
+min_agreement = 0.7
+"""
 
 
 @pytest.fixture
@@ -99,10 +112,14 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
 
 @pytest.mark.slow
 @pytest.mark.mosquitto
-def test_a_demo_on_another_broker_leaves_nothing_on_it(
+@pytest.mark.children(covered=False)
+def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
     environment: dict[str, str], tmp_path: Path, mosquitto: MosquittoBroker
 ) -> None:
-    demo = run_demo(environment, "--broker", mosquitto.url)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(MANIFEST.read_text(encoding="utf-8") + _QUICK_TABLES, encoding="utf-8")
+
+    demo = run_demo(environment, "--broker", mosquitto.url, "--model", str(MODEL), "--manifest", str(mine))
 
     assert_told(demo)
     assert alive(stage_of(tmp_path)) == []
@@ -111,6 +128,7 @@ def test_a_demo_on_another_broker_leaves_nothing_on_it(
 
 
 @pytest.mark.slow
+@pytest.mark.children(covered=False)
 def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str], tmp_path: Path) -> None:
     demo = run_demo(environment, "--model", "tflite")
 

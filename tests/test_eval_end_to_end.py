@@ -21,7 +21,7 @@ from host_tools.manifest_file import read_blob
 from host_tools.session import Session
 from host_tools.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
 QUICK = """
 [recipe]
@@ -29,6 +29,7 @@ calibration = "minmax"
 calibration_windows = 60
 search_windows = 60
 heldout_windows = 100
+search_budget_s = 10
 [gates]
 max_latency_ratio = 0
 min_agreement = 0.7
@@ -37,8 +38,8 @@ WINDOWS = 300
 
 
 @pytest.fixture
-def device(tmp_path: Path, broker: Broker, namespace: str) -> Iterator[Device]:
-    with Device(tmp_path, broker.url, namespace) as device:
+def device(tmp_path: Path, one_broker: Broker, namespace: str) -> Iterator[Device]:
+    with Device(tmp_path, one_broker.url, namespace) as device:
         yield device
 
 

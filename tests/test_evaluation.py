@@ -21,6 +21,8 @@ from edge_agent.worker import candidates
 from edge_agent.worker.latency import Decision, Latency, Percentiles
 from edge_agent.worker.probe import Served
 
+pytestmark = pytest.mark.children(covered=False)
+
 ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
 ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0)
 BEFORE = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)

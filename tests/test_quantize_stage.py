@@ -24,9 +24,15 @@ from edge_agent.worker.latency import Decision, Latency, Percentiles, Screened
 from edge_agent.worker.probe import Served
 from edge_agent.worker.quantize import read_chosen
 
+pytestmark = pytest.mark.children(covered=False)
+
 ANY_SPEED = Gates(max_latency_ratio=0)
 STATIC = Recipe(method="static")
 """The method with the most candidates, and the only one whose structures differ in operators."""
+BRIEF = Recipe(method="static", search_budget_s=1e-6)
+"""No time but for the first candidate."""
+MINMAX = Recipe(method="static", calibration="minmax")
+"""The same with a third of the candidates, where it is not about what is tried."""
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +58,30 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
-def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
+def fresh_job(folder: Path, model: Path, **task: Any) -> Path:
     arrays = {"x": windows(240, seed=2)[0]}
-    job_dir = make_job(folder, model, arrays, **{"gates": ANY_SPEED, "recipe": STATIC, **task})
+    return make_job(folder, model, arrays, **{"gates": ANY_SPEED, "recipe": STATIC, **task})
+
+
+def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
+    job_dir = fresh_job(folder, model, **task)
     return run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE), job_dir / "quantize"
 
 
-def test_the_best_is_frozen_with_all_that_its_verdict_needs(tmp_path: Path, model: Path, quick: None) -> None:
-    outcome, folder = search(tmp_path, model)
+def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_grows(
+    tmp_path: Path, model: Path, quick: None
+) -> None:
+    job_dir = fresh_job(tmp_path, model)
+    for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
+        lines = io.StringIO()
+        outcome = run(stage, job_dir, lines)
 
-    assert outcome.code == ""
+        assert outcome.code == ""
+        fractions = [json.loads(line)["fraction"] for line in lines.getvalue().splitlines()]
+        assert fractions
+        assert fractions == sorted(fractions)
+        assert 0 <= fractions[0] <= fractions[-1] <= 1
+    folder = job_dir / "quantize"
     chosen = read_chosen(folder)
     records = outcome.results["candidates"]
     assert records[chosen.number]["calibration"] == chosen.spec.calibration
@@ -99,7 +119,7 @@ def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monke
 def test_a_method_without_ranges_needs_no_calibration_pass(
     tmp_path: Path, model: Path, quick: None, method: Any, weights: int, operators: str
 ) -> None:
-    outcome, folder = search(tmp_path, model, recipe=Recipe(method=method))
+    outcome, folder = search(tmp_path, model, recipe=Recipe(method=method, search_budget_s=1e-6))
 
     assert outcome.code == ""
     chosen = read_chosen(folder)
@@ -115,18 +135,6 @@ def test_a_method_without_ranges_needs_no_calibration_pass(
     assert all(layer["activations_sqnr_db"] is None for layer in outcome.results["layers"])
 
 
-def test_progress_only_grows(tmp_path: Path, model: Path, quick: None) -> None:
-    job_dir = make_job(tmp_path, model, {"x": windows(240, seed=2)[0]}, gates=ANY_SPEED, recipe=STATIC)
-    for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
-        lines = io.StringIO()
-        run(stage, job_dir, lines)
-
-        fractions = [json.loads(line)["fraction"] for line in lines.getvalue().splitlines()]
-        assert fractions
-        assert fractions == sorted(fractions)
-        assert 0 <= fractions[0] <= fractions[-1] <= 1
-
-
 def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +147,7 @@ def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
 
     monkeypatch.setattr(backend, "rewrite", only_per_tensor)
 
-    outcome, folder = search(tmp_path, model)
+    outcome, folder = search(tmp_path, model, recipe=MINMAX)
 
     assert outcome.code == ""
     assert not read_chosen(folder).spec.per_channel
@@ -166,7 +174,7 @@ def test_a_model_on_which_the_runtime_crashes_is_never_opened_here(
     monkeypatch.setattr(screening, "screen", only_float)
     monkeypatch.setattr(backend, "check", never)
 
-    outcome, folder = search(tmp_path, model)
+    outcome, folder = search(tmp_path, model, recipe=MINMAX)
 
     assert outcome.code == "no_candidate"
     assert "SIGSEGV" in outcome.message
@@ -218,7 +226,7 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     monkeypatch.setattr(candidates, "compare", lambda *_, **__: pytest.fail("no finalist"))
     monkeypatch.setattr(screening, "screen", screened_at(1.2))
 
-    outcome, _ = search(tmp_path, model, gates=Gates())
+    outcome, _ = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
 
     assert outcome.code == "latency_too_high"
     assert outcome.message.startswith("int8 refused: int8 takes 1.2 times as long as float here")
@@ -233,7 +241,7 @@ def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
 ) -> None:
     monkeypatch.setattr(screening, "screen", screened_at(1.05))
 
-    outcome, folder = search(tmp_path, model, gates=Gates())
+    outcome, folder = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
 
     assert outcome.code == ""
     speed = next(gate for gate in read_chosen(folder).record.gates if gate["name"] == "max_latency_ratio")
@@ -274,7 +282,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
 
 
 def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:
-    outcome, _ = search(tmp_path, model, recipe=Recipe(method="static", search_budget_s=1e-6))
+    outcome, _ = search(tmp_path, model, recipe=BRIEF)
 
     assert outcome.code == ""
     assert len(outcome.results["candidates"]) == 1
@@ -292,14 +300,14 @@ def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
 
     monkeypatch.setattr(backend, "rewrite", only_core)
 
-    outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", search_budget_s=1e-6))
+    outcome, folder = search(tmp_path, model, recipe=BRIEF)
 
     assert outcome.code == ""
     assert read_chosen(folder).spec.operators
 
 
 def test_the_kind_in_the_manifest_is_the_one_judged_by(tmp_path: Path, model: Path, quick: None) -> None:
-    outcome, folder = search(tmp_path, model, output=Output(kind="regression", tolerance=0.5))
+    outcome, folder = search(tmp_path, model, recipe=BRIEF, output=Output(kind="regression", tolerance=0.5))
 
     assert outcome.results["data"]["output"] == {"kind": "regression", "found": "set in [output]"}
     assert read_chosen(folder).output == Output(kind="regression", tolerance=0.5)

@@ -13,7 +13,7 @@ import pytest
 from support.brokers import Broker
 from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
-from support.device import QUICK, TFLITE_MODEL, Device, demo_contract, push
+from support.device import TFLITE_MODEL, Device, demo_contract, push
 from support.tflite_models import flex_net, int8_net, save
 from support.tflite_rig import needs_tflite_runtime
 
@@ -25,7 +25,7 @@ from edge_agent.task import empty_result
 from edge_agent.wire.messages import DeviceInfo
 from host_tools.demo.simulator import SerialImu
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
 _QUICK_TABLES = """
 [recipe]
@@ -42,8 +42,8 @@ min_agreement = 0.7
 
 
 @pytest.fixture
-def device(tmp_path: Path, broker: Broker, namespace: str) -> Iterator[Device]:
-    with Device(tmp_path, broker.url, namespace) as device, SerialImu(device.port):
+def device(tmp_path: Path, one_broker: Broker, namespace: str) -> Iterator[Device]:
+    with Device(tmp_path, one_broker.url, namespace) as device, SerialImu(device.port):
         yield device
 
 
@@ -65,11 +65,12 @@ def push_model(device: Device) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.children(covered=True)
 def test_a_float_tflite_model_becomes_an_active_int8_release(device: Device, tmp_path: Path) -> None:
     info = inventory(device)
     assert tflite.RUNTIMES[0] in info.runtimes
     assert set(info.formats) == {"onnx", "tflite"}
-    push(device, TFLITE_MODEL, recipe=QUICK)
+    push(device, TFLITE_MODEL)
 
     end = device.end_of(1)
 
@@ -117,10 +118,10 @@ def test_a_float_tflite_model_becomes_an_active_int8_release(device: Device, tmp
 
 @needs_tflite_runtime
 def test_a_runtime_that_crashes_here_is_named_and_the_other_one_serves(
-    tmp_path: Path, mosquitto: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, one_broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crash_on_import(monkeypatch, tmp_path, "tflite-runtime")
-    with Device(tmp_path, mosquitto.url, namespace) as device, SerialImu(device.port):
+    with Device(tmp_path, one_broker.url, namespace) as device, SerialImu(device.port):
         info = inventory(device)
         assert info.runtimes.keys() == {"onnxruntime", "ai-edge-litert"}
         assert set(info.formats) == {"onnx", "tflite"}
@@ -139,10 +140,10 @@ def test_a_runtime_that_crashes_here_is_named_and_the_other_one_serves(
 
 
 def test_without_the_runtime_that_quantizing_needs_the_format_is_refused_before_a_byte_is_fetched(
-    tmp_path: Path, mosquitto: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, one_broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crash_on_import(monkeypatch, tmp_path, "ai-edge-litert")
-    with Device(tmp_path, mosquitto.url, namespace) as device, SerialImu(device.port):
+    with Device(tmp_path, one_broker.url, namespace) as device, SerialImu(device.port):
         info = inventory(device)
         assert info.formats == ["onnx"]
         push(device, TFLITE_MODEL, upload=False)

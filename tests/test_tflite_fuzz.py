@@ -79,6 +79,7 @@ def mutated(content: bytes, places: NDArray[np.int64], random: np.random.Generat
     return bytes(out)
 
 
+@pytest.mark.no_cover  # it takes twice as long with, and shows nothing that the tests of inspecting do not
 @pytest.mark.parametrize("part", range(4))
 def test_every_mutated_file_ends_as_a_description_or_a_code(tmp_path: Path, part: int) -> None:
     random = np.random.default_rng([17, part])

@@ -14,6 +14,8 @@ from edge_agent.errors import RecipeError
 from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.wire.manifest import Gates, Output, Recipe
 
+pytestmark = pytest.mark.children(covered=False)
+
 ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0)
 SEARCH = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
 

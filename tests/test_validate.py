@@ -1,5 +1,6 @@
 """The verdict on the held-out set, for a real candidate and for files that someone put in its place."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ from edge_agent.worker import candidates
 from edge_agent.worker.latency import Decision, Latency, Percentiles
 from edge_agent.worker.probe import Served
 
-ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
+pytestmark = pytest.mark.children(covered=False)
+
+ONE_CANDIDATE = Recipe(method="uniform", search_budget_s=1e-6)  # the closest to float that there is
 ANY_SPEED = Gates(max_latency_ratio=0)
-BEFORE = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
+SEARCH = (Stage.CALIBRATE, Stage.QUANTIZE)
 Arrays = dict[str, NDArray[Any]]
+Judge = Callable[..., tuple[Outcome, dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,25 +47,44 @@ def logits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_classifier(tmp_path_factory.mktemp("model") / "logits.onnx", probabilities=False)
 
 
-def judge(
-    folder: Path,
-    model: Path,
-    heldout: Arrays,
-    *,
-    instead: Callable[[Any], None] | None = None,
-    gates: Gates = ANY_SPEED,
-    **task: Any,
-) -> tuple[Outcome, dict[str, Any]]:
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[object, ...], Path]:
+    """What calibration and search left, by all that they depend on: a search takes ten times as long as a verdict."""
+    return {}
+
+
+@pytest.fixture
+def judge(tmp_path: Path, found: dict[tuple[object, ...], Path], tmp_path_factory: pytest.TempPathFactory) -> Judge:
     """Run up to the verdict; ``instead`` changes the float model that then takes the candidate's place."""
-    data = {"x": windows(240, seed=2)[0]}
-    job_dir = make_job(folder, model, data, heldout, gates=gates, recipe=ONE_CANDIDATE, **task)
-    assert run_stages(job_dir, *BEFORE).code == ""
-    if instead is not None:
-        built = onnx.load(model)
-        instead(built)
-        onnx.save(built, job_dir / "quantize" / "chosen.onnx")
-    outcome = run_stages(job_dir, Stage.VALIDATE)
-    return outcome, read_results(job_dir)
+
+    def run(
+        model: Path,
+        heldout: Arrays,
+        *,
+        instead: Callable[[Any], None] | None = None,
+        gates: Gates = ANY_SPEED,
+        output: Output | None = None,
+        recipe: Recipe = ONE_CANDIDATE,
+    ) -> tuple[Outcome, dict[str, Any]]:
+        data = {"x": windows(240, seed=2)[0]}
+        job_dir = make_job(tmp_path, model, data, heldout, gates=gates, recipe=recipe, output=output or Output())
+        assert run_stages(job_dir, Stage.CAPTURE).code == ""
+        key = (model, "labels" in heldout, gates, output, recipe)
+        if key not in found:
+            assert run_stages(job_dir, *SEARCH).code == ""
+            found[key] = tmp_path_factory.mktemp("found")
+            for stage in SEARCH:
+                shutil.copytree(job_dir / stage, found[key] / stage)
+        else:
+            shutil.copytree(found[key], job_dir, dirs_exist_ok=True)
+        if instead is not None:
+            built = onnx.load(model)
+            instead(built)
+            onnx.save(built, job_dir / "quantize" / "chosen.onnx")
+        outcome = run_stages(job_dir, Stage.VALIDATE)
+        return outcome, read_results(job_dir)
+
+    return run
 
 
 def scaled(name: str, by: float) -> Callable[[Any], None]:
@@ -75,8 +98,8 @@ def scaled(name: str, by: float) -> Callable[[Any], None]:
     return change
 
 
-def test_a_good_candidate_passes_with_its_bounds(tmp_path: Path, classifier: Path) -> None:
-    outcome, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]})
+def test_a_good_candidate_passes_with_its_bounds(judge: Judge, classifier: Path) -> None:
+    outcome, results = judge(classifier, {"x": windows(300, seed=3)[0]})
 
     chosen = results["chosen"]
     assert outcome.code == ""
@@ -87,8 +110,8 @@ def test_a_good_candidate_passes_with_its_bounds(tmp_path: Path, classifier: Pat
     assert results["data"]["heldout"] == {"windows": 300, "windows_effective": 300}
 
 
-def test_another_model_in_its_place_is_refused_and_told_apart_from_the_search(tmp_path: Path, classifier: Path) -> None:
-    outcome, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]}, instead=scaled("2", -1))
+def test_another_model_in_its_place_is_refused_and_told_apart_from_the_search(judge: Judge, classifier: Path) -> None:
+    outcome, results = judge(classifier, {"x": windows(300, seed=3)[0]}, instead=scaled("2", -1))
 
     assert outcome.code == "agreement_too_low"
     assert "of 300 windows disagree" in outcome.message
@@ -98,24 +121,26 @@ def test_another_model_in_its_place_is_refused_and_told_apart_from_the_search(tm
     assert record["pareto"] is True
 
 
-def test_the_same_answer_on_every_window_proves_nothing(tmp_path: Path, classifier: Path) -> None:
+def test_the_same_answer_on_every_window_proves_nothing(judge: Judge, classifier: Path) -> None:
     same = (
         np.repeat(windows(1, seed=3)[0], 300, axis=0)
         + np.float32(1e-6) * np.arange(300, dtype=np.float32)[:, None, None]
     )
 
-    outcome, _ = judge(tmp_path, classifier, {"x": same})
+    outcome, _ = judge(classifier, {"x": same})
 
     assert outcome.code == "no_coverage"
 
 
-def test_recordings_count_for_less_than_their_windows(tmp_path: Path, classifier: Path) -> None:
+def test_recordings_count_for_less_than_their_windows(judge: Judge, classifier: Path) -> None:
     # Ten recordings; in two of them everything is a hundred times as loud, so that int8 clips and errs in runs.
     data = windows(300, seed=3)[0]
     groups = np.repeat(np.arange(10), 30)
     data[groups < 2] *= 100
 
-    _, results = judge(tmp_path, classifier, {"x": data, "groups": groups})
+    clipping = Recipe(calibration="minmax", search_budget_s=1e-6)
+
+    _, results = judge(classifier, {"x": data, "groups": groups}, recipe=clipping)
 
     assert results["chosen"]["disagreements"] > 10
     assert results["chosen"]["windows_effective"] < 100
@@ -123,10 +148,10 @@ def test_recordings_count_for_less_than_their_windows(tmp_path: Path, classifier
     assert results["chosen"]["agreement_lower"] < alone
 
 
-def test_labels_decide_where_there_are_some(tmp_path: Path, classifier: Path) -> None:
+def test_labels_decide_where_there_are_some(judge: Judge, classifier: Path) -> None:
     data, labels = windows(300, seed=3)
 
-    outcome, results = judge(tmp_path, classifier, {"x": data, "labels": labels})
+    outcome, results = judge(classifier, {"x": data, "labels": labels})
 
     assert outcome.code == ""
     assert {gate["name"] for gate in results["chosen"]["gates"]} == {"max_accuracy_drop", "max_size_ratio"}
@@ -134,10 +159,10 @@ def test_labels_decide_where_there_are_some(tmp_path: Path, classifier: Path) ->
     assert results["chosen"]["accuracy"] == pytest.approx(results["reference"]["accuracy"], abs=0.03)
 
 
-def test_the_classes_that_lost_are_named(tmp_path: Path, classifier: Path) -> None:
+def test_the_classes_that_lost_are_named(judge: Judge, classifier: Path) -> None:
     data, labels = windows(300, seed=3)
 
-    outcome, results = judge(tmp_path, classifier, {"x": data, "labels": labels}, instead=scaled("2", -1))
+    outcome, results = judge(classifier, {"x": data, "labels": labels}, instead=scaled("2", -1))
 
     losses = results["data"]["classes"]
     assert outcome.code == "accuracy_too_low"
@@ -146,37 +171,34 @@ def test_the_classes_that_lost_are_named(tmp_path: Path, classifier: Path) -> No
     assert sum(loss["windows"] for loss in losses) == 300
     lost = [loss["float_right"] - loss["int8_right"] for loss in losses]
     assert lost == sorted(lost, reverse=True)
+    assert any("the labels decide, so this only warns" in warning for warning in results["data"]["warnings"])
 
 
-def test_an_agreement_that_is_asked_for_decides_beside_labels(tmp_path: Path, classifier: Path) -> None:
+def test_an_agreement_that_is_asked_for_decides_beside_labels(judge: Judge, classifier: Path) -> None:
     data, labels = windows(300, seed=3)
 
-    _, results = judge(
-        tmp_path, classifier, {"x": data, "labels": labels}, gates=Gates(min_agreement=0.9, max_latency_ratio=0)
-    )
+    _, results = judge(classifier, {"x": data, "labels": labels}, gates=Gates(min_agreement=0.9, max_latency_ratio=0))
 
     assert {"min_agreement", "max_accuracy_drop"} <= {gate["name"] for gate in results["chosen"]["gates"]}
 
 
-def test_an_unknown_kind_that_would_pass_as_classes_asks_for_the_kind(tmp_path: Path, logits: Path) -> None:
-    outcome, results = judge(tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5))
+def test_an_unknown_kind_that_would_pass_as_classes_asks_for_the_kind(judge: Judge, logits: Path) -> None:
+    outcome, results = judge(logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5))
 
     assert outcome.code == "output_kind_needed"
     assert 'kind = "classes"' in outcome.message
     assert results["data"]["output"]["kind"] == "raw"
 
 
-def test_a_kind_that_was_set_is_not_asked_for(tmp_path: Path, logits: Path) -> None:
-    outcome, _ = judge(
-        tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="raw")
-    )
+def test_a_kind_that_was_set_is_not_asked_for(judge: Judge, logits: Path) -> None:
+    outcome, _ = judge(logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="raw"))
 
     assert outcome.code == "agreement_too_low"
 
 
-def test_the_same_passes_once_the_kind_is_set(tmp_path: Path, logits: Path) -> None:
+def test_the_same_passes_once_the_kind_is_set(judge: Judge, logits: Path) -> None:
     outcome, _ = judge(
-        tmp_path, logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="classes"),
+        logits, {"x": windows(300, seed=3)[0]}, instead=scaled("2", 1.5), output=Output(kind="classes"),
         gates=Gates(max_latency_ratio=0, max_size_ratio=0),
     )  # fmt: skip
 
@@ -184,25 +206,25 @@ def test_the_same_passes_once_the_kind_is_set(tmp_path: Path, logits: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["regression", "embedding", "raw"])
-def test_every_continuous_kind_has_its_gates(tmp_path: Path, logits: Path, kind: Any) -> None:
+def test_every_continuous_kind_has_its_gates(judge: Judge, logits: Path, kind: Any) -> None:
     output = Output(kind=kind, tolerance={"regression": 0.1, "embedding": 0.99, "raw": 0.1}[kind])
 
-    outcome, results = judge(tmp_path, logits, {"x": windows(300, seed=3)[0]}, output=output)
+    outcome, results = judge(logits, {"x": windows(300, seed=3)[0]}, output=output)
 
     assert outcome.code == "", outcome.message
     assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement", "min_sqnr_db", "max_size_ratio"}
     assert results["chosen"]["cosine"] > 0.99
 
 
-def test_too_few_windows_name_the_number_needed(tmp_path: Path, classifier: Path) -> None:
-    outcome, _ = judge(tmp_path, classifier, {"x": windows(30, seed=3)[0]})
+def test_too_few_windows_name_the_number_needed(judge: Judge, classifier: Path) -> None:
+    outcome, _ = judge(classifier, {"x": windows(30, seed=3)[0]})
 
     assert outcome.code == "too_few_windows"
     assert "59" in outcome.message
 
 
-def test_speed_that_was_proved_before_is_a_gate_of_the_verdict(tmp_path: Path, classifier: Path) -> None:
-    _, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]}, gates=Gates(max_latency_ratio=5))
+def test_speed_that_was_proved_before_is_a_gate_of_the_verdict(judge: Judge, classifier: Path) -> None:
+    _, results = judge(classifier, {"x": windows(300, seed=3)[0]}, gates=Gates(max_latency_ratio=5))
 
     speed = next(gate for gate in results["chosen"]["gates"] if gate["name"] == "max_latency_ratio")
     assert speed == {"name": "max_latency_ratio", "limit": 5, "value": 0.6, "passed": True}

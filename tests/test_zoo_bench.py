@@ -12,7 +12,7 @@ from support.trained import windows, write_classifier
 
 BENCH = Path(__file__).parent / "bench"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ Memory is ``bins`` counters, and while adding a scratch of about 200 KB, however
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +53,29 @@ def width_exponent(low: float, high: float, bins: int) -> int:
     while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= bins:
         exponent += 1
     return exponent
+
+
+def _extremes(values: NDArray[Any]) -> tuple[float, float]:
+    """The smallest and the largest value, as float32."""
+    if values.dtype == np.float32:
+        return float(values.min()), float(values.max())
+    with np.errstate(over="ignore"):
+        return float(np.float32(values.min())), float(np.float32(values.max()))
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+    """The values as float32, few at a time, so that scratch stays small and in the processor's cache."""
+    if values.dtype == np.float32 and values.flags.c_contiguous:
+        flat = values.reshape(-1)
+        yield from (flat[first : first + _BLOCK] for first in range(0, flat.size, _BLOCK))
+    elif values.size:
+        yield from np.nditer(
+            values,
+            flags=["external_loop", "buffered"],
+            op_dtypes=[np.float32],
+            casting="same_kind" if values.dtype.kind == "f" else "unsafe",
+            buffersize=_BLOCK,
+        )
 
 
 class Histogram:
@@ -100,36 +123,26 @@ class Histogram:
         values = np.asarray(array)
         if values.size == 0:
             return
-        with np.errstate(over="ignore"):
-            low, high = float(np.float32(values.min())), float(np.float32(values.max()))
+        low, high = _extremes(values)
         if not (math.isfinite(low) and math.isfinite(high)):
             raise Refusal("non_finite", "values hold NaN or Inf; check the sensor, its wiring and the model")
         if self.limits is None:
-            self._make_room(min(low, self.low), max(high, self.high))
+            self._make_room(low, high)
         for part, weight in [(values, 1)] if parts is None else parts:
             self._count_part(np.asarray(part), weight)
 
     def _count_part(self, values: NDArray[Any], weight: int) -> None:
-        if values.size == 0:
-            return
-        blocks = np.nditer(
-            values,
-            flags=["external_loop", "buffered"],
-            op_dtypes=[np.float32],
-            casting="same_kind" if values.dtype.kind == "f" else "unsafe",
-            buffersize=_BLOCK,
-        )
-        for block in blocks:
+        for block in _blocks(values):
             if self.limits is None:
-                self._count(cast("NDArray[np.float32]", block), weight)
+                self._count(block, weight)
             else:
-                self._count_within(cast("NDArray[np.float32]", block), *self.limits, weight)
+                self._count_within(block, *self.limits, weight)
 
     def _count_within(self, block: NDArray[np.float32], low: float, high: float, weight: int) -> None:
         with np.errstate(over="ignore"):
             inside = block[(block >= np.float32(low)) & (block < np.float32(high))]
         if inside.size:
-            self._make_room(min(float(inside.min()), self.low), max(float(inside.max()), self.high))
+            self._make_room(float(inside.min()), float(inside.max()))
             self._count(inside, weight)
 
     def _count(self, block: NDArray[np.float32], weight: int) -> None:
@@ -146,7 +159,10 @@ class Histogram:
         self.total += weight * block.size
 
     def _make_room(self, low: float, high: float) -> None:
-        """Choose width and origin for all values in [low, high], and move the counts there."""
+        """Choose width and origin so that [low, high] fits beside what was seen, and move the counts there."""
+        if self.low <= low and high <= self.high:
+            return
+        low, high = min(low, self.low), max(high, self.high)
         exponent = width_exponent(low, high, self.bins)
         origin = math.floor(math.ldexp(low, -exponent))
         if self.total and (exponent, origin) != (self._exponent, self._origin):
@@ -204,7 +220,7 @@ class Histogram:
         """Count what ``other`` has counted, as if its values had been added here; inner histograms are left aside."""
         if not other.total:
             return
-        self._make_room(min(other.low, self.low), max(other.high, self.high))
+        self._make_room(other.low, other.high)
         self._counts += other._moved(self._exponent, self._origin)  # noqa: SLF001  # its own class
         self.total += other.total
         self.zeros += other.zeros

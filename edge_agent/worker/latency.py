@@ -232,13 +232,13 @@ def judge(observations: Sequence[Observation], limit: float, *, last: bool) -> D
 
     Args:
         observations: those that count.
-        limit: largest ratio to accept; 0: no gate, so the first full look accepts.
+        limit: largest ratio to accept; 0: no gate, so the fewest processes do of which the bound is exact.
         last: there will be no further process.
     """
     count = len(observations)
     look = count in LOOKS or (last and count >= FEWEST)
     if not limit:
-        return Decision.ACCEPTED if look or last else None
+        return Decision.ACCEPTED if count >= FIRST_LOOK or last else None
     quiet = count > 0 and noise(observations) <= MAX_NOISE
     if quiet and (look or count == FIRST_LOOK):
         ratios = [one.ratio for one in observations]

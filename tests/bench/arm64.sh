@@ -6,6 +6,7 @@
 #
 # The processor is a Cortex-A72, a Raspberry Pi 4's. /proc/cpuinfo must name that one too: onnxruntime reads it, and with
 # an x86 processor's text it crashes. (qemu's "max" is no substitute: its emulated SME makes LiteRT's results wrong.)
+# Workers are started without their parent's environment, so each Python puts the processor's name back for its children.
 set -eu
 root=$1 scratch=$2
 shift 2
@@ -28,7 +29,15 @@ exec unshare --mount --propagation private sh -euc '
         core=$((core + 1))
     done >"$root/tmp/cpuinfo"
     mount --bind "$root/tmp/cpuinfo" "$root/proc/cpuinfo"
+    mkdir "$root/tmp/site"
+    cat >"$root/tmp/site/sitecustomize.py" <<EOF
+import os, subprocess
+start = subprocess.Popen.__init__
+def start_on_the_same_processor(self, *args, env=None, **more):
+    start(self, *args, env=env and {**env, "QEMU_CPU": os.environ["QEMU_CPU"]}, **more)
+subprocess.Popen.__init__ = start_on_the_same_processor
+EOF
     cd "$root"
     exec chroot "$root" env -i PATH=/opt/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-        QEMU_CPU="$QEMU_CPU" PYTHONPATH=/tree PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 "$@"
+        QEMU_CPU="$QEMU_CPU" PYTHONPATH=/tree:/tmp/site PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 "$@"
 ' sh "$root" "$tree" "$scratch" "$@"

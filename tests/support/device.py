@@ -31,11 +31,11 @@ from support.links import QueuedLink
 DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")
 DEMO_MODEL, TFLITE_MODEL = DEMO / "har.onnx", DEMO / "har.tflite"
 DEMO_CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
-SMALL = Recipe(calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100)
+SMALL = Recipe(
+    method="static", calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100,
+    search_budget_s=10,
+)  # fmt: skip
 """Enough to see a job through; what verdicts are worth is tested where the statistics are."""
-
-QUICK = msgspec.structs.replace(SMALL, method="static", search_budget_s=10)
-"""For a format with several runtimes, where ``auto`` has much to time."""
 
 EASY = Gates(max_latency_ratio=0, min_agreement=0.7)
 """For few windows on a busy machine; the proofs of agreement and speed at their defaults have a test of their own."""
