@@ -305,6 +305,7 @@ def test_windows_have_the_models_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.children(covered=False)
 def test_what_is_captured_calibrates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the sensor to an int8 model by hand, one manifest for both commands."""
     model = write_classifier(tmp_path / "classifier.onnx")

@@ -35,7 +35,7 @@ GATES = msgspec.structs.replace(EASY, max_size_ratio=0)
 SENT_HZ, SOUND_HZ, SOUND_SIZE, BANDS, PITCHES = 32_000, 16_000, 4000, 24, (300, 1200, 4000)
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
 
 @pytest.fixture
