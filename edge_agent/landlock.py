@@ -31,10 +31,15 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def restrict(*, write: Iterable[Path], tcp: bool) -> list[str]:
+def restrict(*, write: Iterable[Path], tcp: bool, devices: Iterable[Path] = ()) -> list[str]:
     """Give up writing outside of the folders ``write`` (and to devices and their settings), and TCP unless ``tcp``.
 
     Needs no privilege, but ``no_new_privs``.
+
+    Args:
+        write: folders in which files may be made, written and removed.
+        tcp: whether it may connect.
+        devices: folders of devices and settings besides ``/dev`` and ``/sys``: what is there may be written to.
 
     Returns:
         What is in force: ``landlock_writes``, ``landlock_no_tcp``; empty where the kernel has no Landlock.
@@ -53,7 +58,7 @@ def restrict(*, write: Iterable[Path], tcp: bool) -> list[str]:
     try:
         for folder in write:
             _allow(libc, rules, folder, _WRITES)
-        for folder in _DEVICES:
+        for folder in (*_DEVICES, *devices):
             _allow(libc, rules, folder, _WRITE_FILE)
         _call(libc, _RESTRICT, rules, ctypes.c_uint32(0))
     finally:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from support.captures import CHANNELS, motion
 
-from edge_agent.worker.balance import judge_balance
+from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.stability import BINS
+from edge_agent.worker.balance import judge_balance, sets_unlike
 from edge_agent.worker.blocks import block_stats
 from edge_agent.worker.finding import Finding
 from edge_agent.worker.split import Block, plan_blocks, samples_needed
@@ -95,6 +97,18 @@ def test_held_out_data_far_outside_the_calibration_data_are_refused() -> None:
 
 def test_held_out_data_a_little_outside_are_warned_of() -> None:
     assert codes(judge(held_out(lambda column: 1.5 * column))) == [("sets_unlike", False)]
+
+
+@pytest.mark.parametrize(("moved", "said"), [(0, []), (3, []), (50, [False]), (1000, [True])])
+def test_held_out_data_that_move_where_calibration_saw_one_value(moved: int, said: list[bool]) -> None:
+    known, new = Histogram(BINS), Histogram(BINS)
+    known.add(np.full(1000, -9.81, np.float32))
+    new.add(np.where(np.arange(1000) < moved, -8.81, -9.81).astype(np.float32))
+
+    found = sets_unlike(["az"], [known], [new], may_refuse=True)
+
+    assert [finding.refuse for finding in found] == said
+    assert all(f"{moved / 1000:.0%} of the held-out values of 'az'" in finding.message for finding in found)
 
 
 def test_held_out_data_at_rest_are_warned_of() -> None:

@@ -17,6 +17,7 @@ from edge_agent.quant.bounds import (
     student_quantile,
     tango_upper,
     upper_bound,
+    windows_enough,
     windows_needed,
 )
 
@@ -161,3 +162,26 @@ def test_the_chance_of_a_proof_is_how_often_one_follows(failures: int, windows: 
 
 def test_no_chance_where_nothing_could_be_proved() -> None:
     assert chance_of_proof(0, 100, 20, 0.95) == 0.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0.5, 0.99), st.floats(0, 1), st.integers(20, 1000))
+def test_enough_windows_are_the_fewest_that_prove_it(limit: float, part: float, n: int) -> None:
+    share = 0.9 * part * (1 - limit)
+
+    enough = windows_enough(share * n, n, limit)
+
+    assert enough is not None
+    assert agreement_lower(share * enough, enough) >= limit
+    assert enough == 1 or agreement_lower(share * (enough - 1), enough - 1) < limit
+
+
+@pytest.mark.parametrize(("disagreements", "windows"), [(0, 59), (1, 93), (2, 124), (3, 153)])
+def test_enough_windows_are_those_of_the_tables_of_sample_sizes(disagreements: int, windows: int) -> None:
+    assert windows_enough(disagreements, windows, 0.95) == windows
+    assert windows_enough(10 * disagreements, 10 * windows, 0.95) == windows
+
+
+@pytest.mark.parametrize("disagreements", [15, 16, 300])
+def test_no_number_of_windows_proves_what_is_not_so(disagreements: int) -> None:
+    assert windows_enough(disagreements, 300, 0.95) is None

@@ -72,6 +72,20 @@ def test_the_second_file_is_the_heldout_set_and_nothing_of_the_first(tmp_path: P
     assert not data.labels
 
 
+@pytest.mark.parametrize(("scale", "said"), [(1, False), (1.05, False), (4, True), (255, True)])
+def test_a_second_file_that_leaves_the_first_ones_range_is_warned_of(
+    tmp_path: Path, scale: float, *, said: bool
+) -> None:
+    random = np.random.default_rng(1)
+    rows, heldout = (random.uniform(0, 1, (300, 4)).astype(np.float32) for _ in range(2))
+
+    _, data = capture(tmp_path, FLAT, {"x": rows}, {"x": heldout * np.float32(scale)})
+
+    unlike = [finding for finding in data["findings"] if finding["code"] == "sets_unlike"]
+    assert [finding["refuse"] for finding in unlike] == ([False] if said else [])
+    assert all("held-out values of 'x' leave what calibration has seen" in one["message"] for one in unlike)
+
+
 def test_rows_come_the_same_way_every_time(tmp_path: Path) -> None:
     data, _ = capture(tmp_path, FLAT, {"x": VALUES}, seed=7)
 

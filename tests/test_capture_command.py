@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support.captures import CHANNELS, model_info, motion
 from support.sensing import NumberedSensor, SourceProcess, fill
+from support.trained import CLASSES, write_classifier
 
 from edge_agent.cli import main
 from edge_agent.report.look_table import look_lines, sparkline
@@ -301,3 +302,39 @@ def test_windows_have_the_models_rate(tmp_path: Path) -> None:
     assert taken.shape == (30, SIZE, 3)
     assert np.array_equal(taken[0, HOP:], taken[1, :HOP])
     assert np.allclose(taken[0, 5:30], samples[20 + 10 : 20 + 60 : 2], atol=0.35)  # every second one, smoothed
+
+
+@pytest.mark.slow
+@pytest.mark.children(covered=False)
+def test_what_is_captured_calibrates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the sensor to an int8 model by hand, one manifest for both commands."""
+    model = write_classifier(tmp_path / "classifier.onnx")
+    manifest = tmp_path / "m.toml"
+    manifest.write_text(
+        'name = "m"\n[input]\nsource = "imu"\nchannels = ["ax", "ay", "az"]\nwindow = { size = 64, hop = 32 }\n'
+        'steps = [{ op = "transpose", axes = [1, 0] }]\n'
+        '[recipe]\nmethod = "static"\ncalibration = "minmax"\nsearch_budget_s = 2\n'
+        "[gates]\nmax_latency_ratio = 0\nmin_agreement = 0.8\n"
+    )
+    where = sources(tmp_path, regimes(12_000))
+    given = ["--manifest", manifest, "--windows", 240, "--out", tmp_path / "data.npz"]
+    assert capture(where, *given) == 0
+
+    capsys.readouterr()
+    out = tmp_path / "out"
+    given = [model, "--calibration", tmp_path / "data.npz", "--recipe", manifest, "--out", out, "--json"]
+    assert main(["quantize", *map(str, given)]) == 0
+
+    result = json.loads(capsys.readouterr().out)
+    assert (result["verdict"], result["chosen"]["method"]) == ("accepted", "static")
+    assert sum(result["data"][split]["windows"] for split in ("calibration", "search", "heldout")) == 240
+    assert result["data"]["findings"] == [], "stretches of time went together, so that no held-out window overlaps"
+    assert (out / "model.onnx").stat().st_size == result["chosen"]["size_bytes"] < 0.5 * model.stat().st_size
+
+
+def regimes(samples: int) -> np.ndarray:
+    """What the classifier of :mod:`support.trained` tells apart, 300 samples of each in turn: ``[samples, 3]``."""
+    place = np.arange(samples)
+    pitch = (1 + place // 300 % CLASSES)[:, None] * np.array([1.0, 1.5, 2.0])
+    noise = np.random.default_rng(0).normal(0, 0.3, (samples, 3))
+    return (np.sin(pitch * (2 * np.pi / 64) * place[:, None]) + noise).astype(np.float32)

@@ -29,7 +29,7 @@ from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker import capture_source as module
 from edge_agent.worker.capture_source import capture_source
 from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.split import SPLITS
+from edge_agent.worker.split import SPLITS, plan_blocks
 
 SIZE, HOP = 64, 32
 INFO = model_info({"x": ("float32", (1, 3, SIZE))})
@@ -408,6 +408,29 @@ def test_a_sensor_on_a_terminal(tmp_path: Path) -> None:
     for split in SPLITS:
         for row in captured.data.rows(split):
             assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)
+
+
+@pytest.mark.parametrize(("scale", "code"), [(1, None), (1.6, "warned"), (6, "refused")])
+def test_a_held_out_set_that_leaves_the_range_on_a_terminal(tmp_path: Path, scale: float, code: str | None) -> None:
+    recipe = Recipe(calibration_windows=100, search_windows=50, heldout_windows=100)
+    blocks = plan_blocks({split: getattr(recipe, f"{split}_windows") for split in SPLITS}, size=SIZE, hop=HOP)
+    samples, start = motion(30_000), 0
+    for block in blocks:
+        if block.split == "heldout":
+            samples[start : start + block.samples, 1] *= scale
+        start += block.samples + block.gap
+    task = make_task(serial_table(tmp_path / "imu"), recipe=recipe)
+
+    with Sensor(tmp_path / "imu", samples, pauses={0: 0.3}):
+        if code == "refused":
+            error = refused(Refusal, tmp_path, task)
+            assert error.code == "sets_unlike"
+            assert "of the held-out values of 'ay' leave what calibration has seen" in error.message
+            return
+        said = capture(tmp_path, task).said["findings"]
+
+    unlike = [(finding["refuse"], "of 'ay' leave" in finding["message"]) for finding in said]
+    assert unlike == ([(False, True)] if code else [])
 
 
 def test_no_window_spans_a_dropout(tmp_path: Path) -> None:

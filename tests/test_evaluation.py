@@ -14,6 +14,7 @@ from support.jobs import make_job, run_stages
 from support.trained import windows, write_classifier
 
 from edge_agent.quant.bounds import tango_upper
+from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.task import Outcome, Stage, read_results
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker import candidates
@@ -215,6 +216,12 @@ def noisy(answered: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
     return answered + np.random.default_rng(9).normal(0, spread, answered.shape)
 
 
+def effect_of(results: dict[str, Any]) -> float:
+    """How many labelled windows count as one."""
+    shown = results["data"]["eval"]
+    return float(shown["windows"] / shown["windows_effective"])
+
+
 def test_binary_has_accuracy_and_auc(tmp_path: Path) -> None:
     model = one_output(tmp_path / "m.onnx", sigmoid=True)
     data = np.random.default_rng(1).normal(size=(840, 12)).astype(np.float32)
@@ -240,7 +247,8 @@ def test_binary_has_accuracy_and_auc(tmp_path: Path) -> None:
         pairs = np.sign(scores[labels == 1][:, None] - scores[labels == 0][None, :])
         assert found == pytest.approx((pairs.mean() + 1) / 2)
     assert auc["drop"] == pytest.approx(auc["float"] - auc["int8"])
-    assert auc["drop_upper"] is None
+    assert auc["drop_upper"] == pytest.approx(auc_drop_upper(said, target, labels == 1, effect_of(results)))
+    assert auc["drop"] < auc["drop_upper"] < auc["drop"] + 0.02
 
 
 def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> None:
@@ -265,6 +273,9 @@ def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> No
     assert mae["float"] == pytest.approx(np.abs(said[:, 0] - labels).mean(), rel=1e-5)
     assert mae["int8"] == pytest.approx(np.abs(target - labels).mean(), rel=1e-5)
     assert mae["drop"] == pytest.approx(mae["int8"] - mae["float"])
+    worse = np.abs(target - labels) - np.abs(said[:, 0] - labels)
+    assert mae["drop_upper"] == pytest.approx(mean_upper(worse, effect_of(results)), rel=1e-4)
+    assert mae["drop"] < mae["drop_upper"] < mae["drop"] + 0.02
     assert results["data"]["eval"]["decides"] is False
     assert results["data"]["eval"]["classes"] == []
 

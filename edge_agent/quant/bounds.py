@@ -23,6 +23,8 @@ CONFIDENCE = 0.95
 _ITERATIONS = 500
 _EPSILON = 1e-15
 _TINY = 1e-300
+_ROUNDING = 1e-9
+"""15 of 300 are 5 %, and 1 - 0.95 is a little more."""
 
 
 def _bisect(increasing: Callable[[float], float], target: float, low: float, high: float) -> float:
@@ -140,7 +142,7 @@ def windows_enough(disagreements: float, n: float, limit: float, confidence: flo
     None: such a share of disagreements is no proof however many windows there are.
     """
     share = disagreements / n
-    if share >= 1.0 - limit:
+    if share >= 1.0 - limit - _ROUNDING:
         return None
     most = windows_needed(limit, confidence)
     while agreement_lower(share * most, most, confidence) < limit:

@@ -7,6 +7,8 @@
   stochastically larger than the other", Annals of Mathematical Statistics 18.
 * mae (regression): the absolute error, averaged over elements and windows.
 
+The bounds of the last two's drop are in :mod:`.paired`.
+
 Pure: outputs and labels in, numbers out. Labels are taken to fit; :meth:`.agreement.Judge.correct` says so before.
 """
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.gates import Measured
 from edge_agent.quant.kinds.kind import row
+from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.wire.manifest import OutputKind
 
 _SCORES: tuple[OutputKind, ...] = ("binary", "anomaly")
@@ -51,15 +54,19 @@ class LabelledOutputs:
         elif self._kind == "regression":
             self._errors.append((_mean_error(label, reference), _mean_error(label, target)))
 
-    def metrics(self) -> list[Metric]:
-        """AUC or MAE, where the kind has one and the labels tell two sides apart."""
+    def metrics(self, effect: float = 1.0) -> list[Metric]:
+        """AUC or MAE, where the kind has one and the labels tell two sides apart; ``effect``: windows that are one."""
         if self._scores:
             positive, *both = (np.array(column) for column in zip(*self._scores, strict=True))
             before, after = (area_under_curve(scores, positive) for scores in both)
-            return [] if before is None else [_metric("auc", before, after, larger_is_better=True)]
+            if before is None:
+                return []
+            drop = None if after is None else before - after
+            return [Metric("auc", before, after, drop, auc_drop_upper(both[0], both[1], positive, effect))]
         if self._errors:
-            before, after = (float(np.mean(column)) for column in zip(*self._errors, strict=True))
-            return [_metric("mae", before, after, larger_is_better=False)]
+            reference, target = np.array(self._errors).T
+            before, after = float(reference.mean()), float(target.mean())
+            return [Metric("mae", before, after, after - before, mean_upper(target - reference, effect))]
         return []
 
 
@@ -86,8 +93,3 @@ def area_under_curve(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -
 def _mean_error(label: Any, output: NDArray[Any]) -> float:
     difference = np.ravel(output).astype(np.float64) - np.ravel(np.asarray(label, np.float64))
     return float(np.mean(np.abs(difference)))
-
-
-def _metric(name: str, reference: float, target: float | None, *, larger_is_better: bool) -> Metric:
-    drop = None if target is None else reference - target if larger_is_better else target - reference
-    return Metric(name, reference, target, drop)

@@ -6,6 +6,7 @@ It can write to its own folder and to devices, and use TCP only if the sensor's 
 2: the orders are none; 70: a bug of ours; 75: the folder cannot be used.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -24,12 +25,23 @@ EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750
 _ALL_HERE = ("audio", "camera", "iio")
 """Kinds whose sensors hang on this computer."""
+_IIO_BUS = ("bus", "iio", "devices")
 
 
 def _may_connect(table: Mapping[str, Any]) -> bool:
     """Whether a source may need the network: of our own kinds, only those that say so."""
     kind = table.get("kind")
     return kind not in _ALL_HERE and not (kind == "serial" and "://" not in str(table.get("port")))
+
+
+def _devices_elsewhere(table: Mapping[str, Any]) -> list[Path]:
+    """Where a table says that devices and their settings are, as in a container: of kind iio, the trees of the two."""
+    if table.get("kind") != "iio":
+        return []
+    sysfs, dev = Path(str(table.get("sysfs", ""))), Path(str(table.get("dev", "")))
+    if sysfs.parts[2:][-3:] == _IIO_BUS:  # what lies there are links into the rest of the tree
+        sysfs = sysfs.parents[2]
+    return [folder for folder in (sysfs, dev) if folder.is_absolute() and folder.is_dir()]
 
 
 def main() -> int:
@@ -44,7 +56,8 @@ def main() -> int:
         folder = Path(orders.folder)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(_FOLDER_MODE)
-        restrict(write=[folder], tcp=_may_connect(orders.table))
+        os.environ["TMPDIR"] = str(folder)  # the only place where a driver, and what it starts, finds it can write
+        restrict(write=[folder], tcp=_may_connect(orders.table), devices=_devices_elsewhere(orders.table))
         run(orders)
     except (EdgeAgentError, OSError) as error:
         sys.stderr.write(f"edge_agent.sensing {orders.name}: {error}\n")

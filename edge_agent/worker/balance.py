@@ -5,7 +5,9 @@ Each block of time is judged against the others; one channel at a time:
 * ``drift``: level or spread moved one way through the whole capture: what comes next will be elsewhere again.
 * ``same_burst``: nearly all movement was in one block, or there is but one block a set: ranges and verdict rest on one
   event.
-* ``sets_unlike``: the held-out set leaves the range of the calibration set, or uses little of it.
+* ``sets_unlike``: the held-out set leaves the range of the calibration set, or uses little of it. What the set's inputs
+  tell of ranges; how far activations leave theirs, the layers of a refused candidate tell (:mod:`.explain`), and of an
+  accepted one the verdict on these very windows has proved that it does no harm.
 
 Thresholds were set by looking at captures of recorded wrist movement and speech, which ``tests/bench/quality.py``
 counts: no finding refuses a default capture there, and every injected fault is found, but for a gain that grows tenfold
@@ -113,10 +115,11 @@ def sets_unlike(
     """
     findings = []
     for name, known, new in zip(names, calibration, heldout, strict=True):
-        width = known.high - known.low
-        if not (known.total and new.total and width > 0):
+        if not (known.total and new.total):
             continue
-        outside, low, high = _outside(new, known.low - _BEYOND * width, known.high + _BEYOND * width), new.low, new.high
+        # Where calibration has seen one value only, whatever differs is outside: as far as cells can tell.
+        beyond = max(_BEYOND * (known.high - known.low), new.width)
+        outside, low, high = _outside(new, known.low - beyond, known.high + beyond), new.low, new.high
         if outside >= _LEAVES_WARN:
             text = f"{outside:.0%} of the held-out values of {name!r} leave what calibration has seen"
             text += f" ([{low:.4g}, {high:.4g}] against [{known.low:.4g}, {known.high:.4g}])"

@@ -48,10 +48,11 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
         outputs = LabelledOutputs(judge.meaning.kind)
         pace = Pace(context, "labelled set, window", floats.windows, begin=half, end=1.0)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "", on_label=outputs.add)
-    effective = effective_windows(floats.windows, score.design_effect(in_time=bool(task.state)))
+    effect = score.design_effect(in_time=bool(task.state))
+    effective = effective_windows(floats.windows, effect)
     measured = score.measured(windows_effective=effective)
     share = accuracy(measured)
-    metrics = [*([share] if share is not None else []), *outputs.metrics()]
+    metrics = [*([share] if share is not None else []), *outputs.metrics(effect)]
     shown = {
         "windows": floats.windows,
         "windows_effective": effective,

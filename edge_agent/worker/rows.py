@@ -8,7 +8,9 @@ of time; of an ``.npz`` neither is known. What can be said of any rows:
 * ``duplicate_windows``: rows that repeat another one, or that are in two sets.
 * ``same_burst``: a held-out row shares a stretch with a calibration or search row, as overlapping windows of one
   recording do.
-* ``sets_unlike``: the held-out rows leave the range of the calibration rows (:func:`.balance.sets_unlike`).
+* ``sets_unlike``: the held-out rows leave the range of the calibration rows (:func:`.balance.sets_unlike`). Only a
+  warning, however far they do: which rows are held out was the operator's choice, and int8 may hold on them all the
+  same (dynamic ranges, or a model that does not care); if it does not, the verdict refuses it.
 * ``ranges_unsure``: other calibration rows of the same kind would give other ranges.
 
 Memory is a digest a row, and for overlaps a number for each of at most a million places; on very large data what does

@@ -5,7 +5,7 @@
 On the demo's recording of wrist movement, and on each ``RECORDING.npz`` (array ``samples`` [n, channels]). Captures
 begin at random places. First what is said of them as they are, by the default plan and by a third of it; then each
 fault is put into as many captures of the smaller plan, and into what the simulated sensor sends over a
-pseudo-terminal. Prints tables, asserts nothing.
+pseudo-terminal. Then the same stretches as rows of an ``.npz``. Prints tables, asserts nothing.
 """
 
 import argparse
@@ -32,7 +32,8 @@ from edge_agent.task import Task  # noqa: E402
 from edge_agent.wire.manifest import InputContract, Recipe, Window  # noqa: E402
 from edge_agent.worker import capture_source  # noqa: E402
 from edge_agent.worker.quality import judge_rate  # noqa: E402
-from edge_agent.worker.split import Block, plan_blocks, samples_needed  # noqa: E402
+from edge_agent.worker.rows import Rows  # noqa: E402
+from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed, split_rows  # noqa: E402
 from edge_agent.worker.watch import Watch  # noqa: E402
 from host_tools.demo.simulator import RECORDING, SerialImu  # noqa: E402
 
@@ -155,6 +156,7 @@ def main() -> int:
         if path == RECORDING:
             true_alarms(samples, args.captures)
             through_a_terminal(samples)
+        as_rows(samples, args.captures)
         enough(samples, args.captures)
     return 0
 
@@ -210,6 +212,28 @@ def through_a_terminal(samples: Samples) -> None:
     for name, code, sent, faults in cases:
         with sensor(sent, faults) as port:
             print(f"  pty: {name:<24} {code:<18} said: {captured(port)}", flush=True)
+
+
+def as_rows(samples: Samples, captures: int) -> None:
+    """How often ``sets_unlike`` is said of an operator's 240 rows, as they are and with another held-out set."""
+    for how in ("shuffled", "by groups"):
+        for factor in (1, 0.1, 1.5, 2, 5):
+            said = sum(unlike_rows(samples, factor, grouped=how == "by groups") for _ in range(captures))
+            print(f"  rows {how:<10} held-out set x {factor:<4} sets_unlike        said of {said} of {captures}")
+
+
+def unlike_rows(samples: Samples, factor: float, *, grouped: bool) -> bool:
+    """Of 240 windows from a random place on, in twelve recordings or as if they had nothing to do with each other."""
+    start = int(RANDOM.integers(0, max(1, len(samples) - 240 * SIZE)))
+    rows = samples[start : start + 240 * SIZE].reshape(-1, SIZE, samples.shape[1]).copy()
+    groups = np.arange(len(rows)) * 12 // len(rows) if grouped else None
+    parts = split_rows(len(rows), seed=int(RANDOM.integers(1 << 31)), heldout_apart=False, groups=groups)
+    rows[parts["heldout"]] *= factor
+    watch = Rows({split: len(parts[split]) for split in SPLITS})
+    for split in SPLITS:
+        for index in parts[split]:
+            watch.add(split, {"x": rows[index]})
+    return "sets_unlike" in [finding.code for finding in watch.findings()]
 
 
 @contextmanager
