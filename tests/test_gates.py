@@ -8,10 +8,10 @@ from edge_agent.errors import CODES
 from edge_agent.quant.bounds import refusal_chance, tango_upper
 from edge_agent.quant.gates import (
     Measured,
+    chance_of_verdict,
     evaluate_heldout,
     evaluate_memory,
     evaluate_search,
-    odds_of_verdict,
     resolve_gates,
 )
 from edge_agent.wire.manifest import Gates
@@ -370,24 +370,32 @@ def test_no_gate_of_accuracy_is_none_on_the_labelled_set_either() -> None:
     assert names(judgement.gates) == ["min_agreement"]
 
 
-def test_the_odds_of_a_verdict_fall_with_every_search_window_that_disagrees() -> None:
-    odds = [
-        odds_of_verdict(Gates(), "embedding", Measured(windows=150, windows_effective=150, disagreements=wrong), 300)
+def test_the_chance_of_a_verdict_falls_with_every_search_window_that_disagrees() -> None:
+    chances = [
+        chance_of_verdict(Gates(), "embedding", Measured(windows=150, windows_effective=150, disagreements=wrong), 300)
         for wrong in range(8)
     ]
 
-    assert odds[0] == 1.0
-    assert odds == sorted(odds, reverse=True)
-    assert odds[1] > 0.9
-    assert odds[7] < 0.3
+    assert chances[0] == 1.0
+    assert chances == sorted(chances, reverse=True)
+    assert chances[1] > 0.9
+    assert chances[7] < 0.3
 
 
-def test_the_odds_are_of_agreement_only_where_that_decides() -> None:
+def test_the_chance_is_of_agreement_only_where_that_decides() -> None:
     seen = Measured(windows=150, windows_effective=150, disagreements=7)
 
-    assert odds_of_verdict(Gates(), "classes", seen, 300) < 0.3
-    assert odds_of_verdict(Gates(), "classes", seen, 300, labels_follow=True) == 1.0
-    assert odds_of_verdict(Gates(min_agreement=0.95), "classes", seen, 300, labels_follow=True) < 0.3
-    assert odds_of_verdict(Gates(min_agreement=0), "embedding", seen, 300) == 1.0
+    assert chance_of_verdict(Gates(), "classes", seen, 300) < 0.3
+    assert chance_of_verdict(Gates(), "classes", seen, 300, labels_follow=True) == 1.0
+    assert chance_of_verdict(Gates(min_agreement=0.95), "classes", seen, 300, labels_follow=True) < 0.3
+    assert chance_of_verdict(Gates(min_agreement=0), "embedding", seen, 300) == 1.0
     labelled = replace(seen, lost=1, won=1, float_right=140, commonest_label=20)
-    assert odds_of_verdict(Gates(), "classes", labelled, 300) == 1.0
+    assert chance_of_verdict(Gates(), "classes", labelled, 300) == 1.0
+
+
+def test_windows_that_are_alike_leave_less_of_a_chance() -> None:
+    alone, alike = (Measured(windows=150, windows_effective=count, disagreements=1) for count in (150, 75))
+
+    assert (
+        chance_of_verdict(Gates(), "embedding", alone, 300) > chance_of_verdict(Gates(), "embedding", alike, 300) + 0.1
+    )

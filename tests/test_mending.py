@@ -170,7 +170,7 @@ def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> N
 def test_what_passes_but_may_fail_later_is_mended_until_it_is_sure() -> None:
     device = Device("bcf")
     device.attempt(STATIC)
-    device.tried[0] = replace(device.tried[0], passed=True, odds=0.6)
+    device.tried[0] = replace(device.tried[0], passed=True, chance=0.6)
 
     added = device.leave_float()
 

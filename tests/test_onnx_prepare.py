@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 from support import onnx_models as models
 
 from edge_agent import backends
@@ -277,3 +277,37 @@ def test_output_axis_by_operator(tmp_path: Path, node: Any, shape: tuple[int, ..
     (layer,) = BACKEND.layers(ready)
     assert layer.weight_axis == axis
     np.testing.assert_array_equal(layer.weights, w)
+
+
+def test_what_is_made_of_a_prepared_model_loads_where_the_runtime_fuses_once_more(tmp_path: Path) -> None:
+    """The runtime calls what it makes of MatMul and Add by names that it does not look up."""
+    weights, bias = np.eye(8, dtype=np.float32), np.ones(8, np.float32)
+
+    def layer(number: int, given: str) -> list[Any]:
+        return [
+            helper.make_node("MatMul", [given, "w"], [f"product{number}"], f"product{number}"),
+            helper.make_node("Add", [f"product{number}", "b"], [f"y{number}"], f"add{number}"),
+        ]
+
+    graph = helper.make_graph(
+        layer(1, "x"), "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 8])],
+        [helper.make_tensor_value_info("y1", TensorProto.FLOAT, [1, 4, 8])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")],
+    )  # fmt: skip
+    original, prepared = tmp_path / "m.onnx", tmp_path / "p.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), original)
+    BACKEND.prepare(original, prepared)
+
+    model = onnx.load(prepared)
+    model.graph.node.extend(layer(2, "y1"))
+    model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    model.graph.initializer.append(numpy_helper.from_array(bias, "b"))
+    unique = {tensor.name: tensor for tensor in model.graph.initializer}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(unique.values())
+    model.graph.output.append(helper.make_tensor_value_info("y2", TensorProto.FLOAT, [1, 4, 8]))
+    onnx.save(model, prepared)
+
+    (_, twice) = BACKEND.open(prepared).run({"x": np.zeros((1, 4, 8), np.float32)})
+    assert np.array_equal(twice, np.full((1, 4, 8), 2, np.float32))

@@ -118,8 +118,10 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
     return allowed
 
 
-def chance_of_proof(failures: int, windows: int, more: int, limit: float) -> float:
+def chance_of_proof(failures: float, windows: float, more: int, limit: float) -> float:
     """How likely ``more`` independent windows will prove ``limit``, after ``failures`` of ``windows`` others disagreed.
+
+    Counts that were seen may be fractional, as a design effect leaves them.
 
     The predictive distribution of a binomial share that nothing else is known of: beta-binomial with Jeffreys' prior
     (Gelman et al. (2013), "Bayesian Data Analysis", 3rd ed., sections 2.4 and 2.8).

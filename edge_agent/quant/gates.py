@@ -210,18 +210,20 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     return judgement
 
 
-def odds_of_verdict(
+def chance_of_verdict(
     gates: Gates, kind: OutputKind, measured: Measured, heldout: int, *, labels_follow: bool = False
 ) -> float:
     """How likely the held-out windows will prove the agreement that search windows show; 1 where it does not decide.
 
-    Also 1 if none disagreed: nothing better can be shown on these windows. ``heldout``: how many there will be.
+    Also 1 if none disagreed: nothing better can be shown on these windows. ``heldout``: how many there will be; they
+    are taken to be as much alike as the search windows are.
     """
     limit, wrong = _limits(gates, kind, measured).min_agreement, measured.disagreements
     by_labels = measured.lost is None and labels_follow and resolve_gates(gates, kind, labelled=True).warn_agreement
     if not limit or not wrong or by_labels:
         return 1.0
-    return chance_of_proof(wrong, measured.windows, heldout, limit)
+    effect = measured.design_effect
+    return chance_of_proof(wrong / effect, measured.windows / effect, round(heldout / effect), limit)
 
 
 def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.quant.agreement import Judge
-from edge_agent.quant.gates import evaluate_search, odds_of_verdict
+from edge_agent.quant.dependence import effective_windows
+from edge_agent.quant.gates import chance_of_verdict, evaluate_search
 from edge_agent.task import Stage
 from edge_agent.worker.calibrate import Ranges, prepared_path
 from edge_agent.worker.context import Context
@@ -27,6 +29,15 @@ from edge_agent.worker.scoring import FloatSet
 from edge_agent.worker.screening import Screening, Speed
 from edge_agent.worker.search import SCREEN_SLACK, Tried
 from edge_agent.worker.ways import Way
+
+
+class HeldOut(NamedTuple):
+    """What is known of the held-out set before it is opened: how many windows, of what kind."""
+
+    windows: int
+    labelled: bool
+    in_time: bool
+    """One window follows on the other, as in the search set."""
 
 
 class Workbench:
@@ -47,8 +58,7 @@ class Workbench:
         judge: Judge,
         feeds: Path,
         ways: Sequence[Way],
-        heldout: int,
-        labels_follow: bool,
+        heldout: HeldOut,
     ) -> None:
         """Nothing is built yet.
 
@@ -61,8 +71,7 @@ class Workbench:
             judge: has seen these outputs.
             feeds: one row, for timing.
             ways: how a model can be served here, what is preferred among equals first.
-            heldout: how many windows the verdict will have.
-            labels_follow: the verdict's windows have labels.
+            heldout: what the verdict will have.
         """
         self._context = context
         self._backend = backend
@@ -71,7 +80,6 @@ class Workbench:
         self._floats = floats
         self._judge = judge
         self._heldout = heldout
-        self._labels_follow = labels_follow
         self._feeds = feeds
         self._screening = Screening(context.model_path, feeds, ways)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
@@ -155,10 +163,15 @@ class Workbench:
         path = self.build(spec, runtime)
         score = self._floats.score(path, self._judge, pace, runtime=runtime)
         size = path.stat().st_size
-        measured = score.measured(size_ratio=size / self._info.size_bytes, latency_ratio=screened.ratio_p50)
-        gates, kind = self._context.task.gates, self._judge.meaning.kind
-        judgement = evaluate_search(gates, kind, measured, labels_follow=self._labels_follow)
-        odds = odds_of_verdict(gates, kind, measured, self._heldout, labels_follow=self._labels_follow)
+        effect = score.design_effect(in_time=self._heldout.in_time)
+        measured = score.measured(
+            windows_effective=effective_windows(len(score.agreed), effect),
+            size_ratio=size / self._info.size_bytes,
+            latency_ratio=screened.ratio_p50,
+        )
+        gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
+        judgement = evaluate_search(gates, kind, measured, labels_follow=labels_follow)
+        chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = msgspec.structs.replace(
             screened,
@@ -169,7 +182,7 @@ class Workbench:
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), odds)
+        return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance)
 
     def float_costs(self, item: Tried, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.

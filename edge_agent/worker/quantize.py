@@ -21,7 +21,7 @@ from edge_agent.quant.agreement import Meaning
 from edge_agent.task import Outcome, Stage, Task, read_results
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
-from edge_agent.worker.candidates import Workbench
+from edge_agent.worker.candidates import HeldOut, Workbench
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
 from edge_agent.worker.diagnose import suspects, worst_layers
@@ -112,8 +112,7 @@ def run(context: Context) -> Outcome:
             judge=judge,
             feeds=feeds,
             ways=served,
-            heldout=data.count("heldout"),
-            labels_follow=labelled,
+            heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
         search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)
         search.score(specs)

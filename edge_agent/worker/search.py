@@ -25,8 +25,8 @@ SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
 SURE = 0.85
-"""The odds that earn a candidate the verdict before faster ones: the held-out set is opened once, and what fails there
-ends the job. A candidate is one of many that were tried, so the fastest that passes mostly was lucky as well."""
+"""The chance that earns a candidate the verdict before faster ones: the held-out set is opened once, and what fails
+there ends the job. A candidate is one of many that were tried, so the fastest that passes mostly was lucky as well."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
@@ -46,13 +46,13 @@ class Tried:
     record: Record
     passed: bool
     """Every gate of the search set; at speed the screen needs only to come near."""
-    odds: float = 1.0
-    """Of its verdict, by what the search set shows."""
+    chance: float = 1.0
+    """That it stands before the held-out set, by what the search set shows."""
 
     @property
     def sure(self) -> bool:
         """Whether it passed and is likely to stand before the held-out set, too."""
-        return self.passed and self.odds >= SURE
+        return self.passed and self.chance >= SURE
 
 
 def structure(spec: CandidateSpec) -> Structure:
@@ -174,7 +174,7 @@ def finalists(tried: Iterable[Tried]) -> list[Tried]:
     """
     passed = [item for item in tried if item.passed]
     doubtful = [item for item in passed if not item.sure]
-    return [*_by_speed([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.odds)]
+    return [*_by_speed([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.chance)]
 
 
 def _by_speed(items: list[Tried]) -> list[Tried]:

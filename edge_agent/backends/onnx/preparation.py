@@ -49,6 +49,7 @@ def prepare_model(path: Path, out: Path) -> None:
     del model.graph.value_info[:]
     model.graph.value_info.extend(types)
     _drop_unused_opsets(model)
+    _rename_constants(model, skeleton)
     _fold_beta(model)
     _own_biases(model)
     _name_nodes(model)
@@ -125,6 +126,22 @@ def _all_nodes(model: Any) -> Iterable[Any]:
                 waiting.extend(entry.graphs)
                 if entry.type == onnx.AttributeProto.GRAPH:
                     waiting.append(entry.g)
+
+
+def _rename_constants(model: Any, original: Any) -> None:
+    """Constants that the runtime made get names that it will not choose again when it loads what is made of this file.
+
+    It does not look whether they are taken: a transformer with ten layers left float was refused for "an attempt to
+    replace the existing tensor" (onnxruntime 1.32, its fusion of MatMul and Add).
+    """
+    known = {tensor.name for tensor in original.graph.initializer}
+    known.update(name for node in original.graph.node for name in (*node.input, *node.output))
+    made = {one.name: f"{one.name}/prepared" for one in model.graph.initializer if one.name not in known}
+    for tensor in model.graph.initializer:
+        tensor.name = made.get(tensor.name, tensor.name)
+    for node in _all_nodes(model):
+        for place, name in enumerate(node.input):
+            node.input[place] = made.get(name, name)
 
 
 def _fold_beta(model: Any) -> None:
