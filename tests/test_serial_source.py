@@ -111,6 +111,26 @@ def test_reading_goes_on_after_the_cable_was_pulled(terminal: Terminal, source: 
     assert {tuple(row) for row in after.tolist()} <= {tuple(row) for row in SAMPLES[50:60].tolist()}
 
 
+def test_what_had_waited_in_the_adapter_is_not_taken_for_what_comes_now(terminal: Terminal, source: Source) -> None:
+    terminal.write(csv_lines(SAMPLES[:10]))
+    collect(source, 10)
+    terminal.unplug()
+    while source.read(0.05) is not None or not source.trouble:
+        pass
+    terminal.plug()
+    while source.trouble:
+        assert source.read(0.01) is None
+    terminal.write(csv_lines(SAMPLES[10:20]))
+    late = time.monotonic() + 0.3
+    while time.monotonic() < late:
+        assert source.read(0.02) is None
+
+    terminal.write(b"end of a line\n" + csv_lines(SAMPLES[100:120]))
+
+    assert np.array_equal(collect(source, 20), SAMPLES[100:120])
+    assert source.gaps == 1
+
+
 def _write_until(terminal: Terminal, data: bytes, stop: threading.Event) -> None:
     while not stop.wait(0.02):
         terminal.write(data)
