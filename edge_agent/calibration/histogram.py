@@ -17,7 +17,7 @@ Memory is ``bins`` counters, and while adding a scratch of about 200 KB, however
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ class Histogram:
         """The width of a bin."""
         return math.ldexp(1.0, self._exponent)
 
-    def add(self, array: ArrayLike, parts: Sequence[tuple[ArrayLike, int]] | None = None) -> None:
+    def add(self, array: ArrayLike, parts: Iterable[tuple[ArrayLike, int]] | None = None) -> None:
         """Count the values of ``array`` (any shape; taken as float32).
 
         Args:
