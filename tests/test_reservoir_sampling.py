@@ -147,6 +147,19 @@ def test_every_moment_has_the_same_chance_to_be_judged(budget_mb: float) -> None
     assert abs(chi_square(counts, expected)) < 5
 
 
+def test_every_start_draws_anew() -> None:
+    """Though no stretch was taken since the last one: else what short runs refuse once they refuse for ever."""
+    head = Head(shape=SHAPE, places={"calibration": 4, "judging": 4}, slots=12, seed=1, since_s=0)
+    samples = np.random.default_rng(0).standard_normal((7, 1)).astype(np.float32)
+
+    def taken(now_s: float) -> list[int]:
+        sampler = Sampler(head, bytes_a_day=1e9, horizon_days=1e6, now_s=now_s)
+        return [number for number in range(300) if sampler.decide(Stretch(number, number, samples), now_s)]
+
+    assert taken(12.5) == taken(12.5)
+    assert len({tuple(taken(start)) for start in (12.5, 12.75, 90.0)}) == 3
+
+
 def test_a_thinned_sample_stays_within_its_bucket() -> None:
     """Over days of a stream that would write a hundred times the budget; the bucket is there for bad luck only."""
     places, stretches_a_day, writes_a_day = 300, 200_000, 400.0

@@ -34,9 +34,10 @@ class Sampler:
             head: of the file.
             bytes_a_day: that may be written.
             horizon_days: of sensor time; the mean age that kept stretches settle at.
-            now_s: seconds of the clock that the budget goes by.
+            now_s: seconds of the clock that the budget goes by; every start draws anew by it.
         """
         self._head = head
+        self._started_s = now_s
         total = sum(head.places.values())
         allowed = {part: bytes_a_day * places / total for part, places in head.places.items()}
         self._buckets = {part: Bucket(allowed[part], now_s) for part in PARTS}
@@ -59,7 +60,8 @@ class Sampler:
 
     def _start(self, seq: int) -> None:
         self._seq = seq
-        self._random = Random(f"{self._head.seed}:{seq}")  # noqa: S311  # a fair draw, no secret
+        # With the start's time: ``seq`` stays while nothing is taken, so short runs would draw the same again and again.
+        self._random = Random(f"{self._head.seed}:{seq}:{self._started_s}")  # noqa: S311  # a fair draw, no secret
 
     def state(self) -> State:
         """What is to be saved."""
