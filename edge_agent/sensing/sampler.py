@@ -1,5 +1,6 @@
 """Decides which stretches are kept and in which place: both parts, the budget, and what is known beside them. Pure."""
 
+import math
 from collections.abc import Iterable
 from random import Random
 
@@ -76,9 +77,13 @@ class Sampler:
             counts=self.counts,
         )
 
-    def may_save(self, size: int, now_s: float) -> bool:
-        """Whether the budget has room for a state of ``size`` bytes, which are then counted."""
-        return self._buckets["calibration"].take(size, now_s)
+    def charge_state(self, size: int, now_s: float, *, forced: bool) -> bool:
+        """Whether a state of ``size`` bytes may be written, or must; they are then counted, on credit if need be.
+
+        On credit, as a part that wants more than its budget never has as much as a state takes; and a state that is
+        never saved would give all of the budget back to a process that is killed.
+        """
+        return self._buckets["calibration"].take(size, now_s, needs=-math.inf if forced else 0.0)
 
     def decide(self, stretch: Stretch, now_s: float) -> Label | None:
         """The place that a stretch takes, and what is to be said of it; None: it is not kept."""
