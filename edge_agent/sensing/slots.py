@@ -8,7 +8,9 @@ one *elsewhere*:
    stretch, which nobody touched, is still the highest. Whole, it is the new one. Disks may write a slot's blocks in any
    order and leave out any of them; that makes no difference, as the CRC is over all of them.
 2. ``fdatasync``. Only when it has returned, the former slot becomes free. It is written over in step 1 of another
-   stretch at the earliest, so what is overwritten is never the only durable copy of a place.
+   stretch at the earliest, so what is overwritten is never the only durable copy of a place. A process that is killed
+   between the steps leaves whole stretches in the page cache that no disk has; its successor cannot tell them from
+   durable ones, so it calls ``fdatasync`` before it looks which slots are free.
 3. Free slots are used in turn, the one that became free first being the first: whoever reads meanwhile finds what it
    has seen for as long as possible.
 
@@ -109,7 +111,11 @@ class SlotFile:
         """What is in the places, in the order of the slots; to be exhausted before anything is put.
 
         Reads the file twice, so that memory is one stretch: first who is highest, then what it holds.
+
+        Raises:
+            OSError: the disk refuses.
         """
+        os.fdatasync(self._descriptor)  # what is read now may be in the page cache alone
         highest: dict[int, tuple[int, int]] = {}
         age = dict.fromkeys(range(self.head.slots), -1)
         for label, slot, _ in scan(self._descriptor, self.head):
