@@ -99,6 +99,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         kept: stretches that are.
         seen: stretches that they were chosen from.
         left_out: stretches that were not even considered because they held NaN or Inf.
+        thinned: stretches left out at random for the write budget's sake, which biases nothing.
+        over_budget: stretches chosen for search and verdict that the budget had no room for: their time is missing.
+        deferred: the same of the calibration part, where what is new comes in later.
+        unwritten: stretches that were not considered because the disk refused.
         hours: since the first of them was looked at.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
@@ -117,6 +121,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     kept: int = 0
     seen: int = 0
     left_out: int = 0
+    thinned: int = 0
+    over_budget: int = 0
+    deferred: int = 0
+    unwritten: int = 0
     hours: float = 0.0
     written_mb_last_day: float = 0.0
 

@@ -293,7 +293,13 @@ def test_the_budget_holds_over_a_day_of_pictures(tmp_path: Path) -> None:
     written: list[tuple[float, int]] = []
     for _ in range(2):
         reservoir = Reservoir(
-            tmp_path, shape, stretches=200, write_budget_mb_per_day=budget_mb, seed=3, clock=sensor.clock, timer=sensor.timer
+            tmp_path,
+            shape,
+            stretches=200,
+            write_budget_mb_per_day=budget_mb,
+            seed=3,
+            clock=sensor.clock,
+            timer=sensor.timer,
         )
         before = reservoir.counts.written_bytes
         for _ in range(DAY_S // 30):
@@ -334,3 +340,23 @@ def test_a_clock_that_is_set_back_delays_nothing(tmp_path: Path) -> None:
 
     assert reservoir.counts.written_bytes > before
     reservoir.close()
+
+
+def test_a_budget_that_can_never_pay_for_a_stretch_is_said(tmp_path: Path) -> None:
+    """A slot takes 4 KiB, calibration has two fifths of the places, and half a day's budget is the most at once."""
+    sensor = Sensor()
+    poor = sensor.reservoir(tmp_path / "poor", write_budget_mb_per_day=0.02)
+    sensor.feed(poor, 200)
+    assert poor.kept["calibration"] == 0
+    assert poor.flush()
+    assert poor.trouble is not None
+    assert poor.trouble.code == "usage"
+    assert "keep_mb_per_day = 0.02 is too little for stretches of 0.0041 MB" in poor.trouble.message
+    assert "0.1 or more" in poor.trouble.message
+    poor.close()
+
+    enough = sensor.reservoir(tmp_path / "enough", write_budget_mb_per_day=0.0205)
+    sensor.feed(enough, 200)
+    assert enough.kept["calibration"] > 0
+    assert enough.trouble is None
+    enough.close()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge_agent.errors import EdgeAgentError, LimitError, StoreError
+from edge_agent.errors import ConfigError, EdgeAgentError, LimitError, StoreError
 from edge_agent.sensing.cutting import Cutter
 from edge_agent.sensing.layout import BLOCK_BYTES, Head
 from edge_agent.sensing.sampler import Sampler
@@ -48,11 +48,7 @@ class _Open(NamedTuple):
 
 
 class Reservoir:
-    """What a sensor has seen, in ``folder``.
-
-    Attributes:
-        trouble: why nothing is written at present, with a code; None: all is well.
-    """
+    """What a sensor has seen, in ``folder``."""
 
     def __init__(
         self,
@@ -79,7 +75,8 @@ class Reservoir:
             clock: seconds of the wall clock; says when the reservoir was begun, and nothing else.
             timer: seconds of a clock that nobody sets, for all that takes or has its time.
         """
-        self.trouble: EdgeAgentError | None = None
+        self._refused: EdgeAgentError | None = None
+        self._starved: EdgeAgentError | None = None
         self._folder = folder
         self._timer = timer
         self._budget = write_budget_mb_per_day * 1e6
@@ -95,6 +92,11 @@ class Reservoir:
         self._unsaved = math.inf
         """Bytes written since the state was saved; infinite: this run has not saved it yet."""
         self._file = self._open()
+
+    @property
+    def trouble(self) -> EdgeAgentError | None:
+        """Why nothing is written at present, or never a part of it; None: all is well."""
+        return self._refused or self._starved
 
     @property
     def counts(self) -> Counts:
@@ -155,15 +157,15 @@ class Reservoir:
             self._file = None
 
     def _open(self) -> _Open | None:
-        """Open the file, and know again what was known; None and ``trouble``: the disk refuses."""
+        """Open the file, and know again what was known; None and ``_refused``: the disk refuses."""
         self._try_at = self._timer() + _RETRY_S
         try:
             slots = SlotFile(self._folder, self._wanted)
         except StoreError as error:
-            self.trouble = error
+            self._refused = error
             return None
         except OSError as error:
-            self.trouble = self._explain(error)
+            self._refused = self._explain(error)
             return None
         now = self._timer()
         sampler = Sampler(slots.head, bytes_a_day=self._budget, horizon_days=self._horizon_days, now_s=now)
@@ -171,9 +173,9 @@ class Reservoir:
             sampler.resume(load_state(self._folder, slots.head), slots.resume())
         except OSError as error:
             slots.close()
-            self.trouble = self._explain(error)
+            self._refused = self._explain(error)
             return None
-        self.trouble = None
+        self._refused, self._starved = None, _starved(slots.head, sampler, self._budget)
         self._save_at, self._unsaved = now + _SAVE_S, math.inf
         return _Open(slots, sampler)
 
@@ -182,7 +184,7 @@ class Reservoir:
         retry = self._timer() >= self._try_at
         if self._file is None and retry:
             self._file = self._open()
-        if self._file and self._file.slots.full and (self.trouble is None or retry):
+        if self._file and self._file.slots.full and (self._refused is None or retry):
             self._flush(self._file)
         return self._file if self._file and not self._file.slots.full else None
 
@@ -190,10 +192,10 @@ class Reservoir:
         try:
             written = file.slots.flush()
         except OSError as error:
-            self.trouble = self._explain(error)
+            self._refused = self._explain(error)
             self._try_at = self._flush_at = self._timer() + _RETRY_S
             return False
-        self.trouble = None
+        self._refused = None
         file.sampler.counts.written_bytes += written
         self._unsaved += written
         if written and self._unsaved >= self._budget * _UNSAVED_SHARE:
@@ -209,7 +211,7 @@ class Reservoir:
         try:
             save_state(self._folder, file.sampler.state())  # with its own cost
         except OSError as error:
-            self.trouble = self._explain(error)
+            self._refused = self._explain(error)
             return
         self._unsaved = 0
         file.sampler.counts.written_bytes += size
@@ -219,3 +221,12 @@ class Reservoir:
         if error.errno in _FULL:
             return LimitError("no_space", f"{what}; free space, or lower keep_windows")
         return StoreError("state_unreadable", f"{what}; check the disk and who owns the folder")
+
+
+def _starved(head: Head, sampler: Sampler, bytes_a_day: float) -> EdgeAgentError | None:
+    """What is to be said of a budget that some stretch can never be paid from."""
+    if bytes_a_day >= sampler.least_bytes_a_day:
+        return None
+    least = math.ceil(sampler.least_bytes_a_day / 1e5) / 10
+    text = f"keep_mb_per_day = {bytes_a_day / 1e6:g} is too little for stretches of {head.slot_bytes / 1e6:.2g} MB"
+    return ConfigError("usage", f"{text}: not every part can be kept; {least:g} or more, or lower keep_seconds")
