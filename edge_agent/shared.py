@@ -26,13 +26,15 @@ SOCKET_NAME = "socket"
 NUMBERS_SECONDS = 5.0
 """Longer than a window of most models (one second of sound, two or three of movement) and what resampling takes beyond;
 short, so that a space holds stretches of many different times rather than few long ones."""
+MOST_WINDOWS = 20_000
+"""Far more than sets take. What is known beside them is in memory, and gone through whenever one is taken."""
 _RECORDING = "replay"
 
 
 class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     """The keys."""
 
-    keep_windows: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    keep_windows: Annotated[int, msgspec.Meta(ge=0, le=MOST_WINDOWS)] = 0
     keep_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     """None: 5 seconds of numbers, or one picture."""
     keep_mb_per_day: Annotated[float, msgspec.Meta(gt=0)] = 256.0

@@ -1,7 +1,6 @@
 """The reservoir's file: a stretch that is on disk stays there until the one that replaces it is, whatever happens."""
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -136,7 +135,7 @@ class Disk:
 
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         self._folder = folder
-        self.before_sync: Callable[[], None] = lambda: None
+        self.before_sync = lambda: None
         self.synced: list[tuple[int, bytes]] = []
         self.loose: list[tuple[int, bytes]] = []
         self._pwrite, self._fdatasync = os.pwrite, os.fdatasync

@@ -63,7 +63,7 @@ class Sampler:
 
     def _start(self, seq: int) -> None:
         self._seq = seq
-        # With the start's time: ``seq`` stays while nothing is taken, so short runs would draw the same again and again.
+        # With the start's time: ``seq`` stays while nothing is taken, so short runs would draw the same for ever.
         self._random = Random(f"{self._head.seed}:{seq}:{self._started_s}")  # noqa: S311  # a fair draw, no secret
 
     def state(self) -> State:

@@ -22,22 +22,24 @@ class Uniform:
         self.weight = 0.0
         """How many elements have been offered, older ones counting less."""
         self._decay = math.exp(-1 / horizon)
-        self._free = set(range(places))
-
-    @property
-    def kept(self) -> int:
+        self._taken = bytearray(places)
+        self.kept = 0
         """Places that are taken."""
-        return self.places - len(self._free)
+        self._lowest = 0
+        """No place below is free, as none is ever given back."""
 
     def occupy(self, place: int) -> None:
         """Say that a place is taken."""
-        self._free.discard(place)
+        self.kept += not self._taken[place]
+        self._taken[place] = True
 
     def choose(self, random: Random) -> int | None:
         """Count one more element; the place that it is to take, or None."""
         self.weight = 1.0 + self._decay * self.weight
-        if self._free:
-            return min(self._free)
+        if self.kept < self.places:
+            while self._taken[self._lowest]:
+                self._lowest += 1
+            return self._lowest
         if random.random() * self.weight < self.places:
             return random.randrange(self.places)
         return None
