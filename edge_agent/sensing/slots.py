@@ -54,7 +54,7 @@ def read_head(descriptor: int) -> Head | None:
 
 def read_slot(descriptor: int, head: Head, slot: int) -> Found | None:
     """What is in a slot; None: nothing, or it is torn."""
-    at = len(pack_head(head)) + slot * head.slot_bytes
+    at = head.start + slot * head.slot_bytes
     content = unpack_slot(os.pread(descriptor, head.slot_bytes, at), head, head.digest)
     return Found(content[0], slot, content[1]) if content else None
 
@@ -91,7 +91,6 @@ class SlotFile:
         self.written_bytes = 0
         self._pending: dict[int, tuple[Label, bytes, int]] = {}
         self._descriptor, self.head = _open(folder, head)
-        self._start = len(pack_head(self.head))
         self._spare = self.head.slots - sum(self.head.places.values())
         self._current: dict[int, int] = {}
         """Place → the slot that holds it on disk."""
@@ -143,7 +142,7 @@ class SlotFile:
         written = 0
         for label, samples, slot in self._pending.values():
             data = pack_slot(label, samples, self.head.digest, self.head.slot_bytes)
-            written += _write_all(self._descriptor, data, self._start + slot * self.head.slot_bytes)
+            written += _write_all(self._descriptor, data, self.head.start + slot * self.head.slot_bytes)
         if self._pending:
             os.fdatasync(self._descriptor)
         for place, (_, _, slot) in self._pending.items():
