@@ -122,13 +122,17 @@ def test_each_regime_keeps_its_share_of_the_calibration_windows() -> None:
 
 
 def test_how_many_windows_a_stretch_holds() -> None:
-    assert capacity(250, 100, 50, lambda samples: samples) == 4
-    assert capacity(99, 100, 50, lambda samples: samples) == 0
+    assert capacity(250, 100, 50) == 4
+    assert capacity(99, 100, 50) == 0
+    assert capacity(99, 100, 1) == 0
+    assert capacity(100, 100, 1) == 1
     resample = Resampler(rate_ratio(100, 50))
     for samples in range(100, 400, 7):
-        windows = capacity(samples, SIZE, HOP, resample.needed)
+        windows = capacity(resample.outputs(samples), SIZE, HOP)
         outputs = len(resample(np.zeros((samples, 1), np.float32)))
         assert windows == max(0, (outputs - SIZE) // HOP + 1)
+        assert not windows or resample.needed((windows - 1) * HOP + SIZE) <= samples
+        assert resample.needed(windows * HOP + SIZE) > samples
 
 
 # On a reservoir as the source process leaves it.

@@ -112,6 +112,19 @@ def test_chances_fall_with_age_as_they_are_said_to() -> None:
     assert counts[~recent].sum() < 2 * expected[~recent].sum() + 20
 
 
+def test_a_horizon_below_the_places_becomes_the_places() -> None:
+    """Every element is taken then, and chances fall with age no faster than that makes them."""
+    elements, places, trials = 120, 20, 2000
+    counts = np.zeros(elements)
+    for seed in range(trials):
+        counts[list(kept_elements(Uniform(places, 5.0), elements, seeded(seed)))] += 1
+
+    age = np.arange(elements)[::-1]
+    expected = trials * (1 - 1 / places) ** age
+    later = np.arange(elements) >= places  # the first ones were put into free places
+    assert abs(chi_square(counts[later], expected[later])) < 6
+
+
 def kept_elements(sample: Uniform, elements: int, random: Random) -> set[int]:
     held: dict[int, int] = {}
     for element in range(elements):

@@ -121,6 +121,11 @@ def test_every_flipped_byte_is_found() -> None:
         assert unpack_slot(broken, HEAD, HEAD.digest) is None, at
 
 
+def test_the_head_is_hashed_once_not_for_every_slot() -> None:
+    assert HEAD.digest is HEAD.digest
+    assert HEAD.start == len(pack_head(HEAD))
+
+
 def test_a_slot_of_another_file_on_the_same_disk_blocks_is_not_ours() -> None:
     new = pack_slot(label(3, 9), samples(9), b"another!", HEAD.slot_bytes)
 

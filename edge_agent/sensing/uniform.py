@@ -7,6 +7,12 @@ with probability places/W_j * 1/places. 1 - 1/W_j is d * W_(j-1) / W_j, so the p
 and the whole to d^(n-i) * places/W_n: exactly proportional to d^age (Aggarwal 2006 calls it a biased reservoir; d = 1
 is uniform). The mean age of what is kept settles at 1/(1-d) elements. It costs one number, and nothing else would ever
 let go of what a sensor saw before it was mounted elsewhere.
+
+All that holds while W >= places. W never exceeds 1/(1-d), so with a horizon below ``places`` (a stream that the write
+budget thins to less than a sample in a horizon) every element is taken and replaces one drawn at random: chances fall
+as (1 - 1/places)^age, and the mean age settles at ``places`` elements instead. That is a longer memory than was asked
+for, and fair all the same, as the chance is a function of age alone. With a longer horizon the same goes for the few
+elements after the first ``places``, as W lags behind their number.
 """
 
 import math

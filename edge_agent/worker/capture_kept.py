@@ -76,7 +76,8 @@ def _attempt(
         steps: dict[Split, int] = {
             "calibration": window.hop, "search": window.hop, "heldout": max(window.size, window.hop),
         }  # fmt: skip
-        holds = {split: capacity(shape.samples, window.size, steps[split], resample.needed) for split in SPLITS}
+        samples = resample.outputs(shape.samples)
+        holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
             text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes"
             return Lack(f"{text} {resample.needed(window.size)}; raise keep_seconds")
