@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +29,7 @@ from edge_agent.wire.manifest import InputContract, Recipe, State, Window
 from edge_agent.worker.capture_kept import capture_kept
 from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
 from edge_agent.worker.kept import Lack, Pieces, capacity, choose
+from edge_agent.worker.look_kept import look_kept
 from edge_agent.worker.split import SPLITS, Split
 
 SIZE, HOP = 40, 20
@@ -279,6 +281,25 @@ def test_a_disk_without_room_is_an_end_with_a_code(
         capture_kept(context(tmp_path, make_task(kept_folder)), INFO)
 
     assert error.value.code == "no_space"
+
+
+def test_a_look_holds_a_part_of_the_stretches_at_a_time(tmp_path: Path) -> None:
+    """8 MB are kept; seen is one short window of each."""
+    fill(tmp_path, motion(400_000), rate_hz=1000, stretches=100, channels=CHANNELS[:3], hours=0.5, seconds=7)
+    with read(tmp_path / KEPT_FOLDER) as kept:
+        size = len(kept.stretches) * kept.shape.stretch_bytes
+        tracemalloc.start()
+        seen = look_kept(kept, "imu", kept.stretches, CHANNELS[1:2], Window(100, 100), None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        expected = [kept.load(stretch) for stretch in kept.stretches]
+
+    assert size > 6e6
+    assert peak < size / 2
+    assert len(seen.windows) == len(seen.groups) == len(expected) > 80
+    for window, samples in zip(seen.windows, expected, strict=True):
+        assert samples is not None
+        assert np.array_equal(window, samples[:100, 1:2])
 
 
 def at_space_check(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], int]) -> None:
