@@ -68,8 +68,8 @@ class Reservoir:
             folder: of this reservoir alone; made if it is not there.
             shape: of a stretch.
             stretches: to keep, at least 2; both parts together.
-            write_budget_mb_per_day: no 24 hours see more than so many million bytes, but for one saved state, and for
-                what a process that is killed forgets: a thirty-second of it, and a batch.
+            write_budget_mb_per_day: no 24 hours see more than so many million bytes, but for one saved state, and at
+                each kill for what the process forgets: a thirty-second of it, and a batch.
             horizon_days: of sensor time; the mean age that kept stretches settle at.
             seed: of the parts and of chance, for a folder that is begun; None: another one every time.
             clock: seconds of the wall clock; says when the reservoir was begun, and nothing else.
