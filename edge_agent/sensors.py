@@ -177,7 +177,13 @@ def describe(name: str, state: SourceState) -> str:
     if state.wanted:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
-    lost = [f"{count} {word}" for count, word in ((state.late, "lost"), (state.dropped, "dropped by readers")) if count]
+    told = (
+        (state.late, "lost"),
+        (state.dropped, "dropped by readers"),
+        (state.over_budget, "stretches not kept for the write budget"),
+        (state.unwritten, "stretches not kept as the disk refused"),
+    )
+    lost = [f"{count} {word}" for count, word in told if count]
     if lost:
         what += f", {', '.join(lost)}"
     return f"{what}: {state.message}" if state.message else what

@@ -26,13 +26,15 @@ SOCKET_NAME = "socket"
 NUMBERS_SECONDS = 5.0
 """Longer than a window of most models (one second of sound, two or three of movement) and what resampling takes beyond;
 short, so that a space holds stretches of many different times rather than few long ones."""
+MOST_WINDOWS = 20_000
+"""Far more than sets take. What is known beside them is in memory, and gone through whenever one is taken."""
 _RECORDING = "replay"
 
 
 class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     """The keys."""
 
-    keep_windows: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    keep_windows: Annotated[int, msgspec.Meta(ge=0, le=MOST_WINDOWS)] = 0
     keep_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     """None: 5 seconds of numbers, or one picture."""
     keep_mb_per_day: Annotated[float, msgspec.Meta(gt=0)] = 256.0
@@ -99,6 +101,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         kept: stretches that are.
         seen: stretches that they were chosen from.
         left_out: stretches that were not even considered because they held NaN or Inf.
+        thinned: stretches left out at random for the write budget's sake, which biases nothing.
+        over_budget: stretches chosen for search and verdict that the budget had no room for: their time is missing.
+        deferred: the same of the calibration part, where what is new comes in later.
+        unwritten: stretches that were not considered because the disk refused.
         hours: since the first of them was looked at.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
@@ -117,6 +123,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     kept: int = 0
     seen: int = 0
     left_out: int = 0
+    thinned: int = 0
+    over_budget: int = 0
+    deferred: int = 0
+    unwritten: int = 0
     hours: float = 0.0
     written_mb_last_day: float = 0.0
 

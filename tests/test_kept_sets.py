@@ -1,8 +1,10 @@
 """The sets of a job from what a sensor has kept: which stretches, how many windows, and that none is shared."""
 
+import os
 import shutil
 import time
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +22,14 @@ from edge_agent.durable import write_durably
 from edge_agent.errors import LimitError, Refusal
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.kept import read
+from edge_agent.sensing.slots import FILE
 from edge_agent.shared import KEPT_FOLDER
 from edge_agent.task import Stage, Task
 from edge_agent.wire.manifest import InputContract, Recipe, State, Window
 from edge_agent.worker.capture_kept import capture_kept
 from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
 from edge_agent.worker.kept import Lack, Pieces, capacity, choose
+from edge_agent.worker.look_kept import look_kept
 from edge_agent.worker.split import SPLITS, Split
 
 SIZE, HOP = 40, 20
@@ -120,13 +124,17 @@ def test_each_regime_keeps_its_share_of_the_calibration_windows() -> None:
 
 
 def test_how_many_windows_a_stretch_holds() -> None:
-    assert capacity(250, 100, 50, lambda samples: samples) == 4
-    assert capacity(99, 100, 50, lambda samples: samples) == 0
+    assert capacity(250, 100, 50) == 4
+    assert capacity(99, 100, 50) == 0
+    assert capacity(99, 100, 1) == 0
+    assert capacity(100, 100, 1) == 1
     resample = Resampler(rate_ratio(100, 50))
     for samples in range(100, 400, 7):
-        windows = capacity(samples, SIZE, HOP, resample.needed)
+        windows = capacity(resample.outputs(samples), SIZE, HOP)
         outputs = len(resample(np.zeros((samples, 1), np.float32)))
         assert windows == max(0, (outputs - SIZE) // HOP + 1)
+        assert not windows or resample.needed((windows - 1) * HOP + SIZE) <= samples
+        assert resample.needed(windows * HOP + SIZE) > samples
 
 
 # On a reservoir as the source process leaves it.
@@ -184,6 +192,7 @@ def test_windows_are_what_the_sensor_sent_and_sets_are_minutes_apart(tmp_path: P
         assert split == other or first - last > SIZE
     assert said["kept"]["used"]
     assert said["kept"]["stretches"] == 300
+    assert said["kept"]["message"].endswith(f"has sent from {said['kept']['from']} to {said['kept']['to']}")
     assert said["warnings"] == [finding["message"] for finding in said["findings"]]
     assert not any(finding["refuse"] for finding in said["findings"])
     # The first third, the second and the third of the four hours have their part.
@@ -270,6 +279,76 @@ def test_a_disk_without_room_is_an_end_with_a_code(
 
     with pytest.raises(LimitError) as error:
         capture_kept(context(tmp_path, make_task(kept_folder)), INFO)
+
+    assert error.value.code == "no_space"
+
+
+def test_a_look_holds_a_part_of_the_stretches_at_a_time(tmp_path: Path) -> None:
+    """8 MB are kept; seen is one short window of each."""
+    fill(tmp_path, motion(400_000), rate_hz=1000, stretches=100, channels=CHANNELS[:3], hours=0.5, seconds=7)
+    with read(tmp_path / KEPT_FOLDER) as kept:
+        size = len(kept.stretches) * kept.shape.stretch_bytes
+        tracemalloc.start()
+        seen = look_kept(kept, "imu", kept.stretches, CHANNELS[1:2], Window(100, 100), None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        expected = [kept.load(stretch) for stretch in kept.stretches]
+
+    assert size > 6e6
+    assert peak < size / 2
+    assert len(seen.windows) == len(seen.groups) == len(expected) > 80
+    for window, samples in zip(seen.windows, expected, strict=True):
+        assert samples is not None
+        assert np.array_equal(window, samples[:100, 1:2])
+
+
+def at_space_check(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], int]) -> None:
+    """What happens each time that the free space is asked for, which is before stretches are copied; gives it."""
+    usage, left = shutil.disk_usage("/"), list(happen)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=left.pop(0)() if left else 1 << 40))
+
+
+@pytest.mark.parametrize("lost", ["half of it", "all of it"])
+def test_what_is_replaced_while_it_is_copied_makes_no_set_short(
+    tmp_path: Path, kept_folder: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    folder = tmp_path / "imu"
+    shutil.copytree(kept_folder, folder)
+    file = folder / KEPT_FOLDER / FILE
+
+    def replace() -> int:
+        with read(file.parent) as kept, file.open("r+b") as there:
+            for stretch in kept.stretches[::2]:
+                there.seek(kept._head.start + stretch.slot * kept._head.slot_bytes)
+                there.write(bytes(64))
+        if lost == "all of it":
+            os.truncate(file, 0)
+        return 1 << 40
+
+    at_space_check(monkeypatch, replace)
+    here = context(tmp_path, make_task(folder))
+    made = capture_kept(here, INFO)
+
+    if lost == "all of it":
+        assert made == Lack("what is kept was replaced while it was being copied")
+        assert list(here.out_dir.iterdir()) == []
+        return
+    assert isinstance(made, tuple)
+    assert 150 <= made[1]["kept"]["stretches"] < 300  # what they had replaced is still in other slots
+    for split, count in (("calibration", 40), ("search", 20), ("heldout", 40)):
+        assert sum(shard.windows for shard in getattr(made[0], split)) == made[1][split]["windows"] >= count
+
+
+def test_there_must_be_room_for_what_is_copied_beyond_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now weak, now strong: the planned windows do not make ranges sure."""
+    random = np.random.default_rng(3)
+    strength = np.exp(random.standard_normal(3 * 3600)).repeat(50)[:, None]
+    samples = (strength * random.standard_normal((len(strength), 3))).astype(np.float32)
+    fill(tmp_path / "imu", samples, rate_hz=50, stretches=150, channels=CHANNELS, hours=3)
+    at_space_check(monkeypatch, lambda: 1 << 40, lambda: 1 << 20)
+
+    with pytest.raises(LimitError) as error:
+        capture_kept(context(tmp_path, make_task(tmp_path / "imu")), INFO)
 
     assert error.value.code == "no_space"
 

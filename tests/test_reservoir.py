@@ -31,19 +31,24 @@ class Sensor:
     def __init__(self) -> None:
         self.now = START_S
         self.number = 0
+        self.set_back = 0.0
 
     def clock(self) -> float:
+        return self.now - self.set_back
+
+    def timer(self) -> float:
         return self.now
 
     def reservoir(self, folder: Path, **options: float) -> Reservoir:
-        return Reservoir(folder, SHAPE, **{"stretches": STRETCHES, "seed": 1, **options}, clock=self.clock)  # type: ignore[arg-type]
+        wanted = {"stretches": STRETCHES, "seed": 1, **options}
+        return Reservoir(folder, SHAPE, **wanted, clock=self.clock, timer=self.timer)  # type: ignore[arg-type]
 
     def feed(self, reservoir: Reservoir, stretches: int) -> None:
         """So many stretches' worth of samples, in batches of odd lengths."""
         left = stretches * SHAPE.samples
         while left:
             count = min(left, 1009)
-            reservoir.add(numbered(self.number, count), self.now, gap=False)
+            reservoir.add(numbered(self.number, count), self.clock(), gap=False)
             self.number, self.now, left = self.number + count, self.now + count / SHAPE.rate_hz, left - count
 
 
@@ -288,7 +293,13 @@ def test_the_budget_holds_over_a_day_of_pictures(tmp_path: Path) -> None:
     written: list[tuple[float, int]] = []
     for _ in range(2):
         reservoir = Reservoir(
-            tmp_path, shape, stretches=200, write_budget_mb_per_day=budget_mb, seed=3, clock=sensor.clock
+            tmp_path,
+            shape,
+            stretches=200,
+            write_budget_mb_per_day=budget_mb,
+            seed=3,
+            clock=sensor.clock,
+            timer=sensor.timer,
         )
         before = reservoir.counts.written_bytes
         for _ in range(DAY_S // 30):
@@ -302,3 +313,50 @@ def test_the_budget_holds_over_a_day_of_pictures(tmp_path: Path) -> None:
     assert 0.5e6 < total <= budget_mb * 1e6
     with read(tmp_path) as kept:
         assert len(kept.of("judging")) > 10
+
+
+def test_a_kill_gives_little_of_the_budget_back(tmp_path: Path) -> None:
+    """Killed every 43 minutes, by a disk that would take ten times as much."""
+    sensor, budget_mb, kills, before = Sensor(), 1.0, 10, 0
+    written = []
+    for _ in range(kills):
+        reservoir = sensor.reservoir(tmp_path, horizon_days=0.0001, write_budget_mb_per_day=budget_mb)
+        before = reservoir.counts.written_bytes
+        sensor.feed(reservoir, 500)
+        written.append(reservoir.counts.written_bytes - before)
+        assert reservoir._file is not None
+        reservoir._file.slots.close()  # as the kernel would
+
+    assert 0.3e6 < sum(written) < (1 + kills / 32) * budget_mb * 1e6
+
+
+def test_a_clock_that_is_set_back_delays_nothing(tmp_path: Path) -> None:
+    sensor = Sensor()
+    reservoir = sensor.reservoir(tmp_path, horizon_days=0.001)
+    sensor.feed(reservoir, 100)
+    sensor.set_back = 3e7
+    before = reservoir.counts.written_bytes
+    sensor.feed(reservoir, 100)
+
+    assert reservoir.counts.written_bytes > before
+    reservoir.close()
+
+
+def test_a_budget_that_can_never_pay_for_a_stretch_is_said(tmp_path: Path) -> None:
+    """A slot takes 4 KiB, calibration has two fifths of the places, and half a day's budget is the most at once."""
+    sensor = Sensor()
+    poor = sensor.reservoir(tmp_path / "poor", write_budget_mb_per_day=0.02)
+    sensor.feed(poor, 200)
+    assert poor.kept["calibration"] == 0
+    assert poor.flush()
+    assert poor.trouble is not None
+    assert poor.trouble.code == "usage"
+    assert "keep_mb_per_day = 0.02 is too little for stretches of 0.0041 MB" in poor.trouble.message
+    assert "0.1 or more" in poor.trouble.message
+    poor.close()
+
+    enough = sensor.reservoir(tmp_path / "enough", write_budget_mb_per_day=0.0205)
+    sensor.feed(enough, 200)
+    assert enough.kept["calibration"] > 0
+    assert enough.trouble is None
+    enough.close()

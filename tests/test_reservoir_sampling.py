@@ -112,6 +112,19 @@ def test_chances_fall_with_age_as_they_are_said_to() -> None:
     assert counts[~recent].sum() < 2 * expected[~recent].sum() + 20
 
 
+def test_a_horizon_below_the_places_becomes_the_places() -> None:
+    """Every element is taken then, and chances fall with age no faster than that makes them."""
+    elements, places, trials = 120, 20, 2000
+    counts = np.zeros(elements)
+    for seed in range(trials):
+        counts[list(kept_elements(Uniform(places, 5.0), elements, seeded(seed)))] += 1
+
+    age = np.arange(elements)[::-1]
+    expected = trials * (1 - 1 / places) ** age
+    later = np.arange(elements) >= places  # the first ones were put into free places
+    assert abs(chi_square(counts[later], expected[later])) < 6
+
+
 def kept_elements(sample: Uniform, elements: int, random: Random) -> set[int]:
     held: dict[int, int] = {}
     for element in range(elements):
@@ -145,6 +158,19 @@ def test_every_moment_has_the_same_chance_to_be_judged(budget_mb: float) -> None
     expected = np.full(len(counts), judged / len(counts))
     assert judged > 0.7 * trials * places
     assert abs(chi_square(counts, expected)) < 5
+
+
+def test_every_start_draws_anew() -> None:
+    """Though no stretch was taken since the last one: else what short runs refuse once they refuse for ever."""
+    head = Head(shape=SHAPE, places={"calibration": 4, "judging": 4}, slots=12, seed=1, since_s=0)
+    samples = np.random.default_rng(0).standard_normal((7, 1)).astype(np.float32)
+
+    def taken(now_s: float) -> list[int]:
+        sampler = Sampler(head, bytes_a_day=1e9, horizon_days=1e6, now_s=now_s)
+        return [number for number in range(300) if sampler.decide(Stretch(number, number, samples), now_s)]
+
+    assert taken(12.5) == taken(12.5)
+    assert len({tuple(taken(start)) for start in (12.5, 12.75, 90.0)}) == 3
 
 
 def test_a_thinned_sample_stays_within_its_bucket() -> None:

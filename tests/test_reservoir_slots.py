@@ -1,7 +1,7 @@
 """The reservoir's file: a stretch that is on disk stays there until the one that replaces it is, whatever happens."""
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -121,6 +121,11 @@ def test_every_flipped_byte_is_found() -> None:
         assert unpack_slot(broken, HEAD, HEAD.digest) is None, at
 
 
+def test_the_head_is_hashed_once_not_for_every_slot() -> None:
+    assert HEAD.digest is HEAD.digest
+    assert HEAD.start == len(pack_head(HEAD))
+
+
 def test_a_slot_of_another_file_on_the_same_disk_blocks_is_not_ours() -> None:
     new = pack_slot(label(3, 9), samples(9), b"another!", HEAD.slot_bytes)
 
@@ -128,9 +133,14 @@ def test_a_slot_of_another_file_on_the_same_disk_blocks_is_not_ours() -> None:
 
 
 class Disk:
-    """Records what reaches the disk, and in which order it must: between two syncs any sector may come first."""
+    """Records what reaches the disk, and in which order it must: between two syncs any sector may come first.
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    Of the file in ``folder`` alone, as others are opened meanwhile. ``before_sync`` is called before each sync of it.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._folder = folder
+        self.before_sync = lambda: None
         self.synced: list[tuple[int, bytes]] = []
         self.loose: list[tuple[int, bytes]] = []
         self._pwrite, self._fdatasync = os.pwrite, os.fdatasync
@@ -139,13 +149,19 @@ class Disk:
 
     def pwrite(self, descriptor: int, data: bytes, at: int) -> int:
         whole = bytes(data)
-        self.loose += [(at + start, whole[start : start + SECTOR]) for start in range(0, len(whole), SECTOR)]
+        if self._mine(descriptor):
+            self.loose += [(at + start, whole[start : start + SECTOR]) for start in range(0, len(whole), SECTOR)]
         return self._pwrite(descriptor, data, at)
 
     def fdatasync(self, descriptor: int) -> None:
+        if self._mine(descriptor):
+            self.before_sync()
+            self.synced += self.loose
+            self.loose = []
         self._fdatasync(descriptor)
-        self.synced += self.loose
-        self.loose = []
+
+    def _mine(self, descriptor: int) -> bool:
+        return Path(f"/proc/self/fd/{descriptor}").readlink().parent == self._folder
 
     def after_power_cut(self, size: int, random: Random) -> bytes:
         """One of the images that may be found: all that was synced, and any sectors of what was not, in any order."""
@@ -159,9 +175,9 @@ class Disk:
 def test_a_power_cut_at_any_moment_loses_nothing_that_was_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random, disk = RANDOM, Disk(monkeypatch)
+    random, disk = RANDOM, Disk(monkeypatch, tmp_path / "it")
     file = opened(tmp_path / "it")
-    disk.synced, disk.loose = disk.loose, []  # the file was made, and that is synced by itself
+    disk.synced, disk.loose = disk.synced + disk.loose, []  # the file was made, and that is synced by itself
     durable: dict[int, int] = {}
     put_since: dict[int, set[int]] = {place: set() for place in range(PLACES)}
     size = (tmp_path / "it" / FILE).stat().st_size
@@ -176,22 +192,14 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_synced(
             allowed = put_since[place] | ({durable[place]} if place in durable else {None})
             assert found.get(place) in allowed, (place, found, durable, put_since)
 
-    write = file.flush
     for number in range(60):
         for place in random.sample(range(PLACES), random.randint(1, 3)):
             put(file, place, seq)
             put_since[place].add(seq)
             seq += 1
         # The cut comes when some of the batch is written, and before or after the sync.
-        sync = disk.fdatasync
-
-        def cut_before_sync(descriptor: int, sync: Callable[[int], None] = sync, number: int = number) -> None:
-            cut(number)
-            sync(descriptor)
-
-        monkeypatch.setattr(os, "fdatasync", cut_before_sync)
-        write()
-        monkeypatch.setattr(os, "fdatasync", sync)
+        disk.before_sync = partial(cut, number)
+        file.flush()
         durable_next = dict(durable)
         for place, seen in put_since.items():
             if seen:
@@ -200,6 +208,45 @@ def test_a_power_cut_at_any_moment_loses_nothing_that_was_synced(
         durable = durable_next
         cut(1000 + number)
     assert held(tmp_path / "1059") == durable
+
+
+def test_killed_before_the_sync_and_then_cut_off_it_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The successor sees in the page cache what the disk does not have, and must not take it for durable."""
+    disk = Disk(monkeypatch, tmp_path / "it")
+    file = opened(tmp_path / "it")
+    disk.synced, disk.loose = disk.synced + disk.loose, []  # the file was made, and that is synced by itself
+    for place in range(PLACES):
+        if file.full:
+            file.flush()
+        put(file, place, place)
+    file.flush()
+    put(file, 0, 10)
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    disk.before_sync = killed
+    with pytest.raises(KeyboardInterrupt):
+        file.flush()
+    file.close()
+    disk.before_sync = lambda: None
+    file = opened(tmp_path / "it")
+    for seq in range(11, 11 + HEAD.slots - PLACES):  # into every free slot, the former one of place 0 too
+        put(file, 1 + seq % 3, seq)
+    assert file.full
+    disk.before_sync = killed
+    with pytest.raises(KeyboardInterrupt):
+        file.flush()
+    size = (tmp_path / "it" / FILE).stat().st_size
+    for number in range(30):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / FILE).write_bytes(disk.after_power_cut(size, RANDOM))
+        found = held(folder)
+        assert found.get(0) in {0, 10}, number
+        assert len(found) == PLACES
 
 
 def test_a_failed_write_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,20 @@ from itertools import pairwise
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge_agent.sensing import stratified
 from edge_agent.sensing.features import describe, distance, scale_of
+from edge_agent.sensing.layout import Head, Label
+from edge_agent.sensing.shape import Shape
+from edge_agent.sensing.slots import Found
+from edge_agent.sensing.state import State, restore
 from edge_agent.sensing.strata import MOST_STRATA
 from edge_agent.sensing.stratified import Stratified, share_out
+from edge_agent.sensing.uniform import Uniform
 
 Samples = NDArray[np.float32]
 PLACES, CHANNELS, BLOCK = 120, 3, 16
@@ -188,3 +195,30 @@ def test_places_are_shared_out(places: int, weights: list[float]) -> None:
         assert sum(shares.values()) >= places - len(weights)
     order = sorted(shares, key=lambda number: weights[number])
     assert all(shares[a] <= shares[b] + 1 for a, b in pairwise(order))
+
+
+def test_what_each_channel_reaches_is_worked_out_once_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every stretch that is found: over thousands of places that took most of a minute."""
+    random, places, sizes = np.random.default_rng(8), 300, list[int]()
+    shape = Shape(channels=("a", "b", "c"), rate_hz=50, samples=50)
+    head = Head(shape=shape, places={"calibration": places, "judging": 1}, slots=310, seed=1, since_s=0)
+    found = [
+        Found(
+            Label(part="calibration", place=place, stratum=0, seq=place, time_s=0, block=place, weight=9),
+            place,
+            memoryview(moving(random, 1 + place).tobytes()),
+        )
+        for place in range(places)
+    ]
+
+    def counted(described: NDArray[np.float64]) -> NDArray[np.float64]:
+        sizes.append(len(described))
+        return scale_of(described)
+
+    monkeypatch.setattr(stratified, "scale_of", counted)
+    sample = Stratified(places, CHANNELS, 1e5)
+    restore(State(digest=""), found, head, Uniform(1, 1e5), sample)
+
+    assert sizes == [places]
+    assert sample.kept == places
+    assert (sample.strata.scale > 200).all()

@@ -27,6 +27,7 @@ def config(**sources: dict[str, Any]) -> Config:
     [
         ({"keep_window": 3}, "unknown key 'keep_window'; did you mean 'keep_windows'"),
         ({"keep_windows": -1}, "keep_windows"),
+        ({"keep_windows": 20_001}, "keep_windows"),
         ({"keep_windows": 1}, "0, or some hundreds"),
         ({"keep_windows": 2.5}, "keep_windows"),
         ({"keep_windows": 9, "keep_seconds": 0}, "keep_seconds"),
@@ -104,11 +105,11 @@ def test_a_worker_is_told_which_of_its_sources_are_shared() -> None:
 
 def test_a_line_for_a_person() -> None:
     state = SourceState(
-        state="open", rate_hz=49.98, wanted=400, kept=17, hours=1.25, written_mb_last_day=0.5, dropped=3
+        state="open", rate_hz=49.98, wanted=400, kept=17, hours=1.25, written_mb_last_day=0.5, dropped=3, over_budget=2
     )
 
     assert describe("imu", state) == (
         "imu: open, 49.98 samples a second, 17 of 400 stretches kept over 1.2 h, 0.5 MB written in the last day, "
-        "3 dropped by readers"
+        "3 dropped by readers, 2 stretches not kept for the write budget"
     )
     assert describe("imu", SourceState(code="source_unavailable", message="gone")) == "imu: waiting: gone"

@@ -60,6 +60,10 @@ class Resampler:
         """How many samples ``wanted`` >= 1 outputs take."""
         return self._last(wanted, 0) + self._taps.shape[1]
 
+    def outputs(self, samples: int) -> int:
+        """How many outputs so many samples of the source hold whole, from phase 0 on."""
+        return self._count(samples, 0)
+
     def __call__(self, samples: Array, phase: int = 0) -> Array:
         """All outputs ``[m, channels]`` float32 that ``samples`` ``[n, channels]`` hold whole; at 1:1 these themselves.
 

@@ -6,10 +6,11 @@ budget), never from data or time of day, so the thinned stream is a uniform samp
 of that is one too. What thinning costs is patience: the sample fills more slowly.
 
 A **token bucket** holds the line, whatever the method asks for. It holds half a day's budget and gains as much a day,
-so that no 24 hours see more than the budget (a process that is killed forgets what it spent since it last saved its
-state: an hour's at most, as a rule). In the judging part it is there for bad luck only: where it refuses, time just
-then is missing in the sample, and that is counted. In the calibration part, which has no statistics to lose, it is the
-only means: what is new comes in a little later.
+so that no 24 hours see more than the budget; only a saved state may be written on credit. A process that is killed
+forgets what it spent since it last saved its state, and :mod:`.reservoir` sees to it that this is little. In the
+judging part the bucket is there for bad luck only: where it refuses, time just then is missing in the sample, and that
+is counted. In the calibration part, which has no statistics to lose, it is the only means: what is new comes in a
+little later.
 """
 
 import math
@@ -44,11 +45,17 @@ class Bucket:
         self.level = self._most
         self._at = now_s
 
-    def take(self, size: int, now_s: float) -> bool:
-        """Whether ``size`` bytes may be written, which are then counted."""
+    def take(self, size: int, now_s: float, *, needs: float | None = None) -> bool:
+        """Whether ``size`` bytes may be written, which are then counted.
+
+        Args:
+            size: bytes.
+            now_s: of the same clock as ever.
+            needs: the level from which on they may, if another than ``size``: the rest is on credit.
+        """
         self.level = min(self._most, self.level + max(0.0, now_s - self._at) / _DAY_S * self._most)
         self._at = now_s
-        if self.level < size:
+        if self.level < (size if needs is None else needs):
             return False
         self.level -= size
         return True

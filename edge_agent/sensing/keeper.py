@@ -67,6 +67,10 @@ class Keeper:
             kept=sum(self._reservoir.kept.values()),
             seen=counts.seen,
             left_out=counts.non_finite,
+            thinned=counts.thinned,
+            over_budget=counts.over_budget,
+            deferred=counts.deferred,
+            unwritten=counts.unwritten,
             hours=max(0.0, time.time() - self._reservoir.since_s) / _HOUR_S,
             written_mb_last_day=self._written.note(counts.written_bytes) / _MB,
         )

@@ -11,6 +11,7 @@ of another.
 import hashlib
 import struct
 import zlib
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -29,8 +30,8 @@ _SAMPLES_AT = 64
 """Slot header and CRC take 60 bytes; samples begin aligned for every type."""
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file is for."""
+class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What a file is for. What follows from it is worked out once, as it is asked for at every slot."""
 
     shape: Shape
     places: dict[Part, int]
@@ -42,12 +43,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float
     """When it was begun, in seconds of the wall clock."""
 
-    @property
+    @cached_property
+    def start(self) -> int:
+        """Where the first slot begins: after the head's own bytes."""
+        return len(pack_head(self))
+
+    @cached_property
     def slot_bytes(self) -> int:
         """What a slot takes, padding included."""
         return _whole(_SAMPLES_AT + self.shape.stretch_bytes)
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """Eight bytes that tell this file's slots from those of a former one on the same disk blocks."""
         return hashlib.sha256(msgspec.json.encode(self)).digest()[:8]

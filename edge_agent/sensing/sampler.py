@@ -1,5 +1,6 @@
 """Decides which stretches are kept and in which place: both parts, the budget, and what is known beside them. Pure."""
 
+import math
 from collections.abc import Iterable
 from random import Random
 
@@ -34,12 +35,15 @@ class Sampler:
             head: of the file.
             bytes_a_day: that may be written.
             horizon_days: of sensor time; the mean age that kept stretches settle at.
-            now_s: seconds of the clock that the budget goes by.
+            now_s: seconds of the clock that the budget goes by; every start draws anew by it.
         """
         self._head = head
+        self._started_s = now_s
         total = sum(head.places.values())
         allowed = {part: bytes_a_day * places / total for part, places in head.places.items()}
         self._buckets = {part: Bucket(allowed[part], now_s) for part in PARTS}
+        self.least_bytes_a_day = max(2 * head.slot_bytes * total / places for places in head.places.values())
+        """With less, one part's bucket never holds as much as a slot takes, and that part stays as it is."""
         stretches_a_day = _DAY_S / head.shape.stretch_s / len(PARTS)
         writes_a_day = allowed["judging"] / head.slot_bytes
         self.offered = thinning(head.places["judging"], stretches_a_day, writes_a_day)
@@ -59,7 +63,8 @@ class Sampler:
 
     def _start(self, seq: int) -> None:
         self._seq = seq
-        self._random = Random(f"{self._head.seed}:{seq}")  # noqa: S311  # a fair draw, no secret
+        # With the start's time: ``seq`` stays while nothing is taken, so short runs would draw the same for ever.
+        self._random = Random(f"{self._head.seed}:{seq}:{self._started_s}")  # noqa: S311  # a fair draw, no secret
 
     def state(self) -> State:
         """What is to be saved."""
@@ -74,9 +79,13 @@ class Sampler:
             counts=self.counts,
         )
 
-    def may_save(self, size: int, now_s: float) -> bool:
-        """Whether the budget has room for a state of ``size`` bytes, which are then counted."""
-        return self._buckets["calibration"].take(size, now_s)
+    def charge_state(self, size: int, now_s: float, *, forced: bool) -> bool:
+        """Whether a state of ``size`` bytes may be written, or must; they are then counted, on credit if need be.
+
+        On credit, as a part that wants more than its budget never has as much as a state takes; and a state that is
+        never saved would give all of the budget back to a process that is killed.
+        """
+        return self._buckets["calibration"].take(size, now_s, needs=-math.inf if forced else 0.0)
 
     def decide(self, stretch: Stretch, now_s: float) -> Label | None:
         """The place that a stretch takes, and what is to be said of it; None: it is not kept."""

@@ -8,7 +8,9 @@ one *elsewhere*:
    stretch, which nobody touched, is still the highest. Whole, it is the new one. Disks may write a slot's blocks in any
    order and leave out any of them; that makes no difference, as the CRC is over all of them.
 2. ``fdatasync``. Only when it has returned, the former slot becomes free. It is written over in step 1 of another
-   stretch at the earliest, so what is overwritten is never the only durable copy of a place.
+   stretch at the earliest, so what is overwritten is never the only durable copy of a place. A process that is killed
+   between the steps leaves whole stretches in the page cache that no disk has; its successor cannot tell them from
+   durable ones, so it calls ``fdatasync`` before it looks which slots are free.
 3. Free slots are used in turn, the one that became free first being the first: whoever reads meanwhile finds what it
    has seen for as long as possible.
 
@@ -52,7 +54,7 @@ def read_head(descriptor: int) -> Head | None:
 
 def read_slot(descriptor: int, head: Head, slot: int) -> Found | None:
     """What is in a slot; None: nothing, or it is torn."""
-    at = len(pack_head(head)) + slot * head.slot_bytes
+    at = head.start + slot * head.slot_bytes
     content = unpack_slot(os.pread(descriptor, head.slot_bytes, at), head, head.digest)
     return Found(content[0], slot, content[1]) if content else None
 
@@ -89,7 +91,6 @@ class SlotFile:
         self.written_bytes = 0
         self._pending: dict[int, tuple[Label, bytes, int]] = {}
         self._descriptor, self.head = _open(folder, head)
-        self._start = len(pack_head(self.head))
         self._spare = self.head.slots - sum(self.head.places.values())
         self._current: dict[int, int] = {}
         """Place → the slot that holds it on disk."""
@@ -109,7 +110,11 @@ class SlotFile:
         """What is in the places, in the order of the slots; to be exhausted before anything is put.
 
         Reads the file twice, so that memory is one stretch: first who is highest, then what it holds.
+
+        Raises:
+            OSError: the disk refuses.
         """
+        os.fdatasync(self._descriptor)  # what is read now may be in the page cache alone
         highest: dict[int, tuple[int, int]] = {}
         age = dict.fromkeys(range(self.head.slots), -1)
         for label, slot, _ in scan(self._descriptor, self.head):
@@ -137,7 +142,7 @@ class SlotFile:
         written = 0
         for label, samples, slot in self._pending.values():
             data = pack_slot(label, samples, self.head.digest, self.head.slot_bytes)
-            written += _write_all(self._descriptor, data, self._start + slot * self.head.slot_bytes)
+            written += _write_all(self._descriptor, data, self.head.start + slot * self.head.slot_bytes)
         if self._pending:
             os.fdatasync(self._descriptor)
         for place, (_, _, slot) in self._pending.items():

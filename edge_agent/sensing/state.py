@@ -113,9 +113,10 @@ def restore(state: State, found: Iterable[Found], head: Head, uniform: Uniform, 
         described = describe(np.frombuffer(samples, head.shape.dtype).reshape(head.shape.array_shape))
         if described is None:  # only finite ones are kept, so this is another program's
             continue
-        stratified.occupy(label.place, described, label.stratum)
+        stratified.restore(label.place, described, label.stratum)
         members.append((label.block, described, label.stratum))
         weights[label.stratum] = max(weights[label.stratum], label.weight)
+    stratified.rescale()
     if members and not strata.known:
         _find_again(strata, members, weights)
     for one in strata.known:

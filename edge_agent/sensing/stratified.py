@@ -9,7 +9,8 @@ with probability share/weight and replaces one of its own, or, while its stratum
 stratum that is furthest above its own. So within a stratum the sample is close to uniform, which ranges do not need
 exactly. All is about the calibration part: the verdict's statistics come from :mod:`.uniform`.
 
-Memory: 3 numbers a channel and place. Time: as :mod:`.strata`; more only when a stretch is taken.
+Memory: 3 numbers a channel and place. Time: as :mod:`.strata`; more only when a stretch is taken, as all that is kept
+is then looked at: with 6 channels and 8,000 places 4 ms on x86, which is why ``keep_windows`` has a bound.
 """
 
 import math
@@ -21,6 +22,9 @@ import numpy as np
 
 from edge_agent.sensing.features import Numbers, scale_of
 from edge_agent.sensing.strata import Strata
+
+_AT_ONCE = 1024
+"""Members whose distance to every stratum is in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,28 @@ class Stratified:
         self._described: Numbers = np.zeros((places, 3, channels))
         self._stratum: dict[int, int] = {}
         """Place → number of its stratum, of places that are taken."""
+        self._lowest = 0
+        """No place below is free, as none is ever given back."""
 
     @property
     def kept(self) -> int:
         """Places that are taken."""
         return len(self._stratum)
 
-    def occupy(self, place: int, described: Numbers, stratum: int) -> None:
-        """Say what is in a place now."""
+    def restore(self, place: int, described: Numbers, stratum: int) -> None:
+        """Say what is in a place from before; ``rescale`` is due after the last one."""
         self._described[place] = described
         self._stratum[place] = stratum
-        self.strata.scale = scale_of(self._described[list(self._stratum)])
+
+    def rescale(self) -> None:
+        """Work out what each channel usually reaches, of all that is kept."""
+        if self._stratum:
+            self.strata.scale = scale_of(self._described[list(self._stratum)])
+
+    def occupy(self, place: int, described: Numbers, stratum: int) -> None:
+        """Say what is in a place now."""
+        self.restore(place, described, stratum)
+        self.rescale()
 
     def choose(self, described: Numbers, block: int, random: Random) -> Choice | None:
         """Count one more stretch; the place that it is to take, or None. The place is taken by ``occupy``."""
@@ -61,8 +76,9 @@ class Stratified:
         if self.strata.changed:
             self.relabel()
         if self.kept < self.places:
-            free = next(place for place in range(self.places) if place not in self._stratum)
-            return Choice(free, own.number, own.weight)
+            while self._lowest in self._stratum:
+                self._lowest += 1
+            return Choice(self._lowest, own.number, own.weight)
         draw = random.random() * max(own.weight, 1.0)
         if draw >= self.places:  # most often: spares the rest
             return None
@@ -80,8 +96,9 @@ class Stratified:
         """Put every member into the stratum that is nearest, as strata came, went or merged."""
         self.strata.changed = False
         taken = list(self._stratum)
-        if taken:
-            for place, index in zip(taken, self.strata.nearest(self._described[taken]), strict=True):
+        for start in range(0, len(taken), _AT_ONCE):
+            some = taken[start : start + _AT_ONCE]
+            for place, index in zip(some, self.strata.nearest(self._described[some]), strict=True):
                 self._stratum[place] = self.strata.known[index].number
 
     def shares(self) -> dict[int, int]:

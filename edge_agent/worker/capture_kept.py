@@ -18,6 +18,7 @@ from edge_agent.errors import ContractError, LimitError, StoreError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.kept import Kept, KeptStretch, read
 from edge_agent.shared import KEPT_FOLDER
+from edge_agent.wire.manifest import Window
 from edge_agent.worker import fitting
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import Shard, ShardSets
@@ -30,6 +31,9 @@ _npy_format: Any = np.lib.format
 """numpy brings no types for it."""
 _GROUPS = 12
 _SPARE_BYTES = 16 << 20
+_ATTEMPTS = 2
+"""Usually nothing is replaced within the seconds that copying takes."""
+_REPLACED = Lack("what is kept was replaced while it was being copied")
 
 
 def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str, Any]] | Lack | None:
@@ -44,6 +48,20 @@ def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str
     name, window, rate_hz = fitting.agreed(info, task)
     if name not in task.shared:
         return None
+    made: tuple[ShardSets, dict[str, Any]] | Lack | None = None
+    for _ in range(_ATTEMPTS):
+        before, made = made, _attempt(context, info, name, window, rate_hz)
+        if made is None:
+            return before
+        if made is not _REPLACED:
+            break
+    return made
+
+
+def _attempt(
+    context: Context, info: ModelInfo, name: str, window: Window, rate_hz: float | None
+) -> tuple[ShardSets, dict[str, Any]] | Lack | None:
+    task = context.task
     try:
         kept = read(Path(task.shared[name]) / KEPT_FOLDER)
     except StoreError:  # nothing is kept of it, or nothing yet
@@ -58,7 +76,8 @@ def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str
         steps: dict[Split, int] = {
             "calibration": window.hop, "search": window.hop, "heldout": max(window.size, window.hop),
         }  # fmt: skip
-        holds = {split: capacity(shape.samples, window.size, steps[split], resample.needed) for split in SPLITS}
+        samples = resample.outputs(shape.samples)
+        holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
             text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes"
             return Lack(f"{text} {resample.needed(window.size)}; raise keep_seconds")
@@ -90,20 +109,25 @@ class _Taking:
         self._shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         self._times: list[float] = []
 
-    def run(self, name: str, chosen: Pieces) -> tuple[ShardSets, dict[str, Any]]:
-        """All of it."""
+    def run(self, name: str, chosen: Pieces) -> tuple[ShardSets, dict[str, Any]] | Lack:
+        """All of it; a ``Lack`` if a set would be smaller than was chosen."""
         planned = sum(piece.windows for piece in chosen["calibration"])
         self._clear()
         self._check_space(sum(map(len, chosen.values())))
         files = {split: self._copy(split, split, chosen[split]) for split in SPLITS}
+        if any(len(files[split]) < len(chosen[split]) for split in SPLITS):
+            self._clear()
+            return _REPLACED
         self._judge(files)
         more = spare(self._kept.of("calibration"), chosen["calibration"], self._watch.missing(planned))
         if more:
+            self._check_space(len(more))
             self._judge({"calibration": self._copy("calibration", "calibration-more", more)})
         findings = self._watch.findings()
         refuse(findings)
         summary: dict[str, Any] = {split: self._summary(split) for split in SPLITS}
-        message = f"the sets are of what {name!r} has sent from {_date(self._times[0])} to {_date(self._times[-1])}"
+        first, last = _date(min(self._times)), _date(max(self._times))
+        message = f"the sets are of what {name!r} has sent from {first} to {last}"
         self._context.progress(1.0, message, eta_s=0.0, force=True)
         ratio = self._resample.ratio.as_integer_ratio()
         return ShardSets(channels=self._columns, ratio=ratio, **self._shards), {
@@ -114,8 +138,8 @@ class _Taking:
             "kept": {
                 "used": True,
                 "message": message,
-                "from": _date(min(self._times)),
-                "to": _date(max(self._times)),
+                "from": first,
+                "to": last,
                 "stretches": len(self._kept.stretches),
                 "windows": sum(summary[split]["windows"] for split in SPLITS),
             },
@@ -133,7 +157,7 @@ class _Taking:
             raise LimitError("no_space", f"the sets need {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
 
     def _copy(self, split: Split, stem: str, pieces: Sequence[Piece]) -> list[tuple[Shard, Path]]:
-        """Copy the stretches into one file; those that were replaced since are left out, which was drawn at random."""
+        """Copy the stretches into one file; those that were replaced since are left out."""
         shape = self._kept.shape
         path = self._context.out_dir / f"{stem}.npy"
         full = (len(pieces) * shape.samples, *shape.array_shape[1:-1], len(self._columns))

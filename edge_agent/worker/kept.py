@@ -6,7 +6,7 @@ which never touch. As few windows as will do are taken of one stretch, from as m
 one stretch resemble each other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,15 +53,9 @@ class Lack:
 Pieces = dict[Split, list[Piece]]
 
 
-def capacity(samples: int, size: int, step: int, needed: Callable[[int], int]) -> int:
-    """Windows of ``size`` that a stretch of ``samples`` holds, ``step`` apart.
-
-    ``needed`` says how many samples of the source so many in a row take.
-    """
-    windows = 0
-    while needed(windows * step + size) <= samples:
-        windows += 1
-    return windows
+def capacity(samples: int, size: int, step: int) -> int:
+    """Windows of ``size``, ``step`` apart, that a stretch of so many ``samples`` at the windows' rate holds."""
+    return max(0, (samples - size) // step + 1)
 
 
 def choose(

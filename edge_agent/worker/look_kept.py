@@ -10,7 +10,7 @@ from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.kept import Kept, KeptStretch
 from edge_agent.suggest import did_you_mean
 from edge_agent.wire.manifest import Window
-from edge_agent.worker.fitting import levels
+from edge_agent.worker import fitting
 from edge_agent.worker.look import Seen
 from edge_agent.worker.quality import Quality
 
@@ -56,6 +56,8 @@ def look_kept(
 ) -> Seen:
     """The first window of each of ``stretches``; groups are their blocks of time.
 
+    Memory: the windows, and a twelfth of the stretches.
+
     Args:
         kept: what they are of.
         name: of the source, for messages.
@@ -79,22 +81,31 @@ def look_kept(
         raise ContractError("shape_mismatch", f"{text}; raise keep_seconds")
     named = tuple(channels) or shape.channels
     picked = [shape.channels.index(channel) for channel in named]
-    loaded = [(stretch, kept.load(stretch)) for stretch in stretches]
-    pairs = [(stretch.block, samples[..., picked]) for stretch, samples in loaded if samples is not None]
-    if not pairs:
-        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
+    windows = np.empty((len(stretches), window.size, *shape.frame_shape, len(named)), shape.dtype)
+    blocks: list[int] = []
     quality = Quality(list(named), needed)
     early = []
-    for group in np.array_split(np.arange(len(pairs)), min(_GROUPS, len(pairs))):
-        early += quality.add(np.concatenate([levels(pairs[index][1]) for index in group]))
+    for group in np.array_split(np.arange(len(stretches)), _GROUPS):
+        seen: list[fitting.Samples] = []
+        for stretch in (stretches[index] for index in group):
+            samples = kept.load(stretch)
+            if samples is None:
+                continue
+            windows[len(blocks)] = resample(samples[:needed, ..., picked])[: window.size]
+            blocks.append(stretch.block)
+            seen.append(fitting.levels(samples[..., picked]))
+        if seen:
+            early += quality.add(np.concatenate(seen))
+    if not blocks:
+        raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
     late = quality.findings()
     said = {finding.code for finding in late}
     return Seen(
         channels=named,
-        windows=np.stack([resample(samples)[: window.size] for _, samples in pairs]),
+        windows=windows[: len(blocks)],
         hop=window.size,
-        groups=np.array([block for block, _ in pairs], np.int64),
+        groups=np.array(blocks, np.int64),
         rate_hz=None,
         findings=[*({finding.code: finding for finding in early if finding.code not in said}.values()), *late],
-        samples=len(pairs) * shape.samples,
+        samples=len(blocks) * shape.samples,
     )

@@ -73,7 +73,7 @@ def run(case: Case, folder: Path, stretches: int, budget: float) -> str:
     random, now = np.random.default_rng(0), [START_S]
     shape = case.shape
     options = {"stretches": stretches, "write_budget_mb_per_day": budget}
-    reservoir = Reservoir(folder, shape, **options, seed=1, clock=lambda: now[0])  # type: ignore[arg-type]
+    reservoir = Reservoir(folder, shape, **options, seed=1, clock=lambda: now[0], timer=lambda: now[0])  # type: ignore[arg-type]
     count = round(BATCH_S * shape.rate_hz)
     noise = random.standard_normal((count, *shape.frame_shape, len(shape.channels)), np.float32)
     regimes = [noise * np.float32(10.0**power) for power in (-3, -2.5, -2, -1, -0.5, 0)]

@@ -32,8 +32,9 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
     now = [START_S]
     reservoir = Reservoir(
-        folder, SHAPE, stretches=STRETCHES, horizon_days=0.05, write_budget_mb_per_day=1e6, clock=lambda: now[0]
-    )
+        folder, SHAPE, stretches=STRETCHES, horizon_days=0.05, write_budget_mb_per_day=1e6,
+        clock=lambda: now[0], timer=lambda: now[0],
+    )  # fmt: skip
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     first = 0

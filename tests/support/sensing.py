@@ -225,7 +225,9 @@ def fill(
     shape = Shape(channels=tuple(channels), rate_hz=float(rate_hz), samples=round(seconds * rate_hz))
     began = time.time() - hours * 3600
     now = [began]
-    reservoir = Reservoir(folder / KEPT_FOLDER, shape, stretches=stretches, seed=1, clock=lambda: now[0])
+    reservoir = Reservoir(
+        folder / KEPT_FOLDER, shape, stretches=stretches, seed=1, clock=lambda: now[0], timer=lambda: now[0]
+    )
     piece = round(60 * rate_hz)
     place = 0
     while now[0] < began + hours * 3600:
