@@ -227,6 +227,19 @@ def test_who_leaves_and_who_comes_too_many_is_let_go(tmp_path: Path) -> None:
     served.close()
 
 
+def test_a_batch_that_cannot_be_written_costs_its_readers_and_not_the_process(tmp_path: Path) -> None:
+    served = Served(tmp_path / SOCKET_NAME, Hello(channels=("x",), rate_hz=50, silence_s=10))
+    reader = subscribe("imu", tmp_path)
+    served.give(Batch(0, 0.0, 0.0, False, -1, np.zeros((1, 1), np.float32)))  # no such number on the wire
+    assert reader.read(0.5) is None
+    reader.close()
+    with closing(subscribe("imu", tmp_path)) as another:
+        served.give(Batch(1, 0.0, 0.0, False, 0, np.zeros((1, 1), np.float32)))
+
+        assert another.read(5) is not None
+    served.close()
+
+
 def test_a_state_directory_may_lie_deep(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import selectors
 import socket
+import struct
 from pathlib import Path
 
 from edge_agent.sensing.frames import Batch, Hello, State
@@ -134,7 +135,7 @@ class Server:
                 outbox.sent(connection.send(data))
         except BlockingIOError:
             self._want(connection, writable=True)
-        except OSError:
+        except (OSError, struct.error):  # it has left, or its frame cannot be written: that ends nobody else's
             self._drop(connection)
         else:
             self._want(connection, writable=False)
