@@ -64,7 +64,7 @@ def restrict(*, write: Iterable[Path], tcp: bool, devices: Iterable[Path] = ()) 
     try:
         for folder in write:
             _allow(libc, rules, folder, writes)
-        for folder in (*_DEVICES, *devices):
+        for folder in (*filter(Path.is_dir, _DEVICES), *devices):
             _allow(libc, rules, folder, _WRITE_FILE | truncate)
         _call(libc, _RESTRICT, rules, ctypes.c_uint32(0))
     finally:

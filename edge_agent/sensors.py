@@ -177,6 +177,8 @@ def describe(name: str, state: SourceState) -> str:
     if state.wanted:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
+    if state.confined is not None:
+        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has no Landlock'}"
     lost = [f"{count} {word}" for count, word in ((state.late, "lost"), (state.dropped, "dropped by readers")) if count]
     if lost:
         what += f", {', '.join(lost)}"

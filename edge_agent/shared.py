@@ -100,6 +100,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         seen: stretches that they were chosen from.
         left_out: stretches that were not even considered because they held NaN or Inf.
         hours: since the first of them was looked at.
+        confined: what Landlock holds the process to, as :func:`edge_agent.landlock.restrict` says; None: not known yet.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
 
@@ -119,6 +120,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
     hours: float = 0.0
     written_mb_last_day: float = 0.0
+    confined: tuple[str, ...] | None = None
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
