@@ -138,9 +138,12 @@ class Sensors:
             sensor.start()
 
     def stop(self) -> None:
-        """End them all, with what they keep on disk."""
+        """Ask them all to end; returns at once."""
         for sensor in self._sensors:
             sensor.stop()
+
+    def join(self) -> None:
+        """Wait for their ends, with what they keep on disk."""
         deadline = time.monotonic() + _JOIN_S
         for sensor in self._sensors:
             sensor.join(max(0.0, deadline - time.monotonic()))

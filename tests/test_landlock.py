@@ -72,7 +72,7 @@ from tempfile import TemporaryFile
 from edge_agent.task import Stage
 from edge_agent.worker.__main__ import give_up
 job_dir = Path(sys.argv[1])
-give_up(Stage(sys.argv[2]), job_dir)
+print("landlock" in " ".join(give_up(Stage(sys.argv[2]), job_dir)))
 TemporaryFile().write(b"x")
 (job_dir / "a").write_text("x")
 try:
@@ -88,7 +88,8 @@ def test_a_worker_that_opens_the_model_writes_to_its_job_only(tmp_path: Path, st
     (tmp_path / "job").mkdir()
     argv = [sys.executable, "-c", WORKER, tmp_path / "job", stage]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
-    if "landlock" not in Path("/sys/kernel/security/lsm").read_text():
+    held, written = done.stdout.split()
+    if (held, stage) == ("False", "quantize"):
         pytest.skip("this kernel has no Landlock")
 
-    assert done.stdout.split() == [said]
+    assert written == said

@@ -60,15 +60,16 @@ def main(arguments: list[str]) -> int:
         return 0
 
 
-def give_up(stage: Stage, job_dir: Path) -> None:
-    """Confine this process, and what it starts to measure, before the model is opened.
+def give_up(stage: Stage, job_dir: Path) -> list[str]:
+    """Confine this process, and what it starts to measure, before the model is opened; returns what holds.
 
     Capture is left out: it needs a sensor, and whatever its driver writes and connects to.
     """
-    confine()
-    if stage is not Stage.CAPTURE:
-        os.environ["TMPDIR"] = str(job_dir)
-        restrict(write=[job_dir], tcp=False)
+    held = confine()
+    if stage is Stage.CAPTURE:
+        return held
+    os.environ["TMPDIR"] = str(job_dir)
+    return held + restrict(write=[job_dir], tcp=False)
 
 
 def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
