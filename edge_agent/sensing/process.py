@@ -24,7 +24,7 @@ from edge_agent.sources import open_source
 TELL_EVERY_S = 10.0
 _END_WITHIN_S = 5
 _DRIVER_WITHIN_S = 2.0
-_HUNG_SLACK_S = 5.0
+_HUNG_SLACK_S = 3.0
 """The reader tells of silence itself; so much later it is plain that it cannot."""
 _HUNG = "its driver does not come back; check cable and power, or restart edge-agent"
 
