@@ -296,7 +296,7 @@ def test_a_process_that_lets_nobody_in_is_not_waited_for(tmp_path: Path) -> None
             with contextlib.suppress(BlockingIOError):
                 other.connect(str(tmp_path / SOCKET_NAME))
         assert is_served(tmp_path)
-        with pytest.raises(SourceError, match="its process does not answer"):
+        with pytest.raises(SourceError, match="its process is busy"):
             subscribe("imu", tmp_path, open_within_s=0.3)
 
 

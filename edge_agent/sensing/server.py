@@ -70,7 +70,7 @@ class Server:
                 os.eventfd_read(self._wake_fd)
             elif key.fileobj is self._listener:
                 self._accept()
-            elif isinstance(key.fileobj, socket.socket):
+            elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._readers:  # else swept just now
                 self._send(key.fileobj)
 
     def greet(self, hello: Hello) -> None:

@@ -24,7 +24,7 @@ _OPEN_WITHIN_S = 10.0
 _READ_BYTES = 1 << 20
 _GONE = (FileNotFoundError, ConnectionRefusedError)
 _NOT_RUNNING = State(trouble="its process does not run; see edge-agent status")
-_BUSY = State(trouble="its process does not answer; see edge-agent status")
+_BUSY = State(trouble="its process is busy; see edge-agent status")
 
 
 class Subscription:
