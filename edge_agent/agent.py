@@ -167,9 +167,10 @@ class Agent:
                 self.apply(job.id, Paused())
         for _, run in self._runs.values():
             run.stop()
+        self.sensors.stop()  # they put on disk what they keep while the runs end
         for _, run in self._runs.values():
             run.join(10.0)
-        self.sensors.stop()
+        self.sensors.join()
         self.clock.save(force=True)
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)

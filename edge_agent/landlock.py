@@ -1,6 +1,7 @@
 """Landlock: what this process, and all that it starts, may write and connect to, from now on and for good.
 
-Kernels before 5.13 know nothing of it, before 6.7 nothing of its rules for TCP; whoever asks is told what is in force.
+Kernels before 5.13 know nothing of it, before 6.2 not how to keep a file from being emptied, before 6.7 nothing of its
+rules for TCP; whoever asks is told what is in force.
 """
 
 import ctypes
@@ -13,10 +14,12 @@ from edge_agent.errors import StageError
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same on every architecture
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
-_NET_ABI = 4
+_REFER_ABI, _TRUNCATE_ABI, _NET_ABI = 2, 3, 4
 _WRITE_FILE = 1 << 1
 _WRITES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
 """Writing to files; removing and making whatever can be: linux/landlock.h."""
+_REFER, _TRUNCATE = 1 << 13, 1 << 14
+"""To move between folders, which is refused everywhere unless it is asked for; to empty files, which is granted so."""
 _DEVICES = (Path("/dev"), Path("/sys"))
 _TCP = 0b11
 """To bind, to connect."""
@@ -42,7 +45,8 @@ def restrict(*, write: Iterable[Path], tcp: bool, devices: Iterable[Path] = ()) 
         devices: folders of devices and settings besides ``/dev`` and ``/sys``: what is there may be written to.
 
     Returns:
-        What is in force: ``landlock_writes``, ``landlock_no_tcp``; empty where the kernel has no Landlock.
+        What is in force: ``landlock_writes``, ``landlock_truncation``, ``landlock_no_tcp``; empty where the kernel has
+        no Landlock.
 
     Raises:
         StageError: the kernel has it and refuses.
@@ -52,18 +56,21 @@ def restrict(*, write: Iterable[Path], tcp: bool, devices: Iterable[Path] = ()) 
     if abi < 1:
         return []
     no_tcp = not tcp and abi >= _NET_ABI
-    wanted = _Ruleset(_WRITES, _TCP if no_tcp else 0)
+    truncate = _TRUNCATE if abi >= _TRUNCATE_ABI else 0
+    writes = _WRITES | truncate | (_REFER if abi >= _REFER_ABI else 0)
+    wanted = _Ruleset(writes, _TCP if no_tcp else 0)
     size = ctypes.sizeof(wanted) if abi >= _NET_ABI else ctypes.sizeof(ctypes.c_uint64)
     rules = _call(libc, _CREATE, ctypes.byref(wanted), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         for folder in write:
-            _allow(libc, rules, folder, _WRITES)
-        for folder in (*_DEVICES, *devices):
-            _allow(libc, rules, folder, _WRITE_FILE)
+            _allow(libc, rules, folder, writes)
+        for folder in (*filter(Path.is_dir, _DEVICES), *devices):
+            _allow(libc, rules, folder, _WRITE_FILE | truncate)
         _call(libc, _RESTRICT, rules, ctypes.c_uint32(0))
     finally:
         os.close(rules)
-    return ["landlock_writes", *(["landlock_no_tcp"] if no_tcp else [])]
+    found = [("landlock_writes", True), ("landlock_truncation", bool(truncate)), ("landlock_no_tcp", no_tcp)]
+    return [name for name, holds in found if holds]
 
 
 def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:

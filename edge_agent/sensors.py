@@ -138,9 +138,12 @@ class Sensors:
             sensor.start()
 
     def stop(self) -> None:
-        """End them all, with what they keep on disk."""
+        """Ask them all to end; returns at once."""
         for sensor in self._sensors:
             sensor.stop()
+
+    def join(self) -> None:
+        """Wait for their ends, with what they keep on disk."""
         deadline = time.monotonic() + _JOIN_S
         for sensor in self._sensors:
             sensor.join(max(0.0, deadline - time.monotonic()))
@@ -177,6 +180,8 @@ def describe(name: str, state: SourceState) -> str:
     if state.wanted:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
+    if state.confined is not None:
+        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has no Landlock'}"
     told = (
         (state.late, "lost"),
         (state.dropped, "dropped by readers"),

@@ -106,6 +106,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         deferred: the same of the calibration part, where what is new comes in later.
         unwritten: stretches that were not considered because the disk refused.
         hours: since the first of them was looked at.
+        confined: what Landlock holds the process to, as :func:`edge_agent.landlock.restrict` says; None: not known yet.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
 
@@ -129,6 +130,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     unwritten: int = 0
     hours: float = 0.0
     written_mb_last_day: float = 0.0
+    confined: tuple[str, ...] | None = None
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):

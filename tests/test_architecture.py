@@ -88,8 +88,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
     "worker": (
         ENGINE
-        | {"arrivals", "board", "contract", "durable", "preprocess", "sandbox", "sensing", "serving", "shared"}
-        | {"sources", "suggest", "supervisor", "task", "worker"},
+        | {"arrivals", "board", "contract", "durable", "landlock", "preprocess", "sandbox", "sensing", "serving"}
+        | {"shared", "sources", "suggest", "supervisor", "task", "worker"},
         {"msgspec", "numpy"},
     ),
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """What a confined process can still write and connect to: tried in children, on the kernel that is here."""
 
+import platform
 import socket
 import subprocess
 import sys
@@ -26,6 +27,10 @@ attempt("renamed", lambda: (mine / "a").rename(mine / "b"))
 attempt("socket", lambda: socket.socket(socket.AF_UNIX).bind(str(mine / "s")))
 attempt("others", lambda: (others / "a").write_text("x"))
 attempt("removed", lambda: (others / "there").unlink())
+attempt("emptied", lambda: os.truncate(others / "there", 0))
+(mine / "below").mkdir()
+attempt("moved", lambda: (mine / "b").rename(mine / "below" / "b"))
+attempt("emptied_own", lambda: os.truncate(mine / "below" / "b", 0))
 attempt("read", lambda: (others / "there").read_text())
 attempt("device", lambda: Path("/dev/null").write_text("x"))
 attempt("child", lambda: os.system(f"echo x > {others}/c 2> /dev/null") and (others / "c").read_text())
@@ -50,6 +55,41 @@ def test_it_writes_where_it_may_and_nowhere_else(tmp_path: Path, tcp: bool) -> N
     assert said["mine"] == said["renamed"] == said["socket"] == said["read"] == said["device"] == "done"
     assert said["others"] == said["removed"] == "PermissionError"
     assert said["child"] == "FileNotFoundError"
+    if tuple(map(int, platform.release().split(".")[:2])) >= (6, 2):
+        assert "landlock_truncation" in first
+        assert said["emptied"] == "PermissionError"
+        assert (others / "there").read_text() == "x"
+        assert said["moved"] == said["emptied_own"] == "done"
     assert (others / "there").exists()
     assert said["tcp"] == ("PermissionError" if "landlock_no_tcp" in first else "done")
     assert not (tcp and "landlock_no_tcp" in first)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from tempfile import TemporaryFile
+from edge_agent.task import Stage
+from edge_agent.worker.__main__ import give_up
+job_dir = Path(sys.argv[1])
+print("landlock" in " ".join(give_up(Stage(sys.argv[2]), job_dir)))
+TemporaryFile().write(b"x")
+(job_dir / "a").write_text("x")
+try:
+    (job_dir.parent / "others").write_text("x")
+    print("written")
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize(("stage", "said"), [("capture", "written"), ("quantize", "refused"), ("activate", "refused")])
+def test_a_worker_that_opens_the_model_writes_to_its_job_only(tmp_path: Path, stage: str, said: str) -> None:
+    (tmp_path / "job").mkdir()
+    argv = [sys.executable, "-c", WORKER, tmp_path / "job", stage]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    held, written = done.stdout.split()
+    if (held, stage) == ("False", "quantize"):
+        pytest.skip("this kernel has no Landlock")
+
+    assert written == said

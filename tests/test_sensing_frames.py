@@ -91,6 +91,13 @@ def test_the_oldest_is_dropped_and_the_reader_is_told() -> None:
     assert outbox.next() is not None
 
 
+def test_a_reader_that_was_stuck_for_days_is_told_how_many_it_lost() -> None:
+    (got,) = list(Decoder().feed(encode_json(NUMBERS) + sealed(batch(0), lost=1 << 33)))[1:]
+
+    assert isinstance(got, Batch)
+    assert (got.lost, got.gap) == (1 << 33, True)
+
+
 def test_what_has_begun_to_leave_is_finished_and_only_what_is_behind_it_is_dropped() -> None:
     outbox = Outbox(limit_bytes=24)
     outbox.greet(NUMBERS)

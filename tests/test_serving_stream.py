@@ -257,6 +257,36 @@ def test_the_agents_own_sensor_is_read_where_it_is_shared(store: Store, maker: M
     assert error.value.code == "source_lost"
 
 
+def test_the_agents_own_sensor_may_send_what_is_no_number_now_and_then(
+    store: Store, maker: Maker, tmp_path: Path
+) -> None:
+    activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping()])
+    model = serving.load("har", state_dir=store.root)
+    wanted = in_pieces(model.stream(rate_hz=100), motion(100))
+    hello = Hello(channels=tuple(CHANNELS), rate_hz=100, silence_s=0.3)
+    served = Served(source_folder(store.root, "imu") / SOCKET_NAME, hello)
+    nothing = np.full((3, 3), np.nan, np.float32)
+
+    def feed() -> None:
+        served.give(served_batch(0, nothing))
+        served.give(served_batch(1, motion(100)))
+        for number in range(2, 12):
+            served.give(served_batch(number, nothing))
+            time.sleep(0.1)
+
+    answers = iter(model.stream())
+    feeder = threading.Timer(0.2, feed)
+    feeder.start()
+    got = [next(answers) for _ in wanted]
+    with pytest.raises(EdgeAgentError) as error:
+        next(answers)
+    feeder.join()
+    served.close()
+
+    assert np.array_equal(got, wanted)
+    assert error.value.code == "non_finite"
+
+
 def test_a_sensor_that_is_not_shared_is_said_to_be_none(store: Store, maker: Maker, tmp_path: Path) -> None:
     activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping()])
 

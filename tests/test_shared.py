@@ -112,4 +112,7 @@ def test_a_line_for_a_person() -> None:
         "imu: open, 49.98 samples a second, 17 of 400 stretches kept over 1.2 h, 0.5 MB written in the last day, "
         "3 dropped by readers, 2 stretches not kept for the write budget"
     )
+    held = SourceState(state="open", confined=("landlock_writes", "landlock_no_tcp"))
+    assert describe("imu", held) == "imu: open, confined by landlock_writes landlock_no_tcp"
+    assert "confined by nothing" in describe("imu", SourceState(confined=()))
     assert describe("imu", SourceState(code="source_unavailable", message="gone")) == "imu: waiting: gone"

@@ -3,7 +3,8 @@
 It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The orders
 (:class:`edge_agent.shared.Orders`) come on standard input; standard output carries a JSON line
 (:class:`edge_agent.shared.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was asked to end;
-2: the orders are none; 70: a bug of ours; 75: the folder cannot be used.
+2: the orders are none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug of ours ends it with a
+traceback on standard error (1).
 """
 
 import os
@@ -57,8 +58,8 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(_FOLDER_MODE)
         os.environ["TMPDIR"] = str(folder)  # the only place where a driver, and what it starts, finds it can write
-        restrict(write=[folder], tcp=_may_connect(orders.table), devices=_devices_elsewhere(orders.table))
-        run(orders)
+        devices = _devices_elsewhere(orders.table)
+        run(orders, confined=restrict(write=[folder], tcp=_may_connect(orders.table), devices=devices))
     except (EdgeAgentError, OSError) as error:
         sys.stderr.write(f"edge_agent.sensing {orders.name}: {error}\n")
         return EXIT_FOLDER

@@ -25,7 +25,7 @@ PROTOCOL = 1
 MAX_FRAME_BYTES = 1 << 28
 Samples = NDArray[Any]
 _LENGTH = struct.Struct("<I")
-_BATCH = struct.Struct("<cQddIQ?")
+_BATCH = struct.Struct("<cQddQQ?")
 _HELLO, _STATE, _BATCH_KIND = b"H", b"S", b"B"
 
 

@@ -7,16 +7,16 @@ first. A driver that does not come back is not waited for.
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
-from edge_agent.arrivals import TOO_SLOW
 from edge_agent.sensing.frames import Batch, Hello, State
 from edge_agent.sensing.keeper import Keeper
-from edge_agent.sensing.reader import Event, Opener, Reader, Trouble
+from edge_agent.sensing.rate import Judgement, judge
+from edge_agent.sensing.reader import Event, Opener, Reader, Trouble, silence_and_dropout
 from edge_agent.sensing.server import Server
 from edge_agent.shared import SOCKET_NAME, Orders, SourceState
 from edge_agent.sources import open_source
@@ -24,21 +24,38 @@ from edge_agent.sources import open_source
 TELL_EVERY_S = 10.0
 _END_WITHIN_S = 5
 _DRIVER_WITHIN_S = 2.0
+_HUNG_SLACK_S = 3.0
+"""The reader tells of silence itself; so much later it is plain that it cannot."""
+_HUNG = "its driver does not come back; check cable and power, or restart edge-agent"
 
 
 class Process:
     """One sensor's process."""
 
-    def __init__(self, orders: Orders, tell: Callable[[SourceState], None], opener: Opener = open_source) -> None:
-        """Listen, and prepare to read; ``tell`` is given each state, ``opener`` opens. Raises ``OSError``."""
+    def __init__(
+        self,
+        orders: Orders,
+        tell: Callable[[SourceState], None],
+        opener: Opener = open_source,
+        confined: Sequence[str] | None = None,
+    ) -> None:
+        """Listen, and prepare to read; ``tell`` is given each state, ``opener`` opens. Raises ``OSError``.
+
+        ``confined``: what holds this process, to be told.
+        """
         folder = Path(orders.folder)
         self._tell = tell
         self._server = Server(folder / SOCKET_NAME)
         self._keeper = Keeper(folder, orders.keeping)
         self._reader = Reader(orders.name, orders.table, self._server.wake, opener)
-        self._state = SourceState(wanted=orders.keeping.keep_windows)
-        self._spoken = self._slow = False
-        self._hello_hz = 0.0
+        self._state = SourceState(
+            wanted=orders.keeping.keep_windows, confined=None if confined is None else tuple(confined)
+        )
+        self._spoken = self._hung = False
+        self._rate: Judgement = ""
+        self._seen_hz = 0.0
+        self._hello: Hello | None = None
+        self._event_at = time.monotonic()
         self._tell_at = time.monotonic() + TELL_EVERY_S
         self._ended = False
 
@@ -64,11 +81,15 @@ class Process:
         self._server.wake()
 
     def _handle(self, event: Event) -> None:
+        self._event_at = time.monotonic()
+        if self._hung:
+            self._hung, self._tell_at = False, 0.0
+            self._server.tell(State(code=self._state.code, trouble=self._state.message))
         match event:
             case Hello():
                 self._server.greet(event)
                 self._keeper.begin(event)
-                self._hello_hz = event.rate_hz
+                self._hello = event
             case Batch():
                 self._server.give(event)
                 self._keeper.add(event, sound=self._rate_is_sound())
@@ -82,10 +103,18 @@ class Process:
     def _rate_is_sound(self) -> bool:
         """Whether samples come as often as the operator says; what comes more rarely fits no window."""
         seen_hz = self._reader.rate_hz
-        slow = seen_hz is not None and seen_hz < TOO_SLOW * self._hello_hz
-        if slow != self._slow:
-            self._slow, self._tell_at = slow, 0.0
-        return not slow
+        if seen_hz is not None and self._hello is not None:
+            self._seen_hz, self._rate = seen_hz, judge(seen_hz, self._hello.rate_hz, self._rate)
+        return self._rate != "slow"
+
+    def _look_for_hang(self, now: float) -> None:
+        """Silence is noticed by the thread that reads, unless that hangs in its driver."""
+        if self._hello is None or self._hung or self._state.state != "open":
+            return
+        reader_says_s = sum(silence_and_dropout(self._hello.rate_hz, self._hello.silence_s))
+        if now - self._event_at > reader_says_s + _HUNG_SLACK_S:
+            self._hung, self._tell_at = True, 0.0
+            self._server.tell(State(trouble=_HUNG))
 
     def _note(self, state: State, *, silent: bool) -> None:
         """What is to be said of the sensor; at once if that is news."""
@@ -98,6 +127,7 @@ class Process:
 
     def _report(self) -> None:
         now = time.monotonic()
+        self._look_for_hang(now)
         if now < self._tell_at:
             return
         self._tell_at = now + TELL_EVERY_S
@@ -109,14 +139,16 @@ class Process:
             subscribers=self._server.readers,
             dropped=self._server.dropped,
         )
-        if self._slow and not seen.code:
-            text = f"{seen.rate_hz or 0:.4g} samples a second come, rate_hz says {self._hello_hz:g}; correct rate_hz"
-            kept = "; until then nothing is kept" if seen.wanted else ""
+        if self._hung:
+            seen = msgspec.structs.replace(seen, state="silent", message=_HUNG, rate_hz=None)
+        elif self._rate and self._hello is not None and not seen.code:
+            text = f"{self._seen_hz:.4g} samples a second come, rate_hz says {self._hello.rate_hz:g}; correct rate_hz"
+            kept = "; until then nothing is kept" if seen.wanted and self._rate == "slow" else ""
             seen = msgspec.structs.replace(seen, code="wrong_rate", message=text + kept)
         self._tell(self._keeper.describe(seen))
 
 
-def run(orders: Orders, opener: Opener = open_source) -> None:
+def run(orders: Orders, opener: Opener = open_source, *, confined: Sequence[str] | None = None) -> None:
     """Run as a process of its own: signals end it, its standard output tells."""
 
     def tell(state: SourceState) -> None:
@@ -130,7 +162,7 @@ def run(orders: Orders, opener: Opener = open_source) -> None:
         signal.alarm(_END_WITHIN_S)  # a disk that hangs must not make an orphan of this process
         process.end()
 
-    process = Process(orders, tell, opener)
+    process = Process(orders, tell, opener, confined)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     process.run()

@@ -14,6 +14,7 @@ from typing import Any
 
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.sensing.frames import Batch, Hello, State
+from edge_agent.sensing.rate import RecentRate
 from edge_agent.sources import Source, open_source
 
 _POLL_S = 0.25
@@ -21,7 +22,6 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
 """Nothing for so long, and for so many samples' time: samples were lost, as capture sees it, too."""
 _WAITING_BYTES = 16 << 20
-_RATE_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Reader:
         self.gaps = 0
         """How often the stream was interrupted."""
         self.rate_hz: float | None = None
-        """Samples a second since the stream last began, once it has been on for ten seconds."""
+        """Samples a second of late; None until the stream has been on for ten seconds."""
 
     def start(self) -> None:
         """Begin to read."""
@@ -124,14 +124,15 @@ class Reader:
     def _follow(self, source: Source) -> None:
         gaps, broken = source.gaps, True
         heard = said = time.monotonic()
-        dropout_s = max(_DROPOUT_S, _DROPOUT_SAMPLES / source.rate_hz)
-        silence_s = max(source.silence_s, _DROPOUT_SAMPLES / source.rate_hz)
+        recent = RecentRate(source.rate_hz)
+        silence_s, dropout_s = silence_and_dropout(source.rate_hz, source.silence_s)
         while not self._stop.is_set():
             samples = source.read(_POLL_S)
             now = time.monotonic()
             if source.gaps != gaps or (samples is None and not broken and now - heard > dropout_s):
                 gaps = source.gaps
                 self._gap = True
+                recent.interrupt()
                 if not broken:
                     self.gaps += 1
                 if samples is None:
@@ -144,7 +145,8 @@ class Reader:
                 continue
             broken, heard = False, now
             self._say(Trouble(State()))
-            self.rate_hz = source.arrivals.rate_hz(_RATE_AFTER_S)
+            recent.hear(len(samples), now)
+            self.rate_hz = recent.rate_hz
             taken_s = time.time() - (now - float(source.arrivals.times[0]))
             batch = Batch(self._number, now, taken_s, self._gap, source.malformed, samples)
             self._number += 1
@@ -184,3 +186,9 @@ class Reader:
             else:
                 batch = replace(batch, gap=True)
         return batch
+
+
+def silence_and_dropout(rate_hz: float, silence_s: float) -> tuple[float, float]:
+    """After how long of nothing a sensor of ``rate_hz`` is silent, and after how long samples were lost, in seconds."""
+    few_s = _DROPOUT_SAMPLES / rate_hz
+    return max(silence_s, few_s), max(_DROPOUT_S, few_s)

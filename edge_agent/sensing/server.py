@@ -6,11 +6,13 @@ by the file's mode: the service's user and the members of its group.
 
 import contextlib
 import os
+import select
 import selectors
 import socket
+import struct
 from pathlib import Path
 
-from edge_agent.sensing.frames import Batch, Hello, State
+from edge_agent.sensing.frames import Batch, Hello, State, encode_json
 from edge_agent.sensing.outbox import Outbox, Parcel
 from edge_agent.unix_address import short_address
 
@@ -19,6 +21,7 @@ _MODE = 0o660
 _WAITING_BYTES, _WAITING_S = 4 << 20, 2.0
 """What may wait for one reader: the larger of the two. Capture syncs what it has to a disk that may take its time."""
 _SEND_BUFFER_BYTES = 1 << 20
+_TOO_MANY = State(code="source_busy", trouble=f"too many readers: {MAX_READERS} read it already")
 
 
 class Server:
@@ -26,7 +29,6 @@ class Server:
 
     def __init__(self, path: Path) -> None:
         """Listen on ``path``; raises ``OSError``."""
-        self._path = path
         self._hello: Hello | None = None
         self._state: State | None = None
         self._limit = _WAITING_BYTES
@@ -57,8 +59,9 @@ class Server:
 
     def wake(self) -> None:
         """End the wait in :meth:`step`; from any thread, or a signal's handler."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_write(self._wake_fd, 1)
+        if (wake_fd := self._wake_fd) >= 0:  # a driver that did not come back in time may after the end
+            with contextlib.suppress(OSError):
+                os.eventfd_write(wake_fd, 1)
 
     def step(self, timeout_s: float) -> None:
         """Wait until something can be done, at most so long, and do it."""
@@ -67,7 +70,7 @@ class Server:
                 os.eventfd_read(self._wake_fd)
             elif key.fileobj is self._listener:
                 self._accept()
-            elif isinstance(key.fileobj, socket.socket):
+            elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._readers:  # else swept just now
                 self._send(key.fileobj)
 
     def greet(self, hello: Hello) -> None:
@@ -100,23 +103,27 @@ class Server:
             self._send(connection)
 
     def close(self) -> None:
-        """Let everybody go and listen no more."""
+        """Let everybody go and listen no more. The file stays: it may be the next process's by now."""
         for connection in list(self._readers):
             self._drop(connection)
         self._listener.close()
-        self._path.unlink(missing_ok=True)
         self._selector.close()
-        os.close(self._wake_fd)
+        wake_fd, self._wake_fd = self._wake_fd, -1
+        os.close(wake_fd)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
         except OSError:  # it has left already
             return
+        connection.setblocking(False)
         if len(self._readers) >= MAX_READERS:
+            self._sweep()
+        if len(self._readers) >= MAX_READERS:
+            with contextlib.suppress(OSError):
+                connection.send(encode_json(_TOO_MANY))
             connection.close()
             return
-        connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         connection.shutdown(socket.SHUT_RD)
         outbox = self._readers[connection] = Outbox(self._limit)
@@ -126,6 +133,15 @@ class Server:
             outbox.tell(self._state)
         self._send(connection)
 
+    def _sweep(self) -> None:
+        """Let go who has left; while nothing is sent nobody notices."""
+        poller = select.poll()
+        by_fd = {connection.fileno(): connection for connection in self._readers}
+        for fd in by_fd:
+            poller.register(fd, 0)  # hanging up is always told
+        for fd, _ in poller.poll(0):
+            self._drop(by_fd[fd])
+
     def _send(self, connection: socket.socket) -> None:
         """Send what the kernel takes at once; the rest when it takes more."""
         outbox = self._readers[connection]
@@ -134,7 +150,7 @@ class Server:
                 outbox.sent(connection.send(data))
         except BlockingIOError:
             self._want(connection, writable=True)
-        except OSError:
+        except (OSError, struct.error):  # it has left, or its frame cannot be written: that ends nobody else's
             self._drop(connection)
         else:
             self._want(connection, writable=False)

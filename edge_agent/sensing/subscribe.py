@@ -5,6 +5,7 @@ is an interruption of its own stream alone. When the process starts again, readi
 """
 
 import contextlib
+import math
 import select
 import socket
 import time
@@ -22,6 +23,8 @@ from edge_agent.unix_address import short_address
 _OPEN_WITHIN_S = 10.0
 _READ_BYTES = 1 << 20
 _GONE = (FileNotFoundError, ConnectionRefusedError)
+_NOT_RUNNING = State(trouble="its process does not run; see edge-agent status")
+_BUSY = State(trouble="its process is busy; see edge-agent status")
 
 
 class Subscription:
@@ -44,7 +47,7 @@ class Subscription:
         self._socket: socket.socket | None = None
         self._decoder = Decoder()
         self._frames: deque[Frame] = deque()
-        self._state = State()
+        self._state = _NOT_RUNNING
         self._malformed_before: int | None = None
         self._follows = False
         self.malformed = self.gaps = self.lost = 0
@@ -59,7 +62,7 @@ class Subscription:
     @property
     def trouble(self) -> str:
         """What the source's process knows of why nothing comes."""
-        return "its process does not run; see edge-agent status" if self._socket is None else self._state.trouble
+        return self._state.trouble
 
     def read(self, timeout_s: float) -> Samples | None:
         """The next samples that follow on each other; waits for some at most ``timeout_s``.
@@ -110,8 +113,9 @@ class Subscription:
             if self._retry.due(timeout_s):
                 self._connect()
             return
-        ready, _, _ = select.select([self._socket], [], [], timeout_s)
-        if not ready:
+        poller = select.poll()  # select() fails in a program that has more than 1023 files open
+        poller.register(self._socket, select.POLLIN)
+        if not poller.poll(math.ceil(timeout_s * 1000)):
             return
         try:
             data = self._socket.recv(_READ_BYTES)
@@ -124,6 +128,8 @@ class Subscription:
 
     def _lose(self) -> None:
         self.close()
+        if not self._state.code:  # else it has said why it lets nobody in
+            self._state = _NOT_RUNNING
         self._decoder = Decoder()
         self._malformed_before = None
         if self._follows:
@@ -133,16 +139,20 @@ class Subscription:
 
     def _connect(self) -> bool:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)  # else it would wait for as long as the process has others to let in first
         try:
             with short_address(self._path) as address:
                 connection.connect(address)
+            connection.setblocking(True)
         except PermissionError:
             connection.close()
             text = f"{self._path}: permission denied; add this user to the group of the edge-agent service"
             raise SourceError("source_unavailable", text) from None
-        except OSError:
+        except OSError as error:
             connection.close()
+            self._state = _BUSY if isinstance(error, BlockingIOError) else _NOT_RUNNING
             return False
+        self._state = State()
         self._socket = connection
         return True
 
@@ -162,7 +172,7 @@ class Subscription:
             self._receive(left)
 
     def _give_up(self) -> NoReturn:
-        what = self._state.trouble or self.trouble or "its process has not opened it yet"
+        what = self._state.trouble or "its process has not opened it yet"
         self.close()
         if self._state.code in CODES:
             raise SourceError(self._state.code, what)
@@ -182,10 +192,11 @@ def subscribe(name: str, folder: Path, *, open_within_s: float = _OPEN_WITHIN_S)
 def is_served(folder: Path) -> bool:
     """Whether a process serves the shared sensor of ``folder`` now; a socket that may not be opened counts."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(*_GONE):
+        probe.setblocking(False)
         try:
             with short_address(folder / SOCKET_NAME) as address:
                 probe.connect(address)
-        except PermissionError:
+        except (PermissionError, BlockingIOError):  # not for us, or busy with others
             return True
         return True
     return False

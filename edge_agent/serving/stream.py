@@ -65,15 +65,16 @@ class Stream:
         return self._answer(lambda loaded: self._windows(loaded, samples))
 
     def __iter__(self) -> Iterator[Array]:
-        """Read the shared sensor of the manifest for ever, and give what the model says of each window.
+        """Read the shared sensor of the manifest, and give what the model says of each window, until an error ends it.
 
-        What a window may not span (a cable that was pulled, samples that this program was too slow for) begins it anew.
-        Channels and rate are the sensor's own.
+        What a window may not span (a cable that was pulled, samples that this program was too slow for, or that are no
+        numbers) begins it anew. Channels and rate are the sensor's own.
 
         Raises:
             SourceError: ``source_unavailable`` where the agent does not share the sensor, or what keeps it from being
-                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``.
-            EdgeAgentError: as of a call.
+                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``;
+                ``source_lost`` when it is another one.
+            EdgeAgentError: as of a call; ``non_finite`` only when nothing else has come for ``silence_s``.
         """
         source = self._sensor()
         try:
@@ -84,10 +85,16 @@ class Stream:
                 if source.gaps != gaps:
                     gaps = source.gaps
                     self.reset()
+                silent = time.monotonic() - heard > source.silence_s
                 if samples is not None:
-                    heard, ever = time.monotonic(), True
-                    yield from self(samples)
-                elif time.monotonic() - heard > source.silence_s:
+                    try:
+                        yield from self(samples)
+                    except ContractError as error:
+                        if error.code != "non_finite" or silent:
+                            raise
+                    else:
+                        heard, ever = time.monotonic(), True
+                elif silent:
                     what = source.trouble or "nothing has come for long; check power and cable"
                     raise SourceError("source_lost" if ever else "source_silent", what)
         finally:

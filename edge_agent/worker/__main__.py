@@ -23,6 +23,7 @@ import msgspec
 
 from edge_agent.durable import publish_dir
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
+from edge_agent.landlock import restrict
 from edge_agent.sandbox import confine
 from edge_agent.supervisor import EXIT_OUT_OF_MEMORY
 from edge_agent.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     with _take_stdout() as lines:
         try:
-            confine()
+            give_up(stage, job_dir)
             outcome = run(stage, job_dir, lines)
         except EdgeAgentError as error:
             _say(lines, event="end", code=error.code, message=error.message, status="failed")
@@ -57,6 +58,18 @@ def main(arguments: list[str]) -> int:
         status = "rejected" if outcome.code else "ok"
         _say(lines, event="end", code=outcome.code, message=outcome.message, status=status)
         return 0
+
+
+def give_up(stage: Stage, job_dir: Path) -> list[str]:
+    """Confine this process, and what it starts to measure, before the model is opened; returns what holds.
+
+    Capture is left out: it needs a sensor, and whatever its driver writes and connects to.
+    """
+    held = confine()
+    if stage is Stage.CAPTURE:
+        return held
+    os.environ["TMPDIR"] = str(job_dir)
+    return held + restrict(write=[job_dir], tcp=False)
 
 
 def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:

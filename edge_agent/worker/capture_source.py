@@ -41,6 +41,8 @@ _RATE_AFTER_S = 10.0
 _DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 _SPARE_BYTES = 16 << 20
 _MINUTE_S, _HOUR_S = 60, 3600
+_OPEN_WITHIN_S = 60.0
+"""A job that goes on after the device has booted may find the sensor's process still opening it."""
 
 
 def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str, Any]]:
@@ -70,7 +72,7 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
 def _open(task: Task, name: str) -> Source:
     """The sensor itself, or where a process of its own reads it, what that hands out."""
     if name in task.shared:
-        return subscribe(name, Path(task.shared[name]))
+        return subscribe(name, Path(task.shared[name]), open_within_s=_OPEN_WITHIN_S)
     return open_source(name, task.sources[name])
 
 
