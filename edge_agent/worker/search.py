@@ -6,6 +6,7 @@ screened once a structure, the fastest structure is scored first, each with one 
 and a structure that is slower than one that already passes is not scored at all: no faster candidate can be.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ is tried where it is asked for by name."""
 
 SAME_SPEED = 0.03
 """Screened ratios closer than this fraction are one speed: a screening spreads about that much."""
+
+SAME_SIZE = 0.05
+"""Files closer in size than this fraction are one size: a scale more or less decides nothing."""
 
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
@@ -169,8 +173,8 @@ def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:
 def finalists(tried: Iterable[Tried]) -> list[Tried]:
     """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
 
-    Among those that are no faster than float, the smallest: that is all that they have to offer. Those whose verdict is
-    doubtful come last, whatever their speed.
+    Among those that are no faster than float, the smallest: that is all that they have to offer; and where sizes are
+    alike, the closest. Those whose verdict is doubtful come last, whatever their speed.
     """
     passed = [item for item in tried if item.passed]
     doubtful = [item for item in passed if not item.sure]
@@ -184,7 +188,7 @@ def _by_speed(items: list[Tried]) -> list[Tried]:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
         gain = _ratio(rest[0]) * (1 + SAME_SPEED) < 1
-        order += sorted(equals, key=lambda item: (gain or -_size(item), closeness(item.record)), reverse=True)
+        order += sorted(equals, key=lambda item: (gain or -_size_class(item), closeness(item.record)), reverse=True)
         rest = rest[len(equals) :]
     return order
 
@@ -249,8 +253,9 @@ def _dominates(point: _Point, other: _Point) -> bool:
     return point[0] >= other[0] and point[1] >= other[1] and point != other
 
 
-def _size(item: Tried) -> int:
-    return item.record.size_bytes or 0
+def _size_class(item: Tried) -> int:
+    """Sizes of about one class differ by less than :data:`SAME_SIZE`."""
+    return round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
 
 
 def _ratio(item: Tried) -> float:
