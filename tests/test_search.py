@@ -151,7 +151,7 @@ def test_the_fastest_wins_and_within_one_speed_the_closest_to_float() -> None:
 
 def test_among_those_no_faster_than_float_the_smallest_wins() -> None:
     close, small = tried(1.0, 1.0, size_bytes=9300), tried(1.01, 0.98, size_bytes=5400)
-    twin = tried(1.02, 0.99, size_bytes=550000)
+    twin = tried(1.02, 0.99, size_bytes=5410)
 
     assert finalists([close, small, twin]) == [twin, small, close]
     assert finalists([tried(0.9, 0.98, size_bytes=54), tried(0.9, 1.0, size_bytes=93)])[0].record.size_bytes == 93

@@ -15,7 +15,7 @@ from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
 from support.device import TFLITE_MODEL, Device, demo_contract, push
 from support.tflite_models import flex_net, int8_net, save
-from support.tflite_rig import needs_tflite_runtime
+from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
 from edge_agent import serving
 from edge_agent.backends import tflite
@@ -139,10 +139,11 @@ def test_a_runtime_that_crashes_here_is_named_and_the_other_one_serves(
         assert "tflite-runtime does not work on this device" in device.log.read_text(encoding="utf-8")
 
 
-def test_without_the_runtime_that_quantizing_needs_the_format_is_refused_before_a_byte_is_fetched(
+def test_without_any_runtime_the_format_is_refused_before_a_byte_is_fetched(
     tmp_path: Path, one_broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crash_on_import(monkeypatch, tmp_path, "ai-edge-litert")
+    for runtime in ("ai-edge-litert", "tflite-runtime") if HAS_TFLITE_RUNTIME else ("ai-edge-litert",):
+        crash_on_import(monkeypatch, tmp_path, runtime)
     with Device(tmp_path, one_broker.url, namespace) as device, SerialImu(device.port):
         info = inventory(device)
         assert info.formats == ["onnx"]
