@@ -16,7 +16,8 @@ from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 
 log = logging.getLogger(__name__)
 
-INVENTORY_TIMEOUT_S = 60.0
+INVENTORY_TIMEOUT_S = 300.0
+"""Importing every runtime took more than a minute on an emulated machine that was busy booting; nothing waits for it."""
 _SHOWN_OF_SOURCE = ("kind", "channels", "rate_hz", "port")
 
 
@@ -39,7 +40,8 @@ class Identity:
             self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
             self.broken, self.confinement = found["broken"], found["confinement"]
         except (ValueError, KeyError, TypeError) as error:
-            log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", error)  # noqa: TRY400  # no trace helps
+            why = error if output.strip() else f"nothing within {INVENTORY_TIMEOUT_S:g} s"
+            log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", why)  # noqa: TRY400  # no trace helps
             return
         log.info("runtimes: %s", ", ".join(f"{name} {version}" for name, version in self.runtimes.items()) or "none")
         for name, why in self.broken.items():
