@@ -17,7 +17,7 @@ from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 log = logging.getLogger(__name__)
 
 INVENTORY_TIMEOUT_S = 300.0
-"""Importing every runtime took more than a minute on an emulated machine that was busy booting; nothing waits for it."""
+"""Importing every runtime took over a minute on an emulated machine that was busy booting; nothing waits for it."""
 _SHOWN_OF_SOURCE = ("kind", "channels", "rate_hz", "port")
 
 
