@@ -275,7 +275,7 @@ def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> No
     assert mae["drop"] == pytest.approx(mae["int8"] - mae["float"])
     worse = np.abs(target - labels) - np.abs(said[:, 0] - labels)
     assert mae["drop_upper"] == pytest.approx(mean_upper(worse, effect_of(results)), rel=1e-4)
-    assert mae["drop"] < mae["drop_upper"] < mae["drop"] + 0.02
+    assert mae["drop"] < mae["drop_upper"] < mae["drop"] + 0.05
     assert results["data"]["eval"]["decides"] is False
     assert results["data"]["eval"]["classes"] == []
 

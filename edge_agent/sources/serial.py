@@ -206,7 +206,8 @@ class SerialSource(Stream):
             self._port = self._open()
         except _GONE:
             return False
-        self._settled = time.monotonic() + _SETTLE_S
+        if "://" not in self._options.port:  # a connection has nothing from before it was made
+            self._settled = time.monotonic() + _SETTLE_S
         return True
 
     def _open(self) -> Any:
