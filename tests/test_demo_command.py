@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.brokers import MosquittoBroker
 from support.demo import MANIFEST, MODEL
+from support.device import SMALL_AND_EASY
 
 from edge_agent.backends import load
 from host_tools.fleet import read_devices
@@ -20,18 +21,6 @@ from host_tools.session import Session
 from host_tools.settings import Settings
 
 _MAIN = "from host_tools.cli import main; main()"
-_QUICK_TABLES = """
-[recipe]
-method = "static"
-calibration = "minmax"
-calibration_windows = 60
-search_windows = 60
-heldout_windows = 100
-search_budget_s = 10
-[gates]
-max_latency_ratio = 0
-min_agreement = 0.7
-"""
 
 
 @pytest.fixture
@@ -117,7 +106,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
     environment: dict[str, str], tmp_path: Path, mosquitto: MosquittoBroker
 ) -> None:
     mine = tmp_path / "mine.toml"
-    mine.write_text(MANIFEST.read_text(encoding="utf-8") + _QUICK_TABLES, encoding="utf-8")
+    mine.write_text(MANIFEST.read_text(encoding="utf-8") + SMALL_AND_EASY, encoding="utf-8")
 
     demo = run_demo(environment, "--broker", mosquitto.url, "--model", str(MODEL), "--manifest", str(mine))
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from support.brokers import Broker
 from support.demo import MANIFEST, read_recording
-from support.device import DEMO_MODEL, Device, demo_contract, push
+from support.device import DEMO_MODEL, SMALL_AND_EASY, Device, demo_contract, push
 from support.host import Ended, Host
 
 from edge_agent.preprocess import Preprocess
@@ -23,17 +23,6 @@ from host_tools.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
-QUICK = """
-[recipe]
-calibration = "minmax"
-calibration_windows = 60
-search_windows = 60
-heldout_windows = 100
-search_budget_s = 10
-[gates]
-max_latency_ratio = 0
-min_agreement = 0.7
-"""
 WINDOWS = 300
 
 
@@ -78,7 +67,7 @@ def push_with(host: Host, labelled: Path, **arrays: NDArray[np.generic]) -> Ende
     """``push-model --eval`` of the demo's model, the arrays saved before."""
     np.savez(labelled, **arrays)
     host.model.write_bytes(DEMO_MODEL.read_bytes())
-    host.write_manifest(MANIFEST.read_text(encoding="utf-8") + QUICK)
+    host.write_manifest(MANIFEST.read_text(encoding="utf-8") + SMALL_AND_EASY)
     return host.push("--device", "pi-01", "--eval", labelled, "--timeout", "120")
 
 

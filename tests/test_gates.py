@@ -6,8 +6,8 @@ import pytest
 
 from edge_agent.errors import CODES
 from edge_agent.quant.bounds import refusal_chance, tango_upper
+from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import (
-    Measured,
     chance_of_verdict,
     evaluate_heldout,
     evaluate_memory,

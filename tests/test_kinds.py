@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
-from edge_agent.quant.gates import Measured, evaluate_heldout
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.quant.kinds.detection import _all_paired, overlaps
 from edge_agent.quant.kinds.mask import mean_overlap
 from edge_agent.wire.manifest import Gates, Output

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.quant.bounds import tango_upper
-from edge_agent.quant.gates import Measured
+from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy, area_under_curve
 
 SCORED = st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=40)

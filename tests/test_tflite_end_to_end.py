@@ -13,7 +13,7 @@ import pytest
 from support.brokers import Broker
 from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
-from support.device import TFLITE_MODEL, Device, demo_contract, push
+from support.device import SMALL_AND_EASY, TFLITE_MODEL, Device, demo_contract, push
 from support.tflite_models import flex_net, int8_net, save
 from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
@@ -26,19 +26,6 @@ from edge_agent.wire.messages import DeviceInfo
 from host_tools.demo.simulator import SerialImu
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
-
-_QUICK_TABLES = """
-[recipe]
-method = "static"
-calibration = "minmax"
-calibration_windows = 60
-search_windows = 60
-heldout_windows = 100
-search_budget_s = 10
-[gates]
-max_latency_ratio = 0
-min_agreement = 0.7
-"""
 
 
 @pytest.fixture
@@ -56,7 +43,7 @@ def push_model(device: Device) -> subprocess.CompletedProcess[str]:
     """Send the model as an operator does."""
     manifest = device.directory / "har.toml"
     described = TFLITE_MANIFEST.read_text(encoding="utf-8").partition("[recipe]")[0]
-    manifest.write_text(described + _QUICK_TABLES, encoding="utf-8")
+    manifest.write_text(described + SMALL_AND_EASY, encoding="utf-8")
     argv = [TFLITE_MODEL, "--manifest", manifest, "--device", device.name, "--timeout", "240"]
     where = ["--broker", device.url, "--namespace", device.namespace]
     return subprocess.run(

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_agent.backends import Range
 from edge_agent.calibration import find_range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.calibration.sampling import SMALL, Sampler
+from edge_agent.calibration.sampling import Sampler
 from edge_agent.errors import Refusal
 
 FEWEST_BINS = 256
@@ -65,10 +65,10 @@ class Observer:
             self._waiting_values[name] = 0
 
     def _count(self, name: str, values: NDArray[Any]) -> None:
-        sampled = name in self._samplers and values.size > SMALL and values.dtype == np.float32
-        histogram = self._histograms[name]
+        histogram, sampler = self._histograms[name], self._samplers.get(name)
+        sampled = sampler is not None and values.dtype == np.float32
         try:
-            histogram.finest.add(values, self._samplers[name].draw(values, histogram) if sampled else None)
+            histogram.finest.add(values, sampler.draw(values, histogram) if sampler and sampled else None)
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 

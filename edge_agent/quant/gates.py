@@ -16,17 +16,25 @@ Invariants:
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import msgspec
 
-from edge_agent.quant.bounds import (
-    agreement_lower,
-    allowed_failures,
-    chance_of_proof,
-    pairs_needed,
-    tango_upper,
-    windows_needed,
+from edge_agent.quant.bounds import agreement_lower, chance_of_proof
+from edge_agent.quant.findings import (
+    Finding,
+    GateResult,
+    Limits,
+    Measured,
+    accuracy_estimated,
+    accuracy_proved,
+    agreement_estimated,
+    agreement_proved,
+    at_most,
+    latency_proved,
+    latency_screened,
+    percent,
+    size_kept,
+    sqnr_reached,
 )
 from edge_agent.wire.manifest import Gates, OutputKind
 
@@ -38,73 +46,6 @@ BY_LABEL = ("classes", "binary")
 _CONTINUOUS = ("regression", "embedding", "raw")
 _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
-
-
-class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One gate: the limit, the value that was held against it, and how it ended."""
-
-    name: str
-    limit: float
-    value: float | None
-    passed: bool
-    on: Literal["", "eval"] = ""
-    """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The manifest's gates with every default filled in; 0 = no gate."""
-
-    min_agreement: float
-    warn_agreement: float
-    """What agreement is held against without refusing, where labels decide."""
-    max_accuracy_drop: float
-    min_sqnr_db: float
-    max_latency_ratio: float
-    max_size_ratio: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What was measured of one candidate; None: not yet, or not to be had."""
-
-    windows: int
-    windows_effective: float
-    disagreements: int | None = None
-    argmax_disagreements: int | None = None
-    """raw only: windows where another element is the largest."""
-    lost: int | None = None
-    """Labelled windows where float is right and int8 wrong; None without labels."""
-    won: int | None = None
-    """Labelled windows where float is wrong and int8 right."""
-    float_right: int | None = None
-    """Labelled windows where float is right."""
-    commonest_label: int | None = None
-    """Windows that carry the commonest of the labels: what a constant answer has right. classes and binary only."""
-    sqnr_db: float | None = None
-    size_ratio: float | None = None
-    latency_ratio: float | None = None
-    """target / reference, screened: what the search looks at."""
-    latency_ratio_lower: float | None = None
-    latency_ratio_upper: float | None = None
-    """95 % bounds of the full statistic: what the verdict looks at."""
-
-    @property
-    def labels_doubtful(self) -> bool:
-        """Whether float has fewer labels right than a constant answer: then a drop of accuracy says nothing."""
-        return (self.float_right or 0) < (self.commonest_label or 0)
-
-    @property
-    def design_effect(self) -> float:
-        """How many windows count as one."""
-        return self.windows / self.windows_effective if self.windows_effective > 0 else 1.0
-
-    @property
-    def windows_text(self) -> str:
-        """The windows, and what they count for where that is less."""
-        if self.windows_effective > self.windows - 0.5:
-            return f"{self.windows} windows"
-        return f"{self.windows} windows (so alike that they count as {self.windows_effective:.0f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +61,6 @@ class Judgement:
     def passed(self) -> bool:
         """Whether every gate passed."""
         return not self.code
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    gate: GateResult
-    code: str
-    message: str
 
 
 def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> Limits:
@@ -170,11 +104,11 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     limits = _limits(gates, kind, measured)
     accuracy = _accuracy_of_eval(gates, kind, labelled)
     findings = (
-        _agreement_proved(limits, measured),
-        accuracy or _accuracy_proved(limits, measured),
-        _sqnr(limits.min_sqnr_db, measured),
-        _size(limits, measured),
-        _latency_proved(limits, measured),
+        agreement_proved(limits, measured),
+        accuracy or accuracy_proved(limits, measured),
+        sqnr_reached(limits.min_sqnr_db, measured),
+        size_kept(limits, measured),
+        latency_proved(limits, measured),
     )
     warnings = (
         *_agreement_warning(limits, measured),
@@ -194,14 +128,13 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     agreement on which the verdict would only warn is all that can be asked for: what disagrees need not be wrong.
     """
     limits = _limits(gates, kind, measured)
-    spared = measured.lost is None and labels_follow
-    softer = resolve_gates(gates, kind, labelled=True).warn_agreement if spared else 0.0
+    softer = _warns_of(gates, kind, measured, labels_follow=labels_follow)
     findings = (
-        _agreement_estimated(softer or (1.0 + limits.min_agreement) / 2.0 if limits.min_agreement else 0.0, measured),
-        _accuracy_estimated(limits, measured),
-        _sqnr(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
-        _size(limits, measured),
-        _latency_screened(limits, measured),
+        agreement_estimated(softer or (1.0 + limits.min_agreement) / 2.0 if limits.min_agreement else 0.0, measured),
+        accuracy_estimated(limits, measured),
+        sqnr_reached(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
+        size_kept(limits, measured),
+        latency_screened(limits, measured),
     )
     judgement = _judgement(findings, ())
     if _only_raw_failed(kind, judgement, measured):
@@ -219,8 +152,7 @@ def chance_of_verdict(
     are taken to be as much alike as the search windows are.
     """
     limit, wrong = _limits(gates, kind, measured).min_agreement, measured.disagreements
-    by_labels = measured.lost is None and labels_follow and resolve_gates(gates, kind, labelled=True).warn_agreement
-    if not limit or not wrong or by_labels:
+    if not limit or not wrong or _warns_of(gates, kind, measured, labels_follow=labels_follow):
         return 1.0
     effect = measured.design_effect
     return chance_of_proof(wrong / effect, measured.windows / effect, round(heldout / effect), limit)
@@ -233,14 +165,20 @@ def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
         f"int8 needs {peak_rss_bytes / _MIB:.1f} MiB of memory; "
         f"at most {limit / _MIB:.1f} MiB are allowed (max_peak_rss_bytes)"
     )
-    return _judgement((_at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())
+    return _judgement((at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())
+
+
+def _warns_of(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool) -> float:
+    """The agreement below which the verdict only warns, as labels decide that search windows lack; 0: it decides."""
+    lacking = measured.lost is None and labels_follow
+    return resolve_gates(gates, kind, labelled=True).warn_agreement if lacking else 0.0
 
 
 def _limits(gates: Gates, kind: OutputKind, measured: Measured) -> Limits:
     return resolve_gates(gates, kind, labelled=measured.lost is not None, doubtful=measured.labels_doubtful)
 
 
-def _judgement(findings: tuple[_Finding | None, ...], warnings: tuple[str, ...]) -> Judgement:
+def _judgement(findings: tuple[Finding | None, ...], warnings: tuple[str, ...]) -> Judgement:
     judged = [finding for finding in findings if finding is not None]
     failed = next((finding for finding in judged if not finding.gate.passed), None)
     gates = tuple(finding.gate for finding in judged)
@@ -271,32 +209,13 @@ def _kind_needed(judgement: Judgement, as_classes: Judgement) -> Judgement:
     return Judgement(judgement.gates, "output_kind_needed", message, judgement.warnings)
 
 
-def _agreement_proved(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, wrong = limits.min_agreement, measured.disagreements
-    if not limit or wrong is None:
-        return None
-    effect, n = measured.design_effect, measured.windows_effective
-    bound = agreement_lower(wrong / effect, n)
-    gate = GateResult("min_agreement", limit, bound, bound >= limit)
-    if limit >= 1.0:
-        message = "no number of windows proves an agreement of 100 %; set min_agreement below 1, or to 0 for no gate"
-        return _Finding(gate, "too_few_windows", message)
-    allowed = allowed_failures(n, limit, per_window=1.0 / effect)
-    if allowed < 0:
-        return _Finding(
-            gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{_percent(limit)} agreement")
-        )
-    message = f"{wrong} of {measured.windows_text} disagree; to prove {_percent(limit)} at most {allowed} may"
-    return _Finding(gate, "agreement_too_low", message)
-
-
 def _agreement_warning(limits: Limits, measured: Measured) -> tuple[str, ...]:
     limit, wrong = limits.warn_agreement, measured.disagreements
     if not limit or wrong is None:
         return ()
     if agreement_lower(wrong / measured.design_effect, measured.windows_effective) >= limit:
         return ()
-    against = f"which does not prove {_percent(limit)}; the labels decide, so this only warns"
+    against = f"which does not prove {percent(limit)}; the labels decide, so this only warns"
     return (f"{wrong} of {measured.windows_text} disagree with float, {against}",)
 
 
@@ -327,108 +246,12 @@ def _eval_warning(kind: OutputKind, labelled: Measured | None) -> tuple[str, ...
     return (text,)
 
 
-def _agreement_estimated(limit: float, measured: Measured) -> _Finding | None:
-    wrong = measured.disagreements
-    if not limit or wrong is None:
-        return None
-    share = 1.0 - wrong / measured.windows if measured.windows else None
-    gate = GateResult("min_agreement", limit, share, share is not None and share >= limit - 1e-12)
-    if share is None:
-        return _Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
-    allowed = math.floor((1.0 - limit) * measured.windows + 1e-9)
-    message = f"{wrong} of {measured.windows} search windows disagree; to go on at most {allowed} may"
-    return _Finding(gate, "agreement_too_low", message)
-
-
-def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> _Finding | None:
+def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> Finding | None:
     """The gate of accuracy on the labelled set; None if there is none, or float itself does not fit its labels."""
     if labelled is None or labelled.labels_doubtful:
         return None
-    finding = _accuracy_proved(_limits(gates, kind, labelled), labelled)
+    finding = accuracy_proved(_limits(gates, kind, labelled), labelled)
     if finding is None:
         return None
     gate = msgspec.structs.replace(finding.gate, on="eval")
-    return _Finding(gate, finding.code, f"on the labelled set {finding.message}")
-
-
-def _accuracy_proved(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, lost, won = limits.max_accuracy_drop, measured.lost, measured.won
-    if not limit or lost is None or won is None:
-        return None
-    effect, n = measured.design_effect, measured.windows_effective
-    bound = tango_upper(lost / effect, won / effect, n)
-    gate = GateResult("max_accuracy_drop", limit, bound, bound <= limit)
-    needed = pairs_needed(limit)
-    if n < needed and not gate.passed:
-        return _Finding(
-            gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {_percent(limit)}")
-        )
-    message = (
-        f"int8 loses {lost} labelled windows that float has right and wins {won}, of {measured.windows_text}: "
-        f"a drop of {_percent((lost - won) / measured.windows)}, and up to {_percent(bound)} is not excluded; "
-        f"at most {_percent(limit)} may be"
-    )
-    return _Finding(gate, "accuracy_too_low", message)
-
-
-def _accuracy_estimated(limits: Limits, measured: Measured) -> _Finding | None:
-    lost, won = measured.lost, measured.won
-    if not limits.max_accuracy_drop or lost is None or won is None:
-        return None
-    limit = limits.max_accuracy_drop / 2.0
-    drop = (lost - won) / measured.windows if measured.windows else None
-    gate = GateResult("max_accuracy_drop", limit, drop, drop is not None and drop <= limit + 1e-12)
-    if drop is None:
-        return _Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
-    message = (
-        f"int8 loses {lost} labelled search windows of {measured.windows} that float has right and wins {won}: "
-        f"a drop of {_percent(drop)}; to go on at most {_percent(limit)} may be"
-    )
-    return _Finding(gate, "accuracy_too_low", message)
-
-
-def _sqnr(limit: float, measured: Measured) -> _Finding | None:
-    value = measured.sqnr_db
-    if not limit or value is None:
-        return None
-    message = f"int8's signal is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
-    return _Finding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
-
-
-def _size(limits: Limits, measured: Measured) -> _Finding | None:
-    words = "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
-    return _at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
-
-
-def _latency_proved(limits: Limits, measured: Measured) -> _Finding | None:
-    limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
-    if not limit or lower is None or upper is None:
-        return None
-    gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
-    if lower > limit:
-        message = f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
-        return _Finding(gate, "latency_too_high", message)
-    message = (
-        f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
-    )
-    return _Finding(gate, "latency_inconclusive", message)
-
-
-def _latency_screened(limits: Limits, measured: Measured) -> _Finding | None:
-    words = "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
-    return _at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
-
-
-def _at_most(name: str, limit: float, value: float | None, code: str, words: str) -> _Finding | None:
-    if not limit or value is None:
-        return None
-    return _Finding(GateResult(name, limit, value, value <= limit), code, words.format(value=value, limit=limit))
-
-
-def _too_few(measured: Measured, needed: int, what: str) -> str:
-    windows = math.ceil(needed * measured.design_effect)
-    return f"{measured.windows_text} cannot prove {what} even without an error; give at least {windows}"
-
-
-def _percent(share: float) -> str:
-    return f"{100.0 * share:.3g} %"
+    return Finding(gate, finding.code, f"on the labelled set {finding.message}")

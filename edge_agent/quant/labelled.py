@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.quant.bounds import tango_upper
-from edge_agent.quant.gates import Measured
+from edge_agent.quant.findings import Measured
 from edge_agent.quant.kinds.kind import row
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.wire.manifest import OutputKind

@@ -12,7 +12,7 @@ import msgspec
 
 from edge_agent.backends import load
 from edge_agent.quant.dependence import effective_windows
-from edge_agent.quant.gates import Measured
+from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy
 from edge_agent.worker.context import Context
 from edge_agent.worker.labelled import open_labelled

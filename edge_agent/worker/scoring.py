@@ -20,7 +20,8 @@ from edge_agent.contract.judged import Judged
 from edge_agent.errors import Refusal
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
-from edge_agent.quant.gates import BY_LABEL, Measured
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import BY_LABEL
 from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.task import Task

@@ -178,10 +178,10 @@ def finalists(tried: Iterable[Tried]) -> list[Tried]:
     """
     passed = [item for item in tried if item.passed]
     doubtful = [item for item in passed if not item.sure]
-    return [*_by_speed([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.chance)]
+    return [*_fastest_first([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.chance)]
 
 
-def _by_speed(items: list[Tried]) -> list[Tried]:
+def _fastest_first(items: list[Tried]) -> list[Tried]:
     rest = sorted(items, key=_ratio)
     order: list[Tried] = []
     while rest:

@@ -26,7 +26,8 @@ from zoo_peers import rows as rows_of  # noqa: E402
 from edge_agent import backends  # noqa: E402
 from edge_agent.errors import EdgeAgentError  # noqa: E402
 from edge_agent.quant.agreement import Judge, resolve_kind  # noqa: E402
-from edge_agent.quant.gates import Measured, evaluate_heldout  # noqa: E402
+from edge_agent.quant.findings import Measured  # noqa: E402
+from edge_agent.quant.gates import evaluate_heldout  # noqa: E402
 from edge_agent.quant.metrics import ErrorMetrics  # noqa: E402
 from edge_agent.recipe_file import RecipeFile, read_recipe  # noqa: E402
 

@@ -40,6 +40,20 @@ SMALL = Recipe(
 EASY = Gates(max_latency_ratio=0, min_agreement=0.7)
 """For few windows on a busy machine; the proofs of agreement and speed at their defaults have a test of their own."""
 
+SMALL_AND_EASY = """
+[recipe]
+method = "static"
+calibration = "minmax"
+calibration_windows = 60
+search_windows = 60
+heldout_windows = 100
+search_budget_s = 10
+[gates]
+max_latency_ratio = 0
+min_agreement = 0.7
+"""
+"""Both of these, as an operator writes them."""
+
 T = TypeVar("T", JobReport, DeviceStatus, DeviceInfo)
 
 

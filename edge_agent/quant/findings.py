@@ -1,0 +1,213 @@
+"""What was measured of a candidate, and what each gate makes of it: a value against a limit, and the sentence for it.
+
+Proved is what one-sided 95 % bounds over the effective windows exclude; estimated, what search windows show.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from edge_agent.quant.bounds import agreement_lower, allowed_failures, pairs_needed, tango_upper, windows_needed
+
+
+class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One gate: the limit, the value that was held against it, and how it ended."""
+
+    name: str
+    limit: float
+    value: float | None
+    passed: bool
+    on: Literal["", "eval"] = ""
+    """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The manifest's gates with every default filled in; 0 = no gate."""
+
+    min_agreement: float
+    warn_agreement: float
+    """What agreement is held against without refusing, where labels decide."""
+    max_accuracy_drop: float
+    min_sqnr_db: float
+    max_latency_ratio: float
+    max_size_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of one candidate; None: not yet, or not to be had."""
+
+    windows: int
+    windows_effective: float
+    disagreements: int | None = None
+    argmax_disagreements: int | None = None
+    """raw only: windows where another element is the largest."""
+    lost: int | None = None
+    """Labelled windows where float is right and int8 wrong; None without labels."""
+    won: int | None = None
+    """Labelled windows where float is wrong and int8 right."""
+    float_right: int | None = None
+    """Labelled windows where float is right."""
+    commonest_label: int | None = None
+    """Windows that carry the commonest of the labels: what a constant answer has right. classes and binary only."""
+    sqnr_db: float | None = None
+    size_ratio: float | None = None
+    latency_ratio: float | None = None
+    """target / reference, screened: what the search looks at."""
+    latency_ratio_lower: float | None = None
+    latency_ratio_upper: float | None = None
+    """95 % bounds of the full statistic: what the verdict looks at."""
+
+    @property
+    def labels_doubtful(self) -> bool:
+        """Whether float has fewer labels right than a constant answer: then a drop of accuracy says nothing."""
+        return (self.float_right or 0) < (self.commonest_label or 0)
+
+    @property
+    def design_effect(self) -> float:
+        """How many windows count as one."""
+        return self.windows / self.windows_effective if self.windows_effective > 0 else 1.0
+
+    @property
+    def windows_text(self) -> str:
+        """The windows, and what they count for where that is less."""
+        if self.windows_effective > self.windows - 0.5:
+            return f"{self.windows} windows"
+        return f"{self.windows} windows (so alike that they count as {self.windows_effective:.0f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A gate that was judged, and the code and sentence for it if it failed."""
+
+    gate: GateResult
+    code: str
+    message: str
+
+
+def agreement_proved(limits: Limits, measured: Measured) -> Finding | None:
+    """What the effective windows prove about agreement; None without that gate."""
+    limit, wrong = limits.min_agreement, measured.disagreements
+    if not limit or wrong is None:
+        return None
+    effect, n = measured.design_effect, measured.windows_effective
+    bound = agreement_lower(wrong / effect, n)
+    gate = GateResult("min_agreement", limit, bound, bound >= limit)
+    if limit >= 1.0:
+        message = "no number of windows proves an agreement of 100 %; set min_agreement below 1, or to 0 for no gate"
+        return Finding(gate, "too_few_windows", message)
+    allowed = allowed_failures(n, limit, per_window=1.0 / effect)
+    if allowed < 0:
+        return Finding(
+            gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{percent(limit)} agreement")
+        )
+    message = f"{wrong} of {measured.windows_text} disagree; to prove {percent(limit)} at most {allowed} may"
+    return Finding(gate, "agreement_too_low", message)
+
+
+def agreement_estimated(limit: float, measured: Measured) -> Finding | None:
+    """The share of search windows that agree, against ``limit``; 0: no gate."""
+    wrong = measured.disagreements
+    if not limit or wrong is None:
+        return None
+    share = 1.0 - wrong / measured.windows if measured.windows else None
+    gate = GateResult("min_agreement", limit, share, share is not None and share >= limit - 1e-12)
+    if share is None:
+        return Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+    allowed = math.floor((1.0 - limit) * measured.windows + 1e-9)
+    message = f"{wrong} of {measured.windows} search windows disagree; to go on at most {allowed} may"
+    return Finding(gate, "agreement_too_low", message)
+
+
+def accuracy_proved(limits: Limits, measured: Measured) -> Finding | None:
+    """What the labelled windows prove about the drop in accuracy; None without labels or gate."""
+    limit, lost, won = limits.max_accuracy_drop, measured.lost, measured.won
+    if not limit or lost is None or won is None:
+        return None
+    effect, n = measured.design_effect, measured.windows_effective
+    bound = tango_upper(lost / effect, won / effect, n)
+    gate = GateResult("max_accuracy_drop", limit, bound, bound <= limit)
+    needed = pairs_needed(limit)
+    if n < needed and not gate.passed:
+        return Finding(
+            gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {percent(limit)}")
+        )
+    message = (
+        f"int8 loses {lost} labelled windows that float has right and wins {won}, of {measured.windows_text}: "
+        f"a drop of {percent((lost - won) / measured.windows)}, and up to {percent(bound)} is not excluded; "
+        f"at most {percent(limit)} may be"
+    )
+    return Finding(gate, "accuracy_too_low", message)
+
+
+def accuracy_estimated(limits: Limits, measured: Measured) -> Finding | None:
+    """The search windows' drop in accuracy, against half of what is allowed."""
+    lost, won = measured.lost, measured.won
+    if not limits.max_accuracy_drop or lost is None or won is None:
+        return None
+    limit = limits.max_accuracy_drop / 2.0
+    drop = (lost - won) / measured.windows if measured.windows else None
+    gate = GateResult("max_accuracy_drop", limit, drop, drop is not None and drop <= limit + 1e-12)
+    if drop is None:
+        return Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+    message = (
+        f"int8 loses {lost} labelled search windows of {measured.windows} that float has right and wins {won}: "
+        f"a drop of {percent(drop)}; to go on at most {percent(limit)} may be"
+    )
+    return Finding(gate, "accuracy_too_low", message)
+
+
+def sqnr_reached(limit: float, measured: Measured) -> Finding | None:
+    """SQNR, against the least that is needed; 0: no gate."""
+    value = measured.sqnr_db
+    if not limit or value is None:
+        return None
+    message = f"int8's signal is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
+    return Finding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
+
+
+def size_kept(limits: Limits, measured: Measured) -> Finding | None:
+    """The file's size as a multiple of float's."""
+    words = "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+    return at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
+
+
+def latency_proved(limits: Limits, measured: Measured) -> Finding | None:
+    """What the full latency statistic proves."""
+    limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
+    if not limit or lower is None or upper is None:
+        return None
+    gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
+    if lower > limit:
+        message = f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
+        return Finding(gate, "latency_too_high", message)
+    message = (
+        f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
+    )
+    return Finding(gate, "latency_inconclusive", message)
+
+
+def latency_screened(limits: Limits, measured: Measured) -> Finding | None:
+    """The screened ratio, against the limit itself."""
+    words = "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+    return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
+
+
+def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> Finding | None:
+    """A value against the most that is allowed; ``words`` says it where it is more, with {value} and {limit}."""
+    if not limit or value is None:
+        return None
+    return Finding(GateResult(name, limit, value, value <= limit), code, words.format(value=value, limit=limit))
+
+
+def _too_few(measured: Measured, needed: int, what: str) -> str:
+    windows = math.ceil(needed * measured.design_effect)
+    return f"{measured.windows_text} cannot prove {what} even without an error; give at least {windows}"
+
+
+def percent(share: float) -> str:
+    """A share in words."""
+    return f"{100.0 * share:.3g} %"
