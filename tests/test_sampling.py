@@ -102,7 +102,7 @@ def test_every_value_is_as_likely_to_be_drawn_as_any_other() -> None:
 
     inner = hits[16 * ONE_IN : -16 * ONE_IN]  # at the ends, where the first run lies decides
     assert inner.mean() == pytest.approx(300 / ONE_IN, rel=0.02)
-    assert inner.min() >= 0
+    assert (inner == 0).mean() < 0.001  # e ** -9.4 by chance; a stride would leave out nearly all
     assert inner.max() < 40
 
 
