@@ -91,7 +91,7 @@ class SerialImu:
         """End the child and remove the link: for a reader, the cable is pulled."""
         if self._process is None:
             return
-        self._process.terminate()
+        self._process.kill()  # it has nothing to put in order, and a stopped process would not hear SIGTERM
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()

@@ -24,6 +24,8 @@ from support.captures import Terminal
 
 ROOT = Path(__file__).parents[2]
 CHANNELS = ["n", "y"]
+_FILLED_UNTIL_S = 1_790_000_000.0
+"""Which stretches are kept depends on the blocks of the wall clock, and a test must not."""
 
 
 class SourceProcess:
@@ -223,7 +225,7 @@ def fill(
 ) -> None:
     """A reservoir as a source process would have left it, after so many hours of ``samples`` again and again."""
     shape = Shape(channels=tuple(channels), rate_hz=float(rate_hz), samples=round(seconds * rate_hz))
-    began = time.time() - hours * 3600
+    began = _FILLED_UNTIL_S - hours * 3600
     now = [began]
     reservoir = Reservoir(
         folder / KEPT_FOLDER, shape, stretches=stretches, seed=1, clock=lambda: now[0], timer=lambda: now[0]
