@@ -17,6 +17,7 @@ from support import onnx_models as models
 
 from edge_agent import backends
 from edge_agent.backends import ModelInfo, TensorSpec
+from edge_agent.backends.onnx.operators import FAMILIAR
 from edge_agent.errors import ModelError
 
 BACKEND = backends.load("onnx")
@@ -225,3 +226,7 @@ def test_a_loop_that_would_run_for_ever_is_only_described(tmp_path: Path) -> Non
 
     assert BACKEND.inspect(models.save(built, tmp_path / "m.onnx")).operators["Loop"] == 1
     assert onnx.load(tmp_path / "m.onnx").graph.node[0].op_type == "Loop"
+
+
+def test_operators_taken_for_standard_ones_are() -> None:
+    assert all(onnx.defs.has(name) for name in FAMILIAR)

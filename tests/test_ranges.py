@@ -166,12 +166,17 @@ def test_constants_and_float32_neighbours_need_no_second_pass() -> None:
 
 
 def test_the_observer_names_the_tensor_that_is_not_finite() -> None:
+    small, large = Observer(["conv1"]), Observer(["conv1"])
+    small.add("conv1", np.array([np.nan], np.float32))
+
     with pytest.raises(Refusal, match="tensor 'conv1': values hold NaN") as refusal:
-        Observer(["conv1"]).add("conv1", np.array([np.nan], np.float32))
+        _ = small.histograms
     assert refusal.value.code == "non_finite"
+    with pytest.raises(Refusal, match="tensor 'conv1': values hold NaN"):
+        large.add("conv1", np.append(np.zeros(100_000, np.float32), np.float32(np.inf)))
 
 
-@pytest.mark.parametrize("size", [1, 700, 4095, 4096, 10_000])
+@pytest.mark.parametrize("size", [1, 700, 8191, 8192, 40_000])
 def test_small_tensors_that_are_counted_together_are_counted_alike(size: int) -> None:
     samples = [RANDOM.normal(size=(1, size)).astype(np.float32) for _ in range(9)]
     observer, alone = Observer(["x"]), Histogram()

@@ -134,6 +134,11 @@ class Tap(Protocol):
         """Every float tensor that a rewrite may need a range for: inputs, activations, outputs."""
         ...
 
+    @property
+    def same_range(self) -> Mapping[str, str]:
+        """Those of ``names`` that need not be looked at → another one, whose range holds for them."""
+        ...
+
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Each tapped tensor's value for one row, one at a time."""
         ...

@@ -13,7 +13,7 @@ they would drown all else. Smallest and largest value are exact. A value that is
 One value far out makes bins so wide that the rest falls into a few of them. Then ``focus`` opens a second, finer
 histogram over a part of the range, which a second pass over the same data fills; ``cells`` joins both.
 
-Memory is ``bins`` counters, and while adding a scratch of about 200 KB, however large the array is.
+Memory is ``bins`` counters, and while adding a scratch of about 400 KB, however large the array is.
 """
 
 import math
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_agent.errors import Refusal
 
 BINS = 2048
-_BLOCK = 16_384
+_BLOCK = 32_768
 _FLOAT32_BITS = 24
 _NARROWEST = -120  # 2**120 is still a float32
 _WIDEST_EXACT = 0  # above this exponent the product of a tiny value and 1 / width would underflow in float32
@@ -53,14 +53,6 @@ def width_exponent(low: float, high: float, bins: int) -> int:
     while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= bins:
         exponent += 1
     return exponent
-
-
-def _extremes(values: NDArray[Any]) -> tuple[float, float]:
-    """The smallest and the largest value, as float32."""
-    if values.dtype == np.float32:
-        return float(values.min()), float(values.max())
-    with np.errstate(over="ignore"):
-        return float(np.float32(values.min())), float(np.float32(values.max()))
 
 
 def _blocks(values: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
@@ -118,25 +110,31 @@ class Histogram:
             parts: what is counted of it: some of its values, and for how many each counts; None: all, once.
 
         Raises:
-            Refusal: ``non_finite``; nothing of the array has been counted then.
+            Refusal: ``non_finite``; the histogram is of no use then.
         """
         values = np.asarray(array)
-        if values.size == 0:
-            return
-        low, high = _extremes(values)
+        if parts is None:
+            for block in _blocks(values):
+                self._reach(block)  # while the block is in the processor's cache
+                self._count_block(block, 1)
+        elif values.size:
+            self._reach(values)
+            for part, weight in parts:
+                for block in _blocks(np.asarray(part)):
+                    self._count_block(block, weight)
+
+    def _reach(self, values: NDArray[Any]) -> None:
+        low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise Refusal("non_finite", "values hold NaN or Inf; check the sensor, its wiring and the model")
         if self.limits is None:
             self._make_room(low, high)
-        for part, weight in [(values, 1)] if parts is None else parts:
-            self._count_part(np.asarray(part), weight)
 
-    def _count_part(self, values: NDArray[Any], weight: int) -> None:
-        for block in _blocks(values):
-            if self.limits is None:
-                self._count(block, weight)
-            else:
-                self._count_within(block, *self.limits, weight)
+    def _count_block(self, block: NDArray[np.float32], weight: int) -> None:
+        if self.limits is None:
+            self._count(block, weight)
+        else:
+            self._count_within(block, *self.limits, weight)
 
     def _count_within(self, block: NDArray[np.float32], low: float, high: float, weight: int) -> None:
         with np.errstate(over="ignore"):
@@ -148,8 +146,9 @@ class Histogram:
     def _count(self, block: NDArray[np.float32], weight: int) -> None:
         exact = np.float32 if self._exponent <= _WIDEST_EXACT else np.float64
         scaled = np.multiply(block, exact(math.ldexp(1.0, -self._exponent)), dtype=exact)
-        np.floor(scaled, out=scaled)
-        scaled -= exact(self._origin)
+        if self._origin:  # else nothing is negative, and the cast below is a floor
+            np.floor(scaled, out=scaled)
+            scaled -= exact(self._origin)
         counts = np.bincount(scaled.astype(np.intp), minlength=self.bins)
         self._counts += counts if weight == 1 else counts * weight
         zeros = weight * (block.size - int(np.count_nonzero(block != 0)))

@@ -1,7 +1,8 @@
 """One histogram per tensor, filled in one pass; and which tensors need a second.
 
 Memory is one fixed-size histogram a tensor, whatever the number of samples. Small tensors wait until a few thousand
-values can be counted at once (16 KB a tensor): counts do not depend on batches, but a call costs as much as they do.
+values can be counted at once (32 KB a tensor, 4 MB for all): counts do not depend on batches, but a call costs as much
+as they do.
 
 A single value far out makes a tensor's bins so wide that a range chosen inside spans only a few of them; over that
 range a second pass counts again, finer.
@@ -24,7 +25,8 @@ from edge_agent.errors import Refusal
 
 FEWEST_BINS = 256
 """One bin for each level of an int8 grid."""
-_COUNTED_TOGETHER = 4096
+_COUNTED_TOGETHER = 8192
+_WAITING_AT_MOST = 2**20
 
 
 class Observer:
@@ -34,11 +36,12 @@ class Observer:
         self._histograms: dict[str, Histogram] = {name: Histogram() for name in names}
         self._waiting: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._histograms}
         self._waiting_values = dict.fromkeys(self._histograms, 0)
+        self._together = min(_COUNTED_TOGETHER, _WAITING_AT_MOST // max(len(self._histograms), 1))
         self._samplers = {name: Sampler(name, one_in) for name in self._histograms} if one_in > 1 else {}
 
     @property
     def histograms(self) -> dict[str, Histogram]:
-        """Name to histogram, in the order of ``names``, with all that was added."""
+        """Name to histogram, in the order of ``names``, with all that was added; raises as :meth:`add`."""
         for name in self._histograms:
             self._count_waiting(name)
         return self._histograms
@@ -47,15 +50,15 @@ class Observer:
         """Count one sample's value of a tensor; in its second pass only what lies in the range asked for.
 
         Raises:
-            Refusal: ``non_finite``.
+            Refusal: ``non_finite``; of a small tensor maybe only when it is counted.
         """
         values = np.asarray(array)
-        if values.size >= _COUNTED_TOGETHER or values.dtype != np.float32 or not np.isfinite(values).all():
+        if values.size >= self._together or values.dtype != np.float32:
             self._count(name, values)
             return
         self._waiting[name].append(values.flatten())
         self._waiting_values[name] += values.size
-        if self._waiting_values[name] >= _COUNTED_TOGETHER:
+        if self._waiting_values[name] >= self._together:
             self._count_waiting(name)
 
     def _count_waiting(self, name: str) -> None:

@@ -25,6 +25,7 @@ from edge_agent.errors import ModelError, StageError
 from edge_agent.task import Outcome, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
+from edge_agent.worker.heap import give_back
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search import range_methods
 from edge_agent.worker.tapping import tapped
@@ -44,6 +45,8 @@ _COUNTED_AT_MOST = 2**29
 """Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
 _ONE_IN = 32
 """Of common values, where they are sampled. More saves nothing: finding the rare ones takes longer then."""
+_GIVEN_BACK_BYTES = 16 << 20
+"""Of activations, after which the heap is swept."""
 _SETTLES = "percentile"
 """The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
 
@@ -102,7 +105,7 @@ def run(context: Context) -> Outcome:
     calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
     window_s = calibration.prove_prepared()
     methods = range_methods(context.task.recipe)
-    names = backend.tap(prepared, runtime=runtimes[0]).names if methods else ()
+    names, same_range = _wanted(backend, prepared, runtimes[0]) if methods else ((), {})
     one_in = calibration.one_in(names, context.task.recipe.counting)
     observer = Observer(names, one_in)
     calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
@@ -115,6 +118,8 @@ def run(context: Context) -> Outcome:
         calibration.observe(observer, list(coarse), begin=0.75, end=0.95)
         for method, closer in observer.ranges(coarse, methods, symmetric=False).items():
             ranges[method] |= closer
+    for found_ranges in ranges.values():
+        found_ranges |= {name: found_ranges[other] for name, other in same_range.items()}
     windows = data.count("calibration")
     found = Ranges(
         windows=windows,
@@ -131,6 +136,12 @@ def run(context: Context) -> Outcome:
     if (moved := _moved(observer, calibration.early)) is not None:
         data_said["enough"] = {**before["enough"], "activations": moved}
     return Outcome(results={"data": data_said})
+
+
+def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[str], Mapping[str, str]]:
+    """The tensors to look at, and those for which the range of one of these holds."""
+    tap = backend.tap(prepared, runtime=runtime)
+    return [name for name in tap.names if name not in tap.same_range], tap.same_range
 
 
 def _moved(observer: Observer, early: Mapping[str, Range]) -> dict[str, Any] | None:
@@ -215,11 +226,14 @@ class _Calibration:
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
         for number, group in enumerate(groups):
+            given_back = max(1, _GIVEN_BACK_BYTES // sum(self._sizes[name] for name in group))
             for done, values in enumerate(self._tapped(group), start=1):
                 for name, value in values:
                     observer.add(name, value)
                 if done == windows * 2 // 3 and first:
                     self.early |= observer.ranges(group, (_SETTLES,), symmetric=False)[_SETTLES]
+                if done % given_back == 0:
+                    give_back()
                 pace(number * windows + done)
 
     def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:

@@ -4,8 +4,7 @@
 
 Goals: from 100 to 1,000 samples the calibrate worker's peak (VmHWM of the real process) less what imports took stays
 flat within 10 %, on a net with at least 1 MB of float activations a sample; at 300 samples it is at most 1/50 of that
-of onnxruntime's Percentile calibrator on the same net over spectrograms. Also said: the same less what the first use
-of onnx and onnxruntime takes, which no calibrator can save.
+of onnxruntime's Percentile calibrator on the same net over spectrograms.
 """
 
 import argparse
@@ -45,16 +44,13 @@ def main() -> None:
                 found["ours", count].append(measure("ours, calibrate", job))
             found["onnxruntime", options.beside].append(measure("onnxruntime, calibrate", jobs[options.beside]))
     print(f"{megabytes:.1f} MB of activations a sample; {options.rounds} rounds, medians of the peak in MiB")
-    print(f"{'':14}{'samples':>8}{'over imports':>14}{'over first use':>16}")
-    over = {key: [median(one.over_imports_mib for one in ones)] for key, ones in found.items()}
-    for key, ones in found.items():
-        over[key].append(median(one.over_first_use_mib for one in ones))
-        print(f"{key[0]:14}{key[1]:8}{over[key][0]:14.1f}{over[key][1]:16.1f}")
+    print(f"{'':14}{'samples':>8}{'over imports':>14}")
+    over = {key: median(one.over_imports_mib for one in ones) for key, ones in found.items()}
+    for (way, count), peak in over.items():
+        print(f"{way:14}{count:8}{peak:14.1f}")
     few, many, beside, theirs = over.values()
-    flat = [large / small for small, large in zip(few, many, strict=True)]
-    share = [large / small for small, large in zip(beside, theirs, strict=True)]
-    print(f"{'flat (goal: at most 1.1)':22}{flat[0]:12.3f}{flat[1]:16.3f}")
-    print(f"{'of theirs (1/50)':22}{f'1/{share[0]:.0f}':>14}{f'1/{share[1]:.0f}':>16}")
+    print(f"{'flat (goal: at most 1.1)':22}{many / few:12.3f}")
+    print(f"{'of theirs (1/50)':22}{f'1/{theirs / beside:.0f}':>14}")
 
 
 if __name__ == "__main__":

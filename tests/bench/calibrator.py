@@ -1,8 +1,8 @@
 """One calibration in a process of its own, ours or onnxruntime's: what the calibration benches start and read.
 
-The process imports everything, notes its memory, checks and opens a tiny model, notes it again, works, and prints as
-JSON the seconds and what its peak exceeds either by: a library's first use fills tables that are kept, 18 MiB of onnx's
-and onnxruntime's, whoever calibrates.
+The process imports everything, notes its memory, works, and prints as JSON the seconds and what its peak exceeds that
+by. Where time is compared, each has opened and checked a tiny model before, so nobody's clock runs while libraries fill
+their tables.
 Samples are on disk (``c.npz``). Ours is the real worker's ``calibrate`` stage, which finds the ranges of all three
 methods, followed by one rewrite with the ranges of ``percentile``. onnxruntime's is ``quantize_static`` with
 ``CalibrationMethod.Percentile``, QDQ and per channel, all else at its default; or, for memory, its calibrator alone.
@@ -42,11 +42,10 @@ REWRITE_IMPORTS = ("edge_agent.backends.onnx.rewriting", "onnxruntime.quantizati
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of work, and MiB by which the peak of resident memory exceeds what imports and first use had left."""
+    """Seconds of work, and MiB by which the peak of resident memory exceeds what imports had left."""
 
     seconds: float
     over_imports_mib: float
-    over_first_use_mib: float
 
 
 def make_job(folder: Path, built: Any, arrays: Arrays) -> Path:
@@ -87,19 +86,19 @@ def peak_mib() -> float:
 
 
 class Meter:
-    """Runs from when all imports are done until :meth:`read`."""
+    """Runs from when all imports are done until :meth:`read`; ``warm``: libraries are used before its clock runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, warm: bool) -> None:
         self._imported = peak_mib()
-        tiny = mlp()
-        checker.check_model(tiny, full_check=True)
-        InferenceSession(tiny.SerializeToString(), providers=["CPUExecutionProvider"])
-        self._used = peak_mib()
+        if warm:
+            tiny = mlp()
+            checker.check_model(tiny, full_check=True)
+            InferenceSession(tiny.SerializeToString(), providers=["CPUExecutionProvider"])
         self._began = time.perf_counter()
 
     def read(self) -> Measured:
         seconds, peak = time.perf_counter() - self._began, peak_mib()
-        return Measured(seconds, peak - self._imported, peak - self._used)
+        return Measured(seconds, peak - self._imported)
 
 
 def ours(job: Path, *, rewrite: bool) -> Measured:
@@ -109,7 +108,7 @@ def ours(job: Path, *, rewrite: bool) -> Measured:
     from edge_agent.worker.__main__ import main  # noqa: PLC0415
     from edge_agent.worker.calibrate import prepared_path, read_ranges  # noqa: PLC0415
 
-    meter = Meter()
+    meter = Meter(warm=rewrite)
     if main([Stage.CALIBRATE, str(job)]):
         raise SystemExit("the worker crashed")
     if rewrite:
@@ -140,7 +139,7 @@ def theirs(job: Path, *, rewrite: bool) -> Measured:
 
     reader = Reader()
     model, method = str(job / MODEL), CalibrationMethod.Percentile
-    meter = Meter()
+    meter = Meter(warm=rewrite)
     if rewrite:
         out, form = str(job / "theirs.onnx"), QuantFormat.QDQ
         quantize_static(model, out, reader, quant_format=form, per_channel=True, calibrate_method=method)

@@ -3,7 +3,8 @@
 Pure: reads a ``ModelProto``. Only the main graph counts; nodes inside If, Loop and Scan stay float.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array, Layer
-from edge_agent.backends.onnx.operators import QUANTIZABLE, WEIGHTED
+from edge_agent.backends.onnx.operators import FOLDED, MOVING, QUANTIZABLE, WEIGHTED
+
+_GRAPH = onnx.AttributeProto.GRAPH
 
 
 class Graph:
@@ -22,6 +25,8 @@ class Graph:
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self._computed = {name for node in self.nodes for name in node.output}
+        self._given = {value.name for value in model.graph.output}
 
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
         """Nodes of these operators, in graph order, that compute on float."""
@@ -32,6 +37,23 @@ class Graph:
         """The float tensors around a node that are no constants: those that need a range."""
         names = (*node.input, *node.output)
         return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
+
+    def same_ranges(self) -> dict[str, str]:
+        """Tensor → the one whose range holds for it, where looking at either is enough.
+
+        What an operator only moves are the same values. What only an activation like Relu reads it cuts to its own
+        range: no matter where in there the tensor before it was cut, and on a grid over that range it loses least.
+        """
+        readers = Counter(name for nodes in _with_subgraphs(self.nodes) for node in nodes for name in node.input)
+        same: dict[str, str] = {}
+        for node in self.quantizable(MOVING):
+            if {node.input[0], node.output[0]} <= set(self.activations(node)):
+                same[node.output[0]] = node.input[0]
+        for node in self.quantizable(FOLDED):
+            name = node.input[0]
+            if name in self._computed and readers[name] == 1 and name not in self._given:
+                same[name] = node.output[0]
+        return {name: _end(name, same) for name in same}
 
     def weight(self, node: Any) -> str | None:
         """The name of a weighted node's constant float weights, or None."""
@@ -63,6 +85,21 @@ class Graph:
                 return max(len(self.constants[node.input[1]].dims) - 1, 0) if node.input[1] in self.constants else 0
             case _:
                 return 1
+
+
+def _with_subgraphs(nodes: Iterable[Any]) -> Iterator[list[Any]]:
+    """The nodes of a graph and of every graph inside, which may read any tensor of those around it."""
+    waiting = [list(nodes)]
+    while waiting:
+        yield (inner := waiting.pop())
+        waiting += [list(entry.g.node) for node in inner for entry in node.attribute if entry.type == _GRAPH]
+
+
+def _end(name: str, same: Mapping[str, str]) -> str:
+    """Where a chain of equal ranges ends."""
+    while name in same:
+        name = same[name]
+    return name
 
 
 def attribute(node: Any, name: str, default: int = 0) -> int:

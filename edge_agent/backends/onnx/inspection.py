@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import ModelInfo, TensorSpec
+from edge_agent.backends.onnx.operators import FAMILIAR
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.errors import ModelError
 
@@ -138,10 +139,7 @@ def _refuse_custom(model: Any, nodes: list[Any]) -> None:
     for node in nodes:
         if (node.domain, node.op_type) in own:
             continue
-        known = node.domain in _SERVED_DOMAINS and (
-            node.domain == "com.microsoft" or onnx.defs.has(node.op_type, _schema_domain(node.domain))
-        )
-        if not known:
+        if not _is_known(node):
             raise ModelError(
                 "custom_operator",
                 f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not onnxruntime's; "
@@ -149,8 +147,11 @@ def _refuse_custom(model: Any, nodes: list[Any]) -> None:
             )
 
 
-def _schema_domain(domain: str) -> str:
-    return "" if domain in STANDARD_DOMAINS else domain
+def _is_known(node: Any) -> bool:
+    domain = "" if node.domain in STANDARD_DOMAINS else node.domain
+    if domain == "com.microsoft" or (not domain and node.op_type in FAMILIAR):
+        return True
+    return domain in _SERVED_DOMAINS and bool(onnx.defs.has(node.op_type, domain))
 
 
 def _spec(value: Any, what: str) -> TensorSpec:

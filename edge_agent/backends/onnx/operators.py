@@ -12,19 +12,9 @@ DYNAMIC = ("Conv", *PRODUCTS)
 """Operators whose activations can be quantized as they come."""
 CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""
-PASSING = (
-    "AveragePool",
-    "Flatten",
-    "Gather",
-    "MaxPool",
-    "Reshape",
-    "Resize",
-    "Slice",
-    "Split",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
-)
+MOVING = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that give the values they are given, each once, in another shape or order."""
+PASSING = (*MOVING, "AveragePool", "Gather", "MaxPool", "Resize", "Slice", "Split")
 """Operators whose int8 output is on the grid of their input: they move values, or pool them."""
 QUANTIZABLE = (
     *CORE,
@@ -54,3 +44,14 @@ QUANTIZABLE = (
 Around any other operator (normalisation, Tanh, Pad, TopK …) it converts to float and back, which costs time and
 accuracy; ConvTranspose, too, but is worth it for its size.
 """
+FAMILIAR = frozenset((
+    *QUANTIZABLE, *RECURRENT,
+    "Abs", "And", "BatchNormalization", "Cast", "Constant", "ConstantOfShape", "Cos", "CumSum", "DepthToSpace",
+    "Div", "Dropout", "Elu", "Equal", "Erf", "Exp", "Expand", "GatherElements", "GatherND", "Gelu",
+    "GlobalMaxPool", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
+    "InstanceNormalization", "LayerNormalization", "Less", "LessOrEqual", "Log", "LogSoftmax", "Max", "Min",
+    "Neg", "NonMaxSuppression", "Not", "OneHot", "Or", "PRelu", "Pad", "Pow", "Range", "Reciprocal", "ReduceL2",
+    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ScatterND", "Shape", "Sin", "Size", "Softplus",
+    "SpaceToDepth", "Sqrt", "Sub", "Sum", "Tanh", "Tile", "TopK",
+))  # fmt: skip
+"""Standard operators that most models are made of; looking one up in onnx's tables would fill these, with 6 MB."""

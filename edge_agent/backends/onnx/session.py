@@ -61,6 +61,7 @@ def create_session(
     *,
     threads: int = 1,
     arena: bool = True,
+    optimize: bool = True,
     optimized_path: Path | None = None,
     entries: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
@@ -70,6 +71,7 @@ def create_session(
         model: the file, or its bytes.
         threads: intra-op threads.
         arena: False frees every activation at once, so memory follows what is alive; slower.
+        optimize: False leaves the graph as it is: for a session that never runs.
         optimized_path: where the runtime leaves the graph after its basic, hardware-independent optimisations.
         entries: session configuration entries by name.
 
@@ -83,6 +85,8 @@ def create_session(
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = arena
     options.enable_mem_pattern = arena
+    if not optimize:
+        options.graph_optimization_level = _ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
     if optimized_path is not None:

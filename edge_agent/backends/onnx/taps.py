@@ -5,16 +5,19 @@ rows follow. All tensors of a tap are alive together for one row; the caller ope
 that is too much.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from edge_agent.backends import Feeds
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.session import create_session, run_session
+from edge_agent.backends.onnx.skeleton import read_skeleton
+from edge_agent.backends.onnx.tensor_types import with_outputs
 from edge_agent.errors import StageError
 
 
@@ -22,21 +25,24 @@ class OnnxTap:
     """A prepared model, opened with tensors as outputs; implements :class:`edge_agent.backends.Tap`."""
 
     def __init__(self, prepared: Path, names: Sequence[str] | None = None) -> None:
-        model = onnx.load_model(prepared, load_external_data=False)
+        model, _ = read_skeleton(prepared)
         graph = Graph(model)
         every = list(dict.fromkeys(name for node in graph.quantizable() for name in graph.activations(node)))
         self.names: Sequence[str] = tuple(every) if names is None else tuple(names)
+        self.same_range: Mapping[str, str] = graph.same_ranges()
         if unknown := set(self.names) - set(every):
             raise StageError("stage_crashed", f"no such activation in the prepared model: {min(unknown)!r}")
         fed = {value.name for value in model.graph.input}
         self._fed = [name for name in self.names if name in fed]
         self._computed = [name for name in self.names if name not in fed]
-        values = {value.name: value for value in model.graph.value_info}
         given = {value.name for value in model.graph.output}
-        model.graph.output.extend(values[name] for name in self._computed if name not in given)
-        serialized = model.SerializeToString()
-        del model, graph, values
-        self._session = create_session(serialized, arena=False)
+        self._added = [name for name in self._computed if name not in given]
+        self._prepared = prepared
+
+    @cached_property
+    def _session(self) -> Any:
+        """Made when it is first wanted: who asks for names only need not load a model for it."""
+        return create_session(with_outputs(self._prepared, self._added), arena=False)
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Each tensor's value for one row; errors as :meth:`.session.OnnxSession.run`."""

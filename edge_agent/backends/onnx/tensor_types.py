@@ -1,5 +1,11 @@
-"""The type and shape of every tensor of a graph: by onnx's inference, and by the runtime's where that gives up."""
+"""The type and shape of every tensor of a graph, as the runtime finds them.
 
+It is asked, not onnx's own inference: that one gives up at the runtime's own operators, and fills tables of 6 MB for
+every process that prepares a model.
+"""
+
+from collections.abc import Iterable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +15,39 @@ from onnx import TensorProto
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 
+_ELEMENTS = {
+    "float": TensorProto.FLOAT,
+    "double": TensorProto.DOUBLE,
+    "float16": TensorProto.FLOAT16,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
+"""The runtime's words; tensors of other types have no part in quantization."""
+
 
 def infer_types(path: Path) -> list[Any]:
-    """A ``ValueInfoProto`` for each tensor between inputs and outputs whose type can be found.
+    """A ``ValueInfoProto`` for each tensor between the inputs and outputs of the graph in ``path``."""
+    graph = read_skeleton(path)[0].graph
+    known = {value.name for value in (*graph.input, *graph.output)}
+    between = dict.fromkeys(name for node in graph.node for name in node.output if name and name not in known)
+    session = create_session(with_outputs(path, between), optimize=False)
+    return [made for value in session.get_outputs() if value.name in between and (made := _value(value)) is not None]
 
-    Inference runs on the file without its weights, of which only small ones (shapes, axes) say anything about types.
+
+def with_outputs(path: Path, names: Iterable[str]) -> bytes:
+    """The bytes of a model file with these tensors as further outputs, their types left to the runtime.
+
+    A message that follows another of its kind is merged into it
+    (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so the file need not be parsed.
     """
-    skeleton, _ = read_skeleton(path)
-    graph = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
-    found = list(graph.value_info)
-    known = {value.name for value in (*found, *graph.input, *graph.output)}
-    missing = {name for node in graph.node for name in node.output if name} - known
-    return found + _float_outputs(path, sorted(missing)) if missing else found
+    graph = onnx.GraphProto(output=[onnx.ValueInfoProto(name=name) for name in names])
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as model:
+        return b"".join((model, onnx.ModelProto(graph=graph).SerializeToString()))
 
 
-def _float_outputs(path: Path, names: list[str]) -> list[Any]:
-    """Those of the tensors that the runtime takes for float32; of operators that only it knows."""
-    model = onnx.load_model(path, load_external_data=False)
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    serialized = model.SerializeToString()
-    del model
-    return [
-        onnx.helper.make_tensor_value_info(value.name, TensorProto.FLOAT, None)
-        for value in create_session(serialized).get_outputs()
-        if value.name in names and value.type == "tensor(float)"
-    ]
+def _value(found: Any) -> Any:
+    element = _ELEMENTS.get(found.type.removeprefix("tensor(").removesuffix(")"))
+    return None if element is None else onnx.helper.make_tensor_value_info(found.name, element, found.shape)

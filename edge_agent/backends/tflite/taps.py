@@ -7,7 +7,7 @@ row; the caller opens one tap per group of tensors where that is too much.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class TfliteTap:
         graph = PreparedGraph(model)
         every = list(dict.fromkeys(name for one in graph.quantizable() for name in graph.activations(one)))
         self.names: Sequence[str] = tuple(every) if names is None else tuple(names)
+        self.same_range: Mapping[str, str] = {}  # converters fuse nearly every activation
         if unknown := set(self.names) - set(every):
             raise StageError("stage_crashed", f"no such activation in the prepared model: {min(unknown)!r}")
         index = {tensor.name: number for number, tensor in enumerate(model.main.tensors)}
