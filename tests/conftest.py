@@ -9,12 +9,27 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import settings
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 
 pytest_plugins = ["support.skips"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts the tests in the background has them ignore it, and with them the programs that they start."""
+
+
+# A red build is the doing of a change, not of chance; `--hypothesis-profile default` looks further.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
+    """A module's ``RANDOM`` begins afresh for each test, whichever ran before it in this process."""
+    random = getattr(request.module, "RANDOM", None)
+    if random is not None:
+        random.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @pytest.fixture(autouse=True)
