@@ -145,11 +145,14 @@ class Histogram:
 
     def _count(self, block: NDArray[np.float32], weight: int) -> None:
         exact = np.float32 if self._exponent <= _WIDEST_EXACT else np.float64
-        scaled = np.multiply(block, exact(math.ldexp(1.0, -self._exponent)), dtype=exact)
-        if self._origin:  # else nothing is negative, and the cast below is a floor
+        per_bin, bins = exact(math.ldexp(1.0, -self._exponent)), np.empty(block.shape, np.intp)
+        if self._origin:
+            scaled = np.multiply(block, per_bin, dtype=exact)
             np.floor(scaled, out=scaled)
-            scaled -= exact(self._origin)
-        counts = np.bincount(scaled.astype(np.intp), minlength=self.bins)
+            np.subtract(scaled, exact(self._origin), out=bins, casting="unsafe")
+        else:  # nothing is negative, so to cast is to floor
+            np.multiply(block, per_bin, out=bins, dtype=exact, casting="unsafe")
+        counts = np.bincount(bins, minlength=self.bins)
         self._counts += counts if weight == 1 else counts * weight
         zeros = weight * (block.size - int(np.count_nonzero(block != 0)))
         if zeros:

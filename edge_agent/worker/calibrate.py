@@ -25,7 +25,7 @@ from edge_agent.errors import ModelError, StageError
 from edge_agent.task import Outcome, read_results
 from edge_agent.worker.context import Context
 from edge_agent.worker.dataset import DataSet, open_dataset
-from edge_agent.worker.heap import give_back
+from edge_agent.worker.heap import swept
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search import range_methods
 from edge_agent.worker.tapping import tapped
@@ -45,8 +45,6 @@ _COUNTED_AT_MOST = 2**29
 """Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
 _ONE_IN = 32
 """Of common values, where they are sampled. More saves nothing: finding the rare ones takes longer then."""
-_GIVEN_BACK_BYTES = 16 << 20
-"""Of activations, after which the heap is swept."""
 _SETTLES = "percentile"
 """The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
 
@@ -225,16 +223,15 @@ class _Calibration:
         groups = self._groups(names)
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
-        for number, group in enumerate(groups):
-            given_back = max(1, _GIVEN_BACK_BYTES // sum(self._sizes[name] for name in group))
-            for done, values in enumerate(self._tapped(group), start=1):
-                for name, value in values:
-                    observer.add(name, value)
-                if done == windows * 2 // 3 and first:
-                    self.early |= observer.ranges(group, (_SETTLES,), symmetric=False)[_SETTLES]
-                if done % given_back == 0:
-                    give_back()
-                pace(number * windows + done)
+        with swept() as sweep:
+            for number, group in enumerate(groups):
+                for done, values in enumerate(self._tapped(group), start=1):
+                    for name, value in values:
+                        observer.add(name, value)
+                    if done == windows * 2 // 3 and first:
+                        self.early |= observer.ranges(group, (_SETTLES,), symmetric=False)[_SETTLES]
+                    sweep()
+                    pace(number * windows + done)
 
     def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:
         where = self._backend, self._prepared, self._info, self._data

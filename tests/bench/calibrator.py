@@ -1,4 +1,4 @@
-"""One calibration in a process of its own, ours or onnxruntime's: what the calibration benches start and read.
+"""One calibration in a process of its own, ours or another's: what the calibration benches start and read.
 
 The process imports everything, notes its memory, works, and prints as JSON the seconds and what its peak exceeds that
 by. Where time is compared, each has opened and checked a tiny model before, so nobody's clock runs while libraries fill
@@ -6,6 +6,7 @@ their tables.
 Samples are on disk (``c.npz``). Ours is the real worker's ``calibrate`` stage, which finds the ranges of all three
 methods, followed by one rewrite with the ranges of ``percentile``. onnxruntime's is ``quantize_static`` with
 ``CalibrationMethod.Percentile``, QDQ and per channel, all else at its default; or, for memory, its calibrator alone.
+litert-quantizer's, for ``.tflite`` models, is its own recipe for static int8 and its own calibration.
 """
 
 import importlib
@@ -29,7 +30,7 @@ from onnx import checker  # noqa: E402
 from onnxruntime import InferenceSession  # noqa: E402
 from support.onnx_models import mlp, save  # noqa: E402
 
-from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task  # noqa: E402
+from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task, read_task  # noqa: E402
 from edge_agent.worker.dataset import SETS_FILE, ArraySets, RowSet  # noqa: E402
 
 MODEL, DATA = "model.onnx", "c.npz"
@@ -38,6 +39,11 @@ WORKER_IMPORTS = (
     *("edge_agent.backends.onnx.preparation", "edge_agent.backends.onnx.taps"),
 )
 REWRITE_IMPORTS = ("edge_agent.backends.onnx.rewriting", "onnxruntime.quantization")
+LITERT_IMPORTS = (
+    *("edge_agent.worker.calibrate", "edge_agent.backends.tflite.taps", "edge_agent.backends.tflite.preparation"),
+    *("edge_agent.backends.tflite.rewriting", "litert_quantizer.quantizer", "litert_quantizer.recipe"),
+    "ai_edge_litert.interpreter",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,11 @@ class Meter:
 
 
 def ours(job: Path, *, rewrite: bool) -> Measured:
-    for module in (*WORKER_IMPORTS, *(REWRITE_IMPORTS if rewrite else ())):
+    task = read_task(job)
+    modules = (*WORKER_IMPORTS, *(REWRITE_IMPORTS if rewrite else ())) if task.format == "onnx" else LITERT_IMPORTS
+    for module in modules:
         importlib.import_module(module)
-    from edge_agent.backends import CandidateSpec, onnx  # noqa: PLC0415  # each way imports only what it needs
+    from edge_agent.backends import CandidateSpec, load  # noqa: PLC0415  # each way imports only what it needs
     from edge_agent.worker.__main__ import main  # noqa: PLC0415
     from edge_agent.worker.calibrate import prepared_path, read_ranges  # noqa: PLC0415
 
@@ -112,10 +120,10 @@ def ours(job: Path, *, rewrite: bool) -> Measured:
     if main([Stage.CALIBRATE, str(job)]):
         raise SystemExit("the worker crashed")
     if rewrite:
-        folder = job / Stage.CALIBRATE
+        folder, backend = job / Stage.CALIBRATE, load(task.format)
         ranges = read_ranges(folder).of("percentile")
         spec = CandidateSpec(method="static", calibration="percentile")
-        onnx.rewrite(prepared_path(folder, onnx.SUFFIX), ranges, spec, job / "int8.onnx")
+        backend.rewrite(prepared_path(folder, backend.SUFFIX), ranges, spec, job / f"int8{backend.SUFFIX}")
     return meter.read()
 
 
@@ -150,6 +158,16 @@ def theirs(job: Path, *, rewrite: bool) -> Measured:
     return meter.read()
 
 
+def litert(job: Path) -> Measured:
+    for module in LITERT_IMPORTS:
+        importlib.import_module(module)
+    from zoo_peers import by_litert  # noqa: PLC0415
+
+    meter = Meter(warm=True)
+    by_litert(str(job / read_task(job).model), job / DATA, str(job / "theirs.tflite"), "default")
+    return meter.read()
+
+
 def child(way: str, job: Path) -> None:
     out = os.dup(1)  # the worker takes standard output for itself
     match way:
@@ -157,6 +175,8 @@ def child(way: str, job: Path) -> None:
             found = ours(job, rewrite=way == "ours")
         case "onnxruntime" | "onnxruntime, calibrate":
             found = theirs(job, rewrite=way == "onnxruntime")
+        case "litert":
+            found = litert(job)
         case _:
             raise SystemExit(f"no such way: {way}")
     os.write(out, b"\n" + json.dumps(asdict(found)).encode() + b"\n")

@@ -17,6 +17,7 @@ BENCHES = (
     "daemon_idle",
     "end_to_end",
     "tflite_memory",
+    "tflite_speed",
     "quality",
     "reservoir",
     "reservoir_writes",
