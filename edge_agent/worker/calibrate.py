@@ -223,7 +223,8 @@ class _Calibration:
         groups = self._groups(names)
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
-        with swept() as sweep:
+        largest = max(sum(self._sizes[name] for name in group) for group in groups)
+        with swept(largest) as sweep:
             for number, group in enumerate(groups):
                 for done, values in enumerate(self._tapped(group), start=1):
                     for name, value in values:

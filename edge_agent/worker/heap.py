@@ -9,13 +9,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SLACK_BYTES = 1 << 20
+_SLACK_BYTES = 2 << 20
 """A sweep takes as long as counting a few hundred thousand values; so much may gather first."""
 
 
 @contextmanager
-def swept() -> Iterator[Callable[[], None]]:
-    """Give a function that returns free memory to the system, if the process has grown since it last did."""
+def swept(in_use_bytes: int) -> Iterator[Callable[[], None]]:
+    """Give a function that returns free memory to the system, if the process has grown since it last did.
+
+    ``in_use_bytes``: what comes and goes between two calls, so it may as well be kept.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
     file, page_bytes = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC), os.sysconf("SC_PAGE_SIZE")
 
@@ -26,7 +29,7 @@ def swept() -> Iterator[Callable[[], None]]:
 
     def sweep() -> None:
         nonlocal least
-        if trim is not None and resident() > least + _SLACK_BYTES:
+        if trim is not None and resident() > least + in_use_bytes + _SLACK_BYTES:
             trim(0)
             least = resident()
 
