@@ -311,3 +311,23 @@ def test_what_is_made_of_a_prepared_model_loads_where_the_runtime_fuses_once_mor
 
     (_, twice) = BACKEND.open(prepared).run({"x": np.zeros((1, 4, 8), np.float32)})
     assert np.array_equal(twice, np.full((1, 4, 8), 2, np.float32))
+
+
+def test_a_tensor_of_unknown_rank_is_not_taken_for_a_scalar(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["folded"], "reshape"),
+        helper.make_node("Transpose", ["folded"], ["turned"], "turn", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["turned", "w"], ["y"], "product"),
+    ]
+    built = models.model(
+        nodes,
+        [models.value("x", [1, 24]), models.value("shape", ["k"], onnx.TensorProto.INT64)],
+        [models.value("y", [1, 4, 5])],
+        {"w": models.weights(6, 5)},
+    )
+
+    original, ready = prepared(built, tmp_path)
+
+    feeds = {"x": np.ones((1, 24), np.float32), "shape": np.array([1, 6, 4])}
+    np.testing.assert_allclose(BACKEND.open(ready).run(feeds)[0], BACKEND.open(original).run(feeds)[0], rtol=1e-5)
+    assert list(BACKEND.tap(ready).names) == ["x", "folded", "turned", "y"]

@@ -1,7 +1,8 @@
-"""The type and shape of every tensor of a graph, as the runtime finds them.
+"""The type of every tensor of a graph, as the runtime finds it.
 
 It is asked, not onnx's own inference: that one gives up at the runtime's own operators, and fills tables of 6 MB for
-every process that prepares a model.
+every process that prepares a model. Shapes are left out: the runtime finds them again, and tells those that it does not
+know as it does a scalar's.
 """
 
 from collections.abc import Iterable
@@ -50,4 +51,4 @@ def with_outputs(path: Path, names: Iterable[str]) -> bytes:
 
 def _value(found: Any) -> Any:
     element = _ELEMENTS.get(found.type.removeprefix("tensor(").removesuffix(")"))
-    return None if element is None else onnx.helper.make_tensor_value_info(found.name, element, found.shape)
+    return None if element is None else onnx.helper.make_tensor_value_info(found.name, element, None)
