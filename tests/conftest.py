@@ -4,12 +4,12 @@ import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime, here or in a child
 
+import copy
 import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
@@ -25,11 +25,10 @@ settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
-def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
+def same_numbers_in_any_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module's ``RANDOM`` begins afresh for each test, whichever ran before it in this process."""
-    random = getattr(request.module, "RANDOM", None)
-    if random is not None:
-        random.bit_generator.state = np.random.default_rng(0).bit_generator.state
+    if hasattr(request.module, "RANDOM"):
+        monkeypatch.setattr(request.module, "RANDOM", copy.deepcopy(request.module.RANDOM))
 
 
 @pytest.fixture(autouse=True)

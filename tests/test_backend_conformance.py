@@ -181,6 +181,8 @@ def test_a_tap_gives_every_tensor_once_and_ends_as_the_model_does(subject: Subje
     assert np.array_equal(found["x"], row["x"])
     for spec, output in zip(session.outputs, session.run(row), strict=True):
         assert np.allclose(found[spec.name], output, atol=1e-5)
+    assert tap.same_range.keys() <= set(tap.names)
+    assert set(tap.same_range.values()) <= set(tap.names) - tap.same_range.keys()
     wanted = list(tap.names)[1::2]
     part = subject.backend.tap(subject.prepared, wanted, runtime=subject.runtime)
     assert list(part.names) == wanted

@@ -162,6 +162,20 @@ def test_a_layer_alone_between_float_operators_is_told() -> None:
     assert found["a"]["cause"] == "faithful by itself"
 
 
+def test_what_a_layer_only_moves_is_blamed_on_who_computes_it() -> None:
+    moves = Layer("moves", "Reshape", ("y",), ("moved",), None, 0)
+    ranges = {name: Range(-4, 4) for name in ("x", "y", "moved", "z")}
+
+    explainer = Explainer(
+        [layer("a", ("x",), "y"), moves, layer("b", ("moved",), "z")], ranges, STATIC, same_range={"moved": "y"}
+    )
+
+    assert explainer.names == ["x", "y", "z"]
+    for name in explainer.names:
+        explainer.add(name, RANDOM.normal(size=1000).astype(np.float32))
+    assert {entry["name"]: entry["tensor"] for entry in explainer.worst()}.keys() == {"a", "b"}
+
+
 def test_the_worst_come_first_and_not_all_are_told() -> None:
     names = [f"t{number}" for number in range(40)]
     values = {name: RANDOM.normal(size=100).astype(np.float32) for name in names}

@@ -331,3 +331,26 @@ def test_a_tensor_of_unknown_rank_is_not_taken_for_a_scalar(tmp_path: Path) -> N
     feeds = {"x": np.ones((1, 24), np.float32), "shape": np.array([1, 6, 4])}
     np.testing.assert_allclose(BACKEND.open(ready).run(feeds)[0], BACKEND.open(original).run(feeds)[0], rtol=1e-5)
     assert list(BACKEND.tap(ready).names) == ["x", "folded", "turned", "y"]
+
+
+def test_a_rank_that_two_branches_disagree_on_is_none(tmp_path: Path) -> None:
+    """How PyTorch exports ``squeeze``."""
+    float32 = onnx.TensorProto.FLOAT
+    flat, whole = (helper.make_tensor_value_info(name, float32, None) for name in ("flat", "whole"))
+    squeeze = helper.make_graph([helper.make_node("Squeeze", ["x", "axis"], ["flat"], "squeeze")], "a", [], [flat])
+    keep = helper.make_graph([helper.make_node("Identity", ["x"], ["whole"], "keep")], "b", [], [whole])
+    nodes = [
+        helper.make_node("If", ["yes"], ["folded"], "if", then_branch=squeeze, else_branch=keep),
+        helper.make_node("Gemm", ["folded", "w", "b"], ["y"], "gemm"),
+    ]
+    built = models.model(
+        nodes,
+        [models.value("x", [1, 1, 6]), models.value("yes", [], onnx.TensorProto.BOOL)],
+        [models.value("y", [1, 5])],
+        {"w": models.weights(6, 5), "b": models.weights(5), "axis": np.array([0])},
+    )
+
+    original, ready = prepared(built, tmp_path)
+
+    feeds = {"x": np.ones((1, 1, 6), np.float32), "yes": np.array(True)}
+    np.testing.assert_allclose(BACKEND.open(ready).run(feeds)[0], BACKEND.open(original).run(feeds)[0], rtol=1e-5)

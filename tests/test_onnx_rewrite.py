@@ -370,3 +370,22 @@ def test_check_finds_a_model_that_is_still_float(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="nothing"):
         BACKEND.check(bench.original, bench.prepared)
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 6.0), (-6.0, -1.0), (0.0, 6.0)])
+def test_a_clip_that_no_grid_can_stand_for_stays(tmp_path: Path, bounds: tuple[float, float]) -> None:
+    """A grid always has a zero, and the quantizer removes a Clip in favour of the grid behind it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["c"], "conv1", pads=[1] * 4),
+        helper.make_node("Clip", ["c", "low", "high"], ["r"], "clip"),
+        helper.make_node("Conv", ["r", "w2"], ["y"], "conv2"),
+    ]
+    shape = [1, 8, 12, 12]
+    weights = {"w1": models.weights(8, 8, 3, 3), "w2": models.weights(8, 8, 1, 1, seed=1)}
+    ends = dict(zip(("low", "high"), (np.array(bound, np.float32) for bound in bounds), strict=True))
+    bench = Bench(models.model(nodes, [models.value("x", shape)], [models.value("y", shape)], weights | ends), tmp_path)
+
+    bench.rewrite()
+
+    assert bench.sqnr_db() > 30
+    assert any(node.op_type == "Clip" for node in bench.model().graph.node) == (bounds[0] != 0)

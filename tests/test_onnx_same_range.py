@@ -26,7 +26,8 @@ def convs(nodes: Sequence[Any], outputs: Sequence[str]) -> Any:
         [conv, *nodes],
         [value("x", shape)],
         [value(name, shape) for name in outputs],
-        {"w": weights(4, 4, 3, 3), "zero": np.array(0, np.float32), "six": np.array(6, np.float32)},
+        {"w": weights(4, 4, 3, 3)}
+        | {name: np.array(number, np.float32) for name, number in {"zero": 0, "one": 1, "six": 6, "minus": -1}.items()},
     )
     return onnx.shape_inference.infer_shapes(built)
 
@@ -40,6 +41,9 @@ def relu(name: str = "c", output: str = "y") -> Any:
     [
         ([relu()], ["y"], {"c": "y"}),
         ([helper.make_node("Clip", ["c", "zero", "six"], ["y"], "clip")], ["y"], {"c": "y"}),
+        ([helper.make_node("Clip", ["c", "", "six"], ["y"], "clip")], ["y"], {"c": "y"}),
+        ([helper.make_node("Clip", ["c", "one", "six"], ["y"], "clip")], ["y"], {}),
+        ([helper.make_node("Clip", ["c", "", "minus"], ["y"], "clip")], ["y"], {}),
         ([relu()], ["y", "c"], {}),
         ([relu(), helper.make_node("Add", ["c", "y"], ["z"], "add")], ["z"], {}),
         ([relu(output="r"), relu("r")], ["y"], {"c": "y", "r": "y"}),
@@ -57,11 +61,13 @@ def test_which_tensors_have_the_range_of_another(nodes: list[Any], outputs: list
 
 def test_what_a_graph_inside_reads_is_looked_at() -> None:
     """A branch may read any tensor around it without naming it as an input."""
-    branch = helper.make_graph(
-        [helper.make_node("Neg", ["c"], ["n"], "neg")], "branch", [], [value("n", [1, 4, 8, 8])]
-    )  # fmt: skip
-    either = helper.make_node("If", ["yes"], ["z"], "either", then_branch=branch, else_branch=branch)
-    built = convs([relu(), either], ["y", "z"])
+
+    def choice(node: Any, output: str) -> Any:
+        branch = helper.make_graph([node], f"branch-{output}", [], [value(node.output[0], [1, 4, 8, 8])])
+        return helper.make_node("If", ["yes"], [output], f"either-{output}", then_branch=branch, else_branch=branch)
+
+    inner = choice(helper.make_node("Neg", ["c"], ["n"], "neg"), "m")
+    built = convs([relu(), choice(inner, "z")], ["y", "z"])
     built.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
 
     assert Graph(built).same_ranges() == {}

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -189,3 +191,20 @@ def test_small_tensors_that_are_counted_together_are_counted_alike(size: int) ->
 
     found, expected = observer.histograms["x"].to_arrays(), alone.to_arrays()
     assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
+def test_what_waits_to_be_counted_takes_a_fixed_room() -> None:
+    names = [str(number) for number in range(400)]
+    tracemalloc.start()
+    observer = Observer(names)
+    before = tracemalloc.get_traced_memory()[0]
+    peaks = []
+    for windows in (300, 3000):
+        for _ in range(windows):
+            for name in names:
+                observer.add(name, np.ones(1, np.float32))
+        peaks.append(tracemalloc.get_traced_memory()[0] - before)
+    tracemalloc.stop()
+
+    assert max(peaks) < 4.5 * 2**20
+    assert all(one.total == 3300 for one in observer.histograms.values())

@@ -136,7 +136,7 @@ class Tap(Protocol):
 
     @property
     def same_range(self) -> Mapping[str, str]:
-        """Those of ``names`` that need not be looked at → another one, whose range holds for them."""
+        """Tensors of the whole model that need not be looked at → one that must, whose range holds for them."""
         ...
 
     def run(self, feeds: Feeds) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -34,7 +34,7 @@ class Observer:
 
     def __init__(self, names: Iterable[str], one_in: int = 1) -> None:
         self._histograms: dict[str, Histogram] = {name: Histogram() for name in names}
-        self._waiting: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._histograms}
+        self._waiting: dict[str, NDArray[np.float32]] = {}
         self._waiting_values = dict.fromkeys(self._histograms, 0)
         self._together = min(_COUNTED_TOGETHER, _WAITING_AT_MOST // max(len(self._histograms), 1))
         self._samplers = {name: Sampler(name, one_in) for name in self._histograms} if one_in > 1 else {}
@@ -56,15 +56,18 @@ class Observer:
         if values.size >= self._together or values.dtype != np.float32:
             self._count(name, values)
             return
-        self._waiting[name].append(values.flatten())
-        self._waiting_values[name] += values.size
-        if self._waiting_values[name] >= self._together:
+        if self._waiting_values[name] + values.size > self._together:
             self._count_waiting(name)
+        first = self._waiting_values[name]
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            waiting = self._waiting[name] = np.empty(self._together, np.float32)
+        waiting[first : first + values.size] = values.reshape(-1)
+        self._waiting_values[name] += values.size
 
     def _count_waiting(self, name: str) -> None:
-        if self._waiting[name]:
-            self._count(name, np.concatenate(self._waiting[name]))
-            self._waiting[name].clear()
+        if self._waiting_values[name]:
+            self._count(name, self._waiting[name][: self._waiting_values[name]])
             self._waiting_values[name] = 0
 
     def _count(self, name: str, values: NDArray[Any]) -> None:

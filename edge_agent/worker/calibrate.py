@@ -61,6 +61,8 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """Tensors whose bins were too coarse and were observed again."""
     counted_one_in: int = 1
     """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
+    same_range: dict[str, str] = {}
+    """Tensors that were not looked at → the one whose range holds for them."""
     ranges: dict[str, dict[str, tuple[float, float]]]
     """Method → tensor → (low, high)."""
 
@@ -90,7 +92,7 @@ def run(context: Context) -> Outcome:
     Raises:
         ModelError: the model cannot be read, prepared or tapped, or ``prepare_mismatch``.
         ContractError: the data do not fit the model.
-        Refusal: ``non_finite`` if an input or activation is NaN or Inf.
+        Refusal: ``non_finite`` if a tensor that is looked at holds NaN or Inf.
     """
     backend = load(context.task.format)
     info = backend.inspect(context.model_path)
@@ -125,6 +127,7 @@ def run(context: Context) -> Outcome:
         float_pass_s=window_s * windows,
         second_pass=sorted(coarse),
         counted_one_in=one_in,
+        same_range=dict(same_range),
         ranges={method: {name: astuple(one) for name, one in all_of.items()} for method, all_of in ranges.items()},
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)

@@ -37,7 +37,15 @@ def worst_layers(
     fed = {one.name for one in info.inputs}
     found = read_ranges(folder)
     layers, saturating = backend.layers(prepared), backend.saturates(spec)
-    explainer = Explainer(layers, found.of(spec.calibration), spec, known, fed=fed, saturating=saturating)
+    explainer = Explainer(
+        layers,
+        found.of(spec.calibration),
+        spec,
+        known,
+        fed=fed,
+        same_range=found.same_range,
+        saturating=saturating,
+    )
     names, runtime = explainer.names, found.runtimes[0]
     windows = tapped(backend, prepared, info, data, split, context.task, names, runtime=runtime)
     for values in islice(windows, _WINDOWS):

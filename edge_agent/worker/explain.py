@@ -11,6 +11,7 @@ Where the search has measured what each rounding does to the output, that decide
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ class Explainer:
         known: Sensitivity | None = None,
         *,
         fed: Collection[str] = (),
+        same_range: Mapping[str, str] = MappingProxyType({}),
         saturating: bool = False,
     ) -> None:
         """Nothing is explained yet.
@@ -107,6 +109,7 @@ class Explainer:
             spec: the candidate.
             known: what each rounding does to the output, where that was measured.
             fed: the model's inputs.
+            same_range: tensors that calibration has not looked at, as another one's range holds for them.
             saturating: whether this processor adds up the candidate's products with saturation.
         """
         self._layers = [layer for layer in layers if not spec.operators or layer.operator in spec.operators]
@@ -116,7 +119,7 @@ class Explainer:
         self._known = known
         self._shares = {} if known is None else known.shares()
         self._on_integers = {name for layer in self._layers for name in layer.outputs} | set(fed)
-        self._tensors = _blame(self._layers, ranges)
+        self._tensors = _blame(self._layers, ranges, same_range)
         self._losses = {name: TensorLoss(ranges[name]) for names in self._tensors.values() for name in names}
 
     @property
@@ -186,11 +189,11 @@ class Explainer:
         return FAITHFUL, "nothing to do"
 
 
-def _blame(layers: list[Layer], ranges: Mapping[str, Range]) -> dict[str, list[str]]:
+def _blame(layers: list[Layer], ranges: Mapping[str, Range], same_range: Mapping[str, str]) -> dict[str, list[str]]:
     """Layer name → the tensors that it answers for: what it computes, and what it is the first to read.
 
     What only an activation layer reads is nobody's: runtimes fold that layer into the one before, and the tensor
-    between them is never on a grid.
+    between them is never on a grid. What a layer has only moved is whose it was before.
     """
     readers: dict[str, list[Layer]] = {}
     for layer in layers:
@@ -200,7 +203,8 @@ def _blame(layers: list[Layer], ranges: Mapping[str, Range]) -> dict[str, list[s
     seen &= {name for layer in layers for name in layer.outputs}
     blamed: dict[str, list[str]] = {}
     for layer in layers:
-        mine = [name for name in dict.fromkeys((*layer.inputs, *layer.outputs)) if name in ranges and name not in seen]
+        around = [name for name in (*layer.inputs, *layer.outputs) if name in ranges and name not in seen]
+        mine = [name for name in dict.fromkeys(same_range.get(name, name) for name in around) if name not in seen]
         seen.update(mine)
         blamed[layer.name] = mine
     return blamed

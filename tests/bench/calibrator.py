@@ -1,8 +1,8 @@
 """One calibration in a process of its own, ours or another's: what the calibration benches start and read.
 
 The process imports everything, notes its memory, works, and prints as JSON the seconds and what its peak exceeds that
-by. Where time is compared, each has opened and checked a tiny model before, so nobody's clock runs while libraries fill
-their tables.
+by. Where time is compared, each has opened and checked a tiny ``.onnx`` before, so nobody's clock runs while onnx and
+onnxruntime fill their tables.
 Samples are on disk (``c.npz``). Ours is the real worker's ``calibrate`` stage, which finds the ranges of all three
 methods, followed by one rewrite with the ranges of ``percentile``. onnxruntime's is ``quantize_static`` with
 ``CalibrationMethod.Percentile``, QDQ and per channel, all else at its default; or, for memory, its calibrator alone.

@@ -14,8 +14,6 @@ from onnx import TensorProto
 from edge_agent.backends import Array, Layer
 from edge_agent.backends.onnx.operators import FOLDED, MOVING, QUANTIZABLE, WEIGHTED
 
-_GRAPH = onnx.AttributeProto.GRAPH
-
 
 class Graph:
     """A prepared model's main graph with what the questions below need: constants by name, types by tensor."""
@@ -31,12 +29,25 @@ class Graph:
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
         """Nodes of these operators, in graph order, that compute on float."""
         wanted = set(operators)
-        return (node for node in self.nodes if node.op_type in wanted and not node.domain and self.activations(node))
+        nodes = (node for node in self.nodes if node.op_type in wanted and not node.domain)
+        return (node for node in nodes if self.activations(node) and not self._outdoes_grids(node))
 
     def activations(self, node: Any) -> list[str]:
         """The float tensors around a node that are no constants: those that need a range."""
         names = (*node.input, *node.output)
         return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
+
+    def _outdoes_grids(self, node: Any) -> bool:
+        """Whether a node is a Clip that no grid can stand for: a grid has a zero, and its ends are always the same.
+
+        onnxruntime's quantizer removes every Clip in favour of the grid behind it.
+        """
+        if node.op_type != "Clip":
+            return False
+        low, high = (*node.input[1:], "", "")[:2]
+        if not {low, high} <= {"", *self.constants}:
+            return True
+        return bool((low and self.array(low).item() > 0) or (high and self.array(high).item() < 0))
 
     def same_ranges(self) -> dict[str, str]:
         """Tensor → the one whose range holds for it, where looking at either is enough.
@@ -44,7 +55,7 @@ class Graph:
         What an operator only moves are the same values. What only an activation like Relu reads it cuts to its own
         range: no matter where in there the tensor before it was cut, and on a grid over that range it loses least.
         """
-        readers = Counter(name for nodes in _with_subgraphs(self.nodes) for node in nodes for name in node.input)
+        readers = Counter(name for node in with_inner(self.nodes) for name in node.input)
         same: dict[str, str] = {}
         for node in self.quantizable(MOVING):
             if {node.input[0], node.output[0]} <= set(self.activations(node)):
@@ -87,12 +98,13 @@ class Graph:
                 return 1
 
 
-def _with_subgraphs(nodes: Iterable[Any]) -> Iterator[list[Any]]:
-    """The nodes of a graph and of every graph inside, which may read any tensor of those around it."""
-    waiting = [list(nodes)]
-    while waiting:
-        yield (inner := waiting.pop())
-        waiting += [list(entry.g.node) for node in inner for entry in node.attribute if entry.type == _GRAPH]
+def with_inner(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Nodes and those of the graphs inside them, which may read any tensor of the outer graph."""
+    for node in nodes:
+        yield node
+        for entry in node.attribute:
+            for inner in (entry.g, *entry.graphs):
+                yield from with_inner(inner.node)
 
 
 def _end(name: str, same: Mapping[str, str]) -> str:

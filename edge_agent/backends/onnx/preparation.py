@@ -2,8 +2,9 @@
 
 A prepared model computes what the original computes. Besides: opset at least 13 (per-channel DequantizeLinear),
 weights are initializers and nothing else is (constants folded, batch norm folded into convolutions, Gemm's beta
-folded into its bias), every layer has a bias of its own, every tensor's type is known, every node of the main graph has
-a name of its own, inputs and outputs are the original's. The same file comes out for the same file.
+folded into its bias), every layer has a bias of its own, the type of every tensor that can be quantized is known, every
+node of the main graph has a name of its own, inputs and outputs are the original's. The same file comes out for the
+same file.
 
 The runtime's own offline optimisation does the folding, at its basic level: hardware-independent, standard operators
 only. No sympy. Whether the prepared model really equals the original is proved on data, by the caller.
@@ -18,7 +19,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, version_converter
 
-from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.operators import WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
@@ -117,15 +118,7 @@ def _drop_unused_opsets(model: Any) -> None:
 
 
 def _all_nodes(model: Any) -> Iterable[Any]:
-    waiting = [model.graph, *model.functions]
-    while waiting:
-        graph = waiting.pop()
-        for node in graph.node:
-            yield node
-            for entry in node.attribute:
-                waiting.extend(entry.graphs)
-                if entry.type == onnx.AttributeProto.GRAPH:
-                    waiting.append(entry.g)
+    return with_inner(node for graph in (model.graph, *model.functions) for node in graph.node)
 
 
 def _rename_constants(model: Any, original: Any) -> None:

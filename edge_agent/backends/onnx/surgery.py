@@ -6,7 +6,7 @@ DequantizeLinear would look more usual, but the runtime leaves it for a fused ke
 Conv, it runs at each call: 1.4 times float's time, measured with onnxruntime 1.32.)
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.backends import Array
-from edge_agent.backends.onnx.graph import Graph, attribute
+from edge_agent.backends.onnx.graph import Graph, attribute, with_inner
 from edge_agent.errors import ModelError
 from edge_agent.quant.affine import quantize, weight_params
 
@@ -114,7 +114,7 @@ class Surgery:
             raise ModelError("rewrite_invalid", "no layer with constant weights is left that this method could change")
         nodes = [new for old in self.graph.nodes for new in self._exchanged.get(old.name, [old])]
         graph = self._model.graph
-        read = {name for node in _with_inner(nodes) for name in node.input} | {value.name for value in graph.output}
+        read = {name for node in with_inner(nodes) for name in node.input} | {value.name for value in graph.output}
         kept = [tensor for tensor in graph.initializer if tensor.name in read]
         kept += [numpy_helper.from_array(value, name) for name, value in self._constants.items()]
         domains = {node.domain for node in nodes} - {entry.domain for entry in self._model.opset_import}
@@ -153,12 +153,3 @@ def product(graph: Graph, node: Any) -> Array | None:
 def bias(node: Any) -> str:
     """The tensor that a Gemm or Conv adds, or nothing."""
     return str(node.input[2]) if node.op_type != "MatMul" and len(node.input) > _MATRIX else ""
-
-
-def _with_inner(nodes: Iterable[Any]) -> Iterator[Any]:
-    """Nodes and those of the graphs inside them, which may read constants of the outer graph."""
-    for node in nodes:
-        yield node
-        for entry in node.attribute:
-            for inner in (entry.g, *entry.graphs):
-                yield from _with_inner(inner.node)

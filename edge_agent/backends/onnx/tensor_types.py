@@ -30,7 +30,7 @@ _ELEMENTS = {
 
 
 def infer_types(path: Path) -> list[Any]:
-    """A ``ValueInfoProto`` for each tensor between the inputs and outputs of the graph in ``path``."""
+    """A ``ValueInfoProto`` for each tensor of a known type between the inputs and outputs of the graph in ``path``."""
     graph = read_skeleton(path)[0].graph
     known = {value.name for value in (*graph.input, *graph.output)}
     between = dict.fromkeys(name for node in graph.node for name in node.output if name and name not in known)

@@ -1,0 +1,30 @@
+"""Memory that is free goes back to the system, in a process of its own: the heap of this one has a history."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+_FRAGMENTED = """
+import os
+from pathlib import Path
+from edge_agent.worker.heap import swept
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+with swept(1 << 20) as sweep:
+    pieces = [bytearray(60_000) for _ in range(1000)]
+    del pieces[::2]
+    full = resident()
+    sweep()
+    print(full - resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc's")
+def test_what_is_free_between_pieces_that_live_on_is_given_back() -> None:
+    ended = subprocess.run([sys.executable, "-c", _FRAGMENTED], capture_output=True, text=True, check=True)
+
+    assert int(ended.stdout) > 20_000_000
