@@ -15,8 +15,8 @@ SHELL := /bin/bash
 # The newest that really runs: a version manager's shim may stand for nothing.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# Two more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
-WORKERS ?= $(shell echo $$(( $$(nproc) + 2 )))
+# One more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 demo: .venv/.demo

@@ -247,18 +247,23 @@ def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("script", "error", "code"),
+    ("script", "timeout_s", "error", "code"),
     [
-        (f"import sys; sys.exit({EXIT_OUT_OF_MEMORY})", LimitError, "out_of_memory"),
-        ("import time; time.sleep(1000)", LimitError, "stage_timeout"),
-        ("import os; os.kill(os.getpid(), 11)", StageError, "stage_crashed"),
+        (f"import sys; sys.exit({EXIT_OUT_OF_MEMORY})", 60.0, LimitError, "out_of_memory"),
+        ("import time; time.sleep(1000)", 0.5, LimitError, "stage_timeout"),
+        ("import os; os.kill(os.getpid(), 11)", 60.0, StageError, "stage_crashed"),
     ],
 )
 def test_a_probe_that_dies(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[LimitError | StageError], code: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    timeout_s: float,
+    error: type[LimitError | StageError],
+    code: str,
 ) -> None:
     monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
-    monkeypatch.setattr(probe, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(probe, "_TIMEOUT_S", timeout_s)
 
     with pytest.raises(error) as caught:
         ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))
