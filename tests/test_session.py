@@ -65,7 +65,7 @@ def test_subscriptions_and_messages_survive_a_restart_of_the_broker(mosquitto: M
 
 
 def test_a_broker_that_stays_away_ends_the_command(broker: Broker, namespace: str) -> None:
-    with Session(settings_for(broker, namespace, timeout_s=0.4)) as session:
+    with Session(settings_for(broker, namespace, timeout_s=1.5)) as session:
         broker.kill()
         with pytest.raises(BrokerError) as while_waiting:
             session.next(20)
