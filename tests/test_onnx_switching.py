@@ -159,6 +159,21 @@ def test_a_model_input_that_two_layers_read_is_switched_once(tmp_path: Path) -> 
     assert rig.noise(rig.simulated(("left", "right", "sum"))) < 1e-10
 
 
+def test_an_activation_of_what_is_given_as_well_stays_float(tmp_path: Path) -> None:
+    """The quantizer would give what it reads its own range, and so cut an output of the model."""
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["c"], "gemm"), helper.make_node("Relu", ["c"], ["y"], "relu")]
+    outputs = [value("c", [1, 3]), value("y", [1, 3])]
+    built = model(nodes, [value("x", [1, 64])], outputs, {"w": weights(64, 3)})
+    rows = list(np.random.default_rng(1).normal(size=(40, 1, 64)).astype(np.float32))
+    rig = Rig(tmp_path, save(built, tmp_path / "m.onnx"), rows)
+
+    needed_by = backend.switches(rig.prepared, rig.ranges, STATIC).needed_by
+
+    assert set(needed_by) == {"x", "w", "c"}
+    assert rig.noise(rig.simulated()) == pytest.approx(rig.noise(rig.int8()), rel=0.05)
+    assert rig.noise(rig.int8()) < 1e-3
+
+
 def test_a_tensor_without_a_range_is_an_error(net: Rig) -> None:
     with pytest.raises(StageError, match="has no range"):
         backend.switches(net.prepared, {}, STATIC)

@@ -72,9 +72,9 @@ class Observer:
 
     def _count(self, name: str, values: NDArray[Any]) -> None:
         histogram, sampler = self._histograms[name], self._samplers.get(name)
-        sampled = sampler is not None and values.dtype == np.float32
+        sampled = sampler.draw(values, histogram) if sampler is not None and values.dtype == np.float32 else None
         try:
-            histogram.finest.add(values, sampler.draw(values, histogram) if sampler and sampled else None)
+            histogram.finest.add(values, sampled)
         except Refusal as refusal:
             raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
 

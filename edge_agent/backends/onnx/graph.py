@@ -24,7 +24,9 @@ class Graph:
         values = (*model.graph.value_info, *model.graph.input, *model.graph.output)
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
         self._computed = {name for node in self.nodes for name in node.output}
-        self._given = {value.name for value in model.graph.output}
+        read = Counter(name for node in with_inner(self.nodes) for name in node.input)
+        read.subtract(Counter(name for node in self.nodes for name in node.input))
+        self._outside = {value.name for value in model.graph.output} | set(+read)
 
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
         """Nodes of these operators, in graph order, that compute on float."""
@@ -38,10 +40,14 @@ class Graph:
         return [name for name in names if name not in self.constants and self.types.get(name) == TensorProto.FLOAT]
 
     def _outdoes_grids(self, node: Any) -> bool:
-        """Whether a node is a Clip that no grid can stand for: a grid has a zero, and its ends are always the same.
+        """Whether a node is an activation that no grid can stand for.
 
-        onnxruntime's quantizer removes every Clip in favour of the grid behind it.
+        onnxruntime's quantizer lets the grid behind an activation do its work, and gives the tensor before it the same
+        one. But a grid has a zero and ends that are always the same, which a Clip's need not be; and what is read
+        outside of the graph's nodes as well would be cut there, too.
         """
+        if node.op_type in FOLDED and node.input[0] in self._outside:
+            return True
         if node.op_type != "Clip":
             return False
         low, high = (*node.input[1:], "", "")[:2]
@@ -55,16 +61,18 @@ class Graph:
         What an operator only moves are the same values. What only an activation like Relu reads it cuts to its own
         range: no matter where in there the tensor before it was cut, and on a grid over that range it loses least.
         """
-        readers = Counter(name for node in with_inner(self.nodes) for name in node.input)
         same: dict[str, str] = {}
         for node in self.quantizable(MOVING):
             if {node.input[0], node.output[0]} <= set(self.activations(node)):
                 same[node.output[0]] = node.input[0]
-        for node in self.quantizable(FOLDED):
-            name = node.input[0]
-            if name in self._computed and readers[name] == 1 and name not in self._given:
-                same[name] = node.output[0]
+        same |= self.folded()
         return {name: _end(name, same) for name in same}
+
+    def folded(self) -> dict[str, str]:
+        """Tensor that nothing but an activation reads → what that gives; the runtime makes one operator of both."""
+        readers = Counter(name for node in self.nodes for name in node.input)
+        inside = {name for name in self._computed if readers[name] == 1}
+        return {node.input[0]: node.output[0] for node in self.quantizable(FOLDED) if node.input[0] in inside}
 
     def weight(self, node: Any) -> str | None:
         """The name of a weighted node's constant float weights, or None."""

@@ -77,10 +77,7 @@ def _grids(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
     An activation that is folded into the layer before it is rounded behind that activation only; an operator that moves
     values without changing them hands on the grid of its input.
     """
-    readers: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
+    folded = graph.folded()
     place: dict[str, str] = {}
     wanted: dict[str, list[str]] = {}
     made: set[str] = set()
@@ -88,7 +85,7 @@ def _grids(graph: Graph, nodes: list[Any]) -> dict[str, tuple[str, ...]]:
         around = graph.activations(node)
         given = [name for name in node.input if name in around]
         source = place.setdefault(node.input[0], node.input[0]) if given[:1] == [node.input[0]] else ""
-        if node.op_type in FOLDED and source in made and readers[source] == 1:
+        if node.op_type in FOLDED and source in made and source in folded:
             made.remove(source)
             made.add(node.output[0])
             wanted[node.output[0]] = wanted.pop(source)
