@@ -15,8 +15,8 @@ from support.device import Device, push
 from support.links import QueuedLink
 
 from edge_agent.mqtt import Connected, Incoming
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
 USERS = ("operator", "dashboard", "pi-01", "pi-02")

@@ -1,107 +1,112 @@
-"""The architecture, held: who may import whom, and what the daemon's process must not contain.
+"""The architecture, held: which package may import which, of ours and of others.
 
-Arrows point one way. Above the worker line everything is the standard library, msgspec and (in one file) paho.
+Arrows point one way, from the daemon and the stages down to values. An import for type checking only is an arrow, too.
 """
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PURE = {"errors", "wire", "task", "job", "suggest", "recipe_file"}
-DAEMON_PARTS = PURE | {
-    "activation", "blobs", "board", "cgroup", "children", "clock", "config", "control", "durable", "events",
-    "identity", "ledger", "lines", "memory", "mqtt", "notify", "orders", "publisher", "receive", "receiving",
-    "releases", "reports", "runner", "sensors", "shared", "stages", "store", "supervisor", "unix_address", "verdict",
-}  # fmt: skip
-ENGINE = {"errors", "quant", "calibration", "backends", "wire"}
+EVERYWHERE = {"errors", "strict"}
+SHIMS = {"sandbox", "worker.inventory", "worker.probe"}
+"""Names that a process of version 0.1 starts; each only runs the module that took its place."""
+VALUES = {"jobs", "settings", "wire"}
+DAEMON = VALUES | {"device", "mqtt", "process", "state"}
+"""What the daemon's process is made of, above the worker line."""
+ENGINE = {"backends", "calibration", "contract", "preprocess", "quant"}
+WORKER = ENGINE | {"jobs", "process", "state", "wire", "worker"}
 
-# module or package → what of ours it may import, what of others
+# package → what of ours it may import beside EVERYWHERE, what of others
 RULES: dict[str, tuple[set[str], set[str]]] = {
+    # values
     "errors": (set(), set()),
-    "wire": ({"errors", "suggest"}, {"msgspec"}),
-    "task": ({"errors", "wire"}, {"msgspec"}),
-    "job": ({"errors", "task"}, {"msgspec"}),
-    "suggest": ({"errors"}, {"msgspec"}),
-    "recipe_file": ({"errors", "suggest", "wire"}, {"msgspec"}),
-    "input_tables": ({"errors", "suggest", "wire"}, {"msgspec"}),
-    "config": ({"errors", "shared", "suggest", "wire"}, {"msgspec"}),
-    "shared": ({"errors", "suggest", "wire"}, {"msgspec"}),
-    "sensors": ({"config", "events", "shared", "stages", "supervisor"}, {"msgspec"}),
-    "unix_address": (set(), set()),
-    "control": ({"errors", "unix_address"}, set()),
-    "durable": (set(), set()),
-    "interpreter": ({"errors"}, set()),
-    "store": ({"durable", "errors", "job"}, {"msgspec"}),
-    "releases": ({"durable", "errors"}, {"msgspec"}),
-    "blobs": ({"durable", "errors", "wire"}, set()),
-    "deferred": (set(), set()),
-    "mqtt": ({"deferred", "errors"}, {"paho"}),
-    "supervisor": ({"cgroup", "errors", "lines"}, set()),
-    "runner": ({"errors", "supervisor", "task"}, {"msgspec"}),
-    "receive": ({"blobs", "errors", "wire"}, set()),
-    "orders": ({"clock", "errors", "store", "wire"}, {"msgspec"}),
-    "trust": ({"errors", "wire"}, {"msgspec", "cryptography"}),
-    "sandbox": ({"errors", "supervisor"}, set()),
-    "landlock": ({"errors"}, set()),
-    "agent": (DAEMON_PARTS | {"activator", "admission", "commands", "housekeeping"}, {"msgspec"}),
-    "daemon": (DAEMON_PARTS | {"agent"}, {"msgspec"}),
-    "doctor": (DAEMON_PARTS | {"daemon", "interpreter", "sources"}, {"msgspec"}),
-    "quant": ({"errors", "quant", "wire"}, {"msgspec", "numpy"}),
-    "calibration": ({"backends", "calibration", "errors", "quant"}, {"numpy"}),
-    "report": ({"backends", "calibration", "errors", "verdict"}, {"PIL", "numpy"}),
-    "preprocess": ({"errors", "wire"}, {"numpy"}),
-    "contract": ({"backends", "errors", "preprocess", "suggest", "wire"}, {"numpy"}),
-    "serving": (
-        {
-            *("backends", "config", "contract", "errors", "preprocess", "releases", "sensing", "shared"),
-            *("suggest", "wire"),
-        },
-        {"numpy"},
-    ),
-    "arrivals": (set(), {"numpy"}),
-    "continuity": ({"framing"}, {"numpy"}),
-    "exclusive": ({"errors"}, set()),
-    "iio": ({"errors", "scan", "suggest"}, set()),
-    "recordings": ({"framing", "recordings"}, {"PIL", "numpy"}),
-    "retry": (set(), set()),
-    "scan": (set(), {"numpy"}),
-    "schedule": (set(), set()),
-    "framing": ({"framing"}, {"cobs", "msgspec", "numpy"}),
-    "sources": (
-        {
-            *("arrivals", "continuity", "errors", "exclusive", "framing", "iio", "mqtt", "recordings", "retry"),
-            *("schedule", "shared", "sources", "suggest"),
-        },
-        {"cv2", "msgspec", "numpy", "serial", "sounddevice"},
-    ),
-    "sensing": (
-        {
-            *("arrivals", "durable", "errors", "landlock", "retry", "sandbox", "sensing", "shared", "sources"),
-            "unix_address",
-        },
+    "strict": (set(), {"msgspec"}),
+    "wire": (set(), {"msgspec"}),
+    "settings": ({"wire"}, {"msgspec"}),
+    "jobs": ({"wire"}, {"msgspec"}),
+    # what the daemon rests on
+    "device": (set(), set()),
+    "mqtt": (set(), {"paho"}),
+    "process": (set(), set()),
+    "state": ({"jobs"}, {"msgspec"}),
+    "trust": ({"wire"}, {"cryptography", "msgspec"}),
+    "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution"}, {"msgspec"}),
+    # sensors
+    "acquisition": (set(), {"PIL", "cobs", "msgspec", "numpy"}),
+    "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
+    "reservoir": ({"state"}, {"msgspec", "numpy"}),
+    "sensing": ({"acquisition", "process", "reservoir", "settings", "sources"}, {"msgspec", "numpy"}),
+    # the engine
+    "quant": ({"wire"}, {"msgspec", "numpy"}),
+    "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
+    "calibration": ({"backends", "quant"}, {"numpy"}),
+    "preprocess": ({"wire"}, {"numpy"}),
+    "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
+    "serving": (ENGINE - {"calibration"} | {"sensing", "settings", "sources", "state", "wire"}, {"numpy"}),
+    # the stages
+    "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
+    "worker.data": (WORKER, {"msgspec", "numpy"}),
+    "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
+    "worker.quality": ({"acquisition", "backends", "calibration", "worker.data"}, {"numpy"}),
+    "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
+    "worker.capture": (
+        WORKER
+        | {"reservoir", "sensing", "settings", "sources", "worker.data", "worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
-    "backends": (ENGINE, {"msgspec", "numpy", "onnx", "onnxruntime"}),
-    "worker": (
-        ENGINE
-        | {"arrivals", "board", "contract", "durable", "landlock", "preprocess", "sandbox", "sensing", "serving"}
-        | {"shared", "sources", "suggest", "supervisor", "task", "worker"},
+    "worker.explain": (WORKER | {"worker.capture", "worker.data", "worker.search"}, {"msgspec", "numpy"}),
+    "worker.stages": (
+        WORKER
+        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.measure", "worker.search"},
         {"msgspec", "numpy"},
     ),
+    # what people see
+    "report.html": ({"jobs"}, set()),
+    "report.layers": ({"backends", "calibration", "jobs", "report.html"}, {"numpy"}),
+    "report": ({"jobs", "report.layers"}, {"PIL", "numpy"}),
 }  # fmt: skip
-HOST = {"errors", "input_tables", "mqtt", "recipe_file", "suggest", "task", "wire"}
+ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html"}
+HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
+HOST_PACKAGES: dict[str, set[str]] = {
+    "broker": set(),
+    "display": {"broker"},
+    "push": {"broker", "display"},
+    "demo": {"broker", "display", "push"},
+    "cli": {"broker", "demo", "display", "push"},
+}
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
-    *("http.client", "email"),  # what paho's import of urllib.request would bring, see edge_agent.deferred
+    *("http.client", "email"),  # what paho's import of urllib.request would bring, see edge_agent.mqtt.deferred
 )
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, those for type checking only left out."""
+def files(top: str) -> list[Path]:
+    return sorted((ROOT / top).rglob("*.py"))
+
+
+def module(path: Path) -> str:
+    """The dotted name of a file; a package's ``__init__`` has the package's name."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def package(name: str) -> str:
+    """The key of RULES that a module belongs to; a module without one is its own top-level package."""
+    parts = name.split(".")[1:]
+    for length in (2, 1):
+        if ".".join(parts[:length]) in RULES:
+            return ".".join(parts[:length])
+    return parts[0] if parts else ""
+
+
+def imports(path: Path, *, typing: bool = True) -> Iterator[str]:
+    """Every module that a file imports; with ``typing`` those for type checking only, too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     hints = {
         id(inner)
@@ -109,98 +114,148 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    found: set[str] = set()
     for node in ast.walk(tree):
-        if id(node) in hints:
+        if id(node) in hints and not typing:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if module in ("edge_agent", "host_tools"):
-                found |= {f"{module}.{alias.name}" for alias in node.names}
-            else:
-                found.add(module)
-    return found
+            module_name = node.module or ""
+            for alias in node.names:
+                inside = ROOT / module_name.replace(".", "/") / alias.name
+                is_module = inside.is_dir() or inside.with_suffix(".py").exists()
+                yield f"{module_name}.{alias.name}" if is_module else module_name
 
 
-def split(modules: set[str]) -> tuple[set[str], set[str]]:
-    """The parts of ours and the packages of others among imported modules."""
-    ours = {name.split(".")[1] for name in modules if name.startswith("edge_agent.")} - {"__version__"}
-    others = {name.split(".")[0] for name in modules} - {"edge_agent", "host_tools"} - sys.stdlib_module_names
-    return ours, others
+def ours(path: Path) -> set[str]:
+    """The packages of edge_agent that a file imports, its own and the bare top left out."""
+    return {package(name) for name in imports(path) if name.startswith("edge_agent.")} - {package(module(path)), ""}
+
+
+def others(path: Path) -> set[str]:
+    tops = {name.split(".")[0] for name in imports(path)}
+    return tops - {"edge_agent", "host_tools"} - sys.stdlib_module_names
+
+
+def members(part: str) -> list[Path]:
+    return [path for path in files("edge_agent") if package(module(path)) == part]
+
+
+def assert_no_circle(arrows: Mapping[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("part", sorted(RULES))
 def test_imports_follow_the_table(part: str) -> None:
-    base = ROOT / "edge_agent" / part
-    files = sorted(base.rglob("*.py")) if base.is_dir() else [base.with_suffix(".py")]
     may_ours, may_others = RULES[part]
 
-    for path in files:
-        ours, others = split(imports(path))
-        assert ours <= may_ours | {part}, f"{path.relative_to(ROOT)} imports {sorted(ours - may_ours)}"
-        assert others <= may_others, f"{path.relative_to(ROOT)} imports {sorted(others - may_others)}"
+    assert members(part)
+    for path in members(part):
+        extra = ours(path) - may_ours - EVERYWHERE
+        assert not extra, f"{path.relative_to(ROOT)} imports {sorted(extra)}"
+        assert others(path) <= may_others, f"{path.relative_to(ROOT)} imports {sorted(others(path) - may_others)}"
+
+
+def test_every_package_is_in_the_table() -> None:
+    found = {package(module(path)) for path in files("edge_agent")}
+
+    assert found - RULES.keys() == {"", "__main__", "cli", "sandbox"}
+
+
+def test_the_root_holds_packages_and_what_everything_needs() -> None:
+    modules = {path.stem for path in (ROOT / "edge_agent").glob("*.py")}
+    shims = {name for name in SHIMS if "." not in name}
+
+    assert modules == {"__init__", "__main__"} | EVERYWHERE | shims
+
+
+def test_no_package_is_in_a_circle() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in files("edge_agent"):
+        arrows.setdefault(package(module(path)), set()).update(ours(path))
+
+    assert_no_circle(arrows)
+
+
+def test_no_file_is_in_a_circle() -> None:
+    arrows = {
+        module(path): {name for name in imports(path, typing=False) if name.startswith(("edge_agent.", "host_tools."))}
+        - {module(path)}
+        for top in ("edge_agent", "host_tools")
+        for path in files(top)
+    }
+
+    assert_no_circle(arrows)
+
+
+def test_no_stage_imports_a_stage() -> None:
+    stages = {f"edge_agent.worker.stages.{path.stem}" for path in (ROOT / "edge_agent/worker/stages").glob("[a-z]*.py")}
+
+    assert len(stages) == 6
+    for path in files("edge_agent"):
+        assert not stages & set(imports(path)), path
+
+
+def test_a_shim_only_runs_what_took_its_place() -> None:
+    for name in SHIMS:
+        path = ROOT / "edge_agent" / f"{name.replace('.', '/')}.py"
+        assert set(imports(path)) == {"runpy"}, path
 
 
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
-    below = {
-        "arrivals",
-        "continuity",
-        "framing",
-        "recordings",
-        "scan",
-        "quant",
-        "calibration",
-        "report",
-        "preprocess",
-        "contract",
-        "sensing",
-        "sources",
-        "backends",
-        "worker",
-        "trust",
-        "serving",
-    }
-    for path in sorted((ROOT / "edge_agent").rglob("*.py")):
-        part = path.relative_to(ROOT / "edge_agent").parts[0].removesuffix(".py")
-        if part not in below:
-            allowed = {"msgspec", "paho"} if part == "mqtt" else {"msgspec"}
-            assert split(imports(path))[1] <= allowed, path
+    for part in ABOVE_THE_WORKER_LINE:
+        for path in members(part):
+            assert others(path) <= ({"msgspec", "paho"} if part == "mqtt" else {"msgspec"}), path
 
 
 def test_the_host_knows_the_protocol_and_nothing_of_the_device() -> None:
-    for path in sorted((ROOT / "host_tools").rglob("*.py")):
-        ours, _ = split(imports(path))
-        assert ours <= HOST, f"{path.relative_to(ROOT)} imports {sorted(ours - HOST)}"
+    for path in files("host_tools"):
+        assert ours(path) <= HOST, f"{path.relative_to(ROOT)} imports {sorted(ours(path) - HOST)}"
+
+
+def test_imports_on_the_host_follow_the_table() -> None:
+    for path in files("host_tools"):
+        own = path.relative_to(ROOT / "host_tools").parts[0].removesuffix(".py")
+        found = {name.split(".")[1] for name in imports(path) if name.startswith("host_tools.")} - {own, "exits"}
+        assert found <= HOST_PACKAGES.get(own, set()), f"{path.relative_to(ROOT)} imports {sorted(found)}"
 
 
 def test_only_one_file_imports_paho() -> None:
-    users = [
-        path
-        for top in ("edge_agent", "host_tools")
-        for path in (ROOT / top).rglob("*.py")
-        if "paho" in split(imports(path))[1]
-    ]
+    users = [path for top in ("edge_agent", "host_tools") for path in files(top) if "paho" in others(path)]
 
     assert users == [ROOT / "edge_agent" / "mqtt" / "link.py"]
 
 
-def test_the_daemon_holds_nothing_heavy() -> None:
-    code = "import sys, edge_agent.cli, edge_agent.cli.run; print('\\n'.join(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+def loaded(code: str) -> list[str]:
+    """The modules that a fresh interpreter holds after ``code``."""
+    command = [sys.executable, "-c", f"import sys, {code}; print('\\n'.join(sys.modules))"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
 
-    assert "edge_agent.agent" in loaded
-    assert not set(FORBIDDEN_IN_DAEMON) & set(loaded)
+
+def test_the_daemon_holds_nothing_heavy() -> None:
+    modules = loaded("edge_agent.cli, edge_agent.cli.run")
+
+    assert "edge_agent.daemon.agent" in modules
+    assert not set(FORBIDDEN_IN_DAEMON) & set(modules)
+
+
+def test_the_host_needs_no_numpy() -> None:
+    modules = loaded("host_tools.cli.app, host_tools.cli.push_model, edge_agent.report.html.cards")
+
+    assert "edge_agent.wire.manifest" in modules
+    assert not {"numpy", "onnx", "onnxruntime"} & set(modules)
 
 
 def test_every_plug_in_is_one_file_or_folder_with_its_own_docstring() -> None:
     for folder in ("sources", "backends", "calibration"):
-        for path in sorted((ROOT / "edge_agent" / folder).rglob("*.py")):
+        for path in files(f"edge_agent/{folder}"):
             assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
 def test_no_drawer_for_odds_and_ends() -> None:
-    names = {path.stem for top in ("edge_agent", "host_tools") for path in (ROOT / top).rglob("*.py")}
+    names = {path.stem for top in ("edge_agent", "host_tools") for path in files(top)}
 
     assert not names & {"utils", "util", "common", "helpers", "misc"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.config import DEFAULT_PATH, Config, Mqtt, parse_config
+from edge_agent.settings.device import DEFAULT_PATH, Config, Mqtt, parse_config
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "edge-agent.service"

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from edge_agent.framing import Numbers
+from edge_agent.acquisition.framing import Numbers
 
 _WRAPS = tuple(float(2**bits) for bits in (8, 16, 24, 32, 64))
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edge_agent import __version__
+from edge_agent.device.interpreter import require_64_bit
 from edge_agent.errors import ConfigError, EdgeAgentError
-from edge_agent.interpreter import require_64_bit
 
 COMMANDS = {
     "run": "run the daemon",

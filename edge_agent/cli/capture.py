@@ -20,11 +20,11 @@ from typing import Any
 
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
-from edge_agent.config import DEFAULT_PATH, read_config
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
-from edge_agent.input_tables import read_inputs
-from edge_agent.shared import KEPT_FOLDER, source_folder
-from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.settings.device import DEFAULT_PATH, read_config
+from edge_agent.settings.inputs import read_inputs
+from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
+from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
 _SIZE = 100
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     _check_paths(args)
     # numpy and the sensor's driver; only a command that is asked for pays for them
     from edge_agent.sources import check_source  # noqa: PLC0415
-    from edge_agent.worker import look  # noqa: PLC0415
+    from edge_agent.worker.capture import preview  # noqa: PLC0415
 
     check_source(args.source, table)
     picture = _picture_maker() if args.plot else None
@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
             seen, rate_hz, told = _take_kept(args, wanted, window, contracts[0].rate_hz)
         else:
             seen, rate_hz, told = *_take(args, table, wanted, window, contracts[0].rate_hz), {}
-        made = look.arrays(seen, contracts if args.manifest else [])
+        made = preview.arrays(seen, contracts if args.manifest else [])
     except EdgeAgentError as error:
         return _failed(args, error)
     body = _body(args, seen, window, rate_hz) | told
     if args.out:
-        look.save(args.out, made)
+        preview.save(args.out, made)
         body["arrays"] = {name: list(array.shape) for name, array in made.items()}
     if picture is not None:
         args.plot.write_bytes(picture(seen, body, len(seen.levels) / (contracts[0].rate_hz or rate_hz)))
@@ -125,14 +125,14 @@ def _take(
     """What comes now, and at what rate the source says; a sensor that is shared is read beside everybody else."""
     from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # numpy
     from edge_agent.sources import open_source  # noqa: PLC0415
-    from edge_agent.worker import look  # noqa: PLC0415
+    from edge_agent.worker.capture import preview  # noqa: PLC0415
 
     if not args.source_config and is_served(folder := _folder(args)):
         source: Any = subscribe(args.source, folder)
     else:
         source = open_source(args.source, table)
     try:
-        looker = look.Looker(source, args.source, wanted, window, rate_hz)
+        looker = preview.Looker(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
             return looker.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said)), source.rate_hz
     finally:
@@ -143,8 +143,8 @@ def _take_kept(
     args: argparse.Namespace, wanted: list[str], window: Window, rate_hz: float | None
 ) -> tuple[Any, float, dict[str, Any]]:
     """What is kept, at what rate the source says, and how much there is."""
-    from edge_agent.sensing.kept import read  # noqa: PLC0415  # numpy
-    from edge_agent.worker.look_kept import look_kept, summarize  # noqa: PLC0415
+    from edge_agent.reservoir.snapshot import read  # noqa: PLC0415  # numpy
+    from edge_agent.worker.capture.preview_reservoir import look_kept, summarize  # noqa: PLC0415
 
     with read(_folder(args) / KEPT_FOLDER) as kept:
         summary = summarize(kept)
@@ -180,7 +180,7 @@ def _check_paths(args: argparse.Namespace) -> None:
 def _picture_maker() -> Any:
     """What draws; raises ``ConfigError`` (usage) if Pillow is missing."""
     try:
-        from edge_agent.report.look_picture import look_picture  # noqa: PLC0415  # Pillow is an extra
+        from edge_agent.report.channel_plot import look_picture  # noqa: PLC0415  # Pillow is an extra
     except ModuleNotFoundError as error:
         raise ConfigError("usage", f"--plot needs {error.name}; install edge-agent[plot]") from None
 
@@ -196,7 +196,7 @@ def _picture_maker() -> Any:
 
 
 def _body(args: argparse.Namespace, seen: Any, window: Window, rate_hz: float) -> dict[str, Any]:
-    from edge_agent.report.look_table import channel_numbers  # noqa: PLC0415  # numpy
+    from edge_agent.report.channel_table import channel_numbers  # noqa: PLC0415  # numpy
 
     numbers = channel_numbers(seen.channels, seen.levels)
     return {
@@ -218,7 +218,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     if args.json:
         print_json(body)
         return
-    from edge_agent.report.look_table import look_lines  # noqa: PLC0415  # numpy
+    from edge_agent.report.channel_table import look_lines  # noqa: PLC0415  # numpy
 
     print("\n".join(look_lines(seen.channels, seen.levels)))
     if kept := body.get("kept"):

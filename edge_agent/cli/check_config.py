@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from edge_agent.config import DEFAULT_PATH, read_config
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.sources import check_source
 
 

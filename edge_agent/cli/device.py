@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_agent.config import DEFAULT_PATH, read_config
+from edge_agent.settings.device import DEFAULT_PATH, read_config
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from edge_agent.cli.device import add_common, print_json
-from edge_agent.doctor import examine
+from edge_agent.cli.doctor_checks import examine
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 

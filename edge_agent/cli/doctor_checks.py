@@ -14,19 +14,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from edge_agent import __version__, board, interpreter
-from edge_agent.cgroup import delegated
-from edge_agent.config import Config, read_config
-from edge_agent.control import ask
-from edge_agent.daemon import check_trust, link_options
+from edge_agent import __version__
+from edge_agent.daemon.control_socket import ask
+from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
+from edge_agent.daemon.main import check_trust, link_options
+from edge_agent.daemon.sensor_processes import describe
+from edge_agent.device import board, interpreter
+from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import CODES, EdgeAgentError
-from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.memory import worker_memory_bytes
 from edge_agent.mqtt import Link
-from edge_agent.sensors import describe
-from edge_agent.shared import SourceState
+from edge_agent.process.cgroup import delegated
+from edge_agent.process.child import python_child, worker_env
+from edge_agent.settings.device import Config, read_config
+from edge_agent.settings.sharing import SourceState
 from edge_agent.sources import check_driver, check_source
-from edge_agent.supervisor import python_child, worker_env
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -102,7 +103,7 @@ def _conditions(root: Path) -> Iterator[Check]:
 
 def _runtimes() -> Iterator[Check]:
     identity = Identity()
-    argv = python_child("edge_agent.worker.inventory")
+    argv = python_child("edge_agent.worker.measure.inventory")
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, env=worker_env(), timeout=INVENTORY_TIMEOUT_S, check=False

@@ -20,8 +20,8 @@ from urllib.request import url2pathname
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.config import DEFAULT_PATH, Trust
 from edge_agent.errors import ConfigError, StoreError
+from edge_agent.settings.device import DEFAULT_PATH, Trust
 
 PREFIX = Path("/opt/edge-agent")
 UNIT = Path("/etc/systemd/system/edge-agent.service")

@@ -7,14 +7,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_agent.activation import HOOK_TIMEOUT_S, hook_problem, roll_back
 from edge_agent.cli.device import add_common, print_json
-from edge_agent.config import Config, read_config
-from edge_agent.control import ask
+from edge_agent.daemon.activation.release_steps import HOOK_TIMEOUT_S, hook_problem, roll_back
+from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
-from edge_agent.releases import Releases
-from edge_agent.store import Store
-from edge_agent.supervisor import Child, Limits
+from edge_agent.process.child import Child, Limits
+from edge_agent.settings.device import Config, read_config
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import Store
 
 _ORDERS = {
     "rollback": (

@@ -21,14 +21,14 @@ from typing import Any, Literal
 import msgspec
 
 from edge_agent.cli.progress import ProgressLine
-from edge_agent.cli.table import render
-from edge_agent.durable import write_durably
 from edge_agent.errors import ConfigError
-from edge_agent.recipe_file import RecipeFile, read_recipe
-from edge_agent.runner import run_stage
-from edge_agent.supervisor import Limits
-from edge_agent.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
-from edge_agent.verdict import conclude
+from edge_agent.execution.run import run_stage
+from edge_agent.jobs.result import conclude
+from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
+from edge_agent.process.child import Limits
+from edge_agent.report.text import render
+from edge_agent.settings.recipe import RecipeFile, read_recipe
+from edge_agent.state.durable import write_durably
 
 EXITS = {"accepted": 0, "rejected": 4, "failed": 5}
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -136,8 +136,8 @@ def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
 def _page(request: Request, result: dict[str, Any]) -> bytes:
     """The page of the result, with the histograms and ranges that calibration left, if it came that far."""
     # numpy takes time and memory, which only a page needs
-    from edge_agent.report import render as render_page  # noqa: PLC0415
-    from edge_agent.worker.evidence import read_evidence  # noqa: PLC0415
+    from edge_agent.report.layers.page import render as render_page  # noqa: PLC0415
+    from edge_agent.worker.explain.evidence import read_evidence  # noqa: PLC0415
 
     found = read_evidence(request.out / _STAGES / Stage.CALIBRATE)
     page = render_page(result, model=request.model.name, histograms=found.histograms, ranges=found.ranges)

@@ -5,8 +5,8 @@ import argparse
 import msgspec
 
 from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
-from edge_agent.releases import Releases
-from edge_agent.store import Store
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import Store
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

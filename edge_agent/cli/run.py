@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from edge_agent.config import DEFAULT_PATH, read_config
-from edge_agent.daemon import run as run_daemon
+from edge_agent.daemon.main import run as run_daemon
+from edge_agent.settings.device import DEFAULT_PATH, read_config
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
-from edge_agent.control import ask
+from edge_agent.daemon.control_socket import ask
+from edge_agent.daemon.device_info import Identity
+from edge_agent.daemon.sensor_processes import describe
 from edge_agent.errors import StoreError
-from edge_agent.identity import Identity
-from edge_agent.sensors import describe
-from edge_agent.shared import SourceState
-from edge_agent.store import Store
+from edge_agent.settings.sharing import SourceState
+from edge_agent.state.store import Store
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

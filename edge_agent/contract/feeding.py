@@ -13,7 +13,7 @@ from edge_agent.backends import Array, Signature, TensorSpec
 from edge_agent.contract import Contract
 from edge_agent.errors import ContractError, ModelError
 from edge_agent.preprocess import Preprocess
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, State
 
 _STATE_RANK = 2

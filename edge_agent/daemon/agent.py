@@ -12,17 +12,22 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from edge_agent.activator import Activator
-from edge_agent.admission import Admission
-from edge_agent.clock import Clock, parse_rfc3339
-from edge_agent.commands import Commands
-from edge_agent.config import Config
-from edge_agent.control import ControlRequest
+from edge_agent.daemon.activation.activator import Activator
+from edge_agent.daemon.admission.admission import Admission
+from edge_agent.daemon.admission.rules import Want, check_limits
+from edge_agent.daemon.commands import Commands
+from edge_agent.daemon.control_socket import ControlRequest
+from edge_agent.daemon.device_info import Identity
+from edge_agent.daemon.events import ChildEnded, SensorSaid, StageEnded, StageProgress
+from edge_agent.daemon.housekeeping import Housekeeper
+from edge_agent.daemon.job_ledger import Ledger
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.daemon.sensor_processes import Sensors
+from edge_agent.daemon.transfer.transfers import Receiving
 from edge_agent.errors import BrokerError, EdgeAgentError
-from edge_agent.events import ChildEnded, SensorSaid, StageEnded, StageProgress
-from edge_agent.housekeeping import Housekeeper
-from edge_agent.identity import Identity
-from edge_agent.job import (
+from edge_agent.execution.launcher import Stages
+from edge_agent.execution.run import StageEnd, StageRun
+from edge_agent.jobs.job import (
     Ended,
     Event,
     Interrupted,
@@ -37,18 +42,14 @@ from edge_agent.job import (
     cancelable,
     runnable,
 )
-from edge_agent.ledger import Ledger
+from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
 from edge_agent.mqtt import Event as LinkEvent
-from edge_agent.orders import Want, check_limits
-from edge_agent.publisher import Publisher
-from edge_agent.receiving import Receiving
-from edge_agent.releases import Release, Releases
-from edge_agent.runner import StageEnd, StageRun
-from edge_agent.sensors import Sensors
-from edge_agent.stages import Stages
-from edge_agent.store import Store
-from edge_agent.task import Stage
+from edge_agent.settings.device import Config
+from edge_agent.state.clock import Clock
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import Store
+from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from edge_agent.events import ChildEnded
-from edge_agent.supervisor import Child, ChildExit, Limits
+from edge_agent.daemon.events import ChildEnded
+from edge_agent.process.child import Child, ChildExit, Limits
 
 _KEPT_LINES = 16
 """Of a child's output; a hook may print without end."""

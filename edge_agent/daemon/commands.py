@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edge_agent.clock import parse_rfc3339
-from edge_agent.control import ControlRequest
+from edge_agent.daemon.admission.rules import Want
+from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.errors import EdgeAgentError, StoreError, TrustError, WireError
-from edge_agent.job import Ended, cancelable
-from edge_agent.orders import Want
-from edge_agent.releases import Release, Releases
-from edge_agent.store import CommandRecord
+from edge_agent.jobs.job import Ended, cancelable
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import CommandRecord
 from edge_agent.wire.manifest import decode_manifest
 from edge_agent.wire.messages import Command, decode
+from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 if TYPE_CHECKING:
-    from edge_agent.agent import Agent
+    from edge_agent.daemon.agent import Agent
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import CODES, EdgeAgentError, StoreError
-from edge_agent.unix_address import short_address
+from edge_agent.process.unix_address import short_address
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_agent import __version__, board
-from edge_agent.config import Config
-from edge_agent.releases import Release, Releases
-from edge_agent.store import Store
+from edge_agent import __version__
+from edge_agent.device import board
+from edge_agent.settings.device import Config
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import Store
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 
 log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_agent.runner import StageEnd
-from edge_agent.shared import SourceState
-from edge_agent.supervisor import ChildExit
+from edge_agent.execution.run import StageEnd
+from edge_agent.process.child import ChildExit
+from edge_agent.settings.sharing import SourceState
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from edge_agent.job import Job
-from edge_agent.releases import Releases
-from edge_agent.store import KEPT_JOBS
-from edge_agent.task import Stage
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import Stage
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import KEPT_JOBS
 
 if TYPE_CHECKING:
-    from edge_agent.agent import Agent
+    from edge_agent.daemon.agent import Agent
 
 log = logging.getLogger(__name__)
 

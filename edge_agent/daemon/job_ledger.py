@@ -1,7 +1,7 @@
 """The jobs of this device: the same in memory, on the disk and on the broker, and never on the broker first.
 
-Keeps no rules and starts nothing: what happens to a job is decided by :mod:`edge_agent.job`, what is done about it by
-:mod:`edge_agent.agent`. On a full disk an ended job is said, and kept as soon as there is room.
+Keeps no rules and starts nothing: what happens to a job is decided by :mod:`edge_agent.jobs.job`, what is done about it
+by :mod:`edge_agent.daemon.agent`. On a full disk an ended job is said, and kept as soon as there is room.
 """
 
 import logging
@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
+from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import LimitError
-from edge_agent.job import Event, Job, Progressed, StageFailed, Step, advance
-from edge_agent.publisher import Publisher
-from edge_agent.releases import Releases
-from edge_agent.store import ModelRecord, Store
-from edge_agent.task import read_results
-from edge_agent.verdict import conclude
+from edge_agent.jobs.job import Event, Job, Progressed, StageFailed, Step, advance
+from edge_agent.jobs.result import conclude
+from edge_agent.jobs.task import read_results
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
 
 log = logging.getLogger(__name__)

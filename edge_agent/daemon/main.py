@@ -14,20 +14,20 @@ from types import FrameType
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.agent import Agent, InboxEvent
-from edge_agent.children import run_in_background
-from edge_agent.clock import Clock
-from edge_agent.config import Config
-from edge_agent.control import SOCKET_NAME, ControlServer
+from edge_agent.daemon.agent import Agent, InboxEvent
+from edge_agent.daemon.background import run_in_background
+from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
+from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
+from edge_agent.daemon.events import Stop
+from edge_agent.daemon.publisher import offline
+from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError
-from edge_agent.events import Stop
-from edge_agent.identity import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.job import Status
+from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link, LinkOptions
-from edge_agent.notify import Notifier
-from edge_agent.publisher import offline
-from edge_agent.store import Store
-from edge_agent.supervisor import Limits, python_child
+from edge_agent.process.child import Limits, python_child
+from edge_agent.settings.device import Config
+from edge_agent.state.clock import Clock
+from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def run(config: Config, *, once: bool = False) -> int:
     signal.signal(signal.SIGINT, on_signal)
     control = ControlServer(store.root / SOCKET_NAME, inbox.put)
     run_in_background(
-        python_child("edge_agent.worker.inventory"),
+        python_child("edge_agent.worker.measure.inventory"),
         Limits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
         lambda _ended, output: agent.take_inventory(output),

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.clock import Clock, rfc3339
-from edge_agent.job import Job
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.mqtt import Link, Sent
-from edge_agent.reports import encode_report, job_report
+from edge_agent.state.clock import Clock
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, Need, Refused, encode
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
 
 REPORT_EVERY_S = 1.0

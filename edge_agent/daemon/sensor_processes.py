@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.config import Config
-from edge_agent.events import SensorSaid
-from edge_agent.shared import Orders, SourceState, divide, source_folder
-from edge_agent.stages import source_table
-from edge_agent.supervisor import Child, ChildExit, Limits, python_child
+from edge_agent.daemon.events import SensorSaid
+from edge_agent.execution.launcher import source_table
+from edge_agent.process.child import Child, ChildExit, Limits, python_child
+from edge_agent.settings.device import Config
+from edge_agent.settings.sharing import Orders, SourceState, divide, source_folder
 
 log = logging.getLogger(__name__)
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.cgroup import delegated
-from edge_agent.config import Config
-from edge_agent.durable import write_durably
+from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ContractError, StageError
-from edge_agent.job import Job
-from edge_agent.memory import worker_memory_bytes
-from edge_agent.runner import OnProgress, StageEnd, StageRun
-from edge_agent.shared import divide, source_folder
-from edge_agent.suggest import did_you_mean
-from edge_agent.supervisor import Limits
-from edge_agent.task import TASK_FILE, Stage, Task
+from edge_agent.execution.run import OnProgress, StageEnd, StageRun
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import TASK_FILE, Stage, Task
+from edge_agent.process.cgroup import delegated
+from edge_agent.process.child import Limits
+from edge_agent.settings.device import Config
+from edge_agent.settings.sharing import divide, source_folder
+from edge_agent.state.durable import write_durably
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0

@@ -20,7 +20,7 @@ from itertools import pairwise
 import msgspec
 
 from edge_agent.errors import CODES
-from edge_agent.task import Stage
+from edge_agent.jobs.task import Stage
 
 MAX_ATTEMPTS = 2
 """Runs of one stage whose worker died by its own fault."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.clock import rfc3339
-from edge_agent.job import Job
-from edge_agent.task import empty_result
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import empty_result
 from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
+from edge_agent.wire.timestamps import rfc3339
 
 
 def job_report(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import CODES
-from edge_agent.task import read_results
+from edge_agent.jobs.task import read_results
 
 _VERDICTS = {"succeeded": "accepted", "rejected": "rejected"}
 

@@ -28,8 +28,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge_agent.deferred import deferred
 from edge_agent.errors import BrokerError
+from edge_agent.mqtt.deferred import deferred
 from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
 from edge_agent.mqtt.options import LinkOptions, parse_url, read_password, tls_context
 

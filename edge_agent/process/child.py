@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_agent import cgroup
-from edge_agent.lines import Lines
+from edge_agent.process import cgroup
+from edge_agent.process.lines import Lines
 
 EXIT_OUT_OF_MEMORY = 71
 """Exit code by which a Python child of ours says that it ended on ``MemoryError``."""
@@ -92,7 +92,7 @@ def python_child(module: str, *arguments: str) -> list[str]:
 def worker_env() -> dict[str, str]:
     """The environment of a process that opens a model: a list of harmless variables and nothing else of ours."""
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    package_dir = Path(__file__).resolve().parent.parent
+    package_dir = Path(__file__).resolve().parents[2]
     if package_dir.name not in ("site-packages", "dist-packages"):
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(package_dir), env.get("PYTHONPATH"))))
     return env | {
@@ -108,7 +108,7 @@ class Child:
     """A running child process. Whoever makes one must call :meth:`wait`, which is also what enforces the limits.
 
     Make it in the thread that waits: the kernel tells a child of its parent's death when the *thread* that started it
-    ends (``PR_SET_PDEATHSIG``, see :mod:`edge_agent.sandbox`).
+    ends (``PR_SET_PDEATHSIG``, see :mod:`edge_agent.process.sandbox`).
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Child:
             stdin: what the child reads on standard input.
             cwd: working directory; the root directory if None, so that no file there can matter.
             env: the environment; :func:`worker_env` if None.
-            group_parent: a delegated cgroup directory (:func:`edge_agent.cgroup.delegated`).
+            group_parent: a delegated cgroup directory (:func:`edge_agent.process.cgroup.delegated`).
 
         Raises:
             OSError: the program cannot be started, or its memory limit cannot be set.

@@ -2,7 +2,7 @@
 
 No new privileges through set-user-id programs, no core dump (it would hold captured data), few descriptors, files
 readable by nobody else, and death with the process that started it. Inherited by everything the worker starts.
-``python -m edge_agent.sandbox`` prints the list as JSON: what is active on this device.
+``python -m edge_agent.process.sandbox`` prints the list as JSON: what is active on this device.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import signal
 import sys
 
 from edge_agent.errors import StageError
-from edge_agent.supervisor import PARENT_VARIABLE
+from edge_agent.process.child import PARENT_VARIABLE
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38

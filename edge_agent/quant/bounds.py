@@ -6,7 +6,7 @@
   of positive counts estimated from survey data", Survey Methodology 24).
 * difference of two paired shares: Tango (1998), "Equivalence test and confidence interval for the difference in
   proportions for the paired-sample design", Statistics in Medicine 17. A score interval: close to its level, not
-  below it in every case (``tests/test_bounds.py`` holds it to 7 %).
+  below it in every case (``tests/quant/test_bounds.py`` holds it to 7 %).
 * median: order statistics, e.g. David & Nagaraja (2003), "Order Statistics", section 7.1; needs no distribution.
 
 Every bound is one-sided at 95 % unless told otherwise. The bounds never raise for counts that are possible; an

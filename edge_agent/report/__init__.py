@@ -4,11 +4,8 @@ Pure: a result object, histograms and ranges in, a string out. The page fetches 
 pictures are in it, so it opens offline, from a mail or an archive, in the light or the dark as its reader's system is.
 
 Invariants:
-    * every text passes through :func:`.markup.element`, which escapes it: names come from models and data of others;
+    * every text passes through :func:`.html.markup.element`, which escapes it: names come from models and data of
+      others;
     * what is not known is a dash, never a number;
     * the whole result object stands at the end of the page as it is in ``report.json``.
 """
-
-from edge_agent.report.page import render
-
-__all__ = ["render"]

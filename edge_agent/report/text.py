@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.errors import CODES
-from edge_agent.verdict import judged
+from edge_agent.jobs.result import judged
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.sensing.shape import Samples, Shape
-from edge_agent.sensing.time_blocks import block_number, block_seconds
+from edge_agent.reservoir.segment_format import Samples, Shape
+from edge_agent.reservoir.time_blocks import block_number, block_seconds
 
 _GAP_S = 1.0
 

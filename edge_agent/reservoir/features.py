@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.sensing.shape import Samples
+from edge_agent.reservoir.segment_format import Samples
 
 Numbers = NDArray[np.float64]
 

@@ -18,13 +18,13 @@ from typing import NamedTuple
 import msgspec
 
 from edge_agent.errors import ConfigError, EdgeAgentError, LimitError, StoreError
-from edge_agent.sensing.cutting import Cutter
-from edge_agent.sensing.layout import BLOCK_BYTES, Head
-from edge_agent.sensing.sampler import Sampler
-from edge_agent.sensing.shape import Samples, Shape
-from edge_agent.sensing.slots import FILE, SlotFile
-from edge_agent.sensing.state import Counts, load_state, save_state
-from edge_agent.sensing.time_blocks import PARTS, Part
+from edge_agent.reservoir.cutting import Cutter
+from edge_agent.reservoir.sampler import Sampler
+from edge_agent.reservoir.segment_format import Samples, Shape
+from edge_agent.reservoir.slot_format import BLOCK_BYTES, Head
+from edge_agent.reservoir.slots import FILE, SlotFile
+from edge_agent.reservoir.state import Counts, load_state, save_state
+from edge_agent.reservoir.time_blocks import PARTS, Part
 
 WRITE_BUDGET_MB_PER_DAY = 256.0
 """A card of 32 GB would be written through once in four months, and cards stand hundreds of times."""

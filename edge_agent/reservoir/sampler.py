@@ -6,15 +6,15 @@ from random import Random
 
 import numpy as np
 
-from edge_agent.sensing.budget import Bucket, thinning
-from edge_agent.sensing.cutting import Stretch
-from edge_agent.sensing.features import describe
-from edge_agent.sensing.layout import Head, Label
-from edge_agent.sensing.slots import Found
-from edge_agent.sensing.state import Counts, State, restore, saved
-from edge_agent.sensing.stratified import Stratified
-from edge_agent.sensing.time_blocks import PARTS, Part, part_of
-from edge_agent.sensing.uniform import Uniform
+from edge_agent.reservoir.cutting import Stretch
+from edge_agent.reservoir.features import describe
+from edge_agent.reservoir.slot_format import Head, Label
+from edge_agent.reservoir.slots import Found
+from edge_agent.reservoir.state import Counts, State, restore, saved
+from edge_agent.reservoir.stratified import Stratified
+from edge_agent.reservoir.time_blocks import PARTS, Part, part_of
+from edge_agent.reservoir.uniform import Uniform
+from edge_agent.reservoir.write_budget import Bucket, thinning
 
 _DAY_S = 86_400.0
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.sensing.shape import Shape
-from edge_agent.sensing.time_blocks import PARTS, Part
+from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.time_blocks import PARTS, Part
 
 BLOCK_BYTES = 4096
 _VERSION = 1

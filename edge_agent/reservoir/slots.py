@@ -30,9 +30,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_agent.durable import fsync_dir
 from edge_agent.errors import StoreError
-from edge_agent.sensing.layout import MOST_HEAD_BYTES, Head, Label, pack_head, pack_slot, unpack_head, unpack_slot
+from edge_agent.reservoir.slot_format import (
+    MOST_HEAD_BYTES,
+    Head,
+    Label,
+    pack_head,
+    pack_slot,
+    unpack_head,
+    unpack_slot,
+)
+from edge_agent.state.durable import fsync_dir
 
 FILE = "stretches.bin"
 _LEFT_BYTES = 64 << 20

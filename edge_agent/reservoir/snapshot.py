@@ -14,10 +14,10 @@ from typing import Self
 import numpy as np
 
 from edge_agent.errors import StoreError
-from edge_agent.sensing.layout import Head, Label
-from edge_agent.sensing.shape import Samples, Shape
-from edge_agent.sensing.slots import FILE, read_head, read_slot, scan
-from edge_agent.sensing.time_blocks import Part
+from edge_agent.reservoir.segment_format import Samples, Shape
+from edge_agent.reservoir.slot_format import Head, Label
+from edge_agent.reservoir.slots import FILE, read_head, read_slot, scan
+from edge_agent.reservoir.time_blocks import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_agent.durable import write_durably
-from edge_agent.sensing.features import Numbers, describe
-from edge_agent.sensing.layout import Head
-from edge_agent.sensing.slots import Found
-from edge_agent.sensing.strata import Strata, Stratum
-from edge_agent.sensing.stratified import Stratified
-from edge_agent.sensing.time_blocks import Part
-from edge_agent.sensing.uniform import Uniform
+from edge_agent.reservoir.features import Numbers, describe
+from edge_agent.reservoir.slot_format import Head
+from edge_agent.reservoir.slots import Found
+from edge_agent.reservoir.strata import Strata, Stratum
+from edge_agent.reservoir.stratified import Stratified
+from edge_agent.reservoir.time_blocks import Part
+from edge_agent.reservoir.uniform import Uniform
+from edge_agent.state.durable import write_durably
 
 FILE = "state.json"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.sensing.features import Numbers, distance, scale_of
+from edge_agent.reservoir.features import Numbers, distance, scale_of
 
 MOST_STRATA = 16
 _MOST_CANDIDATES = 8

@@ -20,8 +20,8 @@ from random import Random
 
 import numpy as np
 
-from edge_agent.sensing.features import Numbers, scale_of
-from edge_agent.sensing.strata import Strata
+from edge_agent.reservoir.features import Numbers, scale_of
+from edge_agent.reservoir.strata import Strata
 
 _AT_ONCE = 1024
 """Members whose distance to every stratum is in memory at a time."""

@@ -14,7 +14,7 @@ import hashlib
 import math
 from typing import Literal
 
-from edge_agent.sensing.shape import Shape
+from edge_agent.reservoir.segment_format import Shape
 
 Part = Literal["calibration", "judging"]
 PARTS: tuple[Part, Part] = ("calibration", "judging")

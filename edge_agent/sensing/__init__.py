@@ -1,4 +1,4 @@
 """A sensor's own process: its only reader. It lets others read along, and keeps what the sensor has seen.
 
-That is a representative sample of hours or days in a fixed space (:mod:`.reservoir`).
+That is a representative sample of hours or days in a fixed space (:mod:`edge_agent.reservoir.reservoir`).
 """

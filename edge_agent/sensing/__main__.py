@@ -1,10 +1,10 @@
 """``python -m edge_agent.sensing < orders.json``: read one sensor for good, keep a sample of it, let others read along.
 
 It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The orders
-(:class:`edge_agent.shared.Orders`) come on standard input; standard output carries a JSON line
-(:class:`edge_agent.shared.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was asked to end;
-2: the orders are none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug of ours ends it with a
-traceback on standard error (1).
+(:class:`edge_agent.settings.sharing.Orders`) come on standard input; standard output carries a JSON line
+(:class:`edge_agent.settings.sharing.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was
+asked to end; 2: the orders are none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug of ours
+ends it with a traceback on standard error (1).
 """
 
 import os
@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import EdgeAgentError
-from edge_agent.landlock import restrict
-from edge_agent.sandbox import confine
+from edge_agent.process.landlock import restrict
+from edge_agent.process.sandbox import confine
 from edge_agent.sensing.process import run
-from edge_agent.shared import Orders
+from edge_agent.settings.sharing import Orders
 
 EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750

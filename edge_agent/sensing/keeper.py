@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from edge_agent.reservoir.reservoir import Reservoir
+from edge_agent.reservoir.segment_format import Shape
 from edge_agent.sensing.frames import Batch, Hello
-from edge_agent.sensing.reservoir import Reservoir
-from edge_agent.sensing.shape import Shape
-from edge_agent.shared import KEPT_FOLDER, Keeping, SourceState
+from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, SourceState
 
 _MB = 1e6
 _HOUR_S, _HOURS = 3600.0, 24

@@ -18,7 +18,7 @@ from edge_agent.sensing.keeper import Keeper
 from edge_agent.sensing.rate import Judgement, judge
 from edge_agent.sensing.reader import Event, Opener, Reader, Trouble, silence_and_dropout
 from edge_agent.sensing.server import Server
-from edge_agent.shared import SOCKET_NAME, Orders, SourceState
+from edge_agent.settings.sharing import SOCKET_NAME, Orders, SourceState
 from edge_agent.sources import open_source
 
 TELL_EVERY_S = 10.0

@@ -6,7 +6,7 @@ A process that reads for weeks must see in a minute that a sensor has become slo
 from collections import deque
 from typing import Literal
 
-from edge_agent.arrivals import TOO_FAST, TOO_SLOW
+from edge_agent.acquisition.arrivals import TOO_FAST, TOO_SLOW
 
 _AFTER_S = 10.0
 _WITHIN_S, _WITHIN_SAMPLES = 60.0, 100

@@ -12,9 +12,9 @@ import socket
 import struct
 from pathlib import Path
 
+from edge_agent.process.unix_address import short_address
 from edge_agent.sensing.frames import Batch, Hello, State, encode_json
 from edge_agent.sensing.outbox import Outbox, Parcel
-from edge_agent.unix_address import short_address
 
 MAX_READERS = 32
 _MODE = 0o660

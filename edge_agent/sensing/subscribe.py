@@ -13,12 +13,12 @@ from collections import deque
 from pathlib import Path
 from typing import NoReturn
 
-from edge_agent.arrivals import Arrivals
+from edge_agent.acquisition.arrivals import Arrivals
+from edge_agent.acquisition.reconnect import Retry
 from edge_agent.errors import CODES, SourceError
-from edge_agent.retry import Retry
+from edge_agent.process.unix_address import short_address
 from edge_agent.sensing.frames import Batch, Decoder, Frame, Hello, Samples, State
-from edge_agent.shared import SOCKET_NAME
-from edge_agent.unix_address import short_address
+from edge_agent.settings.sharing import SOCKET_NAME
 
 _OPEN_WITHIN_S = 10.0
 _READ_BYTES = 1 << 20

@@ -26,13 +26,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.backends import Array
-from edge_agent.config import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.errors import EdgeAgentError, LimitError, StoreError
-from edge_agent.releases import Release, Releases, read_release
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.stream import Stream
-from edge_agent.shared import source_folder
-from edge_agent.suggest import did_you_mean, read_toml
+from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
+from edge_agent.settings.sharing import source_folder
+from edge_agent.state.releases import Release, Releases, read_release
+from edge_agent.strict import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
 
 if TYPE_CHECKING:

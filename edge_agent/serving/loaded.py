@@ -18,8 +18,8 @@ from edge_agent.contract.carry import Carrier
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
-from edge_agent.releases import Release, intact_model, read_release
-from edge_agent.suggest import did_you_mean
+from edge_agent.state.releases import Release, intact_model, read_release
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from edge_agent.backends import Array
 from edge_agent.errors import ContractError, SourceError
 from edge_agent.preprocess.resample import ResampledStream, rate_ratio
 from edge_agent.serving.loaded import Loaded, Windows, samples_of
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 
 if TYPE_CHECKING:
     from edge_agent.sources import Source

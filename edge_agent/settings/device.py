@@ -1,8 +1,8 @@
 """The device's configuration: one TOML file, read once, frozen. An unknown key is an error.
 
 What a source needs is known by the source (``edge_agent/sources/<kind>.py``), which may import numpy and a driver;
-the daemon reads of its table only the keys that every kind has (``edge_agent/shared.py``) and passes the rest on
-unread, and ``edge-agent check-config`` has every table checked.
+the daemon reads of its table only the keys that every kind has (``edge_agent/settings/sharing.py``) and passes the rest
+on unread, and ``edge-agent check-config`` has every table checked.
 """
 
 from pathlib import Path
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.shared import divide
-from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.settings.sharing import divide
+from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
 DEFAULT_PATH = Path("/etc/edge-agent/config.toml")

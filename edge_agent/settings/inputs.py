@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import msgspec
 
 from edge_agent.errors import ConfigError
-from edge_agent.suggest import strict
+from edge_agent.strict import strict
 from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.wire.steps import check_inputs
 

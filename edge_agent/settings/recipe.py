@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from edge_agent.errors import ConfigError
-from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import Gates, Output, Recipe, State
 
 NOT_HERE = ("name", "version", "format", "input", "inputs", "eval")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.suggest import strict
+from edge_agent.strict import strict
 from edge_agent.wire.topics import check_name
 
 KEPT_FOLDER = "kept"
@@ -106,7 +106,8 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         deferred: the same of the calibration part, where what is new comes in later.
         unwritten: stretches that were not considered because the disk refused.
         hours: since the first of them was looked at.
-        confined: what Landlock holds the process to, as :func:`edge_agent.landlock.restrict` says; None: not known yet.
+        confined: what Landlock holds the process to, as :func:`edge_agent.process.landlock.restrict` says; None: not
+            known yet.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
 

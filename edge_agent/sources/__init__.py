@@ -23,10 +23,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.arrivals import Arrivals
+from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.errors import ConfigError, SourceError
-from edge_agent.shared import COMMON_KEYS, divide
-from edge_agent.suggest import did_you_mean, strict
+from edge_agent.settings.sharing import COMMON_KEYS, divide
+from edge_agent.strict import did_you_mean, strict
 
 GROUP = "edge_agent.sources"
 Samples = NDArray[np.float32]

@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.acquisition.reconnect import Retry
 from edge_agent.errors import SourceError
-from edge_agent.retry import Retry
 from edge_agent.sources import Samples, Stream
 
 _BUFFER_S = 1.0

@@ -26,10 +26,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.acquisition.device_lock import DeviceLock, holder, in_use
+from edge_agent.acquisition.pacing import Schedule
+from edge_agent.acquisition.reconnect import Retry
 from edge_agent.errors import SourceError
-from edge_agent.exclusive import DeviceLock, holder, in_use
-from edge_agent.retry import Retry
-from edge_agent.schedule import Schedule
 from edge_agent.sources import EndOfSource, Frames, Stream
 
 _COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}

@@ -26,13 +26,13 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from edge_agent.continuity import stretches
+from edge_agent.acquisition.device_lock import DeviceLock
+from edge_agent.acquisition.framing import Numbers, to_samples
+from edge_agent.acquisition.linux_iio.device import Channel, Device
+from edge_agent.acquisition.pacing import Schedule
+from edge_agent.acquisition.reconnect import Retry
+from edge_agent.acquisition.sample_counter import stretches
 from edge_agent.errors import SourceError
-from edge_agent.exclusive import DeviceLock
-from edge_agent.framing import Numbers, to_samples
-from edge_agent.iio import Channel, Device
-from edge_agent.retry import Retry
-from edge_agent.schedule import Schedule
 from edge_agent.sources import Samples, Stream
 
 _COALESCE_S = 0.02

@@ -29,10 +29,10 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from edge_agent.continuity import Counter
+from edge_agent.acquisition.framing import Numbers, to_samples
+from edge_agent.acquisition.framing.fields import Fields
+from edge_agent.acquisition.sample_counter import Counter
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
-from edge_agent.framing import Numbers, to_samples
-from edge_agent.framing.fields import Fields
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, SubscribeFailed, parse_url
 from edge_agent.sources import Samples, Stream
 

@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from edge_agent.arrivals import Arrivals
+from edge_agent.acquisition.arrivals import Arrivals
+from edge_agent.acquisition.pacing import Schedule
+from edge_agent.acquisition.recordings import BROKEN, Data, Recording
+from edge_agent.acquisition.recordings.arrays import read_csv, read_npz
+from edge_agent.acquisition.recordings.sound import SoundRecording
 from edge_agent.errors import SourceError
-from edge_agent.recordings import BROKEN, Data, Recording
-from edge_agent.recordings.arrays import read_csv, read_npz
-from edge_agent.recordings.sound import SoundRecording
-from edge_agent.schedule import Schedule
 from edge_agent.sources import EndOfSource
 
 if TYPE_CHECKING:
-    from edge_agent.recordings.pictures import PictureRecording
+    from edge_agent.acquisition.recordings.pictures import PictureRecording
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
@@ -137,7 +137,9 @@ def require(options: Options) -> None:
 
 def _picture_recording() -> "type[PictureRecording]":
     try:
-        from edge_agent.recordings.pictures import PictureRecording  # noqa: PLC0415  # only pictures need Pillow
+        from edge_agent.acquisition.recordings.pictures import (  # noqa: PLC0415  # only pictures need Pillow
+            PictureRecording,
+        )
     except ModuleNotFoundError as error:
         what = f"a folder of pictures needs {error.name}; install edge-agent[camera]"
         raise SourceError("source_unavailable", what) from None

@@ -38,15 +38,15 @@ import msgspec
 import numpy as np
 from serial import serial_for_url, serialposix
 
-from edge_agent.continuity import Counter
-from edge_agent.exclusive import explain
-from edge_agent.framing import Decoder, Numbers, to_samples
-from edge_agent.framing.cobs import CobsDecoder
-from edge_agent.framing.decimals import CsvDecoder
-from edge_agent.framing.json_lines import JsonDecoder
-from edge_agent.framing.record import Check, Record
-from edge_agent.framing.sync import SyncDecoder
-from edge_agent.retry import Retry
+from edge_agent.acquisition.device_lock import explain
+from edge_agent.acquisition.framing import Decoder, Numbers, to_samples
+from edge_agent.acquisition.framing.cobs import CobsDecoder
+from edge_agent.acquisition.framing.decimals import CsvDecoder
+from edge_agent.acquisition.framing.json_lines import JsonDecoder
+from edge_agent.acquisition.framing.record import Check, Record
+from edge_agent.acquisition.framing.sync import SyncDecoder
+from edge_agent.acquisition.reconnect import Retry
+from edge_agent.acquisition.sample_counter import Counter
 from edge_agent.sources import Samples, Stream
 
 _Serial: Any = serialposix.Serial

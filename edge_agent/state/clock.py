@@ -5,26 +5,11 @@ Time is the largest of the system clock, the last time saved, this build's time,
 
 import contextlib
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_agent.durable import write_durably
+from edge_agent.state.durable import write_durably
 
 SAVE_EVERY_S = 3600.0
-
-
-def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def parse_rfc3339(text: str) -> float | None:
-    """Seconds since the epoch, or None if ``text`` is no RFC 3339 time with a zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo else None
 
 
 class Clock:

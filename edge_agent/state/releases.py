@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.durable import fsync_dir, link_durably, publish_dir, write_durably
 from edge_agent.errors import LimitError, StoreError
+from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
 
 RELEASE_FILE = "release.json"
 

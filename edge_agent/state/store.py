@@ -6,7 +6,7 @@
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json, the stages' folders (task.py)
       models/<name>.json           highest version accepted, its digest and end; never collected
-      models/<name>/active         symlink into releases/ (edge_agent/releases.py)
+      models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
 Every write is durable before it returns. A broken state file is set aside as ``<name>.broken`` and said so: one bad
 sector must not stop the daemon, and what was active stays active.
@@ -23,9 +23,9 @@ from typing import TypeVar
 
 import msgspec
 
-from edge_agent.durable import fsync_dir, write_durably
 from edge_agent.errors import LimitError, StoreError
-from edge_agent.job import Job
+from edge_agent.jobs.job import Job
+from edge_agent.state.durable import fsync_dir, write_durably
 
 log = logging.getLogger(__name__)
 

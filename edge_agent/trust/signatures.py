@@ -1,23 +1,14 @@
-"""Checks an envelope's signatures, in a short-lived child: cryptography would double the daemon's memory.
+"""Which trusted keys signed an envelope. A trusted key is a PEM file with an Ed25519 public key in the keys folder.
 
-    python -m edge_agent.trust KEYS_DIR MIN_SIGNATURES < envelope.json
-
-Prints one JSON line: ``{"code": "", "keys": [...]}`` or ``{"code": "untrusted", "message": "..."}``. A trusted key is
-a PEM file with an Ed25519 public key in KEYS_DIR; a key id is a hint only and never decides. Two signatures by one
-key count once.
+A key id is a hint only and never decides. Two signatures by one key count once.
 """
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from edge_agent.errors import EdgeAgentError, TrustError, WireError
+from edge_agent.errors import TrustError, WireError
 from edge_agent.wire.envelope import Envelope
-from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -61,22 +52,3 @@ def verify(envelope: Envelope, keys: Mapping[str, "Ed25519PublicKey"], min_signa
             f"({len(envelope.signatures)} signatures, {len(keys)} trusted keys); sign with push-model --sign KEY",
         )
     return good
-
-
-def main(argv: list[str]) -> int:
-    """Answer for the envelope on standard input; always exits 0, as a refusal is an answer."""
-    answer: dict[str, object]
-    try:
-        data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
-        envelope = msgspec.json.decode(data, type=Envelope)
-        answer = {"code": "", "keys": verify(envelope, load_keys(Path(argv[1])), int(argv[2]))}
-    except EdgeAgentError as error:
-        answer = {"code": error.code, "message": error.message}
-    except msgspec.DecodeError as error:
-        answer = {"code": "malformed", "message": f"not an envelope: {error}"}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

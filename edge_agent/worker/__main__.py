@@ -21,12 +21,12 @@ from typing import IO, Any
 
 import msgspec
 
-from edge_agent.durable import publish_dir
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
-from edge_agent.landlock import restrict
-from edge_agent.sandbox import confine
-from edge_agent.supervisor import EXIT_OUT_OF_MEMORY
-from edge_agent.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
+from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
+from edge_agent.process.child import EXIT_OUT_OF_MEMORY
+from edge_agent.process.landlock import restrict
+from edge_agent.process.sandbox import confine
+from edge_agent.state.durable import publish_dir
 from edge_agent.worker.context import Context
 
 _STAGES = (*WORKER_STAGES, Stage.ACTIVATE)
@@ -85,7 +85,7 @@ def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
         _say(lines, event="progress", fraction=fraction, detail=detail, eta_s=eta_s)
 
     try:
-        outcome: Outcome = import_module(f"edge_agent.worker.{stage}").run(
+        outcome: Outcome = import_module(f"edge_agent.worker.stages.{stage}").run(
             Context(job_dir=job_dir, out_dir=out_dir, task=task, stage=stage, sink=sink)
         )
     except Refusal as refusal:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_agent.task import Stage, Task
+from edge_agent.jobs.task import Stage, Task
 
 ProgressSink = Callable[[float, str, float | None], None]
 

@@ -9,19 +9,20 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edge_agent.errors import ConfigError
 from edge_agent.wire.envelope import COMMAND_TYPE
 from edge_agent.wire.messages import Command, DeviceStatus, Done, encode
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope
+from host_tools.broker.registry import Device, addressed, parse, read_devices, read_reports, readable
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.broker.signing import enclose
 from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
-from host_tools.fleet import Device, addressed, parse, read_devices, read_reports, readable
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.signing import enclose
 
+_HOUR_S = 3600.0
 _TICK_S = 0.5
 
 
@@ -67,13 +68,13 @@ def scopes_of_job(session: Session, job: str) -> list[Scope]:
 
 def send(session: Session, settings: Settings, scopes: Sequence[Scope], expires_h: float, **what: Any) -> Command:
     """Publish one command for ``scopes`` and return it; ``what`` is its action and what that is about."""
-    now = datetime.now(UTC)
+    now = time.time()
     command = Command(
         namespace=settings.namespace,
         id=secrets.token_hex(8),
         targets=[str(scope) for scope in scopes],
-        created=_rfc3339(now),
-        expires=_rfc3339(now + timedelta(hours=expires_h)),
+        created=rfc3339(now, timespec="seconds"),
+        expires=rfc3339(now + expires_h * _HOUR_S, timespec="seconds"),
         **what,
     )
     envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
@@ -148,7 +149,3 @@ def _answer(topic: DeviceTopic, payload: bytes, command: Command) -> Answer | No
             if status and status.refused and status.refused.model == command.id:
                 return Answer(status.refused.code, status.refused.message, UNTRUSTED)
     return None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

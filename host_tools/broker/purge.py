@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from edge_agent.errors import WireError
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS
 from edge_agent.wire.envelope import COMMAND_TYPE, unseal
 from edge_agent.wire.messages import Command, decode
+from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, DeviceTopic, PageTopic, Scope, Topics
-from host_tools.fleet import parse, read_devices, read_want
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.registry import parse, read_devices, read_want
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 
 GRACE_S = 24 * 3600.0
 _DEVICES_AT_ONCE = 50
@@ -150,11 +150,8 @@ def _read_command(payload: bytes) -> Command | None:
 
 
 def _expired(expires: str, now: float) -> bool:
-    try:
-        moment = datetime.fromisoformat(expires)
-    except ValueError:
-        return False
-    return moment.tzinfo is not None and moment.timestamp() <= now
+    moment = parse_rfc3339(expires)
+    return moment is not None and moment <= now
 
 
 def _note_unreferenced(settings: Settings, digests: list[str]) -> dict[str, float]:

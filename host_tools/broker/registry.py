@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, M, decode
 from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics, WantTopic
-from host_tools.session import Session
+from host_tools.broker.session import Session
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from typing import Self
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, Sent, SubscribeFailed
 from edge_agent.wire.topics import Scope
-from host_tools.settings import Settings
+from host_tools.broker.settings import Settings
 
 _SETTLE_S = 0.03
 _NO_ECHO_S = 3.0  # silence after which a broker that withholds our own message has told everything

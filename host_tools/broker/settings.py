@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.suggest import read_toml, strict
+from edge_agent.strict import read_toml, strict
 from edge_agent.wire.topics import Topics
 
 GIB = 1 << 30

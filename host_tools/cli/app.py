@@ -7,19 +7,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from host_tools.commands import Answer, exit_of_answers, order
-from host_tools.console import stdout_console
+from host_tools.broker.commands import Answer, exit_of_answers, order
+from host_tools.broker.purge import GRACE_S, Purged, purge
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.devices import devices
+from host_tools.cli.keygen import keygen
+from host_tools.cli.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
+from host_tools.cli.push_model import EPILOG, push_model
+from host_tools.cli.report import report
+from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
-from host_tools.devices import devices
+from host_tools.display.console import stdout_console
 from host_tools.exits import run
-from host_tools.keygen import keygen
-from host_tools.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
-from host_tools.purge import GRACE_S, Purged, purge
-from host_tools.push_model import EPILOG, push_model
-from host_tools.report import report
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.watch import watch
 
 _MIB = 1 << 20
 _DEMO = examples(

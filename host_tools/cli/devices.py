@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from host_tools.console import stdout_console
-from host_tools.fleet import Device, read_devices
-from host_tools.options import Json, with_settings
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.registry import Device, read_devices
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.options import Json, with_settings
+from host_tools.display.console import stdout_console
 
 _GIB = 1 << 30
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from host_tools.options import Json
-from host_tools.signing import generate_key
+from host_tools.broker.signing import generate_key
+from host_tools.cli.options import Json
 
 
 def keygen(

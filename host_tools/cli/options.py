@@ -15,8 +15,8 @@ import typer
 
 from edge_agent.errors import ConfigError, EdgeAgentError, WireError
 from edge_agent.wire.topics import EVERYONE, Scope, check_name
+from host_tools.broker.settings import load_settings
 from host_tools.exits import exit_of
-from host_tools.settings import load_settings
 
 
 def _option(name: str, metavar: str, text: str) -> Any:

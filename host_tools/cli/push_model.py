@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from host_tools.console import stdout_console
-from host_tools.display import open_display
+from host_tools.broker.job_tracker import End
+from host_tools.broker.settings import Settings
+from host_tools.cli.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
+from host_tools.display.console import stdout_console
+from host_tools.display.progress import open_display
+from host_tools.display.result_table import show
 from host_tools.exits import run
-from host_tools.follow import End
-from host_tools.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
-from host_tools.push import PushRequest, PushResult, announced, push
-from host_tools.result_table import show
-from host_tools.settings import Settings
+from host_tools.push.push import PushRequest, PushResult, announced, push
 
 EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",

@@ -7,13 +7,13 @@ import msgspec
 import typer
 
 from edge_agent.errors import ConfigError
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import JobReport
-from host_tools.fleet import read_devices, read_reports
-from host_tools.options import Json, with_settings
-from host_tools.result_table import show
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.registry import read_devices, read_reports
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.options import Json, with_settings
+from host_tools.display.result_table import show
 
 
 @with_settings

@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from edge_agent.errors import ConfigError
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
-from host_tools.display import Display, open_display
+from host_tools.broker.job_tracker import Follow, Progress
+from host_tools.broker.registry import Device, read_devices, read_reports
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.options import Json, with_settings
+from host_tools.display.progress import Display, open_display
+from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
-from host_tools.fleet import Device, read_devices, read_reports
-from host_tools.follow import Follow, Progress
-from host_tools.options import Json, with_settings
-from host_tools.result_table import show
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.waiting import listen, message_of, wait
+from host_tools.push.waiting import listen, message_of, wait
 
 _TICK_S = 1.0
 

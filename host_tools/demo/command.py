@@ -19,15 +19,15 @@ import typer
 
 from edge_agent.errors import BrokerError, ConfigError, StageError
 from edge_agent.wire.topics import Scope
+from host_tools.broker.purge import held_blobs
+from host_tools.broker.registry import read_devices
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 from host_tools.demo.simulator import SerialImu
 from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE, STATE_DIR
-from host_tools.display import open_display
-from host_tools.fleet import read_devices
-from host_tools.purge import held_blobs
-from host_tools.push import PushRequest, PushResult, push
-from host_tools.result_table import show
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.display.progress import open_display
+from host_tools.display.result_table import show
+from host_tools.push.push import PushRequest, PushResult, push
 
 _DATA = Path(__file__).with_name("data")
 _BUNDLED = {

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from host_tools.follow import End, Progress
+from host_tools.broker.job_tracker import End, Progress
 
 _MB = 1_000_000
 _LINE_STEP = 0.25

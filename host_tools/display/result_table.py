@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_agent.wire.messages import JobReport
-from host_tools.console import stdout_console
+from host_tools.display.console import stdout_console
 
 _MIB = 1 << 20
 _KIB = 1 << 10

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.input_tables import read_inputs
-from edge_agent.recipe_file import read_recipe
-from edge_agent.suggest import did_you_mean, read_toml, strict
+from edge_agent.settings.inputs import read_inputs
+from edge_agent.settings.recipe import read_recipe
+from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.manifest import Blob, InputContract, Manifest
 from edge_agent.wire.topics import check_name

@@ -4,9 +4,9 @@ Used by ``push-model`` and by the demo. The blobs are at the broker before the w
 finds everything, and the host may go.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,21 @@ import msgspec
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
 from edge_agent.wire.messages import JobReport
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
-from host_tools.display import Display
+from host_tools.broker.job_tracker import EXIT_SUCCEEDED, Follow
+from host_tools.broker.purge import purge
+from host_tools.broker.registry import Device, addressed, highest_version, read_devices, read_reports
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.broker.signing import enclose
+from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
-from host_tools.fleet import Device, addressed, highest_version, read_devices, read_reports
-from host_tools.follow import EXIT_SUCCEEDED, Follow
-from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
-from host_tools.purge import purge
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.signing import enclose
-from host_tools.upload import Uploader
-from host_tools.waiting import listen, wait
+from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
+from host_tools.push.upload import Uploader
+from host_tools.push.waiting import listen, wait
+
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
             display.note(
                 f"{file.name} {highest} is known here; a device that has it or wants it does not go back to {version}"
             )
-        now = datetime.now(UTC)
+        now = time.time()
         manifest = build_manifest(
             file,
             namespace=settings.namespace,
@@ -111,8 +114,8 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
             model=model,
             evaluation=evaluation_blob,
             targets=[str(scope) for scope in request.scopes],
-            created=_rfc3339(now),
-            expires=_rfc3339(now + timedelta(days=request.expires_days)),
+            created=rfc3339(now, timespec="seconds"),
+            expires=rfc3339(now + request.expires_days * _DAY_S, timespec="seconds"),
         )
         if manifest.eval is not None and manifest.output.kind is None:
             display.note(
@@ -204,7 +207,3 @@ def fill(result: PushResult, follow: Follow) -> None:
 def watch_command(job: str) -> str:
     """The command that watches a job."""
     return f"host-tools watch --job {job}"
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -17,8 +17,8 @@ from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, digest_pages
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need
-from host_tools.purge import held_blobs
-from host_tools.session import Session
+from host_tools.broker.purge import held_blobs
+from host_tools.broker.session import Session
 
 Progress = Callable[[int, int], None]
 

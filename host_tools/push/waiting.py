@@ -10,10 +10,10 @@ from collections.abc import Callable
 from edge_agent.errors import WireError
 from edge_agent.wire.messages import DeviceStatus, JobReport, Need
 from edge_agent.wire.topics import DeviceTopic
-from host_tools.display import Display
-from host_tools.fleet import readable
-from host_tools.follow import Follow, Progress
-from host_tools.session import Session
+from host_tools.broker.job_tracker import Follow, Progress
+from host_tools.broker.registry import readable
+from host_tools.broker.session import Session
+from host_tools.display.progress import Display
 
 GRACE_S = 15 * 60.0
 _TICK_S = 0.5

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.arrivals import Arrivals
-from edge_agent.continuity import Counter
+from edge_agent.acquisition.arrivals import Arrivals
+from edge_agent.acquisition.sample_counter import Counter
 
 
 @given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 2)), min_size=1, max_size=40))

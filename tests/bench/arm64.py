@@ -28,12 +28,12 @@ from numpy.typing import NDArray  # noqa: E402
 from support.demo import MANIFEST, MODEL, read_recording  # noqa: E402
 from support.har_tflite import har_net  # noqa: E402
 
-from edge_agent import board  # noqa: E402
 from edge_agent.backends import Backend, CandidateSpec, Range, load  # noqa: E402
 from edge_agent.calibration.observer import Observer  # noqa: E402
+from edge_agent.device import board  # noqa: E402
 from edge_agent.errors import ModelError  # noqa: E402
 from edge_agent.preprocess import Preprocess  # noqa: E402
-from host_tools.manifest_file import read_manifest_file  # noqa: E402
+from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
 
 WINDOWS = 100
 METHODS = ("minmax", "percentile", "mse")

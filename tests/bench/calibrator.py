@@ -30,17 +30,21 @@ from onnx import checker  # noqa: E402
 from onnxruntime import InferenceSession  # noqa: E402
 from support.onnx_models import mlp, save  # noqa: E402
 
-from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task, read_task  # noqa: E402
-from edge_agent.worker.dataset import SETS_FILE, ArraySets, RowSet  # noqa: E402
+from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task, read_task  # noqa: E402
+from edge_agent.worker.data.dataset import SETS_FILE, ArraySets, RowSet  # noqa: E402
 
 MODEL, DATA = "model.onnx", "c.npz"
 WORKER_IMPORTS = (
-    *("edge_agent.worker.calibrate", "edge_agent.backends.onnx", "edge_agent.backends.onnx.inspection"),
+    *("edge_agent.worker.stages.calibrate", "edge_agent.backends.onnx", "edge_agent.backends.onnx.inspection"),
     *("edge_agent.backends.onnx.preparation", "edge_agent.backends.onnx.taps"),
 )
 REWRITE_IMPORTS = ("edge_agent.backends.onnx.rewriting", "onnxruntime.quantization")
 LITERT_IMPORTS = (
-    *("edge_agent.worker.calibrate", "edge_agent.backends.tflite.taps", "edge_agent.backends.tflite.preparation"),
+    *(
+        "edge_agent.worker.stages.calibrate",
+        "edge_agent.backends.tflite.taps",
+        "edge_agent.backends.tflite.preparation",
+    ),
     *("edge_agent.backends.tflite.rewriting", "litert_quantizer.quantizer", "litert_quantizer.recipe"),
     "ai_edge_litert.interpreter",
 )
@@ -114,7 +118,7 @@ def ours(job: Path, *, rewrite: bool) -> Measured:
         importlib.import_module(module)
     from edge_agent.backends import CandidateSpec, load  # noqa: PLC0415  # each way imports only what it needs
     from edge_agent.worker.__main__ import main  # noqa: PLC0415
-    from edge_agent.worker.calibrate import prepared_path, read_ranges  # noqa: PLC0415
+    from edge_agent.worker.artefacts import prepared_path, read_ranges  # noqa: PLC0415
 
     meter = Meter(warm=rewrite)
     if main([Stage.CALIBRATE, str(job)]):

@@ -30,11 +30,11 @@ from edge_agent.wire.envelope import MANIFEST_TYPE  # noqa: E402
 from edge_agent.wire.manifest import Manifest, encode_manifest  # noqa: E402
 from edge_agent.wire.messages import DeviceInfo  # noqa: E402
 from edge_agent.wire.topics import Scope  # noqa: E402
-from host_tools.manifest_file import read_blob  # noqa: E402
-from host_tools.session import Session  # noqa: E402
-from host_tools.settings import Settings  # noqa: E402
-from host_tools.signing import enclose, generate_key  # noqa: E402
-from host_tools.upload import Uploader  # noqa: E402
+from host_tools.broker.session import Session  # noqa: E402
+from host_tools.broker.settings import Settings  # noqa: E402
+from host_tools.broker.signing import enclose, generate_key  # noqa: E402
+from host_tools.push.manifest_file import read_blob  # noqa: E402
+from host_tools.push.upload import Uploader  # noqa: E402
 
 SETTLE_S = 3.0
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -28,13 +28,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.captures import context, model_info  # noqa: E402  # after the path above
 
 from edge_agent.errors import EdgeAgentError  # noqa: E402
-from edge_agent.task import Task  # noqa: E402
+from edge_agent.jobs.task import Task  # noqa: E402
 from edge_agent.wire.manifest import InputContract, Recipe, Window  # noqa: E402
-from edge_agent.worker import capture_source  # noqa: E402
-from edge_agent.worker.quality import judge_rate  # noqa: E402
-from edge_agent.worker.rows import Rows  # noqa: E402
-from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed, split_rows  # noqa: E402
-from edge_agent.worker.watch import Watch  # noqa: E402
+from edge_agent.worker.capture import from_sensor  # noqa: E402
+from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed, split_rows  # noqa: E402
+from edge_agent.worker.quality.capture_watch import Watch  # noqa: E402
+from edge_agent.worker.quality.channels import judge_rate  # noqa: E402
+from edge_agent.worker.quality.rows import Rows  # noqa: E402
 from host_tools.demo.simulator import RECORDING, SerialImu  # noqa: E402
 
 Samples = NDArray[np.float32]
@@ -258,7 +258,7 @@ def captured(port: Path) -> str:
     )
     folder = Path(tempfile.mkdtemp())
     try:
-        _, said = capture_source.capture_source(
+        _, said = from_sensor.capture_source(
             context(folder, task), model_info({"x": ("float32", (1, SIZE, len(channels)))})
         )
     except EdgeAgentError as error:

@@ -29,12 +29,12 @@ from edge_agent.backends import Backend, CandidateSpec, load  # noqa: E402
 from edge_agent.calibration.observer import Observer  # noqa: E402
 from edge_agent.preprocess import Preprocess  # noqa: E402
 from edge_agent.quant.metrics import ErrorMetrics  # noqa: E402
-from edge_agent.sensing.cutting import Cutter  # noqa: E402
-from edge_agent.sensing.layout import Head  # noqa: E402
-from edge_agent.sensing.sampler import Sampler  # noqa: E402
-from edge_agent.sensing.shape import Shape  # noqa: E402
-from edge_agent.sensing.uniform import Uniform  # noqa: E402
-from host_tools.manifest_file import read_manifest_file  # noqa: E402
+from edge_agent.reservoir.cutting import Cutter  # noqa: E402
+from edge_agent.reservoir.sampler import Sampler  # noqa: E402
+from edge_agent.reservoir.segment_format import Shape  # noqa: E402
+from edge_agent.reservoir.slot_format import Head  # noqa: E402
+from edge_agent.reservoir.uniform import Uniform  # noqa: E402
+from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
 
 Samples = NDArray[np.float32]
 Regimes = list[list[Samples]]

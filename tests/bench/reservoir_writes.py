@@ -23,9 +23,9 @@ import numpy as np
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from edge_agent.sensing.reservoir import WRITE_BUDGET_MB_PER_DAY, Reservoir  # noqa: E402  # after the path above
-from edge_agent.sensing.shape import Shape  # noqa: E402
-from edge_agent.sensing.slots import FILE  # noqa: E402
+from edge_agent.reservoir.reservoir import WRITE_BUDGET_MB_PER_DAY, Reservoir  # noqa: E402  # after the path above
+from edge_agent.reservoir.segment_format import Shape  # noqa: E402
+from edge_agent.reservoir.slots import FILE  # noqa: E402
 
 START_S, DAY_S, BATCH_S = 1.7e9, 86_400, 60.0
 

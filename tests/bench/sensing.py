@@ -31,7 +31,7 @@ from support.sensing import status  # noqa: E402
 
 from edge_agent.sensing import process  # noqa: E402
 from edge_agent.sensing.subscribe import subscribe  # noqa: E402
-from edge_agent.shared import Keeping, Orders, SourceState  # noqa: E402
+from edge_agent.settings.sharing import Keeping, Orders, SourceState  # noqa: E402
 from edge_agent.sources import Source, open_source  # noqa: E402
 from edge_agent.sources import audio as audio_kind  # noqa: E402
 

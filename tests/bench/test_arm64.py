@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.skips import NO_ARM64
 
-BENCH = Path(__file__).parent / "bench"
+BENCH = Path(__file__).parent
 sys.path.append(str(BENCH))
 
 ROOT = os.environ.get("EDGE_AGENT_ARM64_ROOT", "")

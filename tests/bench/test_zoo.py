@@ -10,7 +10,7 @@ import pytest
 from support import tflite_models as models
 from support.trained import windows, write_classifier
 
-BENCH = Path(__file__).parent / "bench"
+BENCH = Path(__file__).parent
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 

@@ -29,7 +29,7 @@ from edge_agent.quant.agreement import Judge, resolve_kind  # noqa: E402
 from edge_agent.quant.findings import Measured  # noqa: E402
 from edge_agent.quant.gates import evaluate_heldout  # noqa: E402
 from edge_agent.quant.metrics import ErrorMetrics  # noqa: E402
-from edge_agent.recipe_file import RecipeFile, read_recipe  # noqa: E402
+from edge_agent.settings.recipe import RecipeFile, read_recipe  # noqa: E402
 
 SECONDS, ROUNDS, FEWEST = 2.5, 200, 12
 _WARM_UP = 3

@@ -15,10 +15,10 @@ from support.sensing import NumberedSensor, SourceProcess, fill
 from support.trained import CLASSES, write_classifier
 
 from edge_agent.cli import main
-from edge_agent.report.look_table import look_lines, sparkline
-from edge_agent.shared import source_folder
-from edge_agent.worker.inputs import match_arrays
-from edge_agent.worker.split import split_rows
+from edge_agent.report.channel_table import look_lines, sparkline
+from edge_agent.settings.sharing import source_folder
+from edge_agent.worker.data.array_matching import match_arrays
+from edge_agent.worker.data.split import split_rows
 from host_tools.demo.simulator import SerialImu
 
 SIZE, HOP = 40, 20
@@ -213,7 +213,7 @@ def test_the_picture(tmp_path: Path) -> None:
 def test_without_pillow_a_picture_is_no_surprise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "edge_agent.report.look_picture", raising=False)
+    monkeypatch.delitem(sys.modules, "edge_agent.report.channel_plot", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
 
     assert capture(sources(tmp_path, motion(4000)), "--plot", tmp_path / "p.png", "--out", tmp_path / "d.npz") == 2

@@ -11,7 +11,7 @@ from support.crashing import crash_on_import
 from support.tflite_models import mlp, save
 from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
-from edge_agent import doctor
+from edge_agent.cli import doctor_checks
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -25,7 +25,7 @@ def test_the_doctor_names_it_and_what_cannot_be_done_without_it(
     unable = {"onnxruntime": [".onnx"], "ai-edge-litert": [] if HAS_TFLITE_RUNTIME else [".tflite"]}.get(runtime, [])
     crash_on_import(monkeypatch, tmp_path, runtime)
 
-    checks = list(doctor._runtimes())
+    checks = list(doctor_checks._runtimes())
 
     works, *rest = [check for check in checks if check.name == "runtimes"]
     assert works.level == "ok"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.doctor import examine
+from edge_agent.cli.doctor_checks import examine
 
 
 def test_runtimes_that_do_not_answer_in_time_are_not_called_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("edge_agent.doctor.INVENTORY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("edge_agent.cli.doctor_checks.INVENTORY_TIMEOUT_S", 0.01)
 
     (check,) = (check for check in examine(tmp_path / "none.toml") if check.name == "runtimes")
 

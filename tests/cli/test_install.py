@@ -12,9 +12,9 @@ import pytest
 
 from edge_agent.cli import main
 from edge_agent.cli.install import device_name, origin
-from edge_agent.config import parse_config
+from edge_agent.settings.device import parse_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

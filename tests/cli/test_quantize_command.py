@@ -21,9 +21,9 @@ from support.onnx_models import conv_net, save
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
 from edge_agent.cli import main, quantize
-from edge_agent.runner import StageEnd, run_stage
-from edge_agent.task import Stage, empty_result
-from edge_agent.worker.result import Record
+from edge_agent.execution.run import StageEnd, run_stage
+from edge_agent.jobs.task import Stage, empty_result
+from edge_agent.worker.record import Record
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 

@@ -5,7 +5,7 @@ from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.contract.carry import Carrier
 from edge_agent.errors import ModelError
 from edge_agent.wire.manifest import State
-from edge_agent.worker.dataset import Row
+from edge_agent.worker.data.dataset import Row
 
 INFO = ModelInfo(
     format="onnx",

@@ -14,11 +14,11 @@ from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.task import Stage, Task, read_task
+from edge_agent.jobs.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.scoring import FloatSet, Score
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.search.scoring import FloatSet, Score
 
 RANDOM = np.random.default_rng(0)
 

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from support.agents import DEVICE, TOPICS, LocalAgent, wanted
 
-from edge_agent.job import Job, Status
+from edge_agent.execution.run import StageEnd
+from edge_agent.jobs.job import Job, Status
+from edge_agent.jobs.job_report import encode_report, job_report
+from edge_agent.jobs.task import Stage, empty_result
 from edge_agent.mqtt import Incoming
-from edge_agent.releases import Releases
-from edge_agent.reports import encode_report, job_report
-from edge_agent.runner import StageEnd
-from edge_agent.store import KEPT_JOBS
-from edge_agent.task import Stage, empty_result
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import KEPT_JOBS
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
 from edge_agent.wire.manifest import Recipe
 from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, Done, JobReport, decode

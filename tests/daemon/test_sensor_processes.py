@@ -15,11 +15,11 @@ from support.device import DEMO_CHANNELS, Device, push
 from support.sensing import fill
 
 from edge_agent.cli import main
-from edge_agent.control import ask
-from edge_agent.doctor import examine
-from edge_agent.sensing.kept import read
+from edge_agent.cli.doctor_checks import examine
+from edge_agent.daemon.control_socket import ask
+from edge_agent.reservoir.snapshot import read
 from edge_agent.sensing.subscribe import is_served, subscribe
-from edge_agent.shared import KEPT_FOLDER, source_folder
+from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
 from edge_agent.wire.messages import DeviceInfo, JobReport
 from host_tools.demo.simulator import SerialImu
 

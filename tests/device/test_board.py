@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent import board
+from edge_agent.device import board
 from edge_agent.wire.messages import DeviceInfo
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.cli import main
-from edge_agent.interpreter import address_bits, require_64_bit
+from edge_agent.device.interpreter import address_bits, require_64_bit
 
 SENTENCE = "numpy, onnxruntime and LiteRT have no 32-bit wheels"
 
@@ -16,7 +16,7 @@ SENTENCE = "numpy, onnxruntime and LiteRT have no 32-bit wheels"
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter whose addresses have 32 bits, on a kernel that calls itself aarch64 (Raspberry Pi OS has that)."""
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    monkeypatch.setattr("edge_agent.interpreter.address_bits", lambda: 32)
+    monkeypatch.setattr("edge_agent.device.interpreter.address_bits", lambda: 32)
 
 
 @pytest.fixture

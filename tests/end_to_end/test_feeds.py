@@ -19,10 +19,10 @@ from support.onnx_models import model, save, value
 from support.rigs import write_wav
 
 from edge_agent import backends, serving
-from edge_agent.task import Stage, Task
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import SETS_FILE, Row, ShardSets, open_dataset
+from edge_agent.worker.data.dataset import SETS_FILE, Row, ShardSets, open_dataset
 
 Floats = NDArray[np.float32]
 

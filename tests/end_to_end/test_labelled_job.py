@@ -16,10 +16,10 @@ from support.host import Ended, Host
 from edge_agent.preprocess import Preprocess
 from edge_agent.wire.chunks import CHUNK_BYTES, GROUP_CHUNKS, digest_pages
 from edge_agent.wire.manifest import Blob
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 from host_tools.demo.simulator import SerialImu
-from host_tools.manifest_file import read_blob
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.push.manifest_file import read_blob
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 

@@ -22,17 +22,17 @@ from support.onnx_models import quantized_net, save, save_with_external_data
 
 from edge_agent import serving
 from edge_agent.cli import main
-from edge_agent.task import empty_result
+from edge_agent.jobs.task import empty_result
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Gates, Manifest, Recipe, encode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport
 from edge_agent.wire.topics import Scope
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.broker.signing import enclose, generate_key
 from host_tools.demo.simulator import BAUD_115200, SerialImu
-from host_tools.manifest_file import read_blob
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.signing import enclose, generate_key
+from host_tools.push.manifest_file import read_blob
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 

@@ -21,7 +21,7 @@ from edge_agent import serving
 from edge_agent.backends import tflite
 from edge_agent.backends.tflite.reading import read_model
 from edge_agent.backends.tflite.schema import INT8
-from edge_agent.task import empty_result
+from edge_agent.jobs.task import empty_result
 from edge_agent.wire.messages import DeviceInfo
 from host_tools.demo.simulator import SerialImu
 
@@ -47,7 +47,7 @@ def push_model(device: Device) -> subprocess.CompletedProcess[str]:
     argv = [TFLITE_MODEL, "--manifest", manifest, "--device", device.name, "--timeout", "240"]
     where = ["--broker", device.url, "--namespace", device.namespace]
     return subprocess.run(
-        [sys.executable, "-c", "from host_tools.push_model import main; main()", *map(str, argv), *where],
+        [sys.executable, "-c", "from host_tools.cli.push_model import main; main()", *map(str, argv), *where],
         capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(device.directory)},
     )  # fmt: skip
 

@@ -10,24 +10,24 @@ import msgspec
 import psutil
 import pytest
 
-from edge_agent import runner
-from edge_agent.runner import StageEnd, StageRun, run_stage
-from edge_agent.supervisor import Limits
-from edge_agent.task import Stage, Task, read_outcome
+from edge_agent.execution import run
+from edge_agent.execution.run import StageEnd, StageRun, run_stage
+from edge_agent.jobs.task import Stage, Task, read_outcome
+from edge_agent.process.child import Limits
 
 FREE = Limits(timeout_s=60)
 _STAGE = """
 import sys, types
 from edge_agent.worker.__main__ import main
-body = types.ModuleType("edge_agent.worker.calibrate")
+body = types.ModuleType("edge_agent.worker.stages.calibrate")
 exec({body!r}, body.__dict__)
-sys.modules["edge_agent.worker.calibrate"] = body
+sys.modules["edge_agent.worker.stages.calibrate"] = body
 sys.exit(main(sys.argv[1:]))
 """
 _IMPORTS = """
 import os, sys, time
 from edge_agent.errors import ModelError, Refusal
-from edge_agent.task import Outcome
+from edge_agent.jobs.task import Outcome
 """
 
 
@@ -48,7 +48,7 @@ class Worker:
 
     def use(self, script: str) -> None:
         self._monkeypatch.setattr(
-            runner, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments]
+            run, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments]
         )
 
     def stage(self, body: str, limits: Limits = FREE) -> StageEnd:
@@ -98,7 +98,7 @@ def test_an_interrupted_capture_finds_what_it_had(job_dir: Path, monkeypatch: py
     (job_dir / "capture.tmp").mkdir()
     (job_dir / "capture.tmp/shard-0").touch()
     script = _STAGE.format(body=_IMPORTS + "def run(context): return Outcome()").replace("calibrate", "capture")
-    monkeypatch.setattr(runner, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments])
+    monkeypatch.setattr(run, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments])
 
     end = run_stage(job_dir, Stage.CAPTURE, FREE, lambda *_: None)
 
@@ -256,7 +256,7 @@ def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str)
     os.mkfifo(fifo)
     worker.use(
         _STAGE.format(
-            body="import os\nfrom edge_agent.worker.probe import Request, Served, ask\n"
+            body="import os\nfrom edge_agent.worker.measure.probe import Request, Served, ask\n"
             "def run(context):\n"
             "    context.progress(0, str(os.getpid()), force=True)\n"
             f"    ask(Request(feeds={str(fifo)!r}, models=[Served('m', 'onnxruntime')]))"
@@ -289,7 +289,7 @@ def test_an_end_is_told_whatever_happens(worker: Worker, job_dir: Path, monkeypa
     worker.use('print(\'{"event":"progress"}\', flush=True); import time; time.sleep(1000)')
     StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=refuse, on_end=inbox.put).start()
     broken = inbox.get()
-    monkeypatch.setattr(runner, "python_child", lambda *_: ["/does/not/exist"])
+    monkeypatch.setattr(run, "python_child", lambda *_: ["/does/not/exist"])
     StageRun(job_dir, Stage.CALIBRATE, FREE, on_progress=refuse, on_end=inbox.put).start()
     missing = inbox.get()
 

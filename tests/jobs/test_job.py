@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.errors import CODES
-from edge_agent.job import (
+from edge_agent.jobs.job import (
     MAX_RESTARTS,
     Ended,
     Event,
@@ -27,7 +27,7 @@ from edge_agent.job import (
     next_step,
     runnable,
 )
-from edge_agent.task import Stage
+from edge_agent.jobs.task import Stage
 
 EXCLUSIVE = (Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE)
 events = st.one_of(

@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent.cli.table import render
 from edge_agent.errors import CODES
-from edge_agent.task import OUTCOME_FILE, Outcome, Stage, empty_result
-from edge_agent.verdict import conclude
-from edge_agent.worker.result import Record, finite
+from edge_agent.jobs.result import conclude
+from edge_agent.jobs.task import OUTCOME_FILE, Outcome, Stage, empty_result
+from edge_agent.report.text import render
+from edge_agent.worker.record import Record, finite
 
 REFERENCE = Record(method="float", size_bytes=2048, latency_p50_ms=1.0, accuracy=0.9).as_dict()
 CHOSEN = Record(

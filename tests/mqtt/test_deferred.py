@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.deferred import deferred
+from edge_agent.mqtt.deferred import deferred
 
 
 @pytest.fixture

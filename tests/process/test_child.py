@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent import cgroup
-from edge_agent.lines import Lines
-from edge_agent.supervisor import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
+from edge_agent.process import cgroup
+from edge_agent.process.child import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
+from edge_agent.process.lines import Lines
 
 FREE = Limits(timeout_s=60)
 
@@ -250,7 +250,7 @@ def test_our_modules_are_found_but_not_those_of_the_working_directory(tmp_path: 
     (tmp_path / "msgspec.py").write_text("raise SystemExit('a file of the working directory was imported')")
     lines: list[str] = []
 
-    ended = Child(python_child("edge_agent.sandbox"), limits=FREE, on_line=lines.append, cwd=tmp_path).wait()
+    ended = Child(python_child("edge_agent.process.sandbox"), limits=FREE, on_line=lines.append, cwd=tmp_path).wait()
 
     assert ended.returncode == 0, ended.stderr_tail
     assert "no_new_privs" in lines[0]
@@ -260,10 +260,11 @@ def test_our_modules_are_found_but_not_those_of_the_working_directory(tmp_path: 
 
 def test_a_worker_dies_with_the_process_that_started_it() -> None:
     worker = (
-        "import time; from edge_agent.sandbox import confine; confine(); print('ready', flush=True); time.sleep(1000)"
+        "import time; from edge_agent.process.sandbox import confine\n"
+        "confine(); print('ready', flush=True); time.sleep(1000)"
     )
     daemon = (
-        "import os, sys; from edge_agent.supervisor import Child, Limits\n"
+        "import os, sys; from edge_agent.process.child import Child, Limits\n"
         f"child = Child([sys.executable, '-c', {worker!r}], limits=Limits(timeout_s=None),"
         " on_line=lambda _: print(child.pid, flush=True))\nchild.wait()"
     )
@@ -291,7 +292,7 @@ def test_the_oom_killer_is_told_from_a_crash(tmp_path: Path) -> None:
         pytest.skip(f"this environment does not let us make a control group: {error}")
     # The daemon is in a limited group, as in a unit with MemoryMax; its child is what the OOM killer takes.
     daemon = (
-        "import sys; from edge_agent.supervisor import Child, Limits; from pathlib import Path\n"
+        "import sys; from edge_agent.process.child import Child, Limits; from pathlib import Path\n"
         f"Path({str(group / 'cgroup.procs')!r}).write_text('0')\n"
         'hog = \'open("/proc/self/oom_score_adj", "w").write("1000"); x = bytearray(256 * 2**20)\'\n'
         "print(Child([sys.executable, '-c', hog], limits=Limits(timeout_s=60)).wait().reason)\n"

@@ -11,8 +11,8 @@ import pytest
 CODE = """
 import os, socket, sys
 from pathlib import Path
-from edge_agent.landlock import restrict
-from edge_agent.sandbox import confine
+from edge_agent.process.landlock import restrict
+from edge_agent.process.sandbox import confine
 mine, others, port, tcp = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "tcp"
 confine()
 print(*restrict(write=[mine], tcp=tcp))
@@ -69,7 +69,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from tempfile import TemporaryFile
-from edge_agent.task import Stage
+from edge_agent.jobs.task import Stage
 from edge_agent.worker.__main__ import give_up
 job_dir = Path(sys.argv[1])
 print("landlock" in " ".join(give_up(Stage(sys.argv[2]), job_dir)))

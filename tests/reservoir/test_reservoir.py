@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from support.keeper import SHAPE, START_S, STRETCHES, numbered
 
-from edge_agent.sensing.kept import Kept, read
-from edge_agent.sensing.reservoir import Reservoir
-from edge_agent.sensing.shape import Shape
-from edge_agent.sensing.slots import FILE
-from edge_agent.sensing.state import FILE as STATE_FILE
+from edge_agent.reservoir.reservoir import Reservoir
+from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.slots import FILE
+from edge_agent.reservoir.snapshot import Kept, read
+from edge_agent.reservoir.state import FILE as STATE_FILE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DAY_S = 86_400
 
 
@@ -213,7 +213,7 @@ def test_readers_see_a_consistent_set_while_it_is_written(tmp_path: Path) -> Non
 def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
     """No room for the file; later there is."""
     code = (
-        "import resource, signal, sys; from pathlib import Path; sys.path[:0] = [sys.argv[2], sys.argv[2] + '/tests'];"
+        "import resource, signal, sys; from pathlib import Path; sys.path[:0] = sys.argv[2:];"
         "import test_reservoir as t; sensor = t.Sensor();"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY));"
         "it = sensor.reservoir(Path(sys.argv[1])); print(it.trouble.code, '·', it.trouble.message);"
@@ -221,7 +221,8 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2);"
         "sensor.feed(it, 200); print(it.trouble, it.counts.seen > 150, it.kept)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(ROOT)]
+    paths = [ROOT, ROOT / "tests", Path(__file__).parent]
+    command = [sys.executable, "-c", code, str(tmp_path), *map(str, paths)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
     assert said[0].startswith("no_space · what the sensor sends is not kept in")

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_agent.sensing.budget import Bucket, thinning
-from edge_agent.sensing.cutting import Cutter, Stretch
-from edge_agent.sensing.layout import Head
-from edge_agent.sensing.sampler import Sampler
-from edge_agent.sensing.shape import Shape
-from edge_agent.sensing.time_blocks import PARTS, block_number, block_seconds, part_of
-from edge_agent.sensing.uniform import Uniform
+from edge_agent.reservoir.cutting import Cutter, Stretch
+from edge_agent.reservoir.sampler import Sampler
+from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.slot_format import Head
+from edge_agent.reservoir.time_blocks import PARTS, block_number, block_seconds, part_of
+from edge_agent.reservoir.uniform import Uniform
+from edge_agent.reservoir.write_budget import Bucket, thinning
 
 START_S = 1.7e9
 SHAPE = Shape(channels=("x",), rate_hz=10, samples=7)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import StoreError
-from edge_agent.sensing.kept import read
-from edge_agent.sensing.layout import Head, Label, pack_head, pack_slot, unpack_head, unpack_slot
-from edge_agent.sensing.shape import Shape
-from edge_agent.sensing.slots import FILE, SlotFile
-from edge_agent.sensing.time_blocks import PARTS
+from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.slot_format import Head, Label, pack_head, pack_slot, unpack_head, unpack_slot
+from edge_agent.reservoir.slots import FILE, SlotFile
+from edge_agent.reservoir.snapshot import read
+from edge_agent.reservoir.time_blocks import PARTS
 
 SHAPE = Shape(channels=("x", "y"), rate_hz=50, samples=600)
 HEAD = Head(shape=SHAPE, places={"calibration": 2, "judging": 3}, slots=8, seed=7, since_s=1.7e9)

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_agent.sensing import stratified
-from edge_agent.sensing.features import describe, distance, scale_of
-from edge_agent.sensing.layout import Head, Label
-from edge_agent.sensing.shape import Shape
-from edge_agent.sensing.slots import Found
-from edge_agent.sensing.state import State, restore
-from edge_agent.sensing.strata import MOST_STRATA
-from edge_agent.sensing.stratified import Stratified, share_out
-from edge_agent.sensing.uniform import Uniform
+from edge_agent.reservoir import stratified
+from edge_agent.reservoir.features import describe, distance, scale_of
+from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.slot_format import Head, Label
+from edge_agent.reservoir.slots import Found
+from edge_agent.reservoir.state import State, restore
+from edge_agent.reservoir.strata import MOST_STRATA
+from edge_agent.reservoir.stratified import Stratified, share_out
+from edge_agent.reservoir.uniform import Uniform
 
 Samples = NDArray[np.float32]
 PLACES, CHANNELS, BLOCK = 120, 3, 16

@@ -13,7 +13,7 @@ from support.rigs import IioPollRig, IioRig, MqttRig, Rig, write_video
 from support.sensing import SourceProcess, read_for
 
 from edge_agent.sensing.__main__ import _devices_elsewhere, _may_connect
-from edge_agent.shared import SourceState
+from edge_agent.settings.sharing import SourceState
 
 
 @pytest.fixture(params=[IioRig, IioPollRig, MqttRig], ids=lambda kind: kind.__name__)

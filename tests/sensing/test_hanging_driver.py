@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_agent.arrivals import Arrivals
+from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.sensing import process as process_module
 from edge_agent.sensing.process import Process
 from edge_agent.sensing.subscribe import subscribe
-from edge_agent.shared import Keeping, Orders, SourceState
+from edge_agent.settings.sharing import Keeping, Orders, SourceState
 from edge_agent.sources import Source
 
 

@@ -23,7 +23,7 @@ from edge_agent.errors import SourceError
 from edge_agent.sensing.frames import Batch, Decoder, Hello
 from edge_agent.sensing.server import MAX_READERS, Server
 from edge_agent.sensing.subscribe import is_served, subscribe
-from edge_agent.shared import SOCKET_NAME
+from edge_agent.settings.sharing import SOCKET_NAME
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_it_ends_when_nobody_listens_any_more(process: SourceProcess) -> None:
     assert child is not None
     code = (
         "import subprocess, sys, os; from pathlib import Path\n"
-        "from edge_agent.supervisor import PARENT_VARIABLE\n"
+        "from edge_agent.process.child import PARENT_VARIABLE\n"
         "env = os.environ | {PARENT_VARIABLE: str(os.getpid())}\n"
         "orders = Path(sys.argv[1]).read_bytes()\n"
         "child = subprocess.Popen([sys.executable, '-m', 'edge_agent.sensing'], stdin=subprocess.PIPE, env=env,"

@@ -19,16 +19,16 @@ from support.served import Maker, OnnxMaker, TfliteMaker, activate, contract, pu
 from support.tflite_rig import needs_tflite_runtime
 
 from edge_agent import backends, serving
-from edge_agent.activation import roll_back
-from edge_agent.durable import write_durably
+from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.errors import EdgeAgentError
-from edge_agent.releases import Release, Releases
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.serving.loaded import Loaded
-from edge_agent.store import Store
-from edge_agent.task import Stage, Task
+from edge_agent.state.durable import write_durably
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, Output, Recipe, State
-from edge_agent.worker.capture_source import capture_source
-from edge_agent.worker.dataset import SETS_FILE, ShardSets, open_dataset
+from edge_agent.worker.capture.from_sensor import capture_source
+from edge_agent.worker.data.dataset import SETS_FILE, ShardSets, open_dataset
 
 MAKERS = [
     OnnxMaker(),

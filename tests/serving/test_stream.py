@@ -18,8 +18,8 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.frames import Batch, Hello
-from edge_agent.shared import SOCKET_NAME, source_folder
-from edge_agent.store import Store
+from edge_agent.settings.sharing import SOCKET_NAME, source_folder
+from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, State, Window
 
 MAKERS: list[Maker] = [OnnxMaker()]

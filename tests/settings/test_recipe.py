@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.errors import ConfigError
-from edge_agent.recipe_file import RecipeFile, read_recipe
+from edge_agent.settings.recipe import RecipeFile, read_recipe
 from edge_agent.wire.manifest import Gates, Output, Recipe, State
 
 MANIFEST = """

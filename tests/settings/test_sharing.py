@@ -7,12 +7,12 @@ import pytest
 from support.captures import serial_table
 
 from edge_agent.cli import main
-from edge_agent.config import Config, parse_config
+from edge_agent.daemon.sensor_processes import describe, make_orders
 from edge_agent.errors import ConfigError
-from edge_agent.sensors import describe, make_orders
-from edge_agent.shared import COMMON_KEYS, Keeping, SourceState, divide
+from edge_agent.execution.launcher import make_task
+from edge_agent.settings.device import Config, parse_config
+from edge_agent.settings.sharing import COMMON_KEYS, Keeping, SourceState, divide
 from edge_agent.sources import check_source
-from edge_agent.stages import make_task
 from edge_agent.wire.manifest import Blob, InputContract, Manifest
 
 TABLE = serial_table(Path("/dev/ttyUSB0"))
@@ -86,7 +86,7 @@ def test_how_long_a_stretch_is(keeping: Keeping, rate_hz: float, pictures: bool,
 
 
 def test_a_worker_is_told_which_of_its_sources_are_shared() -> None:
-    from edge_agent.job import Job  # noqa: PLC0415  # only here
+    from edge_agent.jobs.job import Job  # noqa: PLC0415  # only here
 
     shared = config(imu={**TABLE, "share": True}, mic=TABLE)
     manifest = Manifest("ea/v1", "m", 1, "onnx", Blob("0" * 64, 1, ["0" * 64]), targets=["d/pi-01"])

@@ -17,7 +17,7 @@ from support.rigs import RIGS, Rig
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
 from edge_agent.sources import EndOfSource, Source, check_driver, check_source, open_source, own_kinds
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CASES = [pytest.param(rig, id=rig.__name__) for kind in own_kinds() for rig in RIGS.get(kind, [])]
 AWAY = [case for case in CASES if case.values[0].goes_away]
 EXCLUSIVE = [case for case in CASES if case.values[0].exclusive]
@@ -280,7 +280,7 @@ def test_doctor_names_what_a_configured_source_lacks(tmp_path: Path) -> None:
     )
     program = (
         "import sys; sys.modules['cv2'] = None\n"
-        "from pathlib import Path; from edge_agent.config import read_config; from edge_agent import doctor\n"
+        "from pathlib import Path; from edge_agent.settings.device import read_config; from edge_agent import doctor\n"
         "for check in doctor._sources(read_config(Path(sys.argv[1]))): print(check.name, check.level, check.detail)"
     )
 

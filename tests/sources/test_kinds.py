@@ -23,11 +23,11 @@ from support.captures import Terminal, serial_table
 from support.links import QueuedLink
 from support.rigs import AudioRig, IioRig, iio_scan, ramp, write_iio_tree, write_video, write_wav
 
-from edge_agent.config import parse_config
 from edge_agent.errors import SourceError
+from edge_agent.execution.launcher import source_table
 from edge_agent.mqtt import Connected
+from edge_agent.settings.device import parse_config
 from edge_agent.sources import EndOfSource, Source, check_source, open_source
-from edge_agent.stages import source_table
 
 
 def collect(source: Source, count: int, timeout_s: float = 20.0) -> np.ndarray:

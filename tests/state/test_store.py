@@ -10,9 +10,9 @@ import pytest
 
 from edge_agent.cli import main
 from edge_agent.errors import LimitError, StoreError
-from edge_agent.job import Job
-from edge_agent.releases import Release, Releases
-from edge_agent.store import ModelRecord, Store
+from edge_agent.jobs.job import Job
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import ModelRecord, Store
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_one_writer(store: Store) -> None:
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = f"from edge_agent.store import Store; from pathlib import Path; Store(Path({str(tmp_path)!r})).lock()"
+    code = f"from edge_agent.state.store import Store; from pathlib import Path; Store(Path({str(tmp_path)!r})).lock()"
     subprocess.run([sys.executable, "-c", code + "; import os; os._exit(9)"], check=False)
 
     Store(tmp_path).lock()

@@ -13,16 +13,16 @@ from typing import Any, cast
 
 import msgspec
 
-from edge_agent.agent import Agent, InboxEvent
-from edge_agent.clock import Clock
-from edge_agent.config import Config, parse_config
+from edge_agent.daemon.agent import Agent, InboxEvent
+from edge_agent.daemon.device_info import Identity
 from edge_agent.errors import BrokerError
-from edge_agent.identity import Identity
-from edge_agent.job import Job
+from edge_agent.execution.run import StageEnd
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import OUTCOME_FILE, TASK_FILE, Outcome, Stage, Task
 from edge_agent.mqtt import Connected, Incoming, Link
-from edge_agent.runner import StageEnd
-from edge_agent.store import Store
-from edge_agent.task import OUTCOME_FILE, TASK_FILE, Outcome, Stage, Task
+from edge_agent.settings.device import Config, parse_config
+from edge_agent.state.clock import Clock
+from edge_agent.state.store import Store
 from edge_agent.wire.chunks import digest_pages
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest, job_id

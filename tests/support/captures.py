@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import ModelInfo, TensorSpec
-from edge_agent.task import Stage, Task
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.worker.context import Context
 
 CHANNELS = ["ax", "ay", "az"]

@@ -21,11 +21,11 @@ from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Blob, Gates, InputContract, Manifest, Output, Recipe, encode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, decode
 from edge_agent.wire.topics import DeviceTopic, Scope, Topics
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 from host_tools.demo.simulator import SerialImu
-from host_tools.manifest_file import model_format, read_blob, read_manifest_file
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.upload import Uploader
+from host_tools.push.manifest_file import model_format, read_blob, read_manifest_file
+from host_tools.push.upload import Uploader
 from support.links import QueuedLink
 
 DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from host_tools.push_model import main as push_main
+from host_tools.cli.push_model import main as push_main
 
 MANIFEST = """
 name = "har"

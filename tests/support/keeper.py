@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.sensing.reservoir import Reservoir
-from edge_agent.sensing.shape import Shape
+from edge_agent.reservoir.reservoir import Reservoir
+from edge_agent.reservoir.segment_format import Shape
 
 SHAPE = Shape(channels=("n", "minus"), rate_hz=50, samples=256)
 STRETCHES = 20

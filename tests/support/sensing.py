@@ -14,12 +14,12 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
+from edge_agent.reservoir.reservoir import Reservoir
+from edge_agent.reservoir.segment_format import Shape
 from edge_agent.sensing.frames import Batch, Hello
-from edge_agent.sensing.reservoir import Reservoir
 from edge_agent.sensing.server import Server
-from edge_agent.sensing.shape import Shape
 from edge_agent.sensing.subscribe import Subscription, subscribe
-from edge_agent.shared import KEPT_FOLDER, Keeping, Orders, SourceState
+from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, Orders, SourceState
 from support.captures import Terminal
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edge_agent import backends
-from edge_agent.activation import make_release
-from edge_agent.job import Job
-from edge_agent.releases import Release, Releases
-from edge_agent.store import Store
+from edge_agent.daemon.activation.release_steps import make_release
+from edge_agent.jobs.job import Job
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import Store
 from edge_agent.wire.manifest import (
     InputContract,
     Manifest,
@@ -28,7 +28,7 @@ from edge_agent.wire.manifest import (
     encode_manifest,
     job_id,
 )
-from host_tools.manifest_file import read_blob
+from host_tools.push.manifest_file import read_blob
 from support import onnx_models, tflite_models
 from support.tflite_models import Net
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import msgspec
 
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
+from edge_agent.daemon.transfer.receiver import Receiver
 from edge_agent.errors import WireError
 from edge_agent.mqtt import Connected, Disconnected, Incoming
-from edge_agent.receive import Receiver
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need, encode
 from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.upload import Uploader
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.push.upload import Uploader
 from support.links import QueuedLink
 
 

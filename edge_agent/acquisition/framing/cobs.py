@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from cobs import cobs
 
-from edge_agent.framing import Numbers
-from edge_agent.framing.lines import Lines
-from edge_agent.framing.record import Record
+from edge_agent.acquisition.framing import Numbers
+from edge_agent.acquisition.framing.lines import Lines
+from edge_agent.acquisition.framing.record import Record
 
 _decode: Any = cobs.decode
 """The library brings no types."""

@@ -10,8 +10,8 @@ from itertools import chain
 
 import numpy as np
 
-from edge_agent.framing import Numbers
-from edge_agent.framing.lines import Lines
+from edge_agent.acquisition.framing import Numbers
+from edge_agent.acquisition.framing.lines import Lines
 
 _ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
 """What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""

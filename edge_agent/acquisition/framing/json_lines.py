@@ -1,10 +1,10 @@
-"""Lines of JSON become samples; what a document may be says :mod:`edge_agent.framing.fields`. Pure."""
+"""Lines of JSON become samples; what a document may be says :mod:`edge_agent.acquisition.framing.fields`. Pure."""
 
 import numpy as np
 
-from edge_agent.framing import Numbers
-from edge_agent.framing.fields import Fields
-from edge_agent.framing.lines import Lines
+from edge_agent.acquisition.framing import Numbers
+from edge_agent.acquisition.framing.fields import Fields
+from edge_agent.acquisition.framing.lines import Lines
 
 
 class JsonDecoder:

@@ -7,8 +7,8 @@ belong to no frame are counted as the samples that they may have been; the half 
 
 import numpy as np
 
-from edge_agent.framing import Numbers
-from edge_agent.framing.record import Record
+from edge_agent.acquisition.framing import Numbers
+from edge_agent.acquisition.framing.record import Record
 
 
 class SyncDecoder:

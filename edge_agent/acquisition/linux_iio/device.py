@@ -7,9 +7,9 @@ service that may not write to ``/sys``.
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.acquisition.linux_iio.scan import Element, Scan, parse_type
 from edge_agent.errors import SourceError
-from edge_agent.scan import Element, Scan, parse_type
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 
 TIMESTAMP = "timestamp"
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.framing import to_samples
-from edge_agent.framing.decimals import CsvDecoder
-from edge_agent.recordings import numbers_only
+from edge_agent.acquisition.framing import to_samples
+from edge_agent.acquisition.framing.decimals import CsvDecoder
+from edge_agent.acquisition.recordings import numbers_only
 
 _DATA = ("samples", "windows")
 _STREAM_AXES, _WINDOWS_AXES = 2, 3

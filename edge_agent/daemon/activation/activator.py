@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge_agent.activation import HOOK_TIMEOUT_S, chosen_model, hook_problem, make_release, roll_back
-from edge_agent.children import run_in_background
+from edge_agent.daemon.activation.release_steps import (
+    HOOK_TIMEOUT_S,
+    chosen_model,
+    hook_problem,
+    make_release,
+    roll_back,
+)
+from edge_agent.daemon.background import run_in_background
 from edge_agent.errors import StoreError
-from edge_agent.job import Job, StageFailed, Step, Stepped, next_step
-from edge_agent.releases import Release, Releases
-from edge_agent.runner import StageEnd
-from edge_agent.supervisor import Limits
-from edge_agent.task import read_task
+from edge_agent.execution.run import StageEnd
+from edge_agent.jobs.job import Job, StageFailed, Step, Stepped, next_step
+from edge_agent.jobs.task import read_task
+from edge_agent.process.child import Limits
+from edge_agent.state.releases import Release, Releases
 
 if TYPE_CHECKING:
-    from edge_agent.agent import Agent
+    from edge_agent.daemon.agent import Agent
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Makes a release out of a finished job, and does the file steps of its activation.
 
-The steps and their order belong to :mod:`edge_agent.job`; the hook and the probe run as children, started by the
+The steps and their order belong to :mod:`edge_agent.jobs.job`; the hook and the probe run as children, started by the
 agent. Every step can be done again: a boot in the middle repeats the step that was not saved.
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.clock import rfc3339
 from edge_agent.errors import StageError
-from edge_agent.job import Job
-from edge_agent.releases import Release, Releases
-from edge_agent.store import Store
-from edge_agent.supervisor import ChildExit, last_words
-from edge_agent.task import Stage, Task
+from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import Stage, Task
+from edge_agent.process.child import ChildExit, last_words
+from edge_agent.state.releases import Release, Releases
+from edge_agent.state.store import Store
 from edge_agent.wire.manifest import Manifest, contract_digest
+from edge_agent.wire.timestamps import rfc3339
 
 HOOK_TIMEOUT_S = 60.0
 

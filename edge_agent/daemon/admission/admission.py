@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_agent.children import run_in_background
-from edge_agent.clock import parse_rfc3339
+from edge_agent.daemon.admission.rules import Accept, Known, Refuse, decide, read_want
+from edge_agent.daemon.background import run_in_background
 from edge_agent.errors import CODES, EdgeAgentError, TrustError
 from edge_agent.mqtt import Incoming
-from edge_agent.orders import Accept, Known, Refuse, decide, read_want
-from edge_agent.supervisor import ChildExit, Limits, python_child
+from edge_agent.process.child import ChildExit, Limits, python_child
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import Refused
+from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 if TYPE_CHECKING:
-    from edge_agent.agent import Agent
+    from edge_agent.daemon.agent import Agent
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edge_agent.clock import parse_rfc3339
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
-from edge_agent.store import ModelRecord
+from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.steps import check_inputs
+from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import WantTopic
 
 

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_agent.durable import fsync_dir
 from edge_agent.errors import LimitError, TransferError
+from edge_agent.state.durable import fsync_dir
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, check_chunk, check_page
 from edge_agent.wire.manifest import Blob
 

@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
 from edge_agent.errors import LimitError, TransferError
 from edge_agent.wire.chunks import GROUP_CHUNKS
 from edge_agent.wire.messages import Need

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
+from edge_agent.daemon.transfer.receiver import Receiver
 from edge_agent.errors import EdgeAgentError, WireError
 from edge_agent.mqtt import Incoming, Link
-from edge_agent.receive import Receiver
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need
 from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics

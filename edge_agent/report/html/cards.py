@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.errors import CODES
-from edge_agent.report import candidate, numbers
-from edge_agent.report.markup import Markup, element, join
+from edge_agent.report.html import candidate, numbers
+from edge_agent.report.html.markup import Markup, element, join
 
 _ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("size", "size_bytes", numbers.size),

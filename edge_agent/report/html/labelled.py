@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from edge_agent.report import numbers
-from edge_agent.report.cards import table
-from edge_agent.report.markup import Markup, element
+from edge_agent.report.html import numbers
+from edge_agent.report.html.cards import table
+from edge_agent.report.html.markup import Markup, element
 
 _METRICS = {"metric": False, "float": True, "int8": True, "drop": True, "at most (95 %)": True}
 _CLASSES = {"class": False, "windows": True, "float right": True, "int8 right": True, "lost": True}

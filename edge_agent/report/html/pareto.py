@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.report import candidate, numbers
-from edge_agent.report.markup import Markup, element
+from edge_agent.report.html import candidate, numbers
+from edge_agent.report.html.markup import Markup, element
 
 _WIDTH, _HEIGHT = 520.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 30.0, 18.0, 46.0

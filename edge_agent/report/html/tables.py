@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_agent.report import candidate, numbers
-from edge_agent.report.cards import table
-from edge_agent.report.markup import Markup, element, join
+from edge_agent.report.html import candidate, numbers
+from edge_agent.report.html.cards import table
+from edge_agent.report.html.markup import Markup, element, join
 
 _CANDIDATES = {
     "no.": False,

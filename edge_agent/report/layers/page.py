@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.report import candidate, cards, pareto, shapes, tables
-from edge_agent.report.labelled import labelled
-from edge_agent.report.markup import Markup, element, join
-from edge_agent.verdict import judged
+from edge_agent.jobs.result import judged
+from edge_agent.report.html import candidate, cards, pareto, tables
+from edge_agent.report.html.labelled import labelled
+from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.style import STYLE
+from edge_agent.report.layers import shapes
 
-_STYLE = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""
 _DEFAULT_RANGES = "minmax"
@@ -58,7 +58,7 @@ def render(
         element("meta", name="color-scheme", content="light dark"),
         element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         element("title", f"{model}: {result['verdict']}"),
-        element("style", _STYLE),
+        element("style", STYLE),
     )
     foot = element("footer", f"edge-agent {__version__}. Captured data are not in this page: statistics only.")
     return "<!doctype html>\n" + element("html", head, element("body", element("main", *parts, foot)), lang="en") + "\n"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Cells, Histogram
 from edge_agent.calibration.mse import expected_error
-from edge_agent.report import numbers
-from edge_agent.report.markup import Markup, element
+from edge_agent.report.html import numbers
+from edge_agent.report.html.markup import Markup, element
 
 SHOWN = 9
 _COLUMNS = 96

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.suggest import did_you_mean
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract
 from edge_agent.wire.steps.audio import LogMel, Mfcc
 from edge_agent.wire.steps.basic import Cast, Clip, Reshape, Scale, Standardize, Transpose

@@ -8,16 +8,16 @@ import numpy as np
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import check_all_fed, check_dtype, fed_shape, fixed_feeds
 from edge_agent.errors import ContractError, Refusal
+from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.gates import MIN_AGREEMENT
-from edge_agent.task import ArrayFiles, Task
-from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
-from edge_agent.worker.finding import refuse
-from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays, widened
-from edge_agent.worker.rows import Rows
-from edge_agent.worker.split import SPLITS, Indices, Split, split_rows
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays, widened
+from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
+from edge_agent.worker.data.finding import refuse
+from edge_agent.worker.data.npz_rows import ArrayFile
+from edge_agent.worker.data.split import SPLITS, Indices, Split, split_rows
+from edge_agent.worker.quality.rows import Rows
 
 _SURE_ROWS = 181
 """From here on a model that truly disagrees on 1 % of all rows nearly always proves an agreement of 95 %."""

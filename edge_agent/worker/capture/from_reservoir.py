@@ -16,16 +16,16 @@ import numpy as np
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, LimitError, StoreError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.sensing.kept import Kept, KeptStretch, read
-from edge_agent.shared import KEPT_FOLDER
+from edge_agent.reservoir.snapshot import Kept, KeptStretch, read
+from edge_agent.settings.sharing import KEPT_FOLDER
 from edge_agent.wire.manifest import Window
-from edge_agent.worker import fitting
+from edge_agent.worker.capture import source_fit
+from edge_agent.worker.capture.selection import Lack, Piece, Pieces, capacity, choose, spare
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import Shard, ShardSets
-from edge_agent.worker.finding import refuse
-from edge_agent.worker.kept import Lack, Piece, Pieces, capacity, choose, spare
-from edge_agent.worker.split import SPLITS, Block, Split
-from edge_agent.worker.watch import Watch
+from edge_agent.worker.data.dataset import Shard, ShardSets
+from edge_agent.worker.data.finding import refuse
+from edge_agent.worker.data.split import SPLITS, Block, Split
+from edge_agent.worker.quality.capture_watch import Watch
 
 _npy_format: Any = np.lib.format
 """numpy brings no types for it."""
@@ -45,7 +45,7 @@ def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str
         Refusal: the data's quality.
     """
     task = context.task
-    name, window, rate_hz = fitting.agreed(info, task)
+    name, window, rate_hz = source_fit.agreed(info, task)
     if name not in task.shared:
         return None
     made: tuple[ShardSets, dict[str, Any]] | Lack | None = None
@@ -69,7 +69,7 @@ def _attempt(
     with closing(kept):
         shape = kept.shape
         try:
-            columns = fitting.fit(info, task, shape, name, window.size)
+            columns = source_fit.fit(info, task, shape, name, window.size)
         except ContractError as error:  # the sensor may be another one by now; that itself says what does not fit
             return Lack(f"what is kept does not fit: {error.message}")
         resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
@@ -197,9 +197,9 @@ class _Taking:
                 if turn < len(groups):
                     refuse(self._watch.add(*self._block(split, groups[turn])))
 
-    def _block(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> tuple[Block, fitting.Samples]:
+    def _block(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> tuple[Block, source_fit.Samples]:
         parts = [np.load(path, mmap_mode="r")[shard.first : shard.first + (shard.samples or 0)] for shard, path in made]
-        samples = np.concatenate([fitting.levels(part) for part in parts])
+        samples = np.concatenate([source_fit.levels(part) for part in parts])
         windows = sum(shard.windows for shard, _ in made)
         return Block(split, windows, self._size, self._steps[split], len(samples), 0), samples
 

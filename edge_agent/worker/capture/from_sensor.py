@@ -4,8 +4,9 @@ Before the first sample everything that can be known is checked: source, channel
 free space. A complete block is on disk for good, so a capture that was interrupted goes on with the next one, unless
 the source is a recording, which would begin anew and bring samples of one set into another.
 
-How many calibration windows are captured depends on what they show (:mod:`.watch`). Whether a block is skipped is on
-disk as the block itself would be; how the plan was extended follows from the blocks before.
+How many calibration windows are captured depends on what they show (:mod:`edge_agent.worker.quality.capture_watch`).
+Whether a block is skipped is on disk as the block itself would be; how the plan was extended follows from the blocks
+before.
 """
 
 import math
@@ -19,19 +20,19 @@ import msgspec
 
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.jobs.task import Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.subscribe import subscribe
 from edge_agent.sources import EndOfSource, Source, open_source
-from edge_agent.task import Task
 from edge_agent.wire.manifest import Window
-from edge_agent.worker import fitting
+from edge_agent.worker.capture import source_fit
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ShardSets
-from edge_agent.worker.finding import Finding, refuse
-from edge_agent.worker.quality import judge_rate
-from edge_agent.worker.shards import BlockBuffer, Plan, ShardFolder
-from edge_agent.worker.split import SPLITS, Block, plan_blocks, samples_needed
-from edge_agent.worker.watch import Watch
+from edge_agent.worker.data.dataset import ShardSets
+from edge_agent.worker.data.finding import Finding, refuse
+from edge_agent.worker.data.shards import BlockBuffer, Plan, ShardFolder
+from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed
+from edge_agent.worker.quality.capture_watch import Watch
+from edge_agent.worker.quality.channels import judge_rate
 
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
@@ -59,10 +60,10 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
         Refusal: the data's quality, or ``too_few_windows``.
     """
     task = context.task
-    name, window, rate_hz = fitting.agreed(info, task)
+    name, window, rate_hz = source_fit.agreed(info, task)
     source = _open(task, name)
     try:
-        columns = fitting.fit(info, task, source, name, window.size)
+        columns = source_fit.fit(info, task, source, name, window.size)
         plan = _plan(task, source, name, columns, window, rate_hz)
         return _Capture(context, source, plan).run()
     finally:
@@ -130,7 +131,7 @@ class _Capture:
         self._extended = False
         self._arrived = 0
         self._picked = [source.channels.index(channel) for channel in plan.channels]
-        self._blank = fitting.blank(source, len(plan.channels))
+        self._blank = source_fit.blank(source, len(plan.channels))
         self._done = self._shards.done
         self._buffer = self._next_buffer()
         self._interruptions = 0
@@ -149,7 +150,7 @@ class _Capture:
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            refuse(self._watch.add(self._plan.blocks[self._done], fitting.levels(self._buffer.samples)))
+            refuse(self._watch.add(self._plan.blocks[self._done], source_fit.levels(self._buffer.samples)))
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._skip_needless()
@@ -162,7 +163,7 @@ class _Capture:
         """See again what an interrupted capture left from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
-                refuse(self._watch.add(self._plan.blocks[index], fitting.levels(self._shards.load(index))))
+                refuse(self._watch.add(self._plan.blocks[index], source_fit.levels(self._shards.load(index))))
 
     def _skip_needless(self) -> None:
         """Pass over calibration blocks once the ranges are sure."""
@@ -201,7 +202,7 @@ class _Capture:
         block = self._plan.blocks[min(self._done, len(self._plan.blocks) - 1)]
         return BlockBuffer(block, self._blank, gap=block.gap if self._done else 0)
 
-    def _read(self) -> fitting.Samples:
+    def _read(self) -> source_fit.Samples:
         """What arrives within a short time, in the plan's channels; may be nothing."""
         gaps = self._source.gaps
         try:

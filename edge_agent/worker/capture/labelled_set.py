@@ -15,16 +15,16 @@ from typing import Any
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, LimitError, Refusal
+from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, resolve_kind
 from edge_agent.quant.bounds import pairs_needed
 from edge_agent.quant.gates import BY_LABEL, resolve_gates
-from edge_agent.task import Task
-from edge_agent.worker.arrays import ArrayFile
-from edge_agent.worker.asked import shaped
-from edge_agent.worker.capture_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays
+from edge_agent.worker.capture.from_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays
+from edge_agent.worker.capture.preflight import shaped
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import ArrayData, ArraySets, RowSet, recording_numbers
-from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
+from edge_agent.worker.data.dataset import ArrayData, ArraySets, RowSet, recording_numbers
+from edge_agent.worker.data.npz_rows import ArrayFile
 
 MAX_UNPACKED_BYTES = 4 << 30
 """A few megabytes of zip may unpack to terabytes; reading those would keep the device busy for days."""

@@ -6,10 +6,10 @@ from edge_agent.backends import Array, ModelInfo, TensorSpec
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import ModelError, RecipeError
+from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import resolve_kind
-from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
-from edge_agent.worker.search import check_recipe
+from edge_agent.worker.search.policy import check_recipe
 
 
 def check_asked(task: Task, info: ModelInfo) -> None:

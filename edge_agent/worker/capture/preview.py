@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, LimitError, SourceError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source
-from edge_agent.suggest import did_you_mean
+from edge_agent.state.durable import write_durably
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Window
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.inputs import GROUPS, RESERVED
-from edge_agent.worker.quality import Quality, judge_rate
+from edge_agent.worker.data.array_matching import GROUPS, RESERVED
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.quality.channels import Quality, judge_rate
 
 WINDOWS = "windows"
 """The array of an input that has no name: a model with one input takes it."""

@@ -7,12 +7,12 @@ import numpy as np
 
 from edge_agent.errors import ContractError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.sensing.kept import Kept, KeptStretch
-from edge_agent.suggest import did_you_mean
+from edge_agent.reservoir.snapshot import Kept, KeptStretch
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Window
-from edge_agent.worker import fitting
-from edge_agent.worker.look import Seen
-from edge_agent.worker.quality import Quality
+from edge_agent.worker.capture import source_fit
+from edge_agent.worker.capture.preview import Seen
+from edge_agent.worker.quality.channels import Quality
 
 _GROUPS = 12
 
@@ -86,14 +86,14 @@ def look_kept(
     quality = Quality(list(named), needed)
     early = []
     for group in np.array_split(np.arange(len(stretches)), _GROUPS):
-        seen: list[fitting.Samples] = []
+        seen: list[source_fit.Samples] = []
         for stretch in (stretches[index] for index in group):
             samples = kept.load(stretch)
             if samples is None:
                 continue
             windows[len(blocks)] = resample(samples[:needed, ..., picked])[: window.size]
             blocks.append(stretch.block)
-            seen.append(fitting.levels(samples[..., picked]))
+            seen.append(source_fit.levels(samples[..., picked]))
         if seen:
             early += quality.add(np.concatenate(seen))
     if not blocks:

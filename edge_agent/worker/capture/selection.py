@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_agent.worker.split import SPLITS, Split
+from edge_agent.worker.data.split import SPLITS, Split
 
 _STATEFUL_STRETCHES = 12
 """Where a model carries state, windows that follow each other are wanted: as many as make a capture's usual rounds."""

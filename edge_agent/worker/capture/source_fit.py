@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs, window_maker
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.suggest import did_you_mean
-from edge_agent.task import Task
+from edge_agent.jobs.task import Task
+from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Window
 
 Samples = NDArray[Any]

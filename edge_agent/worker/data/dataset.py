@@ -19,12 +19,12 @@ import numpy as np
 from edge_agent.backends import Array, Signature
 from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window_maker
 from edge_agent.errors import ContractError, StageError
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.preprocess.resample import Resampler
-from edge_agent.task import Stage, Task
-from edge_agent.worker.arrays import ArrayFile
 from edge_agent.worker.context import Context
-from edge_agent.worker.inputs import GROUPS, LABELS, match_arrays
-from edge_agent.worker.split import Split
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
+from edge_agent.worker.data.npz_rows import ArrayFile
+from edge_agent.worker.data.split import Split
 
 SETS_FILE = "sets.json"
 
@@ -66,7 +66,7 @@ class ArraySets(msgspec.Struct, frozen=True, tag="arrays", tag_field="kind"):
     search: RowSet
     heldout: RowSet
     eval: RowSet = RowSet("", [])
-    """Only where :func:`.labelled.open_labelled` has put it; it has no part in any capture."""
+    """Only where :func:`edge_agent.worker.capture.labelled_set.open_labelled` has put it; no capture reads it."""
 
 
 class ShardSets(msgspec.Struct, frozen=True, tag="shards", tag_field="kind"):

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.durable import fsync_dir, write_durably
-from edge_agent.worker.dataset import Shard, ShardSets
-from edge_agent.worker.split import SPLITS, Block, Split
+from edge_agent.state.durable import fsync_dir, write_durably
+from edge_agent.worker.data.dataset import Shard, ShardSets
+from edge_agent.worker.data.split import SPLITS, Block, Split
 
 PLAN_FILE = "plan.json"
 Samples = NDArray[Any]

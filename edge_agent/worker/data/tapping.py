@@ -5,9 +5,9 @@ from pathlib import Path
 
 from edge_agent.backends import Array, Backend, ModelInfo
 from edge_agent.contract.carry import Carrier
-from edge_agent.task import Task
-from edge_agent.worker.dataset import DataSet
-from edge_agent.worker.split import Split
+from edge_agent.jobs.task import Task
+from edge_agent.worker.data.dataset import DataSet
+from edge_agent.worker.data.split import Split
 
 
 def tapped(

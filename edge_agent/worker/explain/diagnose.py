@@ -1,19 +1,19 @@
-"""Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.explain`)."""
+"""Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.layers`)."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 from edge_agent.backends import Backend, CandidateSpec
-from edge_agent.task import Stage
-from edge_agent.worker.calibrate import prepared_path, read_ranges
+from edge_agent.jobs.task import Stage
+from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import DataSet
-from edge_agent.worker.explain import FAITHFUL, Explainer
-from edge_agent.worker.greedy import Sensitivity
-from edge_agent.worker.result import finite
-from edge_agent.worker.split import Split
-from edge_agent.worker.tapping import tapped
+from edge_agent.worker.data.dataset import DataSet
+from edge_agent.worker.data.split import Split
+from edge_agent.worker.data.tapping import tapped
+from edge_agent.worker.explain.layers import FAITHFUL, Explainer
+from edge_agent.worker.record import finite
+from edge_agent.worker.search.layer_selection import Sensitivity
 
 _WINDOWS = 16
 _MOST_SUSPECTS = 6

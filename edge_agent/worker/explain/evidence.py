@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.worker.calibrate import HISTOGRAMS_FILE, RANGES_FILE, read_ranges
+from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, read_ranges
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from edge_agent.backends import load
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy
+from edge_agent.worker.artefacts import Chosen
+from edge_agent.worker.capture.labelled_set import open_labelled
 from edge_agent.worker.context import Context
-from edge_agent.worker.labelled import open_labelled
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.quantize import Chosen
-from edge_agent.worker.result import finite
-from edge_agent.worker.scoring import FloatSet
+from edge_agent.worker.record import finite
+from edge_agent.worker.search.scoring import FloatSet
 
 
 @dataclass(frozen=True, slots=True)

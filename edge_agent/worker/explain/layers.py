@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from edge_agent.backends import Array, CandidateSpec, Layer, Range
 from edge_agent.quant.affine import fake_quantize, params, quantize, weight_params
 from edge_agent.quant.metrics import ErrorMetrics
-from edge_agent.worker.greedy import Sensitivity
-from edge_agent.worker.result import MAX_LAYERS
+from edge_agent.worker.record import MAX_LAYERS
+from edge_agent.worker.search.layer_selection import Sensitivity
 
 FAITHFUL_DB = 30.0
 """From here on a tensor's error is a thousandth of its signal's power: no suspect."""

@@ -1,6 +1,6 @@
 """Which runtimes work on this device: each is imported in a process of its own, which may crash.
 
-    python -m edge_agent.worker.inventory
+    python -m edge_agent.worker.measure.inventory
 
 Prints one JSON object: ``{"runtimes": {"onnxruntime": "1.32.0"}, "broken": {"ai-edge-litert": "… SIGILL"},
 "formats": ["onnx"], "confinement": [...]}``. Formats are those that can be quantized here.
@@ -10,9 +10,9 @@ import json
 import sys
 
 from edge_agent.backends import FORMATS, load
-from edge_agent.landlock import restrict
-from edge_agent.sandbox import confine
-from edge_agent.worker.ways import look, unable
+from edge_agent.process.landlock import restrict
+from edge_agent.process.sandbox import confine
+from edge_agent.worker.measure.runtimes import look, unable
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Whether a target is at most ``limit`` times as slow as float on this very device, and how sure that is.
 
-One process is one observation: it holds float, float again and target (``edge_agent.worker.probe``) and yields the
-ratio of their median times. Within a process the ratio is steady; from one to the next it moves with where the
+One process is one observation: it holds float, float again and target (``edge_agent.worker.measure.probe``) and yields
+the ratio of their median times. Within a process the ratio is steady; from one to the next it moves with where the
 memory came to lie, so the ratio is the *median over processes*, with its exact one-sided 95 % bound by order
 statistics. Float against float tells how noisy the device is.
 
@@ -10,7 +10,7 @@ statistics. Float against float tells how noisy the device is.
 Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (only to refuse, where
 all five agree), 8, 16 and 24. If the true ratio lies exactly at the limit, one of them accepts in 7 % of all cases
 and refuses in 8 %; half a standard deviation of the process ratios above the limit, one in 1,000 is accepted
-(simulated with normal ratios; ``tests/test_latency.py`` repeats it).
+(simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it).
 """
 
 import time
@@ -23,10 +23,10 @@ from statistics import median
 import msgspec
 import numpy as np
 
-from edge_agent import board
+from edge_agent.device import board
 from edge_agent.errors import LimitError
 from edge_agent.quant.bounds import order_statistic_bound
-from edge_agent.worker.probe import Request, Served, ask
+from edge_agent.worker.measure.probe import Request, Served, ask
 
 SCREENINGS = 3
 """Processes of a screening: one alone may spread several percent on a device that does other things too."""
@@ -170,11 +170,11 @@ def compare(
     Args:
         reference: the fastest float.
         target: the candidate.
-        feeds: one row for all of them (:func:`edge_agent.worker.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
         same: float on the target's runtime and threads, where these are not the reference's.
         on_process: called with the number of processes done, after each.
-        root: where to look for throttling (:mod:`edge_agent.board`).
+        root: where to look for throttling (:mod:`edge_agent.device.board`).
 
     Raises:
         ModelError: a model cannot be loaded or run.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edge_agent.worker.probe import Request, Served, ask
+from edge_agent.worker.measure.probe import Request, Served, ask
 
 REPEATS = 3
 RUNS = 20
@@ -28,11 +28,11 @@ def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[
 
     Args:
         models: what to measure, each alone.
-        feeds: one row for all of them (:func:`edge_agent.worker.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         on_process: called with the number of processes done, after each.
 
     Raises:
-        ModelError, LimitError, StageError: as :func:`edge_agent.worker.probe.ask`.
+        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.probe.ask`.
     """
     empty = {model.runtime: Request(feeds=str(feeds), runtime=model.runtime) for model in models}
     alone = {model: Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0) for model in models}

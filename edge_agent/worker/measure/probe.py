@@ -1,4 +1,4 @@
-"""``python -m edge_agent.worker.probe``: one measurement in a fresh process that holds the runtime and nothing else.
+"""One measurement in a fresh process, ``python -m edge_agent.worker.measure.probe``: the runtime and nothing else.
 
 Reads one :class:`Request` as JSON from standard input and writes one :class:`Answer` as a JSON line to standard
 output; :func:`ask` is the other side. Times are of whole calls, as an application sees them. Knows nothing of ratios,
@@ -20,8 +20,8 @@ import numpy as np
 
 from edge_agent.backends import Backend, Feeds, Session, load
 from edge_agent.errors import EdgeAgentError, LimitError, ModelError, StageError
-from edge_agent.sandbox import confine
-from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, Child, Limits, python_child
+from edge_agent.process.child import EXIT_OUT_OF_MEMORY, Child, Limits, python_child
+from edge_agent.process.sandbox import confine
 
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
@@ -89,7 +89,9 @@ def ask(request: Request) -> Answer:
     lines: list[str] = []
     content = msgspec.json.encode(request)
     limits = Limits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
-    ended = Child(python_child("edge_agent.worker.probe"), limits=limits, on_line=lines.append, stdin=content).wait()
+    ended = Child(
+        python_child("edge_agent.worker.measure.probe"), limits=limits, on_line=lines.append, stdin=content
+    ).wait()
     if ended.reason == "out_of_memory":
         raise LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
     if ended.reason == "timeout":

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from edge_agent.backends import Backend
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker.probe import Request, ask
+from edge_agent.worker.measure.probe import Request, ask
 
 
 class Way(NamedTuple):

@@ -6,8 +6,9 @@ Each block of time is judged against the others; one channel at a time:
 * ``same_burst``: nearly all movement was in one block, or there is but one block a set: ranges and verdict rest on one
   event.
 * ``sets_unlike``: the held-out set leaves the range of the calibration set, or uses little of it. What the set's inputs
-  tell of ranges; how far activations leave theirs, the layers of a refused candidate tell (:mod:`.explain`), and of an
-  accepted one the verdict on these very windows has proved that it does no harm.
+  tell of ranges; how far activations leave theirs, the layers of a refused candidate tell
+  (:mod:`edge_agent.worker.explain.layers`), and of an accepted one the verdict on these very windows has proved that it
+  does no harm.
 
 Thresholds were set by looking at captures of recorded wrist movement and speech, which ``tests/bench/quality.py``
 counts: no finding refuses a default capture there, and every injected fault is found, but for a gain that grows tenfold
@@ -21,8 +22,8 @@ import numpy as np
 
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.stability import BINS, body_width
-from edge_agent.worker.blocks import BlockStats, Numbers
-from edge_agent.worker.finding import Finding
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.quality.block_stats import BlockStats, Numbers
 
 _TREND_BLOCKS = 9
 _TREND = 0.7

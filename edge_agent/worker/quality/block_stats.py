@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.stability import BINS
-from edge_agent.worker.split import Split
+from edge_agent.worker.data.split import Split
 
 Samples = NDArray[np.float32]
 Numbers = NDArray[np.float64]

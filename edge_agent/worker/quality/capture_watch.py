@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from edge_agent.calibration.stability import FEWEST_SEGMENTS, TOLERANCE, Stability, judge_stability
-from edge_agent.worker.balance import judge_balance
-from edge_agent.worker.blocks import BlockStats, Samples, block_stats
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.quality import Quality
-from edge_agent.worker.split import Block
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.data.split import Block
+from edge_agent.worker.quality.balance import judge_balance
+from edge_agent.worker.quality.block_stats import BlockStats, Samples, block_stats
+from edge_agent.worker.quality.channels import Quality
 
 _EARLIEST = 0.5
 """The part of the planned calibration windows below which capture does not end early: of a weight's or activation's

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.arrivals import TOO_FAST, TOO_SLOW
-from edge_agent.worker.finding import Finding
+from edge_agent.acquisition.arrivals import TOO_FAST, TOO_SLOW
+from edge_agent.worker.data.finding import Finding
 
 Samples = NDArray[np.float32]
 Numbers = NDArray[np.float64]

@@ -26,9 +26,9 @@ import numpy as np
 from edge_agent.backends import Array
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.stability import BINS, Stability, judge_stability
-from edge_agent.worker.balance import sets_unlike
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.split import SPLITS, Split
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.data.split import SPLITS, Split
+from edge_agent.worker.quality.balance import sets_unlike
 
 _SEGMENTS = 12
 _RUN = 4

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import islice
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.greedy import Sensitivity, float_steps, to_mend, to_refine
-from edge_agent.worker.search import Tried, closest, finalists, structure
+from edge_agent.worker.search.layer_selection import Sensitivity, float_steps, to_mend, to_refine
+from edge_agent.worker.search.policy import Tried, closest, finalists, structure
 
 ENOUGH = 8
 """A report with this many measured candidates shows what there is to choose between."""
@@ -66,7 +66,7 @@ def leave_float(
 
 
 def _steps(base: Tried, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Ever more float layers: the first few, then those that :func:`.greedy.float_steps` says."""
+    """Ever more float layers: the first few, then those that :func:`.layer_selection.float_steps` says."""
     if base.spec.method == "static":
         yield from (tuple(first[:count]) for count in _FIRST if count <= len(first) / 2)
     yield from float_steps(measure(base.spec))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from edge_agent.backends import Method
-from edge_agent.worker.search import SAME_SPEED, Tried, closest, finalists, structure
+from edge_agent.worker.search.policy import SAME_SPEED, Tried, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
 """A group of places with at most this part of the whole error is not split further."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.wire.manifest import Recipe
-from edge_agent.worker.result import Record
+from edge_agent.worker.record import Record
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
 """What ``auto`` tries, in this order: the one that most often is the best first, as the budget may end early. Entropy

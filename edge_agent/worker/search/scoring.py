@@ -1,7 +1,8 @@
 """How far a quantized model is from the original float file on one set of windows.
 
-The float outputs are computed once a stage and kept on disk (:mod:`edge_agent.worker.outputs`); each candidate then
-runs over the same rows, one at a time. The reference is always the model as it was pushed, never the prepared one.
+The float outputs are computed once a stage and kept on disk (:mod:`edge_agent.worker.data.float_outputs`); each
+candidate then runs over the same rows, one at a time. The reference is always the model as it was pushed, never the
+prepared one.
 """
 
 import math
@@ -18,17 +19,17 @@ from edge_agent.backends import Array, Backend, Session
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import Refusal
+from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import BY_LABEL
 from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.metrics import ErrorMetrics
-from edge_agent.task import Task
 from edge_agent.wire.manifest import Output
-from edge_agent.worker.dataset import DataSet, Row
-from edge_agent.worker.outputs import OutputStore
-from edge_agent.worker.split import Split
+from edge_agent.worker.data.dataset import DataSet, Row
+from edge_agent.worker.data.float_outputs import OutputStore
+from edge_agent.worker.data.split import Split
 
 OnRow = Callable[[int], None]
 """Told after each row how many are done."""

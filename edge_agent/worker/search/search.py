@@ -1,7 +1,7 @@
 """One search: screens, scores, extends and proves candidates within a budget, and tells of its progress.
 
-What to try and what is best is :mod:`.search`'s, what goes beyond the plan :mod:`.mending`'s, building and measuring
-:mod:`.candidates`'. Never opens anything but the search set.
+What to try and what is best is :mod:`.policy`'s, what goes beyond the plan :mod:`.float_layers`'s, building and
+measuring :mod:`.workbench`'s. Never opens anything but the search set.
 """
 
 import time
@@ -12,14 +12,13 @@ import msgspec
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
-from edge_agent.worker.candidates import Workbench, timed
 from edge_agent.worker.context import Context
-from edge_agent.worker.greedy import Sensitivity
-from edge_agent.worker.latency import MOST, Decision, Latency
-from edge_agent.worker.mending import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.result import MAX_CANDIDATES, Record
-from edge_agent.worker.search import (
+from edge_agent.worker.record import MAX_CANDIDATES, Record
+from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.search.layer_selection import Sensitivity
+from edge_agent.worker.search.policy import (
     Structure,
     Tried,
     by_speed,
@@ -30,6 +29,7 @@ from edge_agent.worker.search import (
     told,
     worth_scoring,
 )
+from edge_agent.worker.search.workbench import Workbench, timed
 
 PROVED = 0.95
 """How far the stage is when the search has ended."""

@@ -1,8 +1,9 @@
 """What each rounding of a static candidate does to the model's output, measured on a few windows of the search set.
 
 One session of the float model with a switch at every place that int8 rounds answers every question, so the cost is
-forward passes alone: no rewriting, no loading. Questions are about groups of places (:func:`.greedy.find_effects`), a
-few dozen for a model of a hundred layers. Windows and questions are as many as the time given allows.
+forward passes alone: no rewriting, no loading. Questions are about groups of places
+(:func:`.layer_selection.find_effects`), a few dozen for a model of a hundred layers. Windows and questions are
+as many as the time given allows.
 """
 
 import time
@@ -14,11 +15,11 @@ import numpy as np
 from edge_agent.backends import Array, Backend, CandidateSpec, Feeds, ModelInfo, Switches
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.judged import Judged
-from edge_agent.task import Stage, Task
-from edge_agent.worker.calibrate import prepared_path, read_ranges
+from edge_agent.jobs.task import Stage, Task
+from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import DataSet
-from edge_agent.worker.greedy import Sensitivity, find_effects
+from edge_agent.worker.data.dataset import DataSet
+from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
 
 MODEL_COPIES = 10
 """The memory that this takes, in sizes of the model, runtime and numpy aside; 6.4 measured, of which some stay."""

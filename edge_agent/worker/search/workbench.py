@@ -15,20 +15,20 @@ import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import chance_of_verdict, evaluate_search
-from edge_agent.task import Stage
-from edge_agent.worker.calibrate import Ranges, prepared_path
+from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.latency import Latency, Percentiles, compare, screen
+from edge_agent.worker.measure.latency import Latency, Percentiles, compare, screen
+from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.runtimes import Way
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.probe import Served
-from edge_agent.worker.result import Record
-from edge_agent.worker.scoring import FloatSet
-from edge_agent.worker.screening import Screening, Speed
-from edge_agent.worker.search import SCREEN_SLACK, Tried
-from edge_agent.worker.ways import Way
+from edge_agent.worker.record import Record
+from edge_agent.worker.search.policy import SCREEN_SLACK, Tried
+from edge_agent.worker.search.scoring import FloatSet
+from edge_agent.worker.search.screening import Screening, Speed
 
 
 class HeldOut(NamedTuple):

@@ -7,14 +7,14 @@ its manifest says how to feed it, and on a captured window its outputs are finit
 import numpy as np
 
 from edge_agent.errors import StoreError
+from edge_agent.jobs.task import Outcome
 from edge_agent.serving.loaded import Loaded
-from edge_agent.task import Outcome
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import open_dataset
+from edge_agent.worker.data.dataset import open_dataset
 
 
 def run(context: Context) -> Outcome:
-    """Probe ``job_dir/release``; raises ``StoreError`` (release_corrupt), or as :class:`.Loaded` does."""
+    """Probe ``job_dir/release``; raises ``StoreError`` (release_corrupt), or as ``Loaded`` does."""
     loaded = Loaded(context.job_dir / "release")
     row = next(iter(open_dataset(context, loaded.session).rows("calibration")))
     for output in loaded.run(row.feeds)[1]:

@@ -1,7 +1,7 @@
 """The benchmark stage: the memory of float and of the chosen model, and on what device it was measured.
 
-Latency is proved earlier (:mod:`edge_agent.worker.latency`), before the held-out set is opened, and voids what it
-measures while the device throttles. Throttling does not move memory, so here it is only stamped.
+Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the held-out set is opened, and voids
+what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
 """
 
 from pathlib import Path
@@ -9,19 +9,19 @@ from typing import Any
 
 import msgspec
 
-from edge_agent import board
 from edge_agent.backends import load
 from edge_agent.contract.carry import Carrier
+from edge_agent.device import board
 from edge_agent.errors import StageError
+from edge_agent.jobs.task import Outcome, Stage, read_results
 from edge_agent.quant.gates import evaluate_memory
-from edge_agent.task import Outcome, Stage, read_results
+from edge_agent.worker.artefacts import chosen_path, read_chosen
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.memory import REPEATS, measure_memory
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.measure.memory import REPEATS, measure_memory
+from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.probe import Served, write_feeds
-from edge_agent.worker.quantize import chosen_path, read_chosen
-from edge_agent.worker.result import Record
+from edge_agent.worker.record import Record
 
 
 def run(context: Context) -> Outcome:

@@ -21,18 +21,17 @@ from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
 from edge_agent.calibration.stability import TOLERANCE
 from edge_agent.contract.carry import Carrier
-from edge_agent.errors import ModelError, StageError
-from edge_agent.task import Outcome, read_results
+from edge_agent.errors import ModelError
+from edge_agent.jobs.task import Outcome, read_results
+from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, prepared_path, save_histograms
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import DataSet, open_dataset
-from edge_agent.worker.heap import swept
+from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.tapping import tapped
+from edge_agent.worker.measure.heap import swept
+from edge_agent.worker.measure.runtimes import usable
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search import range_methods
-from edge_agent.worker.tapping import tapped
-from edge_agent.worker.ways import usable
+from edge_agent.worker.search.policy import range_methods
 
-RANGES_FILE = "ranges.json"
-HISTOGRAMS_FILE = "histograms.npz"
 _PROOF_WINDOWS = 8
 _RELATIVE_ERROR = 1e-3
 """Prepared against original: folding constants reorders float sums, it does not change values."""
@@ -47,43 +46,6 @@ _ONE_IN = 32
 """Of common values, where they are sampled. More saves nothing: finding the rare ones takes longer then."""
 _SETTLES = "percentile"
 """The method by whose ranges it is told how far they moved: cheap, and not at the mercy of one value."""
-
-
-class Ranges(msgspec.Struct, frozen=True, kw_only=True):
-    """``ranges.json``: what calibration found."""
-
-    windows: int
-    runtimes: list[str]
-    """Those that work here; calibration ran on the first."""
-    float_pass_s: float
-    """What the float model alone takes for the calibration windows."""
-    second_pass: list[str]
-    """Tensors whose bins were too coarse and were observed again."""
-    counted_one_in: int = 1
-    """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
-    same_range: dict[str, str] = {}
-    """Tensors that were not looked at → the one whose range holds for them."""
-    ranges: dict[str, dict[str, tuple[float, float]]]
-    """Method → tensor → (low, high)."""
-
-    def of(self, method: str) -> dict[str, Range]:
-        """The ranges of one method; none for a candidate without (an empty name)."""
-        if not method:
-            return {}
-        return {name: Range(low, high) for name, (low, high) in self.ranges[method].items()}
-
-
-def prepared_path(folder: Path, suffix: str) -> Path:
-    """Where the prepared float model lies in the stage's folder."""
-    return folder / f"prepared{suffix}"
-
-
-def read_ranges(folder: Path) -> Ranges:
-    """What the calibrate stage left in ``folder``."""
-    try:
-        return msgspec.json.decode((folder / RANGES_FILE).read_bytes(), type=Ranges)
-    except (OSError, msgspec.DecodeError) as error:
-        raise StageError("stage_crashed", f"{folder / RANGES_FILE}: {error}") from None
 
 
 def run(context: Context) -> Outcome:
@@ -165,16 +127,6 @@ def _moved(observer: Observer, early: Mapping[str, Range]) -> dict[str, Any] | N
         "message": f"with the last third of the windows the range of {most!r} moved by {moves[most]:.0%}, and those of "
         f"{few} of {len(moves)} activations by more than {TOLERANCE:.0%}{'; capture more windows' if few else ''}",
     }
-
-
-def save_histograms(path: Path, observer: Observer) -> None:
-    """Write every histogram; array ``3.counts`` belongs to the tensor ``names[3]``."""
-    arrays: dict[str, Any] = {  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
-        f"{index}.{key}": array
-        for index, histogram in enumerate(observer.histograms.values())
-        for key, array in histogram.to_arrays().items()
-    }
-    np.savez_compressed(path, names=np.array(list(observer.histograms)), **arrays)
 
 
 class _Calibration:

@@ -1,9 +1,10 @@
 """The capture stage: gathers the three sets, checks the data's quality, and leaves ``sets.json``.
 
-From the operator's ``.npz`` files (:mod:`.capture_arrays`), or from this device's own sensor: from what a process of
-its own has kept (:mod:`.capture_kept`), if that is enough, else from what it sends now (:mod:`.capture_source`).
-Later stages read the sets through :mod:`.dataset`. A labelled set that came with the model is looked at first, so that
-nothing is captured for a file that cannot be used.
+From the operator's ``.npz`` files (:mod:`edge_agent.worker.capture.from_arrays`), or from this device's own sensor:
+from what a process of its own has kept (:mod:`edge_agent.worker.capture.from_reservoir`), if that is enough, else from
+what it sends now (:mod:`edge_agent.worker.capture.from_sensor`). Later stages read the sets through
+:mod:`edge_agent.worker.data.dataset`. A labelled set that came with the model is looked at first, so that nothing is
+captured for a file that cannot be used.
 """
 
 from typing import Any
@@ -11,16 +12,16 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import ModelInfo, load
-from edge_agent.durable import write_durably
-from edge_agent.task import Outcome
-from edge_agent.worker.asked import check_asked
-from edge_agent.worker.capture_arrays import capture_arrays
-from edge_agent.worker.capture_kept import capture_kept
-from edge_agent.worker.capture_source import capture_source
+from edge_agent.jobs.task import Outcome
+from edge_agent.state.durable import write_durably
+from edge_agent.worker.capture.from_arrays import capture_arrays
+from edge_agent.worker.capture.from_reservoir import capture_kept
+from edge_agent.worker.capture.from_sensor import capture_source
+from edge_agent.worker.capture.labelled_set import look
+from edge_agent.worker.capture.preflight import check_asked
+from edge_agent.worker.capture.selection import Lack
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import SETS_FILE, ArraySets, ShardSets
-from edge_agent.worker.kept import Lack
-from edge_agent.worker.labelled import look
+from edge_agent.worker.data.dataset import SETS_FILE, ArraySets, ShardSets
 
 
 def run(context: Context) -> Outcome:

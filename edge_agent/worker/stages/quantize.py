@@ -1,8 +1,8 @@
 """The quantize stage: search over candidates on the search set, and freeze the one that is to be judged.
 
-The search itself is :mod:`.searching`. A finalist gets the full latency
-statistic before anybody opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a
-candidate is left, ``chosen.json`` with ``chosen.<format>``.
+The search itself is :mod:`edge_agent.worker.search.search`. A finalist gets the full latency statistic before anybody
+opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a candidate is left,
+``chosen.json`` with ``chosen.<format>``.
 """
 
 import shutil
@@ -14,59 +14,28 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, load
+from edge_agent.backends import Backend, load
 from edge_agent.contract.carry import Carrier
-from edge_agent.errors import StageError
+from edge_agent.jobs.task import Outcome, Stage, Task, read_results
 from edge_agent.quant.agreement import Meaning
-from edge_agent.task import Outcome, Stage, Task, read_results
-from edge_agent.wire.manifest import Output
-from edge_agent.worker.calibrate import Ranges, prepared_path, read_ranges
-from edge_agent.worker.candidates import HeldOut, Workbench
+from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, Ranges, chosen_path, prepared_path, read_ranges
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import DataSet, open_dataset
-from edge_agent.worker.diagnose import suspects, worst_layers
+from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.split import Split
+from edge_agent.worker.explain.diagnose import suspects, worst_layers
+from edge_agent.worker.measure.probe import write_feeds
+from edge_agent.worker.measure.runtimes import ways
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.probe import write_feeds
-from edge_agent.worker.result import Record
-from edge_agent.worker.scoring import FloatSet
-from edge_agent.worker.search import Tried, closest, plan, why_none
-from edge_agent.worker.searching import PROVED, Search
-from edge_agent.worker.sensitivity import MODEL_COPIES, measure
-from edge_agent.worker.split import Split
-from edge_agent.worker.ways import ways
+from edge_agent.worker.search.policy import Tried, closest, plan, why_none
+from edge_agent.worker.search.scoring import FloatSet
+from edge_agent.worker.search.search import PROVED, Search
+from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.search.workbench import HeldOut, Workbench
 
-CHOSEN_FILE = "chosen.json"
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
 _BUDGET_PASSES = 40
 _LABELS_SEEN = 64
-
-
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """``chosen.json``: the one candidate that the held-out set is opened for."""
-
-    number: int
-    """Its place among the candidates."""
-    spec: CandidateSpec
-    record: Record
-    reference: Record
-    output: Output
-    """What the judged output means, as it was found on the search set."""
-    ratio_lower: float | None
-    """The latency ratio's lower bound; its upper one is in the record."""
-
-
-def chosen_path(folder: Path, suffix: str) -> Path:
-    """Where the chosen model lies in the stage's folder."""
-    return folder / f"chosen{suffix}"
-
-
-def read_chosen(folder: Path) -> Chosen:
-    """What the quantize stage left in ``folder``."""
-    try:
-        return msgspec.json.decode((folder / CHOSEN_FILE).read_bytes(), type=Chosen)
-    except (OSError, msgspec.DecodeError) as error:
-        raise StageError("stage_crashed", f"{folder / CHOSEN_FILE}: {error}") from None
 
 
 def run(context: Context) -> Outcome:

@@ -12,18 +12,18 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import load
+from edge_agent.jobs.task import Outcome, Stage, read_results
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import MIN_AGREEMENT, Judgement, evaluate_heldout
-from edge_agent.task import Outcome, Stage, read_results
+from edge_agent.worker.artefacts import chosen_path, read_chosen
 from edge_agent.worker.context import Context
-from edge_agent.worker.dataset import open_dataset
-from edge_agent.worker.diagnose import with_measured, worst_layers
-from edge_agent.worker.evaluation import evaluate
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.explain.diagnose import with_measured, worst_layers
+from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.quantize import chosen_path, read_chosen
-from edge_agent.worker.result import Record
-from edge_agent.worker.scoring import FloatSet, Score
+from edge_agent.worker.record import Record
+from edge_agent.worker.search.scoring import FloatSet, Score
 
 
 def run(context: Context) -> Outcome:

@@ -11,11 +11,11 @@ from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.framing import Decoder
-from edge_agent.framing.cobs import CobsDecoder
-from edge_agent.framing.json_lines import JsonDecoder
-from edge_agent.framing.record import Record
-from edge_agent.framing.sync import SyncDecoder
+from edge_agent.acquisition.framing import Decoder
+from edge_agent.acquisition.framing.cobs import CobsDecoder
+from edge_agent.acquisition.framing.json_lines import JsonDecoder
+from edge_agent.acquisition.framing.record import Record
+from edge_agent.acquisition.framing.sync import SyncDecoder
 
 SYNC = b"\xaa\x55"
 RECORD = Record("<I3h", 4, "crc32")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.captures import csv_lines, motion
 
-from edge_agent.framing import to_samples
-from edge_agent.framing.decimals import CsvDecoder
+from edge_agent.acquisition.framing import to_samples
+from edge_agent.acquisition.framing.decimals import CsvDecoder
 
 
 def decode(*pieces: bytes, columns: int = 2) -> tuple[list[list[float]], int]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.scan import Element, Scan, parse_type
+from edge_agent.acquisition.linux_iio.scan import Element, Scan, parse_type
 
 
 @pytest.mark.parametrize(

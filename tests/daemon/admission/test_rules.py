@@ -6,9 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge_agent.daemon.admission.rules import (
+    Accept,
+    Decision,
+    Ignore,
+    Known,
+    Refuse,
+    Want,
+    check_limits,
+    decide,
+    read_want,
+)
 from edge_agent.errors import EdgeAgentError, TrustError
-from edge_agent.orders import Accept, Decision, Ignore, Known, Refuse, Want, check_limits, decide, read_want
-from edge_agent.store import ModelRecord
+from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest
 from edge_agent.wire.topics import Scope, WantTopic
 

@@ -14,18 +14,18 @@ from support.fake_device import FakeDevice, ends
 from support.host import MANIFEST, Host
 from support.transfers import describe
 
-from edge_agent.job import Status
+from edge_agent.jobs.job import Status
+from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Incoming
-from edge_agent.store import Store
-from edge_agent.task import Stage
+from edge_agent.state.store import Store
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
 from edge_agent.wire.manifest import content_digest, encode_manifest, job_id
 from edge_agent.wire.messages import Command
 from edge_agent.wire.topics import Topics
-from host_tools.cli import main as tools_main
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.app import main as tools_main
 
 LABELLED = b"labelled windows" * (3 * CHUNK_BYTES // 16)
 SET = describe(LABELLED)

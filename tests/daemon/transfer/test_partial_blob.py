@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.transfers import describe
 
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
 from edge_agent.errors import LimitError, TransferError
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.manifest import Blob
@@ -143,7 +143,7 @@ def test_disk_that_fills_up_keeps_what_was_flushed(tmp_path: Path) -> None:
     script = """
 import resource, sys, msgspec
 from pathlib import Path
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
 from edge_agent.errors import LimitError
 from edge_agent.wire.manifest import Blob
 folder, blob, data = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Blob), Path(sys.argv[3]).read_bytes()

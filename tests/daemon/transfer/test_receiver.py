@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.transfers import describe
 
-from edge_agent import receive
-from edge_agent.blobs import PartialBlob
+from edge_agent.daemon.transfer import receiver
+from edge_agent.daemon.transfer.partial_blob import PartialBlob
+from edge_agent.daemon.transfer.receiver import Receiver, ranges
 from edge_agent.errors import TransferError
-from edge_agent.receive import Receiver, ranges
 from edge_agent.wire.chunks import CHUNK_BYTES, GROUP_CHUNKS, digest_pages
 from edge_agent.wire.messages import Need
 from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
@@ -232,7 +232,7 @@ def test_cleared_messages_and_other_blobs_mean_nothing(tmp_path: Path) -> None:
     one.receiver.take(PageTopic(BLOB.sha256, 0), b"", one.now)
     one.receiver.take(PageTopic("0" * 64, 0), b"x", one.now)
 
-    assert one.receiver.counts == receive.Counts()
+    assert one.receiver.counts == receiver.Counts()
     one.receiver.stop()
 
 
@@ -245,4 +245,4 @@ def test_ranges_name_exactly_the_indices(indices: set[int]) -> None:
 
 
 def test_ranges_are_bounded() -> None:
-    assert len(ranges(range(0, 100_000, 2))) == receive.MAX_RANGES
+    assert len(ranges(range(0, 100_000, 2))) == receiver.MAX_RANGES

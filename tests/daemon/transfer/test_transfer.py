@@ -21,7 +21,7 @@ from edge_agent.wire.chunks import CHUNK_BYTES, GROUP_CHUNKS
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need, decode
 from edge_agent.wire.topics import Topics
-from host_tools.upload import Uploader
+from host_tools.push.upload import Uploader
 
 MB = 1_000_000
 
@@ -29,8 +29,8 @@ MB = 1_000_000
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watchdog that does not make a test wait."""
-    monkeypatch.setattr("edge_agent.receive.PATIENCE_S", (0.5, 2.0))
-    monkeypatch.setattr("host_tools.upload._RESEND_AFTER_S", 0.5)
+    monkeypatch.setattr("edge_agent.daemon.transfer.receiver.PATIENCE_S", (0.5, 2.0))
+    monkeypatch.setattr("host_tools.push.upload._RESEND_AFTER_S", 0.5)
 
 
 @pytest.fixture

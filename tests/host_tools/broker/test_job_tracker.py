@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.wire.messages import DeviceStatus, JobReport, Refused
-from host_tools.follow import End, Follow, exit_code
+from host_tools.broker.job_tracker import End, Follow, exit_code
 
 JOB = "0123456789abcdef"
 

@@ -7,8 +7,8 @@ import pytest
 from support.brokers import Broker, MosquittoBroker
 
 from edge_agent.errors import BrokerError
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 
 
 def settings_for(broker: Broker, namespace: str, timeout_s: float = 10.0) -> Settings:

@@ -6,9 +6,9 @@ import pytest
 from support.host import Host
 
 from edge_agent.errors import ConfigError
-from host_tools.cli import main
-from host_tools.push_model import main as push_main
-from host_tools.settings import load_settings, settings_path
+from host_tools.broker.settings import load_settings, settings_path
+from host_tools.cli.app import main
+from host_tools.cli.push_model import main as push_main
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_bug_has_its_own_exit_code(host: Host) -> None:
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    host.monkeypatch.setattr("host_tools.push_model.push", bug)
+    host.monkeypatch.setattr("host_tools.cli.push_model.push", bug)
 
     ended = host.run(push_main, host.model, "--manifest", host.manifest, "--all")
 

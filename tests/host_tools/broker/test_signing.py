@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import ConfigError, TrustError, WireError
-from edge_agent.trust import load_keys, verify
+from edge_agent.trust.signatures import load_keys, verify
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.messages import MAX_ORDER_BYTES
-from host_tools.signing import enclose, generate_key
+from host_tools.broker.signing import enclose, generate_key
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,11 @@ from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.envelope import COMMAND_TYPE, seal, unseal
 from edge_agent.wire.messages import ActiveRelease, Command, JobReport, encode
 from edge_agent.wire.topics import Scope, Topics
-from host_tools.cli import main
-from host_tools.fleet import read_reports
-from host_tools.session import Session
-from host_tools.settings import Settings
-from host_tools.waiting import message_of
+from host_tools.broker.registry import read_reports
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.app import main
+from host_tools.push.waiting import message_of
 
 MakeDevice = Callable[..., FakeDevice]
 HAR_3 = ActiveRelease("har", 3, "0" * 16, "accepted")
@@ -250,7 +250,7 @@ def test_purge_keeps_the_blob_of_a_want_that_is_not_expired_and_drops_an_expired
     with device("pi-01"):
         host.push("--device", "pi-01", "--no-wait", "--expires", "0.001")
     deadline_passed = time.time() + 200 * 86400
-    host.monkeypatch.setattr("host_tools.purge.time.time", lambda: deadline_passed)
+    host.monkeypatch.setattr("host_tools.broker.purge.time.time", lambda: deadline_passed)
 
     purged = tools(host, "purge", "--grace", "0", "--json")
 
@@ -280,7 +280,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_watch(host: Host, device:
     argv += ["--broker", host.url, "--namespace", host.namespace]
     with device("pi-01", Say({"stage": "capture"})) as pi:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from host_tools.cli import main; main()", *argv],
+            [sys.executable, "-c", "from host_tools.cli.app import main; main()", *argv],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},
         )  # fmt: skip
         assert process.stderr is not None

@@ -18,9 +18,9 @@ from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.messages import Need, encode
 from edge_agent.wire.topics import Scope, Topics
-from host_tools.push_model import main
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.push_model import main
 
 MakeDevice = Callable[..., FakeDevice]
 
@@ -275,7 +275,7 @@ def test_a_broker_that_goes_while_we_wait(host: Host, device: MakeDevice, broker
 def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice, namespace: str) -> None:
     topics = Topics(namespace)
     host.model.write_bytes(bytes(3 * CHUNK_BYTES))
-    host.monkeypatch.setattr("host_tools.upload._RESEND_AFTER_S", 0.3)
+    host.monkeypatch.setattr("host_tools.push.upload._RESEND_AFTER_S", 0.3)
     healed = threading.Event()
 
     def lose_chunk_1(pi: FakeDevice, manifest: Manifest) -> None:

@@ -16,11 +16,11 @@ from support.demo import MANIFEST, MODEL
 from support.device import SMALL_AND_EASY
 
 from edge_agent.backends import load
-from host_tools.fleet import read_devices
-from host_tools.session import Session
-from host_tools.settings import Settings
+from host_tools.broker.registry import read_devices
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
 
-_MAIN = "from host_tools.cli import main; main()"
+_MAIN = "from host_tools.cli.app import main; main()"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from edge_agent.backends import Session, load
 from edge_agent.cli import main
 from edge_agent.preprocess import Preprocess
 from host_tools.demo.tflite_model import converted, manifest
-from host_tools.manifest_file import read_manifest_file
+from host_tools.push.manifest_file import read_manifest_file
 
 NEEDED = 450 * 50 + 300 * 100
 """Samples that the default recipe captures from it, gaps apart."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edge_agent.wire.messages import JobReport
-from host_tools.result_table import comparison, gates, judged, render
+from host_tools.display.result_table import comparison, gates, judged, render
 
 REFERENCE: dict[str, Any] = {
     "method": "float", "runtime": "onnxruntime", "threads": 1, "size_bytes": 545_293, "latency_p50_ms": 0.412,

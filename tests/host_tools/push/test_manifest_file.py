@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.manifest import Window, content_digest, decode_manifest, encode_manifest
-from host_tools.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
+from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 
 INPUT = """
 [input]

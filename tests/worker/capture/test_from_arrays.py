@@ -8,16 +8,16 @@ from support.captures import context, model_info
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import ModelInfo
-from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
-from edge_agent.runner import run_stage
-from edge_agent.supervisor import Limits
-from edge_agent.task import TASK_FILE, ArrayFiles, Stage, Task, read_outcome
+from edge_agent.execution.run import run_stage
+from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task, read_outcome
+from edge_agent.process.child import Limits
+from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, InputContract, State
-from edge_agent.worker.asked import check_asked
-from edge_agent.worker.capture_arrays import capture_arrays
-from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.split import SPLITS
+from edge_agent.worker.capture.from_arrays import capture_arrays
+from edge_agent.worker.capture.preflight import check_asked
+from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.split import SPLITS
 
 FLAT = model_info({"x": ("float32", (1, 4))})
 TWO = model_info({"a": ("float32", (None, 4)), "b": ("int64", (1, 2))})

@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 from support.captures import CHANNELS, context, model_info, motion
 from support.sensing import fill
 
-from edge_agent.durable import write_durably
 from edge_agent.errors import LimitError, Refusal
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.sensing.kept import read
-from edge_agent.sensing.slots import FILE
-from edge_agent.shared import KEPT_FOLDER
-from edge_agent.task import Stage, Task
+from edge_agent.reservoir.slots import FILE
+from edge_agent.reservoir.snapshot import read
+from edge_agent.settings.sharing import KEPT_FOLDER
+from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, State, Window
-from edge_agent.worker.capture_kept import capture_kept
-from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.kept import Lack, Pieces, capacity, choose
-from edge_agent.worker.look_kept import look_kept
-from edge_agent.worker.split import SPLITS, Split
+from edge_agent.worker.capture.from_reservoir import capture_kept
+from edge_agent.worker.capture.preview_reservoir import look_kept
+from edge_agent.worker.capture.selection import Lack, Pieces, capacity, choose
+from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.split import SPLITS, Split
 
 SIZE, HOP = 40, 20
 RECIPE = Recipe(calibration_windows=40, search_windows=20, heldout_windows=40)

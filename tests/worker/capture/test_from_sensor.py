@@ -18,18 +18,18 @@ from support.rigs import write_video
 from support.trained import write_classifier
 
 from edge_agent.backends import ModelInfo
-from edge_agent.durable import write_durably
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
+from edge_agent.jobs.task import TASK_FILE, Stage, Task, read_outcome
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.process.child import python_child
 from edge_agent.sources import open_source
-from edge_agent.supervisor import python_child
-from edge_agent.task import TASK_FILE, Stage, Task, read_outcome
+from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, Window
-from edge_agent.worker import capture_source as module
-from edge_agent.worker.capture_source import capture_source
-from edge_agent.worker.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.split import SPLITS, plan_blocks
+from edge_agent.worker.capture import from_sensor as module
+from edge_agent.worker.capture.from_sensor import capture_source
+from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.split import SPLITS, plan_blocks
 
 SIZE, HOP = 64, 32
 INFO = model_info({"x": ("float32", (1, 3, SIZE))})

@@ -14,10 +14,10 @@ from support.captures import context, model_info
 
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import CODES, EdgeAgentError
-from edge_agent.task import Task
+from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Gates, Output, State
-from edge_agent.worker import labelled
-from edge_agent.worker.labelled import Look, look, open_labelled
+from edge_agent.worker.capture import labelled_set
+from edge_agent.worker.capture.labelled_set import Look, look, open_labelled
 
 FLAT = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3))})
 FREE = model_info({"x": ("float32", (None, None))}, {"y": ("float32", (1, 3))})
@@ -204,9 +204,9 @@ def test_the_first_wrong_row_is_named(tmp_path: Path) -> None:
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 64 MiB of zeros in 64 KiB of zip; the limit stands for the real one, which would take minutes to write.
-    monkeypatch.setattr(labelled, "MAX_UNPACKED_BYTES", 32 << 20)
+    monkeypatch.setattr(labelled_set, "MAX_UNPACKED_BYTES", 32 << 20)
     _zip(tmp_path, x=_member((1 << 22, 4), bytes(64 << 20)), labels=_member((1 << 22,), bytes(32 << 20), "<i8"))
-    monkeypatch.setattr("edge_agent.worker.arrays._exactly", lambda *_: pytest.fail("it was unpacked"))
+    monkeypatch.setattr("edge_agent.worker.data.npz_rows._exactly", lambda *_: pytest.fail("it was unpacked"))
 
     error = refused(tmp_path)
 
@@ -222,7 +222,7 @@ def test_more_rows_than_anybody_labels_are_not_read(tmp_path: Path) -> None:
 
 
 def test_a_row_that_no_memory_holds_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled, "MAX_ROW_BYTES", 1 << 20)
+    monkeypatch.setattr(labelled_set, "MAX_ROW_BYTES", 1 << 20)
     save(tmp_path, x=np.zeros((1, 1 << 19), np.float32), labels=np.zeros(1))
 
     assert "takes 2 MB, too much" in refused(tmp_path, FREE, output=Output()).message
@@ -233,8 +233,8 @@ def test_transposed_arrays_are_unpacked_only_where_there_is_room(
 ) -> None:
     save(tmp_path, x=np.asfortranarray(VALUES), labels=LABELS)
     assert looked_at(tmp_path).shown == {"windows": 120}
-    usage = type("Usage", (), {"free": labelled._RESERVE_BYTES + 100})
-    monkeypatch.setattr(labelled.shutil, "disk_usage", lambda _: usage)
+    usage = type("Usage", (), {"free": labelled_set._RESERVE_BYTES + 100})
+    monkeypatch.setattr(labelled_set.shutil, "disk_usage", lambda _: usage)
 
     assert refused(tmp_path).code == "no_space"
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edge_agent.worker.outputs import OutputStore
+from edge_agent.worker.data.float_outputs import OutputStore
 
 ROWS = st.lists(
     st.sampled_from([np.float32, np.float64, np.int64, np.bool_]).flatmap(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import ContractError
-from edge_agent.worker.arrays import ArrayFile
+from edge_agent.worker.data.npz_rows import ArrayFile
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import Refusal
-from edge_agent.worker.split import SPLITS, Split, plan_blocks, samples_needed, split_rows
+from edge_agent.worker.data.split import SPLITS, Split, plan_blocks, samples_needed, split_rows
 
 COUNTS = st.integers(1, 400)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from edge_agent.backends import CandidateSpec, Layer, Range
-from edge_agent.worker.explain import FAITHFUL_DB, Explainer, saturable, weights_sqnr_db
-from edge_agent.worker.greedy import Sensitivity
-from edge_agent.worker.result import MAX_LAYERS
+from edge_agent.worker.explain.layers import FAITHFUL_DB, Explainer, saturable, weights_sqnr_db
+from edge_agent.worker.record import MAX_LAYERS
+from edge_agent.worker.search.layer_selection import Sensitivity
 
 RANDOM = np.random.default_rng(0)
 STATIC = CandidateSpec("static", "minmax")

@@ -9,7 +9,7 @@ import pytest
 _FRAGMENTED = """
 import os
 from pathlib import Path
-from edge_agent.worker.heap import swept
+from edge_agent.worker.measure.heap import swept
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

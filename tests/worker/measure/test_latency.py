@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_agent import board
+from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.supervisor import EXIT_OUT_OF_MEMORY, python_child
-from edge_agent.worker import latency, probe
-from edge_agent.worker.latency import Decision, Observation, compare, judge, screen, summarise
-from edge_agent.worker.probe import Answer, Request, Served, ask, write_feeds
+from edge_agent.process.child import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.worker.measure import latency, probe
+from edge_agent.worker.measure.latency import Decision, Observation, compare, judge, screen, summarise
+from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
 
 FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
 
@@ -198,7 +198,7 @@ def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch
     )
     monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
     ended = probe.Child(
-        probe.python_child("edge_agent.worker.probe"),
+        probe.python_child("edge_agent.worker.measure.probe"),
         limits=probe.Limits(timeout_s=60),
         stdin=probe.msgspec.json.encode(
             Request(

@@ -6,9 +6,9 @@ import pytest
 
 from edge_agent.backends import Backend
 from edge_agent.errors import ModelError, StageError
-from edge_agent.worker import ways as module
-from edge_agent.worker.probe import Answer, Request
-from edge_agent.worker.ways import Way, usable, ways
+from edge_agent.worker.measure import runtimes as module
+from edge_agent.worker.measure.probe import Answer, Request
+from edge_agent.worker.measure.runtimes import Way, usable, ways
 
 CORES = len(os.sched_getaffinity(0))
 

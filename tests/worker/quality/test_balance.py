@@ -6,10 +6,10 @@ from support.captures import CHANNELS, motion
 
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.stability import BINS
-from edge_agent.worker.balance import judge_balance, sets_unlike
-from edge_agent.worker.blocks import block_stats
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.split import Block, plan_blocks, samples_needed
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.data.split import Block, plan_blocks, samples_needed
+from edge_agent.worker.quality.balance import judge_balance, sets_unlike
+from edge_agent.worker.quality.block_stats import block_stats
 
 SIZE, HOP = 64, 32
 BLOCKS = plan_blocks({"calibration": 200, "search": 100, "heldout": 200}, size=SIZE, hop=HOP)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from support.captures import CHANNELS, motion
 
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.quality import Quality, judge_rate
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.quality.channels import Quality, judge_rate
 
 SHARD = 1000
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from support.captures import motion
 
-from edge_agent.worker.finding import Finding
-from edge_agent.worker.rows import Rows
-from edge_agent.worker.split import SPLITS, split_rows
+from edge_agent.worker.data.finding import Finding
+from edge_agent.worker.data.split import SPLITS, split_rows
+from edge_agent.worker.quality.rows import Rows
 
 
 def look(rows: np.ndarray, *, fixed: np.ndarray | None = None, groups: np.ndarray | None = None) -> list[Finding]:

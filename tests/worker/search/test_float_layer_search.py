@@ -10,13 +10,13 @@ from support.jobs import make_job, run_stages
 from support.trained import windows
 
 from edge_agent.backends import onnx as backend
-from edge_agent.task import Outcome, Stage
+from edge_agent.jobs.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Recipe
-from edge_agent.worker import candidates
-from edge_agent.worker.diagnose import with_measured
-from edge_agent.worker.latency import Decision, Latency, Percentiles
-from edge_agent.worker.probe import Served
-from edge_agent.worker.quantize import read_chosen
+from edge_agent.worker.artefacts import read_chosen
+from edge_agent.worker.explain.diagnose import with_measured
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
+from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.search import workbench
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -51,7 +51,7 @@ class Search:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Search:
     with pytest.MonkeyPatch.context() as patch:
         # the full latency statistic is its own test's subject
-        patch.setattr(candidates, "compare", lambda *_, **__: latency())
+        patch.setattr(workbench, "compare", lambda *_, **__: latency())
         return Search(tmp_path_factory.mktemp("found"))
 
 

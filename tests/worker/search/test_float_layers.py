@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from edge_agent.backends import CandidateSpec
-from edge_agent.worker.greedy import Sensitivity
-from edge_agent.worker.mending import ENOUGH, fill_up, leave_float, measured
-from edge_agent.worker.result import Record
-from edge_agent.worker.search import Tried
+from edge_agent.worker.record import Record
+from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.search.layer_selection import Sensitivity
+from edge_agent.worker.search.policy import Tried
 
 LAYERS = tuple("abcdefgh")
 STATIC = CandidateSpec("static", "mse")

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.greedy import Sensitivity, find_effects, float_steps, to_mend, to_refine
-from edge_agent.worker.result import Record
-from edge_agent.worker.search import Tried
+from edge_agent.worker.record import Record
+from edge_agent.worker.search.layer_selection import Sensitivity, find_effects, float_steps, to_mend, to_refine
+from edge_agent.worker.search.policy import Tried
 
 # four layers in a row: each has weights, neighbours share a tensor
 CHAIN: dict[str, tuple[str, ...]] = {

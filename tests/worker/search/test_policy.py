@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.wire.manifest import Recipe
-from edge_agent.worker.result import Record
-from edge_agent.worker.search import (
+from edge_agent.worker.record import Record
+from edge_agent.worker.search.policy import (
     SAME_SPEED,
     Tried,
     by_speed,

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker import screening as module
-from edge_agent.worker.latency import Percentiles, Screened
-from edge_agent.worker.probe import Answer, Request, Served
-from edge_agent.worker.screening import Screening, Speed
-from edge_agent.worker.ways import Way
+from edge_agent.worker.measure.latency import Percentiles, Screened
+from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.runtimes import Way
+from edge_agent.worker.search import screening as module
+from edge_agent.worker.search.screening import Screening, Speed
 
 FLOAT = Path("float")
 ONE, TWO = Way("one", 1), Way("two", 1)

@@ -10,9 +10,9 @@ from support.jobs import make_job, run_stages
 from support.served import contract, put_release
 
 from edge_agent.errors import EdgeAgentError, StoreError
-from edge_agent.releases import Releases
-from edge_agent.store import Store
-from edge_agent.task import Stage
+from edge_agent.jobs.task import Stage
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.worker.__main__ import run
 

@@ -11,13 +11,13 @@ from support.onnx_models import model, save, value, weights
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.errors import StageError
-from edge_agent.runner import StageEnd, run_stage
-from edge_agent.supervisor import Limits
-from edge_agent.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
+from edge_agent.execution.run import StageEnd, run_stage
+from edge_agent.jobs.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
+from edge_agent.process.child import Limits
 from edge_agent.wire.manifest import Gates, Output
-from edge_agent.worker.benchmark import _served
-from edge_agent.worker.quantize import CHOSEN_FILE, Chosen
-from edge_agent.worker.result import Record
+from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen
+from edge_agent.worker.record import Record
+from edge_agent.worker.stages.benchmark import _served
 
 WIDTH, LAYERS = 1024, 12  # 48 MiB of weights
 MIB = 2**20

@@ -12,9 +12,9 @@ from support.onnx_models import conv_net, save, stateful_net, two_inputs
 from edge_agent.backends import onnx as backend
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import EdgeAgentError, ModelError
-from edge_agent.task import Stage, read_results
+from edge_agent.jobs.task import Stage, read_results
 from edge_agent.wire.manifest import Recipe, State
-from edge_agent.worker.calibrate import Ranges, read_ranges
+from edge_agent.worker.artefacts import Ranges, read_ranges
 
 RANDOM = np.random.default_rng(0)
 
@@ -199,7 +199,7 @@ def test_only_the_ranges_that_the_recipe_may_try_are_found(tmp_path: Path) -> No
 def test_common_values_are_sampled_where_the_recipe_says_so_or_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counting: Any, at_most: int, one_in: int
 ) -> None:
-    monkeypatch.setattr("edge_agent.worker.calibrate._COUNTED_AT_MOST", at_most)
+    monkeypatch.setattr("edge_agent.worker.stages.calibrate._COUNTED_AT_MOST", at_most)
 
     _, found = calibrated(tmp_path, conv_net(), images(30), recipe=Recipe(counting=counting, calibration="minmax"))
 

@@ -15,14 +15,14 @@ from support.trained import windows, write_classifier
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends import onnx as backend
 from edge_agent.errors import LimitError, ModelError, RecipeError, StageError
-from edge_agent.task import Outcome, Stage
+from edge_agent.jobs.task import Outcome, Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker import candidates, screening, searching
 from edge_agent.worker.__main__ import run
-from edge_agent.worker.calibrate import read_ranges
-from edge_agent.worker.latency import Decision, Latency, Percentiles, Screened
-from edge_agent.worker.probe import Served
-from edge_agent.worker.quantize import read_chosen
+from edge_agent.worker.artefacts import read_chosen, read_ranges
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles, Screened
+from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.search import screening, workbench
+from edge_agent.worker.search import search as module
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -55,7 +55,7 @@ def screened_at(ratio: float) -> Callable[..., list[Screened]]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The full latency statistic is its own test's subject; here it says yes."""
-    monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 def fresh_job(folder: Path, model: Path, **task: Any) -> Path:
@@ -98,7 +98,7 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_gr
 
 
 def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "worth_scoring", lambda *_: True)
+    monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
     outcome, _ = search(tmp_path, model, recipe=Recipe())
 
@@ -191,8 +191,8 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
         timed.append(target.path)
         return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
 
-    monkeypatch.setattr(candidates, "compare", compare)
-    monkeypatch.setattr(searching, "worth_scoring", lambda *_: True)
+    monkeypatch.setattr(workbench, "compare", compare)
+    monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
     outcome, folder = search(tmp_path, model)
 
@@ -208,7 +208,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
 def test_no_finalist_fast_enough_is_told_in_numbers(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
+    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
 
     outcome, folder = search(tmp_path, model)
 
@@ -223,7 +223,7 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "compare", lambda *_, **__: pytest.fail("no finalist"))
+    monkeypatch.setattr(workbench, "compare", lambda *_, **__: pytest.fail("no finalist"))
     monkeypatch.setattr(screening, "screen", screened_at(1.2))
 
     outcome, _ = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
@@ -268,7 +268,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
         return latency(Decision.ACCEPTED)
 
     monkeypatch.setattr(screening, "screen", screened_by_threads)
-    monkeypatch.setattr(candidates, "compare", compare)
+    monkeypatch.setattr(workbench, "compare", compare)
 
     outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
 

@@ -11,7 +11,7 @@ from support.jobs import make_job, run_stages
 
 from edge_agent.backends import tflite as backend
 from edge_agent.errors import RecipeError
-from edge_agent.task import Outcome, Stage, read_results
+from edge_agent.jobs.task import Outcome, Stage, read_results
 from edge_agent.wire.manifest import Gates, Output, Recipe
 
 pytestmark = pytest.mark.children(covered=False)

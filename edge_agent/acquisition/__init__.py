@@ -1,0 +1,1 @@
+"""What sources are made of: arrival times, sample counters, locks on devices, reconnecting, pacing."""

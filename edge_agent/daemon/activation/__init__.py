@@ -1,0 +1,1 @@
+"""How a release becomes active, and how it is taken back."""

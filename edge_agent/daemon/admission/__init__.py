@@ -1,0 +1,1 @@
+"""Which manifests and commands are let in: signature, scope, version, limits."""

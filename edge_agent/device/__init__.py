@@ -1,0 +1,1 @@
+"""This machine: board, Python interpreter, memory."""

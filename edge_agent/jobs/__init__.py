@@ -1,0 +1,1 @@
+"""A job as values: its states, its task, its result, its report. Pure."""

@@ -1,0 +1,1 @@
+"""A bounded sample of all that a sensor has sent, kept on disk."""

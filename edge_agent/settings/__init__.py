@@ -1,0 +1,1 @@
+"""Every TOML that an operator writes: the device, inputs, recipe, shared sensors."""

@@ -1,0 +1,1 @@
+"""Signatures on manifests and commands, checked in a short-lived child."""

@@ -1,0 +1,94 @@
+"""What one stage leaves for the next: file names, their structs, and how they are read back.
+
+Stages meet here and import each other nowhere.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edge_agent.backends import CandidateSpec, Range
+from edge_agent.calibration.observer import Observer
+from edge_agent.errors import StageError
+from edge_agent.wire.manifest import Output
+from edge_agent.worker.record import Record
+
+RANGES_FILE = "ranges.json"
+HISTOGRAMS_FILE = "histograms.npz"
+CHOSEN_FILE = "chosen.json"
+
+
+class Ranges(msgspec.Struct, frozen=True, kw_only=True):
+    """``ranges.json``: what calibration found."""
+
+    windows: int
+    runtimes: list[str]
+    """Those that work here; calibration ran on the first."""
+    float_pass_s: float
+    """What the float model alone takes for the calibration windows."""
+    second_pass: list[str]
+    """Tensors whose bins were too coarse and were observed again."""
+    counted_one_in: int = 1
+    """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
+    same_range: dict[str, str] = {}
+    """Tensors that were not looked at → the one whose range holds for them."""
+    ranges: dict[str, dict[str, tuple[float, float]]]
+    """Method → tensor → (low, high)."""
+
+    def of(self, method: str) -> dict[str, Range]:
+        """The ranges of one method; none for a candidate without (an empty name)."""
+        if not method:
+            return {}
+        return {name: Range(low, high) for name, (low, high) in self.ranges[method].items()}
+
+
+def prepared_path(folder: Path, suffix: str) -> Path:
+    """Where the prepared float model lies in the stage's folder."""
+    return folder / f"prepared{suffix}"
+
+
+def read_ranges(folder: Path) -> Ranges:
+    """What the calibrate stage left in ``folder``."""
+    try:
+        return msgspec.json.decode((folder / RANGES_FILE).read_bytes(), type=Ranges)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{folder / RANGES_FILE}: {error}") from None
+
+
+def save_histograms(path: Path, observer: Observer) -> None:
+    """Write every histogram; array ``3.counts`` belongs to the tensor ``names[3]``."""
+    arrays: dict[str, Any] = {  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
+        f"{index}.{key}": array
+        for index, histogram in enumerate(observer.histograms.values())
+        for key, array in histogram.to_arrays().items()
+    }
+    np.savez_compressed(path, names=np.array(list(observer.histograms)), **arrays)
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """``chosen.json``: the one candidate that the held-out set is opened for."""
+
+    number: int
+    """Its place among the candidates."""
+    spec: CandidateSpec
+    record: Record
+    reference: Record
+    output: Output
+    """What the judged output means, as it was found on the search set."""
+    ratio_lower: float | None
+    """The latency ratio's lower bound; its upper one is in the record."""
+
+
+def chosen_path(folder: Path, suffix: str) -> Path:
+    """Where the chosen model lies in the stage's folder."""
+    return folder / f"chosen{suffix}"
+
+
+def read_chosen(folder: Path) -> Chosen:
+    """What the quantize stage left in ``folder``."""
+    try:
+        return msgspec.json.decode((folder / CHOSEN_FILE).read_bytes(), type=Chosen)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError("stage_crashed", f"{folder / CHOSEN_FILE}: {error}") from None

@@ -1,0 +1,1 @@
+"""Sets on disk, read window by window."""

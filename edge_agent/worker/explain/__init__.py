@@ -1,0 +1,1 @@
+"""Which layers lose most, why, and what a labelled set shows."""

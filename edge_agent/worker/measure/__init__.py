@@ -1,0 +1,1 @@
+"""Latency and memory, each in a fresh process, on the runtimes that work here."""

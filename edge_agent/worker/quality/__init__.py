@@ -1,0 +1,1 @@
+"""Whether the sets are fit to judge by: channels, balance, overlap."""

@@ -1,0 +1,1 @@
+"""One file a stage, each with `run(context)`. No stage imports another."""

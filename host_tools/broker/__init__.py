@@ -1,0 +1,1 @@
+"""The host's side of the broker: sessions, devices, jobs, commands, signing, purging."""

@@ -1,0 +1,1 @@
+"""Sending a model: the manifest, the upload, the wait for what becomes of it."""
