@@ -31,11 +31,11 @@ class Arrivals:
     def hear(self, samples: int, now: float) -> None:
         """``samples`` (at least 1) have arrived at ``now``."""
         newest = max(now, float(np.nextafter(self._last, np.inf)))
-        times = newest - self._period_s * np.arange(samples - 1, -1, -1)
+        times = newest - self._period_s * np.arange(samples - 1, -1, -1, dtype=np.float64)
         if times[0] <= self._last:
             # They waited somewhere: spread them over the time since the batch before.
             newest = max(newest, self._last + samples * 1e-9)
-            times = self._last + (newest - self._last) / samples * np.arange(1, samples + 1)
+            times = self._last + (newest - self._last) / samples * np.arange(1, samples + 1, dtype=np.float64)
         self._last, self.times = float(times[-1]), times
         if self._since is None:  # how long these had been waiting is not known, so they do not count
             self._since, self._samples = now, 0

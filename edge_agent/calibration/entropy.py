@@ -72,7 +72,7 @@ class _Bins:
             return None
         width = max(width, max(-range_.low, range_.high) / most)
         below, above = int(np.ceil(-range_.low / width)), int(np.ceil(range_.high / width))
-        edges = np.arange(-below, above + 1) * width
+        edges = np.arange(-below, above + 1, dtype=np.float64) * width
         reached = _distribution(cells, edges)
         return cls(np.diff(reached), below, width, (float(reached[0]), float(cells.counts.sum() - reached[-1])))
 

@@ -63,7 +63,8 @@ class Sampler:
         count, rest = divmod(len(runs), self._one_in)
         first = self._random.integers(rest + 1)
         places = first + np.arange(count) * self._one_in + self._random.integers(self._one_in, size=count)
-        return runs[places]
+        drawn: Values = runs[places]
+        return drawn
 
 
 def common(seen: Histogram) -> tuple[float, float]:

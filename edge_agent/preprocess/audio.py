@@ -77,9 +77,9 @@ def _filters(step: options.LogMel) -> Floats:
     """What each frequency counts for in each band, ``[1 + n_fft / 2, n_mels]``: triangles evenly spaced in mel."""
     sr = step.sr or 1.0
     to_mel, to_hz = (_htk_mel, _htk_hz) if step.mel_scale == "htk" else (_slaney_mel, _slaney_hz)
-    bins = np.fft.rfftfreq(step.n_fft, 1 / sr)
+    bins = np.fft.rfftfreq(step.n_fft, 1 / sr).astype(np.float64)
     low, high = to_mel(np.array([step.fmin, step.fmax or sr / 2]))
-    edges = np.linspace(low, high, step.n_mels + 2)
+    edges = np.linspace(low, high, step.n_mels + 2, dtype=np.float64)
     corners = to_hz(edges)
     over, ends = (bins, corners) if step.triangles == "hz" else (to_mel(bins), edges)
     rising = (over[:, None] - ends[:-2]) / np.diff(ends)[:-1]
@@ -114,7 +114,7 @@ def _slaney_hz(mel: Floats) -> Floats:
 def _dct(step: options.Mfcc) -> Floats:
     """The DCT-II's matrix ``[n_mels, n_mfcc]``, liftered."""
     order = np.arange(step.n_mfcc)
-    basis = np.cos(np.pi / step.n_mels * (np.arange(step.n_mels)[:, None] + 0.5) * order)
+    basis: Floats = np.cos(np.pi / step.n_mels * (np.arange(step.n_mels)[:, None] + 0.5) * order)
     basis *= np.sqrt(2.0 / step.n_mels)
     if step.dct == "ortho":
         basis[:, 0] /= np.sqrt(2.0)

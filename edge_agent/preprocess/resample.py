@@ -58,7 +58,8 @@ class Resampler:
 
     def needed(self, wanted: int) -> int:
         """How many samples ``wanted`` >= 1 outputs take."""
-        return self._last(wanted, 0) + self._taps.shape[1]
+        taken: int = self._last(wanted, 0) + self._taps.shape[1]
+        return taken
 
     def outputs(self, samples: int) -> int:
         """How many outputs so many samples of the source hold whole, from phase 0 on."""

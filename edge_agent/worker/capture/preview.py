@@ -233,5 +233,6 @@ def arrays(seen: Seen, contracts: Sequence[InputContract]) -> dict[str, NDArray[
 def save(path: Path, made: Mapping[str, NDArray[Any]]) -> None:
     """Write an ``.npz``, whole or not at all."""
     packed = io.BytesIO()
-    np.savez_compressed(packed, **dict(made))
+    arrays: dict[str, Any] = dict(made)  # numpy 2 takes a bool by name, so arrays alone do not fit its signature
+    np.savez_compressed(packed, **arrays)
     write_durably(path, packed.getvalue())
