@@ -51,6 +51,7 @@ class SerialImu:
         port: the path to give to the agent; a link to whichever terminal is behind it now.
         pace: ``max``, ``real``, or bytes a second.
         faults: as ``simulator_child.py --fault`` takes them, e.g. ``["stuck:az@1000"]``.
+        rewind: begin the recording anew for each reader, at pace ``max``.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class SerialImu:
         pace: str = "max",
         faults: Sequence[str] = (),
         recording: Path = RECORDING,
+        rewind: bool = False,
     ) -> None:
         self.port = port
         self._argv = [sys.executable, "-P", str(_CHILD), "--link", str(port), "--recording", str(recording)]
-        self._argv += ["--pace", pace, "--end-with-stdin"]
+        self._argv += ["--pace", pace, "--end-with-stdin", *(["--rewind"] if rewind else [])]
         self._argv += [part for fault in faults for part in ("--fault", fault)]
         self._status = port.with_name(port.name + ".json")
         self._log = port.with_name(port.name + ".log")

@@ -15,6 +15,8 @@ begins again. ``--pace``:
 bytes before every fiftieth line (samples), ``silence`` sends nothing and ``unplug`` closes the terminal and removes the
 link (LASTS in seconds; then it is plugged in again, as another terminal behind the same link).
 
+``--rewind`` begins the recording anew for each reader (with ``--pace max``), so that each sees the same samples.
+
 Imports nothing of ours, so it starts wherever the parent's modules came from. Progress goes to LINK.json.
 """
 
@@ -60,11 +62,14 @@ class Fault:
 class Terminal:
     """The pseudo-terminal and the stable link to it. Only the reader holds the slave, so its coming and going show."""
 
-    def __init__(self, link: Path, *, wait: bool) -> None:
+    def __init__(self, link: Path, *, wait: bool, rewind: bool) -> None:
         self._link = link
         self._wait = wait
+        self._rewind = rewind
         self._master = -1
         self.waited_s = 0.0
+        self.readers = 0
+        """How many have come so far; counted only where the sensor waits for them."""
         self._read_before = False
 
     def plug(self) -> None:
@@ -84,11 +89,18 @@ class Terminal:
         self._link.unlink(missing_ok=True)
         os.close(self._master)
 
+    def await_reader(self) -> int:
+        """Wait until somebody reads; returns the reader's number."""
+        while not self._is_read():
+            time.sleep(_LOOK_S)
+            self.waited_s += _LOOK_S
+        return self.readers
+
     def write(self, data: bytes) -> bool:
         """Send all of it; False if a sensor that waits for nobody found the buffer full and lost the rest."""
         while data:
             if not self._is_read():
-                if not self._wait:
+                if not self._wait or self._rewind:  # what its reader left, a recording that begins anew need not keep
                     return True
                 time.sleep(_LOOK_S)
                 self.waited_s += _LOOK_S
@@ -108,6 +120,7 @@ class Terminal:
         if read and not self._read_before and self._wait:
             time.sleep(_SETTLE_S)
             self.waited_s += _SETTLE_S
+            self.readers += 1
         self._read_before = read
         return read
 
@@ -116,7 +129,7 @@ class Sender:
     """Sends the lines for ever, through all faults."""
 
     def __init__(
-        self, samples: list[list[float]], *, rate_hz: float, link: Path, pace: str, faults: list[Fault]
+        self, samples: list[list[float]], *, rate_hz: float, link: Path, pace: str, faults: list[Fault], rewind: bool
     ) -> None:
         self._samples = samples
         self._rate_hz = rate_hz
@@ -124,7 +137,11 @@ class Sender:
         self._bytes_per_s = 0.0 if pace in ("max", "real") else float(pace)
         self._real = pace == "real"
         self._faults = faults
-        self._terminal = Terminal(link, wait=pace == "max")
+        self._rewind = rewind and pace == "max"
+        self._terminal = Terminal(link, wait=pace == "max", rewind=self._rewind)
+        self._reader = 0
+        self._origin = 0
+        """The number of the sample with which the recording begins for the present reader."""
         self._random = random.Random(0)  # noqa: S311  # noise, not a secret
         self._dropped = 0
         self._streaming_s = 0.0
@@ -139,6 +156,8 @@ class Sender:
         for batch in self._batches([fault.after for fault in breaks]):
             while breaks and breaks[0].after == batch.start:
                 self._pause(breaks.pop(0))
+            if self._rewind and (reader := self._terminal.await_reader()) != self._reader:
+                self._reader, self._origin = reader, batch.start
             began, waited = time.monotonic(), self._terminal.waited_s
             data = b"".join(self._line(number) for number in batch)
             if not self._terminal.write(data):
@@ -170,7 +189,7 @@ class Sender:
         return noise + b",".join(values) + b"\n"
 
     def _decimals(self, number: int) -> list[bytes]:
-        return [b"%.3f" % value for value in self._samples[number % len(self._samples)]]
+        return [b"%.3f" % value for value in self._samples[(number - self._origin) % len(self._samples)]]
 
     def _pause(self, fault: Fault) -> None:
         time.sleep(_SETTLE_S)
@@ -224,13 +243,15 @@ def main() -> None:
     parser.add_argument("--recording", type=Path, default=Path(__file__).with_name("data") / "imu_recording.npz")
     parser.add_argument("--pace", default="real", help="max, real, or bytes a second")
     parser.add_argument("--fault", action="append", default=[], help="KIND[:CHANNEL][@AFTER][+LASTS]")
+    parser.add_argument("--rewind", action="store_true", help="begin the recording anew for each reader")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin closes")
     args = parser.parse_args()
     samples, channels, rate_hz = read_recording(args.recording)
     faults = [read_fault(text, channels) for text in args.fault]
     if args.end_with_stdin:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    Sender(samples, rate_hz=rate_hz, link=args.link, pace=args.pace, faults=faults).run()
+    sender = Sender(samples, rate_hz=rate_hz, link=args.link, pace=args.pace, faults=faults, rewind=args.rewind)
+    sender.run()
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     try:
         with contextlib.ExitStack() as stack:
             url = arguments.broker or stack.enter_context(EmbeddedBroker(directory)).url
-            imu = stack.enter_context(SerialImu(directory / "imu", pace=arguments.pace))
+            imu = stack.enter_context(SerialImu(directory / "imu", pace=arguments.pace, rewind=True))
             config = _write_config(directory, arguments, url, imu.port)
             agent = stack.enter_context(_agent(config, directory / AGENT_LOG))
             ready = {"pid": os.getpid(), "agent_pid": agent.pid, "sensor_pid": imu.pid, "broker": url}

@@ -174,11 +174,13 @@ def finalists(tried: Iterable[Tried]) -> list[Tried]:
     """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
 
     Among those that are no faster than float, the smallest: that is all that they have to offer; and where sizes are
-    alike, the closest. Those whose verdict is doubtful come last, whatever their speed.
+    alike, the closest. Those whose verdict is doubtful come last: the likeliest of those that are faster than float,
+    then the likeliest of the others.
     """
     passed = [item for item in tried if item.passed]
     doubtful = [item for item in passed if not item.sure]
-    return [*_fastest_first([item for item in passed if item.sure]), *sorted(doubtful, key=lambda item: -item.chance)]
+    likeliest_first = sorted(doubtful, key=lambda item: (not _is_faster(item), -item.chance))
+    return [*_fastest_first([item for item in passed if item.sure]), *likeliest_first]
 
 
 def _fastest_first(items: list[Tried]) -> list[Tried]:
@@ -187,8 +189,8 @@ def _fastest_first(items: list[Tried]) -> list[Tried]:
     while rest:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
-        gain = _ratio(rest[0]) * (1 + SAME_SPEED) < 1
-        order += sorted(equals, key=lambda item: (gain or -_size_class(item), closeness(item.record)), reverse=True)
+        faster = _is_faster(rest[0])
+        order += sorted(equals, key=lambda item: (faster or -_size_class(item), closeness(item.record)), reverse=True)
         rest = rest[len(equals) :]
     return order
 
@@ -256,6 +258,11 @@ def _dominates(point: _Point, other: _Point) -> bool:
 def _size_class(item: Tried) -> int:
     """Sizes of about one class differ by less than :data:`SAME_SIZE`."""
     return round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
+
+
+def _is_faster(item: Tried) -> bool:
+    """Whether its screened ratio is below float's by more than a screening spreads."""
+    return _ratio(item) * (1 + SAME_SPEED) < 1
 
 
 def _ratio(item: Tried) -> float:

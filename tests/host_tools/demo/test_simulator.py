@@ -61,6 +61,17 @@ def test_max_waits_for_its_reader_and_says_how_fast_it_was(tmp_path: Path) -> No
     assert progress.times_real_time > 20
 
 
+def test_rewinding_shows_every_reader_the_same_samples(tmp_path: Path) -> None:
+    with SerialImu(tmp_path / "imu", rewind=True) as imu:
+        seen = []
+        for count in (30, 1003, 5000):
+            seen.append(lines(imu, count))
+            time.sleep(0.2)  # it looks now and then whether its reader is there
+
+    for got in seen:
+        np.testing.assert_allclose(values(got), expected(len(got)), atol=1e-9)
+
+
 def test_paced_at_115200_baud(tmp_path: Path) -> None:
     with sensor(tmp_path, pace=BAUD_115200) as imu:
         lines(imu, 30)

@@ -129,9 +129,10 @@ def test_a_structure_slower_than_one_that_passes_is_not_scored() -> None:
 
 def test_what_may_not_stand_before_the_heldout_set_comes_last() -> None:
     lucky, likelier = (replace(tried(ratio, 0.98), chance=chance) for ratio, chance in ((0.4, 0.5), (0.6, 0.7)))
+    no_faster = replace(tried(1.0, 0.98), chance=0.8)
     sure = tried(0.8, 0.99)
 
-    assert finalists([lucky, sure, likelier]) == [sure, likelier, lucky]
+    assert finalists([no_faster, lucky, sure, likelier]) == [sure, likelier, lucky, no_faster]
     assert worth_scoring(0.7, [lucky, likelier])
     assert not worth_scoring(0.9, [sure])
 

@@ -248,6 +248,40 @@ def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
     assert speed == {"name": "max_latency_ratio", "limit": 1.0, "value": pytest.approx(0.55), "passed": True}
 
 
+def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_that_is_not(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Static candidates are fast and doubtful, the others sure and slow; one measurement uses up the budget."""
+    asked: list[bool] = []
+
+    def fast(served: Served) -> bool:
+        content = Path(served.path).read_bytes()
+        return b"QuantizeLinear" in content and b"DynamicQuantizeLinear" not in content
+
+    def screen(models: list[Served], *_: Any, **__: Any) -> list[Screened]:
+        ratios = [0.3 if fast(one) else 1.0 for one in models]
+        return [Screened(Percentiles(ratio, ratio, ratio), (ratio,)) for ratio in ratios]
+
+    def compare(_reference: Served, target: Served, *_: Any, **__: Any) -> Latency:
+        asked.append(fast(target))
+        return latency(Decision.ACCEPTED, 0.3) if fast(target) else latency(Decision.SLOWER, 1.01)
+
+    def chance(_gates: Gates, _kind: str, measured: Any, *_: Any, **__: Any) -> float:
+        return 0.6 if measured.latency_ratio == 0.3 else 1.0
+
+    monkeypatch.setattr(screening, "screen", screen)
+    monkeypatch.setattr(workbench, "compare", compare)
+    monkeypatch.setattr(workbench, "chance_of_verdict", chance)
+    monkeypatch.setattr(module.Search, "left_s", lambda _self: -1.0 if asked else 1000.0)
+
+    outcome, folder = search(tmp_path, model, gates=Gates(), recipe=Recipe())
+
+    assert outcome.code == ""
+    assert asked == [False, True]
+    assert read_chosen(folder).record.method == "static"
+    assert any("in doubt" in warning and "60%" in warning for warning in outcome.results["data"]["warnings"])
+
+
 def screened_by_threads(models: list[Served], *_: Any, **__: Any) -> list[Screened]:
     """Float is fastest on two threads, int8 on one; the others take twice as long."""
 
