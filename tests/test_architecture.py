@@ -69,8 +69,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     # what people see
     "report.html": ({"jobs"}, set()),
-    "report.layers": ({"backends", "calibration", "jobs", "report.html"}, {"numpy"}),
-    "report": ({"jobs", "report.layers"}, {"PIL", "numpy"}),
+    "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html"}
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}

@@ -136,7 +136,7 @@ def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
 def _page(request: Request, result: dict[str, Any]) -> bytes:
     """The page of the result, with the histograms and ranges that calibration left, if it came that far."""
     # numpy takes time and memory, which only a page needs
-    from edge_agent.report.layers.page import render as render_page  # noqa: PLC0415
+    from edge_agent.report.page import render as render_page  # noqa: PLC0415
     from edge_agent.worker.explain.evidence import read_evidence  # noqa: PLC0415
 
     found = read_evidence(request.out / _STAGES / Stage.CALIBRATE)

@@ -20,8 +20,8 @@ from edge_agent.calibration.observer import Observer
 from edge_agent.cli import main
 from edge_agent.errors import CODES
 from edge_agent.jobs.task import empty_result
-from edge_agent.report.layers.page import render
-from edge_agent.report.layers.shapes import columns, expected_sqnr_db, worst
+from edge_agent.report.page import render
+from edge_agent.report.shapes import columns, expected_sqnr_db, worst
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, save_histograms
 from edge_agent.worker.explain.evidence import read_evidence
 from edge_agent.worker.record import Record

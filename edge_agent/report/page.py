@@ -8,11 +8,11 @@ from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.jobs.result import judged
+from edge_agent.report import shapes
 from edge_agent.report.html import candidate, cards, pareto, tables
 from edge_agent.report.html.labelled import labelled
 from edge_agent.report.html.markup import Markup, element, join
 from edge_agent.report.html.style import STYLE
-from edge_agent.report.layers import shapes
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""

@@ -1,1 +1,0 @@
-"""The page of one result, and the histograms in it, which need numpy."""
