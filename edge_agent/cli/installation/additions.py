@@ -1,0 +1,67 @@
+"""What an operator has installed beside a version: extras of edge-agent, and packages that bring sensors of their own.
+
+A new version has a venv of its own, so these must be found in the one before and be installed again.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from edge_agent.cli.installation.origin import recorded_url
+
+_OF_VENV = {"edge-agent", "pip", "setuptools", "wheel"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What to install beside a version.
+
+    Attributes:
+        extras: extras of edge-agent, all of whose packages are there.
+        packages: a requirement for each package that somebody has asked pip for by name.
+    """
+
+    extras: frozenset[str] = frozenset()
+    packages: tuple[tuple[str, str], ...] = ()
+
+    def missing(self, site: Path, constraints: str) -> list[str]:
+        """Requirements of the packages that another venv has not; a version that the constraints name goes first."""
+        there = _by_name(site)
+        pinned = {_canonical(match[0]) for line in constraints.splitlines() if (match := _NAME.match(line))}
+        return [name if name in pinned else wanted for name, wanted in self.packages if name not in there]
+
+
+def additions(site: Path | None) -> Additions:
+    """What was added in the venv that has its packages in ``site``."""
+    found = _by_name(site) if site is not None else {}
+    if "edge-agent" not in found:
+        return Additions()
+    needs: dict[str, set[str]] = {}
+    for line in found["edge-agent"].requires or ():
+        name = _NAME.match(line)
+        for extra in _EXTRA.findall(line.partition(";")[2]):
+            needs.setdefault(extra, set()).add(_canonical(name[0]) if name else line)
+    return Additions(
+        frozenset(extra for extra, names in needs.items() if names <= found.keys()),
+        tuple(
+            (name, _requirement(package))
+            for name, package in sorted(found.items())
+            if name not in _OF_VENV and package.read_text("REQUESTED") is not None
+        ),
+    )
+
+
+def _by_name(site: Path) -> dict[str, Distribution]:
+    return {_canonical(package.name): package for package in distributions(path=[str(site)])}
+
+
+def _requirement(package: Distribution) -> str:
+    url = recorded_url(package)
+    return f"{package.name} @ {url}" if url else f"{package.name}=={package.version}"
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

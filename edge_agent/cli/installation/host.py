@@ -1,0 +1,93 @@
+"""What an installation has outside its prefix: the user, the configuration, the keys' folder, the unit, the command."""
+
+import platform
+import pwd
+import re
+from pathlib import Path
+
+from edge_agent.cli.installation.programs import call
+from edge_agent.errors import ConfigError
+from edge_agent.state.durable import link_durably, write_durably
+
+PREFIX = Path("/opt/edge-agent")
+UNIT = Path("/etc/systemd/system/edge-agent.service")
+COMMAND = Path("/usr/local/bin/edge-agent")
+USER = "edge-agent"
+_SERIAL_GROUPS = ("dialout", "uucp")
+
+
+def below(root: Path, path: Path) -> Path:
+    """Where an absolute path lies in a file system that is mounted at ``root``."""
+    return root / path.relative_to("/")
+
+
+def make_user() -> None:
+    """The service's user, a member of the group that owns serial ports."""
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        known = {line.partition(":")[0] for line in Path("/etc/group").read_text(encoding="utf-8").splitlines()}
+        group = next((group for group in _SERIAL_GROUPS if group in known), "")
+        argv = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/var/lib/edge-agent"]
+        call(*argv, "--shell", "/usr/sbin/nologin", *(["--groups", group] if group else []), USER)
+        print(f"made       user {USER}, member of {group or 'no group that owns serial ports'}")
+
+
+def device_name(hostname: str) -> str:
+    """A host's name as a device id."""
+    return re.sub(r"[^a-z0-9_-]+", "-", hostname.lower().partition(".")[0]).strip("-_")[:63] or "pi-01"
+
+
+def make_config(path: Path, example: str) -> None:
+    """The example as this device's configuration, where it has none."""
+    if path.exists():
+        print(f"kept       {path}")
+        return
+    name = device_name(platform.node())
+    write(path, example.replace('device_id = "pi-01"', f'device_id = "{name}"'))
+
+
+def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool:
+    """Whether a file may become ``text``; the operator is asked unless it is as we have written it."""
+    if yes or not path.exists() or path.read_text(encoding="utf-8") in {text, *unedited}:
+        return True
+    try:
+        answer = input(f"{path} is there and differs (drop-ins in {path}.d stay). Replace it? [y/N] ")
+    except EOFError:
+        raise ConfigError("usage", f"{path} is there and differs; give --yes to replace it") from None
+    return answer.strip().lower() in ("y", "yes")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, and its folder if need be."""
+    make_folder(path.parent)
+    try:
+        write_durably(path, text.encode())
+        path.chmod(0o644)
+    except OSError as error:
+        raise ConfigError("usage", f"cannot write {path}: {error.strerror}") from None
+    print(f"wrote      {path}")
+
+
+def make_folder(path: Path) -> None:
+    """A folder that everybody may read."""
+    if path.is_dir():
+        return
+    try:
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("usage", f"cannot make {path}: {error.strerror}") from None
+    print(f"made       {path}")
+
+
+def link_command(link: Path, target: Path, *, former: Path) -> None:
+    """The command for people; a link to where it was formerly is ours to move, anything else is not."""
+    there = link.readlink() if link.is_symlink() else None
+    if there == target:
+        return
+    if there != former and (there is not None or link.exists()):
+        print(f"kept       {link}, which is not of this installation; the command is {target}")
+        return
+    make_folder(link.parent)
+    link_durably(str(target), link)
+    print(f"linked     {link}")

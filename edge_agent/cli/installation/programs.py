@@ -1,0 +1,15 @@
+"""Runs other programs; the operator sees what they print."""
+
+import subprocess
+
+from edge_agent.errors import ConfigError, StoreError
+
+
+def call(*argv: str) -> None:
+    """Run a program to its end; raises ``StoreError`` where it fails."""
+    try:
+        subprocess.run(argv, check=True)
+    except FileNotFoundError:
+        raise ConfigError("usage", f"{argv[0]} is not installed") from None
+    except subprocess.CalledProcessError as error:
+        raise StoreError("internal", f"{argv[0]} ended with {error.returncode}; see its message above") from None

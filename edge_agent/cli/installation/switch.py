@@ -1,0 +1,39 @@
+"""Makes a version the one that starts, and takes that back.
+
+The link moves first: as long as the unit is the old one of ``venv``, the link decides nothing.
+"""
+
+from pathlib import Path
+
+from edge_agent.cli.installation.host import write
+from edge_agent.cli.installation.service import Service
+from edge_agent.cli.installation.versions import Versions
+
+
+class Switch:
+    """Knows what was there before, so make it first."""
+
+    def __init__(self, versions: Versions, unit: Path, service: Service | None) -> None:
+        self.before = versions.active
+        self._versions = versions
+        self._unit = unit
+        self._text = unit.read_text(encoding="utf-8") if unit.exists() else None
+        self.service = service
+
+    def forward(self, folder: Path, text: str) -> None:
+        """Name the version in ``folder``, and start it by the unit ``text`` from now on."""
+        self._versions.activate(folder)
+        self._write(text)
+
+    def back(self) -> None:
+        """Name the version before, and start it by its own unit."""
+        self._versions.activate(self.before)
+        if self._text is None:
+            self._unit.unlink(missing_ok=True)
+        self._write(self._text)
+
+    def _write(self, text: str | None) -> None:
+        if text is not None:
+            write(self._unit, text)
+        if self.service is not None:
+            self.service.reload()
