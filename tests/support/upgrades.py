@@ -1,0 +1,99 @@
+"""What the jobs of the fixtures in ``tests/fixtures`` are about, and a device that is booted on what they left."""
+
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import helper
+
+from edge_agent.job import Job
+from edge_agent.stages import Stages
+from edge_agent.wire.manifest import Gates, InputContract, Recipe, Window
+from support.agents import LocalAgent
+from support.onnx_models import model, value, weights
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
+CHUNKS_THERE = {0, 2}
+"""Of the large model's three, when the power failed in ``receive``."""
+CONTRACT = InputContract(source="imu", channels=CHANNELS, window=Window(8, 8), steps=[{"op": "reshape", "shape": [-1]}])
+RECIPE = Recipe(
+    method="static", calibration="minmax", calibration_windows=40, search_windows=30, heldout_windows=60,
+    search_budget_s=1,
+)  # fmt: skip
+GATES = Gates(max_latency_ratio=0, max_size_ratio=0, min_agreement=0.5)
+
+
+def net(hidden: int) -> Any:
+    """``x`` [1, 48] → gemm, relu, gemm, relu, gemm → ``logits`` [1, 4].
+
+    A wide one has the same 16 columns again and again, so that what many megabytes of state hold fits a small archive.
+    """
+    again = hidden // 16
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["h1"], "first"),
+        helper.make_node("Relu", ["h1"], ["r1"], "relu1"),
+        helper.make_node("Gemm", ["r1", "w2"], ["h2"], "second"),
+        helper.make_node("Relu", ["h2"], ["r2"], "relu2"),
+        helper.make_node("Gemm", ["r2", "w3", "b3"], ["logits"], "third"),
+    ]
+    constants = {
+        "w1": np.tile(weights(48, 16, scale=0.3), (1, again)),
+        "b1": np.tile(weights(16, scale=0.3), again),
+        "w2": np.tile(weights(16, 32, scale=0.4), (again, 1)) / np.float32(again),
+        "w3": weights(32, 4, scale=0.4),
+        "b3": weights(4, scale=0.1),
+    }
+    return model(nodes, [value("x", [1, 48])], [value("logits", [1, 4])], constants)
+
+
+class Upgraded(LocalAgent):
+    """The agent of today on a state directory that another version left, with its real workers and no broker."""
+
+    def __init__(self, state: Path, port: Path, **tables: dict[str, Any]) -> None:
+        imu = {"kind": "serial", "port": str(port), "channels": CHANNELS, "rate_hz": 50}
+        super().__init__(state, sources={"imu": imu}, **tables)
+        self.stages = Stages(self.config)  # type: ignore[assignment]  # which start processes
+
+    def until(self, where: Callable[[Job], bool], version: int, within_s: float = 120) -> Job:
+        """Handle events until the job of a version of ``har`` is so; returns the job as it is then."""
+        deadline = time.monotonic() + within_s
+        while True:
+            job = next(job for job in self.agent.jobs.values() if (job.model, job.version) == ("har", version))
+            if where(job):
+                return job
+            assert not job.ended, job
+            assert time.monotonic() < deadline, job
+            self.step()
+
+    def end_of(self, version: int) -> Job:
+        """The job of a version of ``har`` when it has ended."""
+        return self.until(lambda job: job.ended, version)
+
+    def off(self) -> None:
+        """A clean stop: no worker is left behind."""
+        self.agent.stop()
+        super().off()
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """What is in ``archive``, modes and links as they were; returns ``folder``."""
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="tar")
+    return folder
+
+
+def tree(folder: Path) -> dict[str, tuple[int, str | bytes]]:
+    """What is in a folder: the mode of each path, and its bytes or where it points."""
+    found: dict[str, tuple[int, str | bytes]] = {}
+    for path in sorted(folder.rglob("*")):
+        content: str | bytes = ""
+        if path.is_symlink():
+            content = str(path.readlink())
+        elif path.is_file():
+            content = path.read_bytes()
+        found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
+    return found
