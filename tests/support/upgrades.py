@@ -2,14 +2,19 @@
 
 import tarfile
 import time
+import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import helper
 
 from edge_agent.job import Job
+from edge_agent.sensing.kept import Kept
+from edge_agent.sensing.shape import Shape
 from edge_agent.stages import Stages
 from edge_agent.wire.manifest import Gates, InputContract, Recipe, Window
 from support.agents import LocalAgent
@@ -25,6 +30,31 @@ RECIPE = Recipe(
     search_budget_s=1,
 )  # fmt: skip
 GATES = Gates(max_latency_ratio=0, max_size_ratio=0, min_agreement=0.5)
+
+
+BEGAN_S = 1_790_000_000.0
+MOVED = Shape(channels=("a", "b"), rate_hz=50.0, samples=100)
+"""Of the reservoir that holds movement."""
+
+
+def moved(first: int, count: int) -> NDArray[np.float32]:
+    """Samples ``first`` and on of a sensor that moves slowly for ten minutes, then fast for five; in steps of 1/16."""
+    number = np.arange(first, first + count)
+    fast = number // (50 * 60) % 15 >= 10
+    phase = np.where(fast, number * 0.9, number * 0.11)
+    noise = (number * 2_654_435_761 % 4096) / 4096 - 0.5
+    waves = [np.where(fast, 3, 1) * np.sin(phase + shift) + 0.3 * noise for shift in (0, 1.3)]
+    return (np.round(np.stack(waves, axis=1) * 16) / 16).astype(np.float32)
+
+
+def described(kept: Kept) -> list[dict[str, Any]]:
+    """What is said of each stretch, and the CRC-32 of its samples."""
+    found = []
+    for stretch in kept.stretches:
+        samples = kept.load(stretch)
+        assert samples is not None
+        found.append({**asdict(stretch), "crc": zlib.crc32(samples.tobytes())})
+    return found
 
 
 def net(hidden: int) -> Any:
