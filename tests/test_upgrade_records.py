@@ -5,7 +5,6 @@ gone through file by file.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.records import BETWEEN, HELLO, ON_DISK, STATE, batch, plain
-from support.upgrades import FIXTURES, unpack
+from support.upgrades import FIXTURES, lost, unpack
 
 from edge_agent.job import Job
 from edge_agent.releases import Release
@@ -53,19 +52,6 @@ SETS |= {"commands": dict[str, CommandRecord]}
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack(MADE / "states.tar.xz", tmp_path_factory.mktemp("states"))
-
-
-def lost(then: Any, now: Any, at: str = "") -> Iterator[str]:
-    """Where ``now`` lacks what ``then`` says, or says another thing; it may say more."""
-    match then, now:
-        case dict(), dict():
-            for key, value in then.items():
-                yield from lost(value, now.get(key, "nothing"), f"{at}/{key}")
-        case list(), list() if len(then) == len(now):
-            for number, (one, other) in enumerate(zip(then, now, strict=True)):
-                yield from lost(one, other, f"{at}/{number}")
-        case _ if then != now:
-            yield f"{at}: {then!r} became {now!r}"
 
 
 @pytest.mark.parametrize("name", [*ON_DISK, *BETWEEN])

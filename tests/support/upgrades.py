@@ -3,7 +3,7 @@
 import tarfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -127,3 +127,16 @@ def tree(folder: Path) -> dict[str, tuple[int, str | bytes]]:
             content = path.read_bytes()
         found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
     return found
+
+
+def lost(then: Any, now: Any, at: str = "") -> Iterator[str]:
+    """Where ``now`` lacks what ``then`` says, or says another thing; it may say more."""
+    match then, now:
+        case dict(), dict():
+            for key, value in then.items():
+                yield from lost(value, now.get(key, "nothing"), f"{at}/{key}")
+        case list(), list() if len(then) == len(now):
+            for number, (one, other) in enumerate(zip(then, now, strict=True)):
+                yield from lost(one, other, f"{at}/{number}")
+        case _ if then != now:
+            yield f"{at}: {then!r} became {now!r}"
