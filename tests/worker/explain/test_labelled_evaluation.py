@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from support.jobs import make_job, run_stages
+from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
 from edge_agent.jobs.task import Outcome, Stage, read_results
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
-from edge_agent.worker.measure.probe import Served
-from edge_agent.worker.search import workbench
+from edge_agent.worker.measure.latency import Decision
+from edge_agent.worker.search import screening, workbench
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -32,9 +32,8 @@ Arrays = dict[str, NDArray[Any]]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed is not the subject."""
-    times = Percentiles(1.0, 2.0, 3.0)
-    accepted = Latency(Decision.ACCEPTED, 0.5, 0.6, 0.4, 0.5, 0.0, 8, times, times, Served("m", "onnxruntime"))
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: accepted)
+    monkeypatch.setattr(screening, "screen", screened_at(0.5))
+    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 @pytest.fixture(scope="module")

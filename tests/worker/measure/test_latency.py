@@ -158,7 +158,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path) -> None:
+def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "LONGEST_S", 0.0)  # a busy machine is not given more than the eight processes
     small, large = Served(str(folder / "small.onnx"), "onnxruntime"), Served(str(folder / "large.onnx"), "onnxruntime")
     counts: list[int] = []
 
