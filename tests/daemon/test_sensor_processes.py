@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.brokers import IotcoreBroker
 from support.demo import read_recording
-from support.device import DEMO_CHANNELS, Device, push
+from support.device import DEMO_CHANNELS, ONE_CANDIDATE, Device, push
 from support.sensing import fill
 
 from edge_agent.cli import main
@@ -72,7 +72,7 @@ def test_a_job_starts_at_once_from_what_is_kept(device: Device) -> None:
     folder = source_folder(device.state, "imu")
     fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS)
     with SerialImu(device.port, pace="real"), device:
-        push(device)  # 60 + 60 + 100 windows at 50 Hz would take five minutes
+        push(device, recipe=ONE_CANDIDATE)  # 60 + 60 + 100 windows at 50 Hz would take five minutes
         began = device.expect(JobReport, lambda report: report.stage == "capture", 60)
         after = device.expect(JobReport, lambda report: report.stage not in ("receive", "capture"), 60)
         end = device.end_of(1)

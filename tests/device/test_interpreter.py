@@ -49,8 +49,10 @@ def test_what_needs_a_runtime_refuses(
 
 
 def test_doctor_names_the_interpreter_and_sends_nobody_after_runtimes_that_do_not_exist(
-    narrow: None, config: Path, capsys: pytest.CaptureFixture[str]
+    narrow: None, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edge_agent.cli.doctor_checks._BROKER_TIMEOUT_S", 0.5)  # there is none
+
     assert main(["doctor", "--json", "--config", str(config)]) == 1
 
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}

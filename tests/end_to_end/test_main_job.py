@@ -11,13 +11,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import onnx
 import pytest
 from support.brokers import Broker
 from support.demo import read_recording
-from support.device import DEMO_MODEL, SMALL, Device, demo_contract, push
+from support.device import DEMO_MODEL, IMPATIENT, ONE_CANDIDATE, SMALL, Device, demo_contract, push
 from support.onnx_models import quantized_net, save, save_with_external_data
 
 from edge_agent import serving
@@ -97,18 +98,22 @@ def test_a_float_model_becomes_an_active_int8_release(device: Device, imu: Seria
     assert not list(device.state.glob("jobs/*/capture")), "captured data outlive their job"
 
 
-def test_recalibration_is_a_new_job_and_what_goes_wrong_has_its_code_and_leaves_active_alone(
-    device: Device, imu: SerialImu, tmp_path: Path
-) -> None:
-    """One device, one bad model after another; what was activated first, and then calibrated anew, stays active."""
+def test_recalibration_is_a_new_job(device: Device, imu: SerialImu) -> None:
     push(device)
     first = device.end_of(1)
     assert first.code == "accepted"
+
     assert main(["recalibrate", "har", "--config", str(device.config)]) == 0
+
     again = device.expect(JobReport, lambda report: report.ended and report.job != first.job)
     assert (again.version, again.code) == (1, "accepted"), "a new job of the same version"
-    before = device.active()
+    assert device.active() is not None
 
+
+def test_what_is_wrong_with_a_model_or_its_manifest_has_its_code_and_leaves_active_alone(
+    tmp_path: Path, one_broker: Broker, namespace: str
+) -> None:
+    """One device, one bad model after another; what was activated first stays active."""
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(os.urandom(5000))
     truncated = tmp_path / "truncated.onnx"
@@ -120,27 +125,46 @@ def test_recalibration_is_a_new_job_and_what_goes_wrong_has_its_code_and_leaves_
     half = msgspec.structs.replace(contract, window=msgspec.structs.replace(contract.window, size=50))
     strange = msgspec.structs.replace(contract, channels=["ax", "ay", "az", "gx", "gy", "temperature"])
     elsewhere = msgspec.structs.replace(contract, source="microphone")
+    device = Device(tmp_path, one_broker.url, namespace, capture={"keep_days": 0})
+    device.program = IMPATIENT
+    with device, SerialImu(device.port):
+        _put_chunks_under_a_wrong_name(device, "0" * 64)
+        _check_refusals(
+            device,
+            ("model_unreadable", {"model": garbage}),
+            ("model_unreadable", {"model": truncated}),
+            ("already_quantized", {"model": quantized}),
+            ("external_data", {"model": external}),
+            ("hash_mismatch", {"blob": msgspec.structs.replace(blob, sha256="0" * 64), "upload": False}),
+            ("shape_mismatch", {"inputs": [half]}),
+            ("channel_unknown", {"inputs": [strange]}),
+            ("source_unknown", {"inputs": [elsewhere]}),
+            ("input_missing", {"inputs": []}),
+            ("recipe_unsupported", {"recipe": msgspec.structs.replace(SMALL, method="dynamic", calibration="mse")}),
+            (
+                "model_too_large",
+                {"blob": msgspec.structs.replace(blob, size=10**9, pages=["0" * 64] * 8), "upload": False},
+            ),
+        )
+
+
+def test_what_cannot_be_proved_has_its_code_and_leaves_active_alone(device: Device, imu: SerialImu) -> None:
     few = msgspec.structs.replace(SMALL, heldout_windows=28)  # more than one exercise, and it takes 29
-    version = 1
-    for expected, options in (
-        ("model_unreadable", {"model": garbage}),
-        ("model_unreadable", {"model": truncated}),
-        ("already_quantized", {"model": quantized}),
-        ("external_data", {"model": external}),
-        ("hash_mismatch", {"blob": msgspec.structs.replace(blob, sha256="0" * 64), "upload": False}),
-        ("shape_mismatch", {"inputs": [half]}),
-        ("channel_unknown", {"inputs": [strange]}),
-        ("source_unknown", {"inputs": [elsewhere]}),
-        ("input_missing", {"inputs": []}),
-        ("recipe_unsupported", {"recipe": msgspec.structs.replace(SMALL, method="dynamic", calibration="mse")}),
+    _check_refusals(
+        device,
         ("latency_too_high", {"gates": Gates(max_latency_ratio=0.01)}),
         ("too_few_windows", {"recipe": few, "gates": Gates(max_latency_ratio=0, min_agreement=0.9)}),
-        ("model_too_large", {"blob": msgspec.structs.replace(blob, size=10**9, pages=["0" * 64] * 8), "upload": False}),
-    ):
-        version += 1
-        if expected == "hash_mismatch":
-            _put_chunks_under_a_wrong_name(device, "0" * 64)
-        push(device, version=version, **options)  # type: ignore[arg-type]
+    )
+
+
+def _check_refusals(device: Device, *refusals: tuple[str, dict[str, Any]]) -> None:
+    """Each of these pushes ends with its code and one sentence, and a release that was active before stays active."""
+    push(device, recipe=ONE_CANDIDATE)
+    assert device.end_of(1).code == "accepted"
+    before = device.active()
+    assert before is not None
+    for version, (expected, options) in enumerate(refusals, 2):
+        push(device, version=version, **options)
 
         end = device.end_of(version)
 
@@ -155,7 +179,9 @@ def test_recalibration_is_a_new_job_and_what_goes_wrong_has_its_code_and_leaves_
 def test_a_manifest_whose_size_is_wrong(tmp_path: Path, one_broker: Broker, namespace: str) -> None:
     """One that contradicts itself is refused; one that is merely not true is found when the last chunk comes."""
     blob = read_blob(DEMO_MODEL)
-    with Device(tmp_path, one_broker.url, namespace) as device:
+    device = Device(tmp_path, one_broker.url, namespace)
+    device.program = IMPATIENT
+    with device:
         manifest = Manifest(namespace, "har", 1, "onnx", blob, inputs=demo_contract(), targets=["d/pi-01"])
         fields = msgspec.json.decode(encode_manifest(manifest))
         fields["blob"]["size"] = 10**9
@@ -238,10 +264,10 @@ def test_a_newer_version_supersedes_and_an_operator_rolls_back(
     wired: Device, capsys: pytest.CaptureFixture[str]
 ) -> None:
     push(wired, version=1)
-    push(wired, version=2)
+    push(wired, version=2, recipe=ONE_CANDIDATE)
     assert wired.end_of(1).code == "superseded"
     assert wired.end_of(2).code == "accepted"
-    push(wired, version=3)
+    push(wired, version=3, recipe=ONE_CANDIDATE)
     assert wired.end_of(3).code == "accepted"
     active = wired.active()
     assert active is not None
@@ -388,14 +414,14 @@ def test_what_int8_cannot_be_may_run_as_float_and_a_hook_that_refuses_puts_that_
         Device(tmp_path, one_broker.url, namespace, activation=activation) as device,
         SerialImu(device.port),
     ):
-        push(device, version=1, gates=Gates(max_latency_ratio=0.01))
+        push(device, version=1, recipe=ONE_CANDIDATE, gates=Gates(max_latency_ratio=0.01))
         end = device.end_of(1)
         assert (end.status, end.code) == ("rejected", "latency_too_high")
         first = device.active()
         assert first is not None
         assert (first["method"], first["verdict"]) == ("float", "rejected")
         assert first["sha256"] == hashlib.sha256(DEMO_MODEL.read_bytes()).hexdigest()
-        push(device, version=2)
+        push(device, version=2, recipe=ONE_CANDIDATE)
 
         end = device.end_of(2)
 
@@ -408,16 +434,17 @@ def test_what_int8_cannot_be_may_run_as_float_and_a_hook_that_refuses_puts_that_
 
 def test_at_the_pace_of_a_115200_baud_line(tmp_path: Path, one_broker: Broker, namespace: str) -> None:
     """A pseudo-terminal knows no baud rate, so the sensor keeps to it: 11,520 bytes a second, and waits for nobody."""
+    few = msgspec.structs.replace(SMALL, calibration_windows=12, search_windows=6, heldout_windows=12)
     with (
         Device(tmp_path, one_broker.url, namespace) as device,
         SerialImu(device.port, pace=BAUD_115200) as imu,
     ):
-        push(device, recipe=SMALL)
+        push(device, recipe=few)
 
         report = captured(device)
 
         assert not report.ended, report.message
-        assert report.seconds["capture"] > 20
+        assert report.seconds["capture"] > 5
         assert imu.progress().dropped == 0
 
 

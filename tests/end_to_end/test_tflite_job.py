@@ -13,7 +13,7 @@ import pytest
 from support.brokers import Broker
 from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
-from support.device import SMALL_AND_EASY, TFLITE_MODEL, Device, demo_contract, push
+from support.device import ONE_CANDIDATE, SMALL_AND_EASY, TFLITE_MODEL, Device, demo_contract, push
 from support.tflite_models import flex_net, int8_net, save
 from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
@@ -140,5 +140,5 @@ def test_without_any_runtime_the_format_is_refused_before_a_byte_is_fetched(
 
         assert (end.status, end.code, end.stage) == ("failed", "format_unsupported", "receive"), end.message
         assert "edge-agent doctor" in end.message
-        push(device, version=2)
+        push(device, version=2, recipe=ONE_CANDIDATE)
         assert device.end_of(2).code == "accepted", "the other format goes on"

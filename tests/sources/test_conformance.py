@@ -176,7 +176,8 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("kind", own_kinds())
-def test_a_sensor_that_is_not_there_is_unavailable_and_named(kind: str) -> None:
+def test_a_sensor_that_is_not_there_is_unavailable_and_named(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.sources.mqtt._CONNECT_TIMEOUT_S", 1.0)
     options, says = ABSENT[kind]
 
     with pytest.raises(SourceError, match=says) as error:

@@ -33,9 +33,12 @@ DEMO_MODEL, TFLITE_MODEL = DEMO / "har.onnx", DEMO / "har.tflite"
 DEMO_CHANNELS = ["ax", "ay", "az", "gx", "gy", "gz"]
 SMALL = Recipe(
     method="static", calibration="minmax", calibration_windows=60, search_windows=60, heldout_windows=100,
-    search_budget_s=10,
+    search_budget_s=2,
 )  # fmt: skip
 """Enough to see a job through; what verdicts are worth is tested where the statistics are."""
+
+ONE_CANDIDATE = msgspec.structs.replace(SMALL, method="uniform", calibration="auto")
+"""Less still, for what happens before or after the search: six structures take the screening as many seconds."""
 
 EASY = Gates(max_latency_ratio=0, min_agreement=0.7)
 """For few windows on a busy machine; the proofs of agreement and speed at their defaults have a test of their own."""
@@ -47,12 +50,22 @@ calibration = "minmax"
 calibration_windows = 60
 search_windows = 60
 heldout_windows = 100
-search_budget_s = 10
+search_budget_s = 2
 [gates]
 max_latency_ratio = 0
 min_agreement = 0.7
 """
 """Both of these, as an operator writes them."""
+
+_IMPATIENT = """
+import sys
+from edge_agent.cli import main
+from edge_agent.daemon.transfer import receiver
+receiver.PATIENCE_S = (0.5, 2.0)
+sys.exit(main())
+"""
+IMPATIENT = ["-c", _IMPATIENT]
+"""A :attr:`Device.program` whose daemon waits a tenth of its time for chunks that do not come."""
 
 T = TypeVar("T", JobReport, DeviceStatus, DeviceInfo)
 
@@ -84,6 +97,8 @@ class Device:
         self.info: DeviceInfo | None = None
         self.wrapper: list[str] = []
         """A command to run the daemon under."""
+        self.program = ["-m", "edge_agent"]
+        """What Python is to run."""
         self._eye = QueuedLink(url, f"eye-{name}-{namespace[-6:]}", login=login)
         self._process: subprocess.Popen[bytes] | None = None
         self.write_config(**tables)
@@ -115,7 +130,7 @@ class Device:
 
     def launch(self, *options: str) -> None:
         """Start the daemon without waiting for it."""
-        argv = [*self.wrapper, sys.executable, "-m", "edge_agent", "run", "--config", str(self.config), *options]
+        argv = [*self.wrapper, sys.executable, *self.program, "run", "--config", str(self.config), *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
 

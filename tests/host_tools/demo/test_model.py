@@ -89,7 +89,7 @@ def test_ranges_that_do_not_fit_the_held_out_data_are_found(recording: Recording
     tensors = np.stack([prepare(recording.samples[start : start + 100]) for start in range(0, 60_000, 100)])
     np.savez(tmp_path / "faint.npz", imu=tensors[:300] * np.float32(0.01))
     np.savez(tmp_path / "real.npz", imu=tensors[300:])
-    recipe = "[recipe]\ncalibration = 'mse'\nsearch_budget_s = 5\n[gates]\nmax_latency_ratio = 0\n"
+    recipe = "[recipe]\ncalibration = 'mse'\nsearch_budget_s = 1\n[gates]\nmax_latency_ratio = 0\n"
     (tmp_path / "R.toml").write_text(MANIFEST.read_text(encoding="utf-8") + recipe, encoding="utf-8")
     out = tmp_path / "out"
 
