@@ -1,7 +1,8 @@
 """Runs the benches one after the other, each in a process of its own: ``python tests/bench/run_all.py [NAME...]``.
 
-They print tables of ratios that are measured interleaved in one run, and assert nothing: times depend on the machine,
-and on what else it does. How to change a bench's rounds is said in the bench. About twenty minutes in all.
+First ``soak``: the tests with that mark, which ``make test`` leaves out. The others print tables of ratios that are
+measured interleaved in one run, and assert nothing: times depend on the machine, and on what else it does. How to
+change a bench's rounds is said in the bench. About twenty minutes in all.
 """
 
 import os
@@ -11,7 +12,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOAK = "soak"
 BENCHES = (
+    SOAK,
     "calibration_memory",
     "calibration_speed",
     "daemon_idle",
@@ -39,9 +43,9 @@ def main() -> int:
     for name in names:
         print(f"\n== {name}", flush=True)
         env = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
-        failed |= subprocess.run(
-            [sys.executable, Path(__file__).with_name(f"{name}.py")], env=env, check=False
-        ).returncode
+        script = [Path(__file__).with_name(f"{name}.py")]
+        argv = ["-m", "pytest", "-m", SOAK, "--durations=0", "--durations-min=1"] if name == SOAK else script
+        failed |= subprocess.run([sys.executable, *argv], cwd=ROOT, env=env, check=False).returncode
     return int(bool(failed))
 
 
