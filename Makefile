@@ -1,9 +1,10 @@
 # make demo    the whole product on this machine, with a simulated sensor (MODEL=tflite: the model in that format;
 #              DEMO=--keep leaves it running)
-# make test    lint, types, tests and coverage
+# make test    lint, types, tests and coverage, in phases that say how long they took
 # make lint    ruff and mypy alone
-# make bench   the measurements of tests/bench (BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers
-#              on a directory of models, see tests/bench/zoo.py)
+# make bench   the tests that are too long for `make test`, then the measurements of tests/bench (BENCH=soak or
+#              BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers on a directory of models, see
+#              tests/bench/zoo.py)
 #
 # None needs root. Everything is installed into .venv once; PYTHON=/path/to/python chooses another interpreter.
 
@@ -17,18 +18,27 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev
 BIN := .venv/bin
 # One more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
+PYTEST := $(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0
+EXTERNAL_S := 360
+# Interrupted, pytest still ends what its fixtures have started.
+AT_MOST := timeout --foreground --signal INT --kill-after 30
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 demo: .venv/.demo
 	$(BIN)/host-tools demo $(if $(MODEL),--model $(MODEL)) $(DEMO)
 
-test: lint
+# Parallel first; then, one test after the other, those that prove speed and those that start a foreign program.
+test: .venv/.dev
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 	  echo "mosquitto is missing, its tests are skipped: sudo apt install mosquitto mosquitto-clients" >&2
 	@command -v systemd-analyze >/dev/null || \
 	  echo "systemd-analyze is missing, its tests are skipped: sudo apt install systemd" >&2
-	$(BIN)/python -m pytest -m 'not measured' -n $(WORKERS) --dist worksteal --cov --cov-report= --cov-fail-under=0
-	$(BIN)/python -m pytest -m measured --cov --cov-append --cov-report=term:skip-covered
+	@$(BIN)/coverage erase
+	.ci/phase lint $(MAKE) --no-print-directory lint
+	.ci/phase parallel $(PYTEST) -m 'not (measured or external or soak)' -n $(WORKERS) --dist worksteal
+	.ci/phase measured $(PYTEST) -m measured
+	.ci/phase external $(AT_MOST) $(EXTERNAL_S) $(PYTEST) -m external || [ $$? -eq 5 ]  # 5: there is no such test
+	$(BIN)/coverage report
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
