@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: .venv/.demo
 	$(BIN)/host-tools demo $(if $(MODEL),--model $(MODEL)) $(DEMO)
 
-# Parallel first; then, one test after the other, those that prove speed and those that start a foreign program.
+# Parallel first; then, one test after the other, those that start a foreign program and those that prove speed.
 test: .venv/.dev
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 	  echo "mosquitto is missing, its tests are skipped: sudo apt install mosquitto mosquitto-clients" >&2
@@ -36,8 +36,8 @@ test: .venv/.dev
 	@$(BIN)/coverage erase
 	.ci/phase lint $(MAKE) --no-print-directory lint
 	.ci/phase parallel $(PYTEST) -m 'not (measured or external or soak)' -n $(WORKERS) --dist worksteal
-	.ci/phase measured $(PYTEST) -m measured
 	.ci/phase external $(AT_MOST) $(EXTERNAL_S) $(PYTEST) -m external || [ $$? -eq 5 ]  # 5: there is no such test
+	.ci/phase measured $(PYTEST) -m measured
 	$(BIN)/coverage report
 
 lint: .venv/.dev
