@@ -280,8 +280,9 @@ def test_doctor_names_what_a_configured_source_lacks(tmp_path: Path) -> None:
     )
     program = (
         "import sys; sys.modules['cv2'] = None\n"
-        "from pathlib import Path; from edge_agent.settings.device import read_config; from edge_agent import doctor\n"
-        "for check in doctor._sources(read_config(Path(sys.argv[1]))): print(check.name, check.level, check.detail)"
+        "from pathlib import Path; from edge_agent.settings.device import read_config\n"
+        "from edge_agent.cli.doctor_checks import _sources\n"
+        "for check in _sources(read_config(Path(sys.argv[1]))): print(check.name, check.level, check.detail)"
     )
 
     done = subprocess.run(

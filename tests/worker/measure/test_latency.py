@@ -191,7 +191,7 @@ def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Pat
 
 def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
-        "import sys, atexit; from edge_agent.worker import probe\n"
+        "import sys, atexit; from edge_agent.worker.measure import probe\n"
         "atexit.register(lambda: print(','.join({m.partition('.')[0] for m in sys.modules}"
         " & {'onnx', 'onnxruntime', 'google', 'scipy'}), file=sys.stderr))\n"
         "probe.main(); sys.exit(9)"
