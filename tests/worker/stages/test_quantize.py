@@ -69,8 +69,9 @@ def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
 
 
 def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_grows(
-    tmp_path: Path, model: Path, quick: None
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(screening, "screen", screened_at(0.5))  # none is faster, so the best is the most accurate
     job_dir = fresh_job(tmp_path, model)
     for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
         lines = io.StringIO()
@@ -94,7 +95,7 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_gr
         "candidates.json", "chosen.json", "chosen.onnx", "outcome.json",
     ]  # fmt: skip
     best = max(records, key=lambda record: (record["agreement"], record["sqnr_db"]))
-    assert records[chosen.number] == best or chosen.record.ratio_p50 < best["ratio_p50"]
+    assert records[chosen.number] == best
 
 
 def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
