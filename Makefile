@@ -2,6 +2,7 @@
 #              DEMO=--keep leaves it running)
 # make test    lint, types, tests and coverage, in phases that say how long they took
 # make lint    ruff and mypy alone
+# make test-also  types and the fast tests again with another Python (3.13, or 3.11 where .venv is 3.13), if one is here
 # make bench   the tests that are too long for `make test`, then the measurements of tests/bench (BENCH=soak or
 #              BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers on a directory of models, see
 #              tests/bench/zoo.py)
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := test
-.PHONY: demo test lint bench venv
+.PHONY: demo test test-also lint bench venv
 
 # The newest that really runs: a version manager's shim may stand for nothing.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev/null && echo $$p && break; done)
@@ -39,6 +40,10 @@ test: .venv/.dev
 	.ci/phase external $(AT_MOST) $(EXTERNAL_S) $(PYTEST) -m external || [ $$? -eq 5 ]  # 5: there is no such test
 	.ci/phase measured $(PYTEST) -m measured
 	$(BIN)/coverage report
+
+# With what .venv does not run with, in an environment of its own; PYTHON2=/path/to/python chooses.
+test-also: .venv/.dev
+	WORKERS=$(WORKERS) .ci/test-also $(BIN)/python $(PYTHON2)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

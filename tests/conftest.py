@@ -1,5 +1,6 @@
 """Fixtures for every test: real brokers, and a namespace that no other test uses."""
 
+import ctypes
 import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime, here or in a child
@@ -17,6 +18,13 @@ from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 pytest_plugins = ["support.skips"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell that starts the tests in the background has them ignore it, and with them the programs that they start."""
+
+for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)  # a user's shell sets neither, and a child that forgets to flush is to be found here
+
+_PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+"""Orphans become children of this process, which never reaps them, as in a container whose PID 1 does not."""
 
 
 # A red build is the doing of a change, not of chance; `--hypothesis-profile default` looks further.

@@ -4,10 +4,12 @@ Arrows point one way, from the daemon and the stages down to values. An import f
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -252,6 +254,28 @@ def test_every_plug_in_is_one_file_or_folder_with_its_own_docstring() -> None:
     for folder in ("sources", "backends", "calibration"):
         for path in files(f"edge_agent/{folder}"):
             assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+PROGRAM_IMPORTS = re.compile(r"from ((?:edge_agent|host_tools)[\w.]*) import (\w+(?:, \w+)*)")
+
+
+def test_programs_that_tests_hold_as_text_import_what_exists() -> None:
+    found = 0
+    for path in files("tests"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+                continue
+            for home, names in PROGRAM_IMPORTS.findall(node.value):
+                found += 1
+                where = f"{path.relative_to(ROOT)}:{node.lineno}: {home}"
+                assert home.removeprefix("edge_agent.") not in SHIMS, where
+                for name in names.split(", "):
+                    inside = ROOT / home.replace(".", "/") / name
+                    is_module = inside.is_dir() or inside.with_suffix(".py").exists()
+                    assert hasattr(import_module(f"{home}.{name}" if is_module else home), name) or is_module, where
+                    assert f"{home}.{name}".removeprefix("edge_agent.") not in SHIMS, where
+
+    assert found > 20
 
 
 def test_no_drawer_for_odds_and_ends() -> None:

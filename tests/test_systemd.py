@@ -42,7 +42,8 @@ def value(key: str) -> str:
 
 
 def check(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"SYSTEMD_PAGER": "", "LC_ALL": "C"}
+    # No other program is found, as on a machine without man: the unit's words need none.
+    environment = os.environ | {"SYSTEMD_PAGER": "", "LC_ALL": "C", "PATH": ""}
     return subprocess.run(
         [program, *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
     )

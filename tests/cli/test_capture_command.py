@@ -163,7 +163,8 @@ def test_a_recording_that_ends_too_soon(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_sensor_that_somebody_reads_is_left_to_him(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     channels = ["ax", "ay", "az", "gx", "gy", "gz"]
     where = sources(tmp_path, kind="serial", port=str(tmp_path / "imu"), channels=channels, rate_hz=50)
-    code = "import serial, sys; p = serial.Serial(sys.argv[1], exclusive=True); print(p.read(1)); sys.stdin.read()"
+    code = "import serial, sys; p = serial.Serial(sys.argv[1], exclusive=True); print(p.read(1), flush=True)"
+    code += "; sys.stdin.read()"
 
     with SerialImu(tmp_path / "imu", pace="max"):
         holder = subprocess.Popen(

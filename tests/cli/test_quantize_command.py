@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 from support.onnx_models import conv_net, save
+from support.processes import alive
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
 from edge_agent.cli import main, quantize
@@ -429,7 +430,7 @@ def test_an_interrupt_ends_its_workers_and_removes_what_was_written(
     assert "interrupted" in errors
     assert not out.exists()
     assert children
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert not any(alive(int(child)) for child in children)
 
 
 def test_a_labelled_set_is_judged_beside_the_heldout_set(

@@ -12,6 +12,7 @@ import pytest
 from support.brokers import IotcoreBroker
 from support.demo import read_recording
 from support.device import DEMO_CHANNELS, ONE_CANDIDATE, Device, push
+from support.processes import gone
 from support.sensing import fill
 
 from edge_agent.cli import main
@@ -56,15 +57,6 @@ def child_of(device: Device) -> int:
                         return int(pid)
         time.sleep(0.05)
     raise AssertionError("the daemon has no such child")
-
-
-def gone(pid: int, timeout_s: float = 15) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while Path(f"/proc/{pid}").exists():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.processes import alive, gone
 
 from edge_agent.process import cgroup
 from edge_agent.process.child import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
@@ -30,19 +31,6 @@ def python(
 
 def run(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> ChildExit:
     return python(code, limits=limits, on_line=None if lines is None else lines.append, stdin=stdin).wait()
-
-
-def alive(pid: int) -> bool:
-    """Whether ``pid`` runs; a zombie that nobody has reaped yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_until_gone(pid: int) -> None:
-    while alive(pid):
-        time.sleep(0.01)  # no event tells of a process that is not our child; pytest's time limit ends a failure
 
 
 def test_lines_come_in_order_and_complete() -> None:
@@ -184,7 +172,7 @@ def test_grandchildren_end_with_the_child_and_do_not_hold_it_up() -> None:
     ended = run(code, lines=lines)  # the grandchild holds both pipes open
 
     assert ended.reason == "exited"
-    wait_until_gone(int(lines[0]))
+    assert gone(int(lines[0]))
 
 
 def test_an_exception_in_on_line_ends_the_child() -> None:
@@ -274,7 +262,7 @@ def test_a_worker_dies_with_the_process_that_started_it() -> None:
 
         process.kill()
 
-    wait_until_gone(worker_pid)
+    assert gone(worker_pid)
 
 
 @pytest.mark.skipif(not os.access("/sys/fs/cgroup/memory", os.W_OK), reason="needs a writable cgroup v1 hierarchy")

@@ -232,5 +232,7 @@ def _same(wanted: Array, got: Array, relative: float) -> bool:
         return False
     if wanted.dtype.kind != "f":
         return bool(np.array_equal(wanted, got))
-    largest = float(np.max(np.abs(wanted), initial=0.0))
-    return bool(np.allclose(got, wanted, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True))
+    # NaN or Inf is no size to measure an error by: it is the same only where both have it.
+    largest = float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)))
+    with np.errstate(over="ignore"):  # two huge values of unlike sign are Inf apart
+        return bool(np.allclose(got, wanted, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True))

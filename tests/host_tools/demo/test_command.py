@@ -14,6 +14,7 @@ import pytest
 from support.brokers import MosquittoBroker
 from support.demo import MANIFEST, MODEL
 from support.device import SMALL_AND_EASY
+from support.processes import alive
 
 from edge_agent.backends import load
 from host_tools.broker.registry import read_devices
@@ -51,20 +52,15 @@ def stage_of(folder: Path) -> dict[str, int | str]:
     return found
 
 
-def alive(stage: dict[str, int | str]) -> list[str]:
-    """Which of the demo's processes still run (a zombie does not)."""
-    names = []
-    for name in ("pid", "agent_pid", "sensor_pid"):
-        stat = Path(f"/proc/{stage[name]}/stat")
-        if stat.exists() and stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z":
-            names.append(name)
-    return names
+def running(stage: dict[str, int | str]) -> list[str]:
+    """Which of the demo's processes still run."""
+    return [name for name in ("pid", "agent_pid", "sensor_pid") if alive(int(stage[name]))]
 
 
 def wait_gone(stage: dict[str, int | str]) -> None:
     deadline = time.monotonic() + 30
-    while alive(stage):
-        assert time.monotonic() < deadline, alive(stage)
+    while running(stage):
+        assert time.monotonic() < deadline, running(stage)
         time.sleep(0.05)
 
 
@@ -73,7 +69,7 @@ def ended_in_any_case(tmp_path: Path) -> Iterator[None]:
     yield
     for file in tmp_path.glob("edge-agent-demo-*/stage.json"):
         stage = json.loads(file.read_text(encoding="utf-8"))
-        if "pid" in alive(stage):
+        if "pid" in running(stage):
             os.kill(stage["pid"], signal.SIGTERM)
             wait_gone(stage)
 
@@ -116,7 +112,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
     demo = run_demo(environment, "--broker", mosquitto.url, *mine)
 
     assert_told(demo)
-    assert alive(stage_of(tmp_path)) == []
+    assert running(stage_of(tmp_path)) == []
     with Session(Settings(broker=mosquitto.url)) as session:
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
@@ -141,7 +137,7 @@ def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str]
     assert active["file"] == "model.tflite"
     assert active["runtime"] in load("tflite").RUNTIMES
     assert re.search(rf" runtime .*{active['runtime']}", demo.stdout)
-    assert alive(stage_of(tmp_path)) == []
+    assert running(stage_of(tmp_path)) == []
 
 
 @pytest.mark.usefixtures("ended_in_any_case")
@@ -156,7 +152,7 @@ def test_a_demo_that_is_killed_takes_everything_with_it(environment: dict[str, s
         assert demo.stdout is not None
         assert demo.stdout.readline(), errors.read_text(encoding="utf-8")  # said once the agent is online
         stage = stage_of(tmp_path)
-        before = alive(stage)
+        before = running(stage)
         demo.kill()
 
     assert before == ["pid", "agent_pid", "sensor_pid"]
@@ -168,7 +164,7 @@ def test_a_broker_that_is_not_there_ends_the_demo(environment: dict[str, str], t
 
     assert demo.returncode == 3
     assert "broker_unreachable" in demo.stderr
-    assert alive(stage_of(tmp_path)) == []
+    assert running(stage_of(tmp_path)) == []
 
 
 @pytest.mark.parametrize("half", [["--model", "x.onnx"], ["--manifest", "m.toml"]])

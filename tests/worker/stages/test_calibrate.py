@@ -15,6 +15,7 @@ from edge_agent.errors import EdgeAgentError, ModelError
 from edge_agent.jobs.task import Stage, read_results
 from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.artefacts import Ranges, read_ranges
+from edge_agent.worker.stages.calibrate import _same
 
 RANDOM = np.random.default_rng(0)
 
@@ -163,6 +164,26 @@ def test_a_prepared_model_that_computes_something_else_is_never_calibrated(
 
     assert caught.value.code == "prepare_mismatch"
     assert "'logits'" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "same"),
+    [
+        ([np.nan, 1.0], [np.nan, 1.0], True),
+        ([np.nan, 1.0], [np.nan, 1.1], False),
+        ([np.nan, 1.0], [1.0, 1.0], False),
+        ([np.inf, 1.0], [np.inf, 1.0], True),
+        ([np.inf, 1.0], [np.inf, 1.1], False),
+        ([np.inf, 1.0], [-np.inf, 1.0], False),
+        ([3e38, 1.0], [-3e38, 1.0], False),
+        ([np.nan], [np.nan], True),
+        ([], [], True),
+    ],
+)
+def test_nan_and_inf_are_the_same_only_where_both_have_them_and_do_not_widen_the_tolerance(
+    wanted: list[float], got: list[float], *, same: bool
+) -> None:
+    assert _same(np.array(wanted, np.float32), np.array(got, np.float32), 1e-5) is same
 
 
 @pytest.mark.parametrize(
