@@ -52,7 +52,7 @@ CASES: list[tuple[str, Want, ModelRecord | None, set[str], dict[Scope, int], str
     ("a group's older one in its newer one's place", want(2, GROUP), record(want(3)), set(), {GROUP: 3}, "downgrade"),
     ("an older one in its place, and a newer one", want(2), record(want(3)), set(), {DEVICE: 3, GROUP: 4}, "ignore"),
     ("other content, same version", want(3, blob="2"), record(want(3)), set(), {DEVICE: 3}, "version_conflict"),
-    ("a group's, where the device has its own", want(3, GROUP, blob="2"), record(want(3)), set(), {DEVICE: 3}, "ignore"),
+    ("a group's beside the device's own", want(3, GROUP, blob="2"), record(want(3)), set(), {DEVICE: 3}, "ignore"),
     ("expired", want(4, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), {}, "expired"),
     ("an expiry that is no time", want(4, expires="soon"), record(want(3)), set(), {}, "malformed"),
     ("not the newest of those that stand", want(4), record(want(3)), set(), {GROUP: 5}, "ignore"),
