@@ -19,9 +19,10 @@ from host_tools.cli.report import report
 from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
 from host_tools.display.console import stdout_console
-from host_tools.exits import run
+from host_tools.exits import UNREACHABLE, run
 
 _MIB = 1 << 20
+_SHOWN = 20
 _DEMO = examples(
     "host-tools demo",
     "host-tools demo --model tflite",
@@ -138,10 +139,13 @@ def purge_broker(
     """
     with Session(settings) as session:
         purged = purge(session, settings, grace_s=grace * 3600, dry_run=dry_run)
+        session.say_left(purged.refused)
     if as_json:
         print(json.dumps(purged.as_dict()))
     else:
         _say_purged(purged, "would clear" if dry_run else "cleared")
+    if purged.refused:
+        raise typer.Exit(UNREACHABLE)
 
 
 def main() -> None:
@@ -180,4 +184,8 @@ def _say_purged(purged: Purged, verb: str) -> None:
         print(f"waits for its grace to end: blob {blob.sha256[:16]}… ({blob.size_bytes / _MIB:.1f} MiB)")
     for topic in purged.messages:
         print(f"{verb} {topic}")
+    for topic in purged.refused[:_SHOWN]:
+        print(f"refused by the broker: {topic}")
+    if len(purged.refused) > _SHOWN:
+        print(f"refused by the broker: {len(purged.refused) - _SHOWN} more")
     print(f"{verb} {len(purged.blobs)} blobs and {len(purged.messages)} messages; {purged.kept} blobs are in use")

@@ -97,7 +97,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     model = model_format(request.model), read_blob(request.model)
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
-    with Session(settings) as session:
+    with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
         highest = highest_version(session, file.name, known, devices)
@@ -173,7 +173,7 @@ def _send(
     listen(session, job)
     for scope in request.scopes:
         session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
-    purge(session, settings)
+    session.say_left(purge(session, settings).refused)
     if not request.wait:
         display.note(f"sent; watch it with: {watch_command(job)}")
         return result
