@@ -128,7 +128,11 @@ def order(
         if what.get("model") and not what.get("version"):
             what["version"] = active_version(what["model"], devices)
         command = send(session, settings, chosen, expires_h, **what)
-        return collect(session, chosen, command, devices, timeout_s)
+        try:
+            return collect(session, chosen, command, devices, timeout_s)
+        except KeyboardInterrupt:
+            session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")
+            raise
 
 
 def exit_of_answers(answers: Mapping[str, Answer]) -> int:

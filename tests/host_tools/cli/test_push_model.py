@@ -110,6 +110,7 @@ def test_a_manifest_that_a_device_does_not_trust(host: Host, device: MakeDevice)
 
     assert ended.exit == 6
     assert "untrusted" in ended.out
+    assert "to do: sign with a key in trust.keys_dir" in ended.out
     assert again.exit == 6
 
 
