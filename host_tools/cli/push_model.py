@@ -72,6 +72,14 @@ def push_model(
         int | None,
         typer.Option("--max-broker-bytes", metavar="N", show_default=False, help="refuse to fill the broker further"),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="try anew what was judged before: as the next version, whatever the manifest says "
+            "(what is active is tried anew with host-tools recalibrate)",
+        ),
+    ] = False,
     version: ShowVersion = False,
 ) -> None:
     """Send a float model and see what becomes of it.
@@ -89,6 +97,7 @@ def push_model(
         wait=not no_wait,
         timeout_s=timeout,
         dry_run=dry_run,
+        again=again,
     )
     with open_display(as_json=as_json) as display:
         result = push(settings, request, display)
