@@ -17,7 +17,7 @@ from support.host import Ended, Host
 from support.links import QueuedLink
 
 from edge_agent.mqtt import Connected, Incoming
-from edge_agent.wire.messages import ActiveRelease
+from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 from edge_agent.wire.topics import Topics
 from host_tools.broker.acl import line_for
 from host_tools.broker.session import Session
@@ -136,6 +136,7 @@ def test_every_host_command_does_its_work(
     with SerialImu(device.port), device:
         first = operator.push(DEMO_MODEL, "--device", "pi-01")
         second = operator.push(DEMO_MODEL, "--group", "lab")
+        device.expect(DeviceInfo, lambda info: [one.version for one in info.active] == [2], 20)
         devices = operator.run("devices")
         watched = operator.run("watch", "--timeout", "1", "--json")
         report = operator.run("report", "har", "--json")
