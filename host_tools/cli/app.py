@@ -13,6 +13,7 @@ from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.cli.devices import devices
 from host_tools.cli.keygen import keygen
+from host_tools.cli.manifest import manifest
 from host_tools.cli.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
 from host_tools.cli.push_model import EPILOG, push_model
 from host_tools.cli.report import report
@@ -29,6 +30,7 @@ _DEMO = examples(
     "host-tools demo --keep",
     "host-tools demo --broker mqtt://127.0.0.1",
 )
+_MANIFEST = examples("host-tools manifest har.onnx", "host-tools manifest har.tflite --out har.toml")
 _DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
 _WATCH = examples("host-tools watch", "host-tools watch pi-01 pi-02 --json", "host-tools watch --job 3f2a9c0d1e5b7a86")
 _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")
@@ -152,6 +154,7 @@ def main() -> None:
     """The console script."""
     app = new_app("Send models to edge devices and see what becomes of them. Try: host-tools demo")
     app.command("push-model", epilog=EPILOG)(push_model)
+    app.command(epilog=_MANIFEST)(manifest)
     app.command(epilog=_DEMO)(demo)
     app.command(epilog=_DEVICES)(devices)
     app.command(epilog=_WATCH)(watch)
