@@ -1,7 +1,12 @@
-"""Strict tables: an unknown key is an error that names the nearest known one. Pure."""
+"""Strict tables: an unknown key or word is an error that names the nearest known one. Pure.
 
+What the library says of a wrong value is said here in the words of who wrote the file: the key, what it must be, and
+what stands there.
+"""
+
+import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +15,16 @@ import msgspec
 from edge_agent.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `(?P<kind>[^`]*)`(?: (?P<bound>(?!, got).*?))?(?:, got .*)?")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_LARGEST = "1.797693134862315"
+"""How the library says the bound that keeps inf and nan out."""
+_KINDS = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
+    "object": "a table",
+}  # fmt: skip
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -45,4 +60,103 @@ def strict(table: Mapping[str, Any], kind: type[T], where: str, *, also: Collect
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError("usage", f"{where}: {error}") from None
+        raise ConfigError("usage", explain(error, table, kind, where)) from None
+
+
+def explain(error: Exception, table: Mapping[str, Any], kind: type[msgspec.Struct], where: str) -> str:
+    """What is wrong with ``table`` as a struct of ``kind``, in the words of who wrote it.
+
+    Args:
+        error: what the library, or the struct itself, says of it.
+        table: what was written.
+        kind: what it should be.
+        where: names the table, such as ``M.toml: [recipe]``.
+    """
+    fault = _FAULT.fullmatch(str(error))
+    what, path = (fault["what"], fault["path"] or "") if fault else (str(error), "")
+    key = path.removeprefix(".")
+    at = where if not key else f"{where} {key}" if "[" in where else f"{where}: {key}"
+    if what.startswith("Invalid enum value"):
+        word = _found(table, path)
+        return f"{at}: {word!r} is unknown{did_you_mean(str(word), _words(kind, path))}"
+    if field := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return f"{at}: {field[1]} is missing"
+    if field := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        return f"{at}: unknown key {field[1]!r}{did_you_mean(field[1], _keys(kind, path))}"
+    if expected := _EXPECTED.fullmatch(what):
+        stands = "" if "[...]" in path else f", not {_shown(_found(table, path))}"
+        return f"{at}: must be {_meaning(expected['kind'], expected['bound'] or '')}{stands}"
+    return f"{at}: {what}"
+
+
+def _meaning(kind: str, bound: str) -> str:
+    """What a value must be, of the library's words for it."""
+    if _LARGEST in bound:
+        return "a finite number"
+    words = " or ".join(_KINDS.get(name, name) for name in kind.split(" | ") if name != "null")
+    return f"{words} {bound}".rstrip()
+
+
+def _found(table: Any, path: str) -> Any:
+    """What stands at a path of the library's; None where the path does not say which of several it is."""
+    for name, index in _STEP.findall(path):
+        try:
+            table = table[name] if name else table[int(index)]
+        except (LookupError, TypeError):
+            return None
+    return table
+
+
+def _shown(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004  # enough to find it again
+
+
+def _words(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
+    """The words that may stand at a path."""
+    from msgspec import inspect  # noqa: PLC0415  # only a mistake pays for it
+
+    for there in _types(kind, path):
+        if isinstance(there, inspect.LiteralType):
+            yield from map(str, there.values)
+        elif isinstance(there, inspect.EnumType):
+            yield from (str(member.value) for member in there.cls)
+
+
+def _keys(kind: type[msgspec.Struct], path: str) -> Iterator[str]:
+    """The keys that a table at a path may have."""
+    from msgspec import inspect  # noqa: PLC0415
+
+    for there in _types(kind, path):
+        if isinstance(there, inspect.StructType):
+            yield from (field.encode_name for field in there.fields)
+
+
+def _types(kind: type[msgspec.Struct], path: str) -> list[Any]:
+    """What may stand at a path of the library's: each type by itself."""
+    from msgspec import inspect  # noqa: PLC0415
+
+    def each(one: Any) -> Iterator[Any]:
+        if isinstance(one, inspect.UnionType):
+            for inner in one.types:
+                yield from each(inner)
+        else:
+            yield from each(one.type) if isinstance(one, inspect.Metadata) else (one,)
+
+    def inside(one: Any, name: str, index: str) -> Iterator[Any]:
+        match one:
+            case inspect.StructType(fields=fields) if name:
+                for field in fields:
+                    if field.encode_name == name:
+                        yield from each(field.type)
+            case inspect.DictType(value_type=inner) | inspect.ListType(item_type=inner):
+                yield from each(inner)
+            case inspect.VarTupleType(item_type=inner):
+                yield from each(inner)
+            case inspect.TupleType(item_types=several) if index:
+                yield from each(several[int(index)])
+
+    found = list(each(inspect.type_info(kind)))
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path):
+        found = [deeper for one in found for deeper in inside(one, name, index)]
+    return found

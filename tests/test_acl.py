@@ -6,17 +6,24 @@ mosquitto grants subscriptions that it will not serve, so what is tested is deli
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.brokers import MOSQUITTO, MosquittoBroker
-from support.device import Device, push
+from support.device import DEMO_MODEL, SMALL_AND_EASY, Device, push
+from support.fake_device import FakeDevice, ends
+from support.host import Ended, Host
 from support.links import QueuedLink
 
 from edge_agent.mqtt import Connected, Incoming
+from edge_agent.wire.messages import ActiveRelease, DeviceInfo
+from edge_agent.wire.topics import Topics
+from host_tools.broker.acl import line_for
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.cli.app import main
+from host_tools.demo.simulator import SerialImu
 
 README = Path(__file__).parent.parent / "README.md"
 USERS = ("operator", "dashboard", "pi-01", "pi-02")
@@ -24,27 +31,60 @@ USERS = ("operator", "dashboard", "pi-01", "pi-02")
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow]
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
-    """A mosquitto that knows four users and the README's ACL."""
-    if MOSQUITTO is None:
-        pytest.skip("needs mosquitto: sudo apt install mosquitto")
+def documented() -> str:
+    """The README's ACL."""
     found = re.search(r"```\n# /etc/mosquitto/acl\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert found
-    (tmp_path / "acl").write_text(found[1])
-    (tmp_path / "acl").chmod(0o600)
-    passwords = tmp_path / "passwords"
-    passwords.touch(0o600)
-    tool = shutil.which("mosquitto_passwd") or "mosquitto_passwd"
-    for user in USERS:
-        subprocess.run([tool, "-b", passwords, user, "secret"], check=True, capture_output=True)
-    (tmp_path / "password").write_text("secret\n")
-    broker = MosquittoBroker(
-        tmp_path, "allow_anonymous false", f"password_file {passwords}", f"acl_file {tmp_path / 'acl'}"
-    )
-    broker.start()
-    yield broker
-    broker.kill()
+    return found[1]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., MosquittoBroker]]:
+    """Start a mosquitto that knows four users, with an ACL."""
+    if MOSQUITTO is None:
+        pytest.skip("needs mosquitto: sudo apt install mosquitto")
+    brokers: list[MosquittoBroker] = []
+
+    def start(acl: str, *, anonymous: bool = False) -> MosquittoBroker:
+        (tmp_path / "acl").write_text(acl)
+        (tmp_path / "acl").chmod(0o600)
+        passwords = tmp_path / "passwords"
+        passwords.touch(0o600)
+        tool = shutil.which("mosquitto_passwd") or "mosquitto_passwd"
+        for user in USERS:
+            subprocess.run([tool, "-b", passwords, user, "secret"], check=True, capture_output=True)
+        (tmp_path / "password").write_text("secret\n")
+        access = f"allow_anonymous {str(anonymous).lower()}"
+        files = f"password_file {passwords}", f"acl_file {tmp_path / 'acl'}"
+        brokers.append(MosquittoBroker(tmp_path, access, *files, "log_type all"))
+        brokers[-1].start()
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.kill()
+
+
+@pytest.fixture
+def broker(start: Callable[..., MosquittoBroker]) -> MosquittoBroker:
+    """A mosquitto with the README's ACL."""
+    return start(documented())
+
+
+class Operator:
+    """The host, logged in as the operator."""
+
+    def __init__(
+        self, broker: MosquittoBroker, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.host = Host(broker.url, "ea/v1", folder, monkeypatch, capsys)
+        self._login = ("--username", "operator", "--password-file", str(folder / "password"))
+
+    def run(self, *argv: str | Path) -> Ended:
+        return self.host.run(main, *argv, *self._login)
+
+    def push(self, model: Path, *whom: str) -> Ended:
+        return self.run("push-model", model, "--manifest", self.host.manifest, *whom)
 
 
 def test_a_job_goes_all_the_way_and_nobody_else_may_interfere(tmp_path: Path, broker: MosquittoBroker) -> None:
@@ -82,3 +122,125 @@ def test_the_host_finds_what_the_broker_holds(tmp_path: Path, broker: MosquittoB
         session.publish("ea/v1/g/lab/want/har", b"x")
 
         assert session.snapshot("ea/v1/g/+/want/+") == {"ea/v1/g/lab/want/har": b"x"}
+
+
+def test_every_host_command_does_its_work(
+    tmp_path: Path, broker: MosquittoBroker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a real agent; what the broker denied to anybody stands in its log."""
+    operator, password = Operator(broker, tmp_path, monkeypatch, capsys), str(tmp_path / "password")
+    described = (DEMO_MODEL.with_name("har.toml")).read_text(encoding="utf-8")
+    operator.host.write_manifest(described.split("[recipe]")[0] + SMALL_AND_EASY)
+    login = {"username": "pi-01", "password_file": password}
+    device = Device(tmp_path, broker.url, "ea/v1", login=("dashboard", password), mqtt=login)
+    with SerialImu(device.port), device:
+        first = operator.push(DEMO_MODEL, "--device", "pi-01")
+        second = operator.push(DEMO_MODEL, "--group", "lab")
+        device.expect(DeviceInfo, lambda info: [one.version for one in info.active] == [2], 20)
+        devices = operator.run("devices")
+        watched = operator.run("watch", "--timeout", "1", "--json")
+        report = operator.run("report", "har", "--json")
+        rollback = operator.run("rollback", "har", "--device", "pi-01", "--timeout", "30")
+        recalibrate = operator.run("recalibrate", "har", "--all", "--timeout", "30")
+        job = recalibrate.out.split("job ")[1].split()[0].strip(".,;")
+        cancel = operator.run("cancel", job, "--timeout", "30")
+        purge = operator.run("purge", "--grace", "0", "--json")
+
+    assert (first.exit, second.exit) == (0, 0), first.out + second.out
+    assert "har 2 (accepted)" in " ".join(devices.out.split())
+    assert watched.events[0]["version"] == 2
+    assert '"version": 2' in report.out
+    for ended in (rollback, recalibrate, cancel, purge):
+        assert (ended.exit, ended.err) == (0, ""), ended.out
+    assert "har 1 is active again" in rollback.out
+    assert purge.events[0]["refused"] == []
+    settings = Settings(broker=broker.url, username="operator", password_file=password)
+    with Session(settings) as session:
+        assert session.snapshot("ea/v1/d/+/done/+", "ea/v1/d/+/cmd/+", "ea/v1/g/+/cmd/+") == {}
+    assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []
+
+
+def test_the_devices_of_a_later_version_may_say_what_they_will(broker: MosquittoBroker, tmp_path: Path) -> None:
+    said = ("d/pi-01/model/har", "d/pi-01/event", "d/pi-01/tele/health", "d/pi-01/tele/model/har")
+    login = str(tmp_path / "password")
+    with (
+        QueuedLink(broker.url, "device", login=("pi-01", login)) as device,
+        QueuedLink(broker.url, "eye", login=("dashboard", login)) as eye,
+    ):
+        eye.expect(Connected)
+        eye.link.subscribe("ea/v1/d/#")
+        device.expect(Connected)
+        for topic in said:
+            device.link.publish(f"ea/v1/{topic}", b"x", retain=True)
+
+        heard = {eye.expect(Incoming).topic for _ in said}
+
+    assert heard == {f"ea/v1/{topic}" for topic in said}
+
+
+def test_the_line_that_is_named_is_one_of_the_documented_ones() -> None:
+    topics, operator = Topics("ea/v1"), documented().split("user operator")[1].split("user dashboard")[0].splitlines()
+    sha256 = "0" * 64
+    written = (
+        *(topics.chunk(sha256, 3), topics.page(sha256, 0), "ea/v1/d/pi-01/want/har", "ea/v1/g/lab/want/har"),
+        *("ea/v1/d/pi-01/cmd/x", "ea/v1/g/lab/cmd/x", "ea/v1/d/pi-01/done/x"),
+    )
+
+    assert {line_for(topics, topic) for topic in written} == {line for line in operator if "write" in line}
+
+
+ANYBODY = "topic readwrite #\n"
+"""Before the first user: what devices without a name may do, so that only the operator is held by the ACL."""
+ACTIVE = ActiveRelease("har", 3, "0" * 16, "accepted")
+
+
+def test_what_cannot_be_tidied_up_is_told_and_changes_no_answer(
+    tmp_path: Path,
+    start: Callable[..., MosquittoBroker],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An ACL that was made for an earlier version: the operator may not clear ``done``."""
+    lines = documented().split("user dashboard")[0].replace("topic write ea/v1/d/+/done/+\n", "")
+    broker = start(ANYBODY + lines, anonymous=True)
+    operator = Operator(broker, tmp_path, monkeypatch, capsys)
+    script = [ends("succeeded", "accepted")]
+    with FakeDevice(broker.url, "ea/v1", "pi-01", script, active=[ACTIVE], done=("", "har 2 is active again")) as pi:
+        rollback = operator.run("rollback", "har", "--device", "pi-01")
+        as_json = operator.run("rollback", "har", "--all", "--json")
+        pushed = operator.push(operator.host.model, "--device", "pi-01", "--json")
+        purge = operator.run("purge", "--json")
+
+    left = [f"ea/v1/d/pi-01/done/{command.id}" for command in pi.commands]
+    needs = 'its ACL needs the line "topic write ea/v1/d/+/done/+"'
+    assert (rollback.exit, as_json.exit, pushed.exit) == (0, 0, 0)
+    assert "har 2 is active again" in rollback.out
+    assert rollback.err == f"the broker refused to clear {left[0]}; {needs}\n"
+    assert as_json.events[-1]["devices"]["pi-01"] == {"code": "", "message": "har 2 is active again"}
+    assert as_json.err == f"the broker refused to clear {left[1]}; {needs}\n"
+    assert pushed.events[-1]["exit"] == 0
+    assert [line for line in pushed.err.splitlines() if "refused" in line] == [
+        f"the broker refused to clear {min(left)} and 1 more; {needs}"
+    ]
+    assert purge.exit == 3, "to clear is what it is for"
+    assert purge.events[0]["refused"] == sorted(left)
+    assert purge.events[0]["cleared_messages"] == []
+    assert needs in purge.err
+    assert "Denied PUBLISH" in broker.log.read_text(), "what the other test looks for"
+
+
+def test_a_refusal_of_the_work_itself_names_the_topic_and_the_line(
+    tmp_path: Path,
+    start: Callable[..., MosquittoBroker],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = documented().split("user dashboard")[0].replace("topic readwrite ea/v1/b/#", "topic read ea/v1/b/#")
+    broker = start(ANYBODY + lines, anonymous=True)
+    operator = Operator(broker, tmp_path, monkeypatch, capsys)
+    with FakeDevice(broker.url, "ea/v1", "pi-01"):
+        pushed = operator.push(operator.host.model, "--device", "pi-01")
+
+    assert pushed.exit == 3
+    assert "broker_refused: the broker refused ea/v1/b/" in pushed.err
+    assert 'its ACL needs the line "topic readwrite ea/v1/b/#"' in pushed.err

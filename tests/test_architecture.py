@@ -78,9 +78,10 @@ HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
     "display": {"broker"},
-    "push": {"broker", "display"},
+    "model": set(),
+    "push": {"broker", "display", "model"},
     "demo": {"broker", "display", "push"},
-    "cli": {"broker", "demo", "display", "push"},
+    "cli": {"broker", "demo", "display", "model", "push"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

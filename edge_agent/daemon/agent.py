@@ -235,6 +235,7 @@ class Agent:
         self.ledger.add(job, want.content)
         log.info("job %s: %s %d from %s", job.id, job.model, job.version, job.scope)
         self._supersede(job)
+        self.publisher.forget_refusal(job.model)
         self.say_info()
 
     def _supersede(self, job: Job) -> None:

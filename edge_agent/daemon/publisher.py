@@ -55,8 +55,15 @@ class Publisher:
         self._refusal_unsaid = True
         self.tick()
 
+    def forget_refusal(self, model: str) -> None:
+        """What was refused under this name is over: a newer order of it is obeyed."""
+        if self._refused and self._refused.model == model:
+            self._refused = None
+            self._refusal_unsaid = True
+            self.tick()
+
     def tick(self) -> None:
-        """Say a refusal that is not said yet; at most one a second, as anybody may provoke them."""
+        """Say a refusal, or its end, that is not said yet; at most one a second, as anybody may provoke them."""
         now = time.monotonic()
         if self._refusal_unsaid and now - self._refusal_said >= REPORT_EVERY_S:
             self._refusal_unsaid = False

@@ -5,6 +5,7 @@ from typing import Any
 
 from edge_agent.errors import CODES
 from edge_agent.jobs.result import judged
+from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
@@ -22,18 +23,18 @@ def _percent(value: Any) -> str:
     return f"{value:.2%}"
 
 
-_ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("size", "size_bytes", _bytes),
-    ("latency p50", "latency_p50_ms", _number(3, " ms")),
-    ("latency p95", "latency_p95_ms", _number(3, " ms")),
-    ("latency p99", "latency_p99_ms", _number(3, " ms")),
-    ("time, of float's", "ratio_p50", _number(3, "")),
-    ("memory, whole process", "peak_rss_bytes", _bytes),
-    ("memory, model alone", "model_rss_bytes", _bytes),
-    ("accuracy", "accuracy", _percent),
-    ("agreement", "agreement", _percent),
-    ("agreement, at least", "agreement_lower", _percent),
-    ("SQNR", "sqnr_db", _number(1, " dB")),
+_ROWS: tuple[tuple[str, Callable[[Any], str]], ...] = (
+    ("size_bytes", _bytes),
+    ("latency_p50_ms", _number(3, " ms")),
+    ("latency_p95_ms", _number(3, " ms")),
+    ("latency_p99_ms", _number(3, " ms")),
+    ("ratio_p50", _number(3, "")),
+    ("peak_rss_bytes", _bytes),
+    ("model_rss_bytes", _bytes),
+    ("accuracy", _percent),
+    ("agreement", _percent),
+    ("agreement_lower", _percent),
+    ("sqnr_db", _number(1, " dB")),
 )
 
 
@@ -59,11 +60,11 @@ def render(result: Mapping[str, Any]) -> str:
 
 def _comparison(reference: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
     cells = [("", "float", "int8")]
-    for title, key, form in _ROWS:
+    for key, form in _ROWS:
         values = [record.get(key) for record in (reference, target)]
         if any(value is not None for value in values):
             left, right = (_UNKNOWN if value is None else form(value) for value in values)
-            cells.append((title, left, right))
+            cells.append((TITLES[key], left, right))
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
     return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in cells]
 

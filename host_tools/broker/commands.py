@@ -2,7 +2,7 @@
 
 The command stays at the broker until it expires, so a device that is offline obeys it when it is back in time. A
 device clears its own commands; a group's is cleared here once every device of it has answered. Answers are cleared
-when they have been read.
+when they have been read. A broker that refuses to clear them is told of, and changes no answer.
 """
 
 import secrets
@@ -89,6 +89,7 @@ def collect(
 ) -> dict[str, Answer]:
     """What each device answered until ``timeout_s``; then clear what need not stay at the broker."""
     answers: dict[str, Answer] = {}
+    left: list[str] = []
     deadline = time.monotonic() + timeout_s
     while len(answers) < len(devices) and (remaining := deadline - time.monotonic()) > 0:
         incoming = session.next(min(_TICK_S, remaining))
@@ -98,11 +99,10 @@ def collect(
         if answer := _answer(topic, incoming.payload, command):
             answers[topic.device] = answer
             if topic.kind == "done":
-                session.publish(incoming.topic, b"")
+                left += session.clear([incoming.topic])
     if len(answers) == len(devices):
-        for scope in scopes:
-            if scope.kind == "g":
-                session.publish(session.topics.command(scope, command.id), b"")
+        left += session.clear(session.topics.command(scope, command.id) for scope in scopes if scope.kind == "g")
+    session.say_left(left)
     for device in devices.values():
         if device.id not in answers:
             text = "no answer yet" if device.online else "offline; it obeys when it is back, until the command expires"
@@ -128,7 +128,11 @@ def order(
         if what.get("model") and not what.get("version"):
             what["version"] = active_version(what["model"], devices)
         command = send(session, settings, chosen, expires_h, **what)
-        return collect(session, chosen, command, devices, timeout_s)
+        try:
+            return collect(session, chosen, command, devices, timeout_s)
+        except KeyboardInterrupt:
+            session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")
+            raise
 
 
 def exit_of_answers(answers: Mapping[str, Answer]) -> int:

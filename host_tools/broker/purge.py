@@ -50,22 +50,23 @@ class HeldBlob:
         """Its size, up to a chunk."""
         return self.chunks * CHUNK_BYTES
 
-    def clearing(self, topics: Topics) -> Iterator[tuple[str, bytes]]:
-        """The empty messages that clear it: pages last, so that an interrupted purge still finds it."""
+    def topics(self, topics: Topics) -> Iterator[str]:
+        """What to clear: pages last, so that an interrupted purge still finds it."""
         for index in range(self.chunks):
-            yield topics.chunk(self.sha256, index), b""
+            yield topics.chunk(self.sha256, index)
         for page in self.pages:
-            yield topics.page(self.sha256, page), b""
+            yield topics.page(self.sha256, page)
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was cleared (or would be), and what waits for its grace to end."""
+    """What was cleared (or would be), what waits for its grace to end, and what the broker refused to clear."""
 
     blobs: list[HeldBlob]
     waiting: list[HeldBlob]
     messages: list[str]
     kept: int
+    refused: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -75,11 +76,15 @@ class Purged:
             "waiting_blobs": [blob.sha256 for blob in self.waiting],
             "cleared_messages": self.messages,
             "kept_blobs": self.kept,
+            "refused": self.refused,
         }
 
 
 def purge(session: Session, settings: Settings, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Purged:
-    """Clear blobs that no unexpired want has named for ``grace_s``, and commands that are over."""
+    """Clear blobs that no unexpired want has named for ``grace_s``, and commands that are over.
+
+    What the broker refuses to clear is in the answer, and is no error: mostly this tidies up after something else.
+    """
     held = held_blobs(session)
     alive = referenced(session, time.time())
     unreferenced = [blob for blob in held.values() if blob.sha256 not in alive]
@@ -88,11 +93,15 @@ def purge(session: Session, settings: Settings, *, grace_s: float = GRACE_S, dry
     old = [blob for blob in unreferenced if since[blob.sha256] <= due]
     waiting = [blob for blob in unreferenced if since[blob.sha256] > due]
     messages = _finished_commands(session, time.time())
+    kept, refused = len(held) - len(unreferenced), list[str]()
     if not dry_run:
         for blob in old:
-            session.publish_all(blob.clearing(session.topics))
-        session.publish_all((topic, b"") for topic in messages)
-    return Purged(old, waiting, messages, len(held) - len(unreferenced))
+            refused += session.clear(blob.topics(session.topics))
+        refused += session.clear(messages)
+        stay = set(refused)
+        old = [blob for blob in old if stay.isdisjoint(blob.topics(session.topics))]
+        messages = [topic for topic in messages if topic not in stay]
+    return Purged(old, waiting, messages, kept, refused)
 
 
 def held_blobs(session: Session) -> dict[str, HeldBlob]:

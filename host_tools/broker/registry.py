@@ -1,4 +1,4 @@
-"""What the broker knows of the devices: who they are, which of them a command line means, which versions exist.
+"""What the broker knows of the devices: who they are, and which of them a command line means.
 
 Reads retained messages only. A message that is no message of this protocol is passed over: it is no device's fault
 that somebody else writes to its topics, and a device that says nothing readable counts as unknown.
@@ -12,7 +12,7 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, M, decode
-from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics, WantTopic
+from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics
 from host_tools.broker.session import Session
 
 
@@ -78,21 +78,6 @@ def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[st
             raise ConfigError("no_device", _nobody(devices, scope))
         found |= members
     return found
-
-
-def highest_version(session: Session, model: str, known: Mapping[str, Device], targets: Iterable[str]) -> int:
-    """The highest version of ``model`` in wants, in the targets' reports, and in any device's info; 0: none."""
-    topics = session.topics
-    filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
-    filters += [topics.device(name, "job", "+") for name in targets]
-    highest = max((device.info.highest.get(model, 0) for device in known.values() if device.info), default=0)
-    for topic, payload in session.snapshot(*filters).items():
-        match parse(topics, topic):
-            case WantTopic() if manifest := read_want(payload):
-                highest = max(highest, manifest.version)
-            case DeviceTopic(_, "job") if (report := readable(payload, JobReport)) and report.model == model:
-                highest = max(highest, report.version)
-    return highest
 
 
 def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:

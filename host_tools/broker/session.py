@@ -6,19 +6,24 @@ MQTT has no word for "these were all retained messages". ``snapshot`` therefore 
 has subscribed; brokers deliver it behind the retained ones (``_SETTLE_S`` covers one that does not keep to that).
 That message goes to a device that does not exist (where a host may write and read under the documented ACL), empty and
 not retained, which means nothing to every reader of this protocol.
+
+A broker that goes away is waited for, and a person is told so within two seconds, whatever the command is doing.
 """
 
 import queue
 import secrets
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, Sent, SubscribeFailed
 from edge_agent.wire.topics import Scope
+from host_tools.broker import acl
+from host_tools.broker.outage import Outage
 from host_tools.broker.settings import Settings
 
 _SETTLE_S = 0.03
@@ -27,20 +32,30 @@ _TICK_S = 0.2
 _WINDOW = 64
 
 
+def to_stderr(text: str) -> None:
+    """Where a sentence for a person goes that is no part of a command's result."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Session:
     """A connection for one command; use it in a ``with`` statement.
+
+    Args:
+        settings: the broker and who we are there.
+        say: is told, in a sentence, what a person should know while the command goes on.
 
     Raises:
         BrokerError: from every method: the broker refused us, or was away for ``settings.broker_timeout_s``.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, say: Callable[[str], None] = to_stderr) -> None:
         self.topics = settings.topics
+        self._say = say
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
         self._filters: list[str] = []
-        self._away_since: float | None = None
+        self._outage = Outage(self._timeout_s)
         options = LinkOptions(
             url=settings.broker, client_id=f"host-{secrets.token_hex(6)}", username=settings.username,
             password_file=settings.password_file, ca_file=settings.ca_file, cert_file=settings.cert_file,
@@ -50,8 +65,9 @@ class Session:
 
     def __enter__(self) -> Self:
         self.link.start()
+        self._outage.left(time.monotonic())
         try:
-            self.link.wait_connected(self._timeout_s)
+            self._wait_connected(time.monotonic() + self._timeout_s)
         except BaseException:
             self.link.stop()
             raise
@@ -66,6 +82,11 @@ class Session:
         """Listen to ``filters`` from now on, through reconnects too."""
         self._filters += filters
         self.link.subscribe(*filters)
+
+    def say(self, text: str) -> None:
+        """Tell a person something; nothing where there is nothing to tell."""
+        if text:
+            self._say(text)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
         """Publish and wait until the broker has it; tries again after a reconnect."""
@@ -84,6 +105,34 @@ class Session:
             waiting.append((topic, payload, self.link.publish(topic, payload, retain=True)))
         while waiting:
             self._settle(*waiting.popleft())
+
+    def clear(self, topics: Iterable[str]) -> list[str]:
+        """Clear retained messages; returns those that the broker refuses to clear.
+
+        What a command has come for is done when it tidies up, so a refusal is no error here; :meth:`say_left` tells.
+        """
+        left: list[str] = []
+        waiting: deque[tuple[str, Sent]] = deque()
+
+        def settle(topic: str, sent: Sent) -> None:
+            try:
+                self._settle(topic, b"", sent)
+            except BrokerError as error:
+                if error.code != "broker_refused":
+                    raise
+                left.append(topic)
+
+        for topic in topics:
+            if len(waiting) >= _WINDOW:
+                settle(*waiting.popleft())
+            waiting.append((topic, self.link.publish(topic, b"", retain=True)))
+        while waiting:
+            settle(*waiting.popleft())
+        return left
+
+    def say_left(self, left: Sequence[str]) -> None:
+        """One line about what :meth:`clear` had to leave."""
+        self.say(acl.not_cleared(self.topics, left))
 
     def next(self, timeout_s: float) -> Incoming | None:
         """The next message, or None after ``timeout_s``."""
@@ -122,13 +171,52 @@ class Session:
         return {topic: payload for topic, payload in found.items() if payload}
 
     def _publish_once(self, topic: str, payload: bytes, deadline: float, *, retain: bool) -> bool:
-        self.link.wait_connected(max(0.0, deadline - time.monotonic()))
-        sent = self.link.publish(topic, payload, retain=retain)
-        return _acknowledged(sent, max(0.0, deadline - time.monotonic()))
+        self._wait_connected(deadline)
+        return self._acknowledged(topic, self.link.publish(topic, payload, retain=retain), deadline)
 
     def _settle(self, topic: str, payload: bytes, sent: Sent) -> None:
-        if not _acknowledged(sent, self._timeout_s):
+        if not self._acknowledged(topic, sent, time.monotonic() + self._timeout_s):
             self.publish(topic, payload)
+
+    def _wait_connected(self, deadline: float) -> None:
+        while not self.link.connected:
+            remaining = deadline - time.monotonic()
+            try:
+                self.link.wait_connected(max(0.0, min(_TICK_S, remaining)))
+            except BrokerError as error:
+                if error.code == "broker_refused" or remaining <= 0:
+                    raise
+            self._look_up()
+        self._look_up()
+
+    def _acknowledged(self, topic: str, sent: Sent, deadline: float) -> bool:
+        """Whether the broker has taken a message; False: not until ``deadline``, or it was never on its way."""
+        self._outage.owes(time.monotonic())
+        while True:
+            remaining = deadline - time.monotonic()
+            try:
+                if sent.wait(max(0.0, min(_TICK_S, remaining))):
+                    self.say(self._outage.acknowledged(time.monotonic()))
+                    return True
+            except BrokerError as error:
+                if error.code == "broker_unreachable":
+                    return False
+                raise BrokerError(error.code, acl.refused(self.topics, topic, error.message)) from None
+            self._look_up()
+            if remaining <= 0:
+                return False
+
+    def _look_up(self) -> None:
+        """Deal with what has happened to the connection while something else was waited for."""
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                break
+            self._heed(event)
+            if isinstance(event, Incoming):
+                self._backlog.append(event)
+        self._judge_outage()
 
     def _ask(self, filters: tuple[str, ...], echo: str) -> None:
         self.link.subscribe(*filters, echo)
@@ -140,21 +228,30 @@ class Session:
             event = self._events.get(timeout=timeout_s)
         except queue.Empty:
             event = None
+        if event is not None:
+            self._heed(event)
+        self._judge_outage()
+        return event
+
+    def _heed(self, event: Event) -> None:
         match event:
             case Connected():
-                self._away_since = None
+                self.say(self._outage.returned())
                 self.link.subscribe(*self._filters)
             case Disconnected(reason, code):
                 if code == "broker_refused":
                     raise BrokerError(code, reason)
-                self._away_since = self._away_since or time.monotonic()
+                self._outage.left(time.monotonic())
             case SubscribeFailed(names, reason):
                 raise BrokerError("broker_refused", f"the broker does not let us read {', '.join(names)}: {reason}")
             case Incoming():
                 self.link.ack(event)
-        if self._away_since is not None and time.monotonic() - self._away_since > self._timeout_s:
+
+    def _judge_outage(self) -> None:
+        now = time.monotonic()
+        if self._outage.away_s(now) > self._timeout_s:
             raise BrokerError("broker_unreachable", f"away for {self._timeout_s:.0f} s: {self.link.trouble}")
-        return event
+        self.say(self._outage.news(now, self.link.trouble))
 
 
 def _matches(topic: str, filters: tuple[str, ...]) -> bool:
@@ -163,12 +260,3 @@ def _matches(topic: str, filters: tuple[str, ...]) -> bool:
         len(levels) == len(wanted) and all(b in ("+", a) for a, b in zip(levels, wanted, strict=True))
         for wanted in (name.split("/") for name in filters)
     )
-
-
-def _acknowledged(sent: Sent, timeout_s: float) -> bool:
-    try:
-        return sent.wait(timeout_s)
-    except BrokerError as error:
-        if error.code == "broker_unreachable":
-            return False
-        raise

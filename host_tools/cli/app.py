@@ -13,21 +13,24 @@ from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.cli.devices import devices
 from host_tools.cli.keygen import keygen
+from host_tools.cli.manifest import manifest
 from host_tools.cli.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
 from host_tools.cli.push_model import EPILOG, push_model
 from host_tools.cli.report import report
 from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
 from host_tools.display.console import stdout_console
-from host_tools.exits import run
+from host_tools.exits import UNREACHABLE, run
 
 _MIB = 1 << 20
+_SHOWN = 20
 _DEMO = examples(
     "host-tools demo",
     "host-tools demo --model tflite",
     "host-tools demo --keep",
     "host-tools demo --broker mqtt://127.0.0.1",
 )
+_MANIFEST = examples("host-tools manifest har.onnx", "host-tools manifest har.tflite --out har.toml")
 _DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
 _WATCH = examples("host-tools watch", "host-tools watch pi-01 pi-02 --json", "host-tools watch --job 3f2a9c0d1e5b7a86")
 _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")
@@ -138,16 +141,20 @@ def purge_broker(
     """
     with Session(settings) as session:
         purged = purge(session, settings, grace_s=grace * 3600, dry_run=dry_run)
+        session.say_left(purged.refused)
     if as_json:
         print(json.dumps(purged.as_dict()))
     else:
         _say_purged(purged, "would clear" if dry_run else "cleared")
+    if purged.refused:
+        raise typer.Exit(UNREACHABLE)
 
 
 def main() -> None:
     """The console script."""
     app = new_app("Send models to edge devices and see what becomes of them. Try: host-tools demo")
     app.command("push-model", epilog=EPILOG)(push_model)
+    app.command(epilog=_MANIFEST)(manifest)
     app.command(epilog=_DEMO)(demo)
     app.command(epilog=_DEVICES)(devices)
     app.command(epilog=_WATCH)(watch)
@@ -180,4 +187,8 @@ def _say_purged(purged: Purged, verb: str) -> None:
         print(f"waits for its grace to end: blob {blob.sha256[:16]}… ({blob.size_bytes / _MIB:.1f} MiB)")
     for topic in purged.messages:
         print(f"{verb} {topic}")
+    for topic in purged.refused[:_SHOWN]:
+        print(f"refused by the broker: {topic}")
+    if len(purged.refused) > _SHOWN:
+        print(f"refused by the broker: {len(purged.refused) - _SHOWN} more")
     print(f"{verb} {len(purged.blobs)} blobs and {len(purged.messages)} messages; {purged.kept} blobs are in use")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_agent import __version__
 from edge_agent.errors import ConfigError, EdgeAgentError, WireError
 from edge_agent.wire.topics import EVERYONE, Scope, check_name
 from host_tools.broker.settings import load_settings
@@ -55,6 +56,17 @@ Sign = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")]
 
 
+def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        print(f"{context.find_root().info_name} {__version__}")
+        raise typer.Exit
+
+
+ShowVersion = Annotated[
+    bool, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
+]
+
+
 def examples(*lines: str, note: str = "") -> str:
     """What stands below a command's options; the line of a control character keeps the lines as they are."""
     text = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -62,14 +74,18 @@ def examples(*lines: str, note: str = "") -> str:
 
 
 def new_app(text: str = "") -> typer.Typer:
-    """An application whose help is plain text: brackets in it are no markup, and lines stay where they were put."""
-    return typer.Typer(
-        help=text,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        no_args_is_help=bool(text),
-    )
+    """An application whose help is plain text: brackets in it are no markup, and lines stay where they were put.
+
+    With ``text`` it is one of several commands, which also says its version; a single command has that option itself.
+    """
+    app = typer.Typer(help=text, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=bool(text))
+    if text:
+        app.callback(help=text)(_several)
+    return app
+
+
+def _several(*, version: ShowVersion = False) -> None:
+    del version
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

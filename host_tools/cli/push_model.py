@@ -10,10 +10,21 @@ from rich.markup import escape
 
 from host_tools.broker.job_tracker import End
 from host_tools.broker.settings import Settings
-from host_tools.cli.options import Devices, Everyone, Groups, Json, Sign, examples, new_app, scopes, with_settings
+from host_tools.cli.options import (
+    Devices,
+    Everyone,
+    Groups,
+    Json,
+    ShowVersion,
+    Sign,
+    examples,
+    new_app,
+    scopes,
+    with_settings,
+)
 from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
-from host_tools.display.result_table import show
+from host_tools.display.result_table import show, to_do
 from host_tools.exits import run
 from host_tools.push.push import PushRequest, PushResult, announced, push
 
@@ -21,8 +32,8 @@ EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
     "push-model har.tflite --manifest har.toml --group lab --sign operator.key --json",
     note="Exit: 0 succeeded everywhere, 1 internal error, 2 usage, 3 broker unreachable, 4 rejected somewhere, "
-    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded. Connection options have their "
-    "defaults in ~/.config/edge-agent/host.toml.",
+    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded, 130 Ctrl-C. Connection options have "
+    "their defaults in ~/.config/edge-agent/host.toml.",
 )
 
 
@@ -61,13 +72,22 @@ def push_model(
         int | None,
         typer.Option("--max-broker-bytes", metavar="N", show_default=False, help="refuse to fill the broker further"),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="try anew what was judged before: as the next version, whatever the manifest says "
+            "(what is active is tried anew with host-tools recalibrate)",
+        ),
+    ] = False,
+    version: ShowVersion = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
     Each device calibrates it with its own sensors, quantizes it to int8, proves it against float, measures both, and
     activates the int8 model if it passes every gate. Ctrl-C leaves the job running.
     """
-    del sign, max_broker_bytes  # part of settings
+    del sign, max_broker_bytes, version  # part of settings, and of how options are read
     request = PushRequest(
         model=model,
         manifest=manifest,
@@ -77,6 +97,7 @@ def push_model(
         wait=not no_wait,
         timeout_s=timeout,
         dry_run=dry_run,
+        again=again,
     )
     with open_display(as_json=as_json) as display:
         result = push(settings, request, display)
@@ -97,6 +118,8 @@ def _show_silent(result: PushResult) -> None:
         if fields["end"] in (End.PENDING, End.REFUSED):
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
+            if remedy := to_do(fields["end"], fields["code"]):
+                console.print(f"  to do: {escape(remedy)}")
 
 
 def main() -> None:

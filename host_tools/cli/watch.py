@@ -36,7 +36,7 @@ def watch(
 ) -> None:
     """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have."""
     reports: list[JobReport] = []
-    with Session(settings) as session, open_display(as_json=as_json) as display:
+    with open_display(as_json=as_json) as display, Session(settings, display.note) as session:
         devices = _chosen(read_devices(session), device or [])
         try:
             if job is None:

@@ -162,9 +162,10 @@ def _forget(settings: Settings, device: str, result: PushResult) -> None:
         topics = session.topics
         kinds = [topics.device(device, "status"), topics.device(device, "info"), topics.device(device, "job", "+")]
         said = session.snapshot(*kinds, topics.want(Scope("d", device), "+"))
-        session.publish_all((topic, b"") for topic in said)
+        left = session.clear(said)
         if blob := held_blobs(session).get(result.manifest.blob.sha256):
-            session.publish_all(blob.clearing(topics))
+            left += session.clear(blob.topics(topics))
+        session.say_left(left)
 
 
 def _say(text: str) -> None:

@@ -3,13 +3,15 @@
 What a device did not measure is shown as a dash, never as a number.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from edge_agent.errors import CODES
+from edge_agent.jobs.titles import TITLES
 from edge_agent.wire.messages import JobReport
 from host_tools.display.console import stdout_console
 
@@ -17,6 +19,8 @@ _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
+_SEE_MESSAGE = "see the message"
+"""The remedy of codes whose sentence says what to do."""
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 Record = Mapping[str, Any]
 
@@ -43,21 +47,26 @@ def judged(results: Mapping[str, Any]) -> Record:
 def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Rows of (what, float, int8, what is known of that number)."""
     before, after = results.get("reference") or {}, judged(results)
-    rows = [("size", _bytes(before.get("size_bytes")), _bytes(after.get("size_bytes")), _size_note(before, after))]
-    for name in ("p50", "p95", "p99"):
-        key = f"latency_{name}_ms"
-        rows.append((f"latency {name}", _number(before.get(key), " ms"), _number(after.get(key), " ms"), ""))
-    upper = after.get("ratio_p50_upper")
-    bound = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
-    rows.append(("latency ratio", "", _number(after.get("ratio_p50"), ""), bound))
-    for what, key in (("peak RSS", "peak_rss_bytes"), ("RSS of the model", "model_rss_bytes")):
-        rows.append((what, _bytes(before.get(key)), _bytes(after.get(key)), ""))
-    lower = after.get("agreement_lower")
-    bound = "" if lower is None else f"at least {_percent(lower)} (95 %)"
-    rows.append(("agreement", "", _percent(after.get("agreement")), bound))
-    rows.append(("disagreements", "", _of(after, "disagreements", "windows"), ""))
-    rows.append(("SQNR", "", _number(after.get("sqnr_db"), " dB"), ""))
-    rows.append(("accuracy", _percent(before.get("accuracy")), _percent(after.get("accuracy")), ""))
+
+    def both(key: str, form: Callable[[Any], str], note: str = "") -> tuple[str, str, str, str]:
+        return TITLES[key], form(before.get(key)), form(after.get(key)), note
+
+    def after_alone(key: str, shown: str, note: str = "") -> tuple[str, str, str, str]:
+        return TITLES[key], "", shown, note
+
+    upper, lower = after.get("ratio_p50_upper"), after.get("agreement_lower")
+    slowest = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
+    least = "" if lower is None else f"at least {_percent(lower)} (95 %)"
+    rows = [
+        both("size_bytes", _bytes, _size_note(before, after)),
+        *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
+        after_alone("ratio_p50", _number(after.get("ratio_p50"), ""), slowest),
+        *(both(key, _bytes) for key in ("peak_rss_bytes", "model_rss_bytes")),
+        after_alone("agreement", _percent(after.get("agreement")), least),
+        after_alone("disagreements", _of(after, "disagreements", "windows")),
+        after_alone("sqnr_db", _number(after.get("sqnr_db"), " dB")),
+        both("accuracy", _percent),
+    ]
     rows += _labelled(_evaluation(results))
     rows.append(("method", _method(before), _method(after), _float_layers(after)))
     rows.append(("runtime", _runtime(before), _runtime(after), ""))
@@ -109,11 +118,19 @@ def headline(report: JobReport) -> str:
     )
 
 
+def to_do(end: str, code: str) -> str:
+    """What to do about an end that is no success; empty where the message says it all, or the code is a newer one's."""
+    remedy = CODES[code].remedy if code in CODES and end in ("rejected", "failed", "refused") else ""
+    return "" if remedy == _SEE_MESSAGE else remedy
+
+
 def render(report: JobReport) -> RenderableType:
     """Everything that a person wants to know of an ended job on one device."""
     parts: list[RenderableType] = [headline(report)]
     if report.message:
         parts.append(f"  {escape(report.message)}")
+    if remedy := to_do(report.status, report.code):
+        parts.append(f"  to do: {escape(remedy)}")
     if report.results:
         try:
             parts += _results(report)

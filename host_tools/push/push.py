@@ -1,30 +1,35 @@
-"""The story of a push: read, address, number, seal, upload, want, wait.
+"""The story of a push: read, address, number, check, seal, upload, want, wait.
 
 Used by ``push-model`` and by the demo. The blobs are at the broker before the want is, so a device that sees a want
 finds everything, and the host may go.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edge_agent.errors import ContractError
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
-from edge_agent.wire.messages import JobReport
+from edge_agent.wire.messages import JobReport, Refused
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
+from host_tools.broker.history import read_history
 from host_tools.broker.job_tracker import EXIT_SUCCEEDED, Follow
 from host_tools.broker.purge import purge
-from host_tools.broker.registry import Device, addressed, highest_version, read_devices, read_reports
+from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
+from host_tools.model.signature import read_signature
+from host_tools.push.fit import troubles
+from host_tools.push.foresight import Asked, Outlook, ignores, nothing_new, outlook, sentences
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -45,6 +50,7 @@ class PushRequest:
         wait: stay until it has ended everywhere.
         timeout_s: how long to stay; None: the announced capture time and 15 minutes.
         dry_run: read and build everything, send nothing.
+        again: a new try of what was judged before: the next version, whatever the manifest says.
     """
 
     model: Path
@@ -55,6 +61,7 @@ class PushRequest:
     wait: bool = True
     timeout_s: float | None = None
     dry_run: bool = False
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -97,15 +104,13 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     model = model_format(request.model), read_blob(request.model)
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
-    with Session(settings) as session:
+    with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
-        highest = highest_version(session, file.name, known, devices)
-        version = file.version or highest + 1
-        if version < highest:
-            display.note(
-                f"{file.name} {highest} is known here; a device that has it or wants it does not go back to {version}"
-            )
+        history = read_history(session, file.name, devices)
+        highest = history.highest(file.name, known)
+        written = None if request.again else file.version
+        version = written or highest + 1
         now = time.time()
         manifest = build_manifest(
             file,
@@ -122,6 +127,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
                 "[output] kind is not set: a device finds it from what it captures, and then the labels of the "
                 "labelled set may say nothing; set it"
             )
+        _check_fit(request, manifest, devices, display)
         content = encode_manifest(manifest)
         blobs = [(request.model, manifest.blob)]
         if evaluation and evaluation_blob:
@@ -129,9 +135,22 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         sealed = _Sealed(
             manifest, enclose(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
         )
+        asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
+        outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
+        for sentence in sentences(outlooks, asked, highest):
+            display.note(sentence)
+        follow = _follow(asked, devices, outlooks)
         if request.dry_run:
             return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
-        return _send(session, settings, request, sealed, devices, display)
+        judged = [one for one in history.reports if one.job == sealed.job and one.ended]
+        if written is not None and nothing_new(outlooks, asked, history, now):
+            return _nothing_sent(manifest, follow, judged, display)
+        for one in judged:
+            display.note(
+                f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
+                "give --again, leave version out of the manifest or raise it, or run host-tools recalibrate"
+            )
+        return _send(session, settings, request, sealed, follow, display)
 
 
 def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
@@ -146,13 +165,48 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     }
 
 
+def _check_fit(request: PushRequest, manifest: Manifest, devices: Mapping[str, Device], display: Display) -> None:
+    """Raise what every device would answer; say what some will."""
+    infos = {name: device.info for name, device in devices.items()}
+    found = troubles(manifest.inputs, manifest.state, read_signature(request.model), infos)
+    # An info without any source may be of a device that does not tell; it is no ground to refuse.
+    sure = [name for name in found if (info := infos[name]) is None or info.sources]
+    if sure and len(sure) == len(devices):
+        error = next(iter(found.values()))
+        raise ContractError(error.code, f"{request.manifest}: {error.message}")
+    for name, error in found.items():
+        display.note(f"{name} will answer {error.code}: {error.message}")
+
+
+def _follow(asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]]) -> Follow:
+    """Whom to wait for; a device that will say nothing is not waited for."""
+    statuses = {name: device.status for name, device in devices.items()}
+    follow = Follow(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
+    for name, (found, stands) in outlooks.items():
+        if found is Outlook.IGNORED:
+            code = Outlook.DOWNGRADE if stands > asked.version else Outlook.CONFLICT
+            follow.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
+    return follow
+
+
+def _nothing_sent(
+    manifest: Manifest, follow: Follow, judged: Sequence[JobReport], display: Display
+) -> PushResult:  # fmt: skip
+    """The end of a push of what its devices have judged and the broker has: theirs."""
+    for report in judged:
+        follow.take(report)
+    ends = ", ".join(f"{name} {progress.end}" for name, progress in follow.devices.items())
+    display.note(
+        f"{manifest.name} {manifest.version} with this very content was judged before, as job {follow.job} ({ends}); "
+        "nothing is sent. For a new try give --again, leave version out of the manifest, or raise it"
+    )
+    result = PushResult(follow.exit_code, manifest, follow.job)
+    fill(result, follow)
+    return result
+
+
 def _send(
-    session: Session,
-    settings: Settings,
-    request: PushRequest,
-    sealed: _Sealed,
-    devices: dict[str, Device],
-    display: Display,
+    session: Session, settings: Settings, request: PushRequest, sealed: _Sealed, follow: Follow, display: Display
 ) -> PushResult:
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
@@ -162,18 +216,10 @@ def _send(
     except KeyboardInterrupt:
         display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
         raise
-    statuses = {name: device.status for name, device in devices.items()}
-    follow = Follow(job, manifest.name, statuses, open_ended=any(scope.kind == "g" for scope in request.scopes))
-    for report in read_reports(session, sorted(devices), job):
-        if report.ended:
-            display.note(
-                f"{report.device} has judged this very manifest before ({report.status}): that result stands. "
-                "For a new try leave version out of the manifest or raise it, or run host-tools recalibrate"
-            )
     listen(session, job)
     for scope in request.scopes:
         session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
-    purge(session, settings)
+    session.say_left(purge(session, settings).refused)
     if not request.wait:
         display.note(f"sent; watch it with: {watch_command(job)}")
         return result

@@ -20,7 +20,7 @@ from edge_agent.state.releases import Releases
 from edge_agent.state.store import KEPT_JOBS
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
 from edge_agent.wire.manifest import Recipe
-from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, Done, JobReport, decode
+from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, DeviceStatus, Done, JobReport, decode
 from edge_agent.wire.topics import Scope
 
 TRUE = {"hook": [shutil.which("true") or "true"]}
@@ -160,6 +160,54 @@ def test_what_is_signed_for_another_device_is_not_for_this_one(local: LocalAgent
 
     assert not local.agent.jobs
     assert local.link.acknowledged == 1
+
+
+def test_an_older_version_in_the_place_of_a_newer_one_is_refused(local: LocalAgent) -> None:
+    """What the topic held before is gone, so it is no higher want that stands beside this one."""
+    for version in (3, 2):
+        local.want(version)
+        local.settle()
+
+    assert refused(local) == [("har", "downgrade")]
+
+    local.want(2, scope=Scope("g", "lab"), recipe=Recipe(calibration_windows=10))
+    local.settle()
+
+    assert [job.version for job in local.agent.jobs.values()] == [3]
+    assert local.agent.publisher._refused_count == 2, "its own topic asks for version 3 no longer"
+
+
+def test_a_refusal_is_said_until_a_newer_order_is_obeyed(local: LocalAgent) -> None:
+    for version in (3, 2):
+        local.want(version)
+        local.settle()
+    local.want(1, "gait")
+    assert refused(local) == [("har", "downgrade")], "another model's job is no answer to it"
+
+    local.want(4)
+    local.settle()
+    local.agent.publisher._refusal_said = 0.0
+    local.agent.tick()
+
+    assert refused(local) == []
+
+
+def test_a_refused_command_is_said_until_another_one_is_obeyed(local: LocalAgent) -> None:
+    topic = TOPICS.command(DEVICE, "one")
+    local.handle(Incoming(topic, command("two", "rollback", model="har"), retained=True))
+    assert refused(local) == [("one", "wrong_target")]
+
+    local.handle(Incoming(topic, command("one", "rollback", model="har"), retained=True))
+    local.agent.publisher._refusal_said = 0.0
+    local.agent.tick()
+
+    assert refused(local) == []
+
+
+def refused(device: LocalAgent) -> list[tuple[str, str]]:
+    """The refusal that the device's status tells of."""
+    status = decode(device.link.retained[TOPICS.device(DEVICE.name, "status")], DeviceStatus)
+    return [(status.refused.model, status.refused.code)] if status.refused else []
 
 
 def test_what_was_fetched_serves_the_version_that_supersedes(local: LocalAgent, tmp_path: Path) -> None:

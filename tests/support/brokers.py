@@ -88,6 +88,10 @@ class MosquittoBroker:
         """Leave the port open and answer nobody: a broker that hangs."""
         os.kill(self.pid, signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """Go on after ``pause()``."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return

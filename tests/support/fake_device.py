@@ -52,6 +52,9 @@ class FakeDevice:
     groups: list[str] = field(default_factory=list)
     active: list[ActiveRelease] = field(default_factory=list)
     highest: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"imu": {"kind": "serial", "channels": ["ax", "ay", "az"], "rate_hz": 50}}
+    )
     done: tuple[str, str] | None = ("", "")
     """Code and message that end every command; None: it never answers."""
     boot_id: str = "boot-1"
@@ -120,7 +123,7 @@ class FakeDevice:
         self.publish(self.topics.device(self.id, "status"), encode(self._status(online=True)))
         info = DeviceInfo(
             device=self.id, groups=self.groups, agent_version="0.1.0", board="Test Board", arch="aarch64", cores=4,
-            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest,
+            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest, sources=self.sources,
         )  # fmt: skip
         self.publish(self.topics.device(self.id, "info"), encode(info))
         scopes = [Scope("d", self.id), Scope("g", "all"), *(Scope("g", group) for group in self.groups)]

@@ -60,6 +60,8 @@ class Admission:
         self._checked_at = 0.0
         self._refused: set[str] = set()
         """Fingerprints: a retained document comes again at every connect, and is refused once."""
+        self._refused_command = ""
+        """The newest command that was refused, until another one is obeyed."""
 
     def message(self, message: Incoming) -> None:
         """Take a message that is no part of a blob."""
@@ -129,14 +131,16 @@ class Admission:
         agent = self._agent
         if isinstance(order.topic, CommandTopic):
             agent.command(order.topic, order.envelope.content())
+            agent.publisher.forget_refusal(self._refused_command)
             return
         want = read_want(order.topic, order.envelope.content(), agent.config.mqtt.namespace)
         if not agent.config.trust.allow_unsigned:
             agent.clock.seen(parse_rfc3339(want.manifest.created) or 0.0)
         name = want.manifest.name
         versions = self._versions.setdefault(name, {})
-        highest = max([want.manifest.version, *versions.values()])
-        match decide(want, agent.store.record(name), agent.jobs.keys(), highest, agent.clock.now()):
+        decision = decide(want, agent.store.record(name), agent.jobs.keys(), versions, agent.clock.now())
+        versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
+        match decision:
             case Accept():
                 versions[want.topic.scope] = want.manifest.version
                 agent.accept(want)
@@ -154,5 +158,6 @@ class Admission:
             self._refused.clear()
         self._refused.add(fingerprint)
         name = topic.model if isinstance(topic, WantTopic) else topic.command
+        self._refused_command = name if isinstance(topic, CommandTopic) else self._refused_command
         log.warning("refused %s for %s: %s", name, topic.scope, error)
         self._agent.publisher.refuse(Refused(model=name, job=job, code=error.code, message=error.message))

@@ -3,11 +3,12 @@
 * The same digest again is no news: every reconnect delivers ``want`` again. Its stored report is published once more.
 * A higher version is accepted; the same version with other content is a conflict; a lower one is a downgrade, unless
   its job is known here or a higher valid want stands beside it (then it is merely not the newest).
+* A want replaces what its topic held before, so only wants of other scopes stand beside it.
 * At equal version the device's own want wins over a group's.
 * Digests are compared before ``expires``: what is known stays known.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
@@ -15,7 +16,7 @@ from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.timestamps import parse_rfc3339
-from edge_agent.wire.topics import WantTopic
+from edge_agent.wire.topics import Scope, WantTopic
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def read_want(topic: WantTopic, content: bytes, namespace: str) -> Want:
 
 
 def decide(
-    want: Want, record: ModelRecord | None, known_jobs: Collection[str], highest_valid: int, now: float
+    want: Want, record: ModelRecord | None, known_jobs: Collection[str], wanted: Mapping[Scope, int], now: float
 ) -> Decision:
     """What to do about ``want``.
 
@@ -79,14 +80,15 @@ def decide(
         want: the manifest and where it was found.
         record: what was accepted under its model name before.
         known_jobs: ids of jobs that this device still has.
-        highest_valid: the highest version among all valid wants of that model that are known now.
+        wanted: scope → version of the valid wants of that model that were known before this one came.
         now: seconds since the epoch.
     """
     manifest = want.manifest
+    beside = max((version for scope, version in wanted.items() if scope != want.topic.scope), default=0)
     if (record and want.digest == record.digest) or want.job in known_jobs:
         return Known()
     if record and manifest.version < record.version:
-        if highest_valid > manifest.version:
+        if beside > manifest.version:
             return Ignore()
         return Refuse(TrustError(
             "downgrade",
@@ -105,7 +107,7 @@ def decide(
         return Refuse(WireError("malformed", f"manifest expires {manifest.expires[:40]!r} is no RFC 3339 time"))
     if expires is not None and expires <= now:
         return Refuse(TrustError("expired", f"{manifest.name} {manifest.version} expired at {manifest.expires}"))
-    if highest_valid > manifest.version:
+    if beside > manifest.version:
         return Ignore()
     return Accept()
 

@@ -4,25 +4,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.errors import CODES
+from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element, join
 
-_ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("size", "size_bytes", numbers.size),
-    ("latency p50", "latency_p50_ms", numbers.milliseconds),
-    ("latency p95", "latency_p95_ms", numbers.milliseconds),
-    ("latency p99", "latency_p99_ms", numbers.milliseconds),
-    ("memory, whole process", "peak_rss_bytes", numbers.size),
-    ("memory, model alone", "model_rss_bytes", numbers.size),
-    ("accuracy", "accuracy", numbers.share),
-    ("agreement with float", "agreement", numbers.share),
-    ("… at least (95 %)", "agreement_lower", numbers.share),
-    ("windows", "windows", numbers.plain),
-    ("… effective", "windows_effective", numbers.plain),
-    ("disagreements", "disagreements", numbers.plain),
-    ("SQNR", "sqnr_db", numbers.decibel),
-    ("cosine", "cosine", numbers.plain),
-    ("largest error", "max_abs_error", numbers.plain),
+_ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
+    ("size_bytes", numbers.size),
+    ("latency_p50_ms", numbers.milliseconds),
+    ("latency_p95_ms", numbers.milliseconds),
+    ("latency_p99_ms", numbers.milliseconds),
+    ("peak_rss_bytes", numbers.size),
+    ("model_rss_bytes", numbers.size),
+    ("accuracy", numbers.share),
+    ("agreement", numbers.share),
+    ("agreement_lower", numbers.share),
+    ("windows", numbers.plain),
+    ("windows_effective", numbers.plain),
+    ("disagreements", numbers.plain),
+    ("sqnr_db", numbers.decibel),
+    ("cosine", numbers.plain),
+    ("max_abs_error", numbers.plain),
 )
 _GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": False}
 _MARK = {"accepted": "✓", "rejected": "✕", "failed": "!"}
@@ -68,10 +69,10 @@ def figures(reference: Mapping[str, Any], target: Mapping[str, Any]) -> Markup:
 
 def comparison(reference: Mapping[str, Any], target: Mapping[str, Any], *, accepted: bool) -> Markup:
     """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
-    rows = [row for row in _ROWS if reference.get(row[1]) is not None or target.get(row[1]) is not None]
+    rows = [row for row in _ROWS if reference.get(row[0]) is not None or target.get(row[0]) is not None]
     if not rows:
         return Markup()
-    of_float = [row for row in rows if reference.get(row[1]) is not None]
+    of_float = [row for row in rows if reference.get(row[0]) is not None]
     title = "int8" if accepted else "int8, not accepted"
     cards = [
         _card("float", candidate.served(reference), reference, of_float),
@@ -134,8 +135,8 @@ def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
 
 def _card(title: str, made: str, record: Mapping[str, Any], rows: list[Any]) -> Markup:
     listed = [
-        element("div", element("dt", name), element("dd", numbers.known(form, record.get(key))))
-        for name, key, form in rows
+        element("div", element("dt", TITLES[key]), element("dd", numbers.known(form, record.get(key))))
+        for key, form in rows
     ]
     return element("article", element("h3", title), element("p", made, class_="note"), element("dl", *listed))
 

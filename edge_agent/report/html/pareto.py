@@ -1,4 +1,4 @@
-"""Candidates as points: time, of float's, against how close they stay to float. Inline SVG."""
+"""Candidates as points: latency ratio against how close they stay to float. Inline SVG."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ def plot(
     if chosen is not None and chosen < len(candidates):
         marks += [_dot(number, candidates[number], x, y, chosen=True) for number, x, y in placed if number == chosen]
     marks += _labels(placed, chosen)
-    marks.append(_text("time, of float's (p50)", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "middle", "axis"))
+    marks.append(_text("latency ratio (p50)", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "middle", "axis"))
     picture = element("svg", *marks, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=f"{title} over time")
     return element("figure", element("figcaption", title), picture)
 

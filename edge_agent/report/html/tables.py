@@ -10,7 +10,7 @@ from edge_agent.report.html.markup import Markup, element, join
 _CANDIDATES = {
     "no.": False,
     "candidate": False,
-    "time, of float's": True,
+    "latency ratio": True,
     "p50": True,
     "agreement": True,
     "SQNR": True,

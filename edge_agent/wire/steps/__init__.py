@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.strict import did_you_mean
+from edge_agent.strict import did_you_mean, explain
 from edge_agent.wire.manifest import InputContract
 from edge_agent.wire.steps.audio import LogMel, Mfcc
 from edge_agent.wire.steps.basic import Cast, Clip, Reshape, Scale, Standardize, Transpose
@@ -86,4 +86,4 @@ def _step(where: str, table: Mapping[str, Any], rate_hz: float | None) -> tuple[
     try:
         return name, msgspec.convert(options, kind).at_rate(rate_hz)
     except (msgspec.ValidationError, ValueError) as error:
-        raise RecipeError("recipe_unsupported", f"{where}: {name}: {error}") from None
+        raise RecipeError("recipe_unsupported", explain(error, options, kind, f"{where}: {name}")) from None

@@ -1,12 +1,15 @@
 """A host command's connection: what is retained is read whole, and what is lost is said."""
 
 import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.brokers import Broker, MosquittoBroker
+from support.brokers import Broker, IotcoreBroker, MosquittoBroker
 
 from edge_agent.errors import BrokerError
+from edge_agent.wire.topics import Topics
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 
@@ -86,3 +89,57 @@ def test_a_broker_that_does_not_know_us_says_so_at_once(tmp_path: Path, namespac
         broker.kill()
 
     assert caught.value.code == "broker_refused"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(
+    ("gone", "back", "words"),
+    [
+        (MosquittoBroker.kill, MosquittoBroker.start, ("the broker is away", "the broker is back")),
+        (
+            MosquittoBroker.pause,
+            MosquittoBroker.resume,
+            ("the broker has acknowledged nothing", "the broker answers again"),
+        ),
+    ],
+    ids=["gone", "hung"],
+)
+def test_a_broker_that_goes_in_the_middle_of_an_upload_is_told_of(
+    mosquitto: MosquittoBroker,
+    namespace: str,
+    gone: Callable[[MosquittoBroker], None],
+    back: Callable[[MosquittoBroker], None],
+    words: tuple[str, str],
+) -> None:
+    said: list[tuple[float, str]] = []
+    moments: dict[str, float] = {}
+
+    def messages(topics: Topics) -> Iterator[tuple[str, bytes]]:
+        for number in range(400):
+            if number == 200:
+                gone(mosquitto)
+                moments["gone"] = time.monotonic()
+                threading.Timer(3.0, lambda: (moments.update(back=time.monotonic()), back(mosquitto))).start()
+            yield topics.device(f"pi-{number}", "status"), bytes(10_000)
+
+    with Session(settings_for(mosquitto, namespace, 30), lambda text: said.append((time.monotonic(), text))) as session:
+        session.publish_all(messages(session.topics))
+
+        assert len(session.snapshot(session.topics.devices("status"))) > 100, "all that came after, at least"
+
+    assert [text.startswith(word) for (_, text), word in zip(said, words, strict=True)] == [True, True], said
+    assert said[0][0] - moments["gone"] < 2.0
+    assert said[1][0] - moments["back"] < 2.5
+
+
+def test_a_broker_that_is_not_there_yet_is_told_of(tmp_path: Path, namespace: str) -> None:
+    said: list[str] = []
+    broker = IotcoreBroker(tmp_path)
+    threading.Timer(2.5, broker.start).start()
+    try:
+        with Session(settings_for(broker, namespace), said.append):
+            pass
+    finally:
+        broker.kill()
+
+    assert [text.split(" (")[0] for text in said] == ["the broker is away", "the broker is back"]

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from support.brokers import Broker
 from support.fake_device import FakeDevice, Say, ends
 from support.host import MANIFEST, Host
+from support.onnx_models import model, save, value
 
 from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
@@ -110,6 +112,7 @@ def test_a_manifest_that_a_device_does_not_trust(host: Host, device: MakeDevice)
 
     assert ended.exit == 6
     assert "untrusted" in ended.out
+    assert "to do: sign with a key in trust.keys_dir" in ended.out
     assert again.exit == 6
 
 
@@ -220,7 +223,99 @@ def test_an_older_version_is_warned_of(host: Host, device: MakeDevice) -> None:
         ended = host.push("--device", "pi-01")
 
     assert ended.exit == 6
-    assert "har 5 is known here" in ended.err
+    assert "har 5 is known here: pi-01 will answer version 3 with downgrade" in ended.err
+    assert ended.err.index("har 5 is known here") < ended.err.index("upload:"), "said before a byte is sent"
+    assert "write 6 or more" in ended.err
+
+
+def test_a_group_is_pushed_to_though_one_device_will_say_nothing(host: Host, device: MakeDevice) -> None:
+    """What a device is asked for itself stands; it is not waited for, and nobody thinks that it has obeyed."""
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"], highest={"har": 5}) as pi:
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 5'))
+        assert host.push("--device", "pi-01").exit == 0
+        pi.script = ()
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+        with device("pi-02", ends("succeeded", "accepted"), groups=["lab"]):
+            ended = host.push("--group", "lab", "--json")
+
+    assert "pi-01 is asked for har 5 elsewhere, which stands, and says nothing to version 3" in ended.err
+    assert ended.exit == 6
+    assert {name: (end["end"], end["code"]) for name, end in ended.events[-1]["devices"].items()} == {
+        "pi-01": ("refused", "downgrade"), "pi-02": ("succeeded", "accepted"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (('source = "imu"', 'source = "imo"'), "source_unknown", "pi-01 has no source 'imo'; did you mean 'imu'?"),
+        (('"ay"]', '"aq"]'), "channel_unknown", "source 'imu' of pi-01 has no channel 'aq'"),
+        (("size = 128", "size = 64"), "shape_mismatch", "a window of 64x2, 2x64 after its steps, does not fit"),
+    ],
+)
+def test_what_no_device_could_do_is_found_before_a_byte_is_sent(
+    host: Host, device: MakeDevice, change: tuple[str, str], code: str, words: str
+) -> None:
+    sound = MANIFEST.replace("[output]", 'steps = [{ op = "transpose", axes = [1, 0] }]\n[output]')
+    x, y = value("x", [1, 2, 128]), value("y", [1, 2, 128])
+    save(model([onnx.helper.make_node("Relu", ["x"], ["y"])], [x], [y], {}), host.model)
+    with device("pi-01", ends("succeeded", "accepted")) as pi:
+        host.write_manifest(sound.replace(*change))
+        wrong = host.push("--device", "pi-01", "--json")
+        lies = retained_here(host, f"{host.namespace}/b/+/h/+", f"{host.namespace}/d/+/want/+")
+        host.write_manifest(sound)
+        right = host.push("--device", "pi-01")
+
+    assert wrong.exit == 2
+    assert wrong.events[-1]["code"] == code
+    assert f"{host.manifest}: " in wrong.err
+    assert words in wrong.err
+    assert lies == {}
+    assert right.exit == 0, right.err
+    assert [manifest.version for manifest in pi.wants] == [1], "no version was spent"
+
+
+def test_one_of_several_devices_that_cannot_is_named_and_the_others_are_sent_to(host: Host, device: MakeDevice) -> None:
+    camera = {"camera": {"kind": "camera"}}
+    refuses = ends("failed", "source_unknown")
+    with device("pi-01", ends("succeeded", "accepted")), device("pi-02", refuses, sources=camera):
+        ended = host.push("--all", "--json")
+
+    assert "pi-02 will answer source_unknown: pi-02 has no source 'imu'; known: camera" in ended.err
+    assert ended.exit == 5
+    assert ended.events[-1]["devices"]["pi-01"]["end"] == "succeeded"
+
+
+def test_a_device_that_names_no_sources_is_not_judged_here(host: Host, device: MakeDevice) -> None:
+    with device("pi-01", ends("succeeded", "accepted"), sources={}):
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 0
+    assert "pi-01 will answer source_unknown" in ended.err
+
+
+@pytest.mark.parametrize(("status", "code", "exit_code"), [("succeeded", "accepted", 0), ("rejected", "too_noisy", 4)])
+def test_the_same_once_more_sends_nothing_unless_again(
+    host: Host, device: MakeDevice, status: str, code: str, exit_code: int
+) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends(status, code)) as pi:
+        first = host.push("--device", "pi-01", "--json")
+        same = host.push("--device", "pi-01")
+        as_json = host.push("--device", "pi-01", "--json", "--no-wait")
+        again = host.push("--device", "pi-01", "--again", "--json")
+        host.write_manifest(MANIFEST)
+        plain = host.push("--device", "pi-01")
+
+    job = first.events[-1]["job"]
+    assert [one.exit for one in (first, same, as_json, again, plain)] == [exit_code] * 5
+    assert f"har 3 with this very content was judged before, as job {job} (pi-01 {status}); nothing is sent" in same.err
+    assert "upload" not in same.err
+    assert code in same.out or status in same.out
+    assert [event["event"] for event in as_json.events] == ["summary"]
+    assert as_json.events[-1] == first.events[-1]
+    assert [manifest.version for manifest in pi.wants] == [3, 4, 5], "a plain push is a new try"
+    assert again.events[-1]["version"] == 4
 
 
 def test_a_labelled_set_travels_as_a_second_blob(

@@ -1,6 +1,7 @@
 """The table of a result, as text."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from edge_agent.errors import CODES
+from edge_agent.jobs.task import empty_result
+from edge_agent.jobs.titles import TITLES
+from edge_agent.report import text
+from edge_agent.report.html import cards
 from edge_agent.wire.messages import JobReport
 from host_tools.display.result_table import comparison, gates, judged, render
 
@@ -70,6 +76,41 @@ def text_of(one: JobReport) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
+def test_a_number_has_one_name_on_the_host_on_the_device_and_on_the_page() -> None:
+    """``push-model``, ``edge-agent quantize`` and its page; what the host says beside a number, a row says there."""
+    chosen = {**INT8, "cosine": 0.999, "max_abs_error": 0.1, "windows_effective": 250}
+    result = {**empty_result(), "verdict": "accepted", "code": "accepted", "message": "", "reference": REFERENCE}
+    result |= {"chosen": chosen, "candidates": [chosen]}
+
+    host = {row[0] for row in comparison(result)}
+    device = {line.split("  ")[0].strip() for line in text.render(result).splitlines()[1:]}
+    page = set(re.findall(r"<dt>(.*?)</dt>", str(cards.comparison(REFERENCE, chosen, accepted=True))))
+
+    names = set(TITLES.values())
+    assert names - host == {"agreement, at least", "windows", "windows, effective", "cosine", "largest error"}
+    assert names - device == {"windows", "windows, effective", "disagreements", "cosine", "largest error"}
+    assert names - page == {"latency ratio"}, "a figure of its own"
+    assert page <= names
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        ("rejected", "too_noisy", CODES["too_noisy"].remedy),
+        ("failed", "source_silent", CODES["source_silent"].remedy),
+        ("failed", "model_unsupported", ""),
+        ("failed", "of_a_newer_device", ""),
+        ("canceled", "superseded", ""),
+        ("succeeded", "accepted", ""),
+    ],
+)
+def test_what_to_do_stands_below_why(status: str, code: str, remedy: str) -> None:
+    lines = text_of(report(status, code, message="because")).splitlines()
+
+    assert lines[1] == "  because"
+    assert [line for line in lines if "to do" in line] == ([f"  to do: {remedy}"] if remedy else [])
+
+
 def test_an_accepted_model() -> None:
     results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "data": {"warnings": []}}
 
@@ -118,7 +159,10 @@ def test_a_failed_gate_stands_out_with_its_layers() -> None:
 def test_a_job_that_failed_before_any_measurement() -> None:
     text = text_of(report("failed", "source_silent", message="nothing came from /dev/ttyUSB0 in 10 s"))
 
-    assert text == "pi-01  har 7  failed source_silent\n  nothing came from /dev/ttyUSB0 in 10 s"
+    assert text == (
+        "pi-01  har 7  failed source_silent\n  nothing came from /dev/ttyUSB0 in 10 s\n"
+        "  to do: check power, baud rate and framing"
+    )
 
 
 def test_where_the_sets_came_from_is_said() -> None:

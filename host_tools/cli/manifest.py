@@ -1,0 +1,52 @@
+"""``host-tools manifest``: a first manifest for a model, with every key."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_agent.errors import ConfigError, WireError
+from edge_agent.wire.topics import check_name
+from host_tools.model.signature import read_signature
+from host_tools.push.draft import draft, model_name
+from host_tools.push.manifest_file import model_format
+
+
+def manifest(
+    *,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="the float model: *.onnx or *.tflite")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="M.toml", show_default=False, help="write it there, not to stdout")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", show_default=False, help="the model's name; else its file's")
+    ] = None,
+) -> None:
+    """Draft a manifest for a model.
+
+    The window that its input suggests, a guess at its output, and every key with its default and what it means.
+    Source and channels are for you to fill in.
+    """
+    model_format(model)
+    if not model.is_file():
+        raise ConfigError("usage", f"{model}: no such file")
+    try:
+        chosen = check_name(model_name(model.stem) if name is None else name)
+    except WireError as error:
+        raise ConfigError("usage", f"--name: {error.message}") from None
+    signature = read_signature(model)
+    if signature is None:
+        print(f"{model} does not tell its inputs here; correct window and steps by hand", file=sys.stderr)
+    text = draft(model.name, chosen, signature)
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError("usage", f"{out} exists already; remove it, or give another --out") from None
+    except OSError as error:
+        raise ConfigError("usage", f"{out}: {error.strerror}") from None
+    print(f"{out}   fill in source and channels; then: push-model {model} --manifest {out} --device ID --dry-run")

@@ -1,0 +1,110 @@
+"""The inputs and outputs of an ``.onnx`` file: the few fields of ONNX's protobuf that hold them.
+
+A protobuf message is a row of fields: a number and a kind, then a varint, four or eight bytes, or a length and so many
+bytes. What is not asked for is stepped over, weights included. Field numbers: onnx.proto3.
+"""
+
+from collections.abc import Iterator
+from mmap import mmap
+
+from host_tools.model.tensors import Shape, Signature, Tensor
+
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_TENSOR_NAME = 8
+_VALUE_NAME, _VALUE_TYPE = 1, 2
+_TYPE_TENSOR = 1
+_TENSOR_ELEMENT, _TENSOR_SHAPE = 1, 2
+_SHAPE_DIM = 1
+_DIM_VALUE = 1
+_DTYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64",
+}  # fmt: skip
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+_MAX_SHIFT = 63
+
+Field = tuple[int, int | range]
+"""A field's number, and its varint or where its bytes stand."""
+
+
+def read(data: mmap) -> Signature:
+    """The main graph's inputs, without those that have a weight of their own, and its outputs.
+
+    Raises:
+        ValueError, IndexError: it is no such file.
+    """
+    graph = _last(data, range(len(data)), _MODEL_GRAPH)
+    weights, inputs, outputs = set[str](), list[Tensor](), list[Tensor]()
+    for number, place in _fields(data, graph):
+        if isinstance(place, range):
+            if number == _GRAPH_INITIALIZER:
+                weights.add(_text(data, _last(data, place, _TENSOR_NAME)))
+            elif number == _GRAPH_INPUT:
+                inputs.append(_value(data, place))
+            elif number == _GRAPH_OUTPUT:
+                outputs.append(_value(data, place))
+    return Signature(tuple(one for one in inputs if one.name not in weights), tuple(outputs))
+
+
+def _value(data: mmap, place: range) -> Tensor:
+    tensor = _last(data, _last(data, place, _VALUE_TYPE), _TYPE_TENSOR)
+    element, shape = 0, None
+    for number, found in _fields(data, tensor):
+        if number == _TENSOR_ELEMENT and isinstance(found, int):
+            element = found
+        elif number == _TENSOR_SHAPE and isinstance(found, range):
+            shape = _shape(data, found)
+    return Tensor(_text(data, _last(data, place, _VALUE_NAME)), shape, _DTYPES.get(element, ""))
+
+
+def _shape(data: mmap, place: range) -> Shape:
+    sizes: list[int | None] = []
+    for number, dim in _fields(data, place):
+        if number == _SHAPE_DIM and isinstance(dim, range):
+            values = [value for key, value in _fields(data, dim) if key == _DIM_VALUE and isinstance(value, int)]
+            sizes.append(values[-1] if values and 0 < values[-1] < 1 << 31 else None)
+    return tuple(sizes)
+
+
+def _last(data: mmap, place: range, wanted: int) -> range:
+    """Where the bytes of a field stand; of several the last counts, and an absent one is empty."""
+    found = range(place.stop, place.stop)
+    for number, value in _fields(data, place):
+        if number == wanted and isinstance(value, range):
+            found = value
+    return found
+
+
+def _text(data: mmap, place: range) -> str:
+    return data[place.start : place.stop].decode()
+
+
+def _fields(data: mmap, place: range) -> Iterator[Field]:
+    """Every field of the message at ``place``."""
+    at = place.start
+    while at < place.stop:
+        key, at = _varint(data, at, place.stop)
+        number, kind = key >> 3, key & 7
+        if not number:
+            raise ValueError("a field without a number")
+        if kind == _VARINT:
+            value, at = _varint(data, at, place.stop)
+            yield number, value
+            continue
+        size, at = _varint(data, at, place.stop) if kind == _BYTES else ({_EIGHT: 8, _FOUR: 4}[kind], at)
+        if size > place.stop - at:
+            raise ValueError("a field that is longer than its message")
+        yield number, range(at, at + size)
+        at += size
+
+
+def _varint(data: mmap, at: int, stop: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < stop and shift <= _MAX_SHIFT:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:  # noqa: PLR2004  # the highest bit says that more follows
+            return value, at
+    raise ValueError("a number without an end")

@@ -1,0 +1,23 @@
+"""Read what a model file says of its inputs and outputs, whatever its format."""
+
+import mmap
+import struct
+from pathlib import Path
+
+from host_tools.model import onnx_file, tflite_file
+from host_tools.model.tensors import Signature
+
+_READERS = {".onnx": onnx_file.read, ".tflite": tflite_file.read}
+
+
+def read_signature(path: Path) -> Signature | None:
+    """What the file says of itself; None if that cannot be told here."""
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        return None
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = read(data)
+    except (OSError, ValueError, IndexError, KeyError, struct.error):
+        return None
+    return found if found.inputs and found.outputs and all(one.name for one in found.inputs) else None

@@ -1,0 +1,111 @@
+"""The inputs and outputs of a ``.tflite`` file: the few tables of its flatbuffer that hold them.
+
+A table begins with the distance back to its list of fields, which says how far behind the table's beginning each field
+stands (0: not there). Strings, vectors and tables stand where a field's own value points. Field numbers: schema.fbs.
+"""
+
+from mmap import mmap
+from struct import Struct
+
+from host_tools.model.tensors import Shape, Signature, Tensor
+
+_IDENTIFIER = b"TFL3"
+_MODEL_GRAPHS, _MODEL_SIGNATURES = 2, 7
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 0, 1, 2
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_WISHED_SHAPE = 0, 1, 3, 7
+_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_KEY, _SIGNATURE_GRAPH = 0, 1, 2, 4
+_NAMED_NAME, _NAMED_TENSOR = 0, 1
+_DTYPES = (
+    *("float32", "float16", "int32", "uint8", "int64", "", "bool", "int16", "complex64", "int8", "float64"),
+    *("complex128", "uint64", "", "", "uint32", "uint16"),
+)
+_UNSIGNED, _SIGNED, _SHORT = Struct("<I"), Struct("<i"), Struct("<H")
+_MAX_COUNT = 1 << 16
+
+
+def read(data: mmap) -> Signature:
+    """The main graph's inputs and outputs, by the names of its signature if it has one.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is no such file.
+    """
+    if data[4:8] != _IDENTIFIER:
+        raise ValueError("another identifier")
+    model = _Table(data, _UNSIGNED.unpack_from(data)[0])
+    graph = model.tables(_MODEL_GRAPHS)[0]
+    tensors = graph.tables(_GRAPH_TENSORS)
+    mine = [one for one in model.tables(_MODEL_SIGNATURES) if not one.number(_SIGNATURE_GRAPH)]
+    named = next((one for one in mine if one.text(_SIGNATURE_KEY) == "serving_default"), mine[0] if mine else None)
+
+    def described(field: int, names_field: int) -> tuple[Tensor, ...]:
+        names: dict[int, str] = {}
+        for pair in named.tables(names_field) if named else ():
+            names.setdefault(pair.number(_NAMED_TENSOR), pair.text(_NAMED_NAME))
+        return tuple(_tensor(tensors[index], names.get(index, "")) for index in graph.numbers(field))
+
+    return Signature(described(_GRAPH_INPUTS, _SIGNATURE_INPUTS), described(_GRAPH_OUTPUTS, _SIGNATURE_OUTPUTS))
+
+
+def _tensor(table: "_Table", public: str) -> Tensor:
+    sizes, wished = table.numbers(_TENSOR_SHAPE), table.numbers(_TENSOR_WISHED_SHAPE)
+    shape: Shape = tuple(
+        None if size <= 0 or (len(wished) == len(sizes) and wished[axis] < 0) else size
+        for axis, size in enumerate(sizes)
+    )
+    kind = table.byte(_TENSOR_TYPE)
+    return Tensor(public or table.text(_TENSOR_NAME), shape, _DTYPES[kind] if kind < len(_DTYPES) else "")
+
+
+class _Table:
+    """A table of the file."""
+
+    def __init__(self, data: mmap, place: int) -> None:
+        self._data = data
+        self._place = place
+        self._fields = place - int(_SIGNED.unpack_from(data, place)[0])
+        self._size = int(_SHORT.unpack_from(data, self._fields)[0])
+
+    def number(self, field: int) -> int:
+        """An unsigned number of four bytes; 0: it is not there."""
+        place = self._at(field)
+        return int(_UNSIGNED.unpack_from(self._data, place)[0]) if place else 0
+
+    def byte(self, field: int) -> int:
+        """A number of one byte."""
+        place = self._at(field)
+        return self._data[place] if place else 0
+
+    def text(self, field: int) -> str:
+        """A string; empty: it is not there."""
+        start, count = self._vector(field)
+        return self._data[start : start + count].decode()
+
+    def numbers(self, field: int) -> tuple[int, ...]:
+        """A vector of signed numbers of four bytes."""
+        start, count = self._vector(field)
+        return tuple(int(_SIGNED.unpack_from(self._data, start + 4 * number)[0]) for number in range(count))
+
+    def tables(self, field: int) -> list["_Table"]:
+        """A vector of tables."""
+        start, count = self._vector(field)
+        places = range(start, start + 4 * count, 4)
+        return [_Table(self._data, at + int(_UNSIGNED.unpack_from(self._data, at)[0])) for at in places]
+
+    def _vector(self, field: int) -> tuple[int, int]:
+        """Where a vector's first element stands, and how many there are."""
+        place = self._at(field)
+        if not place:
+            return 0, 0
+        place += int(_UNSIGNED.unpack_from(self._data, place)[0])
+        count = int(_UNSIGNED.unpack_from(self._data, place)[0])
+        if count > _MAX_COUNT:
+            raise ValueError("more than any model has")
+        return place + 4, count
+
+    def _at(self, field: int) -> int:
+        """Where a field stands; 0: it is not there."""
+        offset = 4 + 2 * field
+        if offset >= self._size:
+            return 0
+        distance = int(_SHORT.unpack_from(self._data, self._fields + offset)[0])
+        return self._place + distance if distance else 0

@@ -1,0 +1,103 @@
+"""What devices will make of a version, by what the broker holds of them: said before anything is uploaded. Pure.
+
+A device alone decides, by the same rules and with more knowledge; so this only says what is certain.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_agent.wire.topics import Scope
+from host_tools.broker.history import History
+from host_tools.broker.registry import Device
+
+_NAMED = 5
+
+
+class Outlook(StrEnum):
+    """What becomes of a want on one device."""
+
+    BEGINS = "begins"
+    JUDGED = "judged"
+    """This very content had its end there."""
+    DOWNGRADE = "downgrade"
+    CONFLICT = "version_conflict"
+    IGNORED = "ignored"
+    """A higher want of another scope, or the device's own of this version, stands beside it: it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be pushed."""
+
+    model: str
+    version: int
+    job: str
+    scopes: frozenset[Scope]
+
+
+def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple[Outlook, int]:
+    """What ``device`` will do, and the version that stands in the way."""
+    reports = [report for report in history.reports if report.device == device.id]
+    for report in reports:
+        if report.job == asked.job:
+            return (Outlook.JUDGED if report.ended else Outlook.BEGINS), report.version
+    wants = {scope: want for scope, want in history.wants.items() if device.in_scope(scope) and want.stands(now)}
+    beside = {scope: want for scope, want in wants.items() if scope not in asked.scopes}
+    higher = max((want.version for want in beside.values()), default=0)
+    accepted = device.info.highest.get(asked.model, 0) if device.info else 0
+    accepted = max([accepted, *(report.version for report in reports)])
+    if any(want.job == asked.job for want in wants.values()):
+        return Outlook.BEGINS, 0  # it is known there, whatever its report was
+    if asked.version < accepted:
+        return (Outlook.IGNORED, higher) if higher > asked.version else (Outlook.DOWNGRADE, accepted)
+    if asked.version == accepted and any(report.version == asked.version for report in reports):
+        own = beside.get(Scope("d", device.id))
+        kept = own is not None and own.version == asked.version
+        return (Outlook.IGNORED if kept else Outlook.CONFLICT), accepted
+    return Outlook.BEGINS, 0
+
+
+def sentences(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest: int) -> list[str]:
+    """What a person should know before it is sent, one sentence for each kind of trouble."""
+    said = []
+    name, version = asked.model, asked.version
+    higher = f"leave version out of the manifest, or write {highest + 1} or more"
+    if downgrades := _those(outlooks, Outlook.DOWNGRADE):
+        known = max(outlooks[device][1] for device in downgrades)
+        said.append(
+            f"{name} {known} is known here: {_names(downgrades)} will answer version {version} with downgrade; "
+            f"{higher}; to make active what was active before: host-tools rollback {name}"
+        )
+    if conflicts := _those(outlooks, Outlook.CONFLICT):
+        said.append(
+            f"{name} {version} is known here with other content: {_names(conflicts)} will answer version_conflict; "
+            f"{higher}"
+        )
+    ignoring = _those(outlooks, Outlook.IGNORED)
+    return said + [f"{device} {ignores(asked, outlooks[device][1])}" for device in ignoring]
+
+
+def ignores(asked: Asked, stands: int) -> str:
+    """Why a device says nothing to a want."""
+    return (
+        f"is asked for {asked.model} {stands} elsewhere, which stands, and says nothing to version {asked.version}; "
+        "push to that device or group, or a higher version"
+    )
+
+
+def nothing_new(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, history: History, now: float) -> bool:
+    """Whether a push would change nothing: each device has judged it, and each want lies there already."""
+    wants = [history.wants.get(scope) for scope in asked.scopes]
+    lie = all(want is not None and want.job == asked.job and want.stands(now) for want in wants)
+    return lie and all(found is Outlook.JUDGED for found, _ in outlooks.values())
+
+
+def _those(outlooks: Mapping[str, tuple[Outlook, int]], wanted: Outlook) -> list[str]:
+    return [device for device, (found, _) in outlooks.items() if found is wanted]
+
+
+def _names(devices: Iterable[str]) -> str:
+    names = sorted(devices)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
