@@ -47,6 +47,8 @@ class Manager:
         """Start the service; returns when it is ready, or has ended."""
         if not self.loaded.exists():
             self.reload()
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
         self._note("activating")
         keeper = [sys.executable, __file__, str(self.root), "keep"]
         with (self.folder / "log").open("ab") as log:
@@ -54,7 +56,7 @@ class Manager:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while self.state()[0] == "activating" and time.monotonic() < deadline:
             time.sleep(0.05)
-        return 0 if self.state()[0] == "active" else 1
+        return 0 if ready.exists() else 1  # it may have ended since
 
     def stop(self) -> int:
         """End the service, as KillMode=mixed does, and wait for its end."""
@@ -87,6 +89,7 @@ class Manager:
             while daemon.poll() is None:
                 try:
                     if b"READY=1" in notify.recv(4096):
+                        (self.folder / "ready").touch()
                         self._note("active", daemon.pid)
                 except TimeoutError:
                     pass

@@ -59,14 +59,19 @@ def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file, and its folder if need be."""
+    """Write a file, and report it."""
+    put(path, text)
+    print(f"wrote      {path}")
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file, and make its folder where there is none."""
     make_folder(path.parent)
     try:
         write_durably(path, text.encode())
         path.chmod(0o644)
     except OSError as error:
         raise ConfigError("usage", f"cannot write {path}: {error.strerror}") from None
-    print(f"wrote      {path}")
 
 
 def make_folder(path: Path) -> None:

@@ -48,6 +48,7 @@ def report_way_back(
         now += f", but did not become ready either: {restarted}"
     elif restarted:
         now += " and runs again"
+    sys.stdout.flush()
     print(f"edge-agent install: {folder} {why}. Now {now}; see journalctl -u edge-agent -n 50", file=sys.stderr)
     print(f"The next installation removes {folder}.", file=sys.stderr)
 

@@ -5,7 +5,7 @@ The link moves first: as long as the unit is the old one of ``venv``, the link d
 
 from pathlib import Path
 
-from edge_agent.cli.installation.host import write
+from edge_agent.cli.installation.host import put, write
 from edge_agent.cli.installation.service import Service
 from edge_agent.cli.installation.versions import Versions
 
@@ -23,17 +23,19 @@ class Switch:
     def forward(self, folder: Path, text: str) -> None:
         """Name the version in ``folder``, and start it by the unit ``text`` from now on."""
         self._versions.activate(folder)
-        self._write(text)
+        if text != self._text:
+            write(self._unit, text)
+        self._reload()
 
     def back(self) -> None:
-        """Name the version before, and start it by its own unit."""
+        """Name the version before, and start it by its own unit. Nothing is printed: the terminal may be gone."""
         self._versions.activate(self.before)
         if self._text is None:
             self._unit.unlink(missing_ok=True)
-        self._write(self._text)
+        else:
+            put(self._unit, self._text)
+        self._reload()
 
-    def _write(self, text: str | None) -> None:
-        if text is not None:
-            write(self._unit, text)
+    def _reload(self) -> None:
         if self.service is not None:
             self.service.reload()
