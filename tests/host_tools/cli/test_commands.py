@@ -101,7 +101,7 @@ def test_watching_a_job_ends_as_its_push_would(host: Host, device: MakeDevice) -
     job = "0123456789abcdef"
     with device("pi-01") as pi:
         pi.report(job, stage="capture", progress=0.25)
-        later = threading.Timer(0.3, lambda: pi.report(job, status="rejected", code="latency_too_high"))
+        later = threading.Timer(1.5, lambda: pi.report(job, status="rejected", code="latency_too_high"))
         later.start()
         ended = tools(host, "watch", "--job", job, "--json")
         later.join()
@@ -117,12 +117,12 @@ def test_watching_devices_shows_every_job(host: Host, device: MakeDevice) -> Non
     with device("pi-01") as pi, device("pi-02") as other:
         pi.report("a" * 16, started="2026-01-01T00:00:00Z", stage="capture")
         timers = [
-            threading.Timer(0.3, lambda: pi.report("b" * 16, started="2026-01-02T00:00:00Z", stage="validate")),
-            threading.Timer(0.3, lambda: other.report("c" * 16)),
+            threading.Timer(1.5, lambda: pi.report("b" * 16, started="2026-01-02T00:00:00Z", stage="validate")),
+            threading.Timer(1.5, lambda: other.report("c" * 16)),
         ]
         for timer in timers:
             timer.start()
-        ended = tools(host, "watch", "pi-01", "--timeout", "1.2", "--json")
+        ended = tools(host, "watch", "pi-01", "--timeout", "4", "--json")
 
     seen = [event.get("job") for event in ended.events if event["event"] == "report"]
     assert ended.exit == 0

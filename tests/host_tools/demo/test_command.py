@@ -122,7 +122,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
 def test_the_bundled_model_goes_all_the_way(environment: dict[str, str], tmp_path: Path) -> None:
     assert_told(run_demo(environment))
 
-    assert alive(stage_of(tmp_path)) == []
+    assert running(stage_of(tmp_path)) == []
 
 
 @pytest.mark.slow
