@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYWHERE = {"errors", "strict"}
+EVERYWHERE = {"errors", "installation", "strict"}
 SHIMS = {"sandbox", "worker.inventory", "worker.probe"}
 """Names that a process of version 0.1 starts; each only runs the module that took its place."""
 VALUES = {"jobs", "settings", "wire"}
@@ -26,6 +26,7 @@ WORKER = ENGINE | {"jobs", "process", "state", "wire", "worker"}
 RULES: dict[str, tuple[set[str], set[str]]] = {
     # values
     "errors": (set(), set()),
+    "installation": (set(), set()),
     "strict": (set(), {"msgspec"}),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),

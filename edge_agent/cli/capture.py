@@ -21,6 +21,7 @@ from typing import Any
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
+from edge_agent.installation import how_to_add
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
@@ -182,7 +183,7 @@ def _picture_maker() -> Any:
     try:
         from edge_agent.report.channel_plot import look_picture  # noqa: PLC0415  # Pillow is an extra
     except ModuleNotFoundError as error:
-        raise ConfigError("usage", f"--plot needs {error.name}; install edge-agent[plot]") from None
+        raise ConfigError("usage", f"--plot needs {error.name}; {how_to_add('plot')}") from None
 
     def draw(seen: Any, body: dict[str, Any], seconds: float) -> bytes:
         rate = body["rate_hz"] or body["rate_said_hz"]

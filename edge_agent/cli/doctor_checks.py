@@ -22,6 +22,7 @@ from edge_agent.daemon.sensor_processes import describe
 from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import CODES, EdgeAgentError
+from edge_agent.installation import how_to_add
 from edge_agent.mqtt import Link
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child import python_child, worker_env
@@ -34,7 +35,6 @@ Level = Literal["ok", "warn", "fail"]
 _BROKER_TIMEOUT_S = 5.0
 _GROUPS = {"camera": "video"}
 """Who may read a kind's devices, where that is not who may read serial ports."""
-_NO_RUNTIME = "install the extra: pip install 'edge-agent[device]'"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
 
@@ -120,12 +120,12 @@ def _runtimes() -> Iterator[Check]:
             yield Check("runtimes", "warn", f"{name} does not work on this processor: {why}", remedy)
         for model_format in Identity().formats:
             if model_format not in identity.formats:
-                yield Check("runtimes", "warn", f".{model_format} models cannot be quantized here", _NO_RUNTIME)
+                yield Check("runtimes", "warn", f".{model_format} models cannot be quantized here", how_to_add("device"))
         yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
     else:
         broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]
         words = broken or done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
-        yield Check("runtimes", "fail", words[0], _NO_RUNTIME)
+        yield Check("runtimes", "fail", words[0], how_to_add("device"))
 
 
 def _state(config: Config) -> Check:

@@ -19,8 +19,8 @@ from urllib.request import url2pathname
 
 import msgspec
 
-from edge_agent import __version__
 from edge_agent.errors import ConfigError, StoreError
+from edge_agent.installation import DISTRIBUTION
 from edge_agent.settings.device import DEFAULT_PATH, Trust
 
 PREFIX = Path("/opt/edge-agent")
@@ -102,20 +102,20 @@ def origin(given: str | None) -> str:
     """What pip shall install: ``given``, or whatever this very package was installed from (PEP 610)."""
     if given is not None:
         path = Path(given)
-        return f"edge-agent[device] @ {path.resolve().as_uri() if path.exists() else given}"
+        return f"{DISTRIBUTION}[device] @ {path.resolve().as_uri() if path.exists() else given}"
     try:
-        record = distribution("edge-agent").read_text("direct_url.json")
+        record = distribution(DISTRIBUTION).read_text("direct_url.json")
     except PackageNotFoundError:  # a checkout that was not installed
-        return f"edge-agent[device] @ {_CHECKOUT.as_uri()}"
+        return f"{DISTRIBUTION}[device] @ {_CHECKOUT.as_uri()}"
     if record is None:
-        return f"edge-agent[device]=={__version__}"
+        raise ConfigError("usage", "pip did not note what this edge-agent was installed from; name it with --from")
     source = msgspec.json.decode(record)
     url = source["url"]
     if vcs := source.get("vcs_info"):
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
     if urlsplit(url).scheme == "file" and not Path(url2pathname(urlsplit(url).path)).exists():
         raise ConfigError("usage", f"this edge-agent was installed from {url}, which is gone; name another with --from")
-    return f"edge-agent[device] @ {url}"
+    return f"{DISTRIBUTION}[device] @ {url}"
 
 
 def make_venv(venv: Path, requirement: str) -> None:

@@ -18,6 +18,7 @@ from edge_agent.contract.carry import Carrier
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
+from edge_agent.installation import how_to_add
 from edge_agent.state.releases import Release, intact_model, read_release
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest
@@ -151,7 +152,7 @@ def _open(path: Path, model_format: str, release: Release) -> tuple[Session, boo
         session = backend.open(path, runtime=release.runtime, threads=release.threads)
         here = backend.runtime_version(release.runtime)
     except ImportError as error:
-        text = f"{release.model} needs the package {error.name}; install edge-agent[device] where the application runs"
+        text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
         raise ModelError("format_unsupported", text) from error
     stale = here != release.runtime_version
     if stale:

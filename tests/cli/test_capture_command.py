@@ -218,7 +218,7 @@ def test_without_pillow_a_picture_is_no_surprise(
 
     assert capture(sources(tmp_path, motion(4000)), "--plot", tmp_path / "p.png", "--out", tmp_path / "d.npz") == 2
 
-    assert "install edge-agent[plot]" in capsys.readouterr().err
+    assert "install the extra plot: " in capsys.readouterr().err
     assert not (tmp_path / "d.npz").exists()
 
 

@@ -90,9 +90,9 @@ def test_without_root_it_says_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_installs_from_where_it_came_itself(tmp_path: Path) -> None:
-    assert origin(None).startswith("edge-agent[device]")
-    assert origin(str(tmp_path)) == f"edge-agent[device] @ {tmp_path.as_uri()}"
-    assert origin("git+https://example.org/x@1") == "edge-agent[device] @ git+https://example.org/x@1"
+    assert origin(None).startswith("edge-agent-int8[device] @ ")
+    assert origin(str(tmp_path)) == f"edge-agent-int8[device] @ {tmp_path.as_uri()}"
+    assert origin("git+https://example.org/x@1") == "edge-agent-int8[device] @ git+https://example.org/x@1"
 
 
 @pytest.mark.parametrize(

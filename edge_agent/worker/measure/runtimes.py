@@ -7,11 +7,11 @@ left out; the one that serves is chosen by measurement among the others.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from edge_agent.backends import Backend
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.installation import absent, how_to_add
 from edge_agent.worker.measure.probe import Request, ask
 
 
@@ -67,9 +67,9 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
 
 def unable(backend: Backend, found: Runtimes) -> str:
     """Why no model of the format can be quantized on this device; empty: it can be."""
-    if absent := [tool for tool in backend.TOOLS if find_spec(tool) is None]:
-        packages = " and ".join(tool.replace("_", "-") for tool in absent)
-        return f"quantizing {backend.SUFFIX} models needs {packages}; install edge-agent[device]"
+    if missing := absent(*backend.TOOLS):
+        packages = " and ".join(tool.replace("_", "-") for tool in missing)
+        return f"quantizing {backend.SUFFIX} models needs {packages}; {how_to_add('device')}"
     if not found.works:
         reasons = "; ".join(f"{name}: {why}" for name, why in (found.broken | found.missing).items())
         return f"no runtime for {backend.SUFFIX} models works on this device: {reasons}"
