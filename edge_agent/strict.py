@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from edge_agent.errors import ConfigError
+from edge_agent.permission import not_permitted
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -27,6 +28,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ``ConfigError`` that names the file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except PermissionError:
+        raise ConfigError("usage", f"cannot read {not_permitted(path)}") from None
     except OSError as error:
         raise ConfigError("usage", f"cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

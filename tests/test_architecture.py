@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYWHERE = {"errors", "installation", "strict"}
+EVERYWHERE = {"errors", "installation", "permission", "strict"}
 SHIMS = {"sandbox", "worker.inventory", "worker.probe"}
 """Names that a process of version 0.1 starts; each only runs the module that took its place."""
 VALUES = {"jobs", "settings", "wire"}
@@ -27,6 +27,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # values
     "errors": (set(), set()),
     "installation": (set(), set()),
+    "permission": (set(), set()),
     "strict": (set(), {"msgspec"}),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),

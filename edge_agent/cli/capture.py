@@ -13,6 +13,7 @@ steps and the arrays are named as its inputs. A sensor that a capture of the dae
 """
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +22,10 @@ from typing import Any
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
-from edge_agent.installation import how_to_add
+from edge_agent.installation import how_to_add, require
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
-from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
+from edge_agent.settings.sharing import KEPT_FOLDER, divide, source_folder
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     contracts = _contracts(args)
     table = _table(args)
     _check_paths(args)
+    require("numpy")
     # numpy and the sensor's driver; only a command that is asked for pays for them
     from edge_agent.sources import check_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
@@ -147,7 +149,11 @@ def _take_kept(
     from edge_agent.reservoir.snapshot import read  # noqa: PLC0415  # numpy
     from edge_agent.worker.capture.preview_reservoir import look_kept, summarize  # noqa: PLC0415
 
-    with read(_folder(args) / KEPT_FOLDER) as kept:
+    folder = _folder(args) / KEPT_FOLDER
+    if not divide(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
+        text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
+        raise ConfigError("usage", f"{text}, and restart edge-agent")
+    with read(folder) as kept:
         summary = summarize(kept)
         stretches = list(kept.stretches) if args.kept == "all" else kept.of(args.kept)
         if args.windows and args.windows < len(stretches):

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from edge_agent.errors import BrokerError, ConfigError, StageError
+from edge_agent.installation import require
 from edge_agent.wire.topics import Scope
 from host_tools.broker.purge import held_blobs
 from host_tools.broker.registry import read_devices
@@ -69,6 +70,7 @@ def demo(
     here too.
     """
     chosen, described = _bundled(model, manifest)
+    require("numpy", "serial", *([] if broker else ["iotcore"]))
     directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
     with _stage(directory, device, broker, pace, keep=keep) as url:

@@ -270,25 +270,3 @@ def test_a_kind_of_another_package_is_found_by_its_entry_point(tmp_path: Path, m
 
 def test_errors_of_sources_are_of_the_one_tree() -> None:
     assert issubclass(SourceError, EdgeAgentError)
-
-
-def test_doctor_names_what_a_configured_source_lacks(tmp_path: Path) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(
-        'device_id = "pi"\n[sources.cam]\nkind = "camera"\ndevice = "/dev/null"\n'
-        '[sources.rec]\nkind = "replay"\npath = "x.npz"\n'
-    )
-    program = (
-        "import sys; sys.modules['cv2'] = None\n"
-        "from pathlib import Path; from edge_agent.settings.device import read_config; from edge_agent import doctor\n"
-        "for check in doctor._sources(read_config(Path(sys.argv[1]))): print(check.name, check.level, check.detail)"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(config)], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    cam, rec = done.stdout.splitlines()
-    assert cam.startswith("source cam fail a camera needs OpenCV")
-    assert "; install the extra camera: " in cam
-    assert rec == "source rec ok replay x.npz"
