@@ -17,7 +17,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev
 BIN := .venv/bin
 # One more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --constraint constraints.txt --editable
+# A line for each package while they come; errors and warnings of pip are on stderr, untouched.
+SIGNS := sed -un 's/^ *Collecting \([^ <>=!~;,[(]*\).*/  \1/p; s/^Installing collected packages.*/  writing all of it to disk/p' >&2
 
 demo: .venv/.demo
 	$(BIN)/host-tools demo $(if $(MODEL),--model $(MODEL)) $(DEMO)
@@ -40,12 +42,12 @@ bench: .venv/.dev
 
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 500 MB, a minute or two)" >&2
-	$(PIP) '.[demo,device]'
+	@$(PIP) '.[demo,device]' | $(SIGNS)
 	@touch $@
 
 .venv/.dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 600 MB, a minute or two)" >&2
-	$(PIP) '.[dev]'
+	@$(PIP) '.[dev]' | $(SIGNS)
 	@touch $@ .venv/.demo
 
 $(BIN)/python:

@@ -24,6 +24,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things in words: ``1 layer``, ``2 layers``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ``ConfigError`` that names the file."""
     try:

@@ -26,7 +26,7 @@ from edge_agent.installation import how_to_add, require
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.sharing import KEPT_FOLDER, divide, source_folder
-from edge_agent.strict import did_you_mean, read_toml, strict
+from edge_agent.strict import counted, did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
 _SIZE = 100
@@ -193,7 +193,7 @@ def _picture_maker() -> Any:
 
     def draw(seen: Any, body: dict[str, Any], seconds: float) -> bytes:
         rate = body["rate_hz"] or body["rate_said_hz"]
-        subtitle = f"{body['windows']} windows of {body['size']} samples, {rate:.4g} samples a second"
+        subtitle = f"{_taken(body)}, {rate:.4g} samples a second"
         notes = [f"{finding['code']}: {finding['message']}" for finding in body["findings"]]
         return look_picture(
             f"Sensor {body['source']}", subtitle, seen.channels, seen.levels, seconds=seconds, notes=notes
@@ -231,18 +231,22 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     if kept := body.get("kept"):
         hours = (kept["last_s"] - kept["first_s"]) / _HOUR_S
         count = kept["stretches"]
-        own = f"{count['calibration']} for calibration, of {kept['regimes']} regimes"
+        own = f"{count['calibration']} for calibration, of {counted(kept['regimes'], 'regime')}"
         print(
             f"\n{sum(count.values())} stretches are kept over {hours:.1f} h: {own}, {count['judging']} for the verdict"
         )
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
-    print(f"\n{body['windows']} windows of {body['size']} samples{rate} (rate_hz says {body['rate_said_hz']:g})")
+    print(f"\n{_taken(body)}{rate} (rate_hz says {body['rate_said_hz']:g})")
     for finding in seen.findings:
         print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
         print(f"  to do: {CODES[finding.code].remedy}")
     for path in (args.out, args.plot):
         if path is not None:
             print(f"written: {path}")
+
+
+def _taken(body: dict[str, Any]) -> str:
+    return f"{counted(body['windows'], 'window')} of {counted(body['size'], 'sample')}"
 
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:

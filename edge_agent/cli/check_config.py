@@ -6,6 +6,7 @@ from pathlib import Path
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.installation import require
 from edge_agent.settings.device import DEFAULT_PATH, read_config
+from edge_agent.strict import counted
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,6 +27,5 @@ def run(args: argparse.Namespace) -> int:
             check_source(name, table)
         except EdgeAgentError as error:
             raise ConfigError("usage", f"{args.config} {error.message}") from None
-    sources = "1 source" if len(config.sources) == 1 else f"{len(config.sources)} sources"
-    print(f"{args.config}: device {config.device_id}, {sources}, all keys known")
+    print(f"{args.config}: device {config.device_id}, {counted(len(config.sources), 'source')}, all keys known")
     return 0

@@ -31,6 +31,7 @@ from edge_agent.process.child import Limits, python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
+from edge_agent.strict import counted
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,8 @@ def check_trust(config: Config) -> None:
     if len(keys) < config.trust.min_signatures:
         raise ConfigError(
             "usage",
-            f"{config.trust.keys_dir} holds {len(keys)} keys, trust.min_signatures is {config.trust.min_signatures}; "
+            f"{config.trust.keys_dir} holds {counted(len(keys), 'key')}, "
+            f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )
 

@@ -25,6 +25,7 @@ from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
+from host_tools.invocation import typed
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -206,4 +207,4 @@ def fill(result: PushResult, follow: Follow) -> None:
 
 def watch_command(job: str) -> str:
     """The command that watches a job."""
-    return f"host-tools watch --job {job}"
+    return f"{typed('host-tools')} watch --job {job}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from edge_agent.backends import Backend
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.installation import absent, how_to_add
+from edge_agent.strict import counted
 from edge_agent.worker.measure.probe import Request, ask
 
 
@@ -81,5 +82,5 @@ def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], li
     cores = len(os.sched_getaffinity(0))
     fit = sorted({count for count in threads if count <= cores}) or [cores]
     many = sorted(set(threads) - set(fit))
-    warnings = [f"threads = {many}: not tried, this device has {cores} cores"] if many else []
+    warnings = [f"threads = {many}: not tried, this device has {counted(cores, 'core')}"] if many else []
     return [Way(runtime, count) for count in fit for runtime in runtimes], warnings

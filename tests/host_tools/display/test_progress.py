@@ -73,7 +73,7 @@ def test_stderr_that_is_no_terminal_gets_lines() -> None:
 
 _DRAW = """
 from edge_agent.wire.messages import JobReport
-from host_tools.display import open_display
+from host_tools.display.progress import open_display
 from host_tools.broker.job_tracker import Progress
 report = JobReport(device="pi-01", job="a", model="har", version=1, stage="capture", status="in_progress",
                    progress=0.5, detail="150 of 300 [windows]", eta_s=30.0)
