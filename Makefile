@@ -23,7 +23,9 @@ PYTEST := $(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-un
 EXTERNAL_S := 360
 # Interrupted, pytest still ends what its fixtures have started.
 AT_MOST := timeout --foreground --signal INT --kill-after 30
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --constraint constraints.txt --editable
+# A line for each package while they come; errors and warnings of pip are on stderr, untouched.
+SIGNS := sed -un 's/^ *Collecting \([^ <>=!~;,[(]*\).*/  \1/p; s/^Installing collected packages.*/  writing all of it to disk/p' >&2
 
 demo: .venv/.demo
 	$(BIN)/host-tools demo $(if $(MODEL),--model $(MODEL)) $(DEMO)
@@ -55,12 +57,12 @@ bench: .venv/.dev
 
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 500 MB, a minute or two)" >&2
-	$(PIP) '.[demo,device]'
+	@$(PIP) '.[demo,device]' | $(SIGNS)
 	@touch $@
 
 .venv/.dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 600 MB, a minute or two)" >&2
-	$(PIP) '.[dev]'
+	@$(PIP) '.[dev]' | $(SIGNS)
 	@touch $@ .venv/.demo
 
 $(BIN)/python:

@@ -140,6 +140,7 @@ CODES: dict[str, Code] = {
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
+    "permission_denied": Code("error", "this user may not open a file that the command needs", "use sudo"),
     "not_running": Code("error", "no daemon answers", "start edge-agent run"),
     "not_active": Code("error", "that job or version is no longer there", "see edge-agent releases"),
     "no_previous": Code("error", "no previous release on disk", "push the version that is wanted"),

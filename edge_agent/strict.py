@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -38,10 +39,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things in words: ``1 layer``, ``2 layers``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ``ConfigError`` that names the file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except PermissionError:
+        raise ConfigError("usage", f"cannot read {not_permitted(path)}") from None
     except OSError as error:
         raise ConfigError("usage", f"cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

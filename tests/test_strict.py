@@ -10,7 +10,7 @@ from msgspec import inspect
 from edge_agent import sources
 from edge_agent.errors import ConfigError, RecipeError
 from edge_agent.settings.device import Config, parse_config
-from edge_agent.strict import strict
+from edge_agent.strict import counted, strict
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 from edge_agent.wire.steps import STEPS, read_steps
 from host_tools.broker.settings import Settings
@@ -126,3 +126,8 @@ def test_what_is_wrong_with_a_value(kind: type[msgspec.Struct], table: dict[str,
 def test_a_table_inside_the_device_config_is_named() -> None:
     with pytest.raises(ConfigError, match=r"toml \[limits\] stage_timeout_s: must be a whole number >= 1, not 0"):
         parse_config({"device_id": "a", "limits": {"stage_timeout_s": 0}}, "config.toml")
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 layers"), (1, "1 layer"), (2, "2 layers")])
+def test_one_is_singular(number: int, words: str) -> None:
+    assert counted(number, "layer") == words

@@ -1,4 +1,4 @@
-"""Every target gets wheels for all of ``edge-agent[device]``: asked of the package index, nothing is installed.
+"""Every target gets wheels for all of the extra ``device``: asked of the package index, nothing is installed.
 
 uv resolves for another Python and processor than this one's, markers and all. (pip picks wheels for another target, but
 asks markers of the Python that it runs on, and would look for tflite-runtime on 3.13.) No source distribution may come:

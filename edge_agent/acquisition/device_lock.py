@@ -5,6 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
 
 _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
@@ -51,7 +52,7 @@ def explain(path: str, error: BaseException, group: str, what: str = "") -> Sour
     if number in _BUSY:
         return SourceError("source_busy", f"{path} is held by {holder(path)}; stop it")
     if number in (errno.EACCES, errno.EPERM):
-        return SourceError("source_unavailable", f"{path}: permission denied; add this user to the group {group}")
+        return SourceError("source_unavailable", not_permitted(path, group))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
     return SourceError("source_unavailable", f"{path} cannot be opened{what}: {error}")

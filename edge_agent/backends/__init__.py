@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.advice.installation import lacking
 from edge_agent.errors import ModelError
 
 Array = NDArray[Any]
@@ -231,6 +232,7 @@ def load(model_format: str) -> Backend:
         module = import_module(f"{__name__}.{model_format}")
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{model_format}":
-            raise ModelError("format_unsupported", f"{model_format} needs the package {error.name}") from error
+            what = lacking([error.name or ""]) or f"the package {error.name} is not installed"
+            raise ModelError("format_unsupported", f".{model_format} models: {what}") from error
         raise ModelError("format_unsupported", f"this agent cannot quantize .{model_format} models yet") from None
     return cast("Backend", module)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edge_agent import __version__
+from edge_agent.advice.installation import lacking
+from edge_agent.advice.permission import not_permitted
 from edge_agent.device.interpreter import require_64_bit
 from edge_agent.errors import ConfigError, EdgeAgentError
 
@@ -25,10 +27,11 @@ COMMANDS = {
     "doctor": "check everything the daemon needs, and say what to do",
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
+    "completion": "print what lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "quantize", "install"}
 _SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
-EXIT_INTERNAL, EXIT_USAGE = 1, 2
+EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
 examples:
@@ -42,6 +45,39 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (default: this process's arguments); returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments else ""
+    if command not in COMMANDS:
+        parser, subparsers = new_parser()
+        for name, text in COMMANDS.items():
+            subparsers.add_parser(name, help=text)
+        if command and not command.startswith("-"):
+            from edge_agent.strict import did_you_mean  # noqa: PLC0415  # msgspec, and --version needs nothing
+
+            parser.error(f"no command {command!r}{did_you_mean(command, COMMANDS)}")
+        parser.parse_args(arguments)  # prints help, or says what is wrong, and exits
+        return EXIT_USAGE
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return _run(command, arguments)
+    except ConfigError as error:
+        return _refused(command, error.message, EXIT_USAGE)
+    except EdgeAgentError as error:
+        code = EXIT_USAGE if error.code == "permission_denied" else EXIT_INTERNAL
+        return _refused(command, f"{error.message} ({error.code})", code)
+    except PermissionError as error:
+        if command == "run":
+            raise  # whoever reads a daemon's log wants to see where
+        return _refused(command, f"{not_permitted(error.filename or 'a file')} (permission_denied)", EXIT_USAGE)
+    except ModuleNotFoundError as error:
+        if sentence := lacking([error.name or ""]):
+            return _refused(command, sentence, EXIT_USAGE)
+        raise
+    except KeyboardInterrupt:
+        return _refused(command, "interrupted", EXIT_INTERRUPTED)
+
+
+def new_parser() -> tuple[argparse.ArgumentParser, "argparse._SubParsersAction[argparse.ArgumentParser]"]:
+    """The parser of ``edge-agent``, still without commands, and where each command's goes."""
     parser = argparse.ArgumentParser(
         prog="edge-agent",
         description="Quantizes float models to int8 on the device that runs them, and proves what it did.",
@@ -49,25 +85,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    command = arguments[0] if arguments else ""
-    if command not in COMMANDS:
-        for name, text in COMMANDS.items():
-            subparsers.add_parser(name, help=text)
-        parser.parse_args(arguments)  # prints help, or says what is wrong, and exits
-        return EXIT_USAGE
-    module = import_module(f"edge_agent.cli.{_SHARED_MODULES.get(command, command.replace('-', '_'))}")
+    return parser, parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+
+def module_of(command: str) -> str:
+    """The name of the module that has a command."""
+    return f"edge_agent.cli.{_SHARED_MODULES.get(command, command.replace('-', '_'))}"
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    parser, subparsers = new_parser()
+    module = import_module(module_of(command))
     module.add_parser(subparsers)
     args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        if command in _NEED_RUNTIMES:
-            require_64_bit()
-        code: int = module.run(args)
-    except ConfigError as error:
-        print(f"edge-agent {command}: {error.message}", file=sys.stderr)
-        return EXIT_USAGE
-    except EdgeAgentError as error:
-        print(f"edge-agent {command}: {error.message} ({error.code})", file=sys.stderr)
-        return EXIT_INTERNAL
+    if command in _NEED_RUNTIMES:
+        require_64_bit()
+    code: int = module.run(args)
+    return code
+
+
+def _refused(command: str, why: str, code: int) -> int:
+    print(f"edge-agent {command}: {why}", file=sys.stderr)
     return code

@@ -13,18 +13,20 @@ steps and the arrays are named as its inputs. A sensor that a capture of the dae
 """
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edge_agent.advice.installation import how_to_add, require
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import CODES, ConfigError, EdgeAgentError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
-from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
-from edge_agent.strict import did_you_mean, read_toml, strict
+from edge_agent.settings.sharing import KEPT_FOLDER, divide, source_folder
+from edge_agent.strict import counted, did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
 _SIZE = 100
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     contracts = _contracts(args)
     table = _table(args)
     _check_paths(args)
+    require("numpy")
     # numpy and the sensor's driver; only a command that is asked for pays for them
     from edge_agent.sources import check_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
@@ -146,7 +149,11 @@ def _take_kept(
     from edge_agent.reservoir.snapshot import read  # noqa: PLC0415  # numpy
     from edge_agent.worker.capture.preview_reservoir import look_kept, summarize  # noqa: PLC0415
 
-    with read(_folder(args) / KEPT_FOLDER) as kept:
+    folder = _folder(args) / KEPT_FOLDER
+    if not divide(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
+        text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
+        raise ConfigError("usage", f"{text}, and restart edge-agent")
+    with read(folder) as kept:
         summary = summarize(kept)
         stretches = list(kept.stretches) if args.kept == "all" else kept.of(args.kept)
         if args.windows and args.windows < len(stretches):
@@ -182,11 +189,11 @@ def _picture_maker() -> Any:
     try:
         from edge_agent.report.channel_plot import look_picture  # noqa: PLC0415  # Pillow is an extra
     except ModuleNotFoundError as error:
-        raise ConfigError("usage", f"--plot needs {error.name}; install edge-agent[plot]") from None
+        raise ConfigError("usage", f"--plot needs {error.name}; {how_to_add('plot')}") from None
 
     def draw(seen: Any, body: dict[str, Any], seconds: float) -> bytes:
         rate = body["rate_hz"] or body["rate_said_hz"]
-        subtitle = f"{body['windows']} windows of {body['size']} samples, {rate:.4g} samples a second"
+        subtitle = f"{_taken(body)}, {rate:.4g} samples a second"
         notes = [f"{finding['code']}: {finding['message']}" for finding in body["findings"]]
         return look_picture(
             f"Sensor {body['source']}", subtitle, seen.channels, seen.levels, seconds=seconds, notes=notes
@@ -224,18 +231,22 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     if kept := body.get("kept"):
         hours = (kept["last_s"] - kept["first_s"]) / _HOUR_S
         count = kept["stretches"]
-        own = f"{count['calibration']} for calibration, of {kept['regimes']} regimes"
+        own = f"{count['calibration']} for calibration, of {counted(kept['regimes'], 'regime')}"
         print(
             f"\n{sum(count.values())} stretches are kept over {hours:.1f} h: {own}, {count['judging']} for the verdict"
         )
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
-    print(f"\n{body['windows']} windows of {body['size']} samples{rate} (rate_hz says {body['rate_said_hz']:g})")
+    print(f"\n{_taken(body)}{rate} (rate_hz says {body['rate_said_hz']:g})")
     for finding in seen.findings:
         print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
         print(f"  to do: {CODES[finding.code].remedy}")
     for path in (args.out, args.plot):
         if path is not None:
             print(f"written: {path}")
+
+
+def _taken(body: dict[str, Any]) -> str:
+    return f"{counted(body['windows'], 'window')} of {counted(body['size'], 'sample')}"
 
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:

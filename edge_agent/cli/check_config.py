@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from edge_agent.advice.installation import require
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
-from edge_agent.sources import check_source
+from edge_agent.strict import counted
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,10 +18,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Print that all is well; raises ``ConfigError`` (exit 2) that names file and key."""
     config = read_config(args.config)
+    if config.sources:
+        require("numpy")
+        from edge_agent.sources import check_source  # noqa: PLC0415  # numpy, which only sources need
+
     for name, table in config.sources.items():
         try:
             check_source(name, table)
         except EdgeAgentError as error:
             raise ConfigError("usage", f"{args.config} {error.message}") from None
-    print(f"{args.config}: device {config.device_id}, {len(config.sources)} sources, all keys known")
+    print(f"{args.config}: device {config.device_id}, {counted(len(config.sources), 'source')}, all keys known")
     return 0

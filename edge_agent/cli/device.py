@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_agent.advice.permission import not_permitted
+from edge_agent.errors import StoreError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 
 
@@ -18,6 +21,20 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def state_dir(args: argparse.Namespace) -> Path:
     """The state directory that ``--config`` names; raises ``ConfigError``."""
     return Path(read_config(args.config).state_dir)
+
+
+def require_readable(*folders: Path) -> None:
+    """Raise ``StoreError`` (permission_denied) for a folder that is there and that this user may not list.
+
+    Looking for files in it would find none, which is not the same.
+    """
+    for folder in folders:
+        try:
+            os.scandir(folder).close()
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            raise StoreError("permission_denied", not_permitted(folder)) from None
 
 
 def print_json(body: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Checks everything the daemon needs on this device, and says what to do about what is missing.
 
-Reads, connects, and imports runtimes in children; changes nothing. A sensor that the daemon holds is not opened.
+Reads, connects, and imports runtimes in children; changes nothing. A source is opened for a
+moment, unless somebody else has it.
 """
 
 import os
@@ -8,13 +9,14 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.advice.installation import absent, how_to_add
+from edge_agent.cli.check import Check, Level
+from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.main import check_trust, link_options
@@ -27,26 +29,12 @@ from edge_agent.process.cgroup import delegated
 from edge_agent.process.child import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
-from edge_agent.sources import check_driver, check_source
-
-Level = Literal["ok", "warn", "fail"]
 
 _BROKER_TIMEOUT_S = 5.0
-_GROUPS = {"camera": "video"}
-"""Who may read a kind's devices, where that is not who may read serial ports."""
-_NO_RUNTIME = "install the extra: pip install 'edge-agent[device]'"
+_AS_ROOT = "sudo edge-agent doctor"
+_CERTIFICATE = "set [mqtt] ca_file to the CA that signed the broker's certificate, and url to a name that is in it"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; ``remedy`` is empty where nothing is to be done."""
-
-    name: str
-    level: Level
-    detail: str
-    remedy: str = ""
 
 
 def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
@@ -64,7 +52,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         _state(config),
         _memory(config, root),
         _trust(config),
-        *_sources(config),
+        *check_sources(config),
         *_daemon(config),
         _broker(config),
     ]
@@ -102,6 +90,9 @@ def _conditions(root: Path) -> Iterator[Check]:
 
 
 def _runtimes() -> Iterator[Check]:
+    if absent("numpy"):
+        yield Check("runtimes", "fail", "none: not even numpy is installed", how_to_add("device"))
+        return
     identity = Identity()
     argv = python_child("edge_agent.worker.measure.inventory")
     try:
@@ -112,6 +103,9 @@ def _runtimes() -> Iterator[Check]:
         detail = f"the runtimes do not answer within {INVENTORY_TIMEOUT_S:g} s"
         yield Check("runtimes", "fail", detail, "the device is busy, or one of them hangs: stop other load, try again")
         return
+    except OSError as error:
+        yield Check("runtimes", "fail", f"{argv[0]} cannot be started: {error.strerror}", _AS_ROOT)
+        return
     identity.take_inventory(done.stdout)
     if identity.runtimes:
         yield Check("runtimes", "ok", ", ".join(f"{name} {version}" for name, version in identity.runtimes.items()))
@@ -120,17 +114,18 @@ def _runtimes() -> Iterator[Check]:
             yield Check("runtimes", "warn", f"{name} does not work on this processor: {why}", remedy)
         for model_format in Identity().formats:
             if model_format not in identity.formats:
-                yield Check("runtimes", "warn", f".{model_format} models cannot be quantized here", _NO_RUNTIME)
+                detail = f".{model_format} models cannot be quantized here"
+                yield Check("runtimes", "warn", detail, how_to_add("device"))
         yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
     else:
         broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]
         words = broken or done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
-        yield Check("runtimes", "fail", words[0], _NO_RUNTIME)
+        yield Check("runtimes", "fail", words[0], how_to_add("device"))
 
 
 def _state(config: Config) -> Check:
     folder = Path(config.state_dir)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  # or is hidden
     if not os.access(existing, os.W_OK):
         return Check("state", "fail", f"{folder} cannot be written by this user", "run as the service's user, or sudo")
     free = shutil.disk_usage(existing).free
@@ -157,42 +152,19 @@ def _trust(config: Config) -> Check:
     try:
         check_trust(config)
     except EdgeAgentError as error:
-        return Check("trust", "fail", error.message, "copy the public key of host-tools keygen there")
+        remedy = _AS_ROOT if error.code == "permission_denied" else "copy the public key of host-tools keygen there"
+        return Check("trust", "fail", error.message, remedy)
     return Check("trust", "ok", f"keys in {config.trust.keys_dir}")
-
-
-def _sources(config: Config) -> Iterator[Check]:
-    if not config.sources:
-        yield Check("sources", "warn", "none", "add [sources.NAME] to the config, or no model can be calibrated")
-    for name, table in config.sources.items():
-        try:
-            check_source(name, table)
-        except EdgeAgentError as error:
-            yield Check(f"source {name}", "fail", error.message, "correct the config")
-            continue
-        try:
-            check_driver(name, table)
-        except EdgeAgentError as error:
-            yield Check(f"source {name}", "fail", error.message, "install what it names into the daemon's environment")
-            continue
-        yield _device_file(name, table)
-
-
-def _device_file(name: str, table: dict[str, Any]) -> Check:
-    path = str(table.get("port") or table.get("path") or table.get("device") or "")
-    if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110  # a device node that may vanish meanwhile
-        return Check(f"source {name}", "fail", f"{path} is not there", "plug the sensor in, or correct the config")
-    if path.startswith("/") and not os.access(path, os.R_OK):
-        remedy = f"add the service's user to the group {_GROUPS.get(table['kind'], 'dialout')}"
-        return Check(f"source {name}", "fail", f"{path} cannot be read by this user", remedy)
-    return Check(f"source {name}", "ok", f"{table['kind']} {path}".strip())
 
 
 def _daemon(config: Config) -> Iterator[Check]:
     try:
         status = ask(Path(config.state_dir), "status")
     except EdgeAgentError as error:
-        yield Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
+        if error.code == "permission_denied":
+            yield Check("daemon", "fail", f"it runs, but: {error.message}", _AS_ROOT)
+        else:
+            yield Check("daemon", "warn", error.message, "sudo systemctl start edge-agent")
         return
     yield Check("daemon", "ok", "running")
     for name, told in status.get("sensors", {}).items():
@@ -203,12 +175,18 @@ def _daemon(config: Config) -> Iterator[Check]:
 
 
 def _broker(config: Config) -> Check:
-    link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
+    try:
+        link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
+    except EdgeAgentError as error:  # a file that [mqtt] names
+        remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
+        return Check("broker", "fail", error.message, remedy)
     link.start()
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
     except EdgeAgentError as error:
-        return Check("broker", "fail", error.message, "check [mqtt] url, the network, and the broker")
+        certificate = "certificate" in error.message.lower()
+        remedy = _CERTIFICATE if certificate else "check [mqtt] url, the network, and the broker"
+        return Check("broker", "fail", error.message, remedy)
     finally:
         link.stop()
     return Check("broker", "ok", config.mqtt.url)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge_agent.advice.installation import require
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError
 from edge_agent.execution.run import run_stage
@@ -77,6 +78,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code. Raises ``ConfigError`` before anything is written."""
     request = _check(args)
+    require("numpy")
     existed = request.out.exists()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -4,7 +4,7 @@ import argparse
 
 import msgspec
 
-from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
+from edge_agent.cli.device import add_common, print_json, print_rows, require_readable, state_dir
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 
@@ -19,6 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Print every release, newest last; reads the disk, so it needs no daemon."""
     models = Store(state_dir(args)).models
+    require_readable(models)
     names = [args.model] if args.model else sorted(path.name for path in models.glob("*") if path.is_dir())
     found = []
     for name in names:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.cli.device import add_common, print_json, print_rows, state_dir
+from edge_agent.cli.device import add_common, print_json, print_rows, require_readable, state_dir
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.sensor_processes import describe
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _from_disk(folder: Path) -> dict[str, Any]:
     store = Store(folder)
+    require_readable(folder, store.jobs, store.models)
     return {
         "jobs": [msgspec.to_builtins(job) for job in store.load_jobs()],
         "active": [msgspec.to_builtins(release) for release in Identity().active(store)],
@@ -63,4 +64,6 @@ def _release_row(release: dict[str, Any]) -> tuple[object, ...]:
 
 def _job_row(job: dict[str, Any]) -> tuple[object, ...]:
     what = f"{job['code']}: {job['message']}" if job["code"] else f"{job['fraction']:.0%} {job['detail']}"
+    if not job["code"] and job.get("eta_s") is not None:
+        what += f" ({job['eta_s']:.0f} s left)"
     return job["id"], job["model"], job["version"], job["status"], job["stage"], what.rstrip(": ")

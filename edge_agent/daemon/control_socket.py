@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import CODES, EdgeAgentError, StoreError
 from edge_agent.process.unix_address import short_address
 
@@ -91,7 +92,7 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     """Ask the daemon that holds ``state_dir``.
 
     Raises:
-        StoreError: ``not_running``, or the code that the daemon refused with.
+        StoreError: ``not_running``, ``permission_denied``, or the code that the daemon refused with.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -101,6 +102,8 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
             connection.sendall(json.dumps({"action": action, "subject": subject}).encode() + b"\n")
             with connection.makefile("rb") as file:
                 reply = json.loads(file.readline())
+    except PermissionError:
+        raise StoreError("permission_denied", not_permitted(state_dir / SOCKET_NAME)) from None
     except (FileNotFoundError, ConnectionRefusedError):
         raise StoreError("not_running", f"no edge-agent daemon uses {state_dir}; start edge-agent run") from None
     except (OSError, ValueError) as error:

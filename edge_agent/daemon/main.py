@@ -5,15 +5,18 @@ the watchdog's ping, so a stuck consumer is noticed and the service is started a
 """
 
 import logging
+import os
 import queue
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.advice.permission import not_permitted
 from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
@@ -21,13 +24,14 @@ from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.events import Stop
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, StoreError
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link, LinkOptions
 from edge_agent.process.child import Limits, python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
+from edge_agent.strict import counted
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ def run(config: Config, *, once: bool = False) -> int:
     """Run until a signal comes, or with ``once`` until the first job has ended; returns the exit code.
 
     Raises:
-        StoreError: ``locked``: another daemon uses the state directory.
+        StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
         ConfigError: the configuration cannot be used.
     """
     check_trust(config)
@@ -64,6 +68,7 @@ def run(config: Config, *, once: bool = False) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    _outlive_hangup(on_signal)
     control = ControlServer(store.root / SOCKET_NAME, inbox.put)
     run_in_background(
         python_child("edge_agent.worker.measure.inventory"),
@@ -85,6 +90,17 @@ def run(config: Config, *, once: bool = False) -> int:
         agent.stop()
         link.stop()
         store.unlock()
+
+
+def _outlive_hangup(stop: Callable[[int, FrameType | None], None]) -> None:
+    """SIGHUP ends a daemon whose terminal goes; a service, which many tools reload by it, says a word and goes on."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
+        return
+
+    def go_on(_number: int, _frame: FrameType | None) -> None:
+        log.warning("SIGHUP: the configuration is read at start only; restart edge-agent to read it again")
+
+    signal.signal(signal.SIGHUP, stop if os.isatty(0) else go_on)
 
 
 def _consume(agent: Agent, inbox: "queue.SimpleQueue[InboxEvent | Stop]", notifier: Notifier, *, once: bool) -> int:
@@ -112,15 +128,21 @@ def _consume(agent: Agent, inbox: "queue.SimpleQueue[InboxEvent | Stop]", notifi
 
 
 def check_trust(config: Config) -> None:
-    """Raise ``ConfigError`` unless somebody's manifests can be trusted here."""
+    """Raise ``ConfigError``, or ``StoreError`` (permission_denied), unless somebody can be trusted here."""
     if config.trust.allow_unsigned:
         log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
         return
-    keys = list(Path(config.trust.keys_dir).glob("*.pem"))
+    try:
+        keys = [name for name in os.listdir(config.trust.keys_dir) if name.endswith(".pem")]  # noqa: PTH208  # names
+    except PermissionError:  # which a glob would take for an empty folder
+        raise StoreError("permission_denied", not_permitted(config.trust.keys_dir)) from None
+    except OSError:
+        keys = []
     if len(keys) < config.trust.min_signatures:
         raise ConfigError(
             "usage",
-            f"{config.trust.keys_dir} holds {len(keys)} keys, trust.min_signatures is {config.trust.min_signatures}; "
+            f"{config.trust.keys_dir} holds {counted(len(keys), 'key')}, "
+            f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import ConfigError
 
 
@@ -43,6 +44,9 @@ def parse_url(url: str) -> tuple[str, int, bool]:
 
 def tls_context(options: LinkOptions) -> ssl.SSLContext:
     """How to check the broker, and our certificate if there is one; raises ``ConfigError`` for files of no use."""
+    for key in ("ca_file", "cert_file", "key_file"):
+        if path := getattr(options, key):
+            _read(key, path)
     try:
         context = ssl.create_default_context(cafile=options.ca_file or None)
         if options.cert_file:
@@ -58,6 +62,16 @@ def read_password(path: str) -> str | None:
     if not path:
         return None
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        return _read("password_file", path).decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
         raise ConfigError("usage", f"password_file {path}: {error}") from None
+
+
+def _read(key: str, path: str) -> bytes:
+    """The bytes of the file that ``key`` names; raises ``ConfigError`` that names both."""
+    try:
+        return Path(path).read_bytes()
+    except PermissionError:
+        raise ConfigError("usage", f"{key} {not_permitted(path)}") from None
+    except OSError as error:
+        raise ConfigError("usage", f"{key} {path}: {error.strerror}") from None

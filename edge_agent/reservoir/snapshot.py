@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import StoreError
 from edge_agent.reservoir.segment_format import Samples, Shape
 from edge_agent.reservoir.slot_format import Head, Label
@@ -87,10 +88,12 @@ class Kept:
 
 
 def read(folder: Path) -> Kept:
-    """What the reservoir in ``folder`` holds now; raises ``StoreError`` (state_unreadable) if there is none."""
+    """What the reservoir in ``folder`` holds now; raises ``StoreError``: state_unreadable, permission_denied."""
     path = folder / FILE
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        raise StoreError("permission_denied", not_permitted(path)) from None
     except OSError as error:
         raise StoreError("state_unreadable", f"no samples are kept in {path}: {error.strerror}") from None
     try:

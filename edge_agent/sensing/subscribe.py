@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.acquisition.reconnect import Retry
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import CODES, SourceError
 from edge_agent.process.unix_address import short_address
 from edge_agent.sensing.frames import Batch, Decoder, Frame, Hello, Samples, State
@@ -146,8 +147,7 @@ class Subscription:
             connection.setblocking(True)
         except PermissionError:
             connection.close()
-            text = f"{self._path}: permission denied; add this user to the group of the edge-agent service"
-            raise SourceError("source_unavailable", text) from None
+            raise SourceError("source_unavailable", not_permitted(self._path)) from None
         except OSError as error:
             connection.close()
             self._state = _BUSY if isinstance(error, BlockingIOError) else _NOT_RUNNING

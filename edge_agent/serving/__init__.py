@@ -25,8 +25,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.backends import Array
-from edge_agent.errors import EdgeAgentError, LimitError, StoreError
+from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
@@ -123,10 +124,17 @@ class Model:
 
     def _sensor(self) -> "Source":
         """The shared sensor that feeds the model."""
-        from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # most applications have samples to give
+        from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # most have samples to give
 
         name = next(iter(self._loaded.inputs.values())).source
-        return subscribe(name, source_folder(self._releases.folder.parent.parent, name), open_within_s=_OPEN_WITHIN_S)
+        folder = source_folder(self._releases.folder.parent.parent, name)
+        try:
+            return subscribe(name, folder, open_within_s=_OPEN_WITHIN_S)
+        except SourceError as error:
+            if is_served(folder):
+                raise
+            text = f"if it is not shared yet, set share = true (or keep_windows) in [sources.{name}] of the config"
+            raise SourceError(error.code, f"{error.message}; {text}, and restart edge-agent") from None
 
     def _answer(self, cut: Callable[[Loaded], Iterable[Windows]]) -> list[Array]:
         """What is judged of each window that ``cut`` makes for the release that is active now."""
@@ -209,6 +217,9 @@ def _read_link(releases: Releases) -> _Link:
         hint = did_you_mean(releases.model, (path.parent.name for path in models.glob("*/active")))
         text = f"no release of {releases.model!r} is active in {models.parent}{hint or '; push the model first'}"
         raise StoreError("not_active", text) from None
+    except PermissionError:
+        text = f"{not_permitted(link)}; applications must be able to read it"
+        raise StoreError("state_unreadable", text) from None
     except OSError as error:
         raise StoreError("state_unreadable", f"{link}: {error.strerror}; applications must read it") from None
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_agent import backends
+from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Array, Feeds, Session
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
@@ -151,7 +152,7 @@ def _open(path: Path, model_format: str, release: Release) -> tuple[Session, boo
         session = backend.open(path, runtime=release.runtime, threads=release.threads)
         here = backend.runtime_version(release.runtime)
     except ImportError as error:
-        text = f"{release.model} needs the package {error.name}; install edge-agent[device] where the application runs"
+        text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
         raise ModelError("format_unsupported", text) from error
     stale = here != release.runtime_version
     if stale:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.arrivals import Arrivals
+from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import ConfigError, SourceError
 from edge_agent.settings.sharing import COMMON_KEYS, divide
 from edge_agent.strict import did_you_mean, strict
@@ -154,7 +155,7 @@ def _own(kind: str, where: str) -> ModuleType:
         return import_module(f"{__name__}.{kind}")
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(kind, "device")
-        raise ConfigError("usage", f"{where}: kind {kind} needs {error.name}; install edge-agent[{extra}]") from None
+        raise ConfigError("usage", f"{where}: kind {kind} needs {error.name}; {how_to_add(extra)}") from None
 
 
 def _foreign(kind: str, where: str) -> ModuleType:

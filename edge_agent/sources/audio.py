@@ -1,4 +1,4 @@
-"""A microphone at ALSA, through PortAudio; needs edge-agent[audio], and PortAudio itself: apt install libportaudio2.
+"""A microphone at ALSA, through PortAudio; needs the extra ``audio``, and PortAudio itself: apt install libportaudio2.
 
     [sources.mic]
     kind = "audio"
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.reconnect import Retry
+from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import SourceError
 from edge_agent.sources import Samples, Stream
 
@@ -173,7 +174,7 @@ def _sounddevice() -> Any:
     try:
         import sounddevice  # noqa: PLC0415  # a table is checked without it
     except ModuleNotFoundError as error:
-        text = f"a microphone needs {error.name}; install edge-agent[audio], and: sudo apt install libportaudio2"
+        text = f"a microphone needs PortAudio (sudo apt install libportaudio2) and {error.name}; {how_to_add('audio')}"
         raise SourceError("source_unavailable", text) from None
     except OSError as error:
         text = f"a microphone needs PortAudio ({error}): sudo apt install libportaudio2"

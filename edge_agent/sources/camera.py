@@ -1,4 +1,4 @@
-"""A camera at a V4L2 device, through OpenCV; needs edge-agent[camera].
+"""A camera at a V4L2 device, through OpenCV; needs the extra ``camera``.
 
     [sources.front]
     kind = "camera"
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from edge_agent.acquisition.device_lock import DeviceLock, holder, in_use
 from edge_agent.acquisition.pacing import Schedule
 from edge_agent.acquisition.reconnect import Retry
+from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource, Frames, Stream
 
@@ -205,7 +206,7 @@ def _opencv() -> ModuleType:
     try:
         import cv2  # noqa: PLC0415  # a table is checked without it
     except ImportError as error:
-        text = f"a camera needs OpenCV ({error}); install edge-agent[camera]"
+        text = f"a camera needs OpenCV ({error}); {how_to_add('camera')}"
         raise SourceError("source_unavailable", text) from None
     module: ModuleType = cv2
     return module

@@ -12,7 +12,7 @@ rate_hz = 50             # where the file does not say (.npz array ``rate_hz``, 
 kind = "replay"
 path = "factory.wav"     # PCM; float32 from -1 to 1, channels "mono", or "left" and "right"
 
-[sources.pictures]       # needs edge-agent[camera]
+[sources.pictures]       # needs the extra camera
 kind = "replay"
 path = "/var/lib/edge-agent/pictures"   # a folder of images, in the order of their names
 colour = "rgb"           # or "bgr", "gray": the channels and their order; uint8 [height, width, channels]
@@ -32,6 +32,7 @@ from edge_agent.acquisition.pacing import Schedule
 from edge_agent.acquisition.recordings import BROKEN, Data, Recording
 from edge_agent.acquisition.recordings.arrays import read_csv, read_npz
 from edge_agent.acquisition.recordings.sound import SoundRecording
+from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource
 
@@ -141,7 +142,7 @@ def _picture_recording() -> "type[PictureRecording]":
             PictureRecording,
         )
     except ModuleNotFoundError as error:
-        what = f"a folder of pictures needs {error.name}; install edge-agent[camera]"
+        what = f"a folder of pictures needs {error.name}; {how_to_add('camera')}"
         raise SourceError("source_unavailable", what) from None
     return PictureRecording
 

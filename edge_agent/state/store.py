@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import msgspec
 
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.state.durable import fsync_dir, write_durably
@@ -71,13 +72,15 @@ class Store:
     def lock(self) -> None:
         """Become the one writer; raises ``StoreError`` with ``locked`` if somebody else is.
 
-        The lock dies with the process, however that ends.
+        Or with ``permission_denied`` if this user may not write there. The lock dies with the process.
         """
         try:
             for folder, mode in ((self.root, 0o755), (self.models, 0o755), (self.blobs, 0o700), (self.jobs, 0o700)):
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(mode)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError:
+            raise StoreError("permission_denied", not_permitted(self.root)) from None
         except OSError as error:
             raise StoreError("state_unreadable", f"state_dir {self.root}: {error.strerror}") from None
         try:

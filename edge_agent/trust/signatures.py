@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import TrustError, WireError
+from edge_agent.strict import counted
 from edge_agent.wire.envelope import Envelope
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def verify(envelope: Envelope, keys: Mapping[str, "Ed25519PublicKey"], min_signa
         raise TrustError(
             "untrusted",
             f"{len(good)} of {min_signatures} needed signatures are by trusted keys "
-            f"({len(envelope.signatures)} signatures, {len(keys)} trusted keys); sign with push-model --sign KEY",
+            f"({counted(len(envelope.signatures), 'signature')}, {counted(len(keys), 'trusted key')}); "
+            "sign with push-model --sign KEY",
         )
     return good

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import msgspec
 
+from edge_agent.advice.installation import lacking
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Outcome, Stage, read_task
 from edge_agent.process.child import EXIT_OUT_OF_MEMORY
@@ -116,6 +117,9 @@ def _tell_unexpected(lines: IO[str], stage: Stage, error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         full = LimitError("no_space", f"the disk is full; free space where {error.filename or 'the job'} lies")
         _say(lines, event="end", code=full.code, message=full.message, status="failed")
+        return 0
+    if isinstance(error, ModuleNotFoundError) and (sentence := lacking([error.name or ""])):
+        _say(lines, event="end", code="format_unsupported", message=sentence, status="failed")
         return 0
     traceback.print_exception(error)
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]

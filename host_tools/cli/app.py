@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from edge_agent.strict import counted
 from host_tools.broker.commands import Answer, exit_of_answers, order
 from host_tools.broker.purge import GRACE_S, Purged, purge
 from host_tools.broker.session import Session
@@ -191,4 +192,5 @@ def _say_purged(purged: Purged, verb: str) -> None:
         print(f"refused by the broker: {topic}")
     if len(purged.refused) > _SHOWN:
         print(f"refused by the broker: {len(purged.refused) - _SHOWN} more")
-    print(f"{verb} {len(purged.blobs)} blobs and {len(purged.messages)} messages; {purged.kept} blobs are in use")
+    cleared = f"{counted(len(purged.blobs), 'blob')} and {counted(len(purged.messages), 'message')}"
+    print(f"{verb} {cleared}; in use: {counted(purged.kept, 'blob')}")

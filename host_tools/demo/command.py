@@ -7,6 +7,8 @@ the same push as ``push-model`` does. Needs no root and no network.
 import contextlib
 import json
 import secrets
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from typing import Annotated
 
 import typer
 
+from edge_agent.advice.installation import require
 from edge_agent.errors import BrokerError, ConfigError, StageError
 from edge_agent.wire.topics import Scope
 from host_tools.broker.purge import held_blobs
@@ -27,6 +30,7 @@ from host_tools.demo.simulator import SerialImu
 from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE, STATE_DIR
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show
+from host_tools.invocation import typed
 from host_tools.push.push import PushRequest, PushResult, push
 
 _DATA = Path(__file__).with_name("data")
@@ -69,9 +73,9 @@ def demo(
     here too.
     """
     chosen, described = _bundled(model, manifest)
-    directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
+    require("numpy", "serial", *([] if broker else ["iotcore"]))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
-    with _stage(directory, device, broker, pace, keep=keep) as url:
+    with _folder(keep=keep) as directory, _stage(directory, device, broker, pace, keep=keep) as url:
         settings = Settings(broker=url, broker_timeout_s=broker_timeout)
         _wait_online(settings, device, directory)
         _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
@@ -82,7 +86,26 @@ def demo(
         _say_what_now(directory, request, result, settings, device, keep=keep)
     if broker and not keep:
         _forget(settings, device, result)
+    if not keep:
+        _say(f"Nothing of it is left, its folder is removed. To look around: {typed('host-tools')} demo --keep")
+        _say("Next: push a model of your own to it then, or install the agent on a device (README).")
     raise typer.Exit(result.exit)
+
+
+@contextlib.contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    """A folder for everything; it goes afterwards, unless it shall stay or says why the demo broke off."""
+    directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
+    try:
+        yield directory
+    except KeyboardInterrupt:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    except Exception:
+        _say(f"What broker, sensor and agent said is in {directory}; remove it when you like.")
+        raise
+    if not keep:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _bundled(model: str, manifest: Path | None) -> tuple[Path, Path]:
@@ -140,20 +163,20 @@ def _say_what_now(
 ) -> None:
     sensor = SerialImu(directory / "imu").progress()
     _say(f"The sensor sent {sensor.samples} samples, {sensor.times_real_time:.0f} times faster than real time.")
+    if not keep:
+        return
     if result.devices[device]["release"]:
         release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
         _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
-    _say(f"Everything of this demo is in {directory}; remove it when you like.")
-    if not keep:
-        _say("Next: host-tools demo --keep, then push a model of your own; or install the agent on a device (README).")
-        return
     pid = json.loads((directory / STAGE_FILE).read_text(encoding="utf-8"))["pid"]
     where = f"--broker {settings.broker}"
-    _say(f"Broker, sensor and agent go on. Stop them with: kill {pid}")
-    _say(f"  host-tools devices {where}")
-    _say(f"  host-tools report {result.job} {where}")
-    _say(f"  push-model {request.model} --manifest {request.manifest} --device {device} {where}")
-    _say(f"  edge-agent releases --config {directory / CONFIG_FILE}")
+    model, manifest = (shlex.quote(str(path)) for path in (request.model, request.manifest))
+    _say("Broker, sensor and agent go on. Next:")
+    _say(f"  {typed('host-tools')} devices {where}")
+    _say(f"  {typed('host-tools')} report {result.job} {where}")
+    _say(f"  {typed('push-model')} {model} --manifest {manifest} --device {device} {where}")
+    _say(f"  {typed('edge-agent')} releases --config {directory / CONFIG_FILE}")
+    _say(f"Stop them, and remove everything of this demo: kill {pid}; rm -r {directory}")
 
 
 def _forget(settings: Settings, device: str, result: PushResult) -> None:

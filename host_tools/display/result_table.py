@@ -1,6 +1,6 @@
 """The table of a job's result: float beside int8, the gates, and what to do. A report in, rich renderables out.
 
-What a device did not measure is shown as a dash, never as a number.
+What a device did not measure is shown as a dash, never as a number; a row of nothing but dashes is left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +45,7 @@ def judged(results: Mapping[str, Any]) -> Record:
 
 
 def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Rows of (what, float, int8, what is known of that number)."""
+    """Rows of (what, float, int8, what is known of that number), without those that say nothing."""
     before, after = results.get("reference") or {}, judged(results)
 
     def both(key: str, form: Callable[[Any], str], note: str = "") -> tuple[str, str, str, str]:
@@ -71,7 +71,7 @@ def comparison(results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     rows.append(("method", _method(before), _method(after), _float_layers(after)))
     rows.append(("runtime", _runtime(before), _runtime(after), ""))
     rows.append(("threads", _number(before.get("threads"), ""), _number(after.get("threads"), ""), ""))
-    return rows
+    return [row for row in rows if {*row[1:3]} - {"", _DASH} or row[3]]
 
 
 def _evaluation(results: Mapping[str, Any]) -> Record:

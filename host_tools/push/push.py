@@ -27,6 +27,7 @@ from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
+from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, ignores, nothing_new, outlook, sentences
@@ -252,4 +253,4 @@ def fill(result: PushResult, follow: Follow) -> None:
 
 def watch_command(job: str) -> str:
     """The command that watches a job."""
-    return f"host-tools watch --job {job}"
+    return f"{typed('host-tools')} watch --job {job}"

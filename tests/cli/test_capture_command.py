@@ -219,7 +219,7 @@ def test_without_pillow_a_picture_is_no_surprise(
 
     assert capture(sources(tmp_path, motion(4000)), "--plot", tmp_path / "p.png", "--out", tmp_path / "d.npz") == 2
 
-    assert "install edge-agent[plot]" in capsys.readouterr().err
+    assert "install the extra plot: " in capsys.readouterr().err
     assert not (tmp_path / "d.npz").exists()
 
 
@@ -262,6 +262,10 @@ def test_of_what_is_not_kept_there_is_nothing_to_show(
     kept.write_text(kept.read_text().replace("/state", "/elsewhere"))
     assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
     assert "no samples are kept in" in capsys.readouterr().err
+    kept.write_text(kept.read_text().replace("keep_windows = 120", ""))
+    assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
+    said = capsys.readouterr().err
+    assert f"set keep_windows = 1000 in [sources.imu] of {kept}, and restart edge-agent" in said
     assert capture(sources(tmp_path, motion(100)), "--kept") == 2
 
 

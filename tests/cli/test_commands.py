@@ -1,10 +1,16 @@
 """What is the same in every command of edge-agent."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from edge_agent.acquisition.device_lock import in_use
 from edge_agent.cli import COMMANDS, main
+from host_tools.demo.simulator import SerialImu
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -22,6 +28,62 @@ def test_an_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None
 
     assert ended.value.code == 2
     assert "quantize" in capsys.readouterr().err
+
+
+def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["stauts", "--json"])
+
+    assert capsys.readouterr().err.endswith("no command 'stauts'; did you mean 'status'?\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["ro"], "rollback"),
+        (["c"], "capture cancel check-config completion"),
+        (["quantize", "--he"], "--help --heldout"),
+        (["capture", "imu", "--so"], "--source-config"),
+        (["run", "conf"], "config.toml"),
+    ],
+)
+def test_bash_completes_commands_options_and_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], completed: str
+) -> None:
+    (tmp_path / "config.toml").touch()
+    assert main(["completion"]) == 0
+    call = f"COMP_WORDS=(edge-agent {' '.join(words)}); COMP_CWORD={len(words)}; _edge_agent; echo ${{COMPREPLY[@]}}"
+
+    done = subprocess.run(
+        ["/bin/bash", "-euc", f"{capsys.readouterr().out}\n{call}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+
+    assert done.stdout.split() == completed.split()
+
+
+def test_ctrl_c_is_130_and_no_traceback(tmp_path: Path) -> None:
+    with SerialImu(tmp_path / "imu", pace="1") as imu:
+        config = tmp_path / "config.toml"
+        config.write_text(
+            f'device_id = "pi"\n[sources.imu]\nkind = "serial"\nport = "{imu.port}"\n'
+            'channels = ["ax", "ay", "az", "gx", "gy", "gz"]\nrate_hz = 50\n'
+        )
+        argv = [sys.executable, "-m", "edge_agent", "capture", "imu", "--source-config", str(config)]
+        capture = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        while not in_use(str(imu.port)):
+            assert capture.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.2)
+        capture.send_signal(signal.SIGINT)
+
+        assert capture.stderr is not None
+        assert capture.stderr.read() == "edge-agent capture: interrupted\n"
+        capture.stderr.close()
+        assert capture.wait() == 130
 
 
 def test_a_missing_config_is_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

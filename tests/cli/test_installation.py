@@ -164,10 +164,10 @@ def test_a_folder_of_the_packages_name_is_looked_into_again(tmp_path: Path, monk
 
 
 def test_installs_from_where_it_came_itself(tmp_path: Path) -> None:
-    assert origin(None).startswith("edge-agent[device]")
-    assert origin(str(tmp_path)) == f"edge-agent[device] @ {tmp_path.as_uri()}"
-    assert origin("git+https://example.org/x@1") == "edge-agent[device] @ git+https://example.org/x@1"
-    assert origin(str(tmp_path), {"camera"}) == f"edge-agent[camera,device] @ {tmp_path.as_uri()}"
+    assert origin(None).startswith("edge-agent-int8[device] @ ")
+    assert origin(str(tmp_path)) == f"edge-agent-int8[device] @ {tmp_path.as_uri()}"
+    assert origin("git+https://example.org/x@1") == "edge-agent-int8[device] @ git+https://example.org/x@1"
+    assert origin(str(tmp_path), {"camera"}) == f"edge-agent-int8[camera,device] @ {tmp_path.as_uri()}"
 
 
 def test_a_former_unit_is_started_through_the_link_and_below_another_prefix() -> None:

@@ -371,7 +371,7 @@ def test_a_missing_runtime_names_its_package(versions: Versions, monkeypatch: py
     for name in [name for name in sys.modules if name.startswith("edge_agent.backends.")]:
         monkeypatch.delitem(sys.modules, name)
 
-    with pytest.raises(EdgeAgentError, match=r"format_unsupported: .*install edge-agent\[device\]"):
+    with pytest.raises(EdgeAgentError, match=r"format_unsupported: .*install the extra device: "):
         versions.load()
 
 

@@ -295,3 +295,4 @@ def test_a_sensor_that_is_not_shared_is_said_to_be_none(store: Store, maker: Mak
 
     assert error.value.code == "source_unavailable"
     assert "'imu'" in error.value.message
+    assert "set share = true (or keep_windows) in [sources.imu] of the config, and restart" in error.value.message

@@ -187,10 +187,10 @@ def test_a_sensor_that_is_not_there_is_unavailable_and_named(kind: str, monkeypa
 
 
 DRIVERS = {
-    "serial": ("serial", r"edge-agent\[device\]"),
-    "camera": ("cv2", r"edge-agent\[camera\]"),
-    "replay": ("PIL", r"edge-agent\[camera\]"),
-    "audio": ("sounddevice", r"edge-agent\[audio\].*libportaudio2"),
+    "serial": ("serial", "install the extra device: "),
+    "camera": ("cv2", "install the extra camera: "),
+    "replay": ("PIL", "install the extra camera: "),
+    "audio": ("sounddevice", "libportaudio2.*install the extra audio: "),
 }
 
 
@@ -271,26 +271,3 @@ def test_a_kind_of_another_package_is_found_by_its_entry_point(tmp_path: Path, m
 
 def test_errors_of_sources_are_of_the_one_tree() -> None:
     assert issubclass(SourceError, EdgeAgentError)
-
-
-def test_doctor_names_what_a_configured_source_lacks(tmp_path: Path) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text(
-        'device_id = "pi"\n[sources.cam]\nkind = "camera"\ndevice = "/dev/null"\n'
-        '[sources.rec]\nkind = "replay"\npath = "x.npz"\n'
-    )
-    program = (
-        "import sys; sys.modules['cv2'] = None\n"
-        "from pathlib import Path; from edge_agent.settings.device import read_config\n"
-        "from edge_agent.cli.doctor_checks import _sources\n"
-        "for check in _sources(read_config(Path(sys.argv[1]))): print(check.name, check.level, check.detail)"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(config)], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    cam, rec = done.stdout.splitlines()
-    assert cam.startswith("source cam fail a camera needs OpenCV")
-    assert cam.endswith("install edge-agent[camera]")
-    assert rec == "source rec ok replay x.npz"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import ModelError
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
@@ -28,9 +29,8 @@ def load_runtime(name: str = "") -> Any:
         if find_spec(_package(candidate)) is not None:
             _check_numpy(candidate)
             return import_module(f"{_package(candidate)}.interpreter").Interpreter
-    raise ModelError(
-        "format_unsupported", f".tflite models need the package {name or RUNTIMES[0]}; install edge-agent[device]"
-    )
+    what = f".tflite models need the package {name or RUNTIMES[0]}; {how_to_add('device')}"
+    raise ModelError("format_unsupported", what)
 
 
 def runtime_version(name: str = "") -> str:

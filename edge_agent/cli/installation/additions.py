@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from edge_agent.cli.installation.origin import recorded_url
+import msgspec
 
-_OF_VENV = {"edge-agent", "pip", "setuptools", "wheel"}
+from edge_agent.advice.installation import DISTRIBUTION
+
+_OURS = (DISTRIBUTION, "edge-agent")
+"""What pip calls this package, and what it called version 0.1."""
+_OF_VENV = {*_OURS, "pip", "setuptools", "wheel"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 
@@ -37,10 +41,11 @@ class Additions:
 def additions(site: Path | None) -> Additions:
     """What was added in the venv that has its packages in ``site``."""
     found = _by_name(site) if site is not None else {}
-    if "edge-agent" not in found:
+    ours = next((found[name] for name in _OURS if name in found), None)
+    if ours is None:
         return Additions()
     needs: dict[str, set[str]] = {}
-    for line in found["edge-agent"].requires or ():
+    for line in ours.requires or ():
         name = _NAME.match(line)
         for extra in _EXTRA.findall(line.partition(";")[2]):
             needs.setdefault(extra, set()).add(_canonical(name[0]) if name else line)
@@ -59,8 +64,20 @@ def _by_name(site: Path) -> dict[str, Distribution]:
 
 
 def _requirement(package: Distribution) -> str:
-    url = recorded_url(package)
+    url = _recorded_url(package)
     return f"{package.name} @ {url}" if url else f"{package.name}=={package.version}"
+
+
+def _recorded_url(package: Distribution) -> str | None:
+    """The URL that pip installed a package from (PEP 610); ``None`` where an index had it."""
+    record = package.read_text("direct_url.json")
+    if record is None:
+        return None
+    source = msgspec.json.decode(record)
+    url: str = source["url"]
+    if vcs := source.get("vcs_info"):
+        return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return url
 
 
 def _canonical(name: str) -> str:

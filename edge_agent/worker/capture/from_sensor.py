@@ -39,6 +39,7 @@ _DROPOUT_S = 1.0
 _DROPOUT_SAMPLES = 5
 """Nothing for this many samples' time, and at least a second, while a block is collected: samples were lost."""
 _RATE_AFTER_S = 10.0
+_LOOK_S, _FAR_ABOVE = 0.5, 2.0
 _DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 _SPARE_BYTES = 16 << 20
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -271,6 +272,19 @@ class _Capture:
         """At what rate samples really come; None while they have not come for long enough to say."""
         return self._source.arrivals.rate_hz(_RATE_AFTER_S)
 
+    def _rate_to_expect(self) -> float | None:
+        """At what rate the rest is going to come: as seen, else as the source says; None: too soon to tell.
+
+        After so short a time what is seen counts only where it is far above: a recording, or a simulated sensor.
+        """
+        said, since = self._source.rate_hz, time.monotonic() - self._clock.started
+        if since < _LOOK_S:
+            return None
+        if seen := self._rate_hz():
+            return seen
+        brief = self._source.arrivals.rate_hz(_LOOK_S / 2) if self._source.live else self._arrived / since
+        return brief if brief and brief > _FAR_ABOVE * said else said
+
     def _left(self) -> int:
         """Samples that are still needed, gaps included."""
         ahead = range(self._done, len(self._plan.blocks))
@@ -283,8 +297,9 @@ class _Capture:
 
     def _report(self, *, force: bool = False) -> None:
         left, total = self._left(), samples_needed(self._plan.blocks)
-        seconds = left / (self._rate_hz() or self._source.rate_hz)
-        detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples, {_duration(seconds)} left"
+        rate_hz = self._rate_to_expect()
+        seconds = left / rate_hz if rate_hz else None
+        detail = f"capturing from {self._plan.source!r}: {total - left} of {total} samples"
         if constant := self._watch.constant_so_far:
             detail += f"; unchanged so far: {', '.join(constant)}"
         self._context.progress(1 - left / total, detail, eta_s=seconds, force=force)

@@ -7,11 +7,12 @@ left out; the one that serves is chosen by measurement among the others.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import NamedTuple
 
+from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.backends import Backend
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.strict import counted
 from edge_agent.worker.measure.probe import Request, ask
 
 
@@ -67,9 +68,9 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
 
 def unable(backend: Backend, found: Runtimes) -> str:
     """Why no model of the format can be quantized on this device; empty: it can be."""
-    if absent := [tool for tool in backend.TOOLS if find_spec(tool) is None]:
-        packages = " and ".join(tool.replace("_", "-") for tool in absent)
-        return f"quantizing {backend.SUFFIX} models needs {packages}; install edge-agent[device]"
+    if missing := absent(*backend.TOOLS):
+        packages = " and ".join(tool.replace("_", "-") for tool in missing)
+        return f"quantizing {backend.SUFFIX} models needs {packages}; {how_to_add('device')}"
     if not found.works:
         reasons = "; ".join(f"{name}: {why}" for name, why in (found.broken | found.missing).items())
         return f"no runtime for {backend.SUFFIX} models works on this device: {reasons}"
@@ -81,5 +82,5 @@ def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], li
     cores = len(os.sched_getaffinity(0))
     fit = sorted({count for count in threads if count <= cores}) or [cores]
     many = sorted(set(threads) - set(fit))
-    warnings = [f"threads = {many}: not tried, this device has {cores} cores"] if many else []
+    warnings = [f"threads = {many}: not tried, this device has {counted(cores, 'core')}"] if many else []
     return [Way(runtime, count) for count in fit for runtime in runtimes], warnings

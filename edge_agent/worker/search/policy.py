@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
+from edge_agent.strict import counted
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.record import Record
 
@@ -146,7 +147,7 @@ def describe(record: Record) -> str:
     integers = "" if record.types in (None, "u8s8") else f", {record.types}"
     integers += ", per tensor" if record.per_channel is False else ""
     ranges = f", {record.calibration} ranges" if record.calibration else ""
-    floats = f", {len(record.float_layers)} layers float" if record.float_layers else ""
+    floats = f", {counted(len(record.float_layers), 'layer')} float" if record.float_layers else ""
     return f"{record.method}, {record.operators} operators{integers}{ranges}{floats}"
 
 

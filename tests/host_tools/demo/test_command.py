@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,14 +75,14 @@ def ended_in_any_case(tmp_path: Path) -> Iterator[None]:
             wait_gone(stage)
 
 
-def assert_told(demo: subprocess.CompletedProcess[str]) -> None:
+def assert_told(demo: subprocess.CompletedProcess[str], *, kept: bool = False) -> None:
     """The verdict may be a refusal on a busy machine; then it must be said, and the exit code says it too."""
     assert demo.returncode in (0, 4), demo.stdout + demo.stderr
     assert ("succeeded" if demo.returncode == 0 else "rejected") in demo.stdout
     assert "latency p50" in demo.stdout
     assert "min_agreement" in demo.stdout
     assert re.search(r"samples, \d+ times faster than real time", demo.stdout)
-    if demo.returncode == 0:
+    if demo.returncode == 0 and kept:
         path = re.search(r"The release lies in (\S+):", demo.stdout)
         assert path is not None
         assert (Path(path[1]) / "release.json").is_file()
@@ -93,8 +94,15 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     demo = run_demo(environment, *mine, "--keep")
 
     stage = stage_of(tmp_path)
-    assert_told(demo)
-    assert f"kill {stage['pid']}" in demo.stdout
+    assert_told(demo, kept=True)
+    (folder,) = tmp_path.glob("edge-agent-demo-*")
+    assert f"kill {stage['pid']}; rm -r {folder}" in demo.stdout
+    commands = [line.strip() for line in demo.stdout.splitlines() if line.startswith("  ") and " --broker mqtt" in line]
+    assert [Path(shlex.split(line)[0]).name for line in commands] == ["host-tools", "host-tools", "push-model"]
+    shown = subprocess.run(commands[0], shell=True, capture_output=True, text=True, check=True, env=environment)  # noqa: S602  # pasted
+    assert "demo" in shown.stdout
+    etas = [int(found) for found in re.findall(r"capture .*\((\d+) s left\)", demo.stderr)]
+    assert all(eta < 60 for eta in etas), demo.stderr
     with Session(Settings(broker=str(stage["broker"]))) as session:
         assert read_devices(session)["demo"].online
 
@@ -112,7 +120,8 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
     demo = run_demo(environment, "--broker", mosquitto.url, *mine)
 
     assert_told(demo)
-    assert running(stage_of(tmp_path)) == []
+    assert list(tmp_path.glob("edge-agent-demo-*")) == []
+    assert "its folder is removed" in demo.stdout
     with Session(Settings(broker=mosquitto.url)) as session:
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
@@ -126,18 +135,18 @@ def test_the_bundled_model_goes_all_the_way(environment: dict[str, str], tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ended_in_any_case")
 @pytest.mark.children(covered=False)
 def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str], tmp_path: Path) -> None:
-    demo = run_demo(environment, "--model", "tflite")
+    demo = run_demo(environment, "--model", "tflite", "--keep")
 
-    assert_told(demo)
+    assert_told(demo, kept=True)
     assert demo.returncode == 0, "its manifest switches the latency gate off, so that it does on every machine"
     (release,) = tmp_path.glob("edge-agent-demo-*/state/models/har/active/release.json")
     active = json.loads(release.read_text(encoding="utf-8"))
     assert active["file"] == "model.tflite"
     assert active["runtime"] in load("tflite").RUNTIMES
     assert re.search(rf" runtime .*{active['runtime']}", demo.stdout)
-    assert running(stage_of(tmp_path)) == []
 
 
 @pytest.mark.usefixtures("ended_in_any_case")
@@ -165,6 +174,7 @@ def test_a_broker_that_is_not_there_ends_the_demo(environment: dict[str, str], t
     assert demo.returncode == 3
     assert "broker_unreachable" in demo.stderr
     assert running(stage_of(tmp_path)) == []
+    assert re.search(r"What broker, sensor and agent said is in (\S+);", demo.stdout), "kept, to look into"
 
 
 @pytest.mark.parametrize("half", [["--model", "x.onnx"], ["--manifest", "m.toml"]])

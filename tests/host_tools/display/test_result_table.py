@@ -126,6 +126,7 @@ def test_nothing_unknown_becomes_a_number() -> None:
 
     assert {row[2] for row in rows} == {"-"}
     assert {row[3] for row in rows} == {""}
+    assert [row[0] for row in rows] == ["size"], "a row in which nothing stands says nothing"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_without_any_runtime_it_is_told_what_each_lacks(monkeypatch: pytest.Monk
 def test_without_a_package_that_writes_models_runtimes_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     device_with(monkeypatch, one=None, two=None)
 
-    with pytest.raises(ModelError, match=r"needs no-such and neither; install edge-agent\[device\]") as caught:
+    with pytest.raises(ModelError, match=r"needs no-such and neither; install the extra device: ") as caught:
         usable(format_with("one", "two", tools=("json", "no_such", "neither")))
 
     assert caught.value.code == "format_unsupported"

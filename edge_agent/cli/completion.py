@@ -1,0 +1,56 @@
+"""``edge-agent completion``: a script for bash that completes commands and their options; files by itself.
+
+    edge-agent completion | sudo tee /etc/bash_completion.d/edge-agent > /dev/null
+
+It is text that was made of the commands' own parsers: completing starts no Python, which takes a second on a small
+board. Names of models and jobs are not completed. zsh takes it after ``bashcompinit``.
+"""
+
+import argparse
+from importlib import import_module
+
+from edge_agent.cli import COMMANDS, module_of, new_parser
+
+_SCRIPT = """\
+# bash completion of edge-agent; made by: edge-agent completion
+_edge_agent() {{
+    local word="${{COMP_WORDS[COMP_CWORD]}}" options=""
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "{commands} --help --version" -- "$word"))
+        return
+    fi
+    case "${{COMP_WORDS[1]}}" in
+{cases}
+    esac
+    case "$word" in
+        -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
+}}
+complete -o filenames -F _edge_agent edge-agent
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the ``completion`` command."""
+    subparsers.add_parser(
+        "completion",
+        help="print what lets bash complete these commands",
+        description="Prints a script for bash. Keep it with: "
+        "edge-agent completion | sudo tee /etc/bash_completion.d/edge-agent > /dev/null",
+    )
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Print the script."""
+    print(_SCRIPT.format(commands=" ".join(COMMANDS), cases="\n".join(map(_case, COMMANDS))), end="")
+    return 0
+
+
+def _case(command: str) -> str:
+    """The line that knows a command's options."""
+    _, subparsers = new_parser()
+    import_module(module_of(command)).add_parser(subparsers)
+    parser = subparsers.choices[command]
+    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]  # noqa: SLF001  # argparse has no other way to ask
+    return f'        {command}) options="{" ".join(options)}" ;;'

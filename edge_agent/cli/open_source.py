@@ -1,0 +1,68 @@
+"""Opens a source and lets it go again, to see whether it can be: ``python -m edge_agent.cli.open_source``.
+
+In a process of its own: a driver may hang or crash. Reads :class:`Asked` as JSON from standard input and writes
+:class:`Answer` as the last line of standard output; :func:`try_to_open` is the other side.
+"""
+
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+
+from edge_agent.errors import EdgeAgentError, SourceError
+from edge_agent.process.child import python_child
+
+OPEN_TIMEOUT_S = 15.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A source: its name and its table."""
+
+    name: str
+    table: dict[str, Any]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Why it cannot be opened; empty: it can."""
+
+    code: str = ""
+    message: str = ""
+
+
+def try_to_open(name: str, table: dict[str, Any]) -> None:
+    """Raise ``SourceError`` unless the source can be opened by this user, now."""
+    argv = python_child("edge_agent.cli.open_source")
+    asked = msgspec.json.encode(Asked(name, table))
+    try:
+        done = subprocess.run(argv, input=asked, capture_output=True, timeout=OPEN_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        text = f"its driver does not answer within {OPEN_TIMEOUT_S:g} s"
+        raise SourceError("source_unavailable", text) from None
+    except OSError as error:
+        raise SourceError("source_unavailable", f"{argv[0]} cannot be started: {error.strerror}") from None
+    try:
+        answer = msgspec.json.decode(done.stdout.splitlines()[-1], type=Answer)
+    except (IndexError, msgspec.DecodeError):
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+        raise SourceError("source_unavailable", f"its driver crashed: {said[0]}") from None
+    if answer.code:
+        raise SourceError(answer.code, answer.message)
+
+
+def main() -> int:
+    """Open what standard input says."""
+    from edge_agent.sources import open_source  # noqa: PLC0415  # numpy, which who asks need not have
+
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    answer = Answer()
+    try:
+        open_source(asked.name, asked.table).close()
+    except EdgeAgentError as error:
+        answer = Answer(error.code, error.message)
+    print(msgspec.json.encode(answer).decode(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
