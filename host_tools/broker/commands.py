@@ -66,10 +66,10 @@ def scopes_of_job(session: Session, job: str) -> list[Scope]:
     return [Scope("d", name) for name in names]
 
 
-def send(session: Session, settings: Settings, scopes: Sequence[Scope], expires_h: float, **what: Any) -> Command:
-    """Publish one command for ``scopes`` and return it; ``what`` is its action and what that is about."""
+def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, **what: Any) -> Command:
+    """A command for ``scopes``; ``what`` is its action and what that is about."""
     now = time.time()
-    command = Command(
+    return Command(
         namespace=settings.namespace,
         id=secrets.token_hex(8),
         targets=[str(scope) for scope in scopes],
@@ -77,11 +77,13 @@ def send(session: Session, settings: Settings, scopes: Sequence[Scope], expires_
         expires=rfc3339(now + expires_h * _HOUR_S, timespec="seconds"),
         **what,
     )
-    envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
+
+
+def send(session: Session, scopes: Sequence[Scope], command: Command, envelope: bytes) -> None:
+    """Publish a command, and listen to what devices say of it."""
     session.subscribe(session.topics.device("+", "done", command.id), session.topics.devices("status"))
     for scope in scopes:
         session.publish(session.topics.command(scope, command.id), envelope)
-    return command
 
 
 def collect(
@@ -127,8 +129,10 @@ def order(
         devices = addressed(read_devices(session), chosen)
         if what.get("model") and not what.get("version"):
             what["version"] = active_version(what["model"], devices)
-        command = send(session, settings, chosen, expires_h, **what)
+        command = new_command(settings, chosen, expires_h, **what)
+        envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
         try:
+            send(session, chosen, command, envelope)
             return collect(session, chosen, command, devices, timeout_s)
         except KeyboardInterrupt:
             session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")

@@ -80,7 +80,8 @@ def _check_shape(contract: InputContract, tensor: Tensor, channels: int) -> None
     after = f", {_sizes(made)} after its steps," if contract.steps else ""
     hint = "correct window, channels or steps"
     if len(made) == 2 and fits(made[::-1], tensor.shape):  # noqa: PLR2004  # time and channels
-        hint = 'add the step { op = "transpose", axes = [1, 0] }, or leave it out where it is'
+        turns = any(step.get("op") == "transpose" for step in contract.steps)
+        hint = "leave the step transpose out" if turns else 'add the step { op = "transpose", axes = [1, 0] }'
     text = f"a window of {_sizes(window)}{after} does not fit the model's input {tensor.name!r}, which wants"
     raise ContractError("shape_mismatch", f"{text} {_sizes(tensor.shape)}; {hint}")
 
