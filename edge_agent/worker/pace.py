@@ -14,10 +14,13 @@ class Pace:
         self._total = max(total, 1)
         self._begin = begin
         self._end = end
-        self._started = time.monotonic()
+        self._since: tuple[float, int] | None = None
+        """When the first steps were done, and how many; they load and warm up, so they say nothing of the rest."""
 
     def __call__(self, done: int) -> None:
         """Say that ``done`` of the steps are done."""
-        left = (time.monotonic() - self._started) / max(done, 1) * (self._total - done)
+        now = time.monotonic()
+        begun, before = self._since = self._since or (now, done)
+        left = (now - begun) / (done - before) * (self._total - done) if done > before else None
         fraction = self._begin + (self._end - self._begin) * min(done / self._total, 1.0)
         self._context.progress(fraction, f"{self._detail} ({done} of {self._total})", eta_s=left)

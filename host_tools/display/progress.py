@@ -129,10 +129,11 @@ class LineDisplay:
             _say(f"upload: {done / _MB:.1f} of {total / _MB:.1f} MB")
 
     def progress(self, progress: Progress) -> None:
-        """A line for each stage, each quarter of it, each end, and how long it takes once that is known."""
+        """A line for each stage, each quarter of it, each end, and how long a capture takes."""
         report = progress.report
         quarter = int(report.progress / _LINE_STEP) if report else 0
-        timed = report is not None and report.eta_s is not None  # how long it takes is known a moment after it began
+        # How long a capture takes is known a moment after it began, and is told when it is.
+        timed = report is not None and report.stage == "capture" and report.eta_s is not None
         if self._changed(progress.device, (progress.end, progress.online, report and report.stage, quarter, timed)):
             _say(f"{progress.device}: {_words(progress)}")
 
