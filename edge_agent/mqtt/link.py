@@ -48,7 +48,7 @@ _SESSION_EXPIRY_S = 7 * 24 * 3600
 _RECEIVE_MAXIMUM = 32  # unacknowledged QoS 1 messages that the broker may send: 32 chunks are 4 MB here
 _MAX_OUTGOING = 256  # unacknowledged messages that we send; more are refused
 _CONNECT_TIMEOUT_S = 10.0  # for TCP and TLS, and again for the broker's answer
-_BACKOFF_S = (1.0, 60.0)
+_FIRST_PAUSE_S = 1.0
 _LOG_EVERY_S = 60.0
 _STOP_TIMEOUT_S = 3.0
 _FORGET_PROTOCOL_AFTER = 3  # connections in a row that the broker closed unanswered
@@ -106,6 +106,7 @@ class Link:
         will: topic and payload that the broker publishes, retained, when we vanish.
         clean: True for host tools: no session, messages are acknowledged on arrival. False for the daemon: the broker
             keeps its session for a week, and the owner acknowledges each message.
+        longest_pause_s: between two attempts to connect; short where a person waits, long where a fleet does.
 
     Attributes:
         max_packet_bytes: the largest packet that the broker takes; 0: it did not say.
@@ -121,6 +122,7 @@ class Link:
         on_event: Callable[[Event], None],
         will: tuple[str, bytes] | None = None,
         clean: bool = True,
+        longest_pause_s: float = 60.0,
     ) -> None:
         self._options = options
         self._host, self._port, tls = parse_url(options.url)
@@ -129,6 +131,7 @@ class Link:
         self._on_event = on_event
         self._will = will
         self._clean = clean
+        self._longest_pause_s = longest_pause_s
         self._protocol = _V5
         self._client = self._make_client()
         self._generation = 0
@@ -258,7 +261,7 @@ class Link:
             if failures == 0 or time.monotonic() - logged >= _LOG_EVERY_S:
                 logged = time.monotonic()
                 log.warning("%s: %s; trying again", self._failure.code, self._failure.reason)
-            self._stopping.wait(_pause_s(failures))
+            self._stopping.wait(_pause_s(failures, self._longest_pause_s))
             failures += 1
 
     def _connect_and_serve(self) -> None:
@@ -424,10 +427,9 @@ class Link:
             self._refused[mid] = str(reason)
 
 
-def _pause_s(failures: int) -> float:
+def _pause_s(failures: int, most: float) -> float:
     """Seconds before the next attempt: doubling, with jitter so that a fleet does not return as one."""
-    first, most = _BACKOFF_S
-    return random.uniform(0.5, 1.0) * min(most, first * 2.0 ** min(failures, 16))  # noqa: S311  # no secret
+    return random.uniform(0.5, 1.0) * min(most, _FIRST_PAUSE_S * 2.0 ** min(failures, 16))  # noqa: S311  # no secret
 
 
 def _send_at_once(_client: Client, _data: Any, connection: Any) -> None:

@@ -5,7 +5,7 @@ connection but acknowledges nothing is as good as away. On a slow link acknowled
 silence follows the longest that one has taken.
 """
 
-QUIET_S = 1.5
+QUIET_S = 1.2
 """How long a broker may be away, or owe an acknowledgement, before a person is told."""
 _SLOWER = 4.0
 """So many times the longest wait so far are silence."""

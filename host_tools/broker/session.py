@@ -30,6 +30,7 @@ _SETTLE_S = 0.03
 _NO_ECHO_S = 3.0  # silence after which a broker that withholds our own message has told everything
 _TICK_S = 0.2
 _WINDOW = 64
+_LONGEST_PAUSE_S = 2.0  # a person waits for the broker's return
 
 
 def to_stderr(text: str) -> None:
@@ -61,7 +62,7 @@ class Session:
             password_file=settings.password_file, ca_file=settings.ca_file, cert_file=settings.cert_file,
             key_file=settings.key_file,
         )  # fmt: skip
-        self.link = Link(options, on_event=self._events.put)
+        self.link = Link(options, on_event=self._events.put, longest_pause_s=_LONGEST_PAUSE_S)
 
     def __enter__(self) -> Self:
         self.link.start()

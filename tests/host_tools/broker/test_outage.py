@@ -31,7 +31,7 @@ def test_a_broker_that_goes_is_told_of_within_two_seconds_and_so_is_its_return()
     words = said(("left", 10.0), ("returned", 21.0))
 
     assert words == [
-        (11.5, "the broker is away (connection refused); trying again for 60 s"),
+        (11.25, "the broker is away (connection refused); trying again for 60 s"),
         (21.0, "the broker is back"),
     ]
 
@@ -39,8 +39,8 @@ def test_a_broker_that_goes_is_told_of_within_two_seconds_and_so_is_its_return()
 def test_a_broker_that_hangs_is_told_of_within_two_seconds() -> None:
     words = said(("owes", 10.0), ("acknowledged", 14.0))
 
-    assert [at for at, _ in words] == [11.5, 14.0]
-    assert words[0][1].startswith("the broker has acknowledged nothing for 1.5 s")
+    assert [at for at, _ in words] == [11.25, 14.0]
+    assert words[0][1].startswith("the broker has acknowledged nothing for 1.2 s")
     assert words[1][1] == "the broker answers again"
 
 
@@ -55,12 +55,12 @@ def test_a_slow_link_is_no_outage_each_time() -> None:
 
     words = said(("owes", 0.0), *events[:-1])
 
-    assert [at for at, _ in words] == [1.5, 3.0]
+    assert [at for at, _ in words] == [1.25, 3.0]
 
 
 def test_a_broker_that_hung_and_then_goes_is_told_of_twice() -> None:
     words = said(("owes", 0.0), ("left", 3.0), ("returned", 9.0), ("owes", 9.0), ("acknowledged", 9.1))
 
     assert [word.split(";")[0].split(" (")[0] for _, word in words] == [
-        "the broker has acknowledged nothing for 1.5 s", "the broker is away", "the broker is back",
+        "the broker has acknowledged nothing for 1.2 s", "the broker is away", "the broker is back",
     ]  # fmt: skip
