@@ -53,6 +53,11 @@ CODES: dict[str, Code] = {
     "sets_unlike": Code(
         "rejected", "the held-out data are not like those that ranges come from", "capture longer, in all real use"
     ),
+    "scale_unlike": Code(
+        "rejected",
+        "after standardize the data are far from mean 0 and deviation 1",
+        "correct the sensor's unit, or the step's mean and std",
+    ),
     "no_coverage": Code("rejected", "float gives the same output on every held-out window", "capture during real use"),
     # Said of the data in ``data.findings``; the job goes on.
     "drift": Code("warning", "a channel moved one way all the time", "let the sensor settle, or capture longer"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, StoreError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.reservoir.snapshot import Kept, KeptStretch, read
@@ -26,6 +27,7 @@ from edge_agent.worker.data.dataset import Shard, ShardSets
 from edge_agent.worker.data.finding import refuse
 from edge_agent.worker.data.split import SPLITS, Block, Split
 from edge_agent.worker.quality.capture_watch import Watch
+from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 _npy_format: Any = np.lib.format
 """numpy brings no types for it."""
@@ -85,7 +87,7 @@ def _attempt(
         chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
         if isinstance(chosen, Lack):
             return chosen
-        return _Taking(context, kept, columns, window.size, steps, resample).run(name, chosen)
+        return _Taking(context, info, kept, columns, window.size, steps, resample).run(name, chosen)
 
 
 class _Taking:
@@ -94,6 +96,7 @@ class _Taking:
     def __init__(
         self,
         context: Context,
+        info: ModelInfo,
         kept: Kept,
         columns: list[str],
         size: int,
@@ -105,7 +108,8 @@ class _Taking:
         self._columns = columns
         self._picked = [kept.shape.channels.index(column) for column in columns]
         self._size, self._steps, self._resample = size, steps, resample
-        self._watch = Watch(columns, resample.needed(size))
+        scales = step_scales(sensor_inputs(info, context.task).values(), columns)
+        self._watch = Watch(columns, resample.needed(size), scales)
         self._shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         self._times: list[float] = []
 
@@ -195,13 +199,14 @@ class _Taking:
         for turn in range(max(map(len, rounds.values()))):
             for split, groups in rounds.items():
                 if turn < len(groups):
-                    refuse(self._watch.add(*self._block(split, groups[turn])))
+                    self._look(split, groups[turn])
 
-    def _block(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> tuple[Block, source_fit.Samples]:
+    def _look(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> None:
         parts = [np.load(path, mmap_mode="r")[shard.first : shard.first + (shard.samples or 0)] for shard, path in made]
         samples = np.concatenate([source_fit.levels(part) for part in parts])
         windows = sum(shard.windows for shard, _ in made)
-        return Block(split, windows, self._size, self._steps[split], len(samples), 0), samples
+        block = Block(split, windows, self._size, self._steps[split], len(samples), 0)
+        refuse(self._watch.add(block, samples, lambda: [self._resample(part)[: self._size] for part in evenly(parts)]))
 
     def _summary(self, split: Split) -> dict[str, Any]:
         shards = self._shards[split]

@@ -12,6 +12,7 @@ before.
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.jobs.task import Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
@@ -33,6 +35,7 @@ from edge_agent.worker.data.shards import BlockBuffer, Plan, ShardFolder
 from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed
 from edge_agent.worker.quality.capture_watch import Watch
 from edge_agent.worker.quality.channels import judge_rate
+from edge_agent.worker.quality.step_scale import StepScale, some_windows, step_scales
 
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
@@ -65,7 +68,8 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
     try:
         columns = source_fit.fit(info, task, source, name, window.size)
         plan = _plan(task, source, name, columns, window, rate_hz)
-        return _Capture(context, source, plan).run()
+        scales = step_scales(sensor_inputs(info, task).values(), plan.channels)
+        return _Capture(context, source, plan, scales).run()
     finally:
         source.close()
 
@@ -121,12 +125,13 @@ class _Clock:
 class _Capture:
     """One run through what is left of a plan."""
 
-    def __init__(self, context: Context, source: Source, plan: Plan) -> None:
+    def __init__(self, context: Context, source: Source, plan: Plan, scales: Sequence[StepScale] = ()) -> None:
         self._context = context
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._watch = Watch(plan.channels, plan.blocks[0].gap)
+        self._watch = Watch(plan.channels, plan.blocks[0].gap, scales)
+        self._resample = Resampler(Fraction(*plan.ratio))
         self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
         self._extended = False
         self._arrived = 0
@@ -150,7 +155,7 @@ class _Capture:
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            refuse(self._watch.add(self._plan.blocks[self._done], source_fit.levels(self._buffer.samples)))
+            self._look(self._done, self._buffer.samples)
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._skip_needless()
@@ -159,11 +164,16 @@ class _Capture:
         refuse(findings)
         return self._shards.sets(), self._summary(findings)
 
+    def _look(self, index: int, samples: source_fit.Samples) -> None:
+        """Judge a complete block."""
+        block = self._plan.blocks[index]
+        refuse(self._watch.add(block, source_fit.levels(samples), lambda: some_windows(self._resample(samples), block)))
+
     def _look_back(self, first: int) -> None:
         """See again what an interrupted capture left from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
-                refuse(self._watch.add(self._plan.blocks[index], source_fit.levels(self._shards.load(index))))
+                self._look(index, self._shards.load(index))
 
     def _skip_needless(self) -> None:
         """Pass over calibration blocks once the ranges are sure."""

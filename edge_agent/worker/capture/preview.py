@@ -26,6 +26,7 @@ from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.data.array_matching import GROUPS, RESERVED
 from edge_agent.worker.data.finding import Finding
 from edge_agent.worker.quality.channels import Quality, judge_rate
+from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 WINDOWS = "windows"
 """The array of an input that has no name: a model with one input takes it."""
@@ -33,6 +34,7 @@ Samples = NDArray[Any]
 Progress = Callable[[float, str, float | None], None]
 
 _GROUPS = 12
+_LOOKED_AT = 500
 _POLL_S = 0.5
 _DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
 _RATE_AFTER_S = 10.0
@@ -228,6 +230,14 @@ def arrays(seen: Seen, contracts: Sequence[InputContract]) -> dict[str, NDArray[
         key = f"input:{contract.name}" if contract.name in RESERVED else contract.name or WINDOWS
         made[key] = np.stack([steps(window[..., picked]) for window in seen.windows])
     return made | {GROUPS: seen.groups}
+
+
+def scale_findings(seen: Seen, contracts: Sequence[InputContract]) -> list[Finding]:
+    """What is to be said of what the ``standardize`` steps of ``contracts`` make of the windows."""
+    scales = step_scales(contracts, seen.channels)
+    for scale in scales:
+        scale.add(evenly(list(seen.windows), _LOOKED_AT))
+    return [finding for scale in scales for finding in scale.findings()]
 
 
 def save(path: Path, made: Mapping[str, NDArray[Any]]) -> None:
