@@ -48,7 +48,7 @@ CODES: dict[str, Code] = {
         "rejected", "many windows are identical", "let the sensor see real use while it captures"
     ),
     "too_few_windows": Code(
-        "rejected", "a gate could not be proved even with no error", "give as many windows as named"
+        "rejected", "a gate could not be proved even with no error", "set the key that the message names"
     ),
     "sets_unlike": Code(
         "rejected", "the held-out data are not like those that ranges come from", "capture longer, in all real use"
@@ -72,16 +72,20 @@ CODES: dict[str, Code] = {
     ),
     "sqnr_too_low": Code("rejected", "int8's error is too large against its signal", "see layers"),
     "latency_too_high": Code(
-        "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or raise the gate"
+        "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or set the gate that the message names"
     ),
     "latency_inconclusive": Code("rejected", "measurement ended without a proof of speed", "free the device and retry"),
     "too_noisy": Code("rejected", "two runs of float differ by more than 5 %", "stop other load; fix the governor"),
-    "size_too_large": Code("rejected", "int8 is larger than max_size_ratio allows", "keep float, or raise the gate"),
+    "size_too_large": Code(
+        "rejected", "int8 is larger than max_size_ratio allows", "keep float, or set the gate that the message names"
+    ),
     "memory_too_high": Code(
-        "rejected", "int8 needs more than max_peak_rss_bytes", "raise the gate or shrink the model"
+        "rejected",
+        "int8 needs more than max_peak_rss_bytes",
+        "shrink the model, or set the gate that the message names",
     ),
     "output_kind_needed": Code(
-        "rejected", "only raw's gates fail while argmax agrees", "set [output] kind if it classifies"
+        "rejected", "labels fit no kind of output, or only raw's gates fail while argmax agrees", "set [output] kind"
     ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
     # Model: failed.

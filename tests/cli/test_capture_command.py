@@ -276,7 +276,7 @@ def test_of_what_is_not_kept_there_is_nothing_to_show(
     tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["capture", "imu", "--kept", "--size", "400", "--config", str(kept)]) == 5
-    assert "raise keep_seconds" in capsys.readouterr().err
+    assert "set [sources.imu] keep_seconds = 8" in capsys.readouterr().err
     kept.write_text(kept.read_text().replace("/state", "/elsewhere"))
     assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
     assert "no samples are kept in" in capsys.readouterr().err

@@ -4,6 +4,7 @@ What is kept goes on changing while it is read, so the stretches are copied into
 and balance are judged as in a capture, in as many groups of stretches as a capture has rounds.
 """
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -81,8 +82,9 @@ def _attempt(
         samples = resample.outputs(shape.samples)
         holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
-            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes"
-            return Lack(f"{text} {resample.needed(window.size)}; raise keep_seconds")
+            needed = resample.needed(window.size)
+            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
+            return Lack(f"{text}; set [sources.{name}] keep_seconds = {keep_seconds(needed, shape.rate_hz):g}")
         wanted = {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS}
         chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
         if isinstance(chosen, Lack):
@@ -217,6 +219,11 @@ class _Taking:
             "seconds": round(samples / self._kept.shape.rate_hz, 3),
             "blocks": len(shards),
         }
+
+
+def keep_seconds(samples: int, rate_hz: float) -> float:
+    """How long stretches must be for so many samples, in tenths of a second."""
+    return math.ceil(10 * samples / rate_hz) / 10
 
 
 def _groups(made: Sequence[tuple[Shard, Path]]) -> Iterator[Sequence[tuple[Shard, Path]]]:

@@ -24,6 +24,8 @@ from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.jobs.task import Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.quant.bounds import windows_needed
+from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.sensing.subscribe import subscribe
 from edge_agent.sources import EndOfSource, Source, open_source
 from edge_agent.wire.manifest import Window
@@ -32,7 +34,7 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import ShardSets
 from edge_agent.worker.data.finding import Finding, refuse
 from edge_agent.worker.data.shards import BlockBuffer, Plan, ShardFolder
-from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed
+from edge_agent.worker.data.split import SPLITS, Block, Split, plan_blocks, samples_needed, windows_that_fit
 from edge_agent.worker.quality.capture_watch import Watch
 from edge_agent.worker.quality.channels import judge_rate
 from edge_agent.worker.quality.step_scale import StepScale, some_windows, step_scales
@@ -130,8 +132,8 @@ class _Capture:
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._watch = Watch(plan.channels, plan.blocks[0].gap, scales)
         self._resample = Resampler(Fraction(*plan.ratio))
+        self._watch = Watch(plan.channels, plan.blocks[0].gap, scales)
         self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
         self._extended = False
         self._arrived = 0
@@ -218,7 +220,7 @@ class _Capture:
         try:
             arrived = self._source.read(_POLL_S)
         except EndOfSource as error:
-            raise self._too_short(error.message) from None
+            raise self._too_short(error.message, self._arrived) from None
         if self._source.gaps != gaps or (arrived is None and self._dropped_out()):
             self._interruptions += self._clock.interrupt()
             if arrived is None:
@@ -247,7 +249,9 @@ class _Capture:
 
     def _check_length(self) -> None:
         if self._source.length and not self._source.repeats and self._source.length < self._left():
-            raise self._too_short(f"source {self._plan.source!r} holds {self._source.length} samples")
+            raise self._too_short(
+                f"source {self._plan.source!r} holds {self._source.length} samples", self._source.length
+            )
 
     def _check_silence(self) -> None:
         limit = max(self._source.silence_s, _DROPOUT_SAMPLES / self._source.rate_hz)
@@ -287,9 +291,28 @@ class _Capture:
         blocks = [self._plan.blocks[index] for index in ahead if not self._is_needless(index)]
         return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0) - self._buffer.taken
 
-    def _too_short(self, what: str) -> Refusal:
-        text = f"{what}; {self._left()} more are needed: record longer, or ask for fewer windows"
+    def _too_short(self, what: str, samples: int) -> Refusal:
+        """The refusal of a recording of so many ``samples``, with what would fit into it."""
+        needed = samples_needed(self._plan.blocks)
+        text = f"{what}; the windows need {needed}, which is {max(needed - samples, 1)} more: record longer"
+        fitting = self._fitting(samples)
+        if fitting is not None:
+            keys = ", ".join(f"{split}_windows = {count}" for split, count in fitting.items())
+            text += f", or set [recipe] {keys}"
         return Refusal("too_few_windows", text)
+
+    def _fitting(self, samples: int) -> dict[Split, int] | None:
+        """How many windows ``samples`` hold, if that is enough to prove anything."""
+        recipe, gate = self._context.task.recipe, self._context.task.gates.min_agreement
+        limit = MIN_AGREEMENT if gate is None else gate
+        return windows_that_fit(
+            {split: getattr(recipe, f"{split}_windows") for split in SPLITS},
+            samples,
+            size=self._plan.blocks[0].size,
+            hop=next(block.step for block in self._plan.blocks if block.split == "calibration"),
+            least=windows_needed(limit) if 0 < limit < 1 else 1,
+            needed=self._resample.needed,
+        )
 
     def _report(self, *, force: bool = False) -> None:
         left, total = self._left(), samples_needed(self._plan.blocks)

@@ -104,7 +104,7 @@ class Looker:
         self._gap = self._resample.needed(window.size)
         self._gaps = source.gaps
         self._heard = self._began = time.monotonic()
-        self._interruptions = self._samples = 0
+        self._interruptions = self._samples = self._asked = 0
         self._on = False
         self._deadline = math.inf
 
@@ -116,8 +116,8 @@ class Looker:
             LimitError: ``capture_timeout``.
         """
         quality = Quality(list(self._channels), self._gap)
-        shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
-        needs = [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+        self._asked = windows
+        shares, needs = self._groups_of(windows)
         total = sum(needs) + (len(needs) - 1) * self._gap
         self._deadline = self._began + _DEADLINE_FACTOR * total / self._source.rate_hz + _DEADLINE_SLACK_S
         parts: list[Samples] = []
@@ -138,6 +138,19 @@ class Looker:
         found = [*(finding for code, finding in early.items() if code not in said), *late]
         return Seen(self._channels, np.concatenate(parts), self._hop, groups, self._rate_hz, found, self._samples)
 
+    def _groups_of(self, windows: int) -> tuple[list[int], list[int]]:
+        """Windows of each group, and the samples that it takes."""
+        shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
+        return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+
+    def _fewer(self) -> str:
+        """What to ask for instead, of a source that has ended."""
+        for windows in range(self._asked - 1, 0, -1):
+            _, needs = self._groups_of(windows)
+            if sum(needs) + (len(needs) - 1) * self._gap <= self._samples:
+                return f"give --windows {windows}, or record longer"
+        return "record longer"
+
     def _block(self, rest: Samples, skip: int, needed: int, tell: Callable[[int], None]) -> tuple[Samples, Samples]:
         """``needed`` samples without a gap, after ``skip`` more that are thrown away; and what came after them."""
         have = [rest] if len(rest) else []
@@ -156,7 +169,7 @@ class Looker:
         try:
             arrived = self._source.read(_POLL_S)
         except EndOfSource as error:
-            raise SourceError("source_lost", f"{error.message}; ask for fewer windows, or record longer") from None
+            raise SourceError("source_lost", f"{error.message}; {self._fewer()}") from None
         now = time.monotonic()
         quiet = now - self._heard
         dropout = self._source.live and quiet > max(_DROPOUT_S, _DROPOUT_SAMPLES / self._source.rate_hz)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker.capture import from_sensor as module
 from edge_agent.worker.capture.from_sensor import capture_source
 from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.data.split import SPLITS, plan_blocks
+from edge_agent.worker.data.split import SPLITS, plan_blocks, samples_needed
 
 SIZE, HOP = 64, 32
 INFO = model_info({"x": ("float32", (1, 3, SIZE))})
@@ -375,6 +376,28 @@ def test_a_recording_that_is_too_short_is_refused_before_it_is_replayed(tmp_path
     assert "holds 3000 samples" in error.message
 
 
+def test_what_a_short_recording_lacks_is_said_and_the_windows_that_are_named_fit(tmp_path: Path) -> None:
+    samples = motion(9000)
+    asked = Recipe(calibration_windows=100, search_windows=50, heldout_windows=100)
+    needed = samples_needed(plan_blocks({"calibration": 100, "search": 50, "heldout": 100}, size=SIZE, hop=HOP))
+
+    message = refused(Refusal, tmp_path, make_task(recording(tmp_path, samples), recipe=asked)).message
+
+    assert f"the windows need {needed}, which is {needed - 9000} more" in message
+    keys = dict(re.findall(r"(\w+_windows) = (\d+)", message))
+    assert keys.keys() == {"calibration_windows", "search_windows", "heldout_windows"}
+    fitting = Recipe(**{key: int(value) for key, value in keys.items()})
+    assert fitting.heldout_windows >= 59
+    assert capture(tmp_path / "again", make_task(recording(tmp_path, samples), recipe=fitting)).data.count("heldout")
+
+
+def test_no_number_of_windows_is_named_that_could_prove_nothing(tmp_path: Path) -> None:
+    message = refused(Refusal, tmp_path, make_task(recording(tmp_path, motion(3000)))).message
+
+    assert "record longer" in message
+    assert "_windows =" not in message
+
+
 def test_a_repeated_recording_is_warned_of(tmp_path: Path) -> None:
     captured = capture(tmp_path, make_task(recording(tmp_path, motion(3001), loop=True)))
 
@@ -621,7 +644,7 @@ def test_a_recording_that_holds_no_more_is_no_reason_to_fail(tmp_path: Path) -> 
     enough = captured.said["enough"]["calibration"]
     assert enough["windows"] == 100
     assert "ranges_unsure" in found(captured)
-    assert "capture more" in enough["message"]
+    assert f"set [recipe] calibration_windows = {enough['enough']}" in enough["message"]
     assert enough["enough"] > 100
 
 
