@@ -101,7 +101,9 @@ CODES: dict[str, Code] = {
     "prepare_mismatch": Code("failed", "the prepared float model differs from the original", "report the model to us"),
     "rewrite_invalid": Code("failed", "the quantized file is not a sound model", "report the model to us"),
     # Contract and source: failed.
-    "shape_mismatch": Code("failed", "data do not fit the model's input shape", "correct window, steps or array shape"),
+    "shape_mismatch": Code(
+        "failed", "data do not fit the model's input shape", "correct window, steps, array shape or labels"
+    ),
     "dtype_mismatch": Code(
         "failed", "data have another kind of number than the input", "store the array as the input's type"
     ),

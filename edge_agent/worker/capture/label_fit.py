@@ -83,8 +83,8 @@ class LabelFit:
 
     def _none_fits(self) -> str:
         shape = "" if self._zeros is None else "x".join(map(str, self._zeros.shape))
-        reasons = "; ".join(f"{kind}: {why}" for kind, why in self._why.items())
-        reasons = f" ({reasons})" if reasons else ""
+        nearest = next(iter(self._why.items()), None)
+        reasons = "" if nearest is None else f" (as {nearest[0]}: {nearest[1]})"
         return (
             f"the labels of {NAME} fit no kind of an output of shape {shape}{reasons}; correct them, or set "
             '[output] kind (strings need kind = "sequence" and alphabet)'
