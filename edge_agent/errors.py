@@ -48,10 +48,15 @@ CODES: dict[str, Code] = {
         "rejected", "many windows are identical", "let the sensor see real use while it captures"
     ),
     "too_few_windows": Code(
-        "rejected", "a gate could not be proved even with no error", "give as many windows as named"
+        "rejected", "a gate could not be proved even with no error", "set the key that the message names"
     ),
     "sets_unlike": Code(
         "rejected", "the held-out data are not like those that ranges come from", "capture longer, in all real use"
+    ),
+    "scale_unlike": Code(
+        "rejected",
+        "after standardize the data are far from mean 0 and deviation 1",
+        "correct the sensor's unit, or the step's mean and std",
     ),
     "no_coverage": Code("rejected", "float gives the same output on every held-out window", "capture during real use"),
     # Said of the data in ``data.findings``; the job goes on.
@@ -67,16 +72,20 @@ CODES: dict[str, Code] = {
     ),
     "sqnr_too_low": Code("rejected", "int8's error is too large against its signal", "see layers"),
     "latency_too_high": Code(
-        "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or raise the gate"
+        "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or set the gate that the message names"
     ),
     "latency_inconclusive": Code("rejected", "measurement ended without a proof of speed", "free the device and retry"),
     "too_noisy": Code("rejected", "two runs of float differ by more than 5 %", "stop other load; fix the governor"),
-    "size_too_large": Code("rejected", "int8 is larger than max_size_ratio allows", "keep float, or raise the gate"),
+    "size_too_large": Code(
+        "rejected", "int8 is larger than max_size_ratio allows", "keep float, or set the gate that the message names"
+    ),
     "memory_too_high": Code(
-        "rejected", "int8 needs more than max_peak_rss_bytes", "raise the gate or shrink the model"
+        "rejected",
+        "int8 needs more than max_peak_rss_bytes",
+        "shrink the model, or set the gate that the message names",
     ),
     "output_kind_needed": Code(
-        "rejected", "only raw's gates fail while argmax agrees", "set [output] kind if it classifies"
+        "rejected", "labels fit no kind of output, or only raw's gates fail while argmax agrees", "set [output] kind"
     ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
     # Model: failed.
@@ -92,7 +101,9 @@ CODES: dict[str, Code] = {
     "prepare_mismatch": Code("failed", "the prepared float model differs from the original", "report the model to us"),
     "rewrite_invalid": Code("failed", "the quantized file is not a sound model", "report the model to us"),
     # Contract and source: failed.
-    "shape_mismatch": Code("failed", "data do not fit the model's input shape", "correct window, steps or array shape"),
+    "shape_mismatch": Code(
+        "failed", "data do not fit the model's input shape", "correct window, steps, array shape or labels"
+    ),
     "dtype_mismatch": Code(
         "failed", "data have another kind of number than the input", "store the array as the input's type"
     ),

@@ -57,7 +57,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
     "worker.data": (WORKER, {"msgspec", "numpy"}),
     "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
-    "worker.quality": ({"acquisition", "backends", "calibration", "worker.data"}, {"numpy"}),
+    "worker.quality": (
+        {"acquisition", "backends", "calibration", "preprocess", "wire", "worker.data"},
+        {"msgspec", "numpy"},
+    ),
     "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER

@@ -41,12 +41,14 @@ class Stability:
         spread: by which part of itself the least sure range may be off (one-sided 95 %); infinite: too few segments.
         least_sure: the name of that channel or input.
         segments: in how many segments of time they were.
+        rows: they are rows of an operator's file; else captured, as many as the recipe says.
     """
 
     windows: int
     spread: float
     least_sure: str
     segments: int = 1
+    rows: bool = False
 
     @property
     def stable(self) -> bool:
@@ -72,7 +74,8 @@ class Stability:
         sure = f"after {self.windows} windows the range of {self.least_sure!r} is sure to {self.spread:.0%}"
         if self.stable:
             return f"{sure}; {self.enough} windows would do"
-        return f"{sure}, not to {TOLERANCE:.0%}; about {self.enough} windows would do: capture more"
+        how = "give more rows" if self.rows else f"set [recipe] calibration_windows = {self.enough}"
+        return f"{sure}, not to {TOLERANCE:.0%}; about {self.enough} windows would do: {how}"
 
     def as_dict(self, *, planned: int) -> dict[str, Any]:
         """As it stands in the result object, under ``data.enough.calibration``."""

@@ -15,7 +15,7 @@ steps and the arrays are named as its inputs. A sensor that a capture of the dae
 import argparse
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
             seen, rate_hz, told = _take_kept(args, wanted, window, contracts[0].rate_hz)
         else:
             seen, rate_hz, told = *_take(args, table, wanted, window, contracts[0].rate_hz), {}
-        made = preview.arrays(seen, contracts if args.manifest else [])
+        own = contracts if args.manifest else []
+        made = preview.arrays(seen, own)
+        seen = replace(seen, findings=[*seen.findings, *preview.scale_findings(seen, own)])
     except EdgeAgentError as error:
         return _failed(args, error)
     body = _body(args, seen, window, rate_hz) | told

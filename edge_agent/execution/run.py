@@ -23,6 +23,8 @@ OnProgress = Callable[[float, str, float | None], None]
 """fraction (0 to 1), what is being done, seconds left or None."""
 
 _MAX_MESSAGE = 2000
+_MORE = 2
+"""Times as much is what is said to try where a limit was too low."""
 _log = logging.getLogger(__name__)
 
 
@@ -154,10 +156,15 @@ class StageRun:
             return StageEnd("canceled", f"{stage} was stopped", "stopped", seconds)
         if ended.reason == "out_of_memory":
             limit = self._limits.memory_bytes
-            where = f"its limit of {limit / 2**20:.0f} MiB" if limit else "what the device has"
+            where = "what the device has"
+            if limit:
+                where = f"its limit of {limit / 2**20:.0f} MiB"
+                where += f"; if the device has as much, set [limits] worker_memory_bytes = {_MORE * limit}"
             return StageEnd("out_of_memory", f"{stage} needed more memory than {where}", "failed", seconds)
         if ended.reason == "timeout":
-            return StageEnd("stage_timeout", f"{stage} exceeded its {self._limits.timeout_s:g} s", "failed", seconds)
+            limit_s = self._limits.timeout_s or 0.0
+            text = f"{stage} exceeded its {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
+            return StageEnd("stage_timeout", text, "failed", seconds)
         if self._said is not None and self._said.status == "failed":
             return self._told(self._said.code, self._said.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)

@@ -3,13 +3,15 @@
 ``report.json`` of ``edge-agent quantize`` and the ``results`` of a job's last report are this object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_agent.errors import CODES
 from edge_agent.jobs.task import read_results
 
+NOTHING_TO_DO = "nothing to do"
+"""The remedy of a layer that loses nothing."""
 _VERDICTS = {"succeeded": "accepted", "rejected": "rejected"}
 
 
@@ -35,6 +37,8 @@ def conclude(job_dir: Path, code: str, message: str, seconds: Mapping[str, float
         result["chosen"] = None
     elif not message:
         result["message"] = accepted(result["chosen"] or {}, result["reference"] or {})
+        if (result["data"].get("eval") or {}).get("decides") is False:
+            result["message"] += "; the labelled set did not decide"
     return result
 
 
@@ -49,6 +53,11 @@ def accepted(chosen: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
     if (size := chosen.get("size_bytes")) and (before := reference.get("size_bytes")):
         parts.append(f"has {size / before:.2f} of its size")
     return ", ".join(parts) or CODES["accepted"].meaning
+
+
+def lossy(layers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The layers that something can be done about, for a person; the result object has the others, too."""
+    return [layer for layer in layers if layer.get("remedy") != NOTHING_TO_DO]
 
 
 def judged(result: Mapping[str, Any]) -> Mapping[str, Any] | None:

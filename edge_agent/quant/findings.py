@@ -9,7 +9,20 @@ from typing import Literal
 
 import msgspec
 
-from edge_agent.quant.bounds import agreement_lower, allowed_failures, pairs_needed, tango_upper, windows_needed
+from edge_agent.quant.bounds import (
+    agreement_lower,
+    allowed_failures,
+    pairs_needed,
+    tango_upper,
+    windows_enough,
+    windows_needed,
+)
+
+_STRICT = 0.99
+_WORTH_IT = 10
+"""Times as many windows: more than that nobody captures."""
+_SPREAD = 1.1
+"""A limit that shall hold for the next measurement, too, leaves it so much room."""
 
 
 class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,6 +73,9 @@ class Measured:
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
+    rows_of: str = ""
+    """The option that names the operator's file whose rows the windows are; empty: captured, as many as the recipe
+    says."""
 
     @property
     def labels_doubtful(self) -> bool:
@@ -97,7 +113,10 @@ def agreement_proved(limits: Limits, measured: Measured) -> Finding | None:
     bound = agreement_lower(wrong / effect, n)
     gate = GateResult("min_agreement", limit, bound, bound >= limit)
     if limit >= 1.0:
-        message = "no number of windows proves an agreement of 100 %; set min_agreement below 1, or to 0 for no gate"
+        message = (
+            "no number of windows proves an agreement of 100 %; set [gates] min_agreement = 0.99, which takes "
+            f"{windows_needed(_STRICT)} windows, or 0 for no gate"
+        )
         return Finding(gate, "too_few_windows", message)
     allowed = allowed_failures(n, limit, per_window=1.0 / effect)
     if allowed < 0:
@@ -105,7 +124,7 @@ def agreement_proved(limits: Limits, measured: Measured) -> Finding | None:
             gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{percent(limit)} agreement")
         )
     message = f"{wrong} of {measured.windows_text} disagree; to prove {percent(limit)} at most {allowed} may"
-    return Finding(gate, "agreement_too_low", message)
+    return Finding(gate, "agreement_too_low", message + _more_would_do(measured, wrong, limit))
 
 
 def agreement_estimated(limit: float, measured: Measured) -> Finding | None:
@@ -171,7 +190,10 @@ def sqnr_reached(limit: float, measured: Measured) -> Finding | None:
 
 def size_kept(limits: Limits, measured: Measured) -> Finding | None:
     """The file's size as a multiple of float's."""
-    words = "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+    words = (
+        "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+        "; [gates] max_size_ratio = {room:g} allows it"
+    )
     return at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
 
 
@@ -182,7 +204,10 @@ def latency_proved(limits: Limits, measured: Measured) -> Finding | None:
         return None
     gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
     if lower > limit:
-        message = f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
+        message = (
+            f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
+            f"; [gates] max_latency_ratio = {room_for(upper):g} allows it"
+        )
         return Finding(gate, "latency_too_high", message)
     message = (
         f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
@@ -192,20 +217,52 @@ def latency_proved(limits: Limits, measured: Measured) -> Finding | None:
 
 def latency_screened(limits: Limits, measured: Measured) -> Finding | None:
     """The screened ratio, against the limit itself."""
-    words = "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+    words = (
+        "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+        "; [gates] max_latency_ratio = {room:g} allows it"
+    )
     return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
 
 
 def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> Finding | None:
-    """A value against the most that is allowed; ``words`` says it where it is more, with {value} and {limit}."""
+    """A value against the most that is allowed.
+
+    ``words`` says it where it is more, with {value}, {limit} and {room}, a limit that would allow it.
+    """
     if not limit or value is None:
         return None
-    return Finding(GateResult(name, limit, value, value <= limit), code, words.format(value=value, limit=limit))
+    message = words.format(value=value, limit=limit, room=room_for(value))
+    return Finding(GateResult(name, limit, value, value <= limit), code, message)
+
+
+def room_for(value: float) -> float:
+    """A limit in round numbers that also allows the next measurement of what was measured as ``value``."""
+    return math.ceil(100.0 * _SPREAD * value) / 100.0 if math.isfinite(value) else value
 
 
 def _too_few(measured: Measured, needed: int, what: str) -> str:
     windows = math.ceil(needed * measured.design_effect)
-    return f"{measured.windows_text} cannot prove {what} even without an error; give at least {windows}"
+    return (
+        f"{measured.windows_text} cannot prove {what} even without an error; give at least {_give(measured, windows)}"
+    )
+
+
+def _more_would_do(measured: Measured, wrong: int, limit: float) -> str:
+    """What to set so that as many disagreements in a hundred are a proof; empty where that takes too many windows."""
+    independent = windows_enough(wrong, measured.windows, limit) if measured.windows else None
+    if independent is None:
+        return ""
+    windows = math.ceil(independent * measured.design_effect)
+    if not measured.windows < windows <= _WORTH_IT * measured.windows:
+        return ""
+    return f"; at that share of disagreements about {_give(measured, windows)} would prove it"
+
+
+def _give(measured: Measured, windows: int) -> str:
+    """So many windows, and how to ask for them."""
+    if measured.rows_of:
+        return f"{windows} rows ({measured.rows_of})"
+    return f"{windows} ([recipe] heldout_windows = {windows})"
 
 
 def percent(share: float) -> str:

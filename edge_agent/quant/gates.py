@@ -33,6 +33,7 @@ from edge_agent.quant.findings import (
     latency_proved,
     latency_screened,
     percent,
+    room_for,
     size_kept,
     sqnr_reached,
 )
@@ -113,7 +114,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     warnings = (
         *_agreement_warning(limits, measured),
         *(() if accuracy else _label_warning(gates, measured)),
-        *_eval_warning(kind, labelled),
+        *_eval_warning(gates, kind, labelled),
     )
     judgement = _judgement(findings, warnings)
     if _only_raw_failed(kind, judgement, measured):
@@ -163,7 +164,8 @@ def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
     limit = gates.max_peak_rss_bytes
     words = (
         f"int8 needs {peak_rss_bytes / _MIB:.1f} MiB of memory; "
-        f"at most {limit / _MIB:.1f} MiB are allowed (max_peak_rss_bytes)"
+        f"at most {limit / _MIB:.1f} MiB are allowed; "
+        f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
     return _judgement((at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())
 
@@ -203,9 +205,7 @@ def _by_argmax(measured: Measured) -> Measured:
 def _kind_needed(judgement: Judgement, as_classes: Judgement) -> Judgement:
     if not as_classes.passed:
         return judgement
-    message = (
-        f'{judgement.message}. Judged as a classifier it would pass: if it is one, set kind = "classes" under [output]'
-    )
+    message = f'{judgement.message}. Judged as a classifier it would pass: if it is one, set [output] kind = "classes"'
     return Judgement(judgement.gates, "output_kind_needed", message, judgement.warnings)
 
 
@@ -232,18 +232,23 @@ def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
     return (text,)
 
 
-def _eval_warning(kind: OutputKind, labelled: Measured | None) -> tuple[str, ...]:
+def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> tuple[str, ...]:
+    """Why the labelled set does not decide, and what makes it decide."""
     if labelled is None:
         return ()
     if labelled.lost is None:
-        return (f"the labelled set does not decide: labels say nothing about {kind} outputs; check [output] kind",)
-    if not labelled.labels_doubtful:
-        return ()
-    text = (
-        f"the labelled set does not decide: float has {labelled.float_right} of its {labelled.windows} labels right, "
-        f"a constant answer would have {labelled.commonest_label}; check its labels and arrays"
-    )
-    return (text,)
+        text = f"labels say nothing about {kind} outputs; set [output] kind to what they are of"
+    elif not labelled.labels_doubtful:
+        if _limits(gates, kind, labelled).max_accuracy_drop:
+            return ()
+        text = f"its gate is off; set [gates] max_accuracy_drop = {MAX_ACCURACY_DROP} to let it"
+    else:
+        text = (
+            f"float has {labelled.float_right} of its {labelled.windows} labels right, a constant answer would have "
+            f"{labelled.commonest_label}; check that labels count from 0 in the output's order, that its arrays are "
+            f'what the model is fed, and [output] kind = "{kind}"'
+        )
+    return (f"the labelled set does not decide: {text}",)
 
 
 def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> Finding | None:

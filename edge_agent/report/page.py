@@ -7,7 +7,7 @@ from typing import Any
 from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.jobs.result import judged
+from edge_agent.jobs.result import judged, lossy
 from edge_agent.report import shapes
 from edge_agent.report.html import candidate, cards, pareto, tables
 from edge_agent.report.html.labelled import labelled
@@ -83,10 +83,11 @@ def _candidates(result: Mapping[str, Any], target: Mapping[str, Any]) -> Markup:
 
 
 def _layers(result: Mapping[str, Any]) -> Markup:
-    if not result["layers"]:
+    layers = lossy(result["layers"])
+    if not layers:
         return Markup()
     what = "Where most signal is lost when a layer becomes int8 by itself, the worst first."
-    return _section("Layers", element("p", what, class_="note"), tables.layers(result["layers"]))
+    return _section("Layers", element("p", what, class_="note"), tables.layers(layers))
 
 
 def _tensors(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_agent.errors import CODES
-from edge_agent.jobs.result import judged
+from edge_agent.jobs.result import judged, lossy
 from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
@@ -48,8 +48,8 @@ def render(result: Mapping[str, Any]) -> str:
         lines += [*shown, ""]
     if target is not None and target["gates"]:
         lines += [*_gates(target["gates"]), ""]
-    if result["verdict"] == "rejected" and result["layers"]:
-        lines += [*_layers(result["layers"]), ""]
+    if result["verdict"] == "rejected" and (layers := lossy(result["layers"])):
+        lines += [*_layers(layers), ""]
     lines += [f"warning: {warning}" for warning in result["data"]["warnings"]]
     code = "" if result["code"] == result["verdict"] else f" ({result['code']})"
     lines.append(f"{result['verdict']}{code}: {result['message']}")
@@ -82,7 +82,7 @@ def _gates(gates: list[Mapping[str, Any]]) -> list[str]:
 
 def _labelled(shown: Mapping[str, Any]) -> list[str]:
     """What the labelled set says of both, a line a metric."""
-    if not shown.get("metrics"):
+    if "metrics" not in shown:
         return []
     decides = "" if shown["decides"] else ", which does not decide"
     lines = [f"labelled set of {shown['windows']} windows{decides}:"]

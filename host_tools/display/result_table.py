@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_agent.errors import CODES
+from edge_agent.jobs.result import lossy
 from edge_agent.jobs.titles import TITLES
 from edge_agent.wire.messages import JobReport
 from host_tools.display.console import stdout_console
@@ -90,7 +91,7 @@ def _labelled(shown: Record) -> list[tuple[str, str, str, str]]:
         bound = "" if upper is None else f", at most {form(upper)} (95 %)"
         drop = "" if metric.get("drop") is None else f"drop {form(metric['drop'])}{bound}"
         rows.append((f"labelled {name}", form(metric.get("float")), form(metric.get("int8")), drop))
-    if rows:
+    if "metrics" in shown:
         decides = "" if shown.get("decides") else "does not decide"
         rows.append(("labelled windows", "", str(shown.get("windows", _DASH)), decides))
     return rows
@@ -152,8 +153,8 @@ def _results(report: JobReport) -> list[RenderableType]:
         parts += ["", _gate_table(results)]
     if classes := _evaluation(results).get("classes"):
         parts += ["", _class_table(classes)]
-    if report.status != "succeeded" and results.get("layers"):
-        parts += ["", _layer_table(results["layers"])]
+    if report.status != "succeeded" and (layers := lossy(results.get("layers") or [])):
+        parts += ["", _layer_table(layers)]
     data: Record = results.get("data") or {}
     if kept := data.get("kept"):
         parts += ["", f"  data     {escape(str(kept['message']))}"]

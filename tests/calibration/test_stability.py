@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def test_like_segments_are_sure_and_unlike_ones_are_not() -> None:
     assert not unlike.stable
     assert unlike.enough is not None
     assert unlike.enough > 100
-    assert "capture more" in unlike.sentence
+    assert unlike.sentence.endswith(f"set [recipe] calibration_windows = {unlike.enough}")
+    assert replace(unlike, rows=True).sentence.endswith("give more rows")
 
 
 def test_the_least_sure_channel_is_named() -> None:

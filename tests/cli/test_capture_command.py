@@ -64,6 +64,25 @@ def test_what_it_shows_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert np.array_equal(taken[1], samples[HOP : HOP + SIZE])
 
 
+@pytest.mark.parametrize(("factor", "code"), [(1, 0), (9.81, 0), (1000, 4)])
+def test_what_the_manifests_standardize_makes_of_it_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], factor: float, code: int
+) -> None:
+    samples = motion(4000)
+    numbers = [[round(float(value), 3) for value in column] for column in (samples.mean(axis=0), samples.std(axis=0))]
+    manifest = tmp_path / "m.toml"
+    manifest.write_text(
+        f'name = "m"\n[input]\nsource = "imu"\nchannels = {CHANNELS}\nwindow = {{ size = {SIZE}, hop = {HOP} }}\n'
+        f'steps = [{{ op = "standardize", mean = {numbers[0]}, std = {numbers[1]} }}]\n'
+    )
+
+    assert capture(sources(tmp_path, factor * samples), "--manifest", manifest) == code
+
+    shown = capsys.readouterr().out
+    assert ("(scale_unlike)" in shown) == (factor != 1)
+    assert ('put { op = "scale", factor = 0.001 } before the step' in shown) == (factor == 1000)
+
+
 def test_groups_share_no_sample_and_suit_quantize(tmp_path: Path) -> None:
     samples = np.arange(12_000, dtype=np.float32).reshape(-1, 3)
 
@@ -258,7 +277,7 @@ def test_of_what_is_not_kept_there_is_nothing_to_show(
     tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["capture", "imu", "--kept", "--size", "400", "--config", str(kept)]) == 5
-    assert "raise keep_seconds" in capsys.readouterr().err
+    assert "set [sources.imu] keep_seconds = 8" in capsys.readouterr().err
     kept.write_text(kept.read_text().replace("/state", "/elsewhere"))
     assert main(["capture", "imu", "--kept", "--config", str(kept)]) == 5
     assert "no samples are kept in" in capsys.readouterr().err

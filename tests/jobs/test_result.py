@@ -72,6 +72,20 @@ def test_a_refused_model_is_not_chosen(tmp_path: Path) -> None:
     ]
 
 
+def test_layers_that_lose_nothing_are_in_the_report_and_not_in_the_table(tmp_path: Path) -> None:
+    faithful = {"name": "a", "op": "Conv", "sqnr_db": 50.0, "cause": "faithful by itself", "remedy": "nothing to do"}
+    wide = {"name": "b", "op": "Gemm", "sqnr_db": 3.0, "cause": "wide range", "remedy": "leave it float"}
+    for stage in (Stage.CAPTURE, Stage.CALIBRATE):
+        leave(tmp_path, stage, Outcome())
+    leave(tmp_path, Stage.QUANTIZE, Outcome(code="sqnr_too_low", results={"layers": [faithful, wide]}))
+
+    result = conclude(tmp_path, "sqnr_too_low", "3 dB", {})
+
+    assert result["layers"] == [faithful, wide]
+    assert "b (Gemm)" in render(result)
+    assert "faithful by itself" not in render(result)
+
+
 def test_a_job_that_failed_at_once_has_every_key_and_a_table(tmp_path: Path) -> None:
     result = conclude(tmp_path, "model_unreadable", "it is no model", {})
 

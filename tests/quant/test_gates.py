@@ -44,7 +44,8 @@ def test_windows_that_resemble_each_other_prove_less_and_the_sentence_says_so() 
 
     assert judgement.code == "agreement_too_low"
     assert judgement.message == (
-        "8 of 300 windows (so alike that they count as 100) disagree; to prove 95 % at most 3 may"
+        "8 of 300 windows (so alike that they count as 100) disagree; to prove 95 % at most 3 may; "
+        "at that share of disagreements about 765 ([recipe] heldout_windows = 765) would prove it"
     )
     assert evaluate_heldout(Gates(), "classes", replace(GOOD, windows_effective=100.0, disagreements=3)).passed
 
@@ -58,14 +59,48 @@ def test_what_no_error_could_prove_asks_for_windows(windows: int, effective: flo
     judgement = evaluate_heldout(Gates(), "binary", measured)
 
     assert judgement.code == "too_few_windows"
-    assert judgement.message.endswith(f"give at least {needed}")
+    assert judgement.message.endswith(f"give at least {needed} ([recipe] heldout_windows = {needed})")
+    rows = evaluate_heldout(Gates(), "binary", replace(measured, rows_of="--heldout"))
+    assert rows.message.endswith(f"give at least {needed} rows (--heldout)")
+
+
+def test_more_windows_are_asked_for_only_where_they_would_prove_it_and_can_be_had() -> None:
+    few = Measured(windows=100, windows_effective=100, disagreements=3)
+    message = evaluate_heldout(Gates(), "classes", few).message
+    wanted = int(message.rpartition("heldout_windows = ")[2].partition(")")[0])
+    many = Measured(windows=wanted, windows_effective=wanted, disagreements=3 * wanted // 100)
+
+    assert evaluate_heldout(Gates(), "classes", many).passed
+    for hopeless in (replace(few, disagreements=6), replace(GOOD, disagreements=14)):
+        assert "heldout_windows" not in evaluate_heldout(Gates(), "classes", hopeless).message
 
 
 def test_an_agreement_of_one_hundred_percent_cannot_be_proved() -> None:
     judgement = evaluate_heldout(Gates(min_agreement=1.0), "classes", replace(GOOD, disagreements=0))
 
     assert judgement.code == "too_few_windows"
-    assert "below 1" in judgement.message
+    assert "[gates] min_agreement = 0.99, which takes 299 windows, or 0" in judgement.message
+
+
+@pytest.mark.parametrize(
+    ("gate", "measured"),
+    [
+        ("max_latency_ratio", {"latency_ratio_lower": 1.1, "latency_ratio_upper": 1.3}),
+        ("max_size_ratio", {"size_ratio": 1.234}),
+    ],
+)
+def test_a_gate_that_says_no_names_the_value_that_would_allow_it(gate: str, measured: dict[str, float]) -> None:
+    message = evaluate_heldout(Gates(), "classes", replace(GOOD, **measured)).message
+
+    value = float(message.rpartition(f"[gates] {gate} = ")[2].partition(" ")[0])
+    assert evaluate_heldout(Gates(**{gate: value}), "classes", replace(GOOD, **measured)).passed
+
+
+def test_memory_that_is_too_high_names_the_value_that_would_allow_it() -> None:
+    message = evaluate_memory(Gates(max_peak_rss_bytes=1 << 20), 70 << 20).message
+
+    value = int(message.rpartition("[gates] max_peak_rss_bytes = ")[2].partition(" ")[0])
+    assert evaluate_memory(Gates(max_peak_rss_bytes=value), 70 << 20).passed
 
 
 def test_labels_decide_and_agreement_only_warns() -> None:
@@ -108,7 +143,9 @@ def test_too_few_labelled_windows_ask_for_more() -> None:
     judgement = evaluate_heldout(Gates(), "binary", Measured(windows=60, windows_effective=60, lost=0, won=0))
 
     assert judgement.code == "too_few_windows"
-    assert judgement.message.endswith("an accuracy drop of at most 3 % even without an error; give at least 88")
+    assert judgement.message.endswith(
+        "an accuracy drop of at most 3 % even without an error; give at least 88 ([recipe] heldout_windows = 88)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -347,12 +384,12 @@ def test_labels_that_say_nothing_about_the_kind_are_said_not_to_decide() -> None
 
 def test_a_labelled_set_that_could_prove_nothing_asks_for_more() -> None:
     judgement = evaluate_heldout(
-        Gates(), "classes", GOOD, replace(LABELLED, windows=60, windows_effective=60, lost=0, won=0)
+        Gates(), "classes", GOOD, replace(LABELLED, windows=60, windows_effective=60, lost=0, won=0, rows_of="--eval")
     )
 
     assert judgement.code == "too_few_windows"
     assert judgement.message.startswith("on the labelled set 60 windows cannot prove")
-    assert judgement.message.endswith("give at least 88")
+    assert judgement.message.endswith("give at least 88 rows (--eval)")
 
 
 @pytest.mark.parametrize(("gates", "judged"), [(Gates(), False), (Gates(max_accuracy_drop=0.05), True)])

@@ -112,6 +112,10 @@ def decide(
     return Accept()
 
 
+def _too_large(size: int, limit: int) -> str:
+    return f" and this device takes {limit} at most; set [limits] max_model_bytes = {size} there, or shrink it"
+
+
 def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, formats: Collection[str]) -> None:
     """Raise what a job of ``manifest`` would end with, before a byte is fetched."""
     size, labelled = manifest.blob.size, manifest.eval.size if manifest.eval is not None else 0
@@ -121,11 +125,11 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
         )
     if size > max_model_bytes:
-        raise LimitError("model_too_large", f"{size} bytes; this device's limits.max_model_bytes is {max_model_bytes}")
+        raise LimitError("model_too_large", f"{size} bytes{_too_large(size, max_model_bytes)}")
     if labelled > max_model_bytes:
         raise LimitError(
             "model_too_large",
-            f"the labelled set has {labelled} bytes; this device's limits.max_model_bytes is {max_model_bytes}",
+            f"the labelled set has {labelled} bytes{_too_large(labelled, max_model_bytes)}",
         )
     check_inputs(manifest.inputs)
     # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.

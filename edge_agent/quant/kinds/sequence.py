@@ -54,6 +54,9 @@ class Symbols(Kind):
         text = label.decode() if isinstance(label, bytes) else label
         if not isinstance(text, str):
             raise ContractError("shape_mismatch", f"label {label!r} is no string; a sequence needs strings as labels")
+        if lacking := sorted(set(text) - set(self.output.alphabet)):
+            letters = ", ".join(map(repr, lacking))
+            raise ContractError("shape_mismatch", f"label {text!r} cannot be: [output] alphabet lacks {letters}")
         if not np.isfinite(output).all():
             return False
         blank = self.output.blank % _steps(output).shape[1]

@@ -37,7 +37,7 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     split = _split(calibration, info, task, heldout_apart=bool(files.heldout))
     if files.heldout:
         if not _row_count(heldout, info):
-            raise Refusal("too_few_windows", f"{Path(files.heldout).name} has no rows; give 300 or more")
+            raise Refusal("too_few_windows", f"{Path(files.heldout).name} has no rows; give 300 or more (--heldout)")
         split["heldout"] = np.arange(_row_count(heldout, info))
     paths: dict[Split, str] = dict.fromkeys(SPLITS, files.calibration)
     paths["heldout"] = files.heldout or files.calibration
@@ -162,7 +162,7 @@ def _warnings(file: ArrayFile, info: ModelInfo, heldout: int, min_agreement: flo
         chance = refusal_chance(heldout, min_agreement)
         warnings.append(
             f"{heldout} held-out rows are few: a good model (1 % disagreement) would fail to prove min_agreement "
-            f"{min_agreement:g} with a chance of {chance:.0%}; give {_SURE_ROWS} or more, best 300"
+            f"{min_agreement:g} with a chance of {chance:.0%}; give {_SURE_ROWS} rows or more, best 300 (--heldout)"
         )
     return warnings
 

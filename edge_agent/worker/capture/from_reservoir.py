@@ -4,6 +4,7 @@ What is kept goes on changing while it is read, so the stretches are copied into
 and balance are judged as in a capture, in as many groups of stretches as a capture has rounds.
 """
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, StoreError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.reservoir.snapshot import Kept, KeptStretch, read
@@ -26,6 +28,7 @@ from edge_agent.worker.data.dataset import Shard, ShardSets
 from edge_agent.worker.data.finding import refuse
 from edge_agent.worker.data.split import SPLITS, Block, Split
 from edge_agent.worker.quality.capture_watch import Watch
+from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 _npy_format: Any = np.lib.format
 """numpy brings no types for it."""
@@ -79,13 +82,14 @@ def _attempt(
         samples = resample.outputs(shape.samples)
         holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
-            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes"
-            return Lack(f"{text} {resample.needed(window.size)}; raise keep_seconds")
+            needed = resample.needed(window.size)
+            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
+            return Lack(f"{text}; set [sources.{name}] keep_seconds = {keep_seconds(needed, shape.rate_hz):g}")
         wanted = {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS}
         chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
         if isinstance(chosen, Lack):
             return chosen
-        return _Taking(context, kept, columns, window.size, steps, resample).run(name, chosen)
+        return _Taking(context, info, kept, columns, window.size, steps, resample).run(name, chosen)
 
 
 class _Taking:
@@ -94,6 +98,7 @@ class _Taking:
     def __init__(
         self,
         context: Context,
+        info: ModelInfo,
         kept: Kept,
         columns: list[str],
         size: int,
@@ -105,7 +110,8 @@ class _Taking:
         self._columns = columns
         self._picked = [kept.shape.channels.index(column) for column in columns]
         self._size, self._steps, self._resample = size, steps, resample
-        self._watch = Watch(columns, resample.needed(size))
+        scales = step_scales(sensor_inputs(info, context.task).values(), columns)
+        self._watch = Watch(columns, resample.needed(size), scales)
         self._shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         self._times: list[float] = []
 
@@ -195,13 +201,14 @@ class _Taking:
         for turn in range(max(map(len, rounds.values()))):
             for split, groups in rounds.items():
                 if turn < len(groups):
-                    refuse(self._watch.add(*self._block(split, groups[turn])))
+                    self._look(split, groups[turn])
 
-    def _block(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> tuple[Block, source_fit.Samples]:
+    def _look(self, split: Split, made: Sequence[tuple[Shard, Path]]) -> None:
         parts = [np.load(path, mmap_mode="r")[shard.first : shard.first + (shard.samples or 0)] for shard, path in made]
         samples = np.concatenate([source_fit.levels(part) for part in parts])
         windows = sum(shard.windows for shard, _ in made)
-        return Block(split, windows, self._size, self._steps[split], len(samples), 0), samples
+        block = Block(split, windows, self._size, self._steps[split], len(samples), 0)
+        refuse(self._watch.add(block, samples, lambda: [self._resample(part)[: self._size] for part in evenly(parts)]))
 
     def _summary(self, split: Split) -> dict[str, Any]:
         shards = self._shards[split]
@@ -212,6 +219,11 @@ class _Taking:
             "seconds": round(samples / self._kept.shape.rate_hz, 3),
             "blocks": len(shards),
         }
+
+
+def keep_seconds(samples: int, rate_hz: float) -> float:
+    """How long stretches must be for so many samples, in tenths of a second."""
+    return math.ceil(10 * samples / rate_hz) / 10
 
 
 def _groups(made: Sequence[tuple[Shard, Path]]) -> Iterator[Sequence[tuple[Shard, Path]]]:

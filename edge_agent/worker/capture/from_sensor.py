@@ -12,6 +12,7 @@ before.
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.jobs.task import Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
+from edge_agent.quant.bounds import windows_needed
+from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.sensing.subscribe import subscribe
 from edge_agent.sources import EndOfSource, Source, open_source
 from edge_agent.wire.manifest import Window
@@ -30,9 +34,10 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import ShardSets
 from edge_agent.worker.data.finding import Finding, refuse
 from edge_agent.worker.data.shards import BlockBuffer, Plan, ShardFolder
-from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed
+from edge_agent.worker.data.split import SPLITS, Block, Split, plan_blocks, samples_needed, windows_that_fit
 from edge_agent.worker.quality.capture_watch import Watch
 from edge_agent.worker.quality.channels import judge_rate
+from edge_agent.worker.quality.step_scale import StepScale, some_windows, step_scales
 
 _POLL_S = 0.5
 _DROPOUT_S = 1.0
@@ -66,7 +71,8 @@ def capture_source(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[s
     try:
         columns = source_fit.fit(info, task, source, name, window.size)
         plan = _plan(task, source, name, columns, window, rate_hz)
-        return _Capture(context, source, plan).run()
+        scales = step_scales(sensor_inputs(info, task).values(), plan.channels)
+        return _Capture(context, source, plan, scales).run()
     finally:
         source.close()
 
@@ -122,12 +128,13 @@ class _Clock:
 class _Capture:
     """One run through what is left of a plan."""
 
-    def __init__(self, context: Context, source: Source, plan: Plan) -> None:
+    def __init__(self, context: Context, source: Source, plan: Plan, scales: Sequence[StepScale] = ()) -> None:
         self._context = context
         self._source = source
         self._plan = plan
         self._shards = ShardFolder(context.out_dir, plan, keep=source.live)
-        self._watch = Watch(plan.channels, plan.blocks[0].gap)
+        self._resample = Resampler(Fraction(*plan.ratio))
+        self._watch = Watch(plan.channels, plan.blocks[0].gap, scales)
         self._planned = sum(block.windows for block in plan.blocks if block.split == "calibration")
         self._extended = False
         self._arrived = 0
@@ -151,7 +158,7 @@ class _Capture:
             while not self._buffer.full:
                 rest = self._buffer.add(self._read())
                 self._report()
-            refuse(self._watch.add(self._plan.blocks[self._done], source_fit.levels(self._buffer.samples)))
+            self._look(self._done, self._buffer.samples)
             self._shards.save(self._done, self._buffer.samples)
             self._done += 1
             self._skip_needless()
@@ -160,11 +167,16 @@ class _Capture:
         refuse(findings)
         return self._shards.sets(), self._summary(findings)
 
+    def _look(self, index: int, samples: source_fit.Samples) -> None:
+        """Judge a complete block."""
+        block = self._plan.blocks[index]
+        refuse(self._watch.add(block, source_fit.levels(samples), lambda: some_windows(self._resample(samples), block)))
+
     def _look_back(self, first: int) -> None:
         """See again what an interrupted capture left from block ``first`` on."""
         for index in range(first, self._done):
             if not self._shards.skipped(index):
-                refuse(self._watch.add(self._plan.blocks[index], source_fit.levels(self._shards.load(index))))
+                self._look(index, self._shards.load(index))
 
     def _skip_needless(self) -> None:
         """Pass over calibration blocks once the ranges are sure."""
@@ -209,7 +221,7 @@ class _Capture:
         try:
             arrived = self._source.read(_POLL_S)
         except EndOfSource as error:
-            raise self._too_short(error.message) from None
+            raise self._too_short(error.message, self._arrived) from None
         if self._source.gaps != gaps or (arrived is None and self._dropped_out()):
             self._interruptions += self._clock.interrupt()
             if arrived is None:
@@ -238,7 +250,9 @@ class _Capture:
 
     def _check_length(self) -> None:
         if self._source.length and not self._source.repeats and self._source.length < self._left():
-            raise self._too_short(f"source {self._plan.source!r} holds {self._source.length} samples")
+            raise self._too_short(
+                f"source {self._plan.source!r} holds {self._source.length} samples", self._source.length
+            )
 
     def _check_silence(self) -> None:
         limit = max(self._source.silence_s, _DROPOUT_SAMPLES / self._source.rate_hz)
@@ -291,9 +305,28 @@ class _Capture:
         blocks = [self._plan.blocks[index] for index in ahead if not self._is_needless(index)]
         return samples_needed(blocks) + (blocks[0].gap if self._done and blocks else 0) - self._buffer.taken
 
-    def _too_short(self, what: str) -> Refusal:
-        text = f"{what}; {self._left()} more are needed: record longer, or ask for fewer windows"
+    def _too_short(self, what: str, samples: int) -> Refusal:
+        """The refusal of a recording of so many ``samples``, with what would fit into it."""
+        needed = samples_needed(self._plan.blocks)
+        text = f"{what}; the windows need {needed}, which is {max(needed - samples, 1)} more: record longer"
+        fitting = self._fitting(samples)
+        if fitting is not None:
+            keys = ", ".join(f"{split}_windows = {count}" for split, count in fitting.items())
+            text += f", or set [recipe] {keys}"
         return Refusal("too_few_windows", text)
+
+    def _fitting(self, samples: int) -> dict[Split, int] | None:
+        """How many windows ``samples`` hold, if that is enough to prove anything."""
+        recipe, gate = self._context.task.recipe, self._context.task.gates.min_agreement
+        limit = MIN_AGREEMENT if gate is None else gate
+        return windows_that_fit(
+            {split: getattr(recipe, f"{split}_windows") for split in SPLITS},
+            samples,
+            size=self._plan.blocks[0].size,
+            hop=next(block.step for block in self._plan.blocks if block.split == "calibration"),
+            least=windows_needed(limit) if 0 < limit < 1 else 1,
+            needed=self._resample.needed,
+        )
 
     def _report(self, *, force: bool = False) -> None:
         left, total = self._left(), samples_needed(self._plan.blocks)

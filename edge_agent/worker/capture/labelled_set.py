@@ -8,19 +8,22 @@ a code. What it unpacks to is bounded before anything is unpacked; after that, w
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge_agent.backends import ModelInfo
-from edge_agent.contract.judged import Judged
 from edge_agent.errors import ContractError, LimitError, Refusal
 from edge_agent.jobs.task import Task
-from edge_agent.quant.agreement import Judge, resolve_kind
+from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import pairs_needed
 from edge_agent.quant.gates import BY_LABEL, resolve_gates
+from edge_agent.state.durable import write_durably
+from edge_agent.wire.manifest import OutputKind
 from edge_agent.worker.capture.from_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays
-from edge_agent.worker.capture.preflight import shaped
+from edge_agent.worker.capture.label_fit import NAME, LabelFit, check_found
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
 from edge_agent.worker.data.dataset import ArrayData, ArraySets, RowSet, recording_numbers
@@ -31,15 +34,17 @@ MAX_UNPACKED_BYTES = 4 << 30
 MAX_ROW_BYTES = 256 << 20
 MAX_ROWS = 100_000
 _RESERVE_BYTES = 32 << 20
-_NAME = "the labelled set"
+LABELS_FILE = "labelled.json"
+_NAME = NAME
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a first look found: the set's part of the result object, and warnings."""
+    """What a first look found: the set's part of the result object, warnings, and what kinds its labels fit."""
 
     shown: dict[str, Any]
     warnings: list[str]
+    fits: list[OutputKind]
 
 
 def look(context: Context, info: ModelInfo) -> Look:
@@ -49,7 +54,8 @@ def look(context: Context, info: ModelInfo) -> Look:
         ContractError: ``data_unreadable``, ``input_missing``, ``shape_mismatch`` or ``dtype_mismatch``: it is no sound
             ``.npz``, unpacks to too much, or does not fit the model or its output.
         LimitError: ``no_space`` to unpack an array whose rows do not lie one after the other.
-        Refusal: ``non_finite``, or ``too_few_windows`` for the gate of accuracy.
+        Refusal: ``non_finite``, ``too_few_windows`` for the gate of accuracy, or ``output_kind_needed`` where the
+            labels could decide nothing.
     """
     task = context.task
     file = _open(context, info)
@@ -58,20 +64,38 @@ def look(context: Context, info: ModelInfo) -> Look:
     if windows < needed:
         raise Refusal(
             "too_few_windows",
-            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs at least {needed}, or set it to 0",
+            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs at least {needed}: give {needed} "
+            "rows or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
         )
-    fits = _label_check(task, info)
+    fit = LabelFit(task, info)
     bad, first = 0, ""
     for done, row in enumerate(_data(context, info, windows).rows("eval"), 1):
         context.progress(0.0, f"reading {_NAME} ({done} of {windows})")
         if (wrong := not_finite(row)) is not None:
             bad += 1
             first = first or f"the first is row {row.index} of {wrong!r}"
-        elif fits is not None:
-            fits(row.label, row.index)
+        else:
+            fit.add(row.label, row.index)
     if bad:
         raise Refusal("non_finite", f"{bad} of {windows} rows of {_NAME} hold NaN or Inf; {first}; remove them")
-    return Look({"windows": windows}, [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)])
+    warnings = [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)]
+    return Look({"windows": windows}, warnings, fit.kinds())
+
+
+def save_look(folder: Path, found: Look) -> None:
+    """Leave for the search what it must know of the labels without opening the set."""
+    write_durably(folder / LABELS_FILE, msgspec.json.encode(found.fits))
+
+
+def check_kind(folder: Path, meaning: Meaning) -> None:
+    """Hold the kind that float's outputs show against what :func:`save_look` left in ``folder``, if it did.
+
+    Raises:
+        Refusal: ``output_kind_needed``: labels say nothing about it.
+    """
+    path = folder / LABELS_FILE
+    if path.exists():
+        check_found(meaning, msgspec.json.decode(path.read_bytes(), type=list[str]))
 
 
 def open_labelled(context: Context, info: ModelInfo) -> ArrayData:
@@ -91,9 +115,11 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
     task = context.task
     file = ArrayFile(context.job_dir / task.eval, context.out_dir)
     if (unpacked := file.unpacked_bytes) > MAX_UNPACKED_BYTES:
+        share = MAX_UNPACKED_BYTES / unpacked
         raise ContractError(
             "data_unreadable",
-            f"{_NAME} unpacks to {unpacked / 1e6:.0f} MB; give fewer rows, at most {MAX_UNPACKED_BYTES / 1e6:.0f} MB",
+            f"{_NAME} unpacks to {unpacked / 1e6:.0f} MB, at most {MAX_UNPACKED_BYTES / 1e6:.0f} MB may be; give "
+            f"{share:.0%} of its rows",
         )
     check_arrays(file, _NAME, info, task)
     if LABELS not in file.members:
@@ -124,21 +150,3 @@ def _windows_needed(task: Task) -> int:
         return 0
     limit = resolve_gates(task.gates, kind, labelled=True).max_accuracy_drop
     return pairs_needed(limit) if limit else 0
-
-
-def _label_check(task: Task, info: ModelInfo) -> Callable[[Any, int], None] | None:
-    """What raises ``ContractError`` for a label that cannot be one of this output; None where only float can tell."""
-    if task.output.kind not in BY_LABEL:
-        return None
-    outputs = shaped(info.outputs[Judged(info, task).position], task.output)
-    if not outputs:
-        return None
-    judge = Judge(resolve_kind(task.output, outputs, None))
-
-    def check(label: Any, index: int) -> None:
-        try:
-            judge.correct(outputs[0], label)
-        except ContractError as error:
-            raise ContractError(error.code, f"row {index} of {_NAME}: {error.message}") from None
-
-    return check

@@ -26,6 +26,7 @@ from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.worker.data.array_matching import GROUPS, RESERVED
 from edge_agent.worker.data.finding import Finding
 from edge_agent.worker.quality.channels import Quality, judge_rate
+from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 WINDOWS = "windows"
 """The array of an input that has no name: a model with one input takes it."""
@@ -33,6 +34,7 @@ Samples = NDArray[Any]
 Progress = Callable[[float, str, float | None], None]
 
 _GROUPS = 12
+_LOOKED_AT = 500
 _POLL_S = 0.5
 _DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
 _RATE_AFTER_S = 10.0
@@ -102,7 +104,7 @@ class Looker:
         self._gap = self._resample.needed(window.size)
         self._gaps = source.gaps
         self._heard = self._began = time.monotonic()
-        self._interruptions = self._samples = 0
+        self._interruptions = self._samples = self._asked = 0
         self._on = False
         self._deadline = math.inf
 
@@ -114,8 +116,8 @@ class Looker:
             LimitError: ``capture_timeout``.
         """
         quality = Quality(list(self._channels), self._gap)
-        shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
-        needs = [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+        self._asked = windows
+        shares, needs = self._groups_of(windows)
         total = sum(needs) + (len(needs) - 1) * self._gap
         self._deadline = self._began + _DEADLINE_FACTOR * total / self._source.rate_hz + _DEADLINE_SLACK_S
         parts: list[Samples] = []
@@ -136,6 +138,19 @@ class Looker:
         found = [*(finding for code, finding in early.items() if code not in said), *late]
         return Seen(self._channels, np.concatenate(parts), self._hop, groups, self._rate_hz, found, self._samples)
 
+    def _groups_of(self, windows: int) -> tuple[list[int], list[int]]:
+        """Windows of each group, and the samples that it takes."""
+        shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
+        return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
+
+    def _fewer(self) -> str:
+        """What to ask for instead, of a source that has ended."""
+        for windows in range(self._asked - 1, 0, -1):
+            _, needs = self._groups_of(windows)
+            if sum(needs) + (len(needs) - 1) * self._gap <= self._samples:
+                return f"give --windows {windows}, or record longer"
+        return "record longer"
+
     def _block(self, rest: Samples, skip: int, needed: int, tell: Callable[[int], None]) -> tuple[Samples, Samples]:
         """``needed`` samples without a gap, after ``skip`` more that are thrown away; and what came after them."""
         have = [rest] if len(rest) else []
@@ -154,7 +169,7 @@ class Looker:
         try:
             arrived = self._source.read(_POLL_S)
         except EndOfSource as error:
-            raise SourceError("source_lost", f"{error.message}; ask for fewer windows, or record longer") from None
+            raise SourceError("source_lost", f"{error.message}; {self._fewer()}") from None
         now = time.monotonic()
         quiet = now - self._heard
         dropout = self._source.live and quiet > max(_DROPOUT_S, _DROPOUT_SAMPLES / self._source.rate_hz)
@@ -228,6 +243,14 @@ def arrays(seen: Seen, contracts: Sequence[InputContract]) -> dict[str, NDArray[
         key = f"input:{contract.name}" if contract.name in RESERVED else contract.name or WINDOWS
         made[key] = np.stack([steps(window[..., picked]) for window in seen.windows])
     return made | {GROUPS: seen.groups}
+
+
+def scale_findings(seen: Seen, contracts: Sequence[InputContract]) -> list[Finding]:
+    """What is to be said of what the ``standardize`` steps of ``contracts`` make of the windows."""
+    scales = step_scales(contracts, seen.channels)
+    for scale in scales:
+        scale.add(evenly(list(seen.windows), _LOOKED_AT))
+    return [finding for scale in scales for finding in scale.findings()]
 
 
 def save(path: Path, made: Mapping[str, NDArray[Any]]) -> None:

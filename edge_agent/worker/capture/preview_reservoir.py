@@ -11,6 +11,7 @@ from edge_agent.reservoir.snapshot import Kept, KeptStretch
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Window
 from edge_agent.worker.capture import source_fit
+from edge_agent.worker.capture.from_reservoir import keep_seconds
 from edge_agent.worker.capture.preview import Seen
 from edge_agent.worker.quality.channels import Quality
 
@@ -78,7 +79,8 @@ def look_kept(
     resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
     if (needed := resample.needed(window.size)) > shape.samples:
         text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
-        raise ContractError("shape_mismatch", f"{text}; raise keep_seconds")
+        longer = keep_seconds(needed, shape.rate_hz)
+        raise ContractError("shape_mismatch", f"{text}; set [sources.{name}] keep_seconds = {longer:g}")
     named = tuple(channels) or shape.channels
     picked = [shape.channels.index(channel) for channel in named]
     windows = np.empty((len(stretches), window.size, *shape.frame_shape, len(named)), shape.dtype)

@@ -27,6 +27,7 @@ Indices = NDArray[np.int64]
 
 _MAX_HELDOUT = 300
 _MAX_ROUNDS = 12
+_TRIED_SHARES = 100
 _GAP_SHARE = 0.1
 """Rounds are added while the gaps between their blocks cost no more than this part of the samples."""
 
@@ -75,6 +76,37 @@ def samples_needed(blocks: list[Block]) -> int:
     return sum(block.samples for block in blocks) + sum(block.gap for block in blocks[1:])
 
 
+def windows_that_fit(
+    windows: Mapping[Split, int],
+    samples: int,
+    *,
+    size: int,
+    hop: int,
+    least: int,
+    needed: Callable[[int], int] = lambda samples: samples,
+) -> dict[Split, int] | None:
+    """As many windows of each set as so many ``samples`` hold, in the proportions of ``windows``.
+
+    Args:
+        windows: as many as were asked for.
+        samples: that there are.
+        size: samples in a window.
+        hop: from one calibration or search window to the next.
+        least: held-out windows below which nothing is proved.
+        needed: as in :func:`plan_blocks`.
+
+    Returns:
+        None: fewer than ``least`` held-out windows would be left.
+    """
+    for share in range(_TRIED_SHARES - 1, 0, -1):
+        fewer = {split: max(1, count * share // _TRIED_SHARES) for split, count in windows.items()}
+        if fewer["heldout"] < least:
+            return None
+        if samples_needed(plan_blocks(fewer, size=size, hop=hop, needed=needed)) <= samples:
+            return fewer
+    return None
+
+
 def split_rows(
     rows: int,
     *,
@@ -115,7 +147,9 @@ def split_rows(
 def _wanted(rows: int, *, heldout_apart: bool) -> dict[Split, int]:
     sets = 2 if heldout_apart else 3
     if rows < sets:
-        raise Refusal("too_few_windows", f"{rows} rows cannot be divided into {sets} sets; give 300 rows or more")
+        raise Refusal(
+            "too_few_windows", f"{rows} rows cannot be divided into {sets} sets; give 300 rows or more (--calibration)"
+        )
     heldout = 0 if heldout_apart else max(1, min(_MAX_HELDOUT, rows // 2))
     search = max(1, rows // 3 if heldout_apart else rows // 6)
     wanted: dict[Split, int] = {"calibration": rows - search - heldout, "search": search}
@@ -138,7 +172,9 @@ def _split_groups(wanted: Mapping[Split, int], groups: Indices, seed: int) -> di
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < len(wanted):
         raise Refusal(
-            "too_few_windows", f"groups names {len(names)} recordings; {len(wanted)} sets need at least one each"
+            "too_few_windows",
+            f"groups names {len(names)} recordings; {len(wanted)} sets need at least one each: "
+            f"name {len(wanted)} or more in the array 'groups', or leave it out",
         )
     shuffled = np.random.default_rng(seed).permutation(len(names))
     lacks = dict(wanted)

@@ -50,7 +50,7 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "", on_label=outputs.add)
     effect = score.design_effect(in_time=bool(task.state))
     effective = effective_windows(floats.windows, effect)
-    measured = score.measured(windows_effective=effective)
+    measured = score.measured(windows_effective=effective, rows_of="--eval")
     share = accuracy(measured)
     metrics = [*([share] if share is not None else []), *outputs.metrics(effect)]
     shown = {

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import Array, CandidateSpec, Layer, Range
+from edge_agent.jobs.result import NOTHING_TO_DO
 from edge_agent.quant.affine import fake_quantize, params, quantize, weight_params
 from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.worker.record import MAX_LAYERS
@@ -35,6 +36,7 @@ FAITHFUL = "faithful by itself"
 _ENOUGH_WINDOWS = 8
 """Seen by fewer windows, nothing is said of how many reach the end of a range."""
 _LEAVE_FLOAT = "leave it float"
+_FINER = 'set [recipe] calibration = "mse" or "percentile"'
 _OUTLIER = 20.0
 """A weight of so many medians is no tail: of a million normal ones, the largest has 7."""
 _OFTEN = 0.05
@@ -76,15 +78,15 @@ class TensorLoss:
         if self._clipped > self._error / 2:
             return (
                 f"the range [{low:.4g}, {high:.4g}] of tensor {name!r} cuts off values up to {self._peak:.4g}",
-                "calibrate with data that reach these values, or with minmax",
+                'calibrate with data that reach these values, or set [recipe] calibration = "minmax"',
             )
         if self._windows >= _ENOUGH_WINDOWS and self._reached <= 1:
             few = f"{self._reached} of {self._windows} windows reach half of the range [{low:.4g}, {high:.4g}]"
             cause = f"{few} of tensor {name!r}: hardly more than one calibration window has set it"
-            return cause, f"calibrate with mse or percentile, or {_LEAVE_FLOAT}"
+            return cause, f"{_FINER}, or {_LEAVE_FLOAT}"
         step = float(self._grid.scale)
         cause = f"few large values stretch the range [{low:.4g}, {high:.4g}] of tensor {name!r}; one step is {step:.3g}"
-        return cause, f"calibrate with mse or percentile, or {_LEAVE_FLOAT}"
+        return cause, f"{_FINER}, or {_LEAVE_FLOAT}"
 
 
 class Explainer:
@@ -186,7 +188,7 @@ class Explainer:
         if between and layer.weights is not None and len(self._layers) > 1:
             cause = f"{FAITHFUL}, but between operators that stay float: values become int8 for it and float again"
             return cause, f"{_LEAVE_FLOAT} if that costs no time"
-        return FAITHFUL, "nothing to do"
+        return FAITHFUL, NOTHING_TO_DO
 
 
 def _blame(layers: list[Layer], ranges: Mapping[str, Range], same_range: Mapping[str, str]) -> dict[str, list[str]]:

@@ -41,6 +41,7 @@ _REFUSE_ROUNDS = 5
 _BEYOND = 0.05
 """Values count as outside only that part of the range beyond its ends: rounding to 256 steps forgives some."""
 _USES_LITTLE = 0.25
+_LONGER = "capture longer (more windows under [recipe])"
 
 
 def judge_balance(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[Finding]:
@@ -67,13 +68,13 @@ def _drift(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[Findin
         first, last = float(means[:third, place].mean()), float(means[-third:, place].mean())
         if abs(_trend(means[:, place])) >= _TREND and abs(last - first) > _LEVEL_SHIFT * within:
             text = f"the level of channel {name!r} moved from {first:.4g} to {last:.4g} while the data were captured"
-            findings.append(Finding("drift", f"{text}; let the sensor settle, or capture longer", refuse=False))
+            findings.append(Finding("drift", f"{text}; let the sensor settle, or {_LONGER}", refuse=False))
             continue
         first, last = (float(np.sqrt(np.mean(part**2))) for part in (stds[:third, place], stds[-third:, place]))
         grows = max(first, last) > _SPREAD_RATIO * min(first, last)
         if grows and abs(_trend(stds[:, place])) >= _TREND:
             text = f"channel {name!r} moved by {first:.4g} at first and by {last:.4g} in the end"
-            findings.append(Finding("drift", f"{text}; let the sensor settle, or capture longer", refuse=False))
+            findings.append(Finding("drift", f"{text}; let the sensor settle, or {_LONGER}", refuse=False))
     return findings
 
 
@@ -86,7 +87,8 @@ def _trend(series: Numbers) -> float:
 def _same_burst(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[Finding]:
     rounds = _rounds(blocks)
     if rounds == 1:
-        text = "each set is one stretch of time, one right after the other; ask for more windows"
+        more = {f"{block.split}_windows = {2 * block.windows}": None for block in blocks}
+        text = f"each set is one stretch of time, one right after the other; set [recipe] {', '.join(more)}"
         return [Finding("same_burst", text, refuse=False)]
     if rounds < _FEWEST_ROUNDS:
         return []
@@ -95,7 +97,7 @@ def _same_burst(channels: Sequence[str], blocks: Sequence[BlockStats]) -> list[F
     if not alone:
         return []
     text = f"nearly all movement of {', '.join(map(repr, alone))} was in one of {len(blocks)} stretches of time"
-    return [Finding("same_burst", f"{text}; ranges and verdict rest on one event: capture longer", refuse=False)]
+    return [Finding("same_burst", f"{text}; ranges and verdict rest on one event: {_LONGER}", refuse=False)]
 
 
 def _worth(energies: Numbers) -> float:

@@ -6,6 +6,7 @@ the search set by the choice that it serves.
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from edge_agent.worker.data.split import Block
 from edge_agent.worker.quality.balance import judge_balance
 from edge_agent.worker.quality.block_stats import BlockStats, Samples, block_stats
 from edge_agent.worker.quality.channels import Quality
+from edge_agent.worker.quality.step_scale import Array, StepScale
 
 _EARLIEST = 0.5
 """The part of the planned calibration windows below which capture does not end early: of a weight's or activation's
@@ -29,9 +31,10 @@ _MOST = 2
 class Watch:
     """Watches the blocks of one capture as they come, or as they are read again after a crash."""
 
-    def __init__(self, channels: list[str], size: int) -> None:
-        """Start with nothing seen; ``size`` is the samples of a window."""
+    def __init__(self, channels: list[str], size: int, scales: Sequence[StepScale] = ()) -> None:
+        """Start with nothing seen; ``size`` is the samples of a window, ``scales`` what is to judge the steps."""
         self._channels = channels
+        self._scales = scales
         self._quality = Quality(channels, size)
         self._blocks: list[BlockStats] = []
         self._judged = Stability(0, math.inf, channels[0])
@@ -54,13 +57,22 @@ class Watch:
             self._judged = judge_stability(self._channels, own, self.calibration_windows)
         return self._judged
 
-    def add(self, block: Block, samples: Samples) -> list[Finding]:
-        """Look at one complete block; the findings that already condemn the capture."""
+    def add(self, block: Block, samples: Samples, windows: Callable[[], Iterable[Array]] = tuple) -> list[Finding]:
+        """Look at one complete block; the findings that already condemn the capture.
+
+        Args:
+            block: which one it is.
+            samples: one number a sample and channel.
+            windows: makes some of its windows, as the steps are given them; asked only if there are steps to judge.
+        """
         condemned = self._quality.add(samples)
         if condemned:
             return condemned
         self._blocks.append(block_stats(block.split, block.windows, samples))
-        return []
+        if not self._scales:
+            return []
+        some = list(windows())
+        return [finding for scale in self._scales for finding in scale.add(some)]
 
     def enough(self, planned: int) -> bool:
         """Whether the ranges are sure although not all ``planned`` calibration windows are there."""
@@ -77,6 +89,7 @@ class Watch:
     def findings(self) -> list[Finding]:
         """Everything there is to say at the end of a capture."""
         found = [*self._quality.findings(), *judge_balance(self._channels, self._blocks)]
+        found += [finding for scale in self._scales for finding in scale.findings()]
         stability = self._stability
         if math.isfinite(stability.spread) and not stability.stable:
             found.append(Finding("ranges_unsure", stability.sentence, refuse=False))

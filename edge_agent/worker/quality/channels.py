@@ -165,7 +165,7 @@ class Quality:
 
 def judge_rate(seen: float, rate_hz: float) -> Finding | None:
     """Whether the samples a second that were ``seen`` fit what the operator says; None if they do."""
-    text = f"{seen:.4g} samples a second came, rate_hz says {rate_hz:g}; correct rate_hz"
+    text = f"{seen:.4g} samples a second came, rate_hz says {rate_hz:g}; set rate_hz = {seen:.4g} in [sources]"
     if seen < TOO_SLOW * rate_hz:
         return Finding("wrong_rate", text, refuse=True)
     if seen > TOO_FAST * rate_hz:

@@ -20,6 +20,7 @@ not fit is not looked for.
 import hashlib
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class Rows:
             return None
         count = len(self._segments[names[0]])
         segments = [[self._segments[name][place] for name in names] for place in range(count)]
-        return judge_stability(names, segments, self._counts["calibration"])
+        return replace(judge_stability(names, segments, self._counts["calibration"]), rows=True)
 
     def findings(self) -> list[Finding]:
         """Everything there is to say when all rows were seen."""

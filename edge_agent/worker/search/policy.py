@@ -35,10 +35,10 @@ there ends the job. A candidate is one of many that were tried, so the fastest t
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
-_NO_FASTER = (
-    "; convolutions of such a model run in float, at float's speed: if its size is what you want, "
-    "set max_latency_ratio = 1.1"
-)
+_NO_FASTER = "; convolutions of such a model run in float, at float's speed: what it gives is its size"
+_ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
+
+_NO_BUDGET = "the search budget is too small; set [recipe] search_budget_s = 0 for the default"
 
 Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 
@@ -234,12 +234,14 @@ def why_none(tried: Sequence[Tried]) -> tuple[str, str]:
     if late:
         quickest = min(late, key=_ratio).record
         advice = _NO_FASTER if quickest.method == "uniform" else ""
+        if advice and "[gates]" not in (quickest.message or ""):
+            advice += _ALLOW_IT
         return quickest.code or "no_candidate", f"int8 refused: {quickest.message} ({describe(quickest)}){advice}"
     best = closest(tried)
     if best is not None and best.record.code is not None:
         return best.record.code, f"{best.record.message} (the closest candidate: {describe(best.record)})"
     reasons = "; ".join(sorted({item.record.message for item in tried if item.record.message}))
-    return "no_candidate", f"no int8 candidate could be tried: {reasons or 'the search budget is too small'}"
+    return "no_candidate", f"no int8 candidate could be tried: {reasons or _NO_BUDGET}"
 
 
 _Point = tuple[float, tuple[float, float]]

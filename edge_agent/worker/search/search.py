@@ -205,7 +205,8 @@ class Search:
             return self._warnings
         late = self.left_s() < self._budget_s * (1 - _COMPARISON_SHARE)
         why = (
-            f"the search budget of {self._budget_s:g} s is meant for the best first; raise search_budget_s for more"
+            f"the search budget of {self._budget_s:g} s is meant for the best first; "
+            f"for more set [recipe] search_budget_s = {2 * self._budget_s:g}"
             if late
             else "the recipe and this model allow no more"
         )

@@ -96,7 +96,10 @@ def run(context: Context) -> Outcome:
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
     before = read_results(context.job_dir)["data"]
     data_said: dict[str, Any] = {"warnings": [*before["warnings"], *notes]}
-    if (moved := _moved(observer, calibration.early)) is not None:
+    more = (
+        "; give more calibration rows" if context.task.arrays else f"; set [recipe] calibration_windows = {2 * windows}"
+    )
+    if (moved := _moved(observer, calibration.early, more)) is not None:
         data_said["enough"] = {**before["enough"], "activations": moved}
     return Outcome(results={"data": data_said})
 
@@ -107,8 +110,10 @@ def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[st
     return [name for name in tap.names if name not in tap.same_range], tap.same_range
 
 
-def _moved(observer: Observer, early: Mapping[str, Range]) -> dict[str, Any] | None:
+def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> dict[str, Any] | None:
     """How far activations' ranges moved with the last third of the windows: the tensor that moved most.
+
+    ``more`` says how more windows are to be had.
 
     Of inputs, which are known while capture can still go on, more is said (:mod:`edge_agent.calibration.stability`);
     keeping as much of every activation would not be constant in memory on small devices.
@@ -125,7 +130,7 @@ def _moved(observer: Observer, early: Mapping[str, Range]) -> dict[str, Any] | N
         "tensor": most,
         "tensors_moved": few,
         "message": f"with the last third of the windows the range of {most!r} moved by {moves[most]:.0%}, and those of "
-        f"{few} of {len(moves)} activations by more than {TOLERANCE:.0%}{'; capture more windows' if few else ''}",
+        f"{few} of {len(moves)} activations by more than {TOLERANCE:.0%}{more if few else ''}",
     }
 
 

@@ -17,7 +17,7 @@ from edge_agent.state.durable import write_durably
 from edge_agent.worker.capture.from_arrays import capture_arrays
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.from_sensor import capture_source
-from edge_agent.worker.capture.labelled_set import look
+from edge_agent.worker.capture.labelled_set import look, save_look
 from edge_agent.worker.capture.preflight import check_asked
 from edge_agent.worker.capture.selection import Lack
 from edge_agent.worker.context import Context
@@ -33,7 +33,7 @@ def run(context: Context) -> Outcome:
         ContractError: data or source do not fit the model.
         SourceError: the sensor is absent, busy, silent or lost.
         LimitError: ``no_space``.
-        Refusal: the data's quality, or too few windows.
+        Refusal: the data's quality, too few windows, or labels that could decide nothing.
     """
     task = context.task
     context.progress(0.0, "checking model and data", force=True)
@@ -50,6 +50,7 @@ def run(context: Context) -> Outcome:
         else:
             sets, data = _live(context, info, kept)
     if labelled is not None:
+        save_look(context.out_dir, labelled)
         data = {**data, "eval": labelled.shown, "warnings": [*data["warnings"], *labelled.warnings]}
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
     return Outcome(results={"data": data})

@@ -19,6 +19,7 @@ from edge_agent.contract.carry import Carrier
 from edge_agent.jobs.task import Outcome, Stage, Task, read_results
 from edge_agent.quant.agreement import Meaning
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, Ranges, chosen_path, prepared_path, read_ranges
+from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.split import Split
@@ -44,7 +45,8 @@ def run(context: Context) -> Outcome:
     Raises:
         RecipeError: the recipe asks for what is not available here.
         ModelError: the float model fails.
-        Refusal: ``non_finite`` if float's own outputs are NaN or Inf.
+        Refusal: ``non_finite`` if float's own outputs are NaN or Inf; ``output_kind_needed`` if the labels that came
+            with the model say nothing about what the outputs are found to be.
     """
     task = context.task
     backend = load(task.format)
@@ -70,6 +72,7 @@ def run(context: Context) -> Outcome:
             Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05), runtime=ranges.runtimes[0]
         )
         meaning = floats.meaning(task.output, _labels(data))
+        check_kind(context.folder(Stage.CAPTURE), meaning)
         judge = floats.judge(meaning)
         labelled = bool(_labels_of(data, "heldout"))
         bench = Workbench(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import load
-from edge_agent.jobs.task import Outcome, Stage, read_results
+from edge_agent.jobs.task import Outcome, Stage, Task, read_results
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import MIN_AGREEMENT, Judgement, evaluate_heldout
@@ -53,6 +53,7 @@ def run(context: Context) -> Outcome:
         size_ratio=target.stat().st_size / info.size_bytes,
         latency_ratio_lower=chosen.ratio_lower,
         latency_ratio_upper=chosen.record.ratio_p50_upper,
+        rows_of="--heldout" if task.arrays is not None else "",
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
@@ -83,7 +84,7 @@ def run(context: Context) -> Outcome:
 
 def _data(context: Context, score: Score, effective: float, judgement: Judgement) -> dict[str, Any]:
     before = read_results(context.job_dir)["data"]
-    enough = _enough(score, effective, context.task.gates.min_agreement)
+    enough = _enough(score, effective, context.task)
     return {
         "heldout": {**(before["heldout"] or {}), "windows_effective": effective},
         "enough": {**before["enough"], "heldout": enough},
@@ -92,22 +93,28 @@ def _data(context: Context, score: Score, effective: float, judgement: Judgement
     }
 
 
-def _enough(score: Score, effective: float, asked: float | None) -> dict[str, Any]:
+def _enough(score: Score, effective: float, task: Task) -> dict[str, Any]:
     """How many held-out windows it takes to prove the agreement, at the share of disagreements that was seen."""
+    asked = task.gates.min_agreement
     windows, limit = len(score.agreed), MIN_AGREEMENT if asked is None else asked
     independent = None
     if 0 < limit < 1:
         independent = windows_enough(score.disagreements, windows, limit)
     enough = None if independent is None else math.ceil(independent * windows / effective)
-    return {"windows": windows, "enough": enough, "message": _enough_sentence(windows, enough, limit)}
+    return {"windows": windows, "enough": enough, "message": _enough_sentence(windows, enough, limit, task)}
 
 
-def _enough_sentence(windows: int, enough: int | None, limit: float) -> str:
+def _enough_sentence(windows: int, enough: int | None, limit: float, task: Task) -> str:
     if not 0 < limit < 1:
         return f"{windows} windows were judged; no agreement was to be proved"
     if enough is None:
         return f"as often as int8 disagrees, no number of windows proves an agreement of {limit:g}"
-    return f"{enough} such windows prove an agreement of {limit:g}; {windows} were judged"
+    sentence = f"{enough} such windows prove an agreement of {limit:g}; {windows} were judged"
+    if enough <= windows:
+        return sentence
+    return f"{sentence}; " + (
+        "give more rows (--heldout)" if task.arrays else f"set [recipe] heldout_windows = {enough}"
+    )
 
 
 def _with_verdict(context: Context, number: int, record: Record) -> list[dict[str, Any]]:

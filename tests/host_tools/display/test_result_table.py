@@ -157,6 +157,24 @@ def test_a_failed_gate_stands_out_with_its_layers() -> None:
     assert "keep it float" in text
 
 
+def test_layers_that_lose_nothing_are_no_rows() -> None:
+    layers = [{"name": "conv", "op": "Conv", "sqnr_db": 50.0, "cause": "faithful by itself", "remedy": "nothing to do"}]
+    lossy = {"name": "head", "op": "Gemm", "sqnr_db": 3.2, "cause": "wide range", "remedy": "leave it float"}
+
+    both = text_of(report("rejected", "sqnr_too_low", results={"layers": [*layers, lossy]}))
+    none = text_of(report("rejected", "sqnr_too_low", results={"layers": layers}))
+
+    assert "head" in both
+    assert "faithful by itself" not in both
+    assert "worst layers" not in none
+
+
+def test_a_labelled_set_without_a_metric_is_a_row_too() -> None:
+    shown = EVALUATION | {"decides": False, "metrics": []}
+
+    assert ("labelled windows", "", "1200", "does not decide") in comparison({"chosen": INT8, "data": {"eval": shown}})
+
+
 def test_a_job_that_failed_before_any_measurement() -> None:
     text = text_of(report("failed", "source_silent", message="nothing came from /dev/ttyUSB0 in 10 s"))
 

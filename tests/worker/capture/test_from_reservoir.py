@@ -302,6 +302,18 @@ def test_a_look_holds_a_part_of_the_stretches_at_a_time(tmp_path: Path) -> None:
         assert np.array_equal(window, samples[:100, 1:2])
 
 
+def test_units_that_the_model_was_not_made_for_are_refused(tmp_path: Path, kept_folder: Path) -> None:
+    step = {"op": "standardize", "mean": [0.0], "std": [15.0, 0.001, 0.001]}
+    task = make_task(kept_folder)
+    task = msgspec.structs.replace(task, inputs=[msgspec.structs.replace(CONTRACT, steps=[step])])
+
+    with pytest.raises(Refusal) as error:
+        capture_kept(context(tmp_path, task), INFO)
+
+    assert error.value.code == "scale_unlike"
+    assert "(1000: milli?)" in error.value.message
+
+
 def at_space_check(monkeypatch: pytest.MonkeyPatch, *happen: Callable[[], int]) -> None:
     """What happens each time that the free space is asked for, which is before stretches are copied; gives it."""
     usage, left = shutil.disk_usage("/"), list(happen)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker.capture import from_sensor as module
 from edge_agent.worker.capture.from_sensor import capture_source
 from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
-from edge_agent.worker.data.split import SPLITS, plan_blocks
+from edge_agent.worker.data.split import SPLITS, plan_blocks, samples_needed
 from host_tools.demo.simulator import SerialImu
 
 SIZE, HOP = 64, 32
@@ -120,7 +121,7 @@ def test_the_three_sets_share_no_sample_and_leave_gaps(tmp_path: Path) -> None:
 
 def test_windows_are_what_the_sensor_sent_after_the_steps(tmp_path: Path) -> None:
     samples = numbered(NEEDED)
-    steps = [{"op": "standardize", "mean": [0, 1, 2], "std": [1, 2, 4]}, TRANSPOSE]
+    steps = [{"op": "standardize", "mean": [0, 1, 2], "std": [1024, 2, 4]}, TRANSPOSE]
     contract = msgspec.structs.replace(CONTRACT, steps=steps)
 
     data = capture(tmp_path, make_task(recording(tmp_path, samples), inputs=[contract])).data
@@ -130,9 +131,44 @@ def test_windows_are_what_the_sensor_sent_after_the_steps(tmp_path: Path) -> Non
     assert data.ordered_in_time
     assert not data.labels
     for row in rows:
-        at = int(row.feeds["x"][0, 0, 0])
-        wanted = (samples[at : at + SIZE] - np.float32([0, 1, 2])) / np.float32([1, 2, 4])
+        at = int(1024 * row.feeds["x"][0, 0, 0])
+        wanted = (samples[at : at + SIZE] - np.float32([0, 1, 2])) / np.float32([1024, 2, 4])
         assert np.array_equal(row.feeds["x"], wanted.T[None])
+
+
+def standardized(samples: np.ndarray) -> InputContract:
+    """A contract of a model that was made for such samples."""
+    mean, std = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
+    steps = [{"op": "standardize", "mean": mean.tolist(), "std": std.tolist()}, TRANSPOSE]
+    return msgspec.structs.replace(CONTRACT, steps=steps)
+
+
+def test_milli_units_are_refused_before_the_capture_is_over(tmp_path: Path) -> None:
+    samples = motion(20 * NEEDED)
+    contract = standardized(samples)
+    many = Recipe(calibration_windows=800, search_windows=400, heldout_windows=800)
+
+    task = make_task(recording(tmp_path, 1000 * samples), inputs=[contract], recipe=many)
+    error = refused(Refusal, tmp_path, task)
+
+    assert error.code == "scale_unlike"
+    assert "(1000: milli?)" in error.message
+    assert len(list(context(tmp_path, task).out_dir.glob("*.npy"))) < 3
+
+
+@pytest.mark.parametrize("model_hz", [None, 20])
+def test_other_units_warn_where_they_are_near_and_data_as_the_model_knows_them_do_not(
+    tmp_path: Path, model_hz: float | None
+) -> None:
+    samples = motion(4 * NEEDED)
+    contract = msgspec.structs.replace(standardized(samples), rate_hz=model_hz)
+
+    near = capture(tmp_path / "near", make_task(recording(tmp_path, 9.81 * samples), inputs=[contract]))
+    right = capture(tmp_path / "right", make_task(recording(tmp_path, samples), inputs=[contract]))
+
+    assert found(near) == ["scale_unlike"]
+    assert "(9.81: m/s2 for g?)" in near.said["warnings"][0]
+    assert found(right) == []
 
 
 def test_the_result_says_what_was_captured_and_progress_how_long_it_takes(tmp_path: Path) -> None:
@@ -361,6 +397,28 @@ def test_a_recording_that_is_too_short_is_refused_before_it_is_replayed(tmp_path
 
     assert error.code == "too_few_windows"
     assert "holds 3000 samples" in error.message
+
+
+def test_what_a_short_recording_lacks_is_said_and_the_windows_that_are_named_fit(tmp_path: Path) -> None:
+    samples = motion(9000)
+    asked = Recipe(calibration_windows=100, search_windows=50, heldout_windows=100)
+    needed = samples_needed(plan_blocks({"calibration": 100, "search": 50, "heldout": 100}, size=SIZE, hop=HOP))
+
+    message = refused(Refusal, tmp_path, make_task(recording(tmp_path, samples), recipe=asked)).message
+
+    assert f"the windows need {needed}, which is {needed - 9000} more" in message
+    keys = dict(re.findall(r"(\w+_windows) = (\d+)", message))
+    assert keys.keys() == {"calibration_windows", "search_windows", "heldout_windows"}
+    fitting = Recipe(**{key: int(value) for key, value in keys.items()})
+    assert fitting.heldout_windows >= 59
+    assert capture(tmp_path / "again", make_task(recording(tmp_path, samples), recipe=fitting)).data.count("heldout")
+
+
+def test_no_number_of_windows_is_named_that_could_prove_nothing(tmp_path: Path) -> None:
+    message = refused(Refusal, tmp_path, make_task(recording(tmp_path, motion(3000)))).message
+
+    assert "record longer" in message
+    assert "_windows =" not in message
 
 
 def test_a_repeated_recording_is_warned_of(tmp_path: Path) -> None:
@@ -609,7 +667,7 @@ def test_a_recording_that_holds_no_more_is_no_reason_to_fail(tmp_path: Path) -> 
     enough = captured.said["enough"]["calibration"]
     assert enough["windows"] == 100
     assert "ranges_unsure" in found(captured)
-    assert "capture more" in enough["message"]
+    assert f"set [recipe] calibration_windows = {enough['enough']}" in enough["message"]
     assert enough["enough"] > 100
 
 

@@ -54,7 +54,7 @@ def test_a_sound_set_is_read_as_it_was_given(tmp_path: Path) -> None:
     said = looked_at(tmp_path)
 
     rows = list(open_labelled(asked(tmp_path), FLAT).rows("eval"))
-    assert said == Look({"windows": 120}, [])
+    assert said == Look({"windows": 120}, [], ["classes"])
     assert all(np.array_equal(row.feeds["x"], VALUES[row.index][None]) for row in rows)
     assert [row.label for row in rows] == LABELS.tolist()
     assert [row.group for row in rows] == (np.arange(120) // 40).tolist()
@@ -121,6 +121,18 @@ def _words(folder: Path) -> None:
     save(folder, x=VALUES, labels=np.array(["cat", "dog", "hen"])[LABELS])
 
 
+def _negative_label(folder: Path) -> None:
+    save(folder, x=VALUES, labels=LABELS - 1)
+
+
+def _not_a_number(folder: Path) -> None:
+    save(folder, x=VALUES, labels=np.where(LABELS == 2, np.nan, LABELS))
+
+
+def _between_numbers(folder: Path) -> None:
+    save(folder, x=VALUES, labels=LABELS + 0.5)
+
+
 def _no_text(folder: Path) -> None:
     text = np.full(120, 0x7FFFFFFF, np.uint32).view("<U1")
     save(folder, x=VALUES, labels=text)
@@ -174,6 +186,9 @@ def _rows_of_nothing(folder: Path) -> None:
         (_infinite_label, "non_finite"),
         (_strange_label, "shape_mismatch"),
         (_words, "shape_mismatch"),
+        (_negative_label, "shape_mismatch"),
+        (_between_numbers, "shape_mismatch"),
+        (_not_a_number, "non_finite"),
         (_no_text, "data_unreadable"),
         (_no_rows, "data_unreadable"),
         (_single_values, "shape_mismatch"),
@@ -280,7 +295,7 @@ def test_broken_bytes_anywhere_end_with_a_code(tmp_path: Path) -> None:
 def test_too_few_to_prove_anything_is_said_before_the_capture(
     tmp_path: Path, gates: Gates, output: Output, code: str
 ) -> None:
-    info = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 1 if output.kind == "binary" else 3))})
+    info = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3 if output.kind in (None, "classes") else 1))})
     save(tmp_path, x=VALUES[:60], labels=LABELS[:60] % 2)
     if not code:
         assert looked_at(tmp_path, info, gates=gates, output=output).shown == {"windows": 60}
@@ -300,3 +315,58 @@ def test_carried_state_wants_recordings_in_one_piece(tmp_path: Path) -> None:
     assert refused(tmp_path, STATEFUL, state=state).code == "data_unreadable"
     save(tmp_path, x=VALUES, labels=LABELS, groups=np.sort(LABELS))
     assert looked_at(tmp_path, STATEFUL, state=state).shown == {"windows": 120}
+
+
+ONE = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 1))})
+MAP = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3, 8, 8))})
+STRINGS = np.array(["ab", "ba", "b"])[LABELS]
+SPELLED = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 5, 3))})
+
+
+@pytest.mark.parametrize(
+    ("labels", "info", "output", "fits"),
+    [
+        (LABELS, FLAT, CLASSES, ["classes"]),
+        (LABELS, FLAT, Output(), ["classes"]),
+        (np.eye(3)[LABELS], FLAT, Output(kind="binary"), ["binary"]),
+        (LABELS % 2, ONE, Output(), ["binary", "regression"]),
+        (LABELS % 2 == 1, ONE, Output(kind="anomaly"), ["anomaly"]),
+        (LABELS * 0.7, ONE, Output(), ["regression"]),
+        (LABELS * 0.7, ONE, Output(kind="regression"), ["regression"]),
+        (STRINGS, SPELLED, Output(kind="sequence", alphabet="ab"), ["sequence"]),
+    ],
+)
+def test_the_kinds_that_labels_fit_are_known(
+    tmp_path: Path, labels: Any, info: ModelInfo, output: Output, fits: list[str]
+) -> None:
+    save(tmp_path, x=VALUES, labels=labels)
+
+    assert looked_at(tmp_path, info, output=output).fits == fits
+
+
+@pytest.mark.parametrize(
+    ("labels", "info", "output", "code", "key"),
+    [
+        (LABELS + 1, FLAT, CLASSES, "shape_mismatch", 'correct [output] kind = "classes"'),
+        (LABELS + 1, FLAT, Output(), "output_kind_needed", "set [output] kind"),
+        (LABELS - 1, FLAT, Output(), "output_kind_needed", "row 0 of the labelled set"),
+        (STRINGS, FLAT, Output(), "output_kind_needed", 'kind = "sequence" and alphabet'),
+        (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "needs numbers as labels"),
+        (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "needs [output] alphabet"),
+        (STRINGS, SPELLED, Output(kind="sequence", alphabet="xb"), "shape_mismatch", "[output] alphabet lacks 'a'"),
+        (LABELS, ONE, Output(kind="anomaly"), "shape_mismatch", '[output] kind = "anomaly"'),
+        (LABELS, FLAT, Output(kind="embedding"), "output_kind_needed", '("classes", "binary", "regression"'),
+        (LABELS, FLAT, Output(kind="raw"), "output_kind_needed", "or leave the set out"),
+        (LABELS, MAP, Output(), "output_kind_needed", "fit no kind of an output of shape 1x3x8x8"),
+        (np.zeros((120, 3)), FLAT, Output(), "output_kind_needed", 'set [output] kind = "binary"'),
+    ],
+)
+def test_labels_that_could_decide_nothing_are_refused_with_the_key_to_set(
+    tmp_path: Path, labels: Any, info: ModelInfo, output: Output, code: str, key: str
+) -> None:
+    save(tmp_path, x=VALUES, labels=labels)
+
+    error = refused(tmp_path, info, output=output)
+
+    assert error.code == code
+    assert key in error.message

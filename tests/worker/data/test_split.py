@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import Refusal
-from edge_agent.worker.data.split import SPLITS, Split, plan_blocks, samples_needed, split_rows
+from edge_agent.worker.data.split import SPLITS, Split, plan_blocks, samples_needed, split_rows, windows_that_fit
 
 COUNTS = st.integers(1, 400)
 
@@ -124,3 +124,14 @@ def test_too_few_rows_are_refused(rows: int) -> None:
 def test_too_few_recordings_are_refused() -> None:
     with pytest.raises(Refusal, match="2 recordings"):
         split_rows(50, seed=0, heldout_apart=False, groups=np.repeat([0, 1], 25))
+
+
+def test_the_windows_that_fit_keep_their_proportions_and_fill_what_is_there() -> None:
+    asked: dict[Split, int] = {"calibration": 300, "search": 150, "heldout": 300}
+
+    fewer = windows_that_fit(asked, 30_000, size=100, hop=50, least=59)
+
+    assert fewer is not None
+    assert 28_500 < samples_needed(plan_blocks(fewer, size=100, hop=50)) <= 30_000
+    assert fewer["calibration"] == fewer["heldout"] == pytest.approx(2 * fewer["search"], abs=1)
+    assert windows_that_fit(asked, 5_000, size=100, hop=50, least=59) is None

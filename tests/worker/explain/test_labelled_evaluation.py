@@ -14,9 +14,11 @@ from support.jobs import make_job, run_stages
 from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
+from edge_agent.jobs.result import conclude
 from edge_agent.jobs.task import Outcome, Stage, read_results
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
+from edge_agent.report.text import render
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search import screening, workbench
@@ -150,6 +152,10 @@ def test_labels_that_float_does_not_fit_warn_and_do_not_decide(tmp_path: Path, c
     assert results["data"]["eval"]["decides"] is False
     assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement"}
     assert "the labelled set does not decide" in results["data"]["warnings"][-1]
+    assert '[output] kind = "classes"' in results["data"]["warnings"][-1]
+    said = conclude(tmp_path / "job", "accepted", "", {})
+    assert said["message"].endswith("; the labelled set did not decide")
+    assert "labelled set of 300 windows, which does not decide:" in render(said)
 
 
 def test_the_set_is_opened_for_the_verdict_and_by_no_stage_of_the_search(
@@ -276,6 +282,7 @@ def test_regression_has_mae_and_its_gate_is_off_unless_set(tmp_path: Path) -> No
     assert mae["drop_upper"] == pytest.approx(mean_upper(worse, effect_of(results)), rel=1e-4)
     assert mae["drop"] < mae["drop_upper"] < mae["drop"] + 0.05
     assert results["data"]["eval"]["decides"] is False
+    assert "set [gates] max_accuracy_drop = 0.03 to let it" in results["data"]["warnings"][-1]
     assert results["data"]["eval"]["classes"] == []
 
 
@@ -301,14 +308,21 @@ def test_an_anomaly_score_has_auc(tmp_path: Path) -> None:
     assert auc["float"] == pytest.approx((pairs.mean() + 1) / 2)
 
 
-def test_labels_that_say_nothing_about_the_output_are_said_to(tmp_path: Path, classifier: Path) -> None:
+def test_labels_of_what_turns_out_to_be_no_such_kind_are_refused_before_the_search(
+    tmp_path: Path,
+) -> None:
+    """No kind is named, and of logits none is found: labels would have decided nothing."""
     data, labels = windows(120, seed=4)
-
-    outcome, results = judge(
-        tmp_path, classifier, {"x": windows(300, seed=3)[0]}, {"x": data, "labels": labels},
-        output=Output(kind="embedding", tolerance=0.9),
+    logits = write_classifier(tmp_path / "logits.onnx", probabilities=False)
+    job_dir = make_job(
+        tmp_path, logits, {"x": windows(240, seed=2)[0]}, {"x": windows(300, seed=3)[0]},
+        labelled={"x": data, "labels": labels}, gates=ANY_SPEED, recipe=ONE_CANDIDATE,
     )  # fmt: skip
+    assert run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE).code == ""
 
-    assert outcome.code == ""
-    assert results["data"]["eval"]["metrics"] == []
-    assert "labels say nothing about embedding outputs" in results["data"]["warnings"][-1]
+    outcome = run_stages(job_dir, Stage.QUANTIZE)
+
+    assert outcome.code == "output_kind_needed"
+    assert "taken as raw" in outcome.message
+    assert 'set [output] kind = "classes"' in outcome.message
+    assert read_results(job_dir)["candidates"] == []

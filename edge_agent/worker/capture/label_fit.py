@@ -1,0 +1,125 @@
+"""Can the labels of a labelled set say anything about the model's output? Found before anything is captured. Pure.
+
+A set whose labels cannot decide would end in a success in which nobody looked at them, so it is refused with the key to
+set: ``[output] kind``. Where no kind is named, it is found from float's outputs after the capture; which kinds the
+labels fit is remembered until then (:func:`check_found`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from edge_agent.backends import Array, ModelInfo
+from edge_agent.contract.judged import Judged
+from edge_agent.errors import ContractError, Refusal
+from edge_agent.jobs.task import Task
+from edge_agent.quant.agreement import Judge, Meaning
+from edge_agent.quant.kinds import KINDS
+from edge_agent.wire.manifest import Output, OutputKind
+from edge_agent.worker.capture.preflight import shaped
+
+NAME = "the labelled set"
+_KNOW_LABELS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
+_FOUND: tuple[OutputKind, ...] = ("classes", "binary", "regression")
+"""Of these, what is found where no kind is named."""
+
+
+class LabelFit:
+    """Takes the labels one by one, and says which kinds they fit."""
+
+    def __init__(self, task: Task, info: ModelInfo) -> None:
+        """Raises ``Refusal`` (output_kind_needed) if the kind that is named has no labels."""
+        self._output = task.output
+        self._own_labels = task.arrays is not None
+        named = task.output.kind
+        if named is not None and (named not in _KNOW_LABELS or (named == "sequence" and not task.output.alphabet)):
+            raise Refusal("output_kind_needed", _no_labels(named))
+        spec = info.outputs[Judged(info, task).position]
+        unnamed = Output(name=task.output.name)
+        zeros = [np.zeros(1)] if named == "anomaly" else shaped(spec, task.output if named else unnamed)
+        self._zeros: Array | None = zeros[0] if zeros else None
+        kinds = (named,) if named is not None else _FOUND
+        self._judges = {} if self._zeros is None else _judges(kinds, task.output, self._zeros)
+        self._why: dict[OutputKind, str] = {}
+
+    def add(self, label: Any, index: int) -> None:
+        """Take the label of row ``index``.
+
+        Raises:
+            ContractError: ``shape_mismatch``: the kind that is named has no such label.
+        """
+        for kind, judge in list(self._judges.items()):
+            try:
+                judge.correct(self._zeros, label)  # type: ignore[arg-type]  # there are judges only of a known shape
+            except ContractError as error:
+                text = f"row {index} of {NAME}: {error.message}"
+                if self._output.kind is not None:
+                    raise ContractError(error.code, f'{text}, or correct [output] kind = "{kind}"') from None
+                del self._judges[kind]
+                self._why[kind] = text
+
+    def kinds(self) -> list[OutputKind]:
+        """The kinds that all labels fit; every one if the output's shape is not known.
+
+        Raises:
+            Refusal: ``output_kind_needed`` if none of them is, or can be found to be, the output's.
+        """
+        if self._zeros is None:
+            return list(get_args(OutputKind))
+        if not self._judges:
+            raise Refusal("output_kind_needed", self._none_fits())
+        fits = list(self._judges)
+        if self._output.kind is None and not (self._own_labels or self._findable() & set(fits)):
+            raise Refusal("output_kind_needed", _name_it(fits))
+        return fits
+
+    def _findable(self) -> set[OutputKind]:
+        """The kinds that know labels and may be found of float's outputs alone."""
+        values = np.squeeze(np.zeros(1) if self._zeros is None else self._zeros)
+        if values.size == 1:
+            return {"binary", "regression"}
+        return {"classes"} if values.ndim == 1 else set()
+
+    def _none_fits(self) -> str:
+        shape = "" if self._zeros is None else "x".join(map(str, self._zeros.shape))
+        nearest = next(iter(self._why.items()), None)
+        reasons = "" if nearest is None else f" (as {nearest[0]}: {nearest[1]})"
+        return (
+            f"the labels of {NAME} fit no kind of an output of shape {shape}{reasons}; correct them, or set "
+            '[output] kind (strings need kind = "sequence" and alphabet)'
+        )
+
+
+def check_found(meaning: Meaning, fits: Sequence[str]) -> None:
+    """Raise ``Refusal`` (output_kind_needed) if labels say nothing about the kind that was found."""
+    if meaning.kind in fits:
+        return
+    found = f"the output was taken as {meaning.kind} ({meaning.found})"
+    raise Refusal("output_kind_needed", f"{found}, of which labels say nothing; {_name_it(fits)}")
+
+
+def _judges(kinds: Sequence[OutputKind], output: Output, zeros: Array) -> dict[OutputKind, Judge]:
+    made: dict[OutputKind, Judge] = {}
+    for kind in kinds:
+        try:
+            made[kind] = Judge(Meaning(kind, KINDS[kind].resolve(output.of_kind(kind), [zeros]), ""))
+            made[kind].observe(zeros)
+        except ContractError:  # the output's shape is not this kind's
+            made.pop(kind, None)
+    return made
+
+
+def _name_it(fits: Sequence[str]) -> str:
+    ways = " or ".join(f'[output] kind = "{kind}"' for kind in fits)
+    return f"{NAME} decides nothing then; set {ways}"
+
+
+def _no_labels(kind: str) -> str:
+    if kind == "sequence":
+        return f"{NAME} decides nothing: to read strings, a sequence needs [output] alphabet"
+    known = ", ".join(f'"{one}"' for one in _KNOW_LABELS)
+    return (
+        f'{NAME} decides nothing: labels say nothing about [output] kind = "{kind}"; set the kind that they are of '
+        f"({known}), or leave the set out"
+    )
