@@ -1,3 +1,3 @@
 """edge-agent: quantizes float models on the device that runs them, and proves that int8 still does what float did."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
