@@ -55,6 +55,7 @@ class Session:
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
+        self._ended_echoes: set[str] = set()
         self._filters: list[str] = []
         self._outage = Outage(self._timeout_s)
         options = LinkOptions(
@@ -168,6 +169,7 @@ class Session:
                 case _:
                     continue
             silent_since = time.monotonic()
+        self._ended_echoes.add(echo)
         self.link.unsubscribe(echo, *(name for name in filters if name not in self._filters))
         return {topic: payload for topic, payload in found.items() if payload}
 
@@ -215,7 +217,7 @@ class Session:
             except queue.Empty:
                 break
             self._heed(event)
-            if isinstance(event, Incoming):
+            if isinstance(event, Incoming) and event.topic not in self._ended_echoes:
                 self._backlog.append(event)
         self._judge_outage()
 
@@ -232,7 +234,8 @@ class Session:
         if event is not None:
             self._heed(event)
         self._judge_outage()
-        return event
+        late = isinstance(event, Incoming) and event.topic in self._ended_echoes  # no snapshot waits for it any more
+        return None if late else event
 
     def _heed(self, event: Event) -> None:
         match event:
