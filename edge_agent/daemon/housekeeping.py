@@ -2,7 +2,7 @@
 
 Kept for ever: the record of each model name. Kept as long as they are of use: the active release, its previous, the
 float blob that active was made from and the labelled set it was judged with (a recalibration needs both), and the
-newest reports.
+newest reports. While a release is on trial, what it replaced counts as active, too.
 """
 
 import logging
@@ -60,11 +60,11 @@ class Housekeeper:
             self._retire(job)
         agent.store.forget_others(agent.jobs)
         alive = [job for job in agent.jobs.values() if not job.ended]
-        active = agent.identity.active(agent.store)
+        on_trial = {job.release for job in alive if job.release}
         blobs = {blob.sha256 for job in alive for blob in agent.ledger.manifest(job).blobs}
-        agent.store.collect_blobs(
-            blobs | {digest for release in active for digest in (release.blob, release.eval) if digest}
-        )
-        for model in {job.model for job in agent.jobs.values()} | {release.model for release in active}:
-            releases = Releases(agent.store.models, model)
-            releases.collect({job.release for job in alive if job.release})
+        for link in agent.store.models.glob("*/active"):
+            for release in Releases(agent.store.models, link.parent.name).standing(on_trial):
+                blobs |= {release.blob, release.eval}
+        agent.store.collect_blobs(blobs)
+        for folder in agent.store.models.glob("*/releases"):
+            Releases(agent.store.models, folder.parent.name).collect(on_trial)

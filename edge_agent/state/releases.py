@@ -14,7 +14,7 @@ A release's folder is complete and fsynced before it has its name. Applications 
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,12 +189,21 @@ class Releases:
         """Raise ``StoreError`` with ``release_corrupt`` unless the model file still has its hash."""
         intact_model(self.path(release.name), release)
 
-    def collect(self, keep: Iterable[str] = ()) -> None:
-        """Delete releases that are neither active, nor the active one's previous, nor in ``keep``."""
-        current = self.active()
-        if current is None and self.link.is_symlink():
+    def standing(self, on_trial: Collection[str] = ()) -> list[Release]:
+        """The active release; while that is ``on_trial``, the one before it as well, which may be active again."""
+        found: list[Release] = []
+        release = self.active()
+        while release is not None and release not in found:
+            found.append(release)
+            release = self.read(release.previous) if release.previous and release.name in on_trial else None
+        return found
+
+    def collect(self, on_trial: Collection[str] = ()) -> None:
+        """Delete releases that are neither standing, nor the previous of one that is, nor ``on_trial``."""
+        standing = self.standing(on_trial)
+        if not standing and self.link.is_symlink():
             return  # what is active cannot be read, so nobody knows what it needs
-        kept = set(keep) | ({current.name, current.previous} if current else set())
+        kept = {*on_trial, *(name for release in standing for name in (release.name, release.previous))}
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)

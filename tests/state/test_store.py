@@ -134,6 +134,27 @@ def test_releases_are_swapped_rolled_back_and_collected(store: Store, tmp_path: 
         releases.rollback_target()
 
 
+def test_while_a_release_is_on_trial_the_one_before_loses_nothing(store: Store, tmp_path: Path) -> None:
+    """If the trial fails, the one before is active again, and an operator may want to go back from there."""
+    releases = Releases(store.models, "har")
+    previous = ""
+    for version in (1, 2, 3, 4):
+        file = tmp_path / f"{version}.onnx"
+        file.write_bytes(bytes([version]))
+        made = release(version, file, previous)
+        releases.prepare(made, file, b"manifest", b"report")
+        releases.swap(made.name)
+        previous = made.name
+
+    releases.collect({previous})
+
+    assert [found.version for found in releases.all()] == [2, 3, 4]
+    assert [found.version for found in releases.standing({previous})] == [4, 3]
+    assert releases.withdraw(releases.active() or made)
+    _, target = releases.rollback_target()
+    assert target.version == 2
+
+
 def test_withdrawing_a_first_release_leaves_nothing_active(store: Store, tmp_path: Path) -> None:
     releases = Releases(store.models, "har")
     file = tmp_path / "m.onnx"
