@@ -13,6 +13,14 @@ import pytest
 Daemon = subprocess.Popen[bytes]
 
 
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """Whoever runs the tests by nohup ignores it, and with it every child."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def start(folder: Path, stdin: int) -> Daemon:
     """A daemon whose broker is away, once it runs."""
     config, log = folder / "config.toml", folder / "log"

@@ -182,7 +182,7 @@ def test_several_pictures_are_each_done_alone() -> None:
         ({"op": "resize", "shorter": 4, "method": "lanczos"}, "recipe_unsupported", "lanczos"),
         ({"op": "center_crop", "height": 11, "width": 5}, "shape_mismatch", "10x13 holds no 11x5; resize it first"),
         ({"op": "color", "from": "rgb", "to": "hsv"}, "recipe_unsupported", "hsv"),
-        ({"op": "color", "to": "rgb"}, "recipe_unsupported", "missing required field `from`"),
+        ({"op": "color", "to": "rgb"}, "recipe_unsupported", "from is missing"),
         ({"op": "color", "from": "gray", "to": "rgb"}, "shape_mismatch", "[height, width, 1]"),
         ({"op": "centre_crop", "height": 1, "width": 5}, "recipe_unsupported", "did you mean 'center_crop'?"),
     ],

@@ -53,7 +53,7 @@ def build_wheel(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
         cwd=source, check=True, capture_output=True, timeout=60,
     )  # fmt: skip
-    return next(folder.glob(f"edge_agent-{version}-*.whl"))
+    return next(folder.glob(f"edge_agent_int8-{version}-*.whl"))
 
 
 def copy_of_checkout(source: Path, version: str) -> Path:

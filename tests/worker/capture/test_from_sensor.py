@@ -360,7 +360,7 @@ INPUT = msgspec.structs.replace
         ),
         ({"inputs": [CONTRACT, CONTRACT]}, ContractError, "input_missing", "give each the name"),
         ({"inputs": [INPUT(CONTRACT, steps=[{"op": "fft"}])]}, RecipeError, "recipe_unsupported", "unknown op 'fft'"),
-        ({"sources": {"imu": {"kind": "serial"}}}, SourceError, "source_unavailable", "missing required field"),
+        ({"sources": {"imu": {"kind": "serial"}}}, SourceError, "source_unavailable", "port is missing"),
     ],
 )
 def test_what_does_not_fit_is_said_before_reading(
