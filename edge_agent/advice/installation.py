@@ -6,9 +6,7 @@ names the origin that pip wrote down (``direct_url.json``, PEP 610), or the chec
 
 import json
 import os
-import shlex
 import sys
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +53,8 @@ def requirement(*extras: str) -> str:
 
 def install_command(*extras: str) -> str:
     """The complete command that adds ``extras`` to this installation; empty where its origin is not known."""
+    import shlex  # noqa: PLC0415  # only a message pays for it
+
     found = origin()
     if found is None:
         return ""
@@ -112,6 +112,8 @@ def _still_there(found: Origin) -> Origin | None:
 
 def _pip() -> list[str]:
     """This environment's pip, as root where only root may write to it."""
+    import sysconfig  # noqa: PLC0415  # only a message pays for it
+
     script = Path(sys.prefix, "bin", "pip")
     pip = [str(script)] if script.exists() else [sys.executable, "-m", "pip"]
     return pip if os.access(sysconfig.get_path("purelib"), os.W_OK) else ["sudo", *pip]

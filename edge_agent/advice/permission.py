@@ -1,9 +1,6 @@
 """What to tell a user who may not open a file: whose it is, and how to get at it."""
 
-import getpass
-import grp
 import os
-import pwd
 import stat
 from pathlib import Path
 
@@ -34,6 +31,8 @@ def _nearest(path: Path) -> os.stat_result | None:
 
 
 def _user(number: int) -> str:
+    import pwd  # noqa: PLC0415  # only a message pays for it
+
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -41,6 +40,8 @@ def _user(number: int) -> str:
 
 
 def _group(number: int) -> str:
+    import grp  # noqa: PLC0415  # only a message pays for it
+
     try:
         return grp.getgrgid(number).gr_name
     except KeyError:
@@ -48,6 +49,8 @@ def _group(number: int) -> str:
 
 
 def _me() -> str:
+    import getpass  # noqa: PLC0415  # only a message pays for it
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

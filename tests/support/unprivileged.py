@@ -14,7 +14,7 @@ from pathlib import Path
 
 NOBODY = 65534
 _PROGRAM = f"""
-import difflib, encodings.ascii, encodings.idna, os, sys
+import difflib, encodings.ascii, encodings.idna, getpass, grp, os, pwd, shlex, sys, sysconfig
 from importlib import import_module
 from edge_agent import cli
 for command in cli.COMMANDS:
