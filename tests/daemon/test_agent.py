@@ -178,6 +178,19 @@ def test_an_older_version_in_the_place_of_a_newer_one_is_refused(local: LocalAge
     assert local.agent.publisher._refused_count == 2, "its own topic asks for version 3 no longer"
 
 
+def test_a_newer_version_whose_want_has_expired_does_not_hush_an_older_one(local: LocalAgent) -> None:
+    """It lies at the broker still, and comes again at every connect."""
+    newer = wanted(3, scope=Scope("g", "lab"), expires="2030-01-01T00:00:00Z")
+    local.deliver(newer, Scope("g", "lab"))
+    local.settle()
+    local.agent.clock.seen(2_000_000_000.0)  # 2033
+    local.deliver(newer, Scope("g", "lab"))
+
+    local.want(2)
+
+    assert refused(local) == [("har", "downgrade")]
+
+
 def test_a_refusal_is_said_until_a_newer_order_is_obeyed(local: LocalAgent) -> None:
     for version in (3, 2):
         local.want(version)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_agent.daemon.admission.rules import Accept, Known, Refuse, decide, read_want
+from edge_agent.daemon.admission.rules import Accept, Known, Refuse, Standing, decide, read_want
 from edge_agent.daemon.background import run_in_background
 from edge_agent.errors import CODES, EdgeAgentError, TrustError
 from edge_agent.mqtt import Incoming
@@ -53,8 +53,8 @@ class Admission:
 
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
-        self._versions: dict[str, dict[Scope, int]] = {}
-        """model → scope → the version that is wanted there, of wants that were obeyed."""
+        self._versions: dict[str, dict[Scope, Standing]] = {}
+        """model → scope → the version that is wanted there and until when, of wants that were obeyed."""
         self._waiting: dict[WantTopic | CommandTopic, _Order] = {}
         self._checking = False
         self._checked_at = 0.0
@@ -86,7 +86,7 @@ class Admission:
                 self._obey(order)
             elif job in self._agent.jobs:  # known content: to say its report again needs no trust
                 known = self._agent.jobs[job]
-                self._versions.setdefault(known.model, {})[topic.scope] = known.version
+                self._versions.setdefault(known.model, {})[topic.scope] = Standing(known.version, known.expires)
                 self._agent.ledger.republish(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
                 self._waiting[topic] = order
@@ -142,10 +142,10 @@ class Admission:
         versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
         match decision:
             case Accept():
-                versions[want.topic.scope] = want.manifest.version
+                versions[want.topic.scope] = want.standing
                 agent.accept(want)
             case Known():
-                versions[want.topic.scope] = want.manifest.version
+                versions[want.topic.scope] = want.standing
                 agent.ledger.republish(want.job)
             case Refuse(error):
                 raise error

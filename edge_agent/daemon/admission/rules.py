@@ -3,8 +3,8 @@
 * The same digest again is no news: every reconnect delivers ``want`` again. Its stored report is published once more.
 * A higher version is accepted; the same version with other content is a conflict; a lower one is a downgrade, unless
   its job is known here or a higher valid want stands beside it (then it is merely not the newest).
-* A want replaces what its topic held before, so only wants of other scopes stand beside it.
-* At equal version the device's own want wins over a group's.
+* A want replaces what its topic held before, so only wants of other scopes stand beside it, each until it expires.
+* At equal version the device's own want wins over a group's, for as long as it stands.
 * Digests are compared before ``expires``: what is known stays known.
 """
 
@@ -32,6 +32,23 @@ class Want:
     def job(self) -> str:
         """The job that this manifest is."""
         return job_id(self.digest)
+
+    @property
+    def standing(self) -> "Standing":
+        """What stands at its topic once it is obeyed."""
+        return Standing(self.manifest.version, parse_rfc3339(self.manifest.expires) or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A version that is wanted somewhere, until ``expires`` (seconds since the epoch; 0: without an end)."""
+
+    version: int
+    expires: float = 0.0
+
+    def stands(self, now: float) -> bool:
+        """Whether it is still an order."""
+        return not self.expires or self.expires > now
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,7 @@ def read_want(topic: WantTopic, content: bytes, namespace: str) -> Want:
 
 
 def decide(
-    want: Want, record: ModelRecord | None, known_jobs: Collection[str], wanted: Mapping[Scope, int], now: float
+    want: Want, record: ModelRecord | None, known_jobs: Collection[str], wanted: Mapping[Scope, Standing], now: float
 ) -> Decision:
     """What to do about ``want``.
 
@@ -80,11 +97,12 @@ def decide(
         want: the manifest and where it was found.
         record: what was accepted under its model name before.
         known_jobs: ids of jobs that this device still has.
-        wanted: scope → version of the valid wants of that model that were known before this one came.
+        wanted: scope → the want of that model that was known there before this one came.
         now: seconds since the epoch.
     """
     manifest = want.manifest
-    beside = max((version for scope, version in wanted.items() if scope != want.topic.scope), default=0)
+    others = {scope: one for scope, one in wanted.items() if scope != want.topic.scope and one.stands(now)}
+    beside = max((one.version for one in others.values()), default=0)
     if (record and want.digest == record.digest) or want.job in known_jobs:
         return Known()
     if record and manifest.version < record.version:
@@ -96,7 +114,7 @@ def decide(
             "push a higher version, or roll back",
         ))  # fmt: skip
     if record and manifest.version == record.version:
-        if want.topic.scope.kind == "g" and record.scope.startswith("d/"):
+        if any(scope.kind == "d" and one.version == manifest.version for scope, one in others.items()):
             return Ignore()
         return Refuse(TrustError(
             "version_conflict",

@@ -16,10 +16,10 @@ DEVICE, GROUP, OTHER = Scope("d", "pi-01"), Scope("g", "lab"), Scope("g", "attic
 LATER, BEFORE = "2099-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
 
 
-def want(version: int, scope: Scope = DEVICE, *, blob: str = "0") -> Want:
+def want(version: int, scope: Scope = DEVICE, *, blob: str = "0", expires: str = LATER) -> Want:
     manifest = Manifest(
-        "ea/v1", "har", version, "onnx", Blob(blob * 64, 10, ["1" * 64]), targets=[str(scope)], expires=LATER
-    )  # fmt: skip
+        "ea/v1", "har", version, "onnx", Blob(blob * 64, 10, ["1" * 64]), targets=[str(scope)], expires=expires
+    )
     return read_want(WantTopic(scope, "har"), encode_manifest(manifest), "ea/v1")
 
 
@@ -49,6 +49,10 @@ CASES: list[tuple[str, Want, Want | None, list[Want], Outlook]] = [
     ("an older one beside a strange group's", want(2), want(3), [want(9, OTHER)], Outlook.DOWNGRADE),
     ("other content", want(3, blob="2"), want(3), [want(3)], Outlook.CONFLICT),
     ("a group's other content beside its own", want(3, GROUP, blob="2"), want(3), [want(3)], Outlook.IGNORED),
+    ("an older one beside one that is over", want(2), want(3), [want(9, GROUP, expires=BEFORE)], Outlook.DOWNGRADE),
+    ("a new one beside one that is over", want(4), want(3), [want(9, GROUP, expires=BEFORE)], Outlook.BEGINS),
+    ("a group's other content beside its own that is over", want(3, GROUP, blob="2"), want(3),
+     [want(3, expires=BEFORE)], Outlook.CONFLICT),
 ]
 
 
@@ -56,12 +60,12 @@ CASES: list[tuple[str, Want, Want | None, list[Want], Outlook]] = [
 def test_what_is_foreseen_is_what_the_device_decides(
     what: str, new: Want, has: Want | None, lie: list[Want], expected: Outlook
 ) -> None:
-    wants = {one.topic.scope: Wanted(one.manifest.version, one.job, LATER) for one in lie}
+    wants = {one.topic.scope: Wanted(one.manifest.version, one.job, one.manifest.expires) for one in lie}
     history = History(wants, [report(has)] if has else [])
     record = has and ModelRecord(
         version=has.manifest.version, digest=has.digest, job=has.job, scope=str(has.topic.scope)
     )
-    here = {one.topic.scope: one.manifest.version for one in lie if one.topic.scope in (DEVICE, GROUP)}
+    here = {one.topic.scope: one.standing for one in lie if one.topic.scope in (DEVICE, GROUP)}
 
     decision = decide(new, record or None, {has.job} if has else set(), here, NOW)
     found, _ = outlook(device(has.manifest.version if has else 0), asked(new), history, NOW)
@@ -76,12 +80,6 @@ def test_what_is_foreseen_is_what_the_device_decides(
             assert found is Outlook.IGNORED
         case Refuse(error):
             assert found == error.code
-
-
-def test_an_expired_want_stands_nowhere() -> None:
-    history = History({GROUP: Wanted(9, "a" * 16, BEFORE)}, [report(want(3))])
-
-    assert outlook(device(3), asked(want(2)), history, NOW)[0] is Outlook.DOWNGRADE
 
 
 def test_what_was_judged_so_long_ago_that_its_report_is_gone_is_no_conflict() -> None:
