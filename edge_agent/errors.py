@@ -87,6 +87,11 @@ CODES: dict[str, Code] = {
     "output_kind_needed": Code(
         "rejected", "labels fit no kind of output, or only raw's gates fail while argmax agrees", "set [output] kind"
     ),
+    "labels_unfit": Code(
+        "rejected",
+        "float has fewer labels of the labelled set right than a constant answer would",
+        "correct the labels: they count from 0, in the output's order",
+    ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
     # Model: failed.
     "model_unreadable": Code("failed", "the model file is truncated or no model", "export it again"),

@@ -6,7 +6,8 @@ over what outputs say, the benchmark what this device says. Held-out windows are
 the search lets through mostly stands up to the proof.
 
 A labelled set that came with the model takes over ``max_accuracy_drop``: the gate is then proved on that set, and its
-record says so. The held-out set is judged beside it as ever.
+record says so. The held-out set is judged beside it as ever. Labels of which float itself has fewer right than a
+constant answer would are of something else, and refuse the candidate: nobody meant them to decide nothing.
 
 Invariants:
     * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
@@ -117,6 +118,8 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
         *_eval_warning(gates, kind, labelled),
     )
     judgement = _judgement(findings, warnings)
+    if accuracy is not None and accuracy.code == "labels_unfit" != judgement.code:
+        judgement = replace(judgement, warnings=(*warnings, accuracy.message))
     if _only_raw_failed(kind, judgement, measured):
         return _kind_needed(judgement, evaluate_heldout(gates, "classes", _by_argmax(measured)))
     return judgement
@@ -253,25 +256,35 @@ def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> 
         return ()
     if labelled.lost is None:
         text = f"labels say nothing about {kind} outputs; set [output] kind to what they are of"
-    elif not labelled.labels_doubtful:
-        if _limits(gates, kind, labelled).max_accuracy_drop:
-            return ()
-        text = f"its gate is off; set [gates] max_accuracy_drop = {MAX_ACCURACY_DROP} to let it"
+    elif resolve_gates(gates, kind, labelled=True).max_accuracy_drop:
+        return ()
+    elif labelled.labels_doubtful:
+        text = f"{_misfit(labelled, kind)}; its gate is off as well"
     else:
-        text = (
-            f"float has {labelled.float_right} of its {labelled.windows} labels right, a constant answer would have "
-            f"{labelled.commonest_label}; check that labels count from 0 in the output's order, that its arrays are "
-            f'what the model is fed, and [output] kind = "{kind}"'
-        )
+        text = f"its gate is off; set [gates] max_accuracy_drop = {MAX_ACCURACY_DROP} to let it"
     return (f"the labelled set does not decide: {text}",)
 
 
 def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> Finding | None:
-    """The gate of accuracy on the labelled set; None if there is none, or float itself does not fit its labels."""
-    if labelled is None or labelled.labels_doubtful:
+    """The gate of accuracy on the labelled set; None if there is none."""
+    if labelled is None:
         return None
-    finding = accuracy_proved(_limits(gates, kind, labelled), labelled)
+    limits = resolve_gates(gates, kind, labelled=labelled.lost is not None)
+    finding = accuracy_proved(limits, labelled)
     if finding is None:
         return None
+    if labelled.labels_doubtful:
+        gate = GateResult("max_accuracy_drop", limits.max_accuracy_drop, None, passed=False, on="eval")
+        way_out = "or set [gates] max_accuracy_drop = 0, and it will not decide"
+        return Finding(gate, "labels_unfit", f"on the labelled set {_misfit(labelled, kind)}, {way_out}")
     gate = msgspec.structs.replace(finding.gate, on="eval")
     return Finding(gate, finding.code, f"on the labelled set {finding.message}")
+
+
+def _misfit(labelled: Measured, kind: OutputKind) -> str:
+    """What shows that labels are of something else, and what to look at."""
+    return (
+        f"float has {labelled.float_right} of {labelled.windows} labels right, a constant answer would have "
+        f"{labelled.commonest_label}; check that labels count from 0 in the output's order, that its arrays are what "
+        f'the model is fed, and [output] kind = "{kind}"'
+    )

@@ -364,15 +364,42 @@ def test_a_labelled_set_takes_over_the_gate_from_labels_of_the_heldout_set() -> 
     assert judgement.passed
 
 
-def test_a_labelled_set_that_float_does_not_fit_warns_and_does_not_decide() -> None:
-    doubtful = replace(LABELLED, float_right=79, lost=79, won=0)
+def test_a_labelled_set_that_float_does_not_fit_is_refused() -> None:
+    unfit = replace(LABELLED, float_right=79, lost=0, won=0)
 
     for gates in (Gates(), Gates(max_accuracy_drop=0.01)):
-        judgement = evaluate_heldout(gates, "classes", GOOD, doubtful)
+        judgement = evaluate_heldout(gates, "classes", GOOD, unfit)
 
-        assert judgement.passed
-        assert names(judgement.gates) == ["min_agreement"]
-        assert "79 of its 300 labels right" in judgement.warnings[-1]
+        assert judgement.code == "labels_unfit"
+        assert judgement.message == (
+            "on the labelled set float has 79 of 300 labels right, a constant answer would have 80; check that labels "
+            "count from 0 in the output's order, that its arrays are what the model is fed, and [output] kind = "
+            '"classes", or set [gates] max_accuracy_drop = 0, and it will not decide'
+        )
+        assert [(gate.name, gate.on, gate.value, gate.passed) for gate in judgement.gates[1:]] == [
+            ("max_accuracy_drop", "eval", None, False)
+        ]
+        assert judgement.warnings == ()
+    assert evaluate_heldout(Gates(), "classes", GOOD, replace(unfit, float_right=80)).passed
+
+
+def test_labels_that_are_off_and_do_not_fit_are_said_not_to_decide() -> None:
+    unfit = replace(LABELLED, float_right=79, lost=79, won=0)
+
+    judgement = evaluate_heldout(Gates(max_accuracy_drop=0), "classes", GOOD, unfit)
+
+    assert judgement.passed
+    assert names(judgement.gates) == ["min_agreement"]
+    assert "the labelled set does not decide: float has 79 of 300 labels right" in judgement.warnings[-1]
+
+
+def test_labels_that_do_not_fit_are_told_of_where_another_gate_speaks() -> None:
+    unfit = replace(LABELLED, float_right=79)
+
+    judgement = evaluate_heldout(Gates(), "classes", replace(GOOD, disagreements=99), unfit)
+
+    assert judgement.code == "agreement_too_low"
+    assert judgement.warnings[-1].startswith("on the labelled set float has 79 of 300 labels right")
 
 
 def test_labels_that_say_nothing_about_the_kind_are_said_not_to_decide() -> None:

@@ -143,21 +143,32 @@ def test_what_agrees_on_the_devices_data_but_loses_labelled_accuracy_is_refused(
     assert results["data"]["eval"] is None
 
 
-def test_labels_that_float_does_not_fit_warn_and_do_not_decide(tmp_path: Path, classifier: Path) -> None:
+@pytest.mark.parametrize("off", [False, True])
+def test_labels_that_count_from_one_are_refused_unless_they_shall_not_decide(
+    tmp_path: Path, classifier: Path, *, off: bool
+) -> None:
+    """The highest class does not occur, so each label is one that the output has."""
     data, labels = windows(300, seed=4)
+    data, labels = data[labels < 4], labels[labels < 4] + 1
+    gates = Gates(max_latency_ratio=0, max_size_ratio=0, max_accuracy_drop=0.0 if off else None)
 
     outcome, results = judge(
-        tmp_path, classifier, {"x": windows(300, seed=3)[0]}, {"x": data, "labels": (labels + 1) % 5}
+        tmp_path, classifier, {"x": windows(300, seed=3)[0]}, {"x": data, "labels": labels}, gates=gates
     )
 
-    assert outcome.code == ""
-    assert results["data"]["eval"]["decides"] is False
-    assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement"}
-    assert "the labelled set does not decide" in results["data"]["warnings"][-1]
-    assert '[output] kind = "classes"' in results["data"]["warnings"][-1]
-    said = conclude(tmp_path / "job", "accepted", "", {})
-    assert said.message.endswith("; the labelled set did not decide")
-    assert "labelled set of 300 windows, which does not decide:" in render(said)
+    said = conclude(tmp_path / "job", outcome.code or "accepted", outcome.message, {})
+    assert results["data"]["eval"]["decides"] is not off
+    if off:
+        assert outcome.code == ""
+        assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement"}
+        assert "the labelled set does not decide: float has " in results["data"]["warnings"][-1]
+        assert said.message.endswith("; the labelled set did not decide")
+        assert f"labelled set of {len(labels)} windows, which does not decide:" in render(said)
+    else:
+        assert outcome.code == "labels_unfit"
+        assert "count from 0" in outcome.message
+        assert "[gates] max_accuracy_drop = 0" in outcome.message
+        assert "labels_unfit" in render(said)
 
 
 def test_the_set_is_opened_for_the_verdict_and_by_no_stage_of_the_search(
