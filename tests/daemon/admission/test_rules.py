@@ -39,30 +39,36 @@ def record(of: Want, scope: str = "d/pi-01") -> ModelRecord:
     return ModelRecord(version=of.manifest.version, digest=of.digest, job=of.job, scope=scope)
 
 
-CASES: list[tuple[str, Want, ModelRecord | None, set[str], dict[Scope, Standing], str]] = [
+CASES: list[tuple[str, Want, ModelRecord | None, set[str], dict[Scope, int | Standing], str]] = [
     ("a first model", want(), None, set(), {}, "accept"),
     ("a higher version", want(4), record(want(3)), set(), {}, "accept"),
-    ("the same again", want(3), record(want(3)), set(), {DEVICE: Standing(3)}, "known"),
+    ("the same again", want(3), record(want(3)), set(), {DEVICE: 3}, "known"),
     ("the same again, long expired", want(3, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), {}, "known"),
-    ("the same for a group", want(3, GROUP), record(want(3)), set(), {DEVICE: Standing(3)}, "known"),
+    ("the same for a group", want(3, GROUP), record(want(3)), set(), {DEVICE: 3}, "known"),
     ("an older one whose job is here", want(2), record(want(3)), {want(2).job}, {}, "known"),
-    ("an older one beside a newer want", want(2), record(want(3)), set(), {GROUP: Standing(3)}, "ignore"),
-    ("a group's older one beside the device's", want(2, GROUP), record(want(3)), set(), {DEVICE: Standing(3)}, "ignore"),
+    ("an older one beside a newer want", want(2), record(want(3)), set(), {GROUP: 3}, "ignore"),
+    ("a group's older one beside the device's", want(2, GROUP), record(want(3)), set(), {DEVICE: 3}, "ignore"),
     ("an older one alone", want(2), record(want(3)), set(), {}, "downgrade"),
-    ("an older one beside one as old", want(2), record(want(3)), set(), {GROUP: Standing(2)}, "downgrade"),
-    ("an older one in the newer one's place", want(2), record(want(3)), set(), {DEVICE: Standing(3)}, "downgrade"),
-    ("a group's older one in its newer one's place", want(2, GROUP), record(want(3)), set(), {GROUP: Standing(3)}, "downgrade"),
-    ("an older one in its place, and a newer one", want(2), record(want(3)), set(), {DEVICE: Standing(3), GROUP: Standing(4)}, "ignore"),
-    ("other content, same version", want(3, blob="2"), record(want(3)), set(), {DEVICE: Standing(3)}, "version_conflict"),
-    ("a group's beside the device's own", want(3, GROUP, blob="2"), record(want(3)), set(), {DEVICE: Standing(3)}, "ignore"),
+    ("an older one beside one as old", want(2), record(want(3)), set(), {GROUP: 2}, "downgrade"),
+    ("an older one in the newer one's place", want(2), record(want(3)), set(), {DEVICE: 3}, "downgrade"),
+    ("a group's older one in its newer one's place", want(2, GROUP), record(want(3)), set(), {GROUP: 3}, "downgrade"),
+    ("an older one in its place, and a newer one", want(2), record(want(3)), set(), {DEVICE: 3, GROUP: 4}, "ignore"),
+    ("other content, same version", want(3, blob="2"), record(want(3)), set(), {DEVICE: 3}, "version_conflict"),
+    ("a group's beside the device's own", want(3, GROUP, blob="2"), record(want(3)), set(), {DEVICE: 3}, "ignore"),
     ("expired", want(4, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), {}, "expired"),
     ("an expiry that is no time", want(4, expires="soon"), record(want(3)), set(), {}, "malformed"),
-    ("not the newest of those that stand", want(4), record(want(3)), set(), {GROUP: Standing(5)}, "ignore"),
-    ("in the place of one that never began", want(4), record(want(3)), set(), {DEVICE: Standing(5)}, "accept"),
+    ("not the newest of those that stand", want(4), record(want(3)), set(), {GROUP: 5}, "ignore"),
+    ("in the place of one that never began", want(4), record(want(3)), set(), {DEVICE: 5}, "accept"),
     ("older than one that is over", want(2), record(want(3)), set(), {GROUP: Standing(3, OVER)}, "downgrade"),
     ("older than one that is over, never begun", want(4), record(want(3)), set(), {GROUP: Standing(5, OVER)}, "accept"),
-    ("a group's, the device's own is over", want(3, GROUP, blob="2"), record(want(3)), set(),
-     {DEVICE: Standing(3, OVER)}, "version_conflict"),
+    (
+        "a group's, the device's own is over",
+        want(3, GROUP, blob="2"),
+        record(want(3)),
+        set(),
+        {DEVICE: Standing(3, OVER)},
+        "version_conflict",
+    ),
     ("a group's, the device's own is gone", want(3, GROUP, blob="2"), record(want(3)), set(), {}, "version_conflict"),
 ]
 
@@ -81,9 +87,16 @@ def word(decision: Decision) -> str:
 
 @pytest.mark.parametrize(("what", "asked", "known", "jobs", "wanted", "expected"), CASES, ids=[c[0] for c in CASES])
 def test_wants(
-    what: str, asked: Want, known: ModelRecord | None, jobs: set[str], wanted: dict[Scope, Standing], expected: str
+    what: str,
+    asked: Want,
+    known: ModelRecord | None,
+    jobs: set[str],
+    wanted: dict[Scope, int | Standing],
+    expected: str,
 ) -> None:
-    assert word(decide(asked, known, jobs, wanted, NOW)) == expected
+    standing = {scope: one if isinstance(one, Standing) else Standing(one) for scope, one in wanted.items()}
+
+    assert word(decide(asked, known, jobs, standing, NOW)) == expected
 
 
 def test_first_to_a_device_then_to_its_group_is_one_job() -> None:
