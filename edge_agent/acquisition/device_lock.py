@@ -52,7 +52,7 @@ def explain(path: str, error: BaseException, group: str, what: str = "") -> Sour
     if number in _BUSY:
         return SourceError("source_busy", f"{path} is held by {holder(path)}; stop it")
     if number in (errno.EACCES, errno.EPERM):
-        return SourceError("source_unavailable", not_permitted(path, group))
+        return SourceError("source_unavailable", not_permitted(path, group, mode=os.R_OK | os.W_OK))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
     return SourceError("source_unavailable", f"{path} cannot be opened{what}: {error}")

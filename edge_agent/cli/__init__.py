@@ -5,6 +5,7 @@ So the daemon's process holds nothing of ``quantize``, and a broken runtime does
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         if command == "run":
             raise  # whoever reads a daemon's log wants to see where
-        return _refused(command, f"{not_permitted(error.filename or 'a file')} (permission_denied)", EXIT_USAGE)
+        said = not_permitted(error.filename or "a file", mode=os.R_OK | os.W_OK)
+        return _refused(command, f"{said} (permission_denied)", EXIT_USAGE)
     except ModuleNotFoundError as error:
         if sentence := lacking([error.name or ""]):
             return _refused(command, sentence, EXIT_USAGE)

@@ -103,7 +103,7 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
             with connection.makefile("rb") as file:
                 reply = json.loads(file.readline())
     except PermissionError:
-        raise StoreError("permission_denied", not_permitted(state_dir / SOCKET_NAME)) from None
+        raise StoreError("permission_denied", not_permitted(state_dir / SOCKET_NAME, mode=os.W_OK)) from None
     except (FileNotFoundError, ConnectionRefusedError):
         raise StoreError("not_running", f"no edge-agent daemon uses {state_dir}; start edge-agent run") from None
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ is an interruption of its own stream alone. When the process starts again, readi
 
 import contextlib
 import math
+import os
 import select
 import socket
 import time
@@ -147,7 +148,7 @@ class Subscription:
             connection.setblocking(True)
         except PermissionError:
             connection.close()
-            raise SourceError("source_unavailable", not_permitted(self._path)) from None
+            raise SourceError("source_unavailable", not_permitted(self._path, mode=os.W_OK)) from None
         except OSError as error:
             connection.close()
             self._state = _BUSY if isinstance(error, BlockingIOError) else _NOT_RUNNING

@@ -80,7 +80,7 @@ class Store:
                 folder.chmod(mode)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except PermissionError:
-            raise StoreError("permission_denied", not_permitted(self.root)) from None
+            raise StoreError("permission_denied", not_permitted(self.root, owner=True)) from None
         except OSError as error:
             raise StoreError("state_unreadable", f"state_dir {self.root}: {error.strerror}") from None
         try:

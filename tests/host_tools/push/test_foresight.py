@@ -51,8 +51,13 @@ CASES: list[tuple[str, Want, Want | None, list[Want], Outlook]] = [
     ("a group's other content beside its own", want(3, GROUP, blob="2"), want(3), [want(3)], Outlook.IGNORED),
     ("an older one beside one that is over", want(2), want(3), [want(9, GROUP, expires=BEFORE)], Outlook.DOWNGRADE),
     ("a new one beside one that is over", want(4), want(3), [want(9, GROUP, expires=BEFORE)], Outlook.BEGINS),
-    ("a group's other content beside its own that is over", want(3, GROUP, blob="2"), want(3),
-     [want(3, expires=BEFORE)], Outlook.CONFLICT),
+    (
+        "a group's other content beside its own that is over",
+        want(3, GROUP, blob="2"),
+        want(3),
+        [want(3, expires=BEFORE)],
+        Outlook.CONFLICT,
+    ),
 ]
 
 
