@@ -9,11 +9,8 @@ which broker and whose keys, only the operator knows.
 import argparse
 import os
 import shutil
-import signal
-import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 
 from edge_agent.cli.installation.additions import additions
 from edge_agent.cli.installation.environment import fill
@@ -28,6 +25,7 @@ from edge_agent.cli.installation.host import (
     make_user,
     may_replace,
 )
+from edge_agent.cli.installation.interruption import end_by_exception, undisturbed
 from edge_agent.cli.installation.origin import origin
 from edge_agent.cli.installation.report import clean, report_upgrade, report_way_back
 from edge_agent.cli.installation.service import NotReadyError, Service, service_of_this_machine
@@ -72,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
     os.umask(0o022)  # the service's user reads what root writes
     if not live:
         return install(args, None)
-    for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal takes back what is half done, too
-        signal.signal(number, _end)
+    end_by_exception()
     return install(args, service_of_this_machine())
 
 
@@ -96,7 +93,8 @@ def install(args: argparse.Namespace, service: Service | None) -> int:
             try:
                 fill(folder, wanted, shipped, added, Path(scratch))
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
+                with undisturbed():
+                    shutil.rmtree(folder, ignore_errors=True)
                 print(f"removed    {folder}, which is incomplete; nothing else was changed", flush=True)
                 raise
             versions.finish(folder)
@@ -119,10 +117,11 @@ def _put_to_use(args: argparse.Namespace, versions: Versions, switch: Switch, fo
             print("restarting the service", flush=True)
             pid = service.restart()
     except BaseException as error:
-        versions.doubt(folder)
-        switch.back()
-        restarted = _restarted(service) if service is not None and restarts else False
-        report_way_back(error, folder, before, restarted=restarted)
+        with undisturbed():
+            versions.doubt(folder)
+            switch.back()
+            restarted = _restarted(service) if service is not None and restarts else False
+            report_way_back(error, folder, before, restarted=restarted)
         if isinstance(error, NotReadyError):
             return EXIT_WENT_BACK
         raise
@@ -139,7 +138,3 @@ def _restarted(service: Service) -> NotReadyError | bool:
     except NotReadyError as error:
         return error
     return True
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)

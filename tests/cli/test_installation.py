@@ -1,6 +1,7 @@
 """The parts of ``edge-agent install``: folders and link, what an operator added, what a version ships, the service."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -265,3 +266,64 @@ def test_a_switch_goes_back_to_the_link_and_the_unit_that_were(tmp_path: Path, *
     switch.back()
     assert installed.active == (tmp_path / "opt/1.0" if there else None)
     assert unit.exists() == there
+
+
+INTERRUPTED = """
+import os, signal, sys
+from argparse import Namespace
+from pathlib import Path
+
+from edge_agent.cli.install import _put_to_use
+from edge_agent.cli.installation.interruption import end_by_exception
+from edge_agent.cli.installation.switch import Switch
+from edge_agent.cli.installation.versions import Versions
+
+folder, first, second = Path(sys.argv[1]), *map(int, sys.argv[2:])
+
+class Service:
+    runs, calls = True, []
+
+    def reload(self):
+        self.calls.append("reload")
+        if self.calls == ["reload", "restart", "reload"]:
+            os.kill(os.getpid(), second)
+
+    def restart(self):
+        self.calls.append("restart")
+        if self.calls == ["reload", "restart"]:
+            os.kill(os.getpid(), first)
+
+end_by_exception()
+versions, service = Versions(folder / "opt"), Service()
+switch = Switch(versions, folder / "unit", service)
+args = Namespace(root=folder, prefix=folder / "opt", no_restart=False)
+try:
+    _put_to_use(args, versions, switch, folder / "opt/2.0", "[Service]")
+finally:
+    print(versions.active.name, *service.calls)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        (signal.SIGHUP, signal.SIGTERM, 128 + signal.SIGHUP),
+        (signal.SIGTERM, signal.SIGHUP, 128 + signal.SIGTERM),
+        (signal.SIGTERM, signal.SIGINT, 128 + signal.SIGTERM),
+        (signal.SIGINT, signal.SIGINT, -signal.SIGINT),
+    ],
+)
+def test_a_second_signal_does_not_break_the_way_back(
+    tmp_path: Path, first: signal.Signals, second: signal.Signals, code: int
+) -> None:
+    installed = Versions(tmp_path / "opt")
+    complete(tmp_path / "opt/2.0")
+    installed.activate(complete(tmp_path / "opt/1.0"))
+
+    argv = [sys.executable, "-c", INTERRUPTED, str(tmp_path), str(int(first)), str(int(second))]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stdout.splitlines()[-1] == "1.0 reload restart reload restart", ended.stderr
+    assert "2.0 was interrupted" in ended.stderr
+    assert "1.0 was put back and runs again" in ended.stderr
+    assert ended.returncode == code
