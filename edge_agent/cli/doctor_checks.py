@@ -26,7 +26,7 @@ from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.mqtt import Link
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import python_child, worker_env
+from edge_agent.process.child import ChildExit, python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
 
@@ -106,7 +106,7 @@ def _runtimes() -> Iterator[Check]:
     except OSError as error:
         yield Check("runtimes", "fail", f"{argv[0]} cannot be started: {error.strerror}", _AS_ROOT)
         return
-    identity.take_inventory(done.stdout)
+    identity.take_inventory(ChildExit(done.returncode, "exited", 0, done.stderr, 0.0), done.stdout)
     if identity.runtimes:
         yield Check("runtimes", "ok", ", ".join(f"{name} {version}" for name, version in identity.runtimes.items()))
         for name, why in identity.broken.items():

@@ -1,14 +1,10 @@
 """``edge-agent run``: the daemon. Imports neither numpy nor a runtime."""
 
 import argparse
-import logging
 from pathlib import Path
 
-from edge_agent.advice.installation import absent, lacking
 from edge_agent.daemon.main import run as run_daemon
 from edge_agent.settings.device import DEFAULT_PATH, read_config
-
-log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,7 +21,4 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal comes, or until the first job has ended."""
-    config = read_config(args.config)
-    if sentence := lacking(absent("numpy")):  # it starts all the same, so that a host sees the device and why jobs fail
-        log.error("no model can be quantized here: %s", sentence)
-    return run_daemon(config, once=args.once)
+    return run_daemon(read_config(args.config), once=args.once)

@@ -45,6 +45,7 @@ from edge_agent.jobs.job import (
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
 from edge_agent.mqtt import Event as LinkEvent
+from edge_agent.process.child import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.releases import Release, Releases
@@ -387,9 +388,9 @@ class Agent:
         """Run the operator's hook on a release that is active again."""
         self._activator.tell_hook(Releases(self.store.models, model), name)
 
-    def take_inventory(self, output: str) -> None:
+    def take_inventory(self, ended: ChildExit, output: str) -> None:
         """The inventory child has ended: say what it found."""
-        self.identity.take_inventory(output)
+        self.identity.take_inventory(ended, output)
         self.say_info()
 
     def say_info(self) -> None:

@@ -3,13 +3,16 @@
 import json
 import logging
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.advice.installation import lacking
 from edge_agent.device import board
+from edge_agent.process.child import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
@@ -19,6 +22,7 @@ log = logging.getLogger(__name__)
 
 INVENTORY_TIMEOUT_S = 300.0
 """Importing every runtime took over a minute on an emulated machine that was busy booting; nothing waits for it."""
+_NO_MODULE = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'", re.MULTILINE)
 _SHOWN_OF_SOURCE = ("kind", "channels", "rate_hz", "port")
 
 
@@ -34,19 +38,27 @@ class Identity:
         """Formats that may be tried; until the inventory is in, every one of them."""
         self.confinement: list[str] = []
 
-    def take_inventory(self, output: str) -> None:
-        """Learn from the inventory child's standard output which runtimes work here."""
+    def take_inventory(self, ended: ChildExit, output: str) -> None:
+        """Learn from the inventory child's standard output, or from how it ended, which runtimes work here."""
         try:
             found = json.loads(output)
             self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
             self.broken, self.confinement = found["broken"], found["confinement"]
-        except (ValueError, KeyError, TypeError) as error:
-            why = error if output.strip() else f"nothing within {INVENTORY_TIMEOUT_S:g} s"
-            log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", why)  # noqa: TRY400  # no trace helps
+        except (ValueError, KeyError, TypeError):
+            self._no_inventory(ended)
             return
         log.info("runtimes: %s", ", ".join(f"{name} {version}" for name, version in self.runtimes.items()) or "none")
         for name, why in self.broken.items():
             log.warning("%s does not work on this device and is left out: %s", name, why)
+
+    def _no_inventory(self, ended: ChildExit) -> None:
+        """Say why there is none. Without numpy no format can be tried; a child that was too slow proves nothing."""
+        if sentence := lacking(_NO_MODULE.findall(ended.stderr_tail)[-1:]):
+            self.formats = ()
+            log.error("no model can be quantized here: %s", sentence)
+            return
+        why = f"nothing within {INVENTORY_TIMEOUT_S:g} s" if ended.reason == "timeout" else f"it {ended.describe()}"
+        log.error("the inventory of runtimes did not answer (%s); run edge-agent doctor", why)
 
     def active(self, store: Store) -> list[Release]:
         """The active release of every model that has one."""

@@ -74,7 +74,7 @@ def run(config: Config, *, once: bool = False) -> int:
         python_child("edge_agent.worker.measure.inventory"),
         Limits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
-        lambda _ended, output: agent.take_inventory(output),
+        agent.take_inventory,
     )
     agent.sensors.start()
     link.start()

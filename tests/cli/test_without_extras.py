@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_the_doctor_goes_on(bare: BareVenv, config: Path) -> None:
     assert_one_line(checks["runtimes"]["remedy"], "device")
     assert_one_line(checks["sources"]["remedy"], "device")
     assert {"state", "memory", "trust", "daemon", "broker"} <= checks.keys()
+
+
+def test_the_daemon_runs_and_says_it_at_once(bare: BareVenv, config: Path) -> None:
+    argv = [bare.python, "-m", "edge_agent", "run", "--config", config]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, cwd=config.parent) as daemon:
+        assert daemon.stderr is not None
+        line = next(line for line in daemon.stderr if "quantized" in line or "inventory" in line)
+        daemon.terminate()
+        daemon.stderr.read()
+
+    assert "no model can be quantized here: numpy is not installed" in line
+    assert_one_line(line, "device")
 
 
 def test_a_stage_by_hand(bare: BareVenv, tmp_path: Path) -> None:

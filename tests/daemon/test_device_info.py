@@ -1,0 +1,50 @@
+"""What a device says of itself, by how the child that looks at its runtimes ended."""
+
+import json
+import logging
+
+import pytest
+
+from edge_agent.daemon.device_info import Identity
+from edge_agent.process.child import ChildExit
+
+FOUND = {"runtimes": {"onnxruntime": "1"}, "broken": {}, "formats": ["onnx"], "confinement": ["seccomp"]}
+TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named {!r}\n'
+
+
+def test_what_the_child_found_is_what_the_device_has() -> None:
+    identity = Identity()
+
+    identity.take_inventory(ChildExit(0, "exited", 0, "", 1.0), json.dumps(FOUND))
+
+    assert (identity.runtimes, identity.formats, identity.confinement) == ({"onnxruntime": "1"}, ("onnx",), ["seccomp"])
+
+
+def test_without_the_extra_no_format_is_claimed(caplog: pytest.LogCaptureFixture) -> None:
+    identity = Identity()
+
+    identity.take_inventory(ChildExit(1, "exited", 0, TRACEBACK.format("numpy"), 0.1), "")
+
+    assert identity.formats == ()
+    assert "no model can be quantized here: numpy is not installed; install the extra device" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        (ChildExit(-9, "timeout", 9, "", 300.0), "did not answer (nothing within 300 s)"),
+        (ChildExit(-11, "signaled", 11, "", 0.1), "did not answer (it was killed by SIGSEGV)"),
+        (ChildExit(1, "exited", 0, TRACEBACK.format("foreign"), 0.1), "No module named 'foreign')"),
+    ],
+)
+def test_how_a_child_without_an_answer_ended_is_said_and_formats_may_still_be_tried(
+    caplog: pytest.LogCaptureFixture, ended: ChildExit, words: str
+) -> None:
+    identity = Identity()
+
+    with caplog.at_level(logging.ERROR):
+        identity.take_inventory(ended, "")
+
+    assert words in caplog.text
+    assert ("within" in caplog.text) is (ended.reason == "timeout")
+    assert identity.formats == ("onnx", "tflite")
