@@ -5,8 +5,10 @@ import argparse
 import msgspec
 
 from edge_agent.cli.device import add_common, print_json, print_rows, require_readable, state_dir
+from edge_agent.errors import StoreError
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.strict import did_you_mean
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,10 +19,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every release, newest last; reads the disk, so it needs no daemon."""
-    models = Store(state_dir(args)).models
+    """Print every release, newest last; reads the disk, so it needs no daemon.
+
+    Raises:
+        StoreError: ``not_active``: this device knows no model of the name that was given.
+    """
+    store = Store(state_dir(args))
+    models = store.models
     require_readable(models)
-    names = [args.model] if args.model else sorted(path.name for path in models.glob("*") if path.is_dir())
+    known = sorted(path.name for path in models.glob("*") if path.is_dir())
+    if args.model and args.model not in known and store.record(args.model) is None:
+        raise StoreError("not_active", f"this device knows no model {args.model!r}{did_you_mean(args.model, known)}")
+    names = [args.model] if args.model else known
     found = []
     for name in names:
         releases = Releases(models, name)
@@ -32,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"releases": found})
     elif not found:
-        print("no release on this device yet")
+        print(f"no release {f'of {args.model} ' if args.model else ''}on this device yet")
     else:
         rows = [
             (

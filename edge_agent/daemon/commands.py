@@ -169,9 +169,10 @@ class Commands:
         answer({"message": f"job {job_id} recalibrates {model} {release.version}", "job": job_id})
 
     def _check_active(self, model: str, version: int) -> Release:
-        release = Releases(self._agent.store.models, model).active()
+        releases = Releases(self._agent.store.models, model)
+        release = releases.active()
         if release is None:
-            raise StoreError("not_active", f"no release of {model!r} is active here")
+            raise releases.none_active()
         if version and release.version != version:
             raise StoreError("not_active", f"{model} {version} is not active here; {release.version} is")
         return release

@@ -22,6 +22,7 @@ import msgspec
 
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
+from edge_agent.strict import did_you_mean
 
 RELEASE_FILE = "release.json"
 
@@ -154,11 +155,17 @@ class Releases:
         """The active release and its previous; raises ``StoreError`` with ``not_active`` or ``no_previous``."""
         current = self.active()
         if current is None:
-            raise StoreError("not_active", f"no release of {self.model!r} is active; see edge-agent releases")
+            raise self.none_active()
         previous = self.read(current.previous) if current.previous else None
         if previous is None:
             raise StoreError("no_previous", f"{self.model} {current.version} has no previous release on disk")
         return current, previous
+
+    def none_active(self) -> StoreError:
+        """Says that no release is active, and which model may have been meant."""
+        active = [link.parent.name for link in self.folder.parent.glob("*/active")]
+        hint = did_you_mean(self.model, active) or "; see edge-agent releases"
+        return StoreError("not_active", f"no release of {self.model!r} is active here{hint}")
 
     def heal(self) -> str:
         """Take the active release out if it is broken, and put in the newest that is not; says what was wrong."""
