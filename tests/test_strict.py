@@ -10,6 +10,7 @@ from msgspec import inspect
 from edge_agent import sources
 from edge_agent.errors import ConfigError, RecipeError
 from edge_agent.settings.device import Config, parse_config
+from edge_agent.settings.source_kinds import own_kinds
 from edge_agent.strict import counted, strict
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 from edge_agent.wire.steps import STEPS, read_steps
@@ -60,7 +61,7 @@ OF_TABLES = [(kind, key, word) for kind in TABLES for key, word in literals(kind
 OF_STEPS = [(name, key, word) for name, kind in STEPS.items() for key, word in literals(kind)]
 OF_SOURCES = [
     (name, key, word)
-    for name in sources.own_kinds()
+    for name in own_kinds()
     for key, word in literals(sources.import_module(f"edge_agent.sources.{name}").Options)
 ]
 

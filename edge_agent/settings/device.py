@@ -13,6 +13,7 @@ import msgspec
 
 from edge_agent.errors import ConfigError, WireError
 from edge_agent.settings.sharing import divide
+from edge_agent.settings.source_kinds import kinds
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
@@ -113,9 +114,7 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
     _check_url(config.mqtt.url, where)
     for name, source in config.sources.items():
         if not isinstance(source.get("kind"), str):
-            raise ConfigError(
-                "usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', ['replay', 'serial'])}"
-            )
+            raise ConfigError("usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', kinds())}")
         try:
             divide(name, source)
         except ConfigError as error:

@@ -12,7 +12,6 @@ value is such a module. It cannot replace one of ours.
     lidar = "acme_lidar.edge_agent_source"
 """
 
-import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -27,9 +26,9 @@ from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import ConfigError, SourceError
 from edge_agent.settings.sharing import COMMON_KEYS, divide
+from edge_agent.settings.source_kinds import GROUP, kinds, own_kinds
 from edge_agent.strict import did_you_mean, strict
 
-GROUP = "edge_agent.sources"
 Samples = NDArray[np.float32]
 Frames = NDArray[np.uint8]
 _EXTRAS = {"camera": "camera", "audio": "audio"}
@@ -106,16 +105,6 @@ class Stream:
         """The next sample does not follow on the last."""
         self.gaps += 1
         self.arrivals.interrupt()
-
-
-def kinds() -> list[str]:
-    """The kinds of source that there are: ours, and those that other packages bring."""
-    return sorted({*own_kinds(), *(point.name for point in entry_points(group=GROUP))})
-
-
-def own_kinds() -> list[str]:
-    """The kinds that are files here."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def check_source(name: str, table: Mapping[str, Any]) -> None:

@@ -17,7 +17,10 @@ from edge_agent.settings.device import parse_config, read_config
         ('device_id = "Pi 1"', r"device_id 'Pi 1' must match"),
         ('device_id = "pi"\n[mqtt]\nurl = "localhost"', "must be mqtt://"),
         ('device_id = "pi"\n[trust]\nmin_signatures = 0', "min_signatures"),
-        ('device_id = "pi"\n[sources.imu]\nport = "x"', r"\[sources.imu\]: kind is missing"),
+        (
+            'device_id = "pi"\n[sources.imu]\nport = "x"',
+            r"\[sources.imu\]: kind is missing; known: audio, camera, iio, mqtt, replay, serial$",
+        ),
         ('device_id = "pi"\n[limits]\nstage_timeout_s = "long"', "stage_timeout_s"),
         ("device_id =", "config.toml"),
     ],
