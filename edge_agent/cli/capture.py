@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.advice.installation import how_to_add, require
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
 from edge_agent.cli.progress import ProgressLine
-from edge_agent.errors import CODES, ConfigError, EdgeAgentError
+from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.sharing import KEPT_FOLDER, divide, source_folder
@@ -241,7 +242,8 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     print(f"\n{_taken(body)}{rate} (rate_hz says {body['rate_said_hz']:g})")
     for finding in seen.findings:
         print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
-        print(f"  to do: {CODES[finding.code].remedy}")
+        if to_do := remedy_for(finding.code, finding.message):
+            print(f"  to do: {to_do}")
     for path in (args.out, args.plot):
         if path is not None:
             print(f"written: {path}")

@@ -15,6 +15,7 @@ import msgspec
 
 from edge_agent import __version__
 from edge_agent.advice.installation import absent, how_to_add
+from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.daemon.control_socket import ask
@@ -23,7 +24,7 @@ from edge_agent.daemon.main import check_trust, link_options
 from edge_agent.daemon.sensor_processes import describe
 from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
-from edge_agent.errors import CODES, EdgeAgentError
+from edge_agent.errors import EdgeAgentError
 from edge_agent.mqtt import Link
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child import ChildExit, python_child, worker_env
@@ -170,8 +171,9 @@ def _daemon(config: Config) -> Iterator[Check]:
     for name, told in status.get("sensors", {}).items():
         state = msgspec.convert(told, SourceState)
         sound = state.state == "open" and not state.code
-        remedy = "" if sound else CODES[state.code].remedy if state.code in CODES else "check the sensor and its cable"
-        yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), remedy)
+        own = split_advice(state.message)[1]
+        to_do = "" if sound or own else remedy_for(state.code, state.message) or "check the sensor and its cable"
+        yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), to_do)
 
 
 def _broker(config: Config) -> Check:

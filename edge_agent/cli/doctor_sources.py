@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.advice.installation import absent, how_to_add
+from edge_agent.advice.remedy import split_advice
 from edge_agent.cli.check import Check
 from edge_agent.cli.open_source import try_to_open
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.execution.launcher import source_table
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import divide, source_folder
-
-_INSTALL = "; install the extra"
 
 
 def check_sources(config: Config) -> Iterator[Check]:
@@ -48,9 +47,9 @@ def _check(config: Config, name: str, table: dict[str, Any]) -> Check:
 
 
 def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
-    """The check of a source that cannot be used; what to install is its remedy, if that is it."""
-    what, is_install, command = error.message.partition(_INSTALL)
-    return Check(f"source {name}", "fail", what, _INSTALL[2:] + command if is_install else remedy)
+    """The check of a source that cannot be used; ``remedy`` where the error does not say by itself what to do."""
+    what, advice = split_advice(error.message)
+    return Check(f"source {name}", "fail", what, advice or remedy)
 
 
 def _described(table: dict[str, Any]) -> str:

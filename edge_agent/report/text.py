@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from edge_agent.errors import CODES
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 
@@ -52,8 +52,8 @@ def render(result: Result) -> str:
     lines += [f"warning: {warning}" for warning in result.data.warnings]
     code = "" if result.code == result.verdict else f" ({result.code})"
     lines.append(f"{result.verdict}{code}: {result.message}")
-    if result.verdict != "accepted":
-        lines.append(f"to do: {CODES[result.code].remedy}")
+    if result.verdict != "accepted" and (to_do := remedy_for(result.code, result.message)):
+        lines.append(f"to do: {to_do}")
     return "\n".join(lines)
 
 

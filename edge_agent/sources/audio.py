@@ -187,5 +187,5 @@ def _explain(device: str, error: Exception, names: list[str]) -> SourceError:
     what = f"sound device {device!r}" if device else "the default sound device"
     if number == _UNAVAILABLE or (len(error.args) > 2 and _BUSY_HOST in error.args[2]):  # noqa: PLR2004  # host's error
         return SourceError("source_busy", f"{what} is held by another program; stop it")
-    there = f"; there are {', '.join(names)}" if names else "; this computer has none: check cable and driver"
-    return SourceError("source_unavailable", f"{what} cannot be opened: {error.args[0]}{there}")
+    to_do = f"set device to one of {', '.join(names)}" if names else "check cable and driver, as this computer has none"
+    return SourceError("source_unavailable", f"{what} cannot be opened: {error.args[0]}; {to_do}")

@@ -69,14 +69,14 @@ class ReplaySource:
         try:
             self._recording = recording = _open(path, options)
         except BROKEN as error:
-            raise SourceError("source_unavailable", f"{path} cannot be replayed: {error}") from None
+            text = f"{path} cannot be replayed ({error}); check path in the config"
+            raise SourceError("source_unavailable", text) from None
         self.channels = tuple(
             options.channels or recording.names or [f"c{index}" for index in range(recording.columns)]
         )
         if len(self.channels) != recording.columns:
-            raise SourceError(
-                "source_unavailable", f"{path} has {recording.columns} channels, not {len(self.channels)}"
-            )
+            text = f"{path} has {recording.columns} channels, not {len(self.channels)}; correct channels in the config"
+            raise SourceError("source_unavailable", text)
         known_rate = options.rate_hz or recording.rate_hz
         if not known_rate or not 0 < known_rate < math.inf:
             raise SourceError("source_unavailable", f"{path} does not say its rate; add rate_hz")

@@ -118,7 +118,7 @@ def _show_silent(result: PushResult) -> None:
         if fields["end"] in (End.PENDING, End.REFUSED):
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
-            if remedy := to_do(fields["end"], fields["code"]):
+            if remedy := to_do(fields["end"], fields["code"], fields["message"]):
                 console.print(f"  to do: {escape(remedy)}")
 
 

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from edge_agent.errors import CODES
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
@@ -21,7 +21,6 @@ _MIB = 1 << 20
 _KIB = 1 << 10
 _DASH = "-"
 _MAX_LAYERS = 5
-_SEE_MESSAGE = "see the message"
 """The remedy of codes whose sentence says what to do."""
 _COLOURS = {"succeeded": "green", "rejected": "yellow", "failed": "red", "canceled": "magenta"}
 
@@ -93,10 +92,9 @@ def headline(report: JobReport) -> str:
     )
 
 
-def to_do(end: str, code: str) -> str:
+def to_do(end: str, code: str, message: str) -> str:
     """What to do about an end that is no success; empty where the message says it all, or the code is a newer one's."""
-    remedy = CODES[code].remedy if code in CODES and end in ("rejected", "failed", "refused") else ""
-    return "" if remedy == _SEE_MESSAGE else remedy
+    return remedy_for(code, message) if end in ("rejected", "failed", "refused") else ""
 
 
 def render(report: JobReport) -> RenderableType:
@@ -104,8 +102,8 @@ def render(report: JobReport) -> RenderableType:
     parts: list[RenderableType] = [headline(report)]
     if report.message:
         parts.append(f"  {escape(report.message)}")
-    if remedy := to_do(report.status, report.code):
-        parts.append(f"  to do: {escape(remedy)}")
+    if beyond := to_do(report.status, report.code, report.message):
+        parts.append(f"  to do: {escape(beyond)}")
     if report.results:
         parts += [*_results(lenient(report.results, Result), report.status), ""]
     if report.release:

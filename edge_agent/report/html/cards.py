@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from edge_agent.errors import CODES
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import candidate, numbers
@@ -40,8 +40,8 @@ def verdict(result: Result, model: str) -> Markup:
         element("h1", model),
         element("p", result.message, class_="sentence"),
     ]
-    if decided != "accepted" and code in CODES:
-        parts.append(element("p", element("b", "To do: "), CODES[code].remedy))
+    if decided != "accepted" and (to_do := remedy_for(code, result.message)):
+        parts.append(element("p", element("b", "To do: "), to_do))
     parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in result.data.warnings]
     return element("header", *parts, class_=f"verdict {decided}")
 

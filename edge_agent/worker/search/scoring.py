@@ -169,7 +169,8 @@ class FloatSet:
         """
         for done, (_, output) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
             if not np.isfinite(output).all():
-                raise Refusal("non_finite", f"float's own output for {self._split} window {done} is NaN or Inf")
+                text = f"float's own output for {self._split} window {done} is NaN or Inf"
+                raise Refusal("non_finite", f"{text}; check the model and what it is fed")
             self._store.append(output)
             on_row(done)
 

@@ -118,6 +118,12 @@ def test_what_to_do_stands_below_why(status: str, code: str, remedy: str) -> Non
     assert [line for line in lines if "to do" in line] == ([f"  to do: {remedy}"] if remedy else [])
 
 
+def test_a_message_that_says_what_to_do_is_not_contradicted() -> None:
+    text = text_of(report("rejected", "non_finite", message="3 of 300 rows hold NaN or Inf; remove them"))
+
+    assert "to do" not in text
+
+
 def test_an_accepted_model() -> None:
     results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "data": {"warnings": []}}
 

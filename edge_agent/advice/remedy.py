@@ -1,0 +1,29 @@
+"""What to do about an end or a finding: its code's remedy, unless its message says by itself what to do. Pure.
+
+A code is about a kind of fault, a message about the fault: "check the sensor and its wiring" is wrong beside "3 rows of
+labels hold NaN; remove them". Messages give advice as a clause that begins with the verb.
+"""
+
+import re
+
+from edge_agent.errors import CODES
+
+_VERBS = (
+    "add", "ask", "begin", "capture", "check", "choose", "correct", "export", "free", "give", "install", "leave", "let",
+    "make", "name", "push", "put", "raise", "remove", "restart", "run", "save", "set", "shrink", "start", "stop",
+    "sudo", "update", "use", "write",
+)  # fmt: skip
+_ADVICE = re.compile(rf"[;:] (?=(?:{'|'.join(_VERBS)}) )")
+_SEE_MESSAGE = "see the message"
+
+
+def split_advice(message: str) -> tuple[str, str]:
+    """What a message says is wrong, and what it says to do; empty where it says nothing of that."""
+    parts = _ADVICE.split(message, maxsplit=1)
+    return parts[0], parts[1] if len(parts) > 1 else ""
+
+
+def remedy_for(code: str, message: str) -> str:
+    """What to do beyond what ``message`` says; empty where it says all, or the code is a newer version's."""
+    known = CODES[code].remedy if code in CODES else ""
+    return "" if known == _SEE_MESSAGE or split_advice(message)[1] else known
