@@ -9,12 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from edge_agent import __version__
 from edge_agent.advice.installation import lacking
 from edge_agent.advice.permission import not_permitted
 from edge_agent.device.interpreter import require_64_bit
-from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.errors import EdgeAgentError
 
 COMMANDS = {
     "run": "run the daemon",
@@ -60,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
         return _run(command, arguments)
-    except ConfigError as error:
-        return _refused(command, error.message, EXIT_USAGE)
     except EdgeAgentError as error:
+        if error.code == "usage":
+            return _refused(command, error.message, EXIT_USAGE)
         code = EXIT_USAGE if error.code == "permission_denied" else EXIT_INTERNAL
         return _refused(command, f"{error.message} ({error.code})", code)
     except PermissionError as error:
@@ -86,7 +87,7 @@ def new_parser() -> tuple[argparse.ArgumentParser, "argparse._SubParsersAction[a
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
+    _add_version(parser)
     return parser, parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
 
@@ -95,10 +96,23 @@ def module_of(command: str) -> str:
     return f"edge_agent.cli.{_SHARED_MODULES.get(command, command.replace('-', '_'))}"
 
 
-def _run(command: str, arguments: Sequence[str]) -> int:
-    parser, subparsers = new_parser()
+def add_command(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]", command: str
+) -> tuple[argparse.ArgumentParser, ModuleType]:
+    """Add a command to a new parser; returns its own parser, and the module that runs it."""
     module = import_module(module_of(command))
     module.add_parser(subparsers)
+    _add_version(subparsers.choices[command])
+    return subparsers.choices[command], module
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    parser, subparsers = new_parser()
+    _, module = add_command(subparsers, command)
     args = parser.parse_args(arguments)
     if command in _NEED_RUNTIMES:
         require_64_bit()

@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
         made = preview.arrays(seen, own)
         seen = replace(seen, findings=[*seen.findings, *preview.scale_findings(seen, own)])
     except EdgeAgentError as error:
+        if error.code == "usage":
+            raise
         return _failed(args, error)
     body = _body(args, seen, window, rate_hz) | told
     if args.out:

@@ -7,9 +7,8 @@ board. Names of models and jobs are not completed. zsh takes it after ``bashcomp
 """
 
 import argparse
-from importlib import import_module
 
-from edge_agent.cli import COMMANDS, module_of, new_parser
+from edge_agent.cli import COMMANDS, add_command, new_parser
 
 _SCRIPT = """\
 # bash completion of edge-agent; made by: edge-agent completion
@@ -50,7 +49,6 @@ def run(_args: argparse.Namespace) -> int:
 def _case(command: str) -> str:
     """The line that knows a command's options."""
     _, subparsers = new_parser()
-    import_module(module_of(command)).add_parser(subparsers)
-    parser = subparsers.choices[command]
+    parser, _ = add_command(subparsers, command)
     options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]  # noqa: SLF001  # argparse has no other way to ask
     return f'        {command}) options="{" ".join(options)}" ;;'

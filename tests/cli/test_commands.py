@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent import __version__
 from edge_agent.acquisition.device_lock import in_use
 from edge_agent.cli import COMMANDS, main
 from host_tools.demo.simulator import SerialImu
@@ -20,6 +21,15 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
     assert ended.value.code == 0
     assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS)])
+def test_every_command_tells_the_version(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*([command] if command else []), "--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"edge-agent {__version__}\n"
 
 
 def test_an_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
