@@ -41,7 +41,9 @@ class LabelFit:
         self._zeros: Array | None = zeros[0] if zeros else None
         kinds = (named,) if named is not None else _FOUND
         self._judges = {} if self._zeros is None else _judges(kinds, task.output, self._zeros)
-        self._why: dict[OutputKind, str] = {}
+        self._why: dict[OutputKind, tuple[int, str]] = {}
+        """Of each kind that the labels do not fit, the first row that does not, and the sentence on it."""
+        self._one_hot = True
 
     def add(self, label: Any, index: int) -> None:
         """Take the label of row ``index``.
@@ -49,6 +51,7 @@ class LabelFit:
         Raises:
             ContractError: ``shape_mismatch``: the kind that is named has no such label.
         """
+        self._one_hot = self._one_hot and _is_one_hot(label)
         for kind, judge in list(self._judges.items()):
             try:
                 judge.correct(self._zeros, label)  # type: ignore[arg-type]  # there are judges only of a known shape
@@ -57,7 +60,7 @@ class LabelFit:
                 if self._output.kind is not None:
                     raise ContractError(error.code, f'{text}, or correct [output] kind = "{kind}"') from None
                 del self._judges[kind]
-                self._why[kind] = text
+                self._why[kind] = index, text
 
     def kinds(self) -> list[OutputKind]:
         """The kinds that all labels fit; every one if the output's shape is not known.
@@ -71,7 +74,7 @@ class LabelFit:
             raise Refusal("output_kind_needed", self._none_fits())
         fits = list(self._judges)
         if self._output.kind is None and not (self._own_labels or self._findable() & set(fits)):
-            raise Refusal("output_kind_needed", _name_it(fits))
+            raise Refusal("output_kind_needed", _name_it(fits, of_classes=self._one_hot))
         return fits
 
     def _findable(self) -> set[OutputKind]:
@@ -83,8 +86,8 @@ class LabelFit:
 
     def _none_fits(self) -> str:
         shape = "" if self._zeros is None else "x".join(map(str, self._zeros.shape))
-        nearest = next(iter(self._why.items()), None)
-        reasons = "" if nearest is None else f" (as {nearest[0]}: {nearest[1]})"
+        nearest = max(self._why, key=lambda kind: (self._why[kind][0], -_FOUND.index(kind)), default=None)
+        reasons = "" if nearest is None else f" (as {nearest}: {self._why[nearest][1]})"
         return (
             f"the labels of {NAME} fit no kind of an output of shape {shape}{reasons}; correct them, or set "
             '[output] kind (strings need kind = "sequence" and alphabet)'
@@ -96,7 +99,8 @@ def check_found(meaning: Meaning, fits: Sequence[str]) -> None:
     if meaning.kind in fits:
         return
     found = f"the output was taken as {meaning.kind} ({meaning.found})"
-    raise Refusal("output_kind_needed", f"{found}, of which labels say nothing; {_name_it(fits)}")
+    advice = _name_it(fits, of_classes=meaning.kind == "classes")
+    raise Refusal("output_kind_needed", f"{found}, of which labels say nothing; {advice}")
 
 
 def _judges(kinds: Sequence[OutputKind], output: Output, zeros: Array) -> dict[OutputKind, Judge]:
@@ -110,8 +114,17 @@ def _judges(kinds: Sequence[OutputKind], output: Output, zeros: Array) -> dict[O
     return made
 
 
-def _name_it(fits: Sequence[str]) -> str:
+def _is_one_hot(label: Any) -> bool:
+    """Whether it is a class as a row with a single 1."""
+    values = np.ravel(label)
+    return values.size > 1 and values.dtype.kind in "biuf" and values.sum() == 1 and bool(np.isin(values, (0, 1)).all())
+
+
+def _name_it(fits: Sequence[str], *, of_classes: bool) -> str:
+    """What makes the labels decide; ``of_classes``: they seem to be classes, as a number for each."""
     ways = " or ".join(f'[output] kind = "{kind}"' for kind in fits)
+    if of_classes:
+        return f"{NAME} decides nothing then; give class numbers, one a row (labels.argmax(axis=1)), or set {ways}"
     return f"{NAME} decides nothing then; set {ways}"
 
 

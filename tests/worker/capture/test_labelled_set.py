@@ -349,7 +349,16 @@ def test_the_kinds_that_labels_fit_are_known(
     [
         (LABELS + 1, FLAT, CLASSES, "shape_mismatch", 'correct [output] kind = "classes"'),
         (LABELS + 1, FLAT, Output(), "output_kind_needed", "set [output] kind"),
+        (LABELS + 1, FLAT, Output(), "output_kind_needed", "give one class number from 0 to 2 a row"),
         (LABELS - 1, FLAT, Output(), "output_kind_needed", "row 0 of the labelled set"),
+        (LABELS - 1, FLAT, Output(), "output_kind_needed", "give one class number from 0 to 2 a row"),
+        (
+            np.eye(3)[LABELS],
+            FLAT,
+            Output(),
+            "output_kind_needed",
+            "give class numbers, one a row (labels.argmax(axis=1))",
+        ),
         (STRINGS, FLAT, Output(), "output_kind_needed", 'kind = "sequence" and alphabet'),
         (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "needs numbers as labels"),
         (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "needs [output] alphabet"),
