@@ -117,7 +117,7 @@ class Search:
     def _score(self, spec: CandidateSpec, end: float) -> Tried | None:
         """Score a candidate whose structure was screened; ``end``: how far the stage is then."""
         what = f"trying {describe(self._bench.blank(spec))}, window"
-        pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end)
+        pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end, timed=False)
         self._fraction = end
         try:
             self.tried.append(self._bench.score(spec, self._screened[structure(spec)], pace))
@@ -165,7 +165,7 @@ class Search:
 
     def _time(self, finalist: Tried) -> Tried:
         """The finalist after the full latency statistic."""
-        pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED)
+        pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
         proven = self._take(finalist, self._bench.time(finalist, pace))
         if proven.passed and not proven.sure:
             wrong = proven.record.disagreements

@@ -122,7 +122,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     """Run float, then the search over the candidates, and explain the layers of the best."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with FloatSet(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
-        pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05)
+        pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
         floats.run(pace, runtime=prepared.ranges.runtimes[0])
         meaning = floats.meaning(task.output, _labels(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)

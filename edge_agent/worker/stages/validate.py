@@ -41,7 +41,9 @@ def run(context: Context) -> Outcome:
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     with FloatSet(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
-        end = 0.5 if task.eval else 1.0
+        before = read_result(context.job_dir)
+        labelled_windows = before.data.eval.windows if before.data.eval is not None else 0
+        end = floats.windows / (floats.windows + labelled_windows)
         pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=end / 2)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
@@ -67,7 +69,6 @@ def run(context: Context) -> Outcome:
         code=judgement.code or None,
         message=judgement.message or None,
     )
-    before = read_result(context.job_dir)
     labelled_set = before.data.eval
     if evaluation is not None:
         labelled_set = replace(evaluation.shown, decides=any(gate.on == "eval" for gate in judgement.gates))
