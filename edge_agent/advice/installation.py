@@ -4,14 +4,13 @@ Nothing of ours is ever asked of a package index: what is called ``edge-agent`` 
 names the origin that pip wrote down (``direct_url.json``, PEP 610), or the checkout that runs.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from edge_agent.advice.direct_url import FILE, Origin, read_origin
 from edge_agent.errors import ConfigError
 
 DISTRIBUTION = "edge-agent-int8"
@@ -27,27 +26,21 @@ _CHECKOUT = Path(__file__).parents[2]
 _UNKNOWN = "from the folder or wheel that it was installed from"
 
 
-class Origin(NamedTuple):
-    """What pip was given when it installed this package."""
-
-    url: str
-    editable: bool = False
-
-
-def origin() -> Origin | None:
+def own_origin() -> Origin | None:
     """Where this installation came from; None where that is not known, or is gone."""
     from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415  # brings email, too much to idle
 
     try:
-        record = distribution(DISTRIBUTION).read_text("direct_url.json")
+        record = distribution(DISTRIBUTION).read_text(FILE)
     except PackageNotFoundError:  # a checkout that was not installed
         return Origin(_CHECKOUT.as_uri()) if (_CHECKOUT / "pyproject.toml").is_file() else None
-    return _still_there(_read(record)) if record else None
+    found = read_origin(record)
+    return _still_there(found) if found else None
 
 
 def requirement(*extras: str) -> str:
     """This installation with ``extras``, as pip takes it; empty where its origin is not known."""
-    found = origin()
+    found = own_origin()
     return f"{DISTRIBUTION}[{','.join(extras)}] @ {found.url}" if found else ""
 
 
@@ -55,7 +48,7 @@ def install_command(*extras: str) -> str:
     """The complete command that adds ``extras`` to this installation; empty where its origin is not known."""
     import shlex  # noqa: PLC0415  # only a message pays for it
 
-    found = origin()
+    found = own_origin()
     if found is None:
         return ""
     what = [requirement(*extras)]
@@ -92,14 +85,6 @@ def require(*modules: str) -> None:
     """Raise ``ConfigError`` (usage), with the command to type, unless all ``modules`` are installed."""
     if sentence := lacking(absent(*modules)):
         raise ConfigError("usage", sentence)
-
-
-def _read(record: str) -> Origin:
-    source = json.loads(record)
-    url: str = source["url"]
-    if vcs := source.get("vcs_info"):
-        return Origin(f"{vcs['vcs']}+{url}@{vcs['commit_id']}")
-    return Origin(url, bool(source.get("dir_info", {}).get("editable")))
 
 
 def _still_there(found: Origin) -> Origin | None:

@@ -26,8 +26,8 @@ from edge_agent.cli.installation.host import (
     may_replace,
 )
 from edge_agent.cli.installation.interruption import end_by_exception, undisturbed
-from edge_agent.cli.installation.origin import origin
 from edge_agent.cli.installation.report import clean, report_upgrade, report_way_back
+from edge_agent.cli.installation.requirement import requirement_of
 from edge_agent.cli.installation.service import NotReadyError, Service, service_of_this_machine
 from edge_agent.cli.installation.shipped import look_into
 from edge_agent.cli.installation.switch import Switch
@@ -82,7 +82,7 @@ def install(args: argparse.Namespace, service: Service | None) -> int:
         switch = Switch(versions, unit, service)
         with tempfile.TemporaryDirectory(prefix="edge-agent-") as scratch:
             added = additions(site_packages(switch.before) if switch.before else None)
-            wanted = origin(args.origin, added.extras)
+            wanted = requirement_of(args.origin, added.extras)
             shipped = look_into(wanted, Path(scratch))
             text = unit_text(shipped.unit, args.prefix)
             if not may_replace(unit, text, unedited=unedited(versions, args.prefix), yes=args.yes):

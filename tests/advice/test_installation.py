@@ -19,7 +19,7 @@ from edge_agent.advice.installation import (
     how_to_add,
     install_command,
     lacking,
-    origin,
+    own_origin,
     require,
     requirement,
 )
@@ -112,14 +112,14 @@ def test_what_is_not_known_or_gone_is_no_reason_to_ask_an_index(
 ) -> None:
     installed(direct_url)
 
-    assert (origin(), requirement("plot"), install_command("plot")) == (None, "", "")
+    assert (own_origin(), requirement("plot"), install_command("plot")) == (None, "", "")
     assert how_to_add("plot") == "install the extra plot from the folder or wheel that it was installed from"
 
 
 def test_a_checkout_that_was_not_installed_is_its_own_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "DISTRIBUTION", "no-such-distribution")
 
-    assert origin() == (ROOT.as_uri(), False)
+    assert own_origin() == (ROOT.as_uri(), False)
 
 
 def test_only_root_may_write_there_so_it_says_sudo(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from support.service_manager import Manager, put_first_in_path
 from edge_agent.cli.installation import versions
 from edge_agent.cli.installation.additions import additions
 from edge_agent.cli.installation.host import device_name, link_command
-from edge_agent.cli.installation.origin import origin
+from edge_agent.cli.installation.requirement import requirement_of
 from edge_agent.cli.installation.service import NotReadyError, Service
 from edge_agent.cli.installation.shipped import look_into
 from edge_agent.cli.installation.switch import Switch
@@ -156,7 +156,7 @@ def test_a_folder_of_the_packages_name_is_looked_into_again(tmp_path: Path, monk
         scratch = tmp_path / number
         scratch.mkdir()
 
-        shipped = look_into(origin(str(source)), scratch)
+        shipped = look_into(requirement_of(str(source)), scratch)
 
         assert shipped.version == number
         assert "msgspec==" in shipped.constraints
@@ -165,10 +165,10 @@ def test_a_folder_of_the_packages_name_is_looked_into_again(tmp_path: Path, monk
 
 
 def test_installs_from_where_it_came_itself(tmp_path: Path) -> None:
-    assert origin(None).startswith("edge-agent-int8[device] @ ")
-    assert origin(str(tmp_path)) == f"edge-agent-int8[device] @ {tmp_path.as_uri()}"
-    assert origin("git+https://example.org/x@1") == "edge-agent-int8[device] @ git+https://example.org/x@1"
-    assert origin(str(tmp_path), {"camera"}) == f"edge-agent-int8[camera,device] @ {tmp_path.as_uri()}"
+    assert requirement_of(None).startswith("edge-agent-int8[device] @ ")
+    assert requirement_of(str(tmp_path)) == f"edge-agent-int8[device] @ {tmp_path.as_uri()}"
+    assert requirement_of("git+https://example.org/x@1") == "edge-agent-int8[device] @ git+https://example.org/x@1"
+    assert requirement_of(str(tmp_path), {"camera"}) == f"edge-agent-int8[camera,device] @ {tmp_path.as_uri()}"
 
 
 def test_a_former_unit_is_started_through_the_link_and_below_another_prefix() -> None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-import msgspec
-
+from edge_agent.advice.direct_url import FILE, read_origin
 from edge_agent.advice.installation import DISTRIBUTION
 
 _OURS = (DISTRIBUTION, "edge-agent")
@@ -64,20 +63,8 @@ def _by_name(site: Path) -> dict[str, Distribution]:
 
 
 def _requirement(package: Distribution) -> str:
-    url = _recorded_url(package)
-    return f"{package.name} @ {url}" if url else f"{package.name}=={package.version}"
-
-
-def _recorded_url(package: Distribution) -> str | None:
-    """The URL that pip installed a package from (PEP 610); ``None`` where an index had it."""
-    record = package.read_text("direct_url.json")
-    if record is None:
-        return None
-    source = msgspec.json.decode(record)
-    url: str = source["url"]
-    if vcs := source.get("vcs_info"):
-        return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
-    return url
+    origin = read_origin(package.read_text(FILE))
+    return f"{package.name} @ {origin.url}" if origin else f"{package.name}=={package.version}"
 
 
 def _canonical(name: str) -> str:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from edge_agent.cli.installation.additions import Additions
-from edge_agent.cli.installation.origin import package_with
 from edge_agent.cli.installation.programs import call
+from edge_agent.cli.installation.requirement import package_with
 from edge_agent.cli.installation.shipped import Shipped
 from edge_agent.cli.installation.versions import site_packages
 from edge_agent.errors import StoreError

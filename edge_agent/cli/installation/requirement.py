@@ -7,7 +7,7 @@ from edge_agent.advice.installation import DISTRIBUTION, requirement
 from edge_agent.errors import ConfigError
 
 
-def origin(given: str | None, extras: Iterable[str] = ()) -> str:
+def requirement_of(given: str | None, extras: Iterable[str] = ()) -> str:
     """The requirement for ``given``, or for whatever this very package was installed from."""
     if given is not None:
         path = Path(given)
