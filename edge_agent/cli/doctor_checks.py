@@ -18,6 +18,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
+from edge_agent.cli.service import Service, service_as_installed
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.main import check_trust, link_options
@@ -47,15 +48,16 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         config = read_config(config_path)
     except EdgeAgentError as error:
         return [*checks, Check("config", "fail", error.message, "correct the file; see edge-agent check-config")]
+    service = service_as_installed(root)
     return [
         *checks,
-        Check("config", "ok", f"{config_path}: device {config.device_id}"),
-        _state(config),
+        _config(config, config_path, service),
+        _state(config, service),
         _memory(config, root),
-        _trust(config),
-        *check_sources(config),
+        _trust(config, service),
+        *check_sources(config, service),
         *_daemon(config),
-        _broker(config),
+        _broker(config, service),
     ]
 
 
@@ -124,11 +126,20 @@ def _runtimes() -> Iterator[Check]:
         yield Check("runtimes", "fail", words[0], how_to_add("device"))
 
 
-def _state(config: Config) -> Check:
+def _config(config: Config, path: Path, service: Service | None) -> Check:
+    if service is not None and (why := service.unreadable(path)):
+        return Check("config", "fail", why, service.how_to_read(path))
+    return Check("config", "ok", f"{path}: device {config.device_id}")
+
+
+def _state(config: Config, service: Service | None) -> Check:
     folder = Path(config.state_dir)
     existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  # or is hidden
     if not os.access(existing, os.W_OK):
         return Check("state", "fail", f"{folder} cannot be written by this user", "run as the service's user, or sudo")
+    if service is not None and existing == folder and not service.may("-w", folder):
+        detail = f"{folder}: the service's user {service.user} may not write there"
+        return Check("state", "fail", detail, f"sudo chown -R {service.user}: {folder}")
     free = shutil.disk_usage(existing).free
     detail = f"{folder}: {free >> 20} MiB free"
     if free < _LITTLE_SPACE_BYTES:
@@ -146,7 +157,7 @@ def _memory(config: Config, root: Path) -> Check:
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)
 
 
-def _trust(config: Config) -> Check:
+def _trust(config: Config, service: Service | None) -> Check:
     if config.trust.allow_unsigned:
         remedy = "set trust.allow_unsigned = false once trust.keys_dir holds a key"
         return Check("trust", "warn", "unsigned manifests are obeyed", remedy)
@@ -155,6 +166,9 @@ def _trust(config: Config) -> Check:
     except EdgeAgentError as error:
         remedy = _AS_ROOT if error.code == "permission_denied" else "copy the public key of host-tools keygen there"
         return Check("trust", "fail", error.message, remedy)
+    for path in (Path(config.trust.keys_dir), *sorted(Path(config.trust.keys_dir).glob("*.pem"))):
+        if service is not None and (why := service.unreadable(path)):
+            return Check("trust", "fail", why, service.how_to_read(path))
     return Check("trust", "ok", f"keys in {config.trust.keys_dir}")
 
 
@@ -176,7 +190,11 @@ def _daemon(config: Config) -> Iterator[Check]:
         yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), to_do)
 
 
-def _broker(config: Config) -> Check:
+def _broker(config: Config, service: Service | None) -> Check:
+    for key in ("password_file", "ca_file", "cert_file", "key_file"):
+        path = getattr(config.mqtt, key)
+        if service is not None and path and (why := service.unreadable(path)):
+            return Check("broker", "fail", f"{key} {why}", service.how_to_read(path))
     try:
         link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names

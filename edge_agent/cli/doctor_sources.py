@@ -1,5 +1,6 @@
 """``edge-agent doctor`` on the configured sources: each is opened, unless somebody has it; then who that is."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,24 +9,28 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import split_advice
 from edge_agent.cli.check import Check
 from edge_agent.cli.open_source import try_to_open
+from edge_agent.cli.service import Service, place
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.execution.launcher import source_table
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import divide, source_folder
 
 
-def check_sources(config: Config) -> Iterator[Check]:
-    """A check of each source."""
+_JOIN = re.compile(r"sudo usermod -aG \S+ [^\s,]+")
+
+
+def check_sources(config: Config, service: Service | None = None) -> Iterator[Check]:
+    """A check of each source; it is opened as ``service`` would, where that is given."""
     if not config.sources:
         yield Check("sources", "warn", "none", "add [sources.NAME] to the config, or no model can be calibrated")
     elif absent("numpy"):
         yield Check("sources", "fail", "none can be opened: numpy is not installed", how_to_add("device"))
     else:
         for name, table in config.sources.items():
-            yield _check(config, name, table)
+            yield _check(config, name, table, service)
 
 
-def _check(config: Config, name: str, table: dict[str, Any]) -> Check:
+def _check(config: Config, name: str, table: dict[str, Any], service: Service | None) -> Check:
     from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
     from edge_agent.sources import check_driver, check_source  # noqa: PLC0415
 
@@ -37,13 +42,26 @@ def _check(config: Config, name: str, table: dict[str, Any]) -> Check:
         return Check(f"source {name}", "ok", f"{_described(table)}, read by the daemon for all")
     try:
         check_driver(name, table)
-        try_to_open(name, source_table(config, name))
+        try_to_open(name, source_table(config, name), service)
     except EdgeAgentError as error:
         if error.code == "source_busy":
             remedy = "if that is the daemon at work on a job, it lets go by itself; else stop it"
             return Check(f"source {name}", "warn", error.message.removesuffix("; stop it"), remedy)
+        if service is not None and "permission denied" in error.message.lower():
+            return _shut(name, table, error, service)
         return _failed(name, error, CODES[error.code].remedy)
-    return Check(f"source {name}", "ok", f"{_described(table)}, opened")
+    if service is not None and (line := service.shut_out(table)):
+        detail = f"{_described(table)}: the unit does not let the service open it"
+        return Check(f"source {name}", "warn", detail, f"sudo systemctl edit edge-agent, [Service], {line}; restart it")
+    as_whom = f" as {service.user}" if service is not None else ""
+    return Check(f"source {name}", "ok", f"{_described(table)}, opened{as_whom}")
+
+
+def _shut(name: str, table: dict[str, Any], error: EdgeAgentError, service: Service) -> Check:
+    """The check of a source that the service's user may not open."""
+    joins = _JOIN.search(error.message)
+    remedy = f"{joins[0]} && sudo systemctl restart edge-agent" if joins else service.how_to_read(place(table))
+    return Check(f"source {name}", "fail", f"{split_advice(error.message)[0]}; asked as {service.user}", remedy)
 
 
 def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
@@ -53,4 +71,4 @@ def _failed(name: str, error: EdgeAgentError, remedy: str) -> Check:
 
 
 def _described(table: dict[str, Any]) -> str:
-    return f"{table['kind']} {table.get('port') or table.get('path') or table.get('device') or ''}".strip()
+    return f"{table['kind']} {place(table)}".strip()

@@ -4,12 +4,15 @@ In a process of its own: a driver may hang or crash. Reads :class:`Asked` as JSO
 :class:`Answer` as the last line of standard output; :func:`try_to_open` is the other side.
 """
 
+import os
 import subprocess
 import sys
+from importlib import import_module
 from typing import Any
 
 import msgspec
 
+from edge_agent.cli.service import Service
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.process.child import python_child
 
@@ -17,10 +20,12 @@ OPEN_TIMEOUT_S = 15.0
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A source: its name and its table."""
+    """A source: its name and its table; and as whom to open it, its own group first; 0: as this process's user."""
 
     name: str
     table: dict[str, Any]
+    uid: int = 0
+    groups: list[int] = []
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -30,10 +35,12 @@ class Answer(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def try_to_open(name: str, table: dict[str, Any]) -> None:
-    """Raise ``SourceError`` unless the source can be opened by this user, now."""
+def try_to_open(name: str, table: dict[str, Any], service: Service | None = None) -> None:
+    """Raise ``SourceError`` unless the source can be opened now, by this user or by the service's."""
     argv = python_child("edge_agent.cli.open_source")
-    asked = msgspec.json.encode(Asked(name, table))
+    asked = msgspec.json.encode(
+        Asked(name, table) if service is None else Asked(name, table, service.uid, list(service.groups))
+    )
     try:
         done = subprocess.run(argv, input=asked, capture_output=True, timeout=OPEN_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -52,16 +59,30 @@ def try_to_open(name: str, table: dict[str, Any]) -> None:
 
 def main() -> int:
     """Open what standard input says."""
-    from edge_agent.sources import open_source  # noqa: PLC0415  # numpy, which who asks need not have
+    from edge_agent.sources import check_source, open_source  # noqa: PLC0415  # numpy, which who asks need not have
 
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     answer = Answer()
     try:
+        check_source(asked.name, asked.table)  # which imports the kind, while root may
+        if asked.uid:
+            _become(asked.uid, asked.groups)
         open_source(asked.name, asked.table).close()
     except EdgeAgentError as error:
         answer = Answer(error.code, error.message)
     print(msgspec.json.encode(answer).decode(), flush=True)
     return 0
+
+
+def _become(uid: int, groups: list[int]) -> None:
+    """Be another user from now on; what opening and messages need is imported before, where that user may not look."""
+    for module in ("difflib", "encodings.cp437", "getpass", "grp", "pwd"):
+        import_module(module)
+    os.setgroups(groups)
+    os.setgid(groups[0])
+    os.setuid(uid)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):  # which say who typed the command
+        os.environ.pop(name, None)
 
 
 if __name__ == "__main__":
