@@ -15,7 +15,6 @@ from edge_agent.execution.launcher import source_table
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import divide, source_folder
 
-
 _JOIN = re.compile(r"sudo usermod -aG \S+ [^\s,]+")
 
 
