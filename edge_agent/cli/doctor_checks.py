@@ -18,7 +18,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
-from edge_agent.cli.service import Service, service_as_installed
+from edge_agent.cli.service_rights import ServiceRights, rights_as_installed
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.main import check_trust, link_options
@@ -48,7 +48,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         config = read_config(config_path)
     except EdgeAgentError as error:
         return [*checks, Check("config", "fail", error.message, "correct the file; see edge-agent check-config")]
-    service = service_as_installed(root)
+    service = rights_as_installed(root)
     return [
         *checks,
         _config(config, config_path, service),
@@ -126,13 +126,13 @@ def _runtimes() -> Iterator[Check]:
         yield Check("runtimes", "fail", words[0], how_to_add("device"))
 
 
-def _config(config: Config, path: Path, service: Service | None) -> Check:
+def _config(config: Config, path: Path, service: ServiceRights | None) -> Check:
     if service is not None and (why := service.unreadable(path)):
         return Check("config", "fail", why, service.how_to_read(path))
     return Check("config", "ok", f"{path}: device {config.device_id}")
 
 
-def _state(config: Config, service: Service | None) -> Check:
+def _state(config: Config, service: ServiceRights | None) -> Check:
     folder = Path(config.state_dir)
     existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110  # or is hidden
     if not os.access(existing, os.W_OK):
@@ -157,7 +157,7 @@ def _memory(config: Config, root: Path) -> Check:
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)
 
 
-def _trust(config: Config, service: Service | None) -> Check:
+def _trust(config: Config, service: ServiceRights | None) -> Check:
     if config.trust.allow_unsigned:
         remedy = "set trust.allow_unsigned = false once trust.keys_dir holds a key"
         return Check("trust", "warn", "unsigned manifests are obeyed", remedy)
@@ -190,7 +190,7 @@ def _daemon(config: Config) -> Iterator[Check]:
         yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), to_do)
 
 
-def _broker(config: Config, service: Service | None) -> Check:
+def _broker(config: Config, service: ServiceRights | None) -> Check:
     for key in ("password_file", "ca_file", "cert_file", "key_file"):
         path = getattr(config.mqtt, key)
         if service is not None and path and (why := service.unreadable(path)):

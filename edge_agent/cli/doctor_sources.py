@@ -9,7 +9,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import split_advice
 from edge_agent.cli.check import Check
 from edge_agent.cli.open_source import try_to_open
-from edge_agent.cli.service import Service, place
+from edge_agent.cli.service_rights import ServiceRights, place
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.execution.launcher import source_table
 from edge_agent.settings.device import Config
@@ -18,7 +18,7 @@ from edge_agent.settings.sharing import divide, source_folder
 _JOIN = re.compile(r"sudo usermod -aG \S+ [^\s,]+")
 
 
-def check_sources(config: Config, service: Service | None = None) -> Iterator[Check]:
+def check_sources(config: Config, service: ServiceRights | None = None) -> Iterator[Check]:
     """A check of each source; it is opened as ``service`` would, where that is given."""
     if not config.sources:
         yield Check("sources", "warn", "none", "add [sources.NAME] to the config, or no model can be calibrated")
@@ -29,7 +29,7 @@ def check_sources(config: Config, service: Service | None = None) -> Iterator[Ch
             yield _check(config, name, table, service)
 
 
-def _check(config: Config, name: str, table: dict[str, Any], service: Service | None) -> Check:
+def _check(config: Config, name: str, table: dict[str, Any], service: ServiceRights | None) -> Check:
     from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
     from edge_agent.sources import check_driver, check_source  # noqa: PLC0415
 
@@ -56,7 +56,7 @@ def _check(config: Config, name: str, table: dict[str, Any], service: Service | 
     return Check(f"source {name}", "ok", f"{_described(table)}, opened{as_whom}")
 
 
-def _shut(name: str, table: dict[str, Any], error: EdgeAgentError, service: Service) -> Check:
+def _shut(name: str, table: dict[str, Any], error: EdgeAgentError, service: ServiceRights) -> Check:
     """The check of a source that the service's user may not open."""
     joins = _JOIN.search(error.message)
     remedy = f"{joins[0]} && sudo systemctl restart edge-agent" if joins else service.how_to_read(place(table))

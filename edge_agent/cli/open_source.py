@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.cli.service import Service
+from edge_agent.cli.service_rights import ServiceRights
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.process.child import python_child
 
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def try_to_open(name: str, table: dict[str, Any], service: Service | None = None) -> None:
+def try_to_open(name: str, table: dict[str, Any], service: ServiceRights | None = None) -> None:
     """Raise ``SourceError`` unless the source can be opened now, by this user or by the service's."""
     argv = python_child("edge_agent.cli.open_source")
     asked = msgspec.json.encode(

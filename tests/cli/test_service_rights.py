@@ -13,7 +13,7 @@ from edge_agent.cli.check import Check
 from edge_agent.cli.doctor_checks import examine
 from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.cli.installation.host import UNIT
-from edge_agent.cli.service import Service, service_as_installed, service_of
+from edge_agent.cli.service_rights import ServiceRights, rights_as_installed, rights_of
 from edge_agent.settings.device import read_config
 from host_tools.demo.simulator import SerialImu
 
@@ -34,8 +34,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def service() -> Service:
-    found = service_of(UNIT_TEXT)
+def service() -> ServiceRights:
+    found = rights_of(UNIT_TEXT)
     assert found is not None
     return found
 
@@ -67,7 +67,7 @@ def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Examined:
 
 
 def test_the_unit_says_as_whom_the_service_runs_and_what_it_may_open() -> None:
-    found = service_of(f"{UNIT_TEXT}\n[Service]\nSupplementaryGroups=video no-such-group\nDeviceAllow=/dev/video0 r\n")
+    found = rights_of(f"{UNIT_TEXT}\n[Service]\nSupplementaryGroups=video no-such-group\nDeviceAllow=/dev/video0 r\n")
 
     assert found is not None
     assert (found.user, found.uid, found.groups[0]) == ("nobody", NOBODY.pw_uid, NOBODY.pw_gid)
@@ -80,19 +80,19 @@ def test_the_unit_says_as_whom_the_service_runs_and_what_it_may_open() -> None:
     [("", None), ("DevicePolicy=closed", ()), ("DeviceAllow=char-alsa rw\nDeviceAllow=\nDeviceAllow=a r", ("a",))],
 )
 def test_without_a_policy_every_device_is_open(text: str, devices: tuple[str, ...] | None) -> None:
-    found = service_of(f"[Service]\nUser=nobody\n{text}")
+    found = rights_of(f"[Service]\nUser=nobody\n{text}")
 
     assert found is not None
     assert found.devices == devices
 
 
 def test_a_unit_of_root_or_of_nobody_known_says_nothing(folder: Path) -> None:
-    assert service_of("[Service]\n") is None
-    assert service_of("[Service]\nUser=no-such-user") is None
-    assert service_as_installed(folder) is None
+    assert rights_of("[Service]\n") is None
+    assert rights_of("[Service]\nUser=no-such-user") is None
+    assert rights_as_installed(folder) is None
 
 
-def test_a_source_that_only_root_may_open_fails(folder: Path, service: Service) -> None:
+def test_a_source_that_only_root_may_open_fails(folder: Path, service: ServiceRights) -> None:
     recording = folder / "x.npz"
     np.savez(recording, np.zeros((100, 2), np.float32))
     config = folder / "config.toml"
@@ -110,7 +110,7 @@ def test_a_source_that_only_root_may_open_fails(folder: Path, service: Service) 
     assert as_root.level == "ok"
 
 
-def test_a_port_is_opened_as_the_service_would(folder: Path, service: Service) -> None:
+def test_a_port_is_opened_as_the_service_would(folder: Path, service: ServiceRights) -> None:
     config = folder / "config.toml"
     with SerialImu(folder / "imu") as imu:
         port = Path(imu.port).resolve()
@@ -142,18 +142,20 @@ def test_a_port_is_opened_as_the_service_would(folder: Path, service: Service) -
         ({"kind": "mqtt", "topic": "x"}, ""),
     ],
 )
-def test_a_device_that_the_unit_shuts_out_names_the_line(service: Service, table: dict[str, str], line: str) -> None:
+def test_a_device_that_the_unit_shuts_out_names_the_line(
+    service: ServiceRights, table: dict[str, str], line: str
+) -> None:
     assert service.shut_out(table) == line
-    everything = service_of("User=nobody")
+    everything = rights_of("User=nobody")
     assert everything is not None
     assert everything.shut_out(table) == ""
 
 
 def test_a_device_number_with_several_names_is_allowed_by_one_of_them(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: ServiceRights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Pi's UART shares its number with consoles, and systemd looks at the number."""
-    monkeypatch.setattr("edge_agent.cli.service._drivers", lambda _: ["/dev/vc/0", "tty", "ttyS"])
+    monkeypatch.setattr("edge_agent.cli.service_rights._drivers", lambda _: ["/dev/vc/0", "tty", "ttyS"])
 
     assert service.shut_out({"kind": "serial", "port": "/dev/ttyS0"}) == ""
 

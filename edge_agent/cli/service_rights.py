@@ -22,7 +22,7 @@ _OF_KIND = {"audio": "alsa", "camera": "video4linux", "iio": "iio"}
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceRights:
     """The service's rights.
 
     Attributes:
@@ -70,16 +70,16 @@ def place(table: Mapping[str, Any]) -> str:
     return str(table.get("port") or table.get("path") or table.get("device") or "")
 
 
-def service_as_installed(root: Path = Path("/")) -> Service | None:
+def rights_as_installed(root: Path = Path("/")) -> ServiceRights | None:
     """The service, where this process is root and the unit below ``root`` names a user that exists; else None."""
     unit = below(root, UNIT)
     if os.geteuid() != 0 or not unit.exists():
         return None
     drop_ins = sorted(unit.parent.glob(f"{unit.name}.d/*.conf"))
-    return service_of("\n".join(path.read_text(encoding="utf-8") for path in (unit, *drop_ins)))
+    return rights_of("\n".join(path.read_text(encoding="utf-8") for path in (unit, *drop_ins)))
 
 
-def service_of(text: str) -> Service | None:
+def rights_of(text: str) -> ServiceRights | None:
     """The service that a unit's text, with that of its drop-ins, describes; None where it runs as root."""
     keys: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -96,7 +96,7 @@ def service_of(text: str) -> Service | None:
     closed = keys.get("DevicePolicy", ["auto"])[-1] in ("closed", "strict") or bool(allowed)
     groups = [*os.getgrouplist(user.pw_name, user.pw_gid), *_numbers(keys.get("SupplementaryGroups", []))]
     own_first = dict.fromkeys([user.pw_gid, *groups])
-    return Service(user.pw_name, user.pw_uid, tuple(own_first), tuple(allowed) if closed else None)
+    return ServiceRights(user.pw_name, user.pw_uid, tuple(own_first), tuple(allowed) if closed else None)
 
 
 def _numbers(lines: list[str]) -> list[int]:
