@@ -47,7 +47,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "reservoir": ({"state"}, {"msgspec", "numpy"}),
     "sensing": ({"acquisition", "process", "reservoir", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
-    "quant": ({"wire"}, {"msgspec", "numpy"}),
+    "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
     "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
     "calibration": ({"backends", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
@@ -58,7 +58,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "worker.data": (WORKER, {"msgspec", "numpy"}),
     "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
     "worker.quality": (
-        {"acquisition", "backends", "calibration", "preprocess", "wire", "worker.data"},
+        {"acquisition", "backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
     "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
@@ -75,7 +75,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     # what people see
     "report.html": ({"jobs"}, set()),
-    "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "numpy"}),
+    "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html"}
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}

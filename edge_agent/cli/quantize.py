@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -24,7 +24,8 @@ from edge_agent.advice.installation import require
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError
 from edge_agent.execution.run import run_stage
-from edge_agent.jobs.result import conclude
+from edge_agent.jobs.conclusion import conclude
+from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
 from edge_agent.process.child import Limits
 from edge_agent.report.text import render
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if request.page is not None:
         write_durably(request.page, _page(request, result))
     print(report.decode() if args.json else render(result))
-    return EXITS[result["verdict"]]
+    return EXITS[result.verdict or "failed"]
 
 
 def _check(args: argparse.Namespace) -> Request:
@@ -135,7 +136,7 @@ def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
     return path
 
 
-def _page(request: Request, result: dict[str, Any]) -> bytes:
+def _page(request: Request, result: Result) -> bytes:
     """The page of the result, with the histograms and ranges that calibration left, if it came that far."""
     # numpy takes time and memory, which only a page needs
     from edge_agent.report.page import render as render_page  # noqa: PLC0415
@@ -146,7 +147,7 @@ def _page(request: Request, result: dict[str, Any]) -> bytes:
     return page.encode()
 
 
-def _quantize(request: Request) -> dict[str, Any]:
+def _quantize(request: Request) -> Result:
     """Run the stages in a fresh job directory; the result object."""
     _clear(request.out)
     job_dir = request.out / _STAGES
@@ -168,7 +169,7 @@ def _quantize(request: Request) -> dict[str, Any]:
     ranges = job_dir / Stage.CALIBRATE / "ranges.json"
     if ranges.exists():
         shutil.copyfile(ranges, request.out / "ranges.json")
-    if result["verdict"] == "accepted":
+    if result.verdict == "accepted":
         chosen = job_dir / Stage.QUANTIZE / f"chosen{request.model.suffix}"
         write_durably(request.out / f"model{request.model.suffix}", chosen.read_bytes())
     return result

@@ -5,15 +5,15 @@ by :mod:`edge_agent.daemon.agent`. On a full disk an ended job is said, and kept
 """
 
 import logging
-from typing import Any
 
 import msgspec
 
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import LimitError
+from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.job import Event, Job, Progressed, StageFailed, Step, advance
-from edge_agent.jobs.result import conclude
-from edge_agent.jobs.task import read_results
+from edge_agent.jobs.outcome import read_result
+from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
@@ -29,7 +29,7 @@ class Ledger:
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
-        self._results: dict[str, dict[str, Any]] = {}
+        self._results: dict[str, Result] = {}
         self._unsaved: dict[str, bytes] = {}
         """Ended job → its report, until there was room on disk for them."""
 
@@ -68,14 +68,14 @@ class Ledger:
 
     def conclude(self, job: Job) -> str:
         """Make the last report of an ended job, say it and keep it; returns its sentence."""
-        results = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
-        self._results[job.id] = results
+        result = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
+        self._results[job.id] = result
         self._manifests.pop(job.id, None)
         activated = job.step is Step.COMMITTED
         release = str(Releases(self._store.models, job.model).path(job.release)) if activated else ""
-        self._unsaved[job.id] = self._publisher.report(job, results, release=release)
+        self._unsaved[job.id] = self._publisher.report(job, result, release=release)
         self.save_ended()
-        return str(results["message"])
+        return result.message
 
     def save_ended(self) -> None:
         """Put on disk what ended while the disk was full; what does not fit yet is tried again."""
@@ -103,10 +103,11 @@ class Ledger:
             self._manifests[job.id] = decode_manifest(self._store.manifest(job.id))
         return self._manifests[job.id]
 
-    def results(self, job: Job) -> dict[str, Any]:
+    def result(self, job: Job) -> Result:
         """The result object of a job as far as its stages have filled it."""
         if job.id not in self._results:
-            self._results[job.id] = read_results(self._store.job_dir(job.id)) | {"seconds": job.seconds}
+            found = read_result(self._store.job_dir(job.id))
+            self._results[job.id] = msgspec.structs.replace(found, seconds=job.seconds)
         return self._results[job.id]
 
     def stage_ended(self, job_id: str) -> None:
@@ -116,7 +117,7 @@ class Ledger:
     def say(self, job: Job, *, progress_only: bool = False) -> None:
         """Publish where an active job stands."""
         if not progress_only or self._publisher.progress_due(job.id):
-            self._publisher.report(job, self.results(job))
+            self._publisher.report(job, self.result(job))
 
     def republish(self, job_id: str) -> None:
         """Publish a job's report again; an ended one's as it was kept."""

@@ -5,7 +5,6 @@ again: a broker that lost everything heals.
 """
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from edge_agent import __version__
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.job_report import encode_report, job_report
+from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
 from edge_agent.state.clock import Clock
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, Need, Refused, encode
@@ -79,7 +79,7 @@ class Publisher:
         """Whether mere progress of a job may be said again already."""
         return time.monotonic() - self._reported.get(job, 0.0) >= REPORT_EVERY_S
 
-    def report(self, job: Job, results: Mapping[str, Any], *, release: str = "") -> bytes:
+    def report(self, job: Job, result: Result, *, release: str = "") -> bytes:
         """Say where a job stands; returns what was said."""
         self._reported[job.id] = time.monotonic()
         data = encode_report(
@@ -89,9 +89,10 @@ class Publisher:
                 boot_id=self._boot_id,
                 seq=self._next(),
                 now=self._clock.now(),
-                results=results,
+                message=result.message,
                 release=release,
-            )
+            ),
+            result,
         )
         self.republish(job.id, data)
         return data

@@ -16,7 +16,8 @@ from typing import Literal
 import msgspec
 
 from edge_agent.errors import CODES, StageError
-from edge_agent.jobs.task import Stage, read_outcome
+from edge_agent.jobs.outcome import read_outcome
+from edge_agent.jobs.task import Stage
 from edge_agent.process.child import Child, ChildExit, Limits, python_child
 
 OnProgress = Callable[[float, str, float | None], None]

@@ -4,23 +4,20 @@ A lost report loses nothing, as the next one says it all; a report over the prot
 misses least: first the layers, then the candidates, at last all but the verdict.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.task import empty_result
+from edge_agent.jobs.result import Result
 from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
 from edge_agent.wire.timestamps import rfc3339
 
 
-def job_report(
-    job: Job, *, device: str, boot_id: str, seq: int, now: float, results: Mapping[str, Any], release: str
-) -> JobReport:
-    """The report of ``job``.
+def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, message: str, release: str) -> JobReport:
+    """The report of ``job``, without its result object.
 
-    ``results`` is the result object as far as the stages have filled it; ``release`` the folder of an activated one.
+    ``message`` stands in where the job has none; ``release`` is the folder of an activated one.
     """
     return JobReport(
         device=device,
@@ -33,28 +30,31 @@ def job_report(
         stage=job.stage,
         status=job.status,
         code=job.code,
-        message=job.message or str(results.get("message") or ""),
+        message=job.message or message,
         progress=round(job.fraction, 4),
         detail=job.detail,
         eta_s=job.eta_s,
         started=rfc3339(job.created),
         seconds=job.seconds,
         release=release,
-        results=dict(results),
     )
 
 
-def encode_report(report: JobReport) -> bytes:
-    """The report's bytes, within the protocol's limit."""
-    data = encode(report)
-    for key in ("layers", "candidates"):
+def encode_report(report: JobReport, result: Result) -> bytes:
+    """The bytes of ``report`` with ``result`` in it, as much of that as the protocol's limit permits."""
+    data = b""
+    for fewer in _ever_fewer(result):
+        data = encode(msgspec.structs.replace(report, results=msgspec.to_builtins(fewer)))
         if len(data) <= MAX_REPORT_BYTES:
             break
-        warnings = [*report.results["data"].get("warnings", []), f"{key} left out: the report was too large"]
-        slim = {**report.results, key: [], "data": {**report.results["data"], "warnings": warnings}}
-        report = msgspec.structs.replace(report, results=slim)
-        data = encode(report)
-    if len(data) > MAX_REPORT_BYTES:
-        said = {key: report.results.get(key) for key in ("verdict", "code", "message", "seconds")}
-        data = encode(msgspec.structs.replace(report, results=empty_result() | said))
     return data
+
+
+def _ever_fewer(result: Result) -> Iterator[Result]:
+    yield result
+    for key in ("layers", "candidates"):
+        warnings = [*result.data.warnings, f"{key} left out: the report was too large"]
+        told = msgspec.structs.replace(result.data, warnings=warnings)
+        result = msgspec.structs.replace(result, data=told, **{key: []})
+        yield result
+    yield Result(verdict=result.verdict, code=result.code, message=result.message, seconds=result.seconds)

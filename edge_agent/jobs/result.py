@@ -1,68 +1,279 @@
-"""The result object of an ended job: what its stages left, under one verdict. Reads the job's folder only.
+"""The result object: what is known of a job's models and data, and the verdict. Values only.
 
-``report.json`` of ``edge-agent quantize`` and the ``results`` of a job's last report are this object.
+``report.json`` of ``edge-agent quantize``, the ``results`` of a job report and a release's ``report.json`` are this
+object; ``docs/schemas/result.json`` is generated from it. A key whose value is unknown is null or empty; a number that
+is not finite is null, as JSON has none. What another version or another device wrote is read by
+:mod:`edge_agent.jobs.lenient`.
 """
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from edge_agent.errors import CODES
-from edge_agent.jobs.task import read_results
+import msgspec
 
+from edge_agent.wire.messages import Verdict
+
+MAX_CANDIDATES = 24
+MAX_LAYERS = 20
 NOTHING_TO_DO = "nothing to do"
 """The remedy of a layer that loses nothing."""
-_VERDICTS = {"succeeded": "accepted", "rejected": "rejected"}
 
 
-def conclude(job_dir: Path, code: str, message: str, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """The result object of a job that ended with ``code``.
+class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One gate: the limit, the value that was held against it, and how it ended."""
 
-    Args:
-        job_dir: the job's directory, with the folders of the stages that ended.
-        code: how it ended; one of ``errors.CODES``.
-        message: one sentence; empty for an accepted model, whose sentence is made from its numbers.
-        seconds: what each stage took.
+    name: str
+    limit: float | None
+    value: float | None
+    passed: bool
+    on: Literal["", "eval"] = ""
+    """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
 
-    Returns:
-        Every key of the result object; ``chosen`` is None unless the verdict is ``accepted``.
+
+class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """How one model was made, and what was measured of it: the reference, a candidate, the chosen one.
+
+    Sizes are in bytes, times in milliseconds; ratios are target / reference at p50.
     """
-    result = read_results(job_dir)
-    verdict = _VERDICTS.get(CODES[code].status, "failed")
-    result["verdict"] = verdict
-    result["code"] = code
-    result["message"] = message
-    result["seconds"] = {stage: round(took, 3) for stage, took in seconds.items()}
-    if verdict != "accepted":
-        result["chosen"] = None
-    elif not message:
-        result["message"] = accepted(result["chosen"] or {}, result["reference"] or {})
-        if (result["data"].get("eval") or {}).get("decides") is False:
-            result["message"] += "; the labelled set did not decide"
-    return result
+
+    method: str = ""
+    """float | static | dynamic | uniform."""
+    calibration: str | None = None
+    """The range method of a static candidate."""
+    operators: str | None = None
+    """Which are int8: ``all`` that the method can quantize, ``core`` (convolutions and products) or ``products``."""
+    types: str | None = None
+    """Of activations and weights: ``u8s8``, ``s8s8`` or ``u8u8``, unsigned or signed."""
+    per_channel: bool | None = None
+    float_layers: list[str] = []
+    runtime: str | None = None
+    runtime_version: str | None = None
+    threads: int | None = None
+    size_bytes: int | None = None
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    latency_p99_ms: float | None = None
+    ratio_p50: float | None = None
+    ratio_p50_upper: float | None = None
+    """Exact one-sided 95 % bound of the ratio."""
+    ratio_p50_same_runtime: float | None = None
+    peak_rss_bytes: int | None = None
+    """VmHWM of a process with this model alone."""
+    model_rss_bytes: int | None = None
+    """The same, less an empty runtime's."""
+    windows: int | None = None
+    windows_effective: float | None = None
+    disagreements: int | None = None
+    agreement: float | None = None
+    agreement_lower: float | None = None
+    """Exact one-sided 95 % bound of the agreement. Known only of a model that the held-out set was opened for."""
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    max_abs_error: float | None = None
+    accuracy: float | None = None
+    gates: list[GateResult] = []
+    pareto: bool | None = None
+    """Whether no other candidate is both faster and closer to float (candidates only)."""
+    code: str | None = None
+    """Why a candidate was dropped (candidates only)."""
+    message: str | None = None
+
+    @property
+    def closeness(self) -> tuple[float, float]:
+        """Sort key: agreement, then SQNR; an unknown one comes last."""
+        worst = float("-inf")
+        return worst if self.agreement is None else self.agreement, worst if self.sqnr_db is None else self.sqnr_db
 
 
-def accepted(chosen: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
-    """One sentence about a model that passed: how often it agrees, how fast and how large it is."""
-    parts = []
-    windows, disagreements = chosen.get("windows"), chosen.get("disagreements")
-    if windows and disagreements is not None:
-        parts.append(f"int8 does what float does in {windows - disagreements} of {windows} held-out windows")
-    if (ratio := chosen.get("ratio_p50")) is not None:
-        parts.append(f"takes {ratio:.2f} of its time")
-    if (size := chosen.get("size_bytes")) and (before := reference.get("size_bytes")):
-        parts.append(f"has {size / before:.2f} of its size")
-    return ", ".join(parts) or CODES["accepted"].meaning
+class LayerLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """What one layer loses when it becomes int8, why, and what helps."""
+
+    name: str
+    op: str | None = None
+    tensor: str | None = None
+    """The activation that loses most."""
+    sqnr_db: float | None = None
+    """The smaller of the next two; null: nothing is lost."""
+    weights_sqnr_db: float | None = None
+    activations_sqnr_db: float | None = None
+    cause: str | None = None
+    remedy: str | None = None
+    output_share: float | None = None
+    """The part of the output's error that comes from here, where the search measured it."""
+    float_cost_ms: float | None = None
+    """What a call takes longer if this layer alone is left float."""
 
 
-def lossy(layers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The layers that something can be done about, for a person; the result object has the others, too."""
-    return [layer for layer in layers if layer.get("remedy") != NOTHING_TO_DO]
+class SetSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One set of windows."""
+
+    windows: int
+    samples: int | None = None
+    seconds: float | None = None
+    blocks: int | None = None
+    """Stretches of time that do not touch."""
+    windows_effective: float | None = None
+    """How many independent windows they count as."""
 
 
-def judged(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Of a rejected job, the candidate nearest to float: the one that its sentence is about."""
-    scored = [record for record in result["candidates"] if record["agreement"] is not None]
-    if heldout := [record for record in scored if record["agreement_lower"] is not None]:
-        return dict(heldout[0])
-    return max(scored, key=lambda record: record["agreement"], default=None)
+class Metric(msgspec.Struct, frozen=True):
+    """One metric of float and of int8; None: not to be had, as where an output is not finite."""
+
+    name: str
+    reference: float | None = msgspec.field(name="float")
+    target: float | None = msgspec.field(name="int8")
+    drop: float | None
+    """How much worse int8 is, in the metric's own unit; negative: it is better."""
+    drop_upper: float | None = None
+    """One-sided 95 % bound of the drop, where there is one."""
+
+
+class ClassLoss(msgspec.Struct, frozen=True):
+    """A label of which int8 has fewer windows right than float."""
+
+    label: Any
+    windows: int
+    float_right: int
+    int8_right: int
+
+
+class LabelledSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The labelled set that came with the model; only ``windows`` is known until the verdict opens it."""
+
+    windows: int
+    windows_effective: float | None = None
+    agreement: float | None = None
+    metrics: list[Metric] | None = None
+    classes: list[ClassLoss] | None = None
+    decides: bool | None = None
+
+
+class ReservoirUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether the sets are of what a sensor's process had stored, and from when."""
+
+    used: bool
+    message: str
+    first: str | None = msgspec.field(default=None, name="from")
+    last: str | None = msgspec.field(default=None, name="to")
+    stretches: int | None = None
+    windows: int | None = None
+
+
+class EnoughWindows(msgspec.Struct, frozen=True, kw_only=True):
+    """How many windows a set has, and how many would do for what it is for."""
+
+    windows: int
+    enough: int | None
+    """None: nobody can say."""
+    message: str
+    planned: int | None = None
+    spread: float | None = None
+    """By which part of itself the least sure range may be off (one-sided 95 %)."""
+
+
+class MovedRanges(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the ranges of activations moved with the last third of the calibration windows."""
+
+    moved: float | None
+    """The largest relative change of a range's width."""
+    tensor: str
+    tensors_moved: int
+    message: str
+
+
+class Enough(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether there were enough data."""
+
+    calibration: EnoughWindows | None = None
+    heldout: EnoughWindows | None = None
+    activations: MovedRanges | None = None
+
+
+class DataFinding(msgspec.Struct, frozen=True):
+    """Something about the data: a stable code, one sentence with channel and numbers, and whether it refuses them."""
+
+    code: str
+    message: str
+    refuse: bool
+
+
+class OutputKindFound(msgspec.Struct, frozen=True):
+    """What the judged output means, and how that was found."""
+
+    kind: str
+    found: str
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sets are, and what is to be said of them."""
+
+    calibration: SetSummary | None = None
+    search: SetSummary | None = None
+    heldout: SetSummary | None = None
+    eval: LabelledSet | None = None
+    kept: ReservoirUse | None = None
+    output: OutputKindFound | None = None
+    enough: Enough = Enough()
+    classes: list[ClassLoss] = []
+    """Labels of the held-out set of which int8 has fewer right than float."""
+    findings: list[DataFinding] = []
+    warnings: list[str] = []
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """The board and its conditions while memory was measured, see :mod:`edge_agent.device.board`; null until then."""
+
+    board: str | None = None
+    arch: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None
+    governor: str | None = None
+    clock_mhz: float | None = None
+    max_clock_mhz: float | None = None
+    temperature_c: dict[str, float] = {}
+    throttled: list[str] = []
+    throttle_events: int | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The result object; every key is there from the start."""
+
+    verdict: Verdict | None = None
+    code: str = ""
+    message: str = ""
+    reference: MeasuredModel | None = None
+    """The float model."""
+    chosen: MeasuredModel | None = None
+    """The int8 model that was accepted."""
+    candidates: list[MeasuredModel] = []
+    layers: list[LayerLoss] = []
+    """At most ``MAX_LAYERS``, the worst first."""
+    data: Data = Data()
+    device: Device = Device()
+    seconds: dict[str, float] = {}
+    """Stage → what it took."""
+
+    @property
+    def lossy_layers(self) -> list[LayerLoss]:
+        """The layers that something can be done about, which is what a person wants to see."""
+        return [layer for layer in self.layers if layer.remedy != NOTHING_TO_DO]
+
+    @property
+    def judged(self) -> MeasuredModel | None:
+        """The int8 model that the verdict's sentence is about: the chosen one, else the candidate that came furthest.
+
+        Furthest: the held-out set was opened for it; else the sentence quotes its own; else it has the result's code;
+        else it ran. Of several the one closest to float.
+        """
+        if self.chosen is not None:
+            return self.chosen
+        quoted = [one for one in self.candidates if one.code == self.code and (one.message or "\0") in self.message]
+        for group in (
+            [one for one in self.candidates if one.agreement_lower is not None],
+            quoted,
+            [one for one in self.candidates if one.code == self.code],
+            self.candidates,
+        ):
+            if group:
+                return max(group, key=lambda one: one.closeness)
+        return None

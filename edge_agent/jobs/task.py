@@ -80,73 +80,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Limit of a worker process; 0: none was set."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stage ended, and its part of the result object. ``code`` empty: go on with the next stage."""
-
-    code: str = ""
-    message: str = ""
-    results: dict[str, Any] = {}
-
-
 def read_task(job_dir: Path) -> Task:
     """The task of a job's directory; raises ``StageError`` if it is not readable."""
     try:
         return msgspec.json.decode((job_dir / TASK_FILE).read_bytes(), type=Task)
     except (OSError, msgspec.DecodeError) as error:
         raise StageError("stage_crashed", f"{job_dir / TASK_FILE}: {error}") from None
-
-
-def read_outcome(job_dir: Path, stage: Stage) -> Outcome | None:
-    """The outcome that ``stage`` left, or None if it has not ended."""
-    try:
-        return msgspec.json.decode((job_dir / stage / OUTCOME_FILE).read_bytes(), type=Outcome)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise StageError("stage_crashed", f"{job_dir / stage / OUTCOME_FILE}: {error}") from None
-
-
-def empty_result() -> dict[str, Any]:
-    """The result object before anything is known: every key is there from the start."""
-    return {
-        "verdict": None,
-        "code": "",
-        "message": "",
-        "reference": None,
-        "chosen": None,
-        "candidates": [],
-        "layers": [],
-        "data": {
-            "calibration": None,
-            "search": None,
-            "heldout": None,
-            "eval": None,
-            "kept": None,
-            "enough": {},
-            "findings": [],
-            "warnings": [],
-        },
-        "device": {},
-        "seconds": {},
-    }
-
-
-def read_results(job_dir: Path) -> dict[str, Any]:
-    """The result object so far: each finished stage's part laid over the earlier ones', in order.
-
-    Top-level keys are replaced by later stages, but ``data`` and ``reference`` are merged key by key.
-    """
-    result = empty_result()
-    for stage in WORKER_STAGES:
-        try:
-            outcome = read_outcome(job_dir, stage)
-        except StageError:  # that stage has failed; what went before it stands
-            break
-        if outcome is None:
-            break
-        for key, value in outcome.results.items():
-            if key in ("data", "device", "reference", "chosen") and isinstance(value, dict) and result[key]:
-                result[key] = {**result[key], **value}
-            else:
-                result[key] = value
-    return result

@@ -5,10 +5,8 @@ Proved is what one-sided 95 % bounds over the effective windows exclude; estimat
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
-
+from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import (
     agreement_lower,
     allowed_failures,
@@ -23,17 +21,6 @@ _WORTH_IT = 10
 """Times as many windows: more than that nobody captures."""
 _SPREAD = 1.1
 """A limit that shall hold for the next measurement, too, leaves it so much room."""
-
-
-class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One gate: the limit, the value that was held against it, and how it ended."""
-
-    name: str
-    limit: float
-    value: float | None
-    passed: bool
-    on: Literal["", "eval"] = ""
-    """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower, chance_of_proof
 from edge_agent.quant.findings import (
     Finding,
-    GateResult,
     Limits,
     Measured,
     accuracy_estimated,
@@ -131,9 +131,9 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     limits = _limits(gates, kind, measured)
     softer = _warns_of(gates, kind, measured, labels_follow=labels_follow)
     findings = (
-        agreement_estimated(softer or (1.0 + limits.min_agreement) / 2.0 if limits.min_agreement else 0.0, measured),
+        agreement_estimated(_agreement_to_go_on(limits, softer), measured),
         accuracy_estimated(limits, measured),
-        sqnr_reached(limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0, measured),
+        sqnr_reached(_sqnr_to_go_on(limits), measured),
         size_kept(limits, measured),
         latency_screened(limits, measured),
     )
@@ -142,6 +142,21 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
         as_classes = evaluate_search(gates, "classes", _by_argmax(measured), labels_follow=labels_follow)
         return _kind_needed(judgement, as_classes)
     return judgement
+
+
+def _agreement_to_go_on(limits: Limits, softer: float) -> float:
+    """The agreement that a candidate must show on the search set; 0: no gate.
+
+    Half of the disagreements that the verdict permits; or ``softer``, where the verdict will only warn.
+    """
+    if not limits.min_agreement:
+        return 0.0
+    return softer or (1.0 + limits.min_agreement) / 2.0
+
+
+def _sqnr_to_go_on(limits: Limits) -> float:
+    """The SQNR that a candidate must show on the search set: half of the error that is permitted; 0: no gate."""
+    return limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0
 
 
 def chance_of_verdict(

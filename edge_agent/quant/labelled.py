@@ -14,10 +14,10 @@ Pure: outputs and labels in, numbers out. Labels are taken to fit; :meth:`.agree
 
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.jobs.result import Metric
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.kinds.kind import row
@@ -25,18 +25,6 @@ from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.wire.manifest import OutputKind
 
 _SCORES: tuple[OutputKind, ...] = ("binary", "anomaly")
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One metric of float and of int8; None: not to be had, as where an output is not finite."""
-
-    name: str
-    reference: float | None = msgspec.field(name="float")
-    target: float | None = msgspec.field(name="int8")
-    drop: float | None
-    """How much worse int8 is, in the metric's own unit; negative: it is better."""
-    drop_upper: float | None = None
-    """One-sided 95 % bound of the drop, where there is one."""
 
 
 class LabelledOutputs:

@@ -1,13 +1,13 @@
 """The page as a whole: which parts there are, and in which order."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
+
+import msgspec
 
 from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.jobs.result import judged, lossy
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.report import shapes
 from edge_agent.report.html import candidate, cards, pareto, tables
 from edge_agent.report.html.labelled import labelled
@@ -17,10 +17,12 @@ from edge_agent.report.html.style import STYLE
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""
 _DEFAULT_RANGES = "minmax"
+_ELSEWHERE = frozenset({"classes", "enough", "eval", "findings", "kept", "warnings"})
+"""What the page says of the data in other places than the list of facts."""
 
 
 def render(
-    result: Mapping[str, Any],
+    result: Result,
     *,
     model: str,
     histograms: Mapping[str, Histogram],
@@ -37,14 +39,13 @@ def render(
     Returns:
         A whole HTML document.
     """
-    reference = result["reference"] or {}
-    target = result["chosen"] or judged(result) or {}
+    reference, target = result.reference or MeasuredModel(), result.judged or MeasuredModel()
     parts = [
         cards.verdict(result, model),
         cards.figures(reference, target),
-        cards.comparison(reference, target, accepted=result["chosen"] is not None),
+        cards.comparison(reference, target, accepted=result.chosen is not None),
         cards.gates(target),
-        labelled((result["data"] or {}).get("eval")),
+        labelled(result.data.eval),
         _candidates(result, target),
         _layers(result),
         _tensors(result, target, histograms, ranges),
@@ -57,33 +58,33 @@ def render(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("title", f"{model}: {result['verdict']}"),
+        element("title", f"{model}: {result.verdict}"),
         element("style", STYLE),
     )
     foot = element("footer", f"edge-agent {__version__}. Captured data are not in this page: statistics only.")
     return "<!doctype html>\n" + element("html", head, element("body", element("main", *parts, foot)), lang="en") + "\n"
 
 
-def _candidates(result: Mapping[str, Any], target: Mapping[str, Any]) -> Markup:
-    records = result["candidates"]
-    if not records:
+def _candidates(result: Result, target: MeasuredModel) -> Markup:
+    models = result.candidates
+    if not models:
         return Markup()
-    chosen = candidate.place(result["chosen"], records)
-    limits = {str(gate["name"]): float(gate["limit"]) for gate in target.get("gates") or ()}
+    chosen = candidate.place(result.chosen, models)
+    limits = {gate.name: gate.limit for gate in target.gates if gate.limit is not None}
     plots = [
-        pareto.plot(records, key, title, chosen=chosen, limits=limits)
+        pareto.plot(models, key, title, chosen=chosen, limits=limits)
         for key, title in (("sqnr_db", "SQNR"), ("agreement", "agreement with float"))
     ]
     what = (
         "Measured on the search set, which the verdict has not seen. Further left is faster, further up is closer to "
         "float; the line joins those that no other beats in both."
     )
-    listed = tables.candidates(records, chosen)
+    listed = tables.candidates(models, chosen)
     return _section("Candidates", element("p", what, class_="note"), element("div", *plots, class_="pair"), listed)
 
 
-def _layers(result: Mapping[str, Any]) -> Markup:
-    layers = lossy(result["layers"])
+def _layers(result: Result) -> Markup:
+    layers = result.lossy_layers
     if not layers:
         return Markup()
     what = "Where most signal is lost when a layer becomes int8 by itself, the worst first."
@@ -91,13 +92,13 @@ def _layers(result: Mapping[str, Any]) -> Markup:
 
 
 def _tensors(
-    result: Mapping[str, Any],
-    target: Mapping[str, Any],
+    result: Result,
+    target: MeasuredModel,
     histograms: Mapping[str, Histogram],
     ranges: Mapping[str, Mapping[str, Range]],
 ) -> Markup:
-    method = target.get("calibration") if target.get("calibration") in ranges else _DEFAULT_RANGES
-    shown = shapes.worst(histograms, ranges.get(str(method), {}), result["layers"])
+    method = target.calibration if target.calibration in ranges else _DEFAULT_RANGES
+    shown = shapes.worst(histograms, ranges.get(str(method), {}), result.layers)
     if not shown:
         return Markup()
     what = (
@@ -107,22 +108,22 @@ def _tensors(
     return _section("Ranges", element("p", what, class_="note"), shapes.cards(shown))
 
 
-def _facts(result: Mapping[str, Any]) -> Markup:
-    told = result["data"] or {}
-    data = {key: value for key, value in told.items() if key not in ("enough", "eval", "findings", "kept", "warnings")}
-    if kept := told.get("kept"):
-        data["kept"] = kept["message"]
-    data |= {f"enough, {split}": said["message"] for split, said in told.get("enough", {}).items()}
-    named = (("Data", tables.facts(data)), ("Device", tables.facts(result["device"] or {})))
+def _facts(result: Result) -> Markup:
+    told = msgspec.to_builtins(result.data)
+    data = {key: value for key, value in told.items() if key not in _ELSEWHERE}
+    if result.data.kept is not None:
+        data["kept"] = result.data.kept.message
+    data |= {f"enough, {split}": said["message"] for split, said in told["enough"].items()}
+    named = (("Data", tables.facts(data)), ("Device", tables.facts(msgspec.to_builtins(result.device))))
     columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]
     parts = [element("div", *columns, class_="pair")] if columns else []
-    if result["seconds"]:
-        parts.append(element("article", element("h3", "Seconds"), tables.seconds(result["seconds"])))
+    if result.seconds:
+        parts.append(element("article", element("h3", "Seconds"), tables.seconds(result.seconds)))
     return _section("Data, device, time", *parts)
 
 
-def _whole(result: Mapping[str, Any]) -> Markup:
-    text = json.dumps(result, indent=2, ensure_ascii=False)
+def _whole(result: Result) -> Markup:
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     return element("details", element("summary", "Everything, as in report.json"), element("pre", text))
 
 

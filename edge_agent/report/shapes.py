@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Cells, Histogram
 from edge_agent.calibration.mse import expected_error
+from edge_agent.jobs.result import LayerLoss
 from edge_agent.report.html import numbers
 from edge_agent.report.html.markup import Markup, element
 
@@ -31,10 +31,10 @@ class Tensor:
 
 
 def worst(
-    histograms: Mapping[str, Histogram], ranges: Mapping[str, Range], layers: Sequence[Mapping[str, Any]]
+    histograms: Mapping[str, Histogram], ranges: Mapping[str, Range], layers: Sequence[LayerLoss]
 ) -> list[Tensor]:
     """The tensors that ``layers`` lose most by, in their order; without layers, those with the least SQNR to expect."""
-    named = [str(layer["tensor"]) for layer in layers if layer.get("tensor")]
+    named = [layer.tensor for layer in layers if layer.tensor]
     tensors = [
         Tensor(name, histograms[name], ranges[name], expected_sqnr_db(histograms[name].cells(), ranges[name]))
         for name in dict.fromkeys(named or histograms)

@@ -1,29 +1,28 @@
 """A result object as text for a person: float beside int8, the gates, and what to do. Pure."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.errors import CODES
-from edge_agent.jobs.result import judged, lossy
+from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
 
 
-def _number(digits: int, unit: str) -> Callable[[Any], str]:
+def _number(digits: int, unit: str) -> Callable[[float], str]:
     return lambda value: f"{value:.{digits}f}{unit}"
 
 
-def _bytes(value: Any) -> str:
+def _bytes(value: float) -> str:
     return f"{value / 1024:,.1f} KiB" if value < 1024 * 1024 else f"{value / 1024 / 1024:,.1f} MiB"
 
 
-def _percent(value: Any) -> str:
+def _percent(value: float) -> str:
     return f"{value:.2%}"
 
 
-_ROWS: tuple[tuple[str, Callable[[Any], str]], ...] = (
+_ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("size_bytes", _bytes),
     ("latency_p50_ms", _number(3, " ms")),
     ("latency_p95_ms", _number(3, " ms")),
@@ -38,30 +37,30 @@ _ROWS: tuple[tuple[str, Callable[[Any], str]], ...] = (
 )
 
 
-def render(result: Mapping[str, Any]) -> str:
+def render(result: Result) -> str:
     """The result as lines of text, without a trailing newline."""
-    target = result["chosen"] or judged(result)
+    target = result.judged
     lines = []
-    if target is not None or result["reference"] is not None:
-        lines += [*_comparison(result["reference"] or {}, target or {}), ""]
-    if shown := _labelled(result["data"].get("eval") or {}):
+    if target is not None or result.reference is not None:
+        lines += [*_comparison(result.reference or MeasuredModel(), target or MeasuredModel()), ""]
+    if result.data.eval is not None and (shown := _labelled(result.data.eval)):
         lines += [*shown, ""]
-    if target is not None and target["gates"]:
-        lines += [*_gates(target["gates"]), ""]
-    if result["verdict"] == "rejected" and (layers := lossy(result["layers"])):
+    if target is not None and target.gates:
+        lines += [*_gates(target.gates), ""]
+    if result.verdict == "rejected" and (layers := result.lossy_layers):
         lines += [*_layers(layers), ""]
-    lines += [f"warning: {warning}" for warning in result["data"]["warnings"]]
-    code = "" if result["code"] == result["verdict"] else f" ({result['code']})"
-    lines.append(f"{result['verdict']}{code}: {result['message']}")
-    if result["verdict"] != "accepted":
-        lines.append(f"to do: {CODES[result['code']].remedy}")
+    lines += [f"warning: {warning}" for warning in result.data.warnings]
+    code = "" if result.code == result.verdict else f" ({result.code})"
+    lines.append(f"{result.verdict}{code}: {result.message}")
+    if result.verdict != "accepted":
+        lines.append(f"to do: {CODES[result.code].remedy}")
     return "\n".join(lines)
 
 
-def _comparison(reference: Mapping[str, Any], target: Mapping[str, Any]) -> list[str]:
+def _comparison(reference: MeasuredModel, target: MeasuredModel) -> list[str]:
     cells = [("", "float", "int8")]
     for key, form in _ROWS:
-        values = [record.get(key) for record in (reference, target)]
+        values = [getattr(model, key) for model in (reference, target)]
         if any(value is not None for value in values):
             left, right = (_UNKNOWN if value is None else form(value) for value in values)
             cells.append((TITLES[key], left, right))
@@ -69,38 +68,38 @@ def _comparison(reference: Mapping[str, Any], target: Mapping[str, Any]) -> list
     return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in cells]
 
 
-def _gates(gates: list[Mapping[str, Any]]) -> list[str]:
+def _gates(gates: Iterable[GateResult]) -> list[str]:
     lines = []
     for gate in gates:
-        value = _UNKNOWN if gate["value"] is None else f"{gate['value']:.4g}"
-        where = " on the labelled set" if gate.get("on") == "eval" else ""
-        lines.append(
-            f"{'pass' if gate['passed'] else 'FAIL'}  {gate['name']}{where}: {value} (limit {gate['limit']:g})"
-        )
+        value = _UNKNOWN if gate.value is None else f"{gate.value:.4g}"
+        limit = _UNKNOWN if gate.limit is None else f"{gate.limit:g}"
+        where = " on the labelled set" if gate.on == "eval" else ""
+        lines.append(f"{'pass' if gate.passed else 'FAIL'}  {gate.name}{where}: {value} (limit {limit})")
     return lines
 
 
-def _labelled(shown: Mapping[str, Any]) -> list[str]:
-    """What the labelled set says of both, a line a metric."""
-    if "metrics" not in shown:
+def _labelled(shown: LabelledSet) -> list[str]:
+    """What the labelled set says of both, a line a metric; nothing if it was not opened."""
+    if shown.metrics is None:
         return []
-    decides = "" if shown["decides"] else ", which does not decide"
-    lines = [f"labelled set of {shown['windows']} windows{decides}:"]
-    for metric in shown["metrics"]:
+    decides = "" if shown.decides else ", which does not decide"
+    lines = [f"labelled set of {shown.windows} windows{decides}:"]
+    for metric in shown.metrics:
         before, after, drop, upper = (
-            _UNKNOWN if metric[key] is None else f"{metric[key]:.4g}" for key in ("float", "int8", "drop", "drop_upper")
+            _UNKNOWN if value is None else f"{value:.4g}"
+            for value in (metric.reference, metric.target, metric.drop, metric.drop_upper)
         )
         bound = "" if upper == _UNKNOWN else f", at most {upper} (95 %)"
-        lines.append(f"  {metric['name']}: float {before}, int8 {after}; drop {drop}{bound}")
-    for loss in shown["classes"][:_LAYERS_SHOWN]:
-        right = f"float {loss['float_right']}, int8 {loss['int8_right']}"
-        lines.append(f"  class {loss['label']}: of {loss['windows']} windows right: {right}")
+        lines.append(f"  {metric.name}: float {before}, int8 {after}; drop {drop}{bound}")
+    for loss in (shown.classes or [])[:_LAYERS_SHOWN]:
+        right = f"float {loss.float_right}, int8 {loss.int8_right}"
+        lines.append(f"  class {loss.label}: of {loss.windows} windows right: {right}")
     return lines
 
 
-def _layers(layers: list[Mapping[str, Any]]) -> list[str]:
+def _layers(layers: Sequence[LayerLoss]) -> list[str]:
     lines = ["worst layers:"]
     for layer in layers[:_LAYERS_SHOWN]:
-        sqnr = _UNKNOWN if layer["sqnr_db"] is None else f"{layer['sqnr_db']:.1f} dB"
-        lines.append(f"  {layer['name']} ({layer['op']}): {sqnr}; {layer['cause']}; {layer['remedy']}")
+        sqnr = _UNKNOWN if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
+        lines.append(f"  {layer.name} ({layer.op}): {sqnr}; {layer.cause}; {layer.remedy}")
     return lines

@@ -12,8 +12,8 @@ import numpy as np
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import StageError
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.wire.manifest import Output
-from edge_agent.worker.record import Record
 
 RANGES_FILE = "ranges.json"
 HISTOGRAMS_FILE = "histograms.npz"
@@ -73,8 +73,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """Its place among the candidates."""
     spec: CandidateSpec
-    record: Record
-    reference: Record
+    record: MeasuredModel
+    reference: MeasuredModel
     output: Output
     """What the judged output means, as it was found on the search set."""
     ratio_lower: float | None

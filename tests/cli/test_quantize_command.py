@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from support.onnx_models import conv_net, save
 from support.processes import alive
+from support.results import empty_result
 from support.trained import CHANNELS, SIZE, windows, write_classifier
 
 from edge_agent.cli import main, quantize
 from edge_agent.execution.run import StageEnd, run_stage
-from edge_agent.jobs.task import Stage, empty_result
-from edge_agent.worker.record import Record
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
@@ -153,7 +154,7 @@ def test_the_result_object_has_every_field(accepted: tuple[Run, str]) -> None:
 
     assert result.keys() == empty_result().keys()
     assert (result["verdict"], result["code"]) == ("accepted", "accepted")
-    fields = set(Record.__struct_fields__)
+    fields = set(MeasuredModel.__struct_fields__)
     for record in (result["reference"], result["chosen"], *result["candidates"]):
         assert fields <= record.keys()
     known = {

@@ -20,10 +20,10 @@ from support.brokers import Broker
 from support.demo import read_recording
 from support.device import DEMO_MODEL, IMPATIENT, ONE_CANDIDATE, SMALL, Device, demo_contract, push
 from support.onnx_models import quantized_net, save, save_with_external_data
+from support.results import empty_result
 
 from edge_agent import serving
 from edge_agent.cli import main
-from edge_agent.jobs.task import empty_result
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Gates, Manifest, Recipe, encode_manifest

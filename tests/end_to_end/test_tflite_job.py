@@ -14,6 +14,7 @@ from support.brokers import Broker
 from support.crashing import crash_on_import
 from support.demo import TFLITE_MANIFEST, read_recording
 from support.device import ONE_CANDIDATE, SMALL_AND_EASY, TFLITE_MODEL, Device, demo_contract, push
+from support.results import empty_result
 from support.tflite_models import flex_net, int8_net, save
 from support.tflite_rig import HAS_TFLITE_RUNTIME, needs_tflite_runtime
 
@@ -21,7 +22,6 @@ from edge_agent import serving
 from edge_agent.backends import tflite
 from edge_agent.backends.tflite.reading import read_model
 from edge_agent.backends.tflite.schema import INT8
-from edge_agent.jobs.task import empty_result
 from edge_agent.wire.messages import DeviceInfo
 from host_tools.demo.simulator import SerialImu
 

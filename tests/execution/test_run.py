@@ -13,7 +13,9 @@ from support.processes import gone
 
 from edge_agent.execution import run
 from edge_agent.execution.run import StageEnd, StageRun, run_stage
-from edge_agent.jobs.task import Stage, Task, read_outcome
+from edge_agent.jobs.outcome import read_outcome
+from edge_agent.jobs.result import Result
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.process.child import Limits
 
 FREE = Limits(timeout_s=60)
@@ -28,7 +30,8 @@ sys.exit(main(sys.argv[1:]))
 _IMPORTS = """
 import os, sys, time
 from edge_agent.errors import ModelError, Refusal
-from edge_agent.jobs.task import Outcome
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import Result
 """
 
 
@@ -70,7 +73,7 @@ def test_a_stage_leaves_its_folder_and_its_outcome(worker: Worker, job_dir: Path
         "def run(context):\n"
         "    context.progress(0.5, 'half way', eta_s=1.5, force=True)\n"
         "    (context.out_dir / 'ranges.json').write_text('{}')\n"
-        "    return Outcome(results={'n': 1})"
+        "    return Outcome(results=Result(message='so far'))"
     )
 
     assert (end.status, end.code, end.retryable) == ("ok", "", False)
@@ -78,7 +81,7 @@ def test_a_stage_leaves_its_folder_and_its_outcome(worker: Worker, job_dir: Path
     assert worker.progress == [(0.5, "half way", 1.5)]
     outcome = read_outcome(job_dir, Stage.CALIBRATE)
     assert outcome is not None
-    assert outcome.results == {"n": 1}
+    assert outcome.results == Result(message="so far")
     assert (job_dir / "calibrate/ranges.json").exists()
     assert not (job_dir / "calibrate.tmp").exists()
     assert (job_dir / "calibrate").stat().st_mode & 0o077 == 0
@@ -110,7 +113,7 @@ def test_an_interrupted_capture_finds_what_it_had(job_dir: Path, monkeypatch: py
 @pytest.mark.parametrize(
     "body",
     [
-        "def run(context): return Outcome(code='memory_too_high', message='too much', results={'n': 1})",
+        "def run(context): return Outcome(code='memory_too_high', message='too much', results=Result())",
         "def run(context): raise Refusal('memory_too_high', 'too much')",
     ],
 )

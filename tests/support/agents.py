@@ -18,7 +18,9 @@ from edge_agent.daemon.device_info import Identity
 from edge_agent.errors import BrokerError
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.task import OUTCOME_FILE, TASK_FILE, Outcome, Stage, Task
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import MeasuredModel, Result
+from edge_agent.jobs.task import OUTCOME_FILE, TASK_FILE, Stage, Task
 from edge_agent.mqtt import Connected, Incoming, Link
 from edge_agent.settings.device import Config, parse_config
 from edge_agent.state.clock import Clock
@@ -112,11 +114,11 @@ def leave(job: Job, manifest: Manifest, job_dir: Path) -> None:
     (job_dir / task.model).write_bytes(MODEL)
     shutil.rmtree(job_dir / job.stage, ignore_errors=True)
     (job_dir / job.stage).mkdir()
-    results: dict[str, Any] = {}
+    outcome = Outcome()
     if job.stage is Stage.QUANTIZE:
         (job_dir / job.stage / "chosen.onnx").write_bytes(b"an int8 model of version %d" % job.version)
-        results = {"chosen": {"method": "static", "runtime": "onnxruntime", "runtime_version": "1", "threads": 1}}
-    outcome = Outcome(results=results)
+        chosen = MeasuredModel(method="static", runtime="onnxruntime", runtime_version="1", threads=1)
+        outcome = Outcome(results=Result(chosen=chosen))
     (job_dir / job.stage / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
 
 

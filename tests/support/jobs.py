@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Outcome, Stage, Task
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
 from edge_agent.worker.__main__ import run
 
 

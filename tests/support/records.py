@@ -9,7 +9,9 @@ import msgspec
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.job import Job, Status, Step
-from edge_agent.jobs.task import ArrayFiles, Outcome, Stage, Task
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import Data, GateResult, MeasuredModel, Result
+from edge_agent.jobs.task import ArrayFiles, Stage, Task
 from edge_agent.reservoir.segment_format import Shape
 from edge_agent.reservoir.slot_format import Head
 from edge_agent.reservoir.state import Counts, SavedStratum
@@ -23,17 +25,16 @@ from edge_agent.worker.data.dataset import ArraySets, RowSet, Shard, ShardSets
 from edge_agent.worker.data.shards import Plan
 from edge_agent.worker.data.split import Block
 from edge_agent.worker.measure.probe import Answer, Request, Served
-from edge_agent.worker.record import Record
 from support.documents import MANIFESTS, OUTPUTS, SENT
 
 SHAPE = Shape(channels=("r", "g", "b"), rate_hz=2.5, samples=1, frame_shape=(12, 16), dtype="uint8")
-RECORD = Record(
+RECORD = MeasuredModel(
     method="static", calibration="mse", operators="core", types="s8s8", per_channel=True, float_layers=["first"],
     runtime="onnxruntime", runtime_version="1.32.0", threads=2, size_bytes=88_473, latency_p50_ms=0.11,
     latency_p95_ms=0.13, latency_p99_ms=0.2, ratio_p50=0.6, ratio_p50_upper=0.63, ratio_p50_same_runtime=0.6,
     peak_rss_bytes=60_000_000, model_rss_bytes=2_000_000, windows=300, windows_effective=290.5, disagreements=3,
     agreement=0.99, agreement_lower=0.974, sqnr_db=31.5, cosine=0.999, max_abs_error=0.2, accuracy=0.95,
-    gates=[{"name": "min_agreement", "limit": 0.95, "value": 0.974, "passed": True}], pareto=True, code="too_noisy",
+    gates=[GateResult("min_agreement", 0.95, 0.974, passed=True)], pareto=True, code="too_noisy",
     message="two runs of float differ",
 )  # fmt: skip
 
@@ -64,15 +65,16 @@ ON_DISK: dict[str, Any] = {
         shared={"imu": "/var/lib/edge-agent/sources/imu"}, arrays=ArrayFiles("/c.npz", "/h.npz"), seed=19_088_743,
         memory_bytes=1 << 30,
     ),
-    "outcome": Outcome(code="stuck_channel", message="az does not change", results={"data": {"warnings": ["w"]}}),
+    "outcome": Outcome(code="stuck_channel", message="az does not change", results=Result(data=Data(warnings=["w"]))),
     "chosen": Chosen(
-        number=3, record=RECORD, reference=Record(method="float"), output=OUTPUTS["regression"], ratio_lower=0.58,
+        number=3, record=RECORD, reference=MeasuredModel(method="float"), output=OUTPUTS["regression"],
+        ratio_lower=0.58,
         spec=CandidateSpec(
             method="static", calibration="mse", operators=("Conv", "Gemm"), per_channel=False,
             float_layers=("first",), types="s8s8", io="int8",
         ),
     ),
-    "candidates": [RECORD, Record(method="uniform")],
+    "candidates": [RECORD, MeasuredModel(method="uniform")],
     "ranges": Ranges(
         windows=300, runtimes=["onnxruntime"], float_pass_s=0.25, second_pass=["h1"], counted_one_in=4,
         same_range={"r1": "h1"}, ranges={"minmax": {"x": (-1.0, 2.5)}, "mse": {"x": (-0.5, 2.0)}},

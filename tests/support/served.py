@@ -16,6 +16,7 @@ from onnx import helper
 from edge_agent import backends
 from edge_agent.daemon.activation.release_steps import make_release
 from edge_agent.jobs.job import Job
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import (
@@ -173,11 +174,9 @@ def put_release(
     job = Job(id=job_id(digest), model=name, version=version, digest=digest, scope="d/pi-01", created=0.0)
     backend = backends.load(model_format)
     runtime = on or backend.RUNTIMES[0]
-    chosen = {"runtime": runtime, "runtime_version": backend.runtime_version(runtime), "threads": 1}
+    chosen = MeasuredModel(runtime=runtime, runtime_version=backend.runtime_version(runtime), threads=1)
     releases = Releases(store.models, name)
-    made = make_release(
-        job, manifest, model, {"chosen": chosen, "data": {}}, previous=releases.active(), now=0.0
-    )  # fmt: skip
+    made = make_release(job, manifest, model, Result(chosen=chosen), previous=releases.active(), now=0.0)
     release = msgspec.structs.replace(made, **changes)
     releases.prepare(release, model, content, b"{}")
     return release

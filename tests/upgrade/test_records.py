@@ -12,10 +12,13 @@ import msgspec
 import numpy as np
 import pytest
 from support.records import BETWEEN, HELLO, ON_DISK, STATE, batch, plain
+from support.results import empty_result, read_results
 from support.upgrades import FIXTURES, lost, unpack
 
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.task import Outcome, Stage, Task, empty_result, read_results
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.sensing.frames import Batch, Decoder, encode_batch, encode_json
 from edge_agent.state.releases import Release
 from edge_agent.state.store import CommandRecord, ModelRecord
@@ -24,7 +27,6 @@ from edge_agent.wire.messages import JobReport
 from edge_agent.worker.artefacts import Chosen, Ranges, read_chosen, read_ranges
 from edge_agent.worker.data.dataset import ArraySets, ShardSets
 from edge_agent.worker.data.shards import Plan
-from edge_agent.worker.record import Record
 
 MADE = FIXTURES / "v0_1_0"
 KINDS: dict[str, Any] = {
@@ -36,7 +38,7 @@ KINDS: dict[str, Any] = {
     "plan.json": Plan,
     "sets.json": ArraySets | ShardSets,
     "ranges.json": Ranges,
-    "candidates.json": list[Record],
+    "candidates.json": list[MeasuredModel],
     "chosen.json": Chosen,
     "commands.json": dict[str, CommandRecord],
     "models/*.json": ModelRecord,
@@ -44,7 +46,7 @@ KINDS: dict[str, Any] = {
     "releases/*/manifest.json": Manifest,
 }
 """Which files of a state directory are what."""
-SETS = {"sets-shards": ArraySets | ShardSets, "sets-arrays": ArraySets | ShardSets, "candidates": list[Record]}
+SETS = {"sets-shards": ArraySets | ShardSets, "sets-arrays": ArraySets | ShardSets, "candidates": list[MeasuredModel]}
 SETS |= {"commands": dict[str, CommandRecord]}
 
 

@@ -109,12 +109,12 @@ class Activator:
             job,
             agent.ledger.manifest(job),
             model_file,
-            agent.ledger.results(job),
+            agent.ledger.result(job),
             previous=releases.active(),
             now=agent.clock.now(),
         )
         releases.prepare(
-            release, model_file, agent.store.manifest(job.id), msgspec.json.encode(agent.ledger.results(job))
+            release, model_file, agent.store.manifest(job.id), msgspec.json.encode(agent.ledger.result(job))
         )
         return agent.apply(job.id, Stepped(Step.PREPARED, release.name))
 

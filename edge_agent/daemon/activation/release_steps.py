@@ -6,15 +6,14 @@ agent. Every step can be done again: a boot in the middle repeats the step that 
 
 import hashlib
 import platform
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edge_agent import __version__
 from edge_agent.errors import StageError
 from edge_agent.jobs.job import Job
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.process.child import ChildExit, last_words
 from edge_agent.state.releases import Release, Releases
@@ -36,14 +35,14 @@ def make_release(
     job: Job,
     manifest: Manifest,
     model_file: Path,
-    results: Mapping[str, Any],
+    result: Result,
     *,
     previous: Release | None,
     now: float,
 ) -> Release:
     """Describe the release of ``job``; raises ``StageError`` if the model file is not there."""
     use_float = bool(job.code)
-    record = results.get("reference" if use_float else "chosen") or {}
+    served = (result.reference if use_float else result.chosen) or MeasuredModel()
     try:
         with model_file.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -60,15 +59,15 @@ def make_release(
         sha256=sha256,
         size_bytes=model_file.stat().st_size,
         verdict="rejected" if use_float else "accepted",
-        method="float" if use_float else str(record.get("method", "")),
-        runtime=str(record.get("runtime") or ""),
-        runtime_version=str(record.get("runtime_version") or ""),
-        threads=int(record.get("threads") or 1),
+        method="float" if use_float else served.method,
+        runtime=served.runtime or "",
+        runtime_version=served.runtime_version or "",
+        threads=served.threads or 1,
         arch=platform.machine(),
         contract=contract_digest(manifest.inputs),
         agent_version=__version__,
         activated=rfc3339(now),
-        heldout=results["data"].get("heldout") or {},
+        heldout=msgspec.to_builtins(result.data.heldout) if result.data.heldout is not None else {},
         previous=_previous(job, previous),
     )
 

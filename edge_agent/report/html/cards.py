@@ -1,14 +1,15 @@
 """The top of the page: the verdict, the figures that matter most, float beside int8, and the gates."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.errors import CODES
+from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element, join
 
-_ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
+_Row = tuple[str, Callable[[float], str]]
+_ROWS: tuple[_Row, ...] = (
     ("size_bytes", numbers.size),
     ("latency_p50_ms", numbers.milliseconds),
     ("latency_p95_ms", numbers.milliseconds),
@@ -29,66 +30,65 @@ _GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": Fals
 _MARK = {"accepted": "✓", "rejected": "✕", "failed": "!"}
 
 
-def verdict(result: Mapping[str, Any], model: str) -> Markup:
+def verdict(result: Result, model: str) -> Markup:
     """What was decided, why, and what to do about it."""
-    decided, code = str(result["verdict"]), str(result["code"])
+    decided, code = str(result.verdict), result.code
     pill = element("span", _MARK.get(decided, ""), " ", decided, class_="pill")
     told = "" if code == decided else element("code", code)
     parts = [
         element("p", pill, " ", told, class_="decided"),
         element("h1", model),
-        element("p", str(result["message"]), class_="sentence"),
+        element("p", result.message, class_="sentence"),
     ]
     if decided != "accepted" and code in CODES:
         parts.append(element("p", element("b", "To do: "), CODES[code].remedy))
-    parts += [element("p", element("b", "Warning: "), str(one), class_="warning") for one in _warnings(result)]
+    parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in result.data.warnings]
     return element("header", *parts, class_=f"verdict {decided}")
 
 
-def figures(reference: Mapping[str, Any], target: Mapping[str, Any]) -> Markup:
+def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
     """The four figures that a reader came for; those that are not known are left out."""
     tiles = []
-    if (time := target.get("ratio_p50")) is not None:
-        bound = target.get("ratio_p50_upper")
+    if (time := target.ratio_p50) is not None:
+        bound = target.ratio_p50_upper
         note = "" if bound is None else f"at most {numbers.ratio(bound)} (95 %)"
         tiles.append(_tile(numbers.ratio(time), "of float's time", note, time))
-    if (after := target.get("size_bytes")) and (before := reference.get("size_bytes")):
+    if (after := target.size_bytes) and (before := reference.size_bytes):
         tiles.append(_tile(numbers.ratio(after / before), "of float's size", numbers.size(after), after / before))
-    if (agreement := target.get("agreement")) is not None:
-        bound = target.get("agreement_lower")
+    if (agreement := target.agreement) is not None:
+        bound = target.agreement_lower
         note = "on the search set" if bound is None else f"at least {numbers.share(bound)} (95 %)"
         tiles.append(_tile(numbers.share(agreement), "decides as float does", note, agreement))
-    if (accuracy := target.get("accuracy")) is not None:
-        note = f"float {numbers.known(numbers.share, reference.get('accuracy'))}"
+    if (accuracy := target.accuracy) is not None:
+        note = f"float {numbers.known(numbers.share, reference.accuracy)}"
         tiles.append(_tile(numbers.share(accuracy), "accuracy", note, accuracy))
-    elif (sqnr := target.get("sqnr_db")) is not None:
-        cosine = numbers.known(numbers.plain, target.get("cosine"))
+    elif (sqnr := target.sqnr_db) is not None:
+        cosine = numbers.known(numbers.plain, target.cosine)
         tiles.append(_tile(numbers.decibel(sqnr), "signal to error (SQNR)", f"cosine {cosine}", None))
     return element("div", *tiles, class_="figures") if tiles else Markup()
 
 
-def comparison(reference: Mapping[str, Any], target: Mapping[str, Any], *, accepted: bool) -> Markup:
+def comparison(reference: MeasuredModel, target: MeasuredModel, *, accepted: bool) -> Markup:
     """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
-    rows = [row for row in _ROWS if reference.get(row[0]) is not None or target.get(row[0]) is not None]
+    rows = [row for row in _ROWS if any(getattr(model, row[0]) is not None for model in (reference, target))]
     if not rows:
         return Markup()
-    of_float = [row for row in rows if reference.get(row[0]) is not None]
+    of_float = [row for row in rows if getattr(reference, row[0]) is not None]
     title = "int8" if accepted else "int8, not accepted"
     cards = [
         _card("float", candidate.served(reference), reference, of_float),
-        _card(title, f"{candidate.label(target)}; {candidate.served(target)}" if target else "", target, rows),
+        _card(title, f"{candidate.label(target)}; {candidate.served(target)}" if target.method else "", target, rows),
     ]
-    kept = target.get("float_layers") or ()
-    listed = element("p", element("b", "Left float: "), ", ".join(map(str, kept)), class_="note") if kept else ""
+    kept = ", ".join(target.float_layers)
+    listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
     return _section("Float and int8", element("div", *cards, class_="pair"), listed)
 
 
-def gates(target: Mapping[str, Any]) -> Markup:
+def gates(target: MeasuredModel) -> Markup:
     """Each gate's value against its limit."""
-    judged = target.get("gates") or ()
-    if not judged:
+    if not target.gates:
         return Markup()
-    return _section("Gates", table(_GATES, [_gate(one) for one in judged], "gates"))
+    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates"))
 
 
 def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
@@ -104,16 +104,17 @@ def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
     return element("div", body, class_="scroll")
 
 
-def _gate(one: Mapping[str, Any]) -> Markup:
-    name, limit, value, passed = str(one["name"]), float(one["limit"]), one["value"], bool(one["passed"])
-    at_least = name.startswith("min_")
-    where = element("small", " on the labelled set") if one.get("on") == "eval" else Markup()
+def _gate(one: GateResult) -> Markup:
+    name, limit, value, passed = one.name, one.limit, one.value, one.passed
+    least = "at least " if name.startswith("min_") else "at most "
+    where = element("small", " on the labelled set") if one.on == "eval" else Markup()
+    bar = Markup() if value is None or limit is None else _bullet(value, limit, passed=passed)
     return element(
         "tr",
         element("th", name, where, scope="row"),
         element("td", numbers.UNKNOWN if value is None else numbers.gate(name, value), class_="n"),
-        element("td", Markup() if value is None else _bullet(float(value), limit, passed=passed), class_="bar"),
-        element("td", "at least " if at_least else "at most ", numbers.gate(name, limit), class_="n"),
+        element("td", bar, class_="bar"),
+        element("td", numbers.UNKNOWN if limit is None else least + numbers.gate(name, limit), class_="n"),
         element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
     )
 
@@ -133,9 +134,9 @@ def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
     )
 
 
-def _card(title: str, made: str, record: Mapping[str, Any], rows: list[Any]) -> Markup:
+def _card(title: str, made: str, model: MeasuredModel, rows: Sequence[_Row]) -> Markup:
     listed = [
-        element("div", element("dt", TITLES[key]), element("dd", numbers.known(form, record.get(key))))
+        element("div", element("dt", TITLES[key]), element("dd", numbers.known(form, getattr(model, key))))
         for key, form in rows
     ]
     return element("article", element("h3", title), element("p", made, class_="note"), element("dl", *listed))
@@ -151,7 +152,3 @@ def _tile(value: str, what: str, note: str, filled: float | None) -> Markup:
 
 def _section(title: str, *children: str) -> Markup:
     return element("section", element("h2", title), join(*children))
-
-
-def _warnings(result: Mapping[str, Any]) -> list[Any]:
-    return list((result.get("data") or {}).get("warnings") or ())

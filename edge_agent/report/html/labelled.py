@@ -1,8 +1,6 @@
 """The labelled set on the page: each metric of float and int8, and the classes that int8 lost."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from edge_agent.jobs.result import ClassLoss, LabelledSet, Metric
 from edge_agent.report.html import numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element
@@ -12,36 +10,35 @@ _CLASSES = {"class": False, "windows": True, "float right": True, "int8 right": 
 _NAMES = {"accuracy": "accuracy", "auc": "area under the curve", "mae": "mean absolute error"}
 
 
-def labelled(told: Mapping[str, Any] | None) -> Markup:
+def labelled(told: LabelledSet | None) -> Markup:
     """The section of ``data.eval``; nothing if no labelled set came with the model, or none was opened."""
-    if not told or "metrics" not in told:
+    if told is None or told.metrics is None:
         return Markup()
-    decides = "" if told.get("decides") else " It does not decide this verdict."
-    agreement = numbers.known(numbers.share, told.get("agreement"))
+    decides = "" if told.decides else " It does not decide this verdict."
+    agreement = numbers.known(numbers.share, told.agreement)
     what = (
-        f"{numbers.known(numbers.plain, told.get('windows'))} windows that came with the model, which count as "
-        f"{numbers.known(numbers.plain, told.get('windows_effective'))}. int8 says what float says in {agreement}."
+        f"{numbers.known(numbers.plain, told.windows)} windows that came with the model, which count as "
+        f"{numbers.known(numbers.plain, told.windows_effective)}. int8 says what float says in {agreement}."
         f"{decides}"
     )
     parts = [element("h2", "Labelled set"), element("p", what, class_="note")]
-    if told["metrics"]:
-        parts.append(table(_METRICS, [_metric(one) for one in told["metrics"]], "metrics"))
-    if told.get("classes"):
+    if told.metrics:
+        parts.append(table(_METRICS, [_metric(one) for one in told.metrics], "metrics"))
+    if told.classes:
         parts.append(element("p", "Classes of which int8 has fewer right than float:", class_="note"))
-        parts.append(table(_CLASSES, [_class(one) for one in told["classes"]], "metrics"))
+        parts.append(table(_CLASSES, [_class(one) for one in told.classes], "metrics"))
     return element("section", *parts)
 
 
-def _metric(one: Mapping[str, Any]) -> Markup:
-    name = str(one["name"])
-    form = numbers.share if name == "accuracy" else numbers.plain
-    values = [numbers.known(form, one.get(key)) for key in ("float", "int8", "drop", "drop_upper")]
-    return _row(_NAMES.get(name, name), values)
+def _metric(one: Metric) -> Markup:
+    form = numbers.share if one.name == "accuracy" else numbers.plain
+    values = [numbers.known(form, value) for value in (one.reference, one.target, one.drop, one.drop_upper)]
+    return _row(_NAMES.get(one.name, one.name), values)
 
 
-def _class(one: Mapping[str, Any]) -> Markup:
-    lost = one["float_right"] - one["int8_right"]
-    return _row(str(one["label"]), [str(one[key]) for key in ("windows", "float_right", "int8_right")] + [str(lost)])
+def _class(one: ClassLoss) -> Markup:
+    lost = one.float_right - one.int8_right
+    return _row(str(one.label), [str(number) for number in (one.windows, one.float_right, one.int8_right, lost)])
 
 
 def _row(name: str, values: list[str]) -> Markup:

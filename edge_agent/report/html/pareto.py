@@ -1,10 +1,10 @@
 """Candidates as points: latency ratio against how close they stay to float. Inline SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element
 
@@ -32,12 +32,12 @@ class _Axis:
 
 
 def plot(
-    candidates: Sequence[Mapping[str, Any]], key: str, title: str, *, chosen: int | None, limits: Mapping[str, float]
+    candidates: Sequence[MeasuredModel], key: str, title: str, *, chosen: int | None, limits: Mapping[str, float]
 ) -> Markup:
     """Every candidate that has both values, with its number in the table.
 
     Args:
-        candidates: records, in the order of the table.
+        candidates: in the order of the table.
         key: ``agreement`` or ``sqnr_db``, upwards.
         title: what the vertical axis says.
         chosen: the place of the chosen one.
@@ -47,9 +47,9 @@ def plot(
         Nothing if all that have both values are equally close to float.
     """
     points = [
-        (number, float(record["ratio_p50"]), float(record[key]))
-        for number, record in enumerate(candidates)
-        if record.get("ratio_p50") is not None and record.get(key) is not None
+        (number, model.ratio_p50, float(getattr(model, key)))
+        for number, model in enumerate(candidates)
+        if model.ratio_p50 is not None and getattr(model, key) is not None
     ]
     if len({y for _, _, y in points}) < 2:  # noqa: PLR2004  # nothing to choose between
         return Markup()
@@ -83,7 +83,7 @@ def _axis(values: list[float], first: float, last: float, *, least: float, most:
     return _Axis(middle - half, min(middle + half, most), first, last)
 
 
-def _grid(across: _Axis, upward: _Axis, form: Any) -> list[Markup]:
+def _grid(across: _Axis, upward: _Axis, form: Callable[[float], str]) -> list[Markup]:
     marks = []
     for tick in upward.ticks:
         y = upward.at(tick)
@@ -96,11 +96,11 @@ def _grid(across: _Axis, upward: _Axis, form: Any) -> list[Markup]:
 
 
 def _front(
-    candidates: Sequence[Mapping[str, Any]], points: list[tuple[int, float, float]], across: _Axis, upward: _Axis
+    candidates: Sequence[MeasuredModel], points: list[tuple[int, float, float]], across: _Axis, upward: _Axis
 ) -> Markup:
     """A line through the candidates of the front, as long as slower is closer by this measure, too."""
     front: list[tuple[float, float]] = []
-    for x, y in sorted((x, y) for number, x, y in points if candidates[number].get("pareto")):
+    for x, y in sorted((x, y) for number, x, y in points if candidates[number].pareto):
         if not front or y >= front[-1][1]:
             front.append((x, y))
     return element(
@@ -113,11 +113,11 @@ def _limit(x: float, limit: float) -> Markup:
     return element("g", line, _text(f"limit {limit:g}", x - 5, _HEIGHT - _BOTTOM - 6, "end", "tick"))
 
 
-def _dot(number: int, record: Mapping[str, Any], x: float, y: float, *, chosen: bool) -> Markup:
+def _dot(number: int, model: MeasuredModel, x: float, y: float, *, chosen: bool) -> Markup:
     """A point, and its name for whoever points at it."""
-    kind = "chosen" if chosen else "on" if record.get("pareto") else "dropped" if record.get("code") else "off"
+    kind = "chosen" if chosen else "on" if model.pareto else "dropped" if model.code else "off"
     circle = element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7 if chosen else 5, class_=kind)
-    return element("g", element("title", f"{number + 1}: {candidate.label(record)}"), circle)
+    return element("g", element("title", f"{number + 1}: {candidate.label(model)}"), circle)
 
 
 def _labels(placed: Sequence[tuple[int, float, float]], chosen: int | None) -> list[Markup]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element, join
@@ -30,12 +31,12 @@ _FAITHFUL_DB = 40.0
 """A layer's bar is full from here on."""
 
 
-def candidates(records: Sequence[Mapping[str, Any]], chosen: int | None) -> Markup:
+def candidates(models: Sequence[MeasuredModel], chosen: int | None) -> Markup:
     """Every candidate with its number in the plots, and how it ended."""
-    return table(_CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(records)], "wide")
+    return table(_CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(models)], "wide")
 
 
-def layers(told: Sequence[Mapping[str, Any]]) -> Markup:
+def layers(told: Sequence[LayerLoss]) -> Markup:
     """The worst layers, with cause and remedy."""
     return table(_LAYERS, [_layer(one) for one in told], "wide layers")
 
@@ -62,40 +63,40 @@ def seconds(took: Mapping[str, Any]) -> Markup:
     return join(element("div", *bar, class_="stages"), element("ul", *names, total, class_="legend"))
 
 
-def _candidate(number: int, record: Mapping[str, Any], chosen: int | None) -> Markup:
-    why = str(record.get("message") or record.get("code") or "")
+def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
+    why = model.message or model.code or ""
     if number == chosen:
         end: str = element("span", "chosen", class_="ok")
     elif why:
         end = why
     else:
-        end = "on the front" if record.get("pareto") else ""
+        end = "on the front" if model.pareto else ""
     cells = [
         element("th", str(number + 1), scope="row"),
-        element("td", candidate.label(record)),
-        element("td", numbers.known(numbers.ratio, record.get("ratio_p50")), class_="n"),
-        element("td", numbers.known(numbers.milliseconds, record.get("latency_p50_ms")), class_="n"),
-        element("td", numbers.known(numbers.share, record.get("agreement")), class_="n"),
-        element("td", numbers.known(numbers.decibel, record.get("sqnr_db")), class_="n"),
-        element("td", numbers.known(numbers.size, record.get("size_bytes")), class_="n"),
+        element("td", candidate.label(model)),
+        element("td", numbers.known(numbers.ratio, model.ratio_p50), class_="n"),
+        element("td", numbers.known(numbers.milliseconds, model.latency_p50_ms), class_="n"),
+        element("td", numbers.known(numbers.share, model.agreement), class_="n"),
+        element("td", numbers.known(numbers.decibel, model.sqnr_db), class_="n"),
+        element("td", numbers.known(numbers.size, model.size_bytes), class_="n"),
         element("td", end, class_="note"),
     ]
     return element("tr", *cells, class_="is-chosen" if number == chosen else None)
 
 
-def _layer(layer: Mapping[str, Any]) -> Markup:
-    sqnr = layer.get("sqnr_db")
+def _layer(layer: LayerLoss) -> Markup:
+    sqnr = layer.sqnr_db
     bar = Markup()
     if sqnr is not None:
         bar = element("span", element("span", style=f"width:{_filled(sqnr):.0f}%"), class_="meter")
     cells = [
-        element("th", str(layer.get("name")), element("small", str(layer.get("op"))), scope="row"),
+        element("th", layer.name, element("small", layer.op or ""), scope="row"),
         element("td", numbers.known(numbers.decibel, sqnr), bar, class_="n"),
-        element("td", numbers.known(numbers.decibel, layer.get("weights_sqnr_db")), class_="n"),
-        element("td", numbers.known(numbers.decibel, layer.get("activations_sqnr_db")), class_="n"),
-        element("td", str(layer.get("cause") or "")),
-        element("td", str(layer.get("remedy") or "")),
-        element("td", numbers.known(numbers.milliseconds, layer.get("float_cost_ms")), class_="n"),
+        element("td", numbers.known(numbers.decibel, layer.weights_sqnr_db), class_="n"),
+        element("td", numbers.known(numbers.decibel, layer.activations_sqnr_db), class_="n"),
+        element("td", layer.cause or ""),
+        element("td", layer.remedy or ""),
+        element("td", numbers.known(numbers.milliseconds, layer.float_cost_ms), class_="n"),
     ]
     return element("tr", *cells)
 

@@ -10,7 +10,6 @@ a code. What it unpacks to is bounded before anything is unpacked; after that, w
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -40,9 +39,9 @@ _NAME = NAME
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a first look found: the set's part of the result object, warnings, and what kinds its labels fit."""
+    """What a first look found: how many windows, warnings, and what kinds its labels fit."""
 
-    shown: dict[str, Any]
+    windows: int
     warnings: list[str]
     fits: list[OutputKind]
 
@@ -79,7 +78,7 @@ def look(context: Context, info: ModelInfo) -> Look:
     if bad:
         raise Refusal("non_finite", f"{bad} of {windows} rows of {_NAME} hold NaN or Inf; {first}; remove them")
     warnings = [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)]
-    return Look({"windows": windows}, warnings, fit.kinds())
+    return Look(windows, warnings, fit.kinds())
 
 
 def save_look(folder: Path, found: Look) -> None:

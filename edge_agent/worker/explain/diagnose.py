@@ -1,10 +1,12 @@
 """Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.layers`)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+
+from msgspec.structs import replace
 
 from edge_agent.backends import Backend, CandidateSpec
+from edge_agent.jobs.result import LayerLoss
 from edge_agent.jobs.task import Stage
 from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
@@ -12,7 +14,6 @@ from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.split import Split
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.explain.layers import FAITHFUL, Explainer
-from edge_agent.worker.record import finite
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 _WINDOWS = 16
@@ -26,7 +27,7 @@ def worst_layers(
     split: Split,
     spec: CandidateSpec,
     known: Sensitivity | None = None,
-) -> list[dict[str, Any]]:
+) -> list[LayerLoss]:
     """The result object's ``layers`` for a candidate, from the first windows of ``split``.
 
     ``known``: what each rounding does to the output, if the search has measured it.
@@ -51,18 +52,21 @@ def worst_layers(
     for values in islice(windows, _WINDOWS):
         for name, value in values:
             explainer.add(name, value)
-    worst: list[dict[str, Any]] = finite(explainer.worst())
-    return worst
+    return explainer.worst()
 
 
-def with_measured(layers: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_measured(layers: Iterable[LayerLoss], before: Iterable[LayerLoss]) -> list[LayerLoss]:
     """``layers`` with what only the search measures (cost of float, share of the error), from its own telling."""
-    told = {layer["name"]: layer for layer in before}
-    keys = ("output_share", "float_cost_ms")
-    return [{**layer, **{key: told.get(layer["name"], {}).get(key) for key in keys}} for layer in layers]
+    told = {layer.name: layer for layer in before}
+    return [
+        replace(layer, output_share=known.output_share, float_cost_ms=known.float_cost_ms)
+        if (known := told.get(layer.name)) is not None
+        else replace(layer, output_share=None, float_cost_ms=None)
+        for layer in layers
+    ]
 
 
-def suspects(layers: Iterable[Mapping[str, Any]], spec: CandidateSpec) -> list[str]:
+def suspects(layers: Iterable[LayerLoss], spec: CandidateSpec) -> list[str]:
     """The layers of which it is worth knowing what float costs: those left float, and the worst that lose something."""
-    names = [layer["name"] for layer in layers if layer["name"] in spec.float_layers or layer["cause"] != FAITHFUL]
+    names = [layer.name for layer in layers if layer.name in spec.float_layers or layer.cause != FAITHFUL]
     return sorted(names, key=lambda name: name not in spec.float_layers)[:_MOST_SUSPECTS]

@@ -6,11 +6,9 @@ output that the search found. Whether it decides is for the gates to say.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from edge_agent.backends import load
+from edge_agent.jobs.result import LabelledSet
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy
@@ -18,7 +16,6 @@ from edge_agent.worker.artefacts import Chosen
 from edge_agent.worker.capture.labelled_set import open_labelled
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.record import finite
 from edge_agent.worker.search.scoring import FloatSet
 
 
@@ -27,7 +24,7 @@ class Evaluation:
     """What the gates need to know of it, and its part of the result object."""
 
     measured: Measured
-    shown: dict[str, Any]
+    shown: LabelledSet
 
 
 def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) -> Evaluation:
@@ -53,11 +50,11 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
     measured = score.measured(windows_effective=effective, rows_of="--eval")
     share = accuracy(measured)
     metrics = [*([share] if share is not None else []), *outputs.metrics(effect)]
-    shown = {
-        "windows": floats.windows,
-        "windows_effective": effective,
-        "agreement": score.fields()["agreement"],
-        "metrics": [msgspec.to_builtins(metric) for metric in metrics],
-        "classes": score.losses(),
-    }
-    return Evaluation(measured, finite(shown))
+    shown = LabelledSet(
+        windows=floats.windows,
+        windows_effective=effective,
+        agreement=score.agreement,
+        metrics=metrics,
+        classes=score.losses(),
+    )
+    return Evaluation(measured, shown)

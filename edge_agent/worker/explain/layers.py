@@ -12,16 +12,14 @@ Where the search has measured what each rounding does to the output, that decide
 import math
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import Array, CandidateSpec, Layer, Range
-from edge_agent.jobs.result import NOTHING_TO_DO
+from edge_agent.jobs.result import MAX_LAYERS, NOTHING_TO_DO, LayerLoss
 from edge_agent.quant.affine import fake_quantize, params, quantize, weight_params
 from edge_agent.quant.metrics import ErrorMetrics
-from edge_agent.worker.record import MAX_LAYERS
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 FAITHFUL_DB = 30.0
@@ -133,13 +131,13 @@ class Explainer:
         """One window's value of a tensor."""
         self._losses[name].add(value)
 
-    def worst(self) -> list[dict[str, Any]]:
-        """At most ``MAX_LAYERS`` layers with the keys of the result object, the worst first."""
+    def worst(self) -> list[LayerLoss]:
+        """At most ``MAX_LAYERS`` layers, the worst first."""
         told = [layer for layer in self._layers if self._tensors[layer.name] or layer.weights is not None]
         explained = [self._explain(layer) for layer in told]
-        return sorted(explained, key=lambda layer: (-(layer["output_share"] or 0.0), layer["sqnr_db"]))[:MAX_LAYERS]
+        return sorted(explained, key=_badness)[:MAX_LAYERS]
 
-    def _explain(self, layer: Layer) -> dict[str, Any]:
+    def _explain(self, layer: Layer) -> LayerLoss:
         worst = min(self._tensors[layer.name], key=lambda name: _db(self._losses[name].metrics), default="")
         activations = _db(self._losses[worst].metrics) if worst else math.inf
         weights = math.inf if layer.weights is None else weights_sqnr_db(layer, self._spec)
@@ -161,18 +159,17 @@ class Explainer:
             cause, remedy = self._losses[worst].cause(worst)
         if layer.name in self._float:
             remedy = "left float"
-        return {
-            "name": layer.name,
-            "op": layer.operator,
-            "tensor": worst or None,
-            "sqnr_db": min(weights, activations),
-            "weights_sqnr_db": weights if layer.weights is not None else None,
-            "activations_sqnr_db": activations if worst else None,
-            "cause": cause,
-            "remedy": remedy,
-            "output_share": self._shares.get(layer.name),
-            "float_cost_ms": None,
-        }
+        return LayerLoss(
+            name=layer.name,
+            op=layer.operator,
+            tensor=worst or None,
+            sqnr_db=_finite(min(weights, activations)),
+            weights_sqnr_db=_finite(weights) if layer.weights is not None else None,
+            activations_sqnr_db=_finite(activations) if worst else None,
+            cause=cause,
+            remedy=remedy,
+            output_share=self._shares.get(layer.name),
+        )
 
     def _worst_place(self, layer: Layer) -> str:
         """Where the layer costs the output most, if it does; empty where that is little or not known."""
@@ -189,6 +186,16 @@ class Explainer:
             cause = f"{FAITHFUL}, but between operators that stay float: values become int8 for it and float again"
             return cause, f"{_LEAVE_FLOAT} if that costs no time"
         return FAITHFUL, NOTHING_TO_DO
+
+
+def _badness(layer: LayerLoss) -> tuple[float, float]:
+    """Sort key, the worst first; a layer without SQNR loses nothing."""
+    return -(layer.output_share or 0.0), math.inf if layer.sqnr_db is None else layer.sqnr_db
+
+
+def _finite(value: float) -> float | None:
+    """None where nothing is lost, as JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _blame(layers: list[Layer], ranges: Mapping[str, Range], same_range: Mapping[str, str]) -> dict[str, list[str]]:

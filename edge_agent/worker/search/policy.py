@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Recipe
-from edge_agent.worker.record import Record
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
 """What ``auto`` tries, in this order: the one that most often is the best first, as the budget may end early. Entropy
@@ -48,7 +48,7 @@ class Tried:
     """A candidate that was rewritten, screened and scored on the search set (or failed at one of these)."""
 
     spec: CandidateSpec
-    record: Record
+    record: MeasuredModel
     passed: bool
     """Every gate of the search set; at speed the screen needs only to come near."""
     chance: float = 1.0
@@ -140,7 +140,7 @@ def plan(
             return [*static, *some, *uniform]
 
 
-def describe(record: Record) -> str:
+def describe(record: MeasuredModel) -> str:
     """A candidate in a few words."""
     if record.method == "uniform":
         return "uniform: int8 weights only"
@@ -191,7 +191,7 @@ def _fastest_first(items: list[Tried]) -> list[Tried]:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
         faster = _is_faster(rest[0])
-        order += sorted(equals, key=lambda item: (faster or -_size_class(item), closeness(item.record)), reverse=True)
+        order += sorted(equals, key=lambda item: (faster or -_size_class(item), item.record.closeness), reverse=True)
         rest = rest[len(equals) :]
     return order
 
@@ -199,16 +199,7 @@ def _fastest_first(items: list[Tried]) -> list[Tried]:
 def closest(tried: Iterable[Tried]) -> Tried | None:
     """The candidate nearest to float of all that ran, passed or not."""
     ran = [item for item in tried if item.record.agreement is not None]
-    return max(ran, key=lambda item: closeness(item.record), default=None)
-
-
-def closeness(record: Record) -> tuple[float, float]:
-    """Sort key: agreement, then SQNR (infinite for an exact copy)."""
-    worst = float("-inf")
-    return (
-        worst if record.agreement is None else record.agreement,
-        worst if record.sqnr_db is None else record.sqnr_db,
-    )
+    return max(ran, key=lambda item: item.record.closeness, default=None)
 
 
 def told(tried: Sequence[Tried], chosen: Tried | None, most: int) -> list[Tried]:
@@ -218,7 +209,7 @@ def told(tried: Sequence[Tried], chosen: Tried | None, most: int) -> list[Tried]
     return [item for item in tried if id(item) in kept]
 
 
-def pareto(records: Sequence[Record]) -> list[bool]:
+def pareto(records: Sequence[MeasuredModel]) -> list[bool]:
     """For each record, whether no other is at least as fast and as close to float, and better in one of both."""
     points = [_point(record) for record in records]
     known = [point for point in points if point is not None]
@@ -247,11 +238,11 @@ def why_none(tried: Sequence[Tried]) -> tuple[str, str]:
 _Point = tuple[float, tuple[float, float]]
 
 
-def _point(record: Record) -> _Point | None:
+def _point(record: MeasuredModel) -> _Point | None:
     """Speed and closeness, more is better in both; None for what was not measured."""
     if record.ratio_p50 is None or record.agreement is None:
         return None
-    return -record.ratio_p50, closeness(record)
+    return -record.ratio_p50, record.closeness
 
 
 def _dominates(point: _Point, other: _Point) -> bool:

@@ -13,12 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from edge_agent.backends import Array, Backend, Session
 from edge_agent.contract.carry import Carrier
 from edge_agent.contract.judged import Judged
 from edge_agent.errors import Refusal
+from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
@@ -71,17 +73,20 @@ class Score:
         windows, float_count, int8_count = self.by_label.get(key, (0, 0, 0))
         self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
 
-    def losses(self) -> list[dict[str, Any]]:
+    def losses(self) -> list[ClassLoss]:
         """The labels of which int8 has fewer right than float, the largest loss first."""
-        lost = [(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
-        lost.sort(key=lambda one: one[3] - one[2])
-        keys = ("label", "windows", "float_right", "int8_right")
-        return [dict(zip(keys, one, strict=True)) for one in lost[:_MOST_LABELS]]
+        lost = [ClassLoss(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
+        return sorted(lost, key=lambda one: one.int8_right - one.float_right)[:_MOST_LABELS]
 
     @property
     def disagreements(self) -> int:
         """Windows where int8 says something else."""
         return self.agreed.count(False)
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the windows where int8 says what float says; None without windows."""
+        return 1 - self.disagreements / len(self.agreed) if self.agreed else None
 
     @property
     def accuracy(self) -> tuple[float, float] | None:
@@ -98,19 +103,20 @@ class Score:
         disagree = [not agreed for agreed in self.agreed]
         return design_effect(disagree, self.differences, self.groups, in_time=in_time)
 
-    def fields(self) -> dict[str, Any]:
-        """Its part of a candidate's record."""
-        windows = len(self.agreed)
+    def recorded(self, model: MeasuredModel, **others: Any) -> MeasuredModel:
+        """``model`` with what this pass showed, and with ``others``, by the names of its fields."""
         accuracy = self.accuracy
-        return {
-            "windows": windows,
-            "disagreements": self.disagreements,
-            "agreement": 1 - self.disagreements / windows if windows else None,
-            "sqnr_db": self.metrics.sqnr_db,
-            "cosine": self.metrics.cosine,
-            "max_abs_error": self.metrics.max_abs_error,
-            "accuracy": None if accuracy is None else accuracy[1],
-        }
+        return msgspec.structs.replace(
+            model,
+            windows=len(self.agreed),
+            disagreements=self.disagreements,
+            agreement=self.agreement,
+            sqnr_db=self.metrics.sqnr_db,
+            cosine=self.metrics.cosine,
+            max_abs_error=self.metrics.max_abs_error,
+            accuracy=None if accuracy is None else accuracy[1],
+            **others,
+        )
 
     def measured(self, *, windows_effective: float | None = None, **device: Any) -> Measured:
         """What the gates need to know of it; ``device``: what this device measured, by the names of ``Measured``."""

@@ -12,10 +12,10 @@ import msgspec
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
+from edge_agent.jobs.result import MAX_CANDIDATES, GateResult, MeasuredModel
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.record import MAX_CANDIDATES, Record
 from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.policy import (
@@ -62,8 +62,8 @@ class Search:
         self._begun = time.monotonic()
         self._budget_s = budget_s
         self._fraction = _SCREENED / 2
-        self._screened: dict[Structure, Record] = {}
-        self.reference: Record = bench.reference
+        self._screened: dict[Structure, MeasuredModel] = {}
+        self.reference: MeasuredModel = bench.reference
         self.ratio_lower: float | None = None
         self._warnings = list(warnings)
         self.tried: list[Tried] = []
@@ -180,13 +180,12 @@ class Search:
         self.reference = msgspec.structs.replace(timed(self.reference, latency.reference), ratio_p50=1.0)
         self.ratio_lower = latency.ratio_p50_lower
         accepted = latency.decision is Decision.ACCEPTED
-        proved = {"value": latency.ratio_p50_upper, "passed": accepted}
         record = msgspec.structs.replace(
             timed(finalist.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
-            gates=[gate | proved if gate["name"] == "max_latency_ratio" else gate for gate in finalist.record.gates],
+            gates=[_proved(gate, latency) for gate in finalist.record.gates],
             code=None if accepted else str(latency.decision),
             message=None if accepted else latency.message,
         )
@@ -212,7 +211,7 @@ class Search:
         )
         return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
 
-    def records(self, chosen: Tried | None) -> tuple[list[Record], int]:
+    def records(self, chosen: Tried | None) -> tuple[list[MeasuredModel], int]:
         """What is told of the candidates, the Pareto front marked, and the place of the chosen one (-1: none)."""
         items = told(self.tried, chosen, MAX_CANDIDATES)
         records = [item.record for item in items]
@@ -220,3 +219,11 @@ class Search:
             msgspec.structs.replace(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)
         ]
         return marked, next((place for place, item in enumerate(items) if item is chosen), -1)
+
+
+def _proved(gate: GateResult, latency: Latency) -> GateResult:
+    """The gate of latency with what the full statistic says; any other as it is."""
+    if gate.name != "max_latency_ratio":
+        return gate
+    passed = latency.decision is Decision.ACCEPTED
+    return msgspec.structs.replace(gate, value=latency.ratio_p50_upper, passed=passed)

@@ -15,6 +15,7 @@ import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
@@ -25,7 +26,6 @@ from edge_agent.worker.measure.latency import Latency, Percentiles, compare, scr
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import Way
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.record import Record
 from edge_agent.worker.search.policy import SCREEN_SLACK, Tried
 from edge_agent.worker.search.scoring import FloatSet
 from edge_agent.worker.search.screening import Screening, Speed
@@ -87,7 +87,7 @@ class Workbench:
         self._folder.mkdir()
         self._numbers = count()
         self._built: dict[CandidateSpec, Path] = {}
-        self.reference = self._served_by(ways[0], Record(method="float", size_bytes=info.size_bytes))
+        self.reference = self._served_by(ways[0], MeasuredModel(method="float", size_bytes=info.size_bytes))
 
     def build(self, spec: CandidateSpec, runtime: str) -> Path:
         """Rewrite the model and prove the file sound on a runtime; at once if it is there already.
@@ -106,9 +106,9 @@ class Workbench:
         self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
         return path
 
-    def blank(self, spec: CandidateSpec) -> Record:
+    def blank(self, spec: CandidateSpec) -> MeasuredModel:
         """What is known of a candidate before it is built."""
-        return Record(
+        return MeasuredModel(
             method=spec.method,
             calibration=spec.calibration or None,
             operators=self._operators(spec),
@@ -122,12 +122,12 @@ class Workbench:
             return "all"
         return "products" if spec.operators == tuple(self._backend.product_operators()) else "core"
 
-    def screen(self, specs: Sequence[CandidateSpec]) -> dict[CandidateSpec, Record | ModelError]:
+    def screen(self, specs: Sequence[CandidateSpec]) -> dict[CandidateSpec, MeasuredModel | ModelError]:
         """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
 
         Other processes load the files first: one on which the runtime crashes must not be opened in this one.
         """
-        found: dict[CandidateSpec, Record | ModelError] = {}
+        found: dict[CandidateSpec, MeasuredModel | ModelError] = {}
         paths: dict[CandidateSpec, Path] = {}
         for spec in specs:
             try:
@@ -141,7 +141,7 @@ class Workbench:
             self.reference = timed(reference, self._screening.float_times)
         return found
 
-    def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> Record | ModelError:
+    def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> MeasuredModel | ModelError:
         """Its record, if the file is sound too."""
         try:
             self._backend.check(self._context.model_path, path, runtime=speed.way.runtime)
@@ -154,7 +154,7 @@ class Workbench:
             ratio_p50_same_runtime=speed.ratio_same_way,
         )
 
-    def score(self, spec: CandidateSpec, screened: Record, pace: Pace) -> Tried:
+    def score(self, spec: CandidateSpec, screened: MeasuredModel, pace: Pace) -> Tried:
         """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
 
         ``screened`` is the screening of its structure.
@@ -173,12 +173,11 @@ class Workbench:
         judgement = evaluate_search(gates, kind, measured, labels_follow=labels_follow)
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
-        record = msgspec.structs.replace(
+        record = score.recorded(
             screened,
             calibration=spec.calibration or None,
             size_bytes=size,
-            **score.fields(),
-            gates=[msgspec.to_builtins(gate) for gate in judgement.gates],
+            gates=list(judgement.gates),
             code=judgement.code or None,
             message=judgement.message or None,
         )
@@ -213,7 +212,7 @@ class Workbench:
             on_process=pace,
         )
 
-    def _served_by(self, way: Way, record: Record) -> Record:
+    def _served_by(self, way: Way, record: MeasuredModel) -> MeasuredModel:
         version = self._backend.runtime_version(way.runtime)
         return msgspec.structs.replace(record, runtime=way.runtime, runtime_version=version, threads=way.threads)
 
@@ -221,14 +220,14 @@ class Workbench:
         return Served(str(path), way.runtime, way.threads)
 
 
-def _way(record: Record) -> Way:
+def _way(record: MeasuredModel) -> Way:
     """How a screened model is served."""
     if record.runtime is None or record.threads is None:
         raise StageError("stage_crashed", f"{record.method}: not screened, so nobody knows how it is served")
     return Way(record.runtime, record.threads)
 
 
-def timed(record: Record, times: Percentiles) -> Record:
+def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:
     """``record`` with these latencies."""
     return msgspec.structs.replace(
         record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms

@@ -7,7 +7,7 @@ its manifest says how to feed it, and on a captured window its outputs are finit
 import numpy as np
 
 from edge_agent.errors import StoreError
-from edge_agent.jobs.task import Outcome
+from edge_agent.jobs.outcome import Outcome
 from edge_agent.serving.loaded import Loaded
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset

@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edge_agent.backends import load
 from edge_agent.contract.carry import Carrier
 from edge_agent.device import board
 from edge_agent.errors import StageError
-from edge_agent.jobs.task import Outcome, Stage, read_results
+from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.result import Device, MeasuredModel
+from edge_agent.jobs.task import Stage
 from edge_agent.quant.gates import evaluate_memory
 from edge_agent.worker.artefacts import chosen_path, read_chosen
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.measure.memory import REPEATS, measure_memory
+from edge_agent.worker.measure.memory import REPEATS, Memory, measure_memory
 from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.record import Record
 
 
 def run(context: Context) -> Outcome:
@@ -41,21 +43,32 @@ def run(context: Context) -> Outcome:
     reference, target = measure_memory(models, feeds, pace)
     feeds.unlink()
     judgement = evaluate_memory(context.task.gates, target.peak_rss_bytes)
-    before = read_results(context.job_dir)
-    measured: dict[str, Any] = msgspec.to_builtins(target)
-    measured["gates"] = [*(before["chosen"] or {}).get("gates", []), *map(msgspec.to_builtins, judgement.gates)]
-    results = {"reference": msgspec.to_builtins(reference), "chosen": measured, "device": board.stamp()}
+    before = read_result(context.job_dir)
+    proved = before.chosen or chosen.record
+    measured = _with_memory(proved, target, gates=[*proved.gates, *judgement.gates])
+    result = replace(
+        before,
+        reference=_with_memory(before.reference or chosen.reference, reference),
+        chosen=measured,
+        device=msgspec.convert(board.stamp(), Device),
+    )
     if not judgement.passed:
-        results["candidates"] = [
-            {**record, **measured, "code": judgement.code, "message": judgement.message}
-            if number == chosen.number
-            else record
-            for number, record in enumerate(before["candidates"])
+        refused = replace(measured, code=judgement.code, message=judgement.message)
+        candidates = [
+            replace(refused, pareto=one.pareto) if number == chosen.number else one
+            for number, one in enumerate(before.candidates)
         ]
-    return Outcome(code=judgement.code, message=judgement.message, results=results)
+        result = replace(result, candidates=candidates)
+    return Outcome(code=judgement.code, message=judgement.message, results=result)
 
 
-def _served(path: Path, record: Record) -> Served:
+def _with_memory(model: MeasuredModel, memory: Memory, **others: Any) -> MeasuredModel:
+    return replace(
+        model, peak_rss_bytes=memory.peak_rss_bytes, model_rss_bytes=memory.model_rss_bytes, **others
+    )  # fmt: skip
+
+
+def _served(path: Path, record: MeasuredModel) -> Served:
     """The file at ``path`` as ``record`` says that it is served."""
     if record.runtime is None or record.threads is None:
         raise StageError("stage_crashed", f"{path.name}: the record lacks runtime or threads")

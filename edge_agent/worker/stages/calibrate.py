@@ -12,17 +12,18 @@ from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
 from edge_agent.calibration.stability import TOLERANCE
 from edge_agent.contract.carry import Carrier
 from edge_agent.errors import ModelError
-from edge_agent.jobs.task import Outcome, read_results
+from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.result import MovedRanges
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, prepared_path, save_histograms
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
@@ -94,14 +95,16 @@ def run(context: Context) -> Outcome:
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
-    before = read_results(context.job_dir)["data"]
-    data_said: dict[str, Any] = {"warnings": [*before["warnings"], *notes]}
+    before = read_result(context.job_dir)
     more = (
         "; give more calibration rows" if context.task.arrays else f"; set [recipe] calibration_windows = {2 * windows}"
     )
-    if (moved := _moved(observer, calibration.early, more)) is not None:
-        data_said["enough"] = {**before["enough"], "activations": moved}
-    return Outcome(results={"data": data_said})
+    told = replace(
+        before.data,
+        warnings=[*before.data.warnings, *notes],
+        enough=replace(before.data.enough, activations=_moved(observer, calibration.early, more)),
+    )
+    return Outcome(results=replace(before, data=told))
 
 
 def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -110,7 +113,7 @@ def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[st
     return [name for name in tap.names if name not in tap.same_range], tap.same_range
 
 
-def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> dict[str, Any] | None:
+def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> MovedRanges | None:
     """How far activations' ranges moved with the last third of the windows: the tensor that moved most.
 
     ``more`` says how more windows are to be had.
@@ -125,13 +128,13 @@ def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> dict[st
         return None
     most = max(moves, key=lambda name: moves[name])
     few = sum(move > TOLERANCE for move in moves.values())
-    return {
-        "moved": moves[most],
-        "tensor": most,
-        "tensors_moved": few,
-        "message": f"with the last third of the windows the range of {most!r} moved by {moves[most]:.0%}, and those of "
+    return MovedRanges(
+        moved=moves[most],
+        tensor=most,
+        tensors_moved=few,
+        message=f"with the last third of the windows the range of {most!r} moved by {moves[most]:.0%}, and those of "
         f"{few} of {len(moves)} activations by more than {TOLERANCE:.0%}{more if few else ''}",
-    }
+    )
 
 
 class _Calibration:

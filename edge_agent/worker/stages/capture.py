@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import ModelInfo, load
-from edge_agent.jobs.task import Outcome
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import Data, Result
 from edge_agent.state.durable import write_durably
 from edge_agent.worker.capture.from_arrays import capture_arrays
 from edge_agent.worker.capture.from_reservoir import capture_kept
@@ -51,9 +52,9 @@ def run(context: Context) -> Outcome:
             sets, data = _live(context, info, kept)
     if labelled is not None:
         save_look(context.out_dir, labelled)
-        data = {**data, "eval": labelled.shown, "warnings": [*data["warnings"], *labelled.warnings]}
+        data = {**data, "eval": {"windows": labelled.windows}, "warnings": [*data["warnings"], *labelled.warnings]}
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
-    return Outcome(results={"data": data})
+    return Outcome(results=Result(data=msgspec.convert(data, Data)))
 
 
 def _live(context: Context, info: ModelInfo, lack: Lack | None) -> tuple[ShardSets, dict[str, Any]]:

@@ -6,7 +6,8 @@ opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`
 """
 
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, load
+from edge_agent.backends import Backend, CandidateSpec, ModelInfo, load
 from edge_agent.contract.carry import Carrier
-from edge_agent.jobs.task import Outcome, Stage, Task, read_results
+from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.result import LayerLoss, OutputKindFound
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.agreement import Meaning
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, Ranges, chosen_path, prepared_path, read_ranges
 from edge_agent.worker.capture.labelled_set import check_kind
@@ -25,7 +28,7 @@ from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.split import Split
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.probe import write_feeds
-from edge_agent.worker.measure.runtimes import ways
+from edge_agent.worker.measure.runtimes import Way, ways
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.policy import Tried, closest, plan, why_none
 from edge_agent.worker.search.scoring import FloatSet
@@ -39,6 +42,35 @@ _BUDGET_PASSES = 40
 _LABELS_SEEN = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What the search starts from. Nothing of the model's weights is in memory."""
+
+    backend: Backend
+    info: ModelInfo
+    data: DataSet
+    ranges: Ranges
+    plan: list[CandidateSpec]
+    weighted: list[str]
+    """The layers with weights, in graph order."""
+    served: Sequence[Way]
+    notes: list[str]
+    """What the report has to warn of, whatever the search finds."""
+    feeds: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the search ended with."""
+
+    search: Search
+    chosen: Tried | None
+    model: Path | None
+    """The chosen one's file."""
+    meaning: Meaning
+    layers: list[LayerLoss]
+
+
 def run(context: Context) -> Outcome:
     """Search, and leave the best candidate, or say why there is none.
 
@@ -48,12 +80,20 @@ def run(context: Context) -> Outcome:
         Refusal: ``non_finite`` if float's own outputs are NaN or Inf; ``output_kind_needed`` if the labels that came
             with the model say nothing about what the outputs are found to be.
     """
+    prepared = _prepare(context)
+    found = _search(context, prepared)
+    prepared.feeds.unlink()
+    return _publish(context, found)
+
+
+def _prepare(context: Context) -> _Prepared:
+    """Plan the candidates, and write down one row to time them with."""
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
     layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
-    specs = plan(
+    candidates = plan(
         task.recipe,
         {layer.operator for layer in layers},
         {layer.operator for layer in layers if layer.weights is not None},
@@ -61,61 +101,82 @@ def run(context: Context) -> Outcome:
         products=backend.product_operators(),
         schemes=backend.schemes,
     )
-    weighted = [layer.name for layer in layers if layer.weights is not None]
-    del layers  # they hold every weight
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     served, few_cores = ways(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
     write_feeds(feeds, Carrier(task.state, info).feeds(next(iter(data.rows("search")))))
+    return _Prepared(
+        backend=backend,
+        info=info,
+        data=data,
+        ranges=ranges,
+        plan=candidates,
+        weighted=[layer.name for layer in layers if layer.weights is not None],
+        served=served,
+        notes=few_cores,
+        feeds=feeds,
+    )
+
+
+def _search(context: Context, prepared: _Prepared) -> _Found:
+    """Run float, then the search over the candidates, and explain the layers of the best."""
+    task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with FloatSet(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
-        floats.run(
-            Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05), runtime=ranges.runtimes[0]
-        )
+        pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05)
+        floats.run(pace, runtime=prepared.ranges.runtimes[0])
         meaning = floats.meaning(task.output, _labels(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
-        judge = floats.judge(meaning)
         labelled = bool(_labels_of(data, "heldout"))
         bench = Workbench(
             context,
             backend,
             info,
-            ranges,
+            prepared.ranges,
             floats=floats,
-            judge=judge,
-            feeds=feeds,
-            ways=served,
+            judge=floats.judge(meaning),
+            feeds=prepared.feeds,
+            ways=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
-        search = Search(context, bench, floats.windows, budget_s=_budget_s(task, ranges), warnings=few_cores)
-        search.score(specs)
+        budget_s = _budget_s(task, prepared.ranges)
+        search = Search(context, bench, floats.windows, budget_s=budget_s, warnings=prepared.notes)
+        search.score(prepared.plan)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
-            search.leave_float(partial(measure, context, backend, info, data), backend.SWITCHED, weighted)
+            sensitivity = partial(measure, context, backend, info, data)
+            search.leave_float(sensitivity, backend.SWITCHED, prepared.weighted)
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
-        search.compare(specs)
+        search.compare(prepared.plan)
         chosen = search.prove_speed()
-        if chosen is not None:
-            built = bench.build(chosen.spec, chosen.record.runtime or "")
-            shutil.copyfile(built, chosen_path(context.out_dir, backend.SUFFIX))
+        model = None if chosen is None else bench.build(chosen.spec, chosen.record.runtime or "")
         context.progress(PROVED, "looking at each layer", force=True)
-        explained = _explained(context, backend, data, bench, search, chosen or closest(search.tried))
-    records, number = search.records(chosen)
+        layers = _explained(context, backend, data, bench, search, chosen or closest(search.tried))
+    return _Found(search=search, chosen=chosen, model=model, meaning=meaning, layers=layers)
+
+
+def _publish(context: Context, found: _Found) -> Outcome:
+    """Leave the candidates and the chosen one's file, and say what was found."""
+    search, meaning = found.search, found.meaning
+    records, number = search.records(found.chosen)
     _write(context.out_dir / CANDIDATES_FILE, records)
-    if chosen is not None:
-        _write(context.out_dir / CHOSEN_FILE, _frozen(search, chosen, number, meaning))
+    if found.chosen is not None and found.model is not None:
+        shutil.copyfile(found.model, chosen_path(context.out_dir, found.model.suffix))
+        _write(context.out_dir / CHOSEN_FILE, _frozen(search, found.chosen, number, meaning))
     shutil.rmtree(context.out_dir / "candidates")
-    feeds.unlink()
-    results = {
-        "reference": search.reference.as_dict(),
-        "candidates": [record.as_dict() for record in records],
-        "layers": explained,
-        "data": {
-            "output": {"kind": meaning.kind, "found": meaning.found},
-            "warnings": [*read_results(context.job_dir)["data"]["warnings"], *search.warnings()],
-        },
-    }
-    code, message = ("", "") if chosen is not None else why_none(search.tried)
-    return Outcome(code=code, message=message, results=results)
+    before = read_result(context.job_dir)
+    result = msgspec.structs.replace(
+        before,
+        reference=search.reference,
+        candidates=records,
+        layers=found.layers,
+        data=msgspec.structs.replace(
+            before.data,
+            output=OutputKindFound(meaning.kind, meaning.found),
+            warnings=[*before.data.warnings, *search.warnings()],
+        ),
+    )
+    code, message = ("", "") if found.chosen is not None else why_none(search.tried)
+    return Outcome(code=code, message=message, results=result)
 
 
 def _write(path: Path, value: Any) -> None:
@@ -140,14 +201,14 @@ def _frozen(search: Search, chosen: Tried, number: int, meaning: Meaning) -> Cho
 
 def _explained(
     context: Context, backend: Backend, data: DataSet, bench: Workbench, search: Search, one: Tried | None
-) -> list[dict[str, Any]]:
+) -> list[LayerLoss]:
     """The worst layers of one candidate, with what leaving them float costs."""
     if one is None:
         return []
     plain = replace(one, spec=replace(one.spec, float_layers=()))
     layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
     costs = bench.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
-    return [{**layer, "float_cost_ms": costs.get(layer["name"])} for layer in layers]
+    return [msgspec.structs.replace(layer, float_cost_ms=costs.get(layer.name)) for layer in layers]
 
 
 def _labels(data: DataSet) -> list[Any] | None:

@@ -7,22 +7,23 @@ set that came with the model is opened after the held-out set, whatever that sai
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from edge_agent.backends import load
-from edge_agent.jobs.task import Outcome, Stage, Task, read_results
+from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.jobs.result import EnoughWindows, MeasuredModel, SetSummary
+from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
-from edge_agent.quant.gates import MIN_AGREEMENT, Judgement, evaluate_heldout
+from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
 from edge_agent.worker.artefacts import chosen_path, read_chosen
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.record import Record
 from edge_agent.worker.search.scoring import FloatSet, Score
 
 
@@ -58,42 +59,41 @@ def run(context: Context) -> Outcome:
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
     judgement = evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled)
-    record = msgspec.structs.replace(
+    chosen_now = score.recorded(
         chosen.record,
-        **score.fields(),
         windows_effective=effective,
         agreement_lower=agreement_lower(score.disagreements * effective / floats.windows, effective),
-        gates=[msgspec.to_builtins(gate) for gate in judgement.gates],
+        gates=list(judgement.gates),
         code=judgement.code or None,
         message=judgement.message or None,
     )
-    results: dict[str, Any] = {
-        "reference": {"accuracy": None if score.accuracy is None else score.accuracy[0]},
-        "chosen": record.as_dict(),
-        "data": _data(context, score, effective, judgement),
-    }
+    before = read_result(context.job_dir)
+    labelled_set = before.data.eval
     if evaluation is not None:
-        decides = any(gate.on == "eval" for gate in judgement.gates)
-        results["data"]["eval"] = {**evaluation.shown, "decides": decides}
+        labelled_set = replace(evaluation.shown, decides=any(gate.on == "eval" for gate in judgement.gates))
+    result = replace(
+        before,
+        reference=replace(chosen.reference, accuracy=None if score.accuracy is None else score.accuracy[0]),
+        chosen=chosen_now,
+        data=replace(
+            before.data,
+            heldout=replace(before.data.heldout or SetSummary(windows=floats.windows), windows_effective=effective),
+            eval=labelled_set,
+            enough=replace(before.data.enough, heldout=_enough(score, effective, task)),
+            classes=score.losses(),
+            warnings=[*before.data.warnings, *judgement.warnings],
+        ),
+    )
     if not judgement.passed:
-        results["candidates"] = _with_verdict(context, chosen.number, record)
-        before = read_results(context.job_dir)["layers"]
-        results["layers"] = with_measured(worst_layers(context, backend, data, "heldout", chosen.spec), before)
-    return Outcome(code=judgement.code, message=judgement.message, results=results)
+        result = replace(
+            result,
+            candidates=_with_verdict(before.candidates, chosen.number, chosen_now),
+            layers=with_measured(worst_layers(context, backend, data, "heldout", chosen.spec), before.layers),
+        )
+    return Outcome(code=judgement.code, message=judgement.message, results=result)
 
 
-def _data(context: Context, score: Score, effective: float, judgement: Judgement) -> dict[str, Any]:
-    before = read_results(context.job_dir)["data"]
-    enough = _enough(score, effective, context.task)
-    return {
-        "heldout": {**(before["heldout"] or {}), "windows_effective": effective},
-        "enough": {**before["enough"], "heldout": enough},
-        "warnings": [*before["warnings"], *judgement.warnings],
-        "classes": score.losses(),
-    }
-
-
-def _enough(score: Score, effective: float, task: Task) -> dict[str, Any]:
+def _enough(score: Score, effective: float, task: Task) -> EnoughWindows:
     """How many held-out windows it takes to prove the agreement, at the share of disagreements that was seen."""
     asked = task.gates.min_agreement
     windows, limit = len(score.agreed), MIN_AGREEMENT if asked is None else asked
@@ -101,7 +101,7 @@ def _enough(score: Score, effective: float, task: Task) -> dict[str, Any]:
     if 0 < limit < 1:
         independent = windows_enough(score.disagreements, windows, limit)
     enough = None if independent is None else math.ceil(independent * windows / effective)
-    return {"windows": windows, "enough": enough, "message": _enough_sentence(windows, enough, limit, task)}
+    return EnoughWindows(windows=windows, enough=enough, message=_enough_sentence(windows, enough, limit, task))
 
 
 def _enough_sentence(windows: int, enough: int | None, limit: float, task: Task) -> str:
@@ -117,8 +117,10 @@ def _enough_sentence(windows: int, enough: int | None, limit: float, task: Task)
     )
 
 
-def _with_verdict(context: Context, number: int, record: Record) -> list[dict[str, Any]]:
+def _with_verdict(
+    candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel
+) -> list[MeasuredModel]:  # fmt: skip
     """The candidates, with what the held-out set says in place of the refused one's search numbers."""
-    candidates: list[dict[str, Any]] = list(read_results(context.job_dir)["candidates"])
-    candidates[number] = {**record.as_dict(), "pareto": candidates[number]["pareto"]}
-    return candidates
+    return [
+        replace(refused, pareto=one.pareto) if place == number else one for place, one in enumerate(candidates)
+    ]  # fmt: skip

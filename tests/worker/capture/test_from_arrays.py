@@ -5,12 +5,14 @@ import msgspec
 import numpy as np
 import pytest
 from support.captures import context, model_info
+from support.results import told
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
 from edge_agent.execution.run import run_stage
-from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task, read_outcome
+from edge_agent.jobs.outcome import read_outcome
+from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
 from edge_agent.process.child import Limits
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, InputContract, State
@@ -308,4 +310,4 @@ def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
     assert (end.code, end.status) == ("", "ok")
     outcome = read_outcome(tmp_path, Stage.CAPTURE)
     assert outcome is not None
-    assert outcome.results["data"]["heldout"] == {"windows": 45}
+    assert told(outcome)["data"]["heldout"] == {"windows": 45}

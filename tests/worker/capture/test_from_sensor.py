@@ -20,7 +20,8 @@ from support.trained import write_classifier
 
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
-from edge_agent.jobs.task import TASK_FILE, Stage, Task, read_outcome
+from edge_agent.jobs.outcome import read_outcome
+from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.process.child import python_child

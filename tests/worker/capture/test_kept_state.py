@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from support.captures import motion
 from support.jobs import run_stages
 from support.onnx_models import save, stateful_net
+from support.results import read_results
 from support.sensing import fill
 
 from edge_agent.backends import onnx as backend
-from edge_agent.jobs.task import TASK_FILE, Stage, Task, read_results
+from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State, Window
 from edge_agent.worker.data.dataset import SETS_FILE, Shard, ShardSets
 

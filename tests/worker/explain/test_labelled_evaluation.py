@@ -11,11 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from support.jobs import make_job, run_stages
+from support.results import read_results
 from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
-from edge_agent.jobs.result import conclude
-from edge_agent.jobs.task import Outcome, Stage, read_results
+from edge_agent.jobs.conclusion import conclude
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.task import Stage
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.report.text import render
@@ -154,7 +156,7 @@ def test_labels_that_float_does_not_fit_warn_and_do_not_decide(tmp_path: Path, c
     assert "the labelled set does not decide" in results["data"]["warnings"][-1]
     assert '[output] kind = "classes"' in results["data"]["warnings"][-1]
     said = conclude(tmp_path / "job", "accepted", "", {})
-    assert said["message"].endswith("; the labelled set did not decide")
+    assert said.message.endswith("; the labelled set did not decide")
     assert "labelled set of 300 windows, which does not decide:" in render(said)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edge_agent.backends import CandidateSpec, Layer, Range
+from edge_agent.jobs.result import MAX_LAYERS
 from edge_agent.worker.explain.layers import FAITHFUL_DB, Explainer, saturable, weights_sqnr_db
-from edge_agent.worker.record import MAX_LAYERS
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 RANDOM = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def explain(layers: list[Layer], ranges: dict[str, Range], values: dict[str, np.
     explainer = Explainer(layers, ranges, spec)
     for name in explainer.names:
         explainer.add(name, values[name])
-    return {entry["name"]: entry for entry in explainer.worst()}
+    return {entry.name: entry for entry in explainer.worst()}
 
 
 def test_a_range_that_cuts_is_told_from_one_that_is_too_wide() -> None:
@@ -32,11 +32,11 @@ def test_a_range_that_cuts_is_told_from_one_that_is_too_wide() -> None:
     found = explain([layer("a", ("x",), "cut"), layer("b", ("cut",), "wide")], ranges, values)
 
     assert list(found) == ["a", "b"]
-    assert found["a"]["sqnr_db"] < 5
-    assert "cuts off values up to" in found["a"]["cause"]
-    assert "minmax" in found["a"]["remedy"]
-    assert "stretch the range" in found["b"]["cause"]
-    assert "leave it float" in found["b"]["remedy"]
+    assert found["a"].sqnr_db < 5
+    assert "cuts off values up to" in found["a"].cause
+    assert "minmax" in found["a"].remedy
+    assert "stretch the range" in found["b"].cause
+    assert "leave it float" in found["b"].remedy
 
 
 def test_a_tensor_is_counted_once_for_the_layer_that_makes_it() -> None:
@@ -45,9 +45,9 @@ def test_a_tensor_is_counted_once_for_the_layer_that_makes_it() -> None:
 
     found = explain([layer("a", ("x",), "y"), layer("b", ("y",), "z")], ranges, values)
 
-    assert found["a"]["sqnr_db"] < 5
-    assert found["b"]["sqnr_db"] > FAITHFUL_DB
-    assert found["b"]["cause"] == "faithful by itself"
+    assert found["a"].sqnr_db < 5
+    assert found["b"].sqnr_db > FAITHFUL_DB
+    assert found["b"].cause == "faithful by itself"
 
 
 def test_what_only_an_activation_layer_reads_is_on_no_grid() -> None:
@@ -55,7 +55,7 @@ def test_what_only_an_activation_layer_reads_is_on_no_grid() -> None:
     ranges = {"x": Range(-4, 4), "before": Range(-0.01, 0.01), "after": Range(-4, 4)}
     layers = [layer("conv", ("x",), "before"), layer("relu", ("before",), "after", operator="Relu")]
 
-    assert explain(layers, ranges, values)["conv"]["sqnr_db"] > FAITHFUL_DB
+    assert explain(layers, ranges, values)["conv"].sqnr_db > FAITHFUL_DB
 
 
 def test_weights_of_uneven_channels_lose_without_a_scale_each() -> None:
@@ -79,8 +79,8 @@ def test_weights_are_blamed_when_they_lose_more() -> None:
     found = explain([Layer("a", "Conv", ("x",), ("y",), np.tile(lumpy, (2, 1)), 0)], ranges, values)["a"]
 
     # 511 weights of a hundredth, all rounded to zero, beside one of five: 10·log10(25 / (511·0.01²)) = 27 dB.
-    assert found["weights_sqnr_db"] == pytest.approx(26.9, abs=0.1)
-    assert "times the median" in found["cause"]
+    assert found.weights_sqnr_db == pytest.approx(26.9, abs=0.1)
+    assert "times the median" in found.cause
 
 
 def test_only_layers_that_the_candidate_quantizes_are_told() -> None:
@@ -98,10 +98,10 @@ def test_a_layer_that_was_left_float_is_explained_as_what_it_would_be() -> None:
 
     found = explain(layers, ranges, values, CandidateSpec("static", "minmax", float_layers=("a",)))
 
-    assert found["a"]["sqnr_db"] < 5
-    assert "cuts off" in found["a"]["cause"]
-    assert found["a"]["remedy"] == "left float"
-    assert found["b"]["remedy"] == "nothing to do"
+    assert found["a"].sqnr_db < 5
+    assert "cuts off" in found["a"].cause
+    assert found["a"].remedy == "left float"
+    assert found["b"].remedy == "nothing to do"
 
 
 def test_what_was_measured_at_the_output_decides_over_sqnr() -> None:
@@ -116,13 +116,13 @@ def test_what_was_measured_at_the_output_decides_over_sqnr() -> None:
 
     worst, other = explainer.worst()
 
-    assert worst["name"] == "b"
-    assert worst["output_share"] == pytest.approx(0.995)
-    assert worst["sqnr_db"] > FAITHFUL_DB
-    assert "100% of what the output loses is from here" in worst["cause"]
-    assert worst["remedy"] == "leave it float"
-    assert other["output_share"] == pytest.approx(0.005)
-    assert other["sqnr_db"] < 5
+    assert worst.name == "b"
+    assert worst.output_share == pytest.approx(0.995)
+    assert worst.sqnr_db > FAITHFUL_DB
+    assert "100% of what the output loses is from here" in worst.cause
+    assert worst.remedy == "leave it float"
+    assert other.output_share == pytest.approx(0.005)
+    assert other.sqnr_db < 5
 
 
 def test_a_tensor_that_costs_the_output_most_is_the_cause() -> None:
@@ -132,7 +132,7 @@ def test_a_tensor_that_costs_the_output_most_is_the_cause() -> None:
     for name in explainer.names:
         explainer.add(name, values[name])
 
-    assert "of tensor 'y' cuts off" in explainer.worst()[0]["cause"]
+    assert "of tensor 'y' cuts off" in explainer.worst()[0].cause
 
 
 def test_a_range_that_one_window_has_set_is_told_from_a_heavy_tail() -> None:
@@ -144,8 +144,8 @@ def test_a_range_that_one_window_has_set_is_told_from_a_heavy_tail() -> None:
                 value[0] = 390
             explainer.add("x", np.clip(value, -1, None))
 
-    assert "1 of 16 windows reach half of the range" in explainers[True].worst()[0]["cause"]
-    assert "few large values stretch" in explainers[False].worst()[0]["cause"]
+    assert "1 of 16 windows reach half of the range" in explainers[True].worst()[0].cause
+    assert "few large values stretch" in explainers[False].worst()[0].cause
 
 
 def test_a_layer_alone_between_float_operators_is_told() -> None:
@@ -156,10 +156,10 @@ def test_a_layer_alone_between_float_operators_is_told() -> None:
     for name in explainer.names:
         explainer.add(name, values[name])
 
-    found = {entry["name"]: entry for entry in explainer.worst()}
+    found = {entry.name: entry for entry in explainer.worst()}
 
-    assert "between operators that stay float" in found["alone"]["cause"]
-    assert found["a"]["cause"] == "faithful by itself"
+    assert "between operators that stay float" in found["alone"].cause
+    assert found["a"].cause == "faithful by itself"
 
 
 def test_what_a_layer_only_moves_is_blamed_on_who_computes_it() -> None:
@@ -173,7 +173,7 @@ def test_what_a_layer_only_moves_is_blamed_on_who_computes_it() -> None:
     assert explainer.names == ["x", "y", "z"]
     for name in explainer.names:
         explainer.add(name, RANDOM.normal(size=1000).astype(np.float32))
-    assert {entry["name"]: entry["tensor"] for entry in explainer.worst()}.keys() == {"a", "b"}
+    assert {entry.name: entry.tensor for entry in explainer.worst()}.keys() == {"a", "b"}
 
 
 def test_the_worst_come_first_and_not_all_are_told() -> None:
@@ -185,7 +185,7 @@ def test_the_worst_come_first_and_not_all_are_told() -> None:
     found = list(explain(layers, ranges, values).values())
 
     assert len(found) == MAX_LAYERS
-    assert [entry["sqnr_db"] for entry in found] == sorted(entry["sqnr_db"] for entry in found)
+    assert [entry.sqnr_db for entry in found] == sorted(entry.sqnr_db for entry in found)
 
 
 def test_a_processor_that_saturates_is_named_where_weights_are_large() -> None:
@@ -201,7 +201,7 @@ def test_a_processor_that_saturates_is_named_where_weights_are_large() -> None:
             explainer = Explainer([one], ranges, STATIC, saturating=saturating)
             for tensor, value in values.items():
                 explainer.add(tensor, value)
-            causes[name, saturating] = explainer.worst()[0]["cause"]
+            causes[name, saturating] = explainer.worst()[0].cause
 
     assert "saturating accumulation: 100%" in causes["large", True]
     assert not any("saturating" in cause for key, cause in causes.items() if key != ("large", True))

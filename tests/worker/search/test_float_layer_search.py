@@ -2,21 +2,26 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.fragile import BROKEN, write_fragile
 from support.jobs import make_job, run_stages
+from support.results import told
 from support.speeds import latency, screened_by_weights
 from support.trained import windows
 
 from edge_agent.backends import onnx as backend
-from edge_agent.jobs.task import Outcome, Stage
+from edge_agent.jobs.result import LayerLoss
+from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import read_chosen
 from edge_agent.worker.explain.diagnose import with_measured
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search import screening, workbench
+
+if TYPE_CHECKING:
+    from edge_agent.jobs.outcome import Outcome
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -38,8 +43,8 @@ class Search:
         self.outcome: Outcome = run_stages(job_dir, Stage.QUANTIZE)
         self.seconds = time.monotonic() - started
         self.folder = job_dir / "quantize"
-        self.records: list[dict[str, Any]] = self.outcome.results["candidates"]
-        self.layers: dict[str, dict[str, Any]] = {layer["name"]: layer for layer in self.outcome.results["layers"]}
+        self.records: list[dict[str, Any]] = told(self.outcome)["candidates"]
+        self.layers: dict[str, dict[str, Any]] = {layer["name"]: layer for layer in told(self.outcome)["layers"]}
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,7 @@ def test_enough_candidates_are_measured_and_the_pareto_front_is_marked(found: Se
     assert len(measured) >= 8
     assert any(record["pareto"] for record in measured)
     assert all(record["pareto"] is not None for record in found.records)
-    assert not [
-        warning for warning in found.outcome.results["data"]["warnings"] if "candidates were measured" in warning
-    ]
+    assert not [warning for warning in told(found.outcome)["data"]["warnings"] if "candidates were measured" in warning]
 
 
 def test_a_model_too_large_to_look_into_is_searched_without_and_says_so(tmp_path: Path) -> None:
@@ -97,16 +100,16 @@ def test_a_model_too_large_to_look_into_is_searched_without_and_says_so(tmp_path
 
     assert small.outcome.code == "agreement_too_low"
     assert not any(record["float_layers"] for record in small.records)
-    assert any("needs more memory" in warning for warning in small.outcome.results["data"]["warnings"])
+    assert any("needs more memory" in warning for warning in told(small.outcome)["data"]["warnings"])
 
 
 def test_what_only_the_search_measures_is_carried_into_a_refusal() -> None:
-    refused = [{"name": "a", "sqnr_db": 3.0, "output_share": None}, {"name": "b", "sqnr_db": 4.0}]
-    before = [{"name": "a", "sqnr_db": 9.0, "output_share": 0.7, "float_cost_ms": 0.1}]
+    refused = [LayerLoss(name="a", sqnr_db=3.0), LayerLoss(name="b", sqnr_db=4.0)]
+    before = [LayerLoss(name="a", sqnr_db=9.0, output_share=0.7, float_cost_ms=0.1)]
 
     assert with_measured(refused, before) == [
-        {"name": "a", "sqnr_db": 3.0, "output_share": 0.7, "float_cost_ms": 0.1},
-        {"name": "b", "sqnr_db": 4.0, "output_share": None, "float_cost_ms": None},
+        LayerLoss(name="a", sqnr_db=3.0, output_share=0.7, float_cost_ms=0.1),
+        LayerLoss(name="b", sqnr_db=4.0),
     ]
 
 
@@ -115,4 +118,4 @@ def test_a_short_budget_measures_fewer_and_says_so(tmp_path: Path) -> None:
 
     assert short.outcome.code == "agreement_too_low"
     assert len(short.records) == 1
-    assert any("1 candidates were measured" in warning for warning in short.outcome.results["data"]["warnings"])
+    assert any("1 candidates were measured" in warning for warning in told(short.outcome)["data"]["warnings"])

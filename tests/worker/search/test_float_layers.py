@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from edge_agent.backends import CandidateSpec
-from edge_agent.worker.record import Record
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.policy import Tried
@@ -28,7 +28,7 @@ class Device:
         if spec in self.unbuildable:
             return None
         left = len(self.bad - set(spec.float_layers))
-        record = Record(
+        record = MeasuredModel(
             method=spec.method, ratio_p50=self.ratios(spec), agreement=1 - left / 10, sqnr_db=20.0,
             float_layers=list(spec.float_layers), code="agreement_too_low" if left else None,
         )  # fmt: skip
@@ -148,10 +148,12 @@ def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> N
 
     def attempt(spec: CandidateSpec) -> Tried | None:
         attempted.append(spec.float_layers)
-        return Tried(spec, Record(method="static", ratio_p50=0.5, agreement=1.0), passed=len(spec.float_layers) == 4)
+        return Tried(
+            spec, MeasuredModel(method="static", ratio_p50=0.5, agreement=1.0), passed=len(spec.float_layers) == 4
+        )
 
     failed = Tried(
-        STATIC, Record(method="static", ratio_p50=0.4, agreement=0.2, code="agreement_too_low"), passed=False
+        STATIC, MeasuredModel(method="static", ratio_p50=0.4, agreement=0.2, code="agreement_too_low"), passed=False
     )
     tried = [failed]
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.record import Record
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects, float_steps, to_mend, to_refine
 from edge_agent.worker.search.policy import Tried
 
@@ -139,7 +139,7 @@ def candidate(
     floats: Sequence[str] = (),
 ) -> Tried:
     spec = CandidateSpec(method, "mse", tuple(operators), float_layers=tuple(floats))  # type: ignore[arg-type]  # a str of the three
-    record = Record(method=method, ratio_p50=ratio, agreement=agreement, sqnr_db=20.0, code=code or None)
+    record = MeasuredModel(method=method, ratio_p50=ratio, agreement=agreement, sqnr_db=20.0, code=code or None)
     return Tried(spec, record, passed=not code)
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.wire.manifest import Recipe
-from edge_agent.worker.record import Record
 from edge_agent.worker.search.policy import (
     SAME_SPEED,
     Tried,
@@ -41,7 +41,7 @@ def planned(recipe: Recipe, present: Sequence[str] = PRESENT) -> list[CandidateS
 def tried(
     ratio: float | None, agreement: float | None, *, sqnr: float | None = 20.0, passed: bool = True, **more: Any
 ) -> Tried:
-    record = Record(method="static", ratio_p50=ratio, agreement=agreement, sqnr_db=sqnr, **more)
+    record = MeasuredModel(method="static", ratio_p50=ratio, agreement=agreement, sqnr_db=sqnr, **more)
     return Tried(CandidateSpec(method="static"), record, passed)
 
 
@@ -208,7 +208,7 @@ def test_speed_is_the_most_telling_reason() -> None:
 
 
 def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> None:
-    record = Record(
+    record = MeasuredModel(
         method="uniform", ratio_p50=1.0, code="latency_inconclusive", message="0.99 to 1.01 of float's time"
     )
 
@@ -250,12 +250,12 @@ def test_the_chosen_one_and_what_ran_are_told_before_what_did_not() -> None:
 
 
 def test_integers_are_told_where_they_are_not_the_usual() -> None:
-    record = Record(method="static", calibration="mse", operators="core", types="u8u8", per_channel=False)
+    record = MeasuredModel(method="static", calibration="mse", operators="core", types="u8u8", per_channel=False)
 
     assert describe(record) == "static, core operators, u8u8, per tensor, mse ranges"
 
 
 def test_a_candidate_is_told_with_its_float_layers() -> None:
-    record = Record(method="static", calibration="mse", operators="core", float_layers=["a", "b"])
+    record = MeasuredModel(method="static", calibration="mse", operators="core", float_layers=["a", "b"])
 
     assert describe(record) == "static, core operators, mse ranges, 2 layers float"

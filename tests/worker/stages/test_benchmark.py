@@ -6,17 +6,20 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from onnx import helper
 from support.onnx_models import model, save, value, weights
+from support.results import read_results, told
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.errors import StageError
 from edge_agent.execution.run import StageEnd, run_stage
-from edge_agent.jobs.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
+from edge_agent.jobs.outcome import Outcome, read_outcome, read_result
+from edge_agent.jobs.result import GateResult, MeasuredModel, Result
+from edge_agent.jobs.task import ArrayFiles, Stage, Task
 from edge_agent.process.child import Limits
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen
-from edge_agent.worker.record import Record
 from edge_agent.worker.stages.benchmark import _served
 
 WIDTH, LAYERS = 1024, 12  # 48 MiB of weights
@@ -41,6 +44,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+GATE = GateResult("min_agreement", 0.95, 0.97, passed=True)
+
+
 def make_job(job_dir: Path, files: Path, *, limit: int) -> None:
     """A job as the stages before leave it: data captured, a candidate chosen and judged."""
     task = Task(
@@ -55,24 +61,26 @@ def make_job(job_dir: Path, files: Path, *, limit: int) -> None:
     (job_dir / "task.json").write_bytes(msgspec.json.encode(task))
     (job_dir / "model.onnx").symlink_to(files / "model.onnx")
     assert run_stage(job_dir, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None).status == "ok"
-    record = Record(method="static", runtime="onnxruntime", threads=1)
+    record = MeasuredModel(method="static", runtime="onnxruntime", threads=1)
     chosen = Chosen(
         number=1,
         spec=CandidateSpec(method="static"),
         record=record,
-        reference=msgspec.structs.replace(record, method="float"),
+        reference=replace(record, method="float"),
         output=Output(),
         ratio_lower=None,
     )
     (job_dir / "quantize").mkdir()
     (job_dir / "quantize" / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
     (job_dir / "quantize/chosen.onnx").symlink_to(files / "chosen.onnx")
-    leave(job_dir, Stage.CALIBRATE, {})
-    leave(job_dir, Stage.QUANTIZE, {"candidates": [{"method": "dynamic"}, {"method": "static"}]})
-    leave(job_dir, Stage.VALIDATE, {"chosen": record.as_dict() | {"gates": [{"name": "min_agreement"}]}})
+    leave(job_dir, Stage.CALIBRATE, read_result(job_dir))
+    candidates = [MeasuredModel(method="dynamic"), MeasuredModel(method="static", pareto=True)]
+    leave(job_dir, Stage.QUANTIZE, replace(read_result(job_dir), candidates=candidates))
+    proved = replace(record, agreement=0.99, gates=[GATE])
+    leave(job_dir, Stage.VALIDATE, replace(read_result(job_dir), chosen=proved))
 
 
-def leave(job_dir: Path, stage: Stage, results: dict[str, Any]) -> None:
+def leave(job_dir: Path, stage: Stage, results: Result) -> None:
     (job_dir / stage).mkdir(exist_ok=True)
     (job_dir / stage / "outcome.json").write_bytes(msgspec.json.encode(Outcome(results=results)))
 
@@ -96,7 +104,7 @@ def test_memory_of_float_and_chosen_is_told(tmp_path: Path, files: Path) -> None
     assert reference["model_rss_bytes"] - chosen["model_rss_bytes"] > LAYERS * 2 * MIB  # three quarters of the weights
     empty = reference["peak_rss_bytes"] - reference["model_rss_bytes"]
     assert empty == chosen["peak_rss_bytes"] - chosen["model_rss_bytes"] > 20 * MIB
-    assert chosen["gates"] == [{"name": "min_agreement"}]
+    assert [gate["name"] for gate in chosen["gates"]] == ["min_agreement"]
     assert results["device"]["cores"] >= 1
     assert fractions == sorted(fractions)
     assert [path.name for path in (tmp_path / "benchmark").iterdir()] == ["outcome.json"]
@@ -111,14 +119,17 @@ def test_too_much_memory_is_refused_with_its_numbers(tmp_path: Path, files: Path
     assert "at most 40.0 MiB" in end.message
     outcome = read_outcome(tmp_path, Stage.BENCHMARK)
     assert outcome is not None
-    gates = outcome.results["chosen"]["gates"]
+    gates = told(outcome)["chosen"]["gates"]
     assert [gate["name"] for gate in gates] == ["min_agreement", "max_peak_rss_bytes"]
     assert (gates[1]["limit"], gates[1]["passed"]) == (40 * MIB, False)
-    candidates = outcome.results["candidates"]
-    assert candidates[0] == {"method": "dynamic"}
+    candidates = told(outcome)["candidates"]
+    assert (candidates[0]["method"], candidates[0]["code"]) == ("dynamic", None)
     assert (candidates[1]["code"], candidates[1]["gates"]) == ("memory_too_high", gates)
+    assert (candidates[1]["agreement"], candidates[1]["pareto"]) == (0.99, True), (
+        "what was proved, not what was searched"
+    )
 
 
 def test_a_record_that_does_not_say_how_it_is_served() -> None:
     with pytest.raises(StageError, match=r"chosen\.onnx"):
-        _served(Path("chosen.onnx"), Record(method="static"))
+        _served(Path("chosen.onnx"), MeasuredModel(method="static"))

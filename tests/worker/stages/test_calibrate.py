@@ -8,11 +8,12 @@ import pytest
 from onnx import numpy_helper
 from support.jobs import make_job, run_stages
 from support.onnx_models import conv_net, save, stateful_net, two_inputs
+from support.results import read_results
 
 from edge_agent.backends import onnx as backend
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.errors import EdgeAgentError, ModelError
-from edge_agent.jobs.task import Stage, read_results
+from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.artefacts import Ranges, read_ranges
 from edge_agent.worker.stages.calibrate import _same

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from support.jobs import make_job, run_stages
+from support.results import told
 from support.speeds import latency, screened_at, screened_by_weights
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends import onnx as backend
 from edge_agent.errors import LimitError, ModelError, RecipeError, StageError
-from edge_agent.jobs.task import Outcome, Stage
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.artefacts import read_chosen, read_ranges
@@ -79,7 +81,7 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_gr
         assert 0 <= fractions[0] <= fractions[-1] <= 1
     folder = job_dir / "quantize"
     chosen = read_chosen(folder)
-    records = outcome.results["candidates"]
+    records = told(outcome)["candidates"]
     assert records[chosen.number]["calibration"] == chosen.spec.calibration
     assert records[chosen.number]["ratio_p50_upper"] == pytest.approx(0.55)
     assert chosen.output.kind == "classes"
@@ -107,7 +109,7 @@ def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monke
     assert outcome.code == ""
     scored = {
         (record["method"], record["operators"], record["calibration"])
-        for record in outcome.results["candidates"]
+        for record in told(outcome)["candidates"]
         if record["agreement"] is not None and record["ratio_p50"] is not None
     }
     assert scored == {
@@ -125,16 +127,16 @@ def test_a_method_without_ranges_needs_no_calibration_pass(
 
     assert outcome.code == ""
     chosen = read_chosen(folder)
-    assert {record["method"] for record in outcome.results["candidates"]} == {method}
-    assert outcome.results["candidates"][chosen.number]["calibration"] is None
+    assert {record["method"] for record in told(outcome)["candidates"]} == {method}
+    assert told(outcome)["candidates"][chosen.number]["calibration"] is None
     assert chosen.record.agreement is not None
     assert chosen.record.agreement >= 0.975
     if chosen.record.operators == operators:
         counts = backend.check(folder.parent / "model.onnx", folder / "chosen.onnx")
         assert counts["int8_weights"] == weights
     assert read_ranges(folder.parent / "calibrate").ranges == {}
-    assert outcome.results["layers"]
-    assert all(layer["activations_sqnr_db"] is None for layer in outcome.results["layers"])
+    assert told(outcome)["layers"]
+    assert all(layer["activations_sqnr_db"] is None for layer in told(outcome)["layers"])
 
 
 def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
@@ -153,7 +155,7 @@ def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
 
     assert outcome.code == ""
     assert not read_chosen(folder).spec.per_channel
-    dropped = [record for record in outcome.results["candidates"] if record["code"] == "rewrite_invalid"]
+    dropped = [record for record in told(outcome)["candidates"] if record["code"] == "rewrite_invalid"]
     assert dropped
     assert all(record["per_channel"] and record["agreement"] is None for record in dropped)
 
@@ -181,7 +183,7 @@ def test_a_model_on_which_the_runtime_crashes_is_never_opened_here(
     assert outcome.code == "no_candidate"
     assert "SIGSEGV" in outcome.message
     assert not (folder / "chosen.onnx").exists()
-    assert outcome.results["layers"] == []
+    assert told(outcome)["layers"] == []
 
 
 def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
@@ -200,7 +202,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
 
     assert outcome.code == ""
     assert len(timed) == 2
-    refused = [record for record in outcome.results["candidates"] if record["code"] == "latency_too_high"]
+    refused = [record for record in told(outcome)["candidates"] if record["code"] == "latency_too_high"]
     assert len(refused) == 1
     chosen = read_chosen(folder).record
     keys = ("operators", "types", "per_channel", "float_layers")
@@ -216,9 +218,9 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 
     assert outcome.code == "latency_too_high"
     assert outcome.message.startswith("int8 refused: ")
-    assert outcome.results["reference"]["latency_p50_ms"] == 1.0
+    assert told(outcome)["reference"]["latency_p50_ms"] == 1.0
     assert "1.3" in outcome.message
-    assert outcome.results["layers"]
+    assert told(outcome)["layers"]
     assert not (folder / "chosen.json").exists()
 
 
@@ -232,8 +234,8 @@ def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
 
     assert outcome.code == "latency_too_high"
     assert outcome.message.startswith("int8 refused: int8 takes 1.2 times as long as float here")
-    assert outcome.results["reference"]["latency_p50_ms"] == 1.0
-    for record in outcome.results["candidates"]:
+    assert told(outcome)["reference"]["latency_p50_ms"] == 1.0
+    for record in told(outcome)["candidates"]:
         assert record["agreement"] >= 0.975
         assert {"name": "max_latency_ratio", "limit": 1, "value": 1.2, "passed": False} in record["gates"]
 
@@ -246,8 +248,8 @@ def test_a_near_miss_of_the_screen_is_decided_by_the_full_statistic(
     outcome, folder = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
 
     assert outcome.code == ""
-    speed = next(gate for gate in read_chosen(folder).record.gates if gate["name"] == "max_latency_ratio")
-    assert speed == {"name": "max_latency_ratio", "limit": 1.0, "value": pytest.approx(0.55), "passed": True}
+    speed = next(gate for gate in read_chosen(folder).record.gates if gate.name == "max_latency_ratio")
+    assert (speed.limit, speed.value, speed.passed) == (1.0, pytest.approx(0.55), True)
 
 
 def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_that_is_not(
@@ -281,7 +283,7 @@ def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_tha
     assert outcome.code == ""
     assert asked == [False, True]
     assert read_chosen(folder).record.method == "static"
-    assert any("in doubt" in warning and "60%" in warning for warning in outcome.results["data"]["warnings"])
+    assert any("in doubt" in warning and "60%" in warning for warning in told(outcome)["data"]["warnings"])
 
 
 def screened_by_threads(models: list[Served], *_: Any, **__: Any) -> list[Screened]:
@@ -314,14 +316,14 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
     [(reference, target, same)] = compared
     assert (reference.threads, target.threads) == (2, 1)
     assert same == Served(reference.path, "onnxruntime", threads=1)
-    assert {record["ratio_p50_same_runtime"] for record in outcome.results["candidates"][1:]} <= {0.5, None}
+    assert {record["ratio_p50_same_runtime"] for record in told(outcome)["candidates"][1:]} <= {0.5, None}
 
 
 def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: Path, quick: None) -> None:
     outcome, _ = search(tmp_path, model, recipe=BRIEF)
 
     assert outcome.code == ""
-    assert len(outcome.results["candidates"]) == 1
+    assert len(told(outcome)["candidates"]) == 1
 
 
 def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
@@ -345,7 +347,7 @@ def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
 def test_the_kind_in_the_manifest_is_the_one_judged_by(tmp_path: Path, model: Path, quick: None) -> None:
     outcome, folder = search(tmp_path, model, recipe=BRIEF, output=Output(kind="regression", tolerance=0.5))
 
-    assert outcome.results["data"]["output"] == {"kind": "regression", "found": "set in [output]"}
+    assert told(outcome)["data"]["output"] == {"kind": "regression", "found": "set in [output]"}
     assert read_chosen(folder).output == Output(kind="regression", tolerance=0.5)
 
 

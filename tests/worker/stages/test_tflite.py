@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from support import tflite_models as models
 from support.jobs import make_job, run_stages
+from support.results import read_results
 
 from edge_agent.backends import tflite as backend
 from edge_agent.errors import RecipeError
-from edge_agent.jobs.task import Outcome, Stage, read_results
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
 
 pytestmark = pytest.mark.children(covered=False)

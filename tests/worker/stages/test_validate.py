@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from support.jobs import make_job, run_stages
+from support.results import read_results
 from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
-from edge_agent.jobs.task import Outcome, Stage, read_results
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.task import Stage
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.measure.latency import Decision
