@@ -58,13 +58,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "worker.data": (WORKER, {"msgspec", "numpy"}),
     "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
     "worker.quality": (
-        {"acquisition", "backends", "calibration", "preprocess", "wire", "worker.data"},
+        {"backends", "calibration", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
     "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
-        | {"reservoir", "sensing", "settings", "sources", "worker.data", "worker.quality", "worker.search"},
+        | {"acquisition", "reservoir", "sensing", "settings", "sources"}
+        | {"worker.data", "worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
     "worker.explain": (WORKER | {"worker.capture", "worker.data", "worker.search"}, {"msgspec", "numpy"}),

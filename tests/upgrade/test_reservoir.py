@@ -20,7 +20,7 @@ from support.upgrades import BEGAN_S, FIXTURES, MOVED, described, moved, unpack
 
 from edge_agent.jobs.task import Task
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slots import FILE
 from edge_agent.reservoir.snapshot import read
 from edge_agent.settings.sharing import KEPT_FOLDER
@@ -46,7 +46,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 class Sensor:
     """The stream goes on where it ended, an hour later."""
 
-    def __init__(self, shape: Shape, stretches: int) -> None:
+    def __init__(self, shape: SegmentFormat, stretches: int) -> None:
         self.now = BEGAN_S + 3 * 3600
         self._shape = shape
         self._stretches = stretches
@@ -67,7 +67,7 @@ def test_every_stretch_is_read(made: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(("case", "shape"), [("closed", MOVED), ("pictures", PICTURES)])
-def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, shape: Shape) -> None:
+def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, shape: SegmentFormat) -> None:
     reservoir = Sensor(shape, STRETCHES).open(folder / case / KEPT_FOLDER)
     counts = msgspec.to_builtins(reservoir.counts)
 
@@ -82,7 +82,7 @@ def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, sh
 @pytest.mark.parametrize(
     ("case", "shape", "stretches"), [("closed", MOVED, STRETCHES), ("killed", KILLED, KILLED_STRETCHES)]
 )
-def test_it_goes_on_being_filled(folder: Path, case: str, shape: Shape, stretches: int) -> None:
+def test_it_goes_on_being_filled(folder: Path, case: str, shape: SegmentFormat, stretches: int) -> None:
     """In the same file: what is new comes beside what is old, and does not drive it out."""
     place, sensor = folder / case / KEPT_FOLDER, Sensor(shape, stretches)
     file, old = (place / FILE).stat(), {one["seq"]: one["crc"] for one in SAID[case]["stretches"]}

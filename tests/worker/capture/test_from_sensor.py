@@ -18,6 +18,7 @@ from support.captures import CHANNELS, Terminal, context, csv_lines, model_info,
 from support.rigs import write_video
 from support.trained import write_classifier
 
+from edge_agent.acquisition import monitored
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.jobs.task import TASK_FILE, Stage, Task, read_outcome
@@ -548,7 +549,7 @@ def test_a_sensor_that_goes_away(tmp_path: Path) -> None:
 
 
 def test_a_slow_sensor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RATE_AFTER_S", 0.5)
+    monkeypatch.setattr(monitored, "RATE_AFTER_S", 0.5)
     table = serial_table(tmp_path / "imu", rate_hz=5000)
 
     with Sensor(tmp_path / "imu", motion(8000), pause_s=0.02):
@@ -567,8 +568,8 @@ def test_noise_alone_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_deadline_ends_a_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_DEADLINE_FACTOR", 0.0)
-    monkeypatch.setattr(module, "_DEADLINE_SLACK_S", 0.5)
+    monkeypatch.setattr(monitored, "DEADLINE_FACTOR", 0.0)
+    monkeypatch.setattr(monitored, "DEADLINE_SLACK_S", 0.5)
 
     with Sensor(tmp_path / "imu", motion(4000), pause_s=0.05):
         error = refused(LimitError, tmp_path, make_task(serial_table(tmp_path / "imu", rate_hz=400)))
