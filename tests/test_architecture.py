@@ -52,7 +52,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"backends", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
-    "serving": (ENGINE - {"calibration"} | {"sensing", "settings", "sources", "state", "wire"}, {"numpy"}),
+    "serving": (
+        ENGINE - {"calibration"} | {"acquisition", "sensing", "settings", "sources", "state", "wire"},
+        {"numpy"},
+    ),
     # the stages
     "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
     "worker.data": (WORKER, {"msgspec", "numpy"}),
