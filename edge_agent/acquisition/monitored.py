@@ -9,9 +9,9 @@ Every reader of a sensor shares these rules, so that what one calls an interrupt
   judges the last minute instead (:mod:`edge_agent.sensing.rate`), where a sensor that became slower shows.
 * deadline: one and a half times what the samples take at the source's rate, and a minute.
 
-:meth:`MonitoredSource.read` never raises for a limit. A reader with a purpose calls :meth:`~MonitoredSource.check` after
-each read, and a capture :meth:`~MonitoredSource.check_rate`, which a preview leaves out to show what it finds. A process
-that reads for weeks looks at :attr:`~MonitoredSource.silent`, reports it and goes on.
+:meth:`MonitoredSource.read` never raises for a limit. Who wants a number of samples calls
+:meth:`~MonitoredSource.check` after each read; a capture also :meth:`~MonitoredSource.check_rate`, which a preview leaves
+out, as it shows what it finds. Who reads for weeks looks at :attr:`~MonitoredSource.silent`, reports it and goes on.
 
 Time is the monotonic clock's: setting the clock changes nothing. A process that was stopped for long, or had no
 processor, finds the samples waiting; so quiet needs two reads in a row that brought nothing, not one late one.
