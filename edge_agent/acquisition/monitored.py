@@ -10,8 +10,9 @@ Every reader of a sensor shares these rules, so that what one calls an interrupt
 * deadline: one and a half times what the samples take at the source's rate, and a minute.
 
 :meth:`MonitoredSource.read` never raises for a limit. Who wants a number of samples calls
-:meth:`~MonitoredSource.check` after each read; a capture also :meth:`~MonitoredSource.check_rate`, which a preview leaves
-out, as it shows what it finds. Who reads for weeks looks at :attr:`~MonitoredSource.silent`, reports it and goes on.
+:meth:`~MonitoredSource.check` after each read; a capture also :meth:`~MonitoredSource.check_rate`, which a preview
+leaves out, as it shows what it finds. Who reads for weeks looks at :attr:`~MonitoredSource.silent`, reports it and
+goes on.
 
 Time is the monotonic clock's: setting the clock changes nothing. A process that was stopped for long, or had no
 processor, finds the samples waiting; so quiet needs two reads in a row that brought nothing, not one late one.
