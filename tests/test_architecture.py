@@ -49,22 +49,26 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
     "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
-    "calibration": ({"backends", "quant"}, {"numpy"}),
+    "calibration": ({"backends", "jobs", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
-    "serving": (ENGINE - {"calibration"} | {"sensing", "settings", "sources", "state", "wire"}, {"numpy"}),
+    "serving": (
+        ENGINE - {"calibration"} | {"acquisition", "sensing", "settings", "sources", "state", "wire"},
+        {"numpy"},
+    ),
     # the stages
     "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
     "worker.data": (WORKER, {"msgspec", "numpy"}),
     "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
     "worker.quality": (
-        {"acquisition", "backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
+        {"backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
     "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
-        | {"reservoir", "sensing", "settings", "sources", "worker.data", "worker.quality", "worker.search"},
+        | {"acquisition", "reservoir", "sensing", "settings", "sources"}
+        | {"worker.data", "worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
     "worker.explain": (WORKER | {"worker.capture", "worker.data", "worker.search"}, {"msgspec", "numpy"}),

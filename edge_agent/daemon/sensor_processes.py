@@ -17,7 +17,7 @@ from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.launcher import source_table
 from edge_agent.process.child import Child, ChildExit, Limits, python_child
 from edge_agent.settings.device import Config
-from edge_agent.settings.sharing import Orders, SourceState, divide, source_folder
+from edge_agent.settings.sharing import SensorProcessConfig, SourceState, source_folder, split_common_keys
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ _LOG_EVERY_S = 86_400.0
 class Sensor:
     """One sensor's process, kept alive by a thread."""
 
-    def __init__(self, orders: Orders, put: Callable[[SensorSaid], None]) -> None:
-        self.name = orders.name
-        self._orders = msgspec.json.encode(orders)
+    def __init__(self, config: SensorProcessConfig, put: Callable[[SensorSaid], None]) -> None:
+        self.name = config.name
+        self._config = msgspec.json.encode(config)
         self._put = put
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{orders.name}", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{config.name}", daemon=True)
 
     def start(self) -> None:
         """Start the process, and start it again whenever it ends."""
@@ -86,7 +86,7 @@ class Sensor:
                 python_child("edge_agent.sensing"),
                 limits=Limits(timeout_s=None),
                 on_line=self._take_line,
-                stdin=self._orders,
+                stdin=self._config,
             )
         try:
             return child.wait()
@@ -113,8 +113,8 @@ class Sensors:
         self._root = Path(config.state_dir)
         self._sensors: list[Sensor] = []
         for name, table in config.sources.items():
-            if divide(name, table)[0].shared:
-                self._sensors.append(Sensor(make_orders(config, name), put))
+            if split_common_keys(name, table)[0].shared:
+                self._sensors.append(Sensor(make_process_config(config, name), put))
 
     @property
     def names(self) -> list[str]:
@@ -166,10 +166,12 @@ class Sensors:
         return {name: msgspec.to_builtins(self.states.get(name, SourceState())) for name in self.names}
 
 
-def make_orders(config: Config, name: str) -> Orders:
+def make_process_config(config: Config, name: str) -> SensorProcessConfig:
     """What the process of a shared sensor is told."""
-    keeping, own = divide(name, source_table(config, name))
-    return Orders(name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping)
+    keeping, own = split_common_keys(name, source_table(config, name))
+    return SensorProcessConfig(
+        name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping
+    )
 
 
 def describe(name: str, state: SourceState) -> str:

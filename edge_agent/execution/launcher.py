@@ -15,7 +15,7 @@ from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child import Limits
 from edge_agent.settings.device import Config
-from edge_agent.settings.sharing import divide, source_folder
+from edge_agent.settings.sharing import source_folder, split_common_keys
 from edge_agent.state.durable import write_durably
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Manifest
@@ -51,7 +51,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         shared={
             name: str(source_folder(Path(config.state_dir), name))
             for name in wanted
-            if divide(name, config.sources[name])[0].shared
+            if split_common_keys(name, config.sources[name])[0].shared
         },
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.settings.sharing import divide
+from edge_agent.settings.sharing import split_common_keys
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
 
@@ -117,7 +117,7 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
                 "usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', ['replay', 'serial'])}"
             )
         try:
-            divide(name, source)
+            split_common_keys(name, source)
         except ConfigError as error:
             raise ConfigError("usage", f"{where} {error.message}") from None
     return config

@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
     folder = source_folder(device.state, "imu")
     fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS, hours=2)
     with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
-        before = len(kept.stretches)
+        before = len(kept.segments)
     with SerialImu(device.port, pace="real"), device:
         wait_open(device)
         pid = child_of(device)
@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
     assert gone(again)
     assert not is_served(folder)
     with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
-        assert len(kept.stretches) == before
+        assert len(kept.segments) == before
 
 
 def test_it_dies_with_a_daemon_that_is_killed(device: Device) -> None:

@@ -14,8 +14,8 @@ from onnx import helper
 
 from edge_agent.execution.launcher import Stages
 from edge_agent.jobs.job import Job
-from edge_agent.reservoir.segment_format import Shape
-from edge_agent.reservoir.snapshot import Kept
+from edge_agent.reservoir.segment_format import SegmentFormat
+from edge_agent.reservoir.snapshot import ReservoirSnapshot
 from edge_agent.wire.manifest import Gates, InputContract, Recipe, Window
 from support.agents import LocalAgent
 from support.onnx_models import model, value, weights
@@ -33,7 +33,7 @@ GATES = Gates(max_latency_ratio=0, max_size_ratio=0, min_agreement=0.5)
 
 
 BEGAN_S = 1_790_000_000.0
-MOVED = Shape(channels=("a", "b"), rate_hz=50.0, samples=100)
+MOVED = SegmentFormat(channels=("a", "b"), rate_hz=50.0, samples=100)
 """Of the reservoir that holds movement."""
 
 
@@ -47,10 +47,10 @@ def moved(first: int, count: int) -> NDArray[np.float32]:
     return (np.round(np.stack(waves, axis=1) * 16) / 16).astype(np.float32)
 
 
-def described(kept: Kept) -> list[dict[str, Any]]:
+def described(kept: ReservoirSnapshot) -> list[dict[str, Any]]:
     """What is said of each stretch, and the CRC-32 of its samples."""
     found = []
-    for stretch in kept.stretches:
+    for stretch in kept.segments:
         samples = kept.load(stretch)
         assert samples is not None
         found.append({**asdict(stretch), "crc": zlib.crc32(samples.tobytes())})

@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.captures import context, model_info
-from support.results import told
+from support.results import as_json, told
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import ModelInfo
@@ -41,7 +41,7 @@ def capture(
     here.out_dir.rename(folder / Stage.CAPTURE)
     (folder / "next").mkdir()
     here.out_dir = folder / "next"
-    return open_dataset(here, info), data
+    return open_dataset(here, info), as_json(data)
 
 
 def refused(kind: type[EdgeAgentError], folder: Path, info: ModelInfo, *arrays: dict[str, Any], **task: Any) -> Any:
