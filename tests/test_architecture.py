@@ -29,23 +29,24 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # values
     "errors": (set(), set()),
     "advice": (set(), set()),
+    "retry": (set(), set()),
     "strict": (set(), {"msgspec"}),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),
     "jobs": ({"wire"}, {"msgspec"}),
     # what the daemon rests on
     "device": (set(), set()),
-    "mqtt": (set(), {"paho"}),
+    "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
     "state": ({"jobs"}, {"msgspec"}),
     "trust": ({"wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "daemon": (DAEMON | {"execution"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
     # sensors
-    "acquisition": (set(), {"PIL", "cobs", "msgspec", "numpy"}),
+    "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
     "reservoir": ({"state"}, {"msgspec", "numpy"}),
-    "sensing": ({"acquisition", "process", "reservoir", "settings", "sources"}, {"msgspec", "numpy"}),
+    "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"wire"}, {"msgspec", "numpy"}),
     "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
@@ -77,7 +78,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report.html": ({"jobs"}, set()),
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "numpy"}),
 }  # fmt: skip
-ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html"}
+ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry"}
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
@@ -233,7 +234,7 @@ def test_imports_on_the_host_follow_the_table() -> None:
 def test_only_one_file_imports_paho() -> None:
     users = [path for top in ("edge_agent", "host_tools") for path in files(top) if "paho" in others(path)]
 
-    assert users == [ROOT / "edge_agent" / "mqtt" / "link.py"]
+    assert users == [ROOT / "edge_agent" / "mqtt" / "client.py"]
 
 
 def loaded(code: str) -> list[str]:

@@ -1,0 +1,70 @@
+"""Who connects to which broker, with what its settings' files hold. Reads files, and connects to nothing."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from edge_agent.advice.permission import not_permitted
+from edge_agent.errors import ConfigError
+from edge_agent.settings.broker import BrokerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Who connects to which broker, in whatever version of MQTT.
+
+    Attributes:
+        broker: where it is.
+        client_id: who we are.
+        will: topic and payload that the broker publishes, retained, when we vanish.
+        clean: whether the broker keeps no session for us, and messages are acknowledged on arrival.
+        tls: how to check the broker, with our certificate if there is one; None: no TLS.
+        password: None: there is none.
+    """
+
+    broker: BrokerSettings
+    client_id: str
+    will: tuple[str, bytes] | None
+    clean: bool
+    tls: ssl.SSLContext | None
+    password: str | None
+
+    @classmethod
+    def read(cls, broker: BrokerSettings, client_id: str, *, will: tuple[str, bytes] | None, clean: bool) -> Self:
+        """The options, with the files read; raises ``ConfigError`` for a URL or a file that cannot be used."""
+        tls = _tls_context(broker) if broker.address.tls else None
+        return cls(broker, client_id, will, clean, tls, _password(broker.password_file))
+
+
+def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:
+    for key in ("ca_file", "cert_file", "key_file"):
+        if path := getattr(broker, key):
+            _read(key, path)
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file or None)
+        if broker.cert_file:
+            context.load_cert_chain(broker.cert_file, broker.key_file or None)
+    except (OSError, ssl.SSLError) as error:
+        names = ", ".join(filter(None, (broker.ca_file, broker.cert_file, broker.key_file)))
+        raise ConfigError("usage", f"TLS files ({names}): {error}") from None
+    return context
+
+
+def _password(path: str) -> str | None:
+    if not path:
+        return None
+    try:
+        return _read("password_file", path).decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError("usage", f"password_file {path}: {error}") from None
+
+
+def _read(key: str, path: str) -> bytes:
+    """The bytes of the file that ``key`` names; raises ``ConfigError`` that names both."""
+    try:
+        return Path(path).read_bytes()
+    except PermissionError:
+        raise ConfigError("usage", f"{key} {not_permitted(path)}") from None
+    except OSError as error:
+        raise ConfigError("usage", f"{key} {path}: {error.strerror}") from None
