@@ -215,7 +215,8 @@ def test_a_shim_only_runs_what_took_its_place() -> None:
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
     for part in ABOVE_THE_WORKER_LINE:
         for path in members(part):
-            assert others(path) <= ({"msgspec", "paho"} if part == "mqtt" else {"msgspec"}), path
+            others_too = {"mqtt": {"paho"}, "cli": {"rich"} if path.stem == "tables" else set()}.get(part, set())
+            assert others(path) <= {"msgspec"} | others_too, path
 
 
 def test_the_host_knows_the_protocol_and_nothing_of_the_device() -> None:
@@ -248,6 +249,13 @@ def test_the_daemon_holds_nothing_heavy() -> None:
 
     assert "edge_agent.daemon.agent" in modules
     assert not set(FORBIDDEN_IN_DAEMON) & set(modules)
+
+
+def test_a_command_loads_rich_only_to_print_a_table_on_a_terminal() -> None:
+    modules = loaded("edge_agent.cli.status, edge_agent.cli.doctor, edge_agent.cli.releases")
+
+    assert "edge_agent.cli.tables" in modules
+    assert "rich" not in modules
 
 
 def test_the_host_needs_no_numpy() -> None:
