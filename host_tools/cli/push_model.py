@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from host_tools.broker.job_tracker import End
+from host_tools.broker.job_tracker import DeviceOutcome
 from host_tools.cli.options import Connection, ShowVersion, Whom, examples, new_app, taking
 from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
@@ -104,7 +104,7 @@ def _show_silent(result: PushResult) -> None:
     """The devices that sent no report, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
-        if fields["end"] in (End.PENDING, End.REFUSED):
+        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED):
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
             if remedy := to_do(fields["end"], fields["code"]):

@@ -8,7 +8,7 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
-from host_tools.broker.job_tracker import Follow, Progress
+from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
 from host_tools.broker.session import Session
 from host_tools.cli.options import connection_of
@@ -59,12 +59,12 @@ def _watch_job(
         jobs = {one.job for one in read_reports(session, sorted(devices))}
         raise ConfigError("usage", f"no device reports a job {job!r}{did_you_mean(job, jobs)}")
     statuses = {one.device: devices[one.device].status for one in known}
-    follow = Follow(job, known[0].model, statuses, open_ended=True)
+    tracker = JobTracker(job, known[0].model, statuses, open_ended=True)
     for one in known:
-        follow.take(one)
+        tracker.take(one)
     listen(session, job)
-    wait(session, follow, display, timeout_s=timeout_s)
-    return follow.exit_code, [progress.report for progress in follow.devices.values() if progress.report]
+    wait(session, tracker, display, timeout_s=timeout_s)
+    return tracker.exit_code, [progress.report for progress in tracker.devices.values() if progress.report]
 
 
 def _watch_devices(
