@@ -117,7 +117,7 @@ def test_a_job_goes_all_the_way_and_nobody_else_may_interfere(tmp_path: Path, br
 def test_the_host_finds_what_the_broker_holds(tmp_path: Path, broker: MosquittoBroker) -> None:
     """Without reading ``b/`` and ``g/`` every push would send everything again, and no purge would find anything."""
     password = str(tmp_path / "password")
-    settings = Settings(broker=broker.url, username="operator", password_file=password)
+    settings = Settings(url=broker.url, username="operator", password_file=password)
     with Session(settings) as session:
         session.publish("ea/v1/g/lab/want/har", b"x")
 
@@ -154,7 +154,7 @@ def test_every_host_command_does_its_work(
         assert (ended.exit, ended.err) == (0, ""), ended.out
     assert "har 1 is active again" in rollback.out
     assert purge.events[0]["refused"] == []
-    settings = Settings(broker=broker.url, username="operator", password_file=password)
+    settings = Settings(url=broker.url, username="operator", password_file=password)
     with Session(settings) as session:
         assert session.snapshot("ea/v1/d/+/done/+", "ea/v1/d/+/cmd/+", "ea/v1/g/+/cmd/+") == {}
     assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []

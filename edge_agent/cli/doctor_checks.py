@@ -19,7 +19,7 @@ from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.daemon.main import check_trust, link_options
+from edge_agent.daemon.main import check_trust
 from edge_agent.daemon.sensor_processes import describe
 from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
@@ -176,7 +176,7 @@ def _daemon(config: Config) -> Iterator[Check]:
 
 def _broker(config: Config) -> Check:
     try:
-        link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
+        link = Link(config.mqtt, f"edge-agent-doctor-{os.getpid()}", on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
         return Check("broker", "fail", error.message, remedy)

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-import msgspec
-
 from edge_agent import __version__
 from edge_agent.advice.permission import not_permitted
 from edge_agent.daemon.agent import Agent, InboxEvent
@@ -26,7 +24,7 @@ from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.jobs.job import Status
-from edge_agent.mqtt import Link, LinkOptions
+from edge_agent.mqtt import Link
 from edge_agent.process.child import Limits, python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
@@ -55,7 +53,8 @@ def run(config: Config, *, once: bool = False) -> int:
     clock = Clock(store.root / "clock")
     topics = config.topics
     link = Link(
-        link_options(config, f"edge-agent-{config.device_id}"),
+        config.mqtt,
+        f"edge-agent-{config.device_id}",
         on_event=inbox.put,
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
@@ -145,10 +144,3 @@ def check_trust(config: Config) -> None:
             f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )
-
-
-def link_options(config: Config, client_id: str) -> LinkOptions:
-    """The link's options that ``config`` gives to a client of that id."""
-    mqtt = msgspec.structs.asdict(config.mqtt)
-    del mqtt["namespace"]
-    return LinkOptions(client_id=client_id, **mqtt)

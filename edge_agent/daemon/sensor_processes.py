@@ -16,14 +16,13 @@ import msgspec
 from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.launcher import source_table
 from edge_agent.process.child import Child, ChildExit, Limits, python_child
+from edge_agent.retry.backoff import Backoff
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import SensorProcessConfig, SourceState, source_folder, split_common_keys
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-SOUND_AFTER_S = 60.0
-"""A process that lived for so long starts again at once when it dies."""
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 60.0
 _GRACE_S = 8.0
 _JOIN_S = 12.0
 _LOG_EVERY_S = 86_400.0
@@ -63,7 +62,7 @@ class Sensor:
             return self._child.pid if self._child is not None else 0
 
     def _keep_alive(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_DELAY_S, _LONGEST_DELAY_S)
         while not self._stopped.is_set():
             try:
                 ended = self._run()
@@ -71,12 +70,10 @@ class Sensor:
                 ended = ChildExit(127, "exited", 0, f"{error!r}", 0.0)
             if self._stopped.is_set():
                 return
-            if ended.seconds > SOUND_AFTER_S:
-                pause_s = FIRST_PAUSE_S
-            text = f"its process {ended.describe()}; started again in {pause_s:g} s"
+            delay_s = backoff.ended(ended.seconds)
+            text = f"its process {ended.describe()}; started again in {delay_s:g} s"
             self._put(SensorSaid(self.name, SourceState(code="stage_crashed", message=text)))
-            self._stopped.wait(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._stopped.wait(delay_s)
 
     def _run(self) -> ChildExit:
         with self._lock:

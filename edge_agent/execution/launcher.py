@@ -14,6 +14,7 @@ from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child import Limits
+from edge_agent.settings.broker import BROKER_KEYS
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import source_folder, split_common_keys
 from edge_agent.state.durable import write_durably
@@ -22,8 +23,6 @@ from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0
 _EVAL_FILE = "eval.npz"
-_BROKER_KEYS = ("url", "ca_file", "cert_file", "key_file", "username", "password_file")
-"""What ``[mqtt]`` and a source of kind mqtt both have. A password stays in its file."""
 
 
 def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
@@ -63,7 +62,7 @@ def source_table(config: Config, name: str) -> dict[str, Any]:
     table = config.sources[name]
     if table.get("kind") != "mqtt" or "url" in table:
         return table
-    return {key: getattr(config.mqtt, key) for key in _BROKER_KEYS} | table
+    return {key: getattr(config.mqtt, key) for key in BROKER_KEYS} | table
 
 
 class Stages:

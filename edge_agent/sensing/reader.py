@@ -14,12 +14,13 @@ from typing import Any
 
 from edge_agent.acquisition.monitored import GAP, MonitoredSource, QuietLimits
 from edge_agent.errors import EdgeAgentError, SourceError
+from edge_agent.retry.backoff import Backoff
 from edge_agent.sensing.frames import Batch, Hello, Samples, State
 from edge_agent.sensing.rate import RecentRate
 from edge_agent.sources import Source, open_source
 
 _POLL_S = 0.25
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 _WAITING_BYTES = 16 << 20
 
 
@@ -84,7 +85,7 @@ class Reader:
     # -- the thread
 
     def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_DELAY_S, _LONGEST_DELAY_S)
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -95,10 +96,7 @@ class Reader:
                 traceback.print_exception(error)
                 text = f"reading {self._name!r} failed: {type(error).__name__}: {error}"
                 self._say(Trouble(State(code="source_lost", trouble=text)))
-            if time.monotonic() - began > _LONGEST_PAUSE_S:
-                pause_s = _FIRST_PAUSE_S
-            self._stop.wait(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._stop.wait(backoff.ended(time.monotonic() - began))
 
     def _read_on(self) -> None:
         source = self._open(self._name, self._table)

@@ -167,7 +167,7 @@ def pages_of(host: Host, data: bytes) -> dict[str, bytes]:
     """What the broker has of a blob."""
     topics = Topics(host.namespace)
     sha256 = hashlib.sha256(data).hexdigest()
-    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with Session(Settings(url=host.url, namespace=host.namespace)) as session:
         return session.snapshot(topics.pages(sha256), topics.chunk_group(sha256, 0))
 
 
