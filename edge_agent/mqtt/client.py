@@ -73,6 +73,8 @@ class Client:
         self._waker = waker
         self._filters: dict[int, tuple[str, ...]] = {}
         self._filters_lock = threading.Lock()
+        self._topics: dict[int, str] = {}
+        """Where the messages go that the broker has not acknowledged."""
         self._now = _Connection(0, Reached.NOTHING, Disconnected("the link was not started"))
         self._paho = self._make_paho()
 
@@ -90,6 +92,8 @@ class Client:
             # The connection went this instant. paho has kept the message and sends it with the next connection, but
             # would raise in wait_for_publish.
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if qos > 0:
+            self._topics[info.mid] = topic
         return Sent(info, self.refusals)
 
     def subscribe(self, filters: tuple[str, ...], qos: int) -> None:
@@ -226,8 +230,14 @@ class Client:
     def _on_publish(
         self, _paho: Paho, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
+        topic = self._topics.pop(mid, "")
         if reason.is_failure:
-            log.warning("the broker refused a message: %s; check its ACL", reason)
+            who = (
+                f"user {self._options.broker.username!r}"
+                if self._options.broker.username
+                else "a client without a name"
+            )
+            log.warning("the broker refused a message to %s: %s; its ACL must let %s write there", topic, reason, who)
             self.refusals.note(mid, str(reason))
 
 

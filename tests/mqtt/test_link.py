@@ -11,7 +11,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
-from support.certificates import write_certificate
+from support.certificates import write_certificate, write_plain_authority
 from support.links import QueuedLink
 
 from edge_agent.errors import BrokerError, ConfigError
@@ -297,6 +297,21 @@ def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespa
 
     trusting.stop()
     strict.stop()
+    broker.kill()
+
+
+@pytest.mark.mosquitto
+def test_an_authority_without_key_usage_is_enough_on_every_python(tmp_path: Path) -> None:
+    write_plain_authority(tmp_path)
+    broker = MosquittoBroker(tmp_path, f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
+    broker.start()
+    settings = BrokerSettings(url=broker.url.replace("mqtt:", "mqtts:"), ca_file=str(tmp_path / "ca.pem"))
+    link = Link(settings, "a", on_event=lambda _: None)
+    link.start()
+
+    link.wait_connected(10)
+
+    link.stop()
     broker.kill()
 
 
