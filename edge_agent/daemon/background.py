@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from edge_agent.daemon.events import ChildEnded
-from edge_agent.process.child import Child, ChildExit, Limits
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
 
 _KEPT_LINES = 16
 """Of a child's output; a hook may print without end."""
@@ -13,7 +15,7 @@ _KEPT_LINES = 16
 
 def run_in_background(
     argv: Sequence[str],
-    limits: Limits,
+    limits: ChildLimits,
     put: Callable[[ChildEnded], None],
     then: Callable[[ChildExit, str], None],
     *,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_agent.execution.run import StageEnd
-from edge_agent.process.child import ChildExit
+from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.sharing import SourceState
 
 

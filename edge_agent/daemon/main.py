@@ -27,7 +27,8 @@ from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link, LinkOptions
-from edge_agent.process.child import Limits, python_child
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -72,7 +73,7 @@ def run(config: Config, *, once: bool = False) -> int:
     control = ControlServer(store.root / SOCKET_NAME, inbox.put)
     run_in_background(
         python_child("edge_agent.worker.measure.inventory"),
-        Limits(timeout_s=INVENTORY_TIMEOUT_S),
+        ChildLimits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
         lambda _ended, output: agent.take_inventory(output),
     )

@@ -13,7 +13,7 @@ from edge_agent.execution.run import OnProgress, StageEnd, StageRun
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import divide, source_folder
 from edge_agent.state.durable import write_durably
@@ -90,7 +90,7 @@ class Stages:
         if manifest.eval is not None:
             _link(blobs / manifest.eval.sha256, job_dir / task.eval)
         write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
-        limits = Limits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
         run = StageRun(
             job_dir,
             job.stage,

@@ -24,7 +24,7 @@ from edge_agent.errors import StoreError
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Job, StageFailed, Step, Stepped, next_step
 from edge_agent.jobs.task import read_task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.state.releases import Release, Releases
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Activator:
     def _hook(self, releases: Releases, name: str, then: Callable[[str], None]) -> None:
         """Run the operator's hook on a release; ``then`` gets "" or what went wrong."""
         argv = [*self._agent.config.activation.hook, str(releases.path(name))]
-        limits = Limits(timeout_s=HOOK_TIMEOUT_S)
+        limits = ChildLimits(timeout_s=HOOK_TIMEOUT_S)
         run_in_background(argv, limits, self._agent.put, lambda ended, output: then(hook_problem(ended, output)))
 
     def _hooked(self, job_id: str, problem: str) -> None:

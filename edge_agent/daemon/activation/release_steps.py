@@ -16,7 +16,7 @@ from edge_agent import __version__
 from edge_agent.errors import StageError
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import Stage, Task
-from edge_agent.process.child import ChildExit, last_words
+from edge_agent.process.child_exit import ChildExit, last_words
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import Manifest, contract_digest

@@ -16,7 +16,9 @@ from edge_agent.daemon.admission.rules import Accept, Known, Refuse, decide, rea
 from edge_agent.daemon.background import run_in_background
 from edge_agent.errors import CODES, EdgeAgentError, TrustError
 from edge_agent.mqtt import Incoming
-from edge_agent.process.child import ChildExit, Limits, python_child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import Refused
@@ -106,7 +108,7 @@ class Admission:
         trust = self._agent.config.trust
         run_in_background(
             python_child("edge_agent.trust", trust.keys_dir, str(trust.min_signatures)),
-            Limits(timeout_s=_VERIFY_TIMEOUT_S),
+            ChildLimits(timeout_s=_VERIFY_TIMEOUT_S),
             self._agent.put,
             partial(self._verified, order),
             stdin=order.envelope.encoded(),

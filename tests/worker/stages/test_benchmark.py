@@ -13,7 +13,7 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.errors import StageError
 from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.task import ArrayFiles, Outcome, Stage, Task, read_outcome, read_results
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen
 from edge_agent.worker.record import Record
@@ -54,7 +54,7 @@ def make_job(job_dir: Path, files: Path, *, limit: int) -> None:
     )
     (job_dir / "task.json").write_bytes(msgspec.json.encode(task))
     (job_dir / "model.onnx").symlink_to(files / "model.onnx")
-    assert run_stage(job_dir, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None).status == "ok"
+    assert run_stage(job_dir, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None).status == "ok"
     record = Record(method="static", runtime="onnxruntime", threads=1)
     chosen = Chosen(
         number=1,
@@ -79,7 +79,9 @@ def leave(job_dir: Path, stage: Stage, results: dict[str, Any]) -> None:
 
 def benchmark(job_dir: Path) -> tuple[StageEnd, list[float]]:
     fractions: list[float] = []
-    end = run_stage(job_dir, Stage.BENCHMARK, Limits(timeout_s=120), lambda fraction, *_: fractions.append(fraction))
+    end = run_stage(
+        job_dir, Stage.BENCHMARK, ChildLimits(timeout_s=120), lambda fraction, *_: fractions.append(fraction)
+    )
     return end, fractions
 
 
