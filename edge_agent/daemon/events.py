@@ -28,11 +28,19 @@ class StageEnded:
 
 @dataclass(frozen=True, slots=True)
 class ChildEnded:
-    """A hook or an inventory has ended; the consumer calls ``then`` with how, and with its standard output."""
+    """A short child has ended; the consumer calls ``then`` with how, and with its standard output."""
 
     then: Callable[[ChildExit, str], None]
     exit: ChildExit
     output: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded:
+    """The operator's hook has judged the release of a job that is being activated."""
+
+    job: str
+    end: StageEnd
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -21,10 +22,11 @@ from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.daemon.events import Stop
+from edge_agent.daemon.events import ChildEnded, Stop
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
+from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link, LinkOptions
 from edge_agent.process.child_limits import ChildLimits
@@ -61,7 +63,7 @@ def run(config: Config, *, once: bool = False) -> int:
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
     )
-    agent = Agent(config, store, link, inbox.put, clock, identity)
+    agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -75,7 +77,7 @@ def run(config: Config, *, once: bool = False) -> int:
         python_child("edge_agent.worker.measure.inventory"),
         ChildLimits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
-        lambda _ended, output: agent.take_inventory(output),
+        partial(ChildEnded, lambda _ended, output: agent.take_inventory(output)),
     )
     agent.sensors.start()
     link.start()

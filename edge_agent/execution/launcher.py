@@ -66,8 +66,8 @@ def source_table(config: Config, name: str) -> dict[str, Any]:
     return {key: getattr(config.mqtt, key) for key in _BROKER_KEYS} | table
 
 
-class Stages:
-    """Starts stages for the daemon."""
+class Launcher:
+    """Starts the workers of stages for the daemon."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -39,7 +39,7 @@ class Status(StrEnum):
     CANCELED = "canceled"
 
 
-class Step(StrEnum):
+class ActivationStep(StrEnum):
     """How far an activation is: the last step that is saved."""
 
     PREPARED = "prepared"
@@ -50,7 +50,7 @@ class Step(StrEnum):
 
 
 _NEXT_STAGE = dict(pairwise(Stage))
-_NEXT_STEP = dict(pairwise(Step))
+_NEXT_STEP = dict(pairwise(ActivationStep))
 _EXCLUSIVE = frozenset({Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE})
 """One job at a time in these: they use the processor that another one would be measured on."""
 
@@ -71,7 +71,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.QUEUED
     running: bool = False
     """The stage's work is under way. Still true at boot: the power failed."""
-    step: Step | None = None
+    step: ActivationStep | None = None
     attempts: int = 0
     restarts: int = 0
     fraction: float = 0.0
@@ -134,7 +134,7 @@ class StageFailed:
 class Stepped:
     """An activation step is done; ``release`` is the release's directory name."""
 
-    step: Step
+    step: ActivationStep
     release: str = ""
     seconds: float = 0.0
 
@@ -181,8 +181,8 @@ def advance(job: Job, event: Event) -> Job:
             if retryable and tried.attempts < MAX_ATTEMPTS:
                 return tried
             return _end(tried, code, message)
-        case Stepped(Step.COMMITTED, release, seconds):
-            done = _with(_spent(job, seconds), step=Step.COMMITTED, release=release or job.release)
+        case Stepped(ActivationStep.COMMITTED, release, seconds):
+            done = _with(_spent(job, seconds), step=ActivationStep.COMMITTED, release=release or job.release)
             return _end(done, job.code or "accepted", job.message)
         case Stepped(step, release, seconds):
             return _with(_spent(job, seconds), step=step, release=release or job.release)
@@ -199,9 +199,9 @@ def cancelable(job: Job) -> bool:
     return not job.ended and job.step is None
 
 
-def next_step(job: Job) -> Step:
+def next_step(job: Job) -> ActivationStep:
     """The activation step to do now."""
-    return Step.PREPARED if job.step is None else _NEXT_STEP[job.step]
+    return ActivationStep.PREPARED if job.step is None else _NEXT_STEP[job.step]
 
 
 def runnable(jobs: Iterable[Job]) -> list[Job]:
