@@ -1,15 +1,15 @@
 """A job's way through this device: accepted, stage after stage, ended.
 
-    accept ─► schedule ─► apply(Started) ─► start of the stage ─► apply(what it came to) ─► schedule … ─► finish
-                                                  │ a child runs
-                                                  └─► inbox ─► stage_ended ─► apply(what it came to) ─► schedule …
+    accept ─► schedule ─► start of a stage ─► apply its events ─► schedule the next stage ─► … ─► finish
+                              │ a child runs                ▲
+                              └─► inbox ─► stage_ended ─────┘
 
-Whatever happens to a job goes through :meth:`JobFlow.apply`: its new state is saved, then published, and only then acted
-on. Which state follows which event is a rule of :mod:`edge_agent.jobs.job`. How a stage does its work is known to the
-:class:`StageWork` that was handed in for it; that gives events and changes no job itself.
+Whatever happens to a job goes through :meth:`JobFlow.apply`: its new state is saved, then published, and only then is
+it acted on. Which state follows which event is a rule of :mod:`edge_agent.jobs.job`. How a stage does its work is
+known to the :class:`StageWork` that was handed in for it; that gives events and changes no job itself.
 
-The flow has no state of its own: the jobs are the ledger's, running workers, transfers and releases are the stages'.
-So a boot is no special case: what ran when the power failed is started again.
+The flow has no state of its own: the ledger has the jobs, the stages have what runs and what arrives. So a boot is no
+special case: what ran when the power failed is started again.
 """
 
 import logging
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class StageWork(Protocol):
     """The work of one stage or of several.
 
-    Each event that it gives is saved before it is asked for the next one, and once the job has ended it is not asked any
+    Each event that it gives is saved before it is asked for the next one. Once the job has ended it is not asked any
     more. Whatever it raises ends the job.
     """
 
