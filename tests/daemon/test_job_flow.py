@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -92,7 +92,7 @@ class Device:
         published = decode(self.link.retained[TOPICS.device(DEVICE.name, "job", job.id)], JobReport)
         self.tidied.append((f"{job.version}", self.store.report(job.id) is not None, published.ended))
 
-    def accept(self, version: int = 1, model: str = "har", **fields: str) -> str:
+    def accept(self, version: int = 1, model: str = "har", **fields: Any) -> str:
         """Let a trusted want in; returns its job."""
         manifest = wanted(version, model, **fields)
         content = encode_manifest(manifest)
