@@ -13,7 +13,6 @@ yes) → ``probed`` (a fresh process loaded it and ran it) → ``committed``.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
@@ -89,13 +88,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.status not in (Status.QUEUED, Status.IN_PROGRESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """The stage's work begins now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(msgspec.Struct, frozen=True):
     """How far the stage is."""
 
     fraction: float
@@ -103,15 +100,13 @@ class Progressed:
     eta_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StageSucceeded:
+class StageSucceeded(msgspec.Struct, frozen=True):
     """The stage left its folder; go on."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StageRefused:
+class StageRefused(msgspec.Struct, frozen=True):
     """Data quality or a gate said no. ``use_float``: nothing is active, so float shall be activated."""
 
     code: str
@@ -120,8 +115,7 @@ class StageRefused:
     use_float: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StageFailed:
+class StageFailed(msgspec.Struct, frozen=True):
     """The stage ended in a fault. ``retryable``: the worker died without a word; another try may do better."""
 
     code: str
@@ -130,8 +124,7 @@ class StageFailed:
     retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
+class Stepped(msgspec.Struct, frozen=True):
     """An activation step is done; ``release`` is the release's directory name."""
 
     step: ActivationStep
@@ -139,21 +132,18 @@ class Stepped:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """Canceled, superseded or expired."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(msgspec.Struct, frozen=True):
     """The daemon stops cleanly; the stage will be run again and nothing is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(msgspec.Struct, frozen=True):
     """The daemon has just started and finds this job."""
 
 

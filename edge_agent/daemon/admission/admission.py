@@ -9,8 +9,9 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from edge_agent.daemon.admission.rules import Accept, Known, Refuse, decide, read_want
 from edge_agent.daemon.background import run_in_background
@@ -40,8 +41,7 @@ _MAX_WAITING = 64
 _MAX_REFUSED = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
+class _Document(msgspec.Struct, frozen=True):
     """A want or command as it came; ``fingerprint`` tells the same document delivered again from a new one."""
 
     topic: WantTopic | CommandTopic
