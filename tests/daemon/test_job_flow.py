@@ -28,7 +28,7 @@ from edge_agent.jobs.job import (
     Status,
     Stepped,
 )
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import OUTCOME_FILE, Outcome, Stage
 from edge_agent.settings.device import parse_config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -153,6 +153,19 @@ def test_a_stage_after_the_other_until_the_job_has_succeeded(device: Device) -> 
     assert device.work.started == [f"1 {stage}" for stage in Stage]
     assert device.ledger.jobs[job_id].status is Status.SUCCEEDED
     assert device.report(job_id).code == "accepted"
+
+
+def test_what_a_stage_has_found_is_in_the_next_report(device: Device) -> None:
+    job_id = device.accept()
+    device.until(Stage.CAPTURE, job_id)
+    before = device.report(job_id).results["device"]
+    (device.store.job_dir(job_id) / Stage.CAPTURE).mkdir()
+    outcome = Outcome(results={"device": {"board": "Pi"}})
+    (device.store.job_dir(job_id) / Stage.CAPTURE / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+
+    device.flow.stage_ended(job_id, OK)
+
+    assert (before, device.report(job_id).results["device"]) == ({}, {"board": "Pi"})
 
 
 def test_a_stage_that_is_not_ready_waits(device: Device) -> None:
@@ -281,7 +294,24 @@ def test_a_clean_stop_is_not_counted(tmp_path: Path) -> None:
     again = Device(tmp_path / "state")
     again.flow.resume()
 
-    assert (again.on_disk(job_id).restarts, again.on_disk(job_id).running) == (0, False)
+    job = again.on_disk(job_id)
+    assert (job.stage, job.restarts, job.running) == (Stage.CALIBRATE, 0, False)
+    again.off()
+
+
+def test_a_boot_makes_the_record_that_the_power_cut(tmp_path: Path) -> None:
+    """The job was on disk, and what says that its version was accepted was not."""
+    before = Device(tmp_path / "state")
+    job_id = before.accept()
+    (before.store.models / "har.json").unlink()
+    before.off()
+
+    again = Device(tmp_path / "state")
+    again.flow.resume()
+
+    record = again.store.record("har")
+    assert record is not None
+    assert (record.version, record.job) == (1, job_id)
     again.off()
 
 
