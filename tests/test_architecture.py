@@ -116,18 +116,9 @@ def package(name: str) -> str:
     return parts[0] if parts else ""
 
 
-def imports(path: Path, *, typing: bool = True) -> Iterator[str]:
-    """Every module that a file imports; with ``typing`` those for type checking only, too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    hints = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in hints and not typing:
-            continue
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also for type checking only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -193,7 +184,7 @@ def test_no_package_is_in_a_circle() -> None:
 
 def test_no_file_is_in_a_circle() -> None:
     arrows = {
-        module(path): {name for name in imports(path, typing=False) if name.startswith(("edge_agent.", "host_tools."))}
+        module(path): {name for name in imports(path) if name.startswith(("edge_agent.", "host_tools."))}
         - {module(path)}
         for top in ("edge_agent", "host_tools")
         for path in files(top)

@@ -26,7 +26,7 @@ from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.mqtt import Link
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import python_child, worker_env
+from edge_agent.process.program import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import EdgeAgentError, SourceError
-from edge_agent.process.child import python_child
+from edge_agent.process.program import python_child
 
 OPEN_TIMEOUT_S = 15.0
 

@@ -10,6 +10,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,13 +20,15 @@ from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.daemon.events import Stop
+from edge_agent.daemon.events import ChildEnded, Stop
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
+from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
-from edge_agent.process.child import Limits, python_child
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -59,7 +62,7 @@ def run(config: Config, *, once: bool = False) -> int:
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
     )
-    agent = Agent(config, store, link, inbox.put, clock, identity)
+    agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -71,9 +74,9 @@ def run(config: Config, *, once: bool = False) -> int:
     control = ControlServer(store.root / SOCKET_NAME, inbox.put)
     run_in_background(
         python_child("edge_agent.worker.measure.inventory"),
-        Limits(timeout_s=INVENTORY_TIMEOUT_S),
+        ChildLimits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
-        lambda _ended, output: agent.take_inventory(output),
+        partial(ChildEnded, lambda _ended, output: agent.take_inventory(output)),
     )
     agent.sensors.start()
     link.start()

@@ -15,7 +15,10 @@ import msgspec
 
 from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.launcher import source_table
-from edge_agent.process.child import Child, ChildExit, Limits, python_child
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.retry.backoff import Backoff
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import SensorProcessConfig, SourceState, source_folder, split_common_keys
@@ -81,7 +84,7 @@ class Sensor:
                 return ChildExit(0, "stopped", 0, "", 0.0)
             self._child = child = Child(
                 python_child("edge_agent.sensing"),
-                limits=Limits(timeout_s=None),
+                limits=ChildLimits(timeout_s=None),
                 on_line=self._take_line,
                 stdin=self._config,
             )

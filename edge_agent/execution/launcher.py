@@ -13,7 +13,7 @@ from edge_agent.execution.run import OnProgress, StageEnd, StageRun
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.settings.broker import BROKER_KEYS
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import source_folder, split_common_keys
@@ -65,8 +65,8 @@ def source_table(config: Config, name: str) -> dict[str, Any]:
     return {key: getattr(config.mqtt, key) for key in BROKER_KEYS} | table
 
 
-class Stages:
-    """Starts stages for the daemon."""
+class Launcher:
+    """Starts the workers of stages for the daemon."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -89,7 +89,7 @@ class Stages:
         if manifest.eval is not None:
             _link(blobs / manifest.eval.sha256, job_dir / task.eval)
         write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
-        limits = Limits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
         run = StageRun(
             job_dir,
             job.stage,

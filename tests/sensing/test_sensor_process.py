@@ -134,7 +134,7 @@ def test_it_ends_when_nobody_listens_any_more(process: SourceProcess) -> None:
     assert child is not None
     code = (
         "import subprocess, sys, os; from pathlib import Path\n"
-        "from edge_agent.process.child import PARENT_VARIABLE\n"
+        "from edge_agent.process.program import PARENT_VARIABLE\n"
         "env = os.environ | {PARENT_VARIABLE: str(os.getpid())}\n"
         "config = Path(sys.argv[1]).read_bytes()\n"
         "child = subprocess.Popen([sys.executable, '-m', 'edge_agent.sensing'], stdin=subprocess.PIPE, env=env,"

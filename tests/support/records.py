@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import CandidateSpec
-from edge_agent.jobs.job import Job, Status, Step
+from edge_agent.jobs.job import ActivationStep, Job, Status
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Data, GateResult, MeasuredModel, Result
 from edge_agent.jobs.task import ArrayFiles, Stage, Task
@@ -41,9 +41,9 @@ RECORD = MeasuredModel(
 ON_DISK: dict[str, Any] = {
     "job": Job(
         id="0123456789abcdef", model="har", version=7, digest="d" * 64, scope="g/lab", created=1_795_975_410.5,
-        expires=4_070_908_800.0, stage=Stage.ACTIVATE, status=Status.IN_PROGRESS, running=True, step=Step.HOOKED,
-        attempts=1, restarts=2, fraction=0.5, detail="half", eta_s=3.5, seconds={"capture": 300.25},
-        code="latency_too_high", message="int8 refused", release="7-0123456789abcdef",
+        expires=4_070_908_800.0, stage=Stage.ACTIVATE, status=Status.IN_PROGRESS, running=True,
+        step=ActivationStep.HOOKED, attempts=1, restarts=2, fraction=0.5, detail="half", eta_s=3.5,
+        seconds={"capture": 300.25}, code="latency_too_high", message="int8 refused", release="7-0123456789abcdef",
     ),
     "model": ModelRecord(
         version=7, digest="d" * 64, job="0123456789abcdef", scope="local", status="canceled", withdrawn=True

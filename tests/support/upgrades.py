@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from edge_agent.execution.launcher import Stages
+from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Job
 from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.snapshot import ReservoirSnapshot
@@ -86,7 +86,7 @@ class Upgraded(LocalAgent):
     def __init__(self, state: Path, port: Path, **tables: dict[str, Any]) -> None:
         imu = {"kind": "serial", "port": str(port), "channels": CHANNELS, "rate_hz": 50}
         super().__init__(state, sources={"imu": imu}, **tables)
-        self.stages = Stages(self.config)  # type: ignore[assignment]  # which start processes
+        self.stages = Launcher(self.config)  # type: ignore[assignment]  # which start processes
 
     def until(self, where: Callable[[Job], bool], version: int, within_s: float = 120) -> Job:
         """Handle events until the job of a version of ``har`` is so; returns the job as it is then."""

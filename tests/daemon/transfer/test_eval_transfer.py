@@ -84,7 +84,7 @@ def test_what_was_here_when_the_power_failed_is_not_fetched_again(tmp_path: Path
     before.handle(Incoming(TOPICS.page(SET.sha256, 0), page, retained=True))
     for index in (0, 1):
         send_chunk(before, LABELLED, index)
-    before.agent._receiving.disconnected()  # what came is on the disk; a SIGKILL has its test on a real broker
+    before.agent.transfers.disconnected()  # what came is on the disk; a SIGKILL has its test on a real broker
     before.off()
 
     again = LocalAgent(tmp_path / "state").boot()

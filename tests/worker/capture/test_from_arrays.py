@@ -13,7 +13,7 @@ from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
 from edge_agent.execution.run import run_stage
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, InputContract, State
 from edge_agent.worker.capture.from_arrays import capture_arrays
@@ -305,7 +305,7 @@ def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
     task = Task(job="j", name="m", version=1, format="onnx", model="model.onnx", arrays=files)
     write_durably(tmp_path / TASK_FILE, msgspec.json.encode(task))
 
-    end = run_stage(tmp_path, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None)
+    end = run_stage(tmp_path, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None)
 
     assert (end.code, end.status) == ("", "ok")
     outcome = read_outcome(tmp_path, Stage.CAPTURE)

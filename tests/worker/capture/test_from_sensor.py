@@ -26,7 +26,7 @@ from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.process.child import python_child
+from edge_agent.process.program import python_child
 from edge_agent.sources import open_source
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, Window

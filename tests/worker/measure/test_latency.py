@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.process.child import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.worker.measure import latency, probe
 from edge_agent.worker.measure.latency import Decision, Observation, compare, judge, screen, summarise
 from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
