@@ -28,7 +28,9 @@ from edge_agent.jobs.job import (
     Status,
     Stepped,
 )
-from edge_agent.jobs.task import OUTCOME_FILE, Outcome, Stage
+from edge_agent.jobs.outcome import Outcome
+from edge_agent.jobs.result import MeasuredOn, Result
+from edge_agent.jobs.task import OUTCOME_FILE, Stage
 from edge_agent.settings.device import parse_config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -158,14 +160,14 @@ def test_a_stage_after_the_other_until_the_job_has_succeeded(device: Device) -> 
 def test_what_a_stage_has_found_is_in_the_next_report(device: Device) -> None:
     job_id = device.accept()
     device.until(Stage.CAPTURE, job_id)
-    before = device.report(job_id).results["device"]
+    before = device.report(job_id).results["device"]["board"]
     (device.store.job_dir(job_id) / Stage.CAPTURE).mkdir()
-    outcome = Outcome(results={"device": {"board": "Pi"}})
+    outcome = Outcome(results=Result(device=MeasuredOn(board="Pi")))
     (device.store.job_dir(job_id) / Stage.CAPTURE / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
 
     device.flow.stage_ended(job_id, OK)
 
-    assert (before, device.report(job_id).results["device"]) == ({}, {"board": "Pi"})
+    assert (before, device.report(job_id).results["device"]["board"]) == (None, "Pi")
 
 
 def test_a_stage_that_is_not_ready_waits(device: Device) -> None:

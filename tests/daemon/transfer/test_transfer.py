@@ -188,7 +188,7 @@ def wait_until_full(link: Link) -> None:
 
 
 def unread_bytes(link: Link) -> int:
-    connection = link._client.socket()
+    connection = link._client._paho.socket()
     return int.from_bytes(fcntl.ioctl(connection, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
