@@ -1,4 +1,4 @@
-"""The broker's ACL that the README shows: enough for the whole job, and not a message more.
+"""The broker's ACL that ``docs/broker.md`` shows: enough for the whole job, and not a message more.
 
 mosquitto grants subscriptions that it will not serve, so what is tested is delivery.
 """
@@ -25,15 +25,15 @@ from host_tools.broker.settings import Settings
 from host_tools.cli.app import main
 from host_tools.demo.simulator import SerialImu
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "broker.md"
 USERS = ("operator", "dashboard", "pi-01", "pi-02")
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow]
 
 
 def documented() -> str:
-    """The README's ACL."""
-    found = re.search(r"```\n# /etc/mosquitto/acl\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """The page's ACL."""
+    found = re.search(r"```\n# /etc/mosquitto/acl\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     return found[1]
 
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., MosquittoBroker]]:
 
 @pytest.fixture
 def broker(start: Callable[..., MosquittoBroker]) -> MosquittoBroker:
-    """A mosquitto with the README's ACL."""
+    """A mosquitto with the documented ACL."""
     return start(documented())
 
 

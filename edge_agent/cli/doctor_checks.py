@@ -32,6 +32,9 @@ from edge_agent.settings.sharing import SourceState
 
 _BROKER_TIMEOUT_S = 5.0
 _AS_ROOT = "sudo edge-agent doctor"
+_OTHER_NAME = (
+    "make the two the same, unless the broker's ACL lets that user write below ea/v1/d/DEVICE_ID (docs/broker.md)"
+)
 _CERTIFICATE = "set [mqtt] ca_file to the CA that signed the broker's certificate, and url to a name that is in it"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
@@ -184,9 +187,16 @@ def _broker(config: Config) -> Check:
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
     except EdgeAgentError as error:
-        certificate = "certificate" in error.message.lower()
-        remedy = _CERTIFICATE if certificate else "check [mqtt] url, the network, and the broker"
-        return Check("broker", "fail", error.message, remedy)
+        return Check("broker", "fail", error.message, _broker_remedy(error))
     finally:
         link.stop()
+    if config.mqtt.username not in ("", config.device_id):
+        detail = f"{config.mqtt.url}, as user {config.mqtt.username!r}; device_id is {config.device_id!r}"
+        return Check("broker", "warn", detail, _OTHER_NAME)
     return Check("broker", "ok", config.mqtt.url)
+
+
+def _broker_remedy(error: EdgeAgentError) -> str:
+    if error.code == "broker_refused":
+        return "correct [mqtt] username and password_file, or give the broker this user"
+    return _CERTIFICATE if "certificate" in error.message.lower() else "check [mqtt] url, the network, and the broker"
