@@ -1,4 +1,4 @@
-"""The broker's ACL that the README shows: enough for the whole job, and not a message more.
+"""The broker's ACL that ``docs/broker.md`` shows: enough for the whole job, and not a message more.
 
 mosquitto grants subscriptions that it will not serve, so what is tested is delivery.
 """
@@ -25,15 +25,15 @@ from host_tools.broker.settings import Settings
 from host_tools.cli.app import main
 from host_tools.demo.simulator import SerialImu
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "broker.md"
 USERS = ("operator", "dashboard", "pi-01", "pi-02")
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow]
 
 
 def documented() -> str:
-    """The README's ACL."""
-    found = re.search(r"```\n# /etc/mosquitto/acl\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """The page's ACL."""
+    found = re.search(r"```\n# /etc/mosquitto/acl\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert found
     return found[1]
 
@@ -67,7 +67,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., MosquittoBroker]]:
 
 @pytest.fixture
 def broker(start: Callable[..., MosquittoBroker]) -> MosquittoBroker:
-    """A mosquitto with the README's ACL."""
+    """A mosquitto with the documented ACL."""
     return start(documented())
 
 
@@ -117,7 +117,7 @@ def test_a_job_goes_all_the_way_and_nobody_else_may_interfere(tmp_path: Path, br
 def test_the_host_finds_what_the_broker_holds(tmp_path: Path, broker: MosquittoBroker) -> None:
     """Without reading ``b/`` and ``g/`` every push would send everything again, and no purge would find anything."""
     password = str(tmp_path / "password")
-    settings = Settings(broker=broker.url, username="operator", password_file=password)
+    settings = Settings(url=broker.url, username="operator", password_file=password)
     with Session(settings) as session:
         session.publish("ea/v1/g/lab/want/har", b"x")
 
@@ -154,7 +154,7 @@ def test_every_host_command_does_its_work(
         assert (ended.exit, ended.err) == (0, ""), ended.out
     assert "har 1 is active again" in rollback.out
     assert purge.events[0]["refused"] == []
-    settings = Settings(broker=broker.url, username="operator", password_file=password)
+    settings = Settings(url=broker.url, username="operator", password_file=password)
     with Session(settings) as session:
         assert session.snapshot("ea/v1/d/+/done/+", "ea/v1/d/+/cmd/+", "ea/v1/g/+/cmd/+") == {}
     assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []

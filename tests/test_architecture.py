@@ -29,42 +29,47 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # values
     "errors": (set(), set()),
     "advice": (set(), set()),
+    "retry": (set(), set()),
     "strict": (set(), {"msgspec"}),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),
     "jobs": ({"wire"}, {"msgspec"}),
     # what the daemon rests on
     "device": (set(), set()),
-    "mqtt": (set(), {"paho"}),
+    "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
     "state": ({"jobs"}, {"msgspec"}),
     "trust": ({"wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "daemon": (DAEMON | {"execution"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
     # sensors
-    "acquisition": (set(), {"PIL", "cobs", "msgspec", "numpy"}),
+    "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
     "reservoir": ({"state"}, {"msgspec", "numpy"}),
-    "sensing": ({"acquisition", "process", "reservoir", "settings", "sources"}, {"msgspec", "numpy"}),
+    "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
     "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
-    "calibration": ({"backends", "quant"}, {"numpy"}),
+    "calibration": ({"backends", "jobs", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
-    "serving": (ENGINE - {"calibration"} | {"sensing", "settings", "sources", "state", "wire"}, {"numpy"}),
+    "serving": (
+        ENGINE - {"calibration"} | {"acquisition", "sensing", "settings", "sources", "state", "wire"},
+        {"numpy"},
+    ),
     # the stages
     "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
     "worker.data": (WORKER, {"msgspec", "numpy"}),
     "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
     "worker.quality": (
-        {"acquisition", "backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
+        {"backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},
     ),
     "worker.search": (WORKER | {"worker.data", "worker.measure"}, {"msgspec", "numpy"}),
     "worker.capture": (
         WORKER
-        | {"reservoir", "sensing", "settings", "sources", "worker.data", "worker.quality", "worker.search"},
+        | {"acquisition", "reservoir", "sensing", "settings", "sources"}
+        | {"worker.data", "worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
     "worker.explain": (WORKER | {"worker.capture", "worker.data", "worker.search"}, {"msgspec", "numpy"}),
@@ -77,7 +82,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report.html": ({"jobs"}, set()),
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
-ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html"}
+ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry"}
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
@@ -111,18 +116,9 @@ def package(name: str) -> str:
     return parts[0] if parts else ""
 
 
-def imports(path: Path, *, typing: bool = True) -> Iterator[str]:
-    """Every module that a file imports; with ``typing`` those for type checking only, too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    hints = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in hints and not typing:
-            continue
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also for type checking only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -188,7 +184,7 @@ def test_no_package_is_in_a_circle() -> None:
 
 def test_no_file_is_in_a_circle() -> None:
     arrows = {
-        module(path): {name for name in imports(path, typing=False) if name.startswith(("edge_agent.", "host_tools."))}
+        module(path): {name for name in imports(path) if name.startswith(("edge_agent.", "host_tools."))}
         - {module(path)}
         for top in ("edge_agent", "host_tools")
         for path in files(top)
@@ -214,7 +210,8 @@ def test_a_shim_only_runs_what_took_its_place() -> None:
 def test_nothing_above_the_worker_line_imports_a_foreign_package() -> None:
     for part in ABOVE_THE_WORKER_LINE:
         for path in members(part):
-            assert others(path) <= ({"msgspec", "paho"} if part == "mqtt" else {"msgspec"}), path
+            others_too = {"mqtt": {"paho"}, "cli": {"rich"} if path.stem == "tables" else set()}.get(part, set())
+            assert others(path) <= {"msgspec"} | others_too, path
 
 
 def test_the_host_knows_the_protocol_and_nothing_of_the_device() -> None:
@@ -233,7 +230,7 @@ def test_imports_on_the_host_follow_the_table() -> None:
 def test_only_one_file_imports_paho() -> None:
     users = [path for top in ("edge_agent", "host_tools") for path in files(top) if "paho" in others(path)]
 
-    assert users == [ROOT / "edge_agent" / "mqtt" / "link.py"]
+    assert users == [ROOT / "edge_agent" / "mqtt" / "client.py"]
 
 
 def loaded(code: str) -> list[str]:
@@ -247,6 +244,13 @@ def test_the_daemon_holds_nothing_heavy() -> None:
 
     assert "edge_agent.daemon.agent" in modules
     assert not set(FORBIDDEN_IN_DAEMON) & set(modules)
+
+
+def test_a_command_loads_rich_only_to_print_a_table_on_a_terminal() -> None:
+    modules = loaded("edge_agent.cli.status, edge_agent.cli.doctor, edge_agent.cli.releases")
+
+    assert "edge_agent.cli.tables" in modules
+    assert "rich" not in modules
 
 
 def test_the_host_needs_no_numpy() -> None:

@@ -56,7 +56,7 @@ def test_the_device_set_has_wheels(cache: Path, python: str, arch: str, runtimes
     found = dict(line.split("==") for line in done.stdout.splitlines())
     assert RUNTIMES & found.keys() == runtimes
     assert found["numpy"].startswith(numpy)
-    assert {"onnx", "litert-quantizer", "pyserial", "psutil", "msgspec", "cryptography", "paho-mqtt"} <= found.keys()
+    assert {"onnx", "litert-quantizer", "pyserial", "msgspec", "cryptography", "paho-mqtt"} <= found.keys()
 
 
 @pytest.mark.slow

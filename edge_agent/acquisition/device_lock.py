@@ -25,7 +25,7 @@ class DeviceLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.release()
-            raise explain(path, error, group) from None
+            raise open_error(path, error, group) from None
 
     @property
     def descriptor(self) -> int:
@@ -39,7 +39,7 @@ class DeviceLock:
             self._descriptor = -1
 
 
-def explain(path: str, error: BaseException, group: str, what: str = "") -> SourceError:
+def open_error(path: str, error: BaseException, group: str, what: str = "") -> SourceError:
     """What to do about ``error`` on opening ``path``.
 
     Args:

@@ -2,6 +2,8 @@
 
 import time
 
+from edge_agent.retry.backoff import Backoff
+
 _EVERY_S = 0.2
 
 
@@ -9,7 +11,7 @@ class Retry:
     """Says when the next attempt is due; the first one is at once."""
 
     def __init__(self, every_s: float = _EVERY_S) -> None:
-        self._every_s = every_s
+        self._backoff = Backoff(every_s, every_s)
         self._at = 0.0
 
     def due(self, timeout_s: float) -> bool:
@@ -17,5 +19,5 @@ class Retry:
         time.sleep(max(0.0, min(self._at - time.monotonic(), timeout_s)))
         if time.monotonic() < self._at:
             return False
-        self._at = time.monotonic() + self._every_s
+        self._at = time.monotonic() + self._backoff.failed()
         return True

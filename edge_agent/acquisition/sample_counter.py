@@ -35,6 +35,8 @@ class Counter:
 
         A row that repeats the count before it is the same sample once more, and is dropped.
         """
+        if not len(rows):
+            return []
         counts = rows[:, 0]
         if self._next is not None:
             counts = np.concatenate([[self._next - 1], counts])
@@ -45,7 +47,7 @@ class Counter:
         fresh = steps != 0
         breaks = np.flatnonzero(~(steps[fresh] == 1) & ~wrapped[fresh])
         values = rows[fresh]
-        if not len(values):
+        if not len(values):  # the sample before, once more
             return []
         self._next = float(values[-1, 0]) + 1
         return stretches(values[:, 1:], breaks.tolist())

@@ -16,7 +16,7 @@ from edge_agent.errors import ConfigError
 DISTRIBUTION = "edge-agent-int8"
 """What pip calls it. Commands and imports are called ``edge-agent`` and ``edge_agent``."""
 MODULES = {
-    "numpy": "device", "serial": "device", "cobs": "device", "psutil": "device", "onnx": "device",
+    "numpy": "device", "serial": "device", "cobs": "device", "onnx": "device",
     "onnxruntime": "device", "tflite_runtime": "device", "ai_edge_litert": "device", "litert_quantizer": "device",
     "flatbuffers": "device", "ml_dtypes": "device",
     "cv2": "camera", "PIL": "camera", "sounddevice": "audio", "iotcore": "demo",

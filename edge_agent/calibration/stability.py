@@ -15,12 +15,12 @@ fewer blocks of time finer does not help: they have seen the same movement.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.calibration.histogram import Histogram
+from edge_agent.jobs.result import EnoughWindows
 from edge_agent.quant.bounds import CONFIDENCE, student_quantile
 
 BINS = 512
@@ -77,15 +77,15 @@ class Stability:
         how = "give more rows" if self.rows else f"set [recipe] calibration_windows = {self.enough}"
         return f"{sure}, not to {TOLERANCE:.0%}; about {self.enough} windows would do: {how}"
 
-    def as_dict(self, *, planned: int) -> dict[str, Any]:
+    def summary(self, planned: int) -> EnoughWindows:
         """As it stands in the result object, under ``data.enough.calibration``."""
-        return {
-            "planned": planned,
-            "windows": self.windows,
-            "enough": self.enough,
-            "spread": self.spread if math.isfinite(self.spread) else None,
-            "message": self.sentence,
-        }
+        return EnoughWindows(
+            planned=planned,
+            windows=self.windows,
+            enough=self.enough,
+            spread=self.spread if math.isfinite(self.spread) else None,
+            message=self.sentence,
+        )
 
 
 def judge_stability(names: Sequence[str], segments: Sequence[Sequence[Histogram]], windows: int) -> Stability:

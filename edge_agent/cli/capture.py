@@ -26,7 +26,7 @@ from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
-from edge_agent.settings.sharing import KEPT_FOLDER, divide, source_folder
+from edge_agent.settings.sharing import KEPT_FOLDER, source_folder, split_common_keys
 from edge_agent.strict import counted, did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import InputContract, Window
 
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     _check_paths(args)
     require("numpy")
     # numpy and the sensor's driver; only a command that is asked for pays for them
-    from edge_agent.sources import check_source  # noqa: PLC0415
+    from edge_agent.sources import check_table  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
 
-    check_source(args.source, table)
+    check_table(args.source, table)
     picture = _picture_maker() if args.plot else None
     window = contracts[0].window or Window(_SIZE, _SIZE)
     wanted = list(dict.fromkeys(channel for contract in contracts for channel in contract.channels))
@@ -140,9 +140,9 @@ def _take(
     else:
         source = open_source(args.source, table)
     try:
-        looker = preview.Looker(source, args.source, wanted, window, rate_hz)
+        sampler = preview.WindowSampler(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
-            return looker.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said)), source.rate_hz
+            return sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said)), source.rate_hz
     finally:
         source.close()
 
@@ -152,19 +152,19 @@ def _take_kept(
 ) -> tuple[Any, float, dict[str, Any]]:
     """What is kept, at what rate the source says, and how much there is."""
     from edge_agent.reservoir.snapshot import read  # noqa: PLC0415  # numpy
-    from edge_agent.worker.capture.preview_reservoir import look_kept, summarize  # noqa: PLC0415
+    from edge_agent.worker.capture.preview_reservoir import preview_segments, summarize  # noqa: PLC0415
 
     folder = _folder(args) / KEPT_FOLDER
-    if not divide(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
+    if not split_common_keys(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
         text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
         raise ConfigError("usage", f"{text}, and restart edge-agent")
     with read(folder) as kept:
         summary = summarize(kept)
-        stretches = list(kept.stretches) if args.kept == "all" else kept.of(args.kept)
-        if args.windows and args.windows < len(stretches):
-            stretches = [stretches[place * len(stretches) // args.windows] for place in range(args.windows)]
-        seen = look_kept(kept, args.source, stretches, wanted, window, rate_hz)
-        return seen, kept.shape.rate_hz, {"kept": asdict(summary)}
+        segments = list(kept.segments) if args.kept == "all" else kept.of(args.kept)
+        if args.windows and args.windows < len(segments):
+            segments = [segments[place * len(segments) // args.windows] for place in range(args.windows)]
+        seen = preview_segments(kept, args.source, segments, wanted, window, rate_hz)
+        return seen, kept.format.rate_hz, {"kept": asdict(summary)}
 
 
 def _folder(args: argparse.Namespace) -> Path:
@@ -222,7 +222,7 @@ def _body(args: argparse.Namespace, seen: Any, window: Window, rate_hz: float) -
         "channels": [
             {"name": one.name, "min": one.low, "mean": one.mean, "max": one.high, "std": one.std} for one in numbers
         ],
-        "findings": [finding.as_dict() for finding in seen.findings],
+        "findings": [asdict(finding) for finding in seen.findings],
     }
 
 

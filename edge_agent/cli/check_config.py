@@ -20,11 +20,11 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config)
     if config.sources:
         require("numpy")
-        from edge_agent.sources import check_source  # noqa: PLC0415  # numpy, which only sources need
+        from edge_agent.sources import check_table  # noqa: PLC0415  # numpy, which only sources need
 
     for name, table in config.sources.items():
         try:
-            check_source(name, table)
+            check_table(name, table)
         except EdgeAgentError as error:
             raise ConfigError("usage", f"{args.config} {error.message}") from None
     print(f"{args.config}: device {config.device_id}, {counted(len(config.sources), 'source')}, all keys known")

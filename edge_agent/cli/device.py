@@ -1,9 +1,9 @@
-"""What the local commands share: the configuration's state directory, the daemon behind it, and how they print."""
+"""What the local commands share: the configuration's state directory, the daemon behind it, and their JSON."""
 
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,3 @@ def require_readable(*folders: Path) -> None:
 def print_json(body: Mapping[str, Any]) -> None:
     """Print one JSON object."""
     print(json.dumps(body, indent=2))
-
-
-def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table in columns as wide as their widest cell."""
-    table = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

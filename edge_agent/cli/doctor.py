@@ -3,8 +3,10 @@
 import argparse
 from dataclasses import asdict
 
+from edge_agent.cli.check import Check
 from edge_agent.cli.device import add_common, print_json
 from edge_agent.cli.doctor_checks import examine
+from edge_agent.cli.tables import print_rows
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -26,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
     else:
-        width = max(len(check.name) for check in checks)
-        for check in checks:
-            print(f"{_MARKS[check.level]}  {check.name:{width}}  {check.detail}")
-            if check.remedy:
-                print(f"      {'':{width}}  → {check.remedy}")
+        print_rows((), [(_MARKS[check.level], check.name, _found(check)) for check in checks])
     return int(failed)
+
+
+def _found(check: Check) -> str:
+    return f"{check.detail}\n→ {check.remedy}" if check.remedy else check.detail

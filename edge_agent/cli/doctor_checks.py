@@ -21,19 +21,23 @@ from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.daemon.main import check_trust, link_options
+from edge_agent.daemon.main import check_trust
 from edge_agent.daemon.sensor_processes import describe
 from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.mqtt import Link
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import ChildExit, python_child, worker_env
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.program import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
 
 _BROKER_TIMEOUT_S = 5.0
 _AS_ROOT = "sudo edge-agent doctor"
+_OTHER_NAME = (
+    "make the two the same, unless the broker's ACL lets that user write below ea/v1/d/DEVICE_ID (docs/broker.md)"
+)
 _CERTIFICATE = "set [mqtt] ca_file to the CA that signed the broker's certificate, and url to a name that is in it"
 _LITTLE_SPACE_BYTES = 1 << 30
 _LITTLE_MEMORY_BYTES = 256 << 20
@@ -185,9 +189,12 @@ def _daemon(config: Config) -> Iterator[Check]:
     for name, told in status.get("sensors", {}).items():
         state = msgspec.convert(told, SourceState)
         sound = state.state == "open" and not state.code
-        own = split_advice(state.message)[1]
-        to_do = "" if sound or own else remedy_for(state.code, state.message) or "check the sensor and its cable"
-        yield Check(f"sensor {name}", "ok" if sound else "warn", describe(name, state), to_do)
+        if sound:
+            yield Check(f"sensor {name}", "ok", describe(name, state))
+            continue
+        what, advice = split_advice(state.message)
+        to_do = advice or remedy_for(state.code, what) or "check the sensor and its cable"
+        yield Check(f"sensor {name}", "warn", describe(name, msgspec.structs.replace(state, message=what)), to_do)
 
 
 def _broker(config: Config, service: ServiceRights | None) -> Check:
@@ -196,7 +203,7 @@ def _broker(config: Config, service: ServiceRights | None) -> Check:
         if service is not None and path and (why := service.unreadable(path)):
             return Check("broker", "fail", f"{key} {why}", service.how_to_read(path))
     try:
-        link = Link(link_options(config, f"edge-agent-doctor-{os.getpid()}"), on_event=lambda _event: None)
+        link = Link(config.mqtt, f"edge-agent-doctor-{os.getpid()}", on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
         return Check("broker", "fail", error.message, remedy)
@@ -204,9 +211,16 @@ def _broker(config: Config, service: ServiceRights | None) -> Check:
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
     except EdgeAgentError as error:
-        certificate = "certificate" in error.message.lower()
-        remedy = _CERTIFICATE if certificate else "check [mqtt] url, the network, and the broker"
-        return Check("broker", "fail", error.message, remedy)
+        return Check("broker", "fail", error.message, _broker_remedy(error))
     finally:
         link.stop()
+    if config.mqtt.username not in ("", config.device_id):
+        detail = f"{config.mqtt.url}, as user {config.mqtt.username!r}; device_id is {config.device_id!r}"
+        return Check("broker", "warn", detail, _OTHER_NAME)
     return Check("broker", "ok", config.mqtt.url)
+
+
+def _broker_remedy(error: EdgeAgentError) -> str:
+    if error.code == "broker_refused":
+        return "correct [mqtt] username and password_file, or give the broker this user"
+    return _CERTIFICATE if "certificate" in error.message.lower() else "check [mqtt] url, the network, and the broker"

@@ -13,7 +13,7 @@ from edge_agent.cli.service_rights import ServiceRights, place
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.execution.launcher import source_table
 from edge_agent.settings.device import Config
-from edge_agent.settings.sharing import divide, source_folder
+from edge_agent.settings.sharing import source_folder, split_common_keys
 
 _JOIN = re.compile(r"sudo usermod -aG \S+ [^\s,]+")
 
@@ -31,13 +31,13 @@ def check_sources(config: Config, service: ServiceRights | None = None) -> Itera
 
 def _check(config: Config, name: str, table: dict[str, Any], service: ServiceRights | None) -> Check:
     from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
-    from edge_agent.sources import check_driver, check_source  # noqa: PLC0415
+    from edge_agent.sources import check_driver, check_table  # noqa: PLC0415
 
     try:
-        check_source(name, table)
+        check_table(name, table)
     except EdgeAgentError as error:
         return _failed(name, error, "correct the config")
-    if divide(name, table)[0].shared and is_served(source_folder(Path(config.state_dir), name)):
+    if split_common_keys(name, table)[0].shared and is_served(source_folder(Path(config.state_dir), name)):
         return Check(f"source {name}", "ok", f"{_described(table)}, read by the daemon for all")
     try:
         check_driver(name, table)

@@ -14,7 +14,7 @@ import msgspec
 
 from edge_agent.cli.service_rights import ServiceRights
 from edge_agent.errors import EdgeAgentError, SourceError
-from edge_agent.process.child import python_child
+from edge_agent.process.program import python_child
 
 OPEN_TIMEOUT_S = 15.0
 
@@ -59,12 +59,12 @@ def try_to_open(name: str, table: dict[str, Any], service: ServiceRights | None 
 
 def main() -> int:
     """Open what standard input says."""
-    from edge_agent.sources import check_source, open_source  # noqa: PLC0415  # numpy, which who asks need not have
+    from edge_agent.sources import check_table, open_source  # noqa: PLC0415  # numpy, which who asks need not have
 
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     answer = Answer()
     try:
-        check_source(asked.name, asked.table)  # which imports the kind, while root may
+        check_table(asked.name, asked.table)  # which imports the kind, while root may
         if asked.uid:
             _become(asked.uid, asked.groups)
         open_source(asked.name, asked.table).close()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.cli.device import add_common, print_json
-from edge_agent.daemon.activation.release_steps import HOOK_TIMEOUT_S, hook_problem, roll_back
+from edge_agent.daemon.activation.hook import run_hook
+from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
-from edge_agent.process.child import Child, Limits
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
@@ -64,9 +64,6 @@ def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
     message = f"{model} {active.version} is active again"
     problem = ""
     if config.activation.hook:
-        lines: list[str] = []
-        argv = [*config.activation.hook, str(Releases(store.models, model).path(active.name))]
-        ended = Child(argv, limits=Limits(timeout_s=HOOK_TIMEOUT_S), on_line=lines.append).wait()
-        problem = hook_problem(ended, "\n".join(lines))
+        problem = run_hook(config.activation.hook, Releases(store.models, model).path(active.name))
     store.unlock()
     return {"message": f"{message}; {problem}" if problem else message, "active": active.name, "hook": problem}

@@ -27,7 +27,7 @@ from edge_agent.execution.run import run_stage
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.report.text import render
 from edge_agent.settings.recipe import RecipeFile, read_recipe
 from edge_agent.state.durable import write_durably
@@ -160,7 +160,7 @@ def _quantize(request: Request) -> Result:
     with ProgressLine() as line:
         for stage in WORKER_STAGES:
             line.show(stage, 0.0, "starting", None)
-            end = run_stage(job_dir, stage, Limits(timeout_s=None), partial(line.show, stage))
+            end = run_stage(job_dir, stage, ChildLimits(timeout_s=None), partial(line.show, stage))
             seconds[stage] = end.seconds
             if end.code:
                 code, message = end.code, end.message

@@ -4,7 +4,8 @@ import argparse
 
 import msgspec
 
-from edge_agent.cli.device import add_common, print_json, print_rows, require_readable, state_dir
+from edge_agent.cli.device import add_common, print_json, require_readable, state_dir
+from edge_agent.cli.tables import print_rows
 from edge_agent.errors import StoreError
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.cli.device import add_common, print_json, print_rows, require_readable, state_dir
+from edge_agent.cli.device import add_common, print_json, require_readable, state_dir
+from edge_agent.cli.tables import print_rows
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.sensor_processes import describe

@@ -11,8 +11,10 @@ from typing import Any
 
 from edge_agent import __version__
 from edge_agent.advice.installation import lacking
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.daemon.sensor_processes import Sensors
 from edge_agent.device import board
-from edge_agent.process.child import ChildExit
+from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
@@ -103,6 +105,23 @@ class Identity:
             thermal=asdict(board.conditions()),
             confinement=self.confinement,
         )
+
+
+class InfoPublisher:
+    """Publishes ``info`` whenever something that it tells has changed."""
+
+    def __init__(
+        self, config: Config, store: Store, identity: Identity, sensors: Sensors, publisher: Publisher
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._identity = identity
+        self._sensors = sensors
+        self._publisher = publisher
+
+    def publish(self) -> None:
+        """Publish what this device is and has now."""
+        self._publisher.info(self._identity.info(self._config, self._store, self._sensors.as_dict()))
 
 
 def _shown(source: dict[str, Any]) -> dict[str, Any]:

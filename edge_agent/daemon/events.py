@@ -1,15 +1,15 @@
 """What the daemon's own threads put into its inbox, beside the MQTT link's events and control requests."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from edge_agent.execution.run import StageEnd
-from edge_agent.process.child import ChildExit
+from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.sharing import SourceState
 
 
-@dataclass(frozen=True, slots=True)
-class StageProgress:
+class StageProgress(msgspec.Struct, frozen=True):
     """A stage's worker said how far it is."""
 
     run: int
@@ -18,33 +18,36 @@ class StageProgress:
     eta_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class StageEnded:
+class StageEnded(msgspec.Struct, frozen=True):
     """A stage's worker has ended."""
 
     run: int
     end: StageEnd
 
 
-@dataclass(frozen=True, slots=True)
-class ChildEnded:
-    """A hook or an inventory has ended; the consumer calls ``then`` with how, and with its standard output."""
+class ChildEnded(msgspec.Struct, frozen=True):
+    """A short child has ended; the consumer calls ``then`` with how, and with its standard output."""
 
     then: Callable[[ChildExit, str], None]
     exit: ChildExit
     output: str
 
 
-@dataclass(frozen=True, slots=True)
-class SensorSaid:
+class HookEnded(msgspec.Struct, frozen=True):
+    """The operator's hook has judged the release of a job that is being activated."""
+
+    job: str
+    end: StageEnd
+
+
+class SensorSaid(msgspec.Struct, frozen=True):
     """A shared sensor's process said how it does, or ended."""
 
     name: str
     state: SourceState
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Somebody asked the daemon to end."""
 
     reason: str

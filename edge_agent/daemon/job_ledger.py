@@ -1,7 +1,7 @@
 """The jobs of this device: the same in memory, on the disk and on the broker, and never on the broker first.
 
 Keeps no rules and starts nothing: what happens to a job is decided by :mod:`edge_agent.jobs.job`, what is done about it
-by :mod:`edge_agent.daemon.agent`. On a full disk an ended job is said, and kept as soon as there is room.
+by :mod:`edge_agent.daemon.job_flow`. On a full disk an ended job is published, and stored as soon as there is room.
 """
 
 import logging
@@ -11,7 +11,7 @@ import msgspec
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import LimitError
 from edge_agent.jobs.conclusion import conclude
-from edge_agent.jobs.job import Event, Job, Progressed, StageFailed, Step, advance
+from edge_agent.jobs.job import ActivationStep, Event, Job, Progressed, StageFailed, advance
 from edge_agent.jobs.outcome import read_result
 from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
@@ -21,7 +21,7 @@ from edge_agent.wire.manifest import Manifest, decode_manifest
 log = logging.getLogger(__name__)
 
 
-class Ledger:
+class JobLedger:
     """Owns the jobs. Used from the consumer only."""
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
@@ -38,11 +38,15 @@ class Ledger:
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
 
     def add(self, job: Job, manifest: bytes) -> None:
-        """Put a new job on disk, then say it; raises ``LimitError`` (no_space), and nothing has changed then."""
+        """Put a new job on disk, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
+
+        What was refused under its model's name before is answered by it.
+        """
         self._store.create(job, manifest)
         self.jobs[job.id] = job
         self.remember(job)
-        self.say(job)
+        self.publish(job)
+        self._publisher.forget_refusal(job.model)
 
     def remember(self, job: Job) -> None:
         """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
@@ -53,7 +57,7 @@ class Ledger:
             self._store.save_record(job.model, accepted)
 
     def apply(self, job_id: str, event: Event) -> Job:
-        """Let ``event`` change a job: saved first, then said (but not its end). Returns the job now."""
+        """Let ``event`` change a job: saved first, then published (but not its end). Returns the job now."""
         before = self.jobs[job_id]
         job = advance(before, event)
         if job is before or job == before:
@@ -63,15 +67,15 @@ class Ledger:
             job = self._save(job)
         self.jobs[job_id] = job
         if not job.ended:
-            self.say(job, progress_only=progress_only)
+            self.publish(job, progress_only=progress_only)
         return job
 
     def conclude(self, job: Job) -> str:
-        """Make the last report of an ended job, say it and keep it; returns its sentence."""
+        """Make the last report of an ended job, publish it and store it; returns its sentence."""
         result = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
         self._results[job.id] = result
         self._manifests.pop(job.id, None)
-        activated = job.step is Step.COMMITTED
+        activated = job.step is ActivationStep.COMMITTED
         release = str(Releases(self._store.models, job.model).path(job.release)) if activated else ""
         self._unsaved[job.id] = self._publisher.report(job, result, release=release)
         self.save_ended()
@@ -103,6 +107,10 @@ class Ledger:
             self._manifests[job.id] = decode_manifest(self._store.manifest(job.id))
         return self._manifests[job.id]
 
+    def record(self, model: str) -> ModelRecord | None:
+        """What was accepted under a model name, or None."""
+        return self._store.record(model)
+
     def result(self, job: Job) -> Result:
         """The result object of a job as far as its stages have filled it."""
         if job.id not in self._results:
@@ -114,10 +122,14 @@ class Ledger:
         """A stage may have left something: read the result object anew when it is asked for."""
         self._results.pop(job_id, None)
 
-    def say(self, job: Job, *, progress_only: bool = False) -> None:
+    def publish(self, job: Job, *, progress_only: bool = False) -> None:
         """Publish where an active job stands."""
         if not progress_only or self._publisher.progress_due(job.id):
             self._publisher.report(job, self.result(job))
+
+    def reported(self, job: Job) -> bool:
+        """Whether the last report of an ended job is on disk."""
+        return self._store.report(job.id) is not None
 
     def republish(self, job_id: str) -> None:
         """Publish a job's report again; an ended one's as it was kept."""
@@ -128,7 +140,7 @@ class Ledger:
         if report is not None:
             self._publisher.republish(job_id, report)
         else:
-            self.say(job)
+            self.publish(job)
 
     def _save(self, job: Job) -> Job:
         """Save a job. On a full disk it ends, whatever was to come: nothing may be done that is not saved first."""

@@ -10,10 +10,9 @@ import queue
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
-
-import msgspec
 
 from edge_agent import __version__
 from edge_agent.advice.permission import not_permitted
@@ -21,13 +20,15 @@ from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
-from edge_agent.daemon.events import Stop
+from edge_agent.daemon.events import ChildEnded, Stop
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
+from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
-from edge_agent.mqtt import Link, LinkOptions
-from edge_agent.process.child import Limits, python_child
+from edge_agent.mqtt import Link
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -55,12 +56,13 @@ def run(config: Config, *, once: bool = False) -> int:
     clock = Clock(store.root / "clock")
     topics = config.topics
     link = Link(
-        link_options(config, f"edge-agent-{config.device_id}"),
+        config.mqtt,
+        f"edge-agent-{config.device_id}",
         on_event=inbox.put,
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
     )
-    agent = Agent(config, store, link, inbox.put, clock, identity)
+    agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -72,9 +74,9 @@ def run(config: Config, *, once: bool = False) -> int:
     control = ControlServer(store.root / SOCKET_NAME, inbox.put)
     run_in_background(
         python_child("edge_agent.worker.measure.inventory"),
-        Limits(timeout_s=INVENTORY_TIMEOUT_S),
+        ChildLimits(timeout_s=INVENTORY_TIMEOUT_S),
         inbox.put,
-        agent.take_inventory,
+        partial(ChildEnded, agent.take_inventory),
     )
     agent.sensors.start()
     link.start()
@@ -145,10 +147,3 @@ def check_trust(config: Config) -> None:
             f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )
-
-
-def link_options(config: Config, client_id: str) -> LinkOptions:
-    """The link's options that ``config`` gives to a client of that id."""
-    mqtt = msgspec.structs.asdict(config.mqtt)
-    del mqtt["namespace"]
-    return LinkOptions(client_id=client_id, **mqtt)

@@ -15,15 +15,17 @@ import msgspec
 
 from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.launcher import source_table
-from edge_agent.process.child import Child, ChildExit, Limits, python_child
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
+from edge_agent.retry.backoff import Backoff
 from edge_agent.settings.device import Config
-from edge_agent.settings.sharing import Orders, SourceState, divide, source_folder
+from edge_agent.settings.sharing import SensorProcessConfig, SourceState, source_folder, split_common_keys
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-SOUND_AFTER_S = 60.0
-"""A process that lived for so long starts again at once when it dies."""
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 60.0
 _GRACE_S = 8.0
 _JOIN_S = 12.0
 _LOG_EVERY_S = 86_400.0
@@ -32,14 +34,14 @@ _LOG_EVERY_S = 86_400.0
 class Sensor:
     """One sensor's process, kept alive by a thread."""
 
-    def __init__(self, orders: Orders, put: Callable[[SensorSaid], None]) -> None:
-        self.name = orders.name
-        self._orders = msgspec.json.encode(orders)
+    def __init__(self, config: SensorProcessConfig, put: Callable[[SensorSaid], None]) -> None:
+        self.name = config.name
+        self._config = msgspec.json.encode(config)
         self._put = put
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{orders.name}", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{config.name}", daemon=True)
 
     def start(self) -> None:
         """Start the process, and start it again whenever it ends."""
@@ -63,7 +65,7 @@ class Sensor:
             return self._child.pid if self._child is not None else 0
 
     def _keep_alive(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_DELAY_S, _LONGEST_DELAY_S)
         while not self._stopped.is_set():
             try:
                 ended = self._run()
@@ -71,12 +73,10 @@ class Sensor:
                 ended = ChildExit(127, "exited", 0, f"{error!r}", 0.0)
             if self._stopped.is_set():
                 return
-            if ended.seconds > SOUND_AFTER_S:
-                pause_s = FIRST_PAUSE_S
-            text = f"its process {ended.describe()}; started again in {pause_s:g} s"
+            delay_s = backoff.ended(ended.seconds)
+            text = f"its process {ended.describe()}; started again in {delay_s:g} s"
             self._put(SensorSaid(self.name, SourceState(code="stage_crashed", message=text)))
-            self._stopped.wait(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._stopped.wait(delay_s)
 
     def _run(self) -> ChildExit:
         with self._lock:
@@ -84,9 +84,9 @@ class Sensor:
                 return ChildExit(0, "stopped", 0, "", 0.0)
             self._child = child = Child(
                 python_child("edge_agent.sensing"),
-                limits=Limits(timeout_s=None),
+                limits=ChildLimits(timeout_s=None),
                 on_line=self._take_line,
-                stdin=self._orders,
+                stdin=self._config,
             )
         try:
             return child.wait()
@@ -113,8 +113,8 @@ class Sensors:
         self._root = Path(config.state_dir)
         self._sensors: list[Sensor] = []
         for name, table in config.sources.items():
-            if divide(name, table)[0].shared:
-                self._sensors.append(Sensor(make_orders(config, name), put))
+            if split_common_keys(name, table)[0].shared:
+                self._sensors.append(Sensor(make_process_config(config, name), put))
 
     @property
     def names(self) -> list[str]:
@@ -166,10 +166,12 @@ class Sensors:
         return {name: msgspec.to_builtins(self.states.get(name, SourceState())) for name in self.names}
 
 
-def make_orders(config: Config, name: str) -> Orders:
+def make_process_config(config: Config, name: str) -> SensorProcessConfig:
     """What the process of a shared sensor is told."""
-    keeping, own = divide(name, source_table(config, name))
-    return Orders(name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping)
+    keeping, own = split_common_keys(name, source_table(config, name))
+    return SensorProcessConfig(
+        name=name, folder=str(source_folder(Path(config.state_dir), name)), table=own, keeping=keeping
+    )
 
 
 def describe(name: str, state: SourceState) -> str:

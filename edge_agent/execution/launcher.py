@@ -13,17 +13,16 @@ from edge_agent.execution.run import OnProgress, StageEnd, StageRun
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.process.cgroup import delegated
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.settings.broker import BROKER_KEYS
 from edge_agent.settings.device import Config
-from edge_agent.settings.sharing import divide, source_folder
+from edge_agent.settings.sharing import source_folder, split_common_keys
 from edge_agent.state.durable import write_durably
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Manifest
 
 _ACTIVATE_TIMEOUT_S = 120.0
 _EVAL_FILE = "eval.npz"
-_BROKER_KEYS = ("url", "ca_file", "cert_file", "key_file", "username", "password_file")
-"""What ``[mqtt]`` and a source of kind mqtt both have. A password stays in its file."""
 
 
 def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -> Task:
@@ -51,7 +50,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         shared={
             name: str(source_folder(Path(config.state_dir), name))
             for name in wanted
-            if divide(name, config.sources[name])[0].shared
+            if split_common_keys(name, config.sources[name])[0].shared
         },
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
@@ -63,11 +62,11 @@ def source_table(config: Config, name: str) -> dict[str, Any]:
     table = config.sources[name]
     if table.get("kind") != "mqtt" or "url" in table:
         return table
-    return {key: getattr(config.mqtt, key) for key in _BROKER_KEYS} | table
+    return {key: getattr(config.mqtt, key) for key in BROKER_KEYS} | table
 
 
-class Stages:
-    """Starts stages for the daemon."""
+class Launcher:
+    """Starts the workers of stages for the daemon."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -90,7 +89,7 @@ class Stages:
         if manifest.eval is not None:
             _link(blobs / manifest.eval.sha256, job_dir / task.eval)
         write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
-        limits = Limits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
         run = StageRun(
             job_dir,
             job.stage,

@@ -18,7 +18,10 @@ import msgspec
 from edge_agent.errors import CODES, StageError
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import Stage
-from edge_agent.process.child import Child, ChildExit, Limits, python_child
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
 
 OnProgress = Callable[[float, str, float | None], None]
 """fraction (0 to 1), what is being done, seconds left or None."""
@@ -67,7 +70,7 @@ class StageRun:
         self,
         job_dir: Path,
         stage: Stage,
-        limits: Limits,
+        limits: ChildLimits,
         *,
         on_progress: OnProgress,
         on_end: Callable[[StageEnd], None],
@@ -180,7 +183,7 @@ class StageRun:
 def run_stage(
     job_dir: Path,
     stage: Stage,
-    limits: Limits,
+    limits: ChildLimits,
     on_progress: OnProgress,
     *,
     group_parent: Path | None = None,

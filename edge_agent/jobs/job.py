@@ -13,7 +13,6 @@ yes) → ``probed`` (a fresh process loaded it and ran it) → ``committed``.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
@@ -39,7 +38,7 @@ class Status(StrEnum):
     CANCELED = "canceled"
 
 
-class Step(StrEnum):
+class ActivationStep(StrEnum):
     """How far an activation is: the last step that is saved."""
 
     PREPARED = "prepared"
@@ -50,7 +49,7 @@ class Step(StrEnum):
 
 
 _NEXT_STAGE = dict(pairwise(Stage))
-_NEXT_STEP = dict(pairwise(Step))
+_NEXT_STEP = dict(pairwise(ActivationStep))
 _EXCLUSIVE = frozenset({Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE})
 """One job at a time in these: they use the processor that another one would be measured on."""
 
@@ -71,7 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.QUEUED
     running: bool = False
     """The stage's work is under way. Still true at boot: the power failed."""
-    step: Step | None = None
+    step: ActivationStep | None = None
     attempts: int = 0
     restarts: int = 0
     fraction: float = 0.0
@@ -89,13 +88,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.status not in (Status.QUEUED, Status.IN_PROGRESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """The stage's work begins now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(msgspec.Struct, frozen=True):
     """How far the stage is."""
 
     fraction: float
@@ -103,15 +100,13 @@ class Progressed:
     eta_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StageSucceeded:
+class StageSucceeded(msgspec.Struct, frozen=True):
     """The stage left its folder; go on."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StageRefused:
+class StageRefused(msgspec.Struct, frozen=True):
     """Data quality or a gate said no. ``use_float``: nothing is active, so float shall be activated."""
 
     code: str
@@ -120,8 +115,7 @@ class StageRefused:
     use_float: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StageFailed:
+class StageFailed(msgspec.Struct, frozen=True):
     """The stage ended in a fault. ``retryable``: the worker died without a word; another try may do better."""
 
     code: str
@@ -130,30 +124,26 @@ class StageFailed:
     retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
+class Stepped(msgspec.Struct, frozen=True):
     """An activation step is done; ``release`` is the release's directory name."""
 
-    step: Step
+    step: ActivationStep
     release: str = ""
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """Canceled, superseded or expired."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(msgspec.Struct, frozen=True):
     """The daemon stops cleanly; the stage will be run again and nothing is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(msgspec.Struct, frozen=True):
     """The daemon has just started and finds this job."""
 
 
@@ -181,8 +171,8 @@ def advance(job: Job, event: Event) -> Job:
             if retryable and tried.attempts < MAX_ATTEMPTS:
                 return tried
             return _end(tried, code, message)
-        case Stepped(Step.COMMITTED, release, seconds):
-            done = _with(_spent(job, seconds), step=Step.COMMITTED, release=release or job.release)
+        case Stepped(ActivationStep.COMMITTED, release, seconds):
+            done = _with(_spent(job, seconds), step=ActivationStep.COMMITTED, release=release or job.release)
             return _end(done, job.code or "accepted", job.message)
         case Stepped(step, release, seconds):
             return _with(_spent(job, seconds), step=step, release=release or job.release)
@@ -199,9 +189,9 @@ def cancelable(job: Job) -> bool:
     return not job.ended and job.step is None
 
 
-def next_step(job: Job) -> Step:
+def next_step(job: Job) -> ActivationStep:
     """The activation step to do now."""
-    return Step.PREPARED if job.step is None else _NEXT_STEP[job.step]
+    return ActivationStep.PREPARED if job.step is None else _NEXT_STEP[job.step]
 
 
 def runnable(jobs: Iterable[Job]) -> list[Job]:

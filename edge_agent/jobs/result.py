@@ -219,7 +219,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredOn(msgspec.Struct, frozen=True, kw_only=True):
     """The board and its conditions while memory was measured, see :mod:`edge_agent.device.board`; null until then."""
 
     board: str | None = None
@@ -249,7 +249,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[LayerLoss] = []
     """At most ``MAX_LAYERS``, the worst first."""
     data: Data = Data()
-    device: Device = Device()
+    device: MeasuredOn = MeasuredOn()
     seconds: dict[str, float] = {}
     """Stage → what it took."""
 

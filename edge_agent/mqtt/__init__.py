@@ -1,8 +1,8 @@
-"""MQTT: the link to the broker (``link``, the only file that imports paho), its ``events`` and its ``options``."""
+"""MQTT: the ``link`` to the broker, over one ``client`` (the only file that imports paho), and its ``events``."""
 
 from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
-from edge_agent.mqtt.link import Link, Sent
-from edge_agent.mqtt.options import LinkOptions, parse_url
+from edge_agent.mqtt.link import Link
+from edge_agent.mqtt.sent import Sent
 
 __all__ = [
     "Connected",
@@ -10,8 +10,6 @@ __all__ = [
     "Event",
     "Incoming",
     "Link",
-    "LinkOptions",
     "Sent",
     "SubscribeFailed",
-    "parse_url",
 ]

@@ -1,64 +1,60 @@
-"""Where the broker is and who we are: an URL, and files with keys and a password. Connects to nothing."""
+"""Who connects to which broker, with what its settings' files hold. Reads files, and connects to nothing."""
 
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Self
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import ConfigError
+from edge_agent.settings.broker import BrokerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """Where the broker is and who we are. Empty strings mean: not used."""
+class ClientOptions:
+    """Who connects to which broker, in whatever version of MQTT.
 
-    url: str
-    client_id: str
-    username: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    keepalive_s: int = 30
-
-
-def parse_url(url: str) -> tuple[str, int, bool]:
-    """Host, port and whether TLS is used, from ``mqtt://host[:1883]`` or ``mqtts://host[:8883]``.
-
-    Raises:
-        ConfigError: anything else, with what is wrong.
+    Attributes:
+        broker: where it is.
+        client_id: who we are.
+        will: topic and payload that the broker publishes, retained, when we vanish.
+        clean: whether the broker keeps no session for us, and messages are acknowledged on arrival.
+        tls: how to check the broker, with our certificate if there is one; None: no TLS.
+        password: None: there is none.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError("usage", f"broker URL {url!r}: {error}") from None
-    if parts.scheme not in ("mqtt", "mqtts") or not host or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError("usage", f"broker URL {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("usage", "a broker URL holds no credentials; use username and password_file")
-    tls = parts.scheme == "mqtts"
-    return host, port or (8883 if tls else 1883), tls
+
+    broker: BrokerSettings
+    client_id: str
+    will: tuple[str, bytes] | None
+    clean: bool
+    tls: ssl.SSLContext | None
+    password: str | None
+
+    @classmethod
+    def read(cls, broker: BrokerSettings, client_id: str, *, will: tuple[str, bytes] | None, clean: bool) -> Self:
+        """The options, with the files read; raises ``ConfigError`` for a URL or a file that cannot be used."""
+        tls = _tls_context(broker) if broker.address.tls else None
+        return cls(broker, client_id, will, clean, tls, _password(broker.password_file))
 
 
-def tls_context(options: LinkOptions) -> ssl.SSLContext:
-    """How to check the broker, and our certificate if there is one; raises ``ConfigError`` for files of no use."""
+def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:
     for key in ("ca_file", "cert_file", "key_file"):
-        if path := getattr(options, key):
+        if path := getattr(broker, key):
             _read(key, path)
     try:
-        context = ssl.create_default_context(cafile=options.ca_file or None)
-        if options.cert_file:
-            context.load_cert_chain(options.cert_file, options.key_file or None)
+        context = ssl.create_default_context(cafile=broker.ca_file or None)
+        # Python 3.13 is strict: it refuses a CA without keyUsage, which `openssl req -x509` makes. A device whose
+        # system is upgraded must still reach its broker, and chain, name and dates are checked as before.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if broker.cert_file:
+            context.load_cert_chain(broker.cert_file, broker.key_file or None)
     except (OSError, ssl.SSLError) as error:
-        names = ", ".join(filter(None, (options.ca_file, options.cert_file, options.key_file)))
+        names = ", ".join(filter(None, (broker.ca_file, broker.cert_file, broker.key_file)))
         raise ConfigError("usage", f"TLS files ({names}): {error}") from None
     return context
 
 
-def read_password(path: str) -> str | None:
-    """The password in a file, None without one; raises ``ConfigError`` if it cannot be read."""
+def _password(path: str) -> str | None:
     if not path:
         return None
     try:

@@ -13,7 +13,7 @@ import signal
 import sys
 
 from edge_agent.errors import StageError
-from edge_agent.process.child import PARENT_VARIABLE
+from edge_agent.process.program import PARENT_VARIABLE
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.reservoir.segment_format import Samples, Shape
+from edge_agent.reservoir.segment_format import Samples, SegmentFormat
 from edge_agent.reservoir.time_blocks import block_number, block_seconds
 
 _GAP_S = 1.0
@@ -37,7 +37,7 @@ class Cutter:
     is thrown away; so too at the start, as nobody knows how long ago the last sample before it was.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: SegmentFormat) -> None:
         self._rate_hz = shape.rate_hz
         self._block_s = block_seconds(shape)
         self._gap = max(shape.samples, math.ceil(_GAP_S * shape.rate_hz))

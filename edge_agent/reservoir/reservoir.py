@@ -20,7 +20,7 @@ import msgspec
 from edge_agent.errors import ConfigError, EdgeAgentError, LimitError, StoreError
 from edge_agent.reservoir.cutting import Cutter
 from edge_agent.reservoir.sampler import Sampler
-from edge_agent.reservoir.segment_format import Samples, Shape
+from edge_agent.reservoir.segment_format import Samples, SegmentFormat
 from edge_agent.reservoir.slot_format import BLOCK_BYTES, Head
 from edge_agent.reservoir.slots import FILE, SlotFile
 from edge_agent.reservoir.state import Counts, load_state, save_state
@@ -53,7 +53,7 @@ class Reservoir:
     def __init__(
         self,
         folder: Path,
-        shape: Shape,
+        shape: SegmentFormat,
         *,
         stretches: int,
         write_budget_mb_per_day: float = WRITE_BUDGET_MB_PER_DAY,
@@ -83,7 +83,7 @@ class Reservoir:
         self._horizon_days = horizon_days
         calibration = min(stretches - 1, max(1, round(stretches * _CALIBRATION_SHARE)))
         places: dict[Part, int] = {"calibration": calibration, "judging": stretches - calibration}
-        spare = max(_FEWEST_SPARE, min(_MOST_SPARE, _SPARE_BYTES // shape.stretch_bytes))
+        spare = max(_FEWEST_SPARE, min(_MOST_SPARE, _SPARE_BYTES // shape.segment_bytes))
         seed = SystemRandom().getrandbits(48) if seed is None else seed
         self._wanted = Head(shape=shape, places=places, slots=stretches + spare, seed=seed, since_s=clock())
         self._cutter = Cutter(shape)

@@ -44,7 +44,7 @@ class Sampler:
         self._buckets = {part: Bucket(allowed[part], now_s) for part in PARTS}
         self.least_bytes_a_day = max(2 * head.slot_bytes * total / places for places in head.places.values())
         """With less, one part's bucket never holds as much as a slot takes, and that part stays as it is."""
-        stretches_a_day = _DAY_S / head.shape.stretch_s / len(PARTS)
+        stretches_a_day = _DAY_S / head.shape.segment_s / len(PARTS)
         writes_a_day = allowed["judging"] / head.slot_bytes
         self.offered = thinning(head.places["judging"], stretches_a_day, writes_a_day)
         """The share of the judging part's stretches that is offered to its sample."""

@@ -1,4 +1,4 @@
-"""What one kept stretch of samples looks like. Pure."""
+"""What one kept segment of samples looks like. Pure."""
 
 import math
 from typing import Any
@@ -11,17 +11,17 @@ Samples = NDArray[Any]
 """``[n, *frame_shape, channels]``: float32, or uint8 of pictures."""
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as far as a reservoir must know it, and how long a stretch is.
+class SegmentFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """A source as far as a reservoir must know it, and how long a segment is.
 
-    A stretch is what is kept or not kept as a whole. It must be at least as long as a window, and is better not much
-    longer: at equal space more stretches know more moments.
+    A segment is what is kept or not kept as a whole. It must be at least as long as a window, and is better not much
+    longer: at equal space more segments know more moments.
     """
 
     channels: tuple[str, ...]
     rate_hz: float
     samples: int
-    """In one stretch."""
+    """In one segment."""
     frame_shape: tuple[int, ...] = ()
     """What a sample is in each channel: ``()`` a number, ``(height, width)`` a picture."""
     dtype: str = "float32"
@@ -29,15 +29,15 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def array_shape(self) -> tuple[int, ...]:
-        """The shape of a stretch: ``[samples, *frame_shape, channels]``."""
+        """The shape of a segment: ``[samples, *frame_shape, channels]``."""
         return (self.samples, *self.frame_shape, len(self.channels))
 
     @property
-    def stretch_bytes(self) -> int:
-        """What the samples of a stretch take."""
+    def segment_bytes(self) -> int:
+        """What the samples of a segment take."""
         return math.prod(self.array_shape) * np.dtype(self.dtype).itemsize
 
     @property
-    def stretch_s(self) -> float:
-        """How much time a stretch takes, in seconds."""
+    def segment_s(self) -> float:
+        """How much time a segment takes, in seconds."""
         return self.samples / self.rate_hz

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.time_blocks import PARTS, Part
 
 BLOCK_BYTES = 4096
@@ -33,7 +33,7 @@ _SAMPLES_AT = 64
 class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a file is for. What follows from it is worked out once, as it is asked for at every slot."""
 
-    shape: Shape
+    shape: SegmentFormat
     places: dict[Part, int]
     """Stretches that each part holds."""
     slots: int
@@ -51,7 +51,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def slot_bytes(self) -> int:
         """What a slot takes, padding included."""
-        return _whole(_SAMPLES_AT + self.shape.stretch_bytes)
+        return _whole(_SAMPLES_AT + self.shape.segment_bytes)
 
     @cached_property
     def digest(self) -> bytes:
@@ -110,7 +110,7 @@ def pack_slot(label: Label, samples: bytes, digest: bytes, slot_bytes: int) -> b
 
 def unpack_slot(data: bytes, head: Head, digest: bytes) -> tuple[Label, memoryview] | None:
     """Label and samples of a slot; None: empty, torn, or of another file."""
-    end = _SAMPLES_AT + head.shape.stretch_bytes
+    end = _SAMPLES_AT + head.shape.segment_bytes
     if len(data) < end or data[:4] != _SLOT_MAGIC:
         return None
     fields: tuple[Any, ...] = _SLOT.unpack_from(data)

@@ -14,7 +14,7 @@ import hashlib
 import math
 from typing import Literal
 
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 
 Part = Literal["calibration", "judging"]
 PARTS: tuple[Part, Part] = ("calibration", "judging")
@@ -25,9 +25,9 @@ _STRETCHES = 16
 """The gap of one stretch before a block, and what is left over at its end, then cost less than a tenth of the time."""
 
 
-def block_seconds(shape: Shape) -> float:
+def block_seconds(shape: SegmentFormat) -> float:
     """How long a block is."""
-    return max(_SHORTEST_S, _STRETCHES * shape.stretch_s)
+    return max(_SHORTEST_S, _STRETCHES * shape.segment_s)
 
 
 def block_number(time_s: float, length_s: float) -> int:

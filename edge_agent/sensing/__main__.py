@@ -1,10 +1,10 @@
-"""``python -m edge_agent.sensing < orders.json``: read one sensor for good, keep a sample of it, let others read along.
+"""``python -m edge_agent.sensing < config.json``: read one sensor for good, keep a sample of it, let others read along.
 
-It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The orders
-(:class:`edge_agent.settings.sharing.Orders`) come on standard input; standard output carries a JSON line
+It can write to its own folder and to devices, and use TCP only if the sensor's kind may need it. The configuration
+(:class:`edge_agent.settings.sharing.SensorProcessConfig`) comes on standard input; standard output carries a JSON line
 (:class:`edge_agent.settings.sharing.SourceState`) whenever something changes, and every ten seconds. Exit 0: it was
-asked to end; 2: the orders are none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug of ours
-ends it with a traceback on standard error (1).
+asked to end; 2: the configuration is none; 75: the folder cannot be used, or the kernel refuses to confine it. A bug
+of ours ends it with a traceback on standard error (1).
 """
 
 import os
@@ -20,7 +20,7 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.process.landlock import restrict
 from edge_agent.process.sandbox import confine
 from edge_agent.sensing.process import run
-from edge_agent.settings.sharing import Orders
+from edge_agent.settings.sharing import SensorProcessConfig
 
 EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750
@@ -46,22 +46,22 @@ def _devices_elsewhere(table: Mapping[str, Any]) -> list[Path]:
 
 
 def main() -> int:
-    """Read the orders and obey them; returns the exit code."""
+    """Run as the configuration on standard input says; returns the exit code."""
     try:
-        orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+        config = msgspec.json.decode(sys.stdin.buffer.read(), type=SensorProcessConfig)
     except msgspec.DecodeError as error:
-        sys.stderr.write(f"edge_agent.sensing: no orders on standard input: {error}\n")
+        sys.stderr.write(f"edge_agent.sensing: no configuration on standard input: {error}\n")
         return EXIT_USAGE
     try:
         confine(death=signal.SIGTERM)
-        folder = Path(orders.folder)
+        folder = Path(config.folder)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(_FOLDER_MODE)
         os.environ["TMPDIR"] = str(folder)  # the only place where a driver, and what it starts, finds it can write
-        devices = _devices_elsewhere(orders.table)
-        run(orders, confined=restrict(write=[folder], tcp=_may_connect(orders.table), devices=devices))
+        devices = _devices_elsewhere(config.table)
+        run(config, confined=restrict(write=[folder], tcp=_may_connect(config.table), devices=devices))
     except (EdgeAgentError, OSError) as error:
-        sys.stderr.write(f"edge_agent.sensing {orders.name}: {error}\n")
+        sys.stderr.write(f"edge_agent.sensing {config.name}: {error}\n")
         return EXIT_FOLDER
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.sensing.frames import Batch, Hello
 from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, SourceState
 
@@ -22,7 +22,7 @@ class Keeper:
         self._folder = folder / KEPT_FOLDER
         self._keeping = keeping
         self._reservoir: Reservoir | None = None
-        self._shape: Shape | None = None
+        self._format: SegmentFormat | None = None
         self._broken = True
         """What comes does not follow on what the reservoir had last."""
         self._written = _LastDay()
@@ -31,20 +31,20 @@ class Keeper:
         """The sensor is open, as the one before or as another."""
         if not self._keeping.keep_windows:
             return
-        shape = Shape(
+        segment_format = SegmentFormat(
             channels=hello.channels,
             rate_hz=hello.rate_hz,
             samples=self._keeping.stretch_samples(hello.rate_hz, pictures=bool(hello.frame_shape)),
             frame_shape=hello.frame_shape,
             dtype=hello.dtype.name,
         )
-        if shape == self._shape:
+        if segment_format == self._format:
             return
         self.close()
-        self._shape = shape
+        self._format = segment_format
         self._reservoir = Reservoir(
             self._folder,
-            shape,
+            segment_format,
             stretches=self._keeping.keep_windows,
             write_budget_mb_per_day=self._keeping.keep_mb_per_day,
         )

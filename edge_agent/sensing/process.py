@@ -13,12 +13,13 @@ from types import FrameType
 
 import msgspec
 
+from edge_agent.acquisition.monitored import QuietLimits
 from edge_agent.sensing.frames import Batch, Hello, State
 from edge_agent.sensing.keeper import Keeper
 from edge_agent.sensing.rate import Judgement, judge
-from edge_agent.sensing.reader import Event, Opener, Reader, Trouble, silence_and_dropout
+from edge_agent.sensing.reader import Event, Opener, Reader, Trouble
 from edge_agent.sensing.server import Server
-from edge_agent.settings.sharing import SOCKET_NAME, Orders, SourceState
+from edge_agent.settings.sharing import SOCKET_NAME, SensorProcessConfig, SourceState
 from edge_agent.sources import open_source
 
 TELL_EVERY_S = 10.0
@@ -34,7 +35,7 @@ class Process:
 
     def __init__(
         self,
-        orders: Orders,
+        config: SensorProcessConfig,
         tell: Callable[[SourceState], None],
         opener: Opener = open_source,
         confined: Sequence[str] | None = None,
@@ -43,13 +44,13 @@ class Process:
 
         ``confined``: what holds this process, to be told.
         """
-        folder = Path(orders.folder)
+        folder = Path(config.folder)
         self._tell = tell
         self._server = Server(folder / SOCKET_NAME)
-        self._keeper = Keeper(folder, orders.keeping)
-        self._reader = Reader(orders.name, orders.table, self._server.wake, opener)
+        self._keeper = Keeper(folder, config.keeping)
+        self._reader = Reader(config.name, config.table, self._server.wake, opener)
         self._state = SourceState(
-            wanted=orders.keeping.keep_windows, confined=None if confined is None else tuple(confined)
+            wanted=config.keeping.keep_windows, confined=None if confined is None else tuple(confined)
         )
         self._spoken = self._hung = False
         self._rate: Judgement = ""
@@ -111,8 +112,8 @@ class Process:
         """Silence is noticed by the thread that reads, unless that hangs in its driver."""
         if self._hello is None or self._hung or self._state.state != "open":
             return
-        reader_says_s = sum(silence_and_dropout(self._hello.rate_hz, self._hello.silence_s))
-        if now - self._event_at > reader_says_s + _HUNG_SLACK_S:
+        limits = QuietLimits.of(self._hello.rate_hz, self._hello.silence_s)
+        if now - self._event_at > limits.silence_s + limits.dropout_s + _HUNG_SLACK_S:
             self._hung, self._tell_at = True, 0.0
             self._server.tell(State(trouble=_HUNG))
 
@@ -148,7 +149,7 @@ class Process:
         self._tell(self._keeper.describe(seen))
 
 
-def run(orders: Orders, opener: Opener = open_source, *, confined: Sequence[str] | None = None) -> None:
+def run(config: SensorProcessConfig, opener: Opener = open_source, *, confined: Sequence[str] | None = None) -> None:
     """Run as a process of its own: signals end it, its standard output tells."""
 
     def tell(state: SourceState) -> None:
@@ -162,7 +163,7 @@ def run(orders: Orders, opener: Opener = open_source, *, confined: Sequence[str]
         signal.alarm(_END_WITHIN_S)  # a disk that hangs must not make an orphan of this process
         process.end()
 
-    process = Process(orders, tell, opener, confined)
+    process = Process(config, tell, opener, confined)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     process.run()

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge_agent.acquisition.monitored import GAP, MonitoredSource, QuietLimits
 from edge_agent.errors import EdgeAgentError, SourceError
-from edge_agent.sensing.frames import Batch, Hello, State
+from edge_agent.retry.backoff import Backoff
+from edge_agent.sensing.frames import Batch, Hello, Samples, State
 from edge_agent.sensing.rate import RecentRate
 from edge_agent.sources import Source, open_source
 
 _POLL_S = 0.25
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
-"""Nothing for so long, and for so many samples' time: samples were lost, as capture sees it, too."""
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 _WAITING_BYTES = 16 << 20
 
 
@@ -85,7 +85,7 @@ class Reader:
     # -- the thread
 
     def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_DELAY_S, _LONGEST_DELAY_S)
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -96,10 +96,7 @@ class Reader:
                 traceback.print_exception(error)
                 text = f"reading {self._name!r} failed: {type(error).__name__}: {error}"
                 self._say(Trouble(State(code="source_lost", trouble=text)))
-            if time.monotonic() - began > _LONGEST_PAUSE_S:
-                pause_s = _FIRST_PAUSE_S
-            self._stop.wait(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._stop.wait(backoff.ended(time.monotonic() - began))
 
     def _read_on(self) -> None:
         source = self._open(self._name, self._table)
@@ -122,36 +119,32 @@ class Reader:
             source.close()
 
     def _follow(self, source: Source) -> None:
-        gaps, broken = source.gaps, True
-        heard = said = time.monotonic()
-        recent = RecentRate(source.rate_hz)
-        silence_s, dropout_s = silence_and_dropout(source.rate_hz, source.silence_s)
+        monitored, recent = MonitoredSource(source, self._name), RecentRate(source.rate_hz)
+        limits, earlier = QuietLimits.of(source.rate_hz, source.silence_s), self.gaps
+        said = time.monotonic()
         while not self._stop.is_set():
-            samples = source.read(_POLL_S)
+            reading = monitored.read(_POLL_S)
             now = time.monotonic()
-            if source.gaps != gaps or (samples is None and not broken and now - heard > dropout_s):
-                gaps = source.gaps
+            if reading is GAP:
                 self._gap = True
+                self.gaps = earlier + monitored.interruptions
                 recent.interrupt()
-                if not broken:
-                    self.gaps += 1
-                if samples is None:
-                    source.arrivals.interrupt()
-                    broken = True
-            if samples is None:
-                if now - max(heard, said) > dropout_s:
+            elif reading is None:
+                if min(monitored.quiet_s, now - said) > limits.dropout_s:
                     said = now
-                    self._say(Trouble(State(trouble=source.trouble), silent=now - heard > silence_s))
-                continue
-            broken, heard = False, now
-            self._say(Trouble(State()))
-            recent.hear(len(samples), now)
-            self.rate_hz = recent.rate_hz
-            taken_s = time.time() - (now - float(source.arrivals.times[0]))
-            batch = Batch(self._number, now, taken_s, self._gap, source.malformed, samples)
-            self._number += 1
-            self._gap = False
-            self._put(batch)
+                    self._say(Trouble(State(trouble=source.trouble), silent=monitored.silent))
+            else:
+                self._say(Trouble(State()))
+                recent.hear(len(reading), now)
+                self.rate_hz = recent.rate_hz
+                self._put(self._batch(source, reading, now))
+
+    def _batch(self, source: Source, samples: Samples, now: float) -> Batch:
+        taken_s = time.time() - (now - float(source.arrivals.times[0]))
+        batch = Batch(self._number, now, taken_s, self._gap, source.malformed, samples)
+        self._number += 1
+        self._gap = False
+        return batch
 
     def _say(self, trouble: Trouble) -> None:
         if trouble != self._said:
@@ -186,9 +179,3 @@ class Reader:
             else:
                 batch = replace(batch, gap=True)
         return batch
-
-
-def silence_and_dropout(rate_hz: float, silence_s: float) -> tuple[float, float]:
-    """After how long of nothing a sensor of ``rate_hz`` is silent, and after how long samples were lost, in seconds."""
-    few_s = _DROPOUT_SAMPLES / rate_hz
-    return max(silence_s, few_s), max(_DROPOUT_S, few_s)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from edge_agent.acquisition.monitored import POLL_S, QuietLimits
 from edge_agent.backends import Array
 from edge_agent.errors import ContractError, SourceError
 from edge_agent.preprocess.resample import ResampledStream, rate_ratio
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Answer = Callable[[Callable[[Loaded], Iterable[Windows]]], list[Array]]
 """Runs the release that is active now over the windows that are cut for it."""
-
-
-_POLL_S = 0.5
 
 
 class Stream:
@@ -72,20 +70,21 @@ class Stream:
 
         Raises:
             SourceError: ``source_unavailable`` where the agent does not share the sensor, or what keeps it from being
-                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``;
-                ``source_lost`` when it is another one.
+                opened; ``source_silent``, ``source_lost`` when nothing has come for the sensor's ``silence_s``, and
+                for five samples' time; ``source_lost`` when it is another one.
             EdgeAgentError: as of a call; ``non_finite`` only when nothing else has come for ``silence_s``.
         """
         source = self._sensor()
         try:
             self._rate_hz, self._channels = source.rate_hz, list(source.channels)
+            limits = QuietLimits.of(source.rate_hz, source.silence_s)
             gaps, heard, ever = source.gaps, time.monotonic(), False
             while True:
-                samples = source.read(_POLL_S)
+                samples = source.read(POLL_S)
                 if source.gaps != gaps:
                     gaps = source.gaps
                     self.reset()
-                silent = time.monotonic() - heard > source.silence_s
+                silent = time.monotonic() - heard > limits.silence_s
                 if samples is not None:
                     try:
                         yield from self(samples)

@@ -7,12 +7,12 @@ on unread, and ``edge-agent check-config`` has every table checked.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.settings.sharing import divide
+from edge_agent.settings.broker import BrokerSettings, parse_url
+from edge_agent.settings.sharing import split_common_keys
 from edge_agent.settings.source_kinds import kinds
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.topics import EVERYONE, Scope, Topics, check_name
@@ -22,17 +22,11 @@ DEFAULT_STATE_DIR = "/var/lib/edge-agent"
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the broker is and who we are there."""
+class Mqtt(BrokerSettings, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is, who we are there, and what we speak of."""
 
     url: str = "mqtt://127.0.0.1:1883"
-    """``mqtts://`` with TLS, ``mqtt://`` without."""
     namespace: str = "ea/v1"
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    username: str = ""
-    password_file: str = ""
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,12 +105,15 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
         _ = config.topics
     except WireError as error:
         raise ConfigError("usage", f"{where}: {error.message}") from None
-    _check_url(config.mqtt.url, where)
+    try:
+        parse_url(config.mqtt.url, "url")
+    except ConfigError as error:
+        raise ConfigError("usage", f"{where} [mqtt]: {error.message}") from None
     for name, source in config.sources.items():
         if not isinstance(source.get("kind"), str):
             raise ConfigError("usage", f"{where} [sources.{name}]: kind is missing{did_you_mean('', kinds())}")
         try:
-            divide(name, source)
+            split_common_keys(name, source)
         except ConfigError as error:
             raise ConfigError("usage", f"{where} {error.message}") from None
     return config
@@ -125,9 +122,3 @@ def parse_config(table: dict[str, Any], where: str = "config") -> Config:
 def read_config(path: Path = DEFAULT_PATH) -> Config:
     """The configuration in the file at ``path``; raises ``ConfigError`` that names the file and the key."""
     return parse_config(read_toml(path), str(path))
-
-
-def _check_url(url: str, where: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ConfigError("usage", f"{where} [mqtt]: url {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")

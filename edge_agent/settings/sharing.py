@@ -61,7 +61,7 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
 COMMON_KEYS = frozenset(Keeping.__struct_fields__)
 
 
-def divide(name: str, table: Mapping[str, Any]) -> tuple[Keeping, dict[str, Any]]:
+def split_common_keys(name: str, table: Mapping[str, Any]) -> tuple[Keeping, dict[str, Any]]:
     """The common keys of ``[sources.NAME]``, and what is left for its kind; raises ``ConfigError`` (usage)."""
     where = f"[sources.{name}]"
     own = {key: value for key, value in table.items() if key not in COMMON_KEYS}
@@ -134,7 +134,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     confined: tuple[str, ...] | None = None
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
+class SensorProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a source process is told on its standard input."""
 
     name: str

@@ -33,7 +33,8 @@ from edge_agent.acquisition.framing import Numbers, to_samples
 from edge_agent.acquisition.framing.fields import Fields
 from edge_agent.acquisition.sample_counter import Counter
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
-from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, SubscribeFailed, parse_url
+from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, SubscribeFailed
+from edge_agent.settings.broker import BrokerSettings
 from edge_agent.sources import Samples, Stream
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -43,7 +44,7 @@ _MAX_WAITING_BYTES = 4 << 20
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class Options(BrokerSettings, frozen=True, kw_only=True):
     """The keys of ``[sources.NAME]``."""
 
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=65_535)]
@@ -51,15 +52,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: Positive
     format: Literal["json", "raw"] = "json"
     dtype: Literal["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32"] = "float32"
-    scale: list[float] = []
+    scale: list[float] = msgspec.field(default_factory=list)
     counter: str = ""
     qos: Literal[0, 1] = 1
-    url: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    username: str = ""
-    password_file: str = ""
     silence_s: Positive = 10.0
 
     def __post_init__(self) -> None:
@@ -71,7 +66,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError('a counter goes with format = "json"')
         if self.url:
             try:
-                parse_url(self.url)
+                _ = self.address
             except ConfigError as error:
                 raise ValueError(error.message) from None
 
@@ -94,7 +89,8 @@ class MqttSource(Stream):
         if not options.url:
             raise SourceError("source_unavailable", "kind mqtt needs the url of a broker when no device gives its own")
         try:
-            self._link = Link(_link_options(options), on_event=self._mailbox.put)
+            # An id of its own: the daemon keeps the device's, and two captures must not push each other out.
+            self._link = Link(options, f"ea-source-{secrets.token_hex(6)}", on_event=self._mailbox.put)
             self._link.start()
             self._link.wait_connected(_CONNECT_TIMEOUT_S)
         except EdgeAgentError as error:
@@ -201,16 +197,3 @@ class _Mailbox:
 def open(options: Options) -> MqttSource:  # noqa: A001  # the name of a kind's entry
     """Connect and subscribe; raises ``SourceError`` (source_unavailable)."""
     return MqttSource(options)
-
-
-def _link_options(options: Options) -> LinkOptions:
-    """With a client id of its own: the daemon keeps the device's, and two captures must not push each other out."""
-    return LinkOptions(
-        options.url,
-        f"ea-source-{secrets.token_hex(6)}",
-        username=options.username,
-        password_file=options.password_file,
-        ca_file=options.ca_file,
-        cert_file=options.cert_file,
-        key_file=options.key_file,
-    )

@@ -38,7 +38,7 @@ import msgspec
 import numpy as np
 from serial import serial_for_url, serialposix
 
-from edge_agent.acquisition.device_lock import explain
+from edge_agent.acquisition.device_lock import open_error
 from edge_agent.acquisition.framing import Decoder, Numbers, to_samples
 from edge_agent.acquisition.framing.cobs import CobsDecoder
 from edge_agent.acquisition.framing.decimals import CsvDecoder
@@ -131,7 +131,7 @@ class SerialSource(Stream):
         try:
             self._port: Any = self._open()
         except _UNFIT as error:
-            raise explain(options.port, error, "dialout", " as a serial port") from None
+            raise open_error(options.port, error, "dialout", " as a serial port") from None
 
     @property
     def malformed(self) -> int:

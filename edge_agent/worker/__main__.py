@@ -25,8 +25,8 @@ from edge_agent.advice.installation import lacking
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage, read_task
-from edge_agent.process.child import EXIT_OUT_OF_MEMORY
 from edge_agent.process.landlock import restrict
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.process.sandbox import confine
 from edge_agent.state.durable import publish_dir
 from edge_agent.worker.context import Context

@@ -12,7 +12,7 @@ from enum import StrEnum
 from edge_agent.wire.messages import DeviceStatus, JobReport, Refused
 
 
-class End(StrEnum):
+class DeviceOutcome(StrEnum):
     """Where a job stands on one device, as a host sees it."""
 
     PENDING = "pending"
@@ -26,8 +26,18 @@ class End(StrEnum):
     """The device does not obey this manifest."""
 
 
-_EXITS = {End.REFUSED: 6, End.FAILED: 5, End.REJECTED: 4, End.CANCELED: 8, End.PENDING: 7, End.RUNNING: 7}
-_ENDS = {end.value: end for end in (End.SUCCEEDED, End.REJECTED, End.FAILED, End.CANCELED)}
+_EXITS = {
+    DeviceOutcome.REFUSED: 6,
+    DeviceOutcome.FAILED: 5,
+    DeviceOutcome.REJECTED: 4,
+    DeviceOutcome.CANCELED: 8,
+    DeviceOutcome.PENDING: 7,
+    DeviceOutcome.RUNNING: 7,
+}
+_ENDS = {
+    end.value: end
+    for end in (DeviceOutcome.SUCCEEDED, DeviceOutcome.REJECTED, DeviceOutcome.FAILED, DeviceOutcome.CANCELED)
+}
 EXIT_SUCCEEDED = 0
 
 
@@ -44,37 +54,37 @@ class Progress:
     """Boot id and number of refusals that the device's status told of before the job was sent."""
 
     @property
-    def end(self) -> End:
+    def end(self) -> DeviceOutcome:
         """Where the job stands here."""
         if self.report and self.report.ended:
-            return _ENDS.get(self.report.status, End.FAILED)
+            return _ENDS.get(self.report.status, DeviceOutcome.FAILED)
         if self.refused:
-            return End.REFUSED
-        return End.RUNNING if self.report else End.PENDING
+            return DeviceOutcome.REFUSED
+        return DeviceOutcome.RUNNING if self.report else DeviceOutcome.PENDING
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will come."""
-        return self.end not in (End.PENDING, End.RUNNING)
+        return self.end not in (DeviceOutcome.PENDING, DeviceOutcome.RUNNING)
 
     @property
     def code(self) -> str:
         """Why it ended."""
-        if self.end is End.REFUSED and self.refused:
+        if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.code
         return self.report.code if self.report else ""
 
     @property
     def message(self) -> str:
         """One sentence: what ended it, or what is being done."""
-        if self.end is End.REFUSED and self.refused:
+        if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.message
         if self.report:
             return self.report.message if self.report.ended else self.report.detail
         return "waiting for the device" if self.online else "offline; it will begin when it is back"
 
 
-class Follow:
+class JobTracker:
     """The job's view over all devices.
 
     Attributes:
@@ -137,7 +147,7 @@ class Follow:
         return refused.job == self.job or (not refused.job and refused.model == self._model)
 
 
-def exit_code(ends: Iterable[End]) -> int:
+def exit_code(ends: Iterable[DeviceOutcome]) -> int:
     """The exit code of a command, by how the job ended on each device."""
     ended = set(ends)
     return next((code for end, code in _EXITS.items() if end in ended), EXIT_SUCCEEDED)

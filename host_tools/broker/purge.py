@@ -169,7 +169,7 @@ def _note_unreferenced(settings: Settings, digests: list[str]) -> dict[str, floa
     every: dict[str, dict[str, float]] = {}
     with contextlib.suppress(OSError, ValueError):
         every = json.loads(path.read_text(encoding="utf-8"))
-    place = f"{settings.broker} {settings.namespace}"
+    place = f"{settings.url} {settings.namespace}"
     before, now = every.get(place, {}), time.time()
     every[place] = {digest: min(before.get(digest, now), now) for digest in digests}
     with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from edge_agent.errors import BrokerError
-from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, LinkOptions, Sent, SubscribeFailed
+from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, Sent, SubscribeFailed
 from edge_agent.wire.topics import Scope
 from host_tools.broker import acl
 from host_tools.broker.outage import Outage
@@ -30,7 +30,7 @@ _SETTLE_S = 0.03
 _NO_ECHO_S = 3.0  # silence after which a broker that withholds our own message has told everything
 _TICK_S = 0.2
 _WINDOW = 64
-_LONGEST_PAUSE_S = 2.0  # a person waits for the broker's return
+_LONGEST_DELAY_S = 2.0  # a person waits for the broker's return
 
 
 def to_stderr(text: str) -> None:
@@ -58,12 +58,8 @@ class Session:
         self._ended_echoes: set[str] = set()
         self._filters: list[str] = []
         self._outage = Outage(self._timeout_s)
-        options = LinkOptions(
-            url=settings.broker, client_id=f"host-{secrets.token_hex(6)}", username=settings.username,
-            password_file=settings.password_file, ca_file=settings.ca_file, cert_file=settings.cert_file,
-            key_file=settings.key_file,
-        )  # fmt: skip
-        self.link = Link(options, on_event=self._events.put, longest_pause_s=_LONGEST_PAUSE_S)
+        client_id = f"host-{secrets.token_hex(6)}"
+        self.link = Link(settings, client_id, on_event=self._events.put, longest_delay_s=_LONGEST_DELAY_S)
 
     def __enter__(self) -> Self:
         self.link.start()

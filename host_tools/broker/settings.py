@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from edge_agent.errors import ConfigError, WireError
+from edge_agent.settings.broker import BrokerSettings
 from edge_agent.strict import read_toml, strict
 from edge_agent.wire.topics import Topics
 
@@ -23,17 +24,11 @@ GIB = 1 << 30
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(BrokerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the broker is, who we are there, and what we may do to it. Paths may begin with ``~``."""
 
-    broker: str = ""
-    """``mqtt://HOST[:PORT]``, or ``mqtts://`` with TLS."""
+    url: str = msgspec.field(default="", name="broker")
     namespace: str = "ea/v1"
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    username: str = ""
-    password_file: str = ""
     sign: str = ""
     """The key that signs manifests and commands; empty: they go unsigned."""
     max_broker_bytes: Annotated[int, msgspec.Meta(ge=1)] = GIB
@@ -66,7 +61,7 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
         if table.get(key):
             table[key] = _existing(key, str(table[key]))
     settings = strict(table, Settings, str(path))
-    if not settings.broker:
+    if not settings.url:
         raise ConfigError("usage", f"no broker: give --broker mqtt://HOST, or broker = … in {path}")
     try:
         _ = settings.topics

@@ -11,32 +11,30 @@ from rich.table import Table
 
 from host_tools.broker.registry import Device, read_devices
 from host_tools.broker.session import Session
-from host_tools.broker.settings import Settings
-from host_tools.cli.options import Json, with_settings
+from host_tools.cli.options import connection_of
 from host_tools.display.console import stdout_console
 
 _GIB = 1 << 30
 
 
-@with_settings
 def devices(
+    context: typer.Context,
     *,
-    settings: Settings,
     group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="only this group's members")] = None,
-    as_json: Json = False,
 ) -> None:
     """List the devices that the broker knows.
 
     Online or not, groups, hardware, sources, and active releases.
     """
-    with Session(settings) as session:
+    options = connection_of(context)
+    with Session(options.settings()) as session:
         known = read_devices(session)
     wanted = [
         device
         for name, device in sorted(known.items())
         if group is None or (device.info is not None and group in device.info.groups)
     ]
-    if as_json:
+    if options.as_json:
         print(json.dumps([as_dict(device) for device in wanted]))
         return
     if not wanted:

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from host_tools.broker.signing import generate_key
-from host_tools.cli.options import Json
 
 
 def keygen(
     *,
     name: Annotated[Path, typer.Argument(metavar="NAME", help="writes NAME.key (keep it secret) and NAME.pem")],
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")] = False,
 ) -> None:
     """Make an Ed25519 key pair. Sign with push-model --sign NAME.key; give NAME.pem to every device.
 

@@ -1,22 +1,24 @@
-"""Options that several commands share, written once.
+"""Options that several commands share: structs whose fields are options, and the class of commands that take them.
 
-``@with_settings`` gives a command every connection option; the command itself receives one ``Settings``. An error
-that ends a command with ``--json`` is its last line on stdout, too.
+    @dataclass(frozen=True, kw_only=True)
+    class Order(Connection, Whom): ...
+
+    app.command(cls=taking(Order))(cancel)      # cancel(context, ...) finds an Order in context.obj
+
+They may stand anywhere behind the command's name, as its own may.
 """
 
-import functools
-import inspect
 import json
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from edge_agent import __version__
 from edge_agent.errors import ConfigError, EdgeAgentError, WireError
 from edge_agent.wire.topics import EVERYONE, Scope, check_name
-from host_tools.broker.settings import load_settings
+from host_tools.broker.settings import Settings, load_settings
 from host_tools.exits import exit_of
 
 
@@ -24,36 +26,105 @@ def _option(name: str, metavar: str, text: str) -> Any:
     return typer.Option(name, metavar=metavar, help=text, show_default=False)
 
 
-_OPTIONS: dict[str, Any] = {
-    "broker": Annotated[str | None, _option("--broker", "URL", "mqtt://HOST[:PORT], or mqtts:// with TLS")],
-    "namespace": Annotated[str | None, _option("--namespace", "NS", "first levels of every topic; ea/v1 if not given")],
-    "ca_file": Annotated[str | None, _option("--ca-file", "PEM", "certificates that the broker's is checked against")],
-    "cert_file": Annotated[str | None, _option("--cert-file", "PEM", "our certificate")],
-    "key_file": Annotated[str | None, _option("--key-file", "PEM", "our certificate's key")],
-    "username": Annotated[str | None, _option("--username", "NAME", "our name at the broker")],
-    "password_file": Annotated[str | None, _option("--password-file", "FILE", "a file that holds our password")],
-    "broker_timeout_s": Annotated[
-        float | None, _option("--broker-timeout", "S", "give up when the broker is away this long; 60 if not given")
-    ],
-}
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """How to reach the broker, and what to print. What is not given is for the operator's file to say."""
 
-Devices = Annotated[
-    list[str] | None, typer.Option("--device", metavar="ID", help="a device; may be given several times")
-]
-Groups = Annotated[
-    list[str] | None, typer.Option("--group", metavar="NAME", help="all devices of a group; may be given several times")
-]
-Everyone = Annotated[bool, typer.Option("--all", help="every device")]
-Sign = Annotated[
-    Path | None,
-    typer.Option(
-        "--sign",
-        metavar="KEY",
-        show_default=False,
-        help="sign with this private key (see host-tools keygen); a device with [trust] obeys nothing unsigned",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")]
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts")] = False
+    broker: Annotated[str | None, _option("--broker", "URL", "mqtt://HOST[:PORT], or mqtts:// with TLS")] = None
+    namespace: Annotated[
+        str | None, _option("--namespace", "NS", "first levels of every topic; ea/v1 if not given")
+    ] = None
+    ca_file: Annotated[str | None, _option("--ca-file", "PEM", "certificates that the broker's is checked against")] = (
+        None
+    )
+    cert_file: Annotated[str | None, _option("--cert-file", "PEM", "our certificate")] = None
+    key_file: Annotated[str | None, _option("--key-file", "PEM", "our certificate's key")] = None
+    username: Annotated[str | None, _option("--username", "NAME", "our name at the broker")] = None
+    password_file: Annotated[str | None, _option("--password-file", "FILE", "a file that holds our password")] = None
+    broker_timeout_s: Annotated[
+        float | None, _option("--broker-timeout", "S", "give up when the broker is away this long; 60 if not given")
+    ] = None
+
+    def settings(self, **more: Any) -> Settings:
+        """The operator's settings, overruled by these options and by ``more`` of them; raises ``ConfigError``."""
+        keys = [field.name for field in fields(Connection) if field.name != "as_json"]
+        return load_settings({key: getattr(self, key) for key in keys} | more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whom:
+    """Which devices something is for, and whose word it is."""
+
+    device: Annotated[
+        list[str] | None, typer.Option("--device", metavar="ID", help="a device; may be given several times")
+    ] = None
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="all devices of a group; may be given several times"),
+    ] = None
+    everyone: Annotated[bool, typer.Option("--all", help="every device")] = False
+    sign: Annotated[
+        str | None,
+        _option(
+            "--sign",
+            "KEY",
+            "sign with this private key (see host-tools keygen); a device with [trust] obeys nothing unsigned",
+        ),
+    ] = None
+
+    @property
+    def anyone(self) -> bool:
+        """Whether somebody was named."""
+        return bool(self.device or self.group or self.everyone)
+
+    def scopes(self) -> list[Scope]:
+        """Whom it is for; raises ``ConfigError`` unless exactly one way of saying so was used."""
+        if sum([bool(self.device), bool(self.group), self.everyone]) != 1:
+            raise ConfigError("usage", "say whom: --device ID (again for more), --group NAME, or --all; one of these")
+        try:
+            if self.device:
+                return [Scope("d", check_name(name, "device")) for name in dict.fromkeys(self.device)]
+            if self.group:
+                return [Scope("g", check_name(name, "group")) for name in dict.fromkeys(self.group)]
+        except WireError as error:
+            raise ConfigError("usage", error.message) from None
+        return [Scope("g", EVERYONE)]
+
+
+def taking(kind: type[Connection]) -> type[TyperCommand]:
+    """The class of commands that take the options of ``kind``, too, and find them as their context's ``obj``.
+
+    An error that ends such a command with ``--json`` is its last line on stdout, too.
+    """
+    reader = typer.Typer(add_completion=False)
+    reader.command()(kind)
+    shared: Any = typer.main.get_command(reader)
+
+    class Taking(TyperCommand):
+        """A command with options of its own, and with those that it shares."""
+
+        def __init__(self, *arguments: Any, params: list[Any], **more: Any) -> None:
+            super().__init__(*arguments, params=[*params, *shared.params], **more)
+
+        def invoke(self, ctx: Any) -> Any:
+            options: Connection = shared.callback(**{one.name: ctx.params.pop(one.name) for one in shared.params})
+            ctx.obj = options
+            try:
+                return super().invoke(ctx)
+            except EdgeAgentError as error:
+                if options.as_json:
+                    end = {"event": "summary", "exit": exit_of(error), "code": error.code, "message": error.message}
+                    print(json.dumps(end), flush=True)
+                raise
+
+    return Taking
+
+
+def connection_of(context: typer.Context) -> Connection:
+    """The options of a command whose class takes only these."""
+    options: Connection = context.obj
+    return options
 
 
 def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  # typer calls it so
@@ -84,52 +155,5 @@ def new_app(text: str = "") -> typer.Typer:
     return app
 
 
-def _several(*, version: ShowVersion = False) -> None:
-    del version
-
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the connection options; it receives them as ``settings``, merged with the operator's file."""
-
-    @functools.wraps(command)
-    def wrapper(**arguments: Any) -> None:
-        overrides = {name: arguments.pop(name) for name in _OPTIONS}
-        if "sign" in arguments:
-            overrides["sign"] = arguments.pop("sign")
-            overrides["sign"] = overrides["sign"] and str(overrides["sign"])
-        if "max_broker_bytes" in arguments:
-            overrides["max_broker_bytes"] = arguments.pop("max_broker_bytes")
-        try:
-            command(settings=load_settings(overrides), **arguments)
-        except EdgeAgentError as error:
-            if arguments.get("as_json"):
-                end = {"event": "summary", "exit": exit_of(error), "code": error.code, "message": error.message}
-                print(json.dumps(end), flush=True)
-            raise
-
-    own = inspect.signature(command, eval_str=True)
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _OPTIONS.items()
-    ]
-    kept = [parameter for name, parameter in own.parameters.items() if name != "settings"]
-    kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in kept]
-    wrapper.__signature__ = own.replace(parameters=[*kept, *extra])  # type: ignore[attr-defined]  # read by inspect
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*kept, *extra]}
-    del wrapper.__wrapped__
-    return wrapper
-
-
-def scopes(devices: list[str] | None, groups: list[str] | None, everyone: bool) -> list[Scope]:  # noqa: FBT001  # a flag
-    """Whom the command line addresses; raises ``ConfigError`` unless exactly one way of saying so was used."""
-    named = [bool(devices), bool(groups), everyone]
-    if sum(named) != 1:
-        raise ConfigError("usage", "say whom: --device ID (again for more), --group NAME, or --all; one of these")
-    try:
-        if devices:
-            return [Scope("d", check_name(name, "device")) for name in dict.fromkeys(devices)]
-        if groups:
-            return [Scope("g", check_name(name, "group")) for name in dict.fromkeys(groups)]
-    except WireError as error:
-        raise ConfigError("usage", error.message) from None
-    return [Scope("g", EVERYONE)]
+def _several(*, _version: ShowVersion = False) -> None:
+    """What stands before the name of a command."""

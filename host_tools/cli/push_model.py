@@ -2,26 +2,15 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from host_tools.broker.job_tracker import End
-from host_tools.broker.settings import Settings
-from host_tools.cli.options import (
-    Devices,
-    Everyone,
-    Groups,
-    Json,
-    ShowVersion,
-    Sign,
-    examples,
-    new_app,
-    scopes,
-    with_settings,
-)
+from host_tools.broker.job_tracker import DeviceOutcome
+from host_tools.cli.options import Connection, ShowVersion, Whom, examples, new_app, taking
 from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show, to_do
@@ -37,16 +26,16 @@ EPILOG = examples(
 )
 
 
-@with_settings
+@dataclass(frozen=True, kw_only=True)
+class PushOptions(Connection, Whom):
+    """What a push shares with other commands."""
+
+
 def push_model(
+    context: typer.Context,
     *,
-    settings: Settings,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="the float model: *.onnx or *.tflite")],
     manifest: Annotated[Path, typer.Option("--manifest", metavar="M.toml", help="what the model is and needs")],
-    device: Devices = None,
-    group: Groups = None,
-    everyone: Everyone = False,
-    sign: Sign = None,
     evaluation: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +52,6 @@ def push_model(
             "--timeout", metavar="S", min=0, show_default=False, help="wait so long; else capture time + 15 min"
         ),
     ] = None,
-    as_json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the manifest and what would be sent")] = False,
     expires: Annotated[
         float, typer.Option("--expires", metavar="DAYS", min=0.001, help="no device begins it after so many days")
@@ -80,18 +68,19 @@ def push_model(
             "(what is active is tried anew with host-tools recalibrate)",
         ),
     ] = False,
-    version: ShowVersion = False,
+    _version: ShowVersion = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
     Each device calibrates it with its own sensors, quantizes it to int8, proves it against float, measures both, and
     activates the int8 model if it passes every gate. Ctrl-C leaves the job running.
     """
-    del sign, max_broker_bytes, version  # part of settings, and of how options are read
+    options: PushOptions = context.obj
+    settings = options.settings(sign=options.sign, max_broker_bytes=max_broker_bytes)
     request = PushRequest(
         model=model,
         manifest=manifest,
-        scopes=scopes(device, group, everyone),
+        scopes=options.scopes(),
         evaluation=evaluation,
         expires_days=expires,
         wait=not no_wait,
@@ -99,13 +88,13 @@ def push_model(
         dry_run=dry_run,
         again=again,
     )
-    with open_display(as_json=as_json) as display:
+    with open_display(as_json=options.as_json) as display:
         result = push(settings, request, display)
         if not dry_run:
             display.summary(result.summary)
     if dry_run:
-        print(json.dumps(announced(request, result), indent=None if as_json else 2))
-    elif not as_json:
+        print(json.dumps(announced(request, result), indent=None if options.as_json else 2))
+    elif not options.as_json:
         show(result.reports)
         _show_silent(result)
     raise typer.Exit(result.exit)
@@ -115,7 +104,7 @@ def _show_silent(result: PushResult) -> None:
     """The devices that sent no report, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
-        if fields["end"] in (End.PENDING, End.REFUSED):
+        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED):
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
             if remedy := to_do(fields["end"], fields["code"], fields["message"]):
@@ -125,5 +114,5 @@ def _show_silent(result: PushResult) -> None:
 def main() -> None:
     """The console script."""
     app = new_app()
-    app.command(epilog=EPILOG)(push_model)
+    app.command(epilog=EPILOG, cls=taking(PushOptions))(push_model)
     sys.exit(run(app))

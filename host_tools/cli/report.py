@@ -11,30 +11,28 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import JobReport
 from host_tools.broker.registry import read_devices, read_reports
 from host_tools.broker.session import Session
-from host_tools.broker.settings import Settings
-from host_tools.cli.options import Json, with_settings
+from host_tools.cli.options import connection_of
 from host_tools.display.result_table import show
 
 
-@with_settings
 def report(
+    context: typer.Context,
     *,
-    settings: Settings,
     job: Annotated[str, typer.Argument(metavar="JOB", help="a job's id, or a model's name: its newest job")],
     device: Annotated[str | None, typer.Option("--device", metavar="ID", help="only this device")] = None,
-    as_json: Json = False,
 ) -> None:
     """Show the result of a job, float beside int8.
 
     With every gate, and where the release lies.
     """
-    with Session(settings) as session:
+    options = connection_of(context)
+    with Session(options.settings()) as session:
         reports = read_reports(session, [device] if device else sorted(read_devices(session)))
     found = select(reports, job)
     if not found:
         known = {one.job for one in reports} | {one.model for one in reports}
         raise ConfigError("usage", f"no report of a job or model {job!r} here{did_you_mean(job, known)}")
-    if as_json:
+    if options.as_json:
         print(json.dumps([msgspec.to_builtins(one) for one in found]))
         return
     show(found)

@@ -8,11 +8,10 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
-from host_tools.broker.job_tracker import Follow, Progress
+from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
 from host_tools.broker.session import Session
-from host_tools.broker.settings import Settings
-from host_tools.cli.options import Json, with_settings
+from host_tools.cli.options import connection_of
 from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
@@ -21,10 +20,9 @@ from host_tools.push.waiting import listen, message_of, wait
 _TICK_S = 1.0
 
 
-@with_settings
 def watch(
+    context: typer.Context,
     *,
-    settings: Settings,
     device: Annotated[list[str] | None, typer.Argument(metavar="[DEVICE]...", help="only these devices")] = None,
     job: Annotated[
         str | None, typer.Option("--job", metavar="JOB", help="one job, until it has ended on every device")
@@ -32,11 +30,12 @@ def watch(
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after that")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have."""
+    options = connection_of(context)
+    settings = options.settings()
     reports: list[JobReport] = []
-    with open_display(as_json=as_json) as display, Session(settings, display.note) as session:
+    with open_display(as_json=options.as_json) as display, Session(settings, display.note) as session:
         devices = _chosen(read_devices(session), device or [])
         try:
             if job is None:
@@ -47,7 +46,7 @@ def watch(
         except KeyboardInterrupt:
             code = INTERRUPTED
         display.summary({"exit": code, "job": job})
-    if not as_json:
+    if not options.as_json:
         show(reports)
     raise typer.Exit(code)
 
@@ -60,12 +59,12 @@ def _watch_job(
         jobs = {one.job for one in read_reports(session, sorted(devices))}
         raise ConfigError("usage", f"no device reports a job {job!r}{did_you_mean(job, jobs)}")
     statuses = {one.device: devices[one.device].status for one in known}
-    follow = Follow(job, known[0].model, statuses, open_ended=True)
+    tracker = JobTracker(job, known[0].model, statuses, open_ended=True)
     for one in known:
-        follow.take(one)
+        tracker.take(one)
     listen(session, job)
-    wait(session, follow, display, timeout_s=timeout_s)
-    return follow.exit_code, [progress.report for progress in follow.devices.values() if progress.report]
+    wait(session, tracker, display, timeout_s=timeout_s)
+    return tracker.exit_code, [progress.report for progress in tracker.devices.values() if progress.report]
 
 
 def _watch_devices(

@@ -76,7 +76,7 @@ def demo(
     require("numpy", "serial", *([] if broker else ["iotcore"]))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
     with _folder(keep=keep) as directory, _stage(directory, device, broker, pace, keep=keep) as url:
-        settings = Settings(broker=url, broker_timeout_s=broker_timeout)
+        settings = Settings(url=url, broker_timeout_s=broker_timeout)
         _wait_online(settings, device, directory)
         _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
         request = PushRequest(model=chosen, manifest=described, scopes=[Scope("d", device)])
@@ -169,7 +169,7 @@ def _say_what_now(
         release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
         _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
     pid = json.loads((directory / STAGE_FILE).read_text(encoding="utf-8"))["pid"]
-    where = f"--broker {settings.broker}"
+    where = f"--broker {settings.url}"
     model, manifest = (shlex.quote(str(path)) for path in (request.model, request.manifest))
     _say("Broker, sensor and agent go on. Next:")
     _say(f"  {typed('host-tools')} devices {where}")

@@ -15,15 +15,20 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from host_tools.broker.job_tracker import End, Progress
+from host_tools.broker.job_tracker import DeviceOutcome, Progress
 
 _MB = 1_000_000
 _LINE_STEP = 0.25
 _UPLOAD_STEP = 0.1
 _COLOURS = {
-    End.SUCCEEDED: "green", End.REJECTED: "yellow", End.FAILED: "red", End.CANCELED: "magenta", End.REFUSED: "red",
-    End.RUNNING: "cyan", End.PENDING: "dim",
-}  # fmt: skip
+    DeviceOutcome.SUCCEEDED: "green",
+    DeviceOutcome.REJECTED: "yellow",
+    DeviceOutcome.FAILED: "red",
+    DeviceOutcome.CANCELED: "magenta",
+    DeviceOutcome.REFUSED: "red",
+    DeviceOutcome.RUNNING: "cyan",
+    DeviceOutcome.PENDING: "dim",
+}
 
 
 class Display(Protocol):
@@ -208,7 +213,7 @@ def _grid() -> Table:
 
 def _row(progress: Progress) -> tuple[RenderableType, ...]:
     report, colour = progress.report, _COLOURS[progress.end]
-    stage = report.stage if report and progress.end is End.RUNNING else progress.end.value
+    stage = report.stage if report and progress.end is DeviceOutcome.RUNNING else progress.end.value
     fraction = 1.0 if progress.ended else (report.progress if report else 0.0)
     bar = ProgressBar(total=1.0, completed=fraction, width=24, complete_style=colour, finished_style=colour)
     detail = escape(progress.message)
@@ -216,20 +221,20 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
         detail = f"[{colour}]{escape(progress.code)}[/] {detail}"
     elif report and report.eta_s is not None and not progress.ended:
         detail += f" [dim]({_duration(report.eta_s)} left)[/]"
-    if progress.online is False and progress.end is End.RUNNING:
+    if progress.online is False and progress.end is DeviceOutcome.RUNNING:
         detail = "[dim]offline[/] " + detail
     return escape(progress.device), f"[{colour}]{stage}[/]", bar, detail
 
 
 def _words(progress: Progress) -> str:
     report = progress.report
-    if report and progress.end is End.RUNNING:
+    if report and progress.end is DeviceOutcome.RUNNING:
         words = f"{report.stage} {report.status} {report.progress:.0%} {report.detail}"
         words += f" ({_duration(report.eta_s)} left)" if report.eta_s is not None else ""
     else:
         code = f" {progress.code}" if progress.ended and progress.code not in ("", progress.end) else ""
         words = f"{progress.end}{code}: {progress.message}" if progress.message else f"{progress.end}{code}"
-    return words.rstrip() + (" (offline)" if progress.online is False and progress.end is End.RUNNING else "")
+    return words.rstrip() + (" (offline)" if progress.online is False and progress.end is DeviceOutcome.RUNNING else "")
 
 
 def _duration(seconds: float) -> str:

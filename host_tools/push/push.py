@@ -19,7 +19,7 @@ from edge_agent.wire.messages import JobReport, Refused
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 from host_tools.broker.history import read_history
-from host_tools.broker.job_tracker import EXIT_SUCCEEDED, Follow
+from host_tools.broker.job_tracker import EXIT_SUCCEEDED, JobTracker
 from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
@@ -140,18 +140,18 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
         for sentence in sentences(outlooks, asked, highest):
             display.note(sentence)
-        follow = _follow(asked, devices, outlooks)
+        tracker = _new_tracker(asked, devices, outlooks)
         if request.dry_run:
             return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
         judged = [one for one in history.reports if one.job == sealed.job and one.ended]
         if written is not None and nothing_new(outlooks, asked, history, now):
-            return _nothing_sent(manifest, follow, judged, display)
+            return _nothing_sent(manifest, tracker, judged, display)
         for one in judged:
             display.note(
                 f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
                 "give --again, leave version out of the manifest or raise it, or run host-tools recalibrate"
             )
-        return _send(session, settings, request, sealed, follow, display)
+        return _send(session, settings, request, sealed, tracker, display)
 
 
 def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
@@ -179,35 +179,37 @@ def _check_fit(request: PushRequest, manifest: Manifest, devices: Mapping[str, D
         display.note(f"{name} will answer {error.code}: {error.message}")
 
 
-def _follow(asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]]) -> Follow:
+def _new_tracker(
+    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]]
+) -> JobTracker:
     """Whom to wait for; a device that will say nothing is not waited for."""
     statuses = {name: device.status for name, device in devices.items()}
-    follow = Follow(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
+    tracker = JobTracker(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
     for name, (found, stands) in outlooks.items():
         if found is Outlook.IGNORED:
             code = Outlook.DOWNGRADE if stands > asked.version else Outlook.CONFLICT
-            follow.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
-    return follow
+            tracker.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
+    return tracker
 
 
 def _nothing_sent(
-    manifest: Manifest, follow: Follow, judged: Sequence[JobReport], display: Display
+    manifest: Manifest, tracker: JobTracker, judged: Sequence[JobReport], display: Display
 ) -> PushResult:  # fmt: skip
     """The end of a push of what its devices have judged and the broker has: theirs."""
     for report in judged:
-        follow.take(report)
-    ends = ", ".join(f"{name} {progress.end}" for name, progress in follow.devices.items())
+        tracker.take(report)
+    ends = ", ".join(f"{name} {progress.end}" for name, progress in tracker.devices.items())
     display.note(
-        f"{manifest.name} {manifest.version} with this very content was judged before, as job {follow.job} ({ends}); "
+        f"{manifest.name} {manifest.version} with this very content was judged before, as job {tracker.job} ({ends}); "
         "nothing is sent. For a new try give --again, leave version out of the manifest, or raise it"
     )
-    result = PushResult(follow.exit_code, manifest, follow.job)
-    fill(result, follow)
+    result = PushResult(tracker.exit_code, manifest, tracker.job)
+    fill(result, tracker)
     return result
 
 
 def _send(
-    session: Session, settings: Settings, request: PushRequest, sealed: _Sealed, follow: Follow, display: Display
+    session: Session, settings: Settings, request: PushRequest, sealed: _Sealed, tracker: JobTracker, display: Display
 ) -> PushResult:
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
@@ -225,21 +227,21 @@ def _send(
         display.note(f"sent; watch it with: {watch_command(job)}")
         return result
     try:
-        in_time = wait(session, follow, display, timeout_s=request.timeout_s, on_need=uploader.answer)
+        in_time = wait(session, tracker, display, timeout_s=request.timeout_s, on_need=uploader.answer)
     except KeyboardInterrupt:
         display.note(f"the job goes on; watch it with: {watch_command(job)}")
         result.exit = INTERRUPTED
     else:
-        result.exit = follow.exit_code
+        result.exit = tracker.exit_code
         if not in_time:
             display.note(f"time is up; the job goes on; watch it with: {watch_command(job)}")
-    fill(result, follow)
+    fill(result, tracker)
     return result
 
 
-def fill(result: PushResult, follow: Follow) -> None:
+def fill(result: PushResult, tracker: JobTracker) -> None:
     """Take what is known of each device into ``result``."""
-    for name, progress in follow.devices.items():
+    for name, progress in tracker.devices.items():
         report = progress.report
         if report:
             result.reports.append(report)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from edge_agent.errors import WireError
 from edge_agent.wire.messages import DeviceStatus, JobReport, Need
 from edge_agent.wire.topics import DeviceTopic
-from host_tools.broker.job_tracker import Follow, Progress
+from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import readable
 from host_tools.broker.session import Session
 from host_tools.display.progress import Display
@@ -28,7 +28,7 @@ def listen(session: Session, job: str) -> None:
 
 def wait(
     session: Session,
-    follow: Follow,
+    tracker: JobTracker,
     display: Display,
     *,
     timeout_s: float | None,
@@ -40,9 +40,9 @@ def wait(
         BrokerError: the broker stayed away.
     """
     deadline = time.monotonic() + (GRACE_S if timeout_s is None else timeout_s)
-    for progress in follow.devices.values():
+    for progress in tracker.devices.values():
         display.progress(progress)
-    while not follow.ended:
+    while not tracker.ended:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             return False
@@ -53,7 +53,7 @@ def wait(
         if isinstance(message, Need):
             if on_need:
                 on_need(message)
-        elif message and (heard := follow.take(message)):
+        elif message and (heard := tracker.take(message)):
             display.progress(heard)
             if timeout_s is None:
                 deadline = max(deadline, time.monotonic() + _announced_s(heard) + GRACE_S)

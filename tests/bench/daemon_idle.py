@@ -91,7 +91,7 @@ def measure(folder: Path, jobs: int, seconds: float) -> dict[str, float]:
         time.sleep(SETTLE_S)
         found["RSS at idle, MiB"] = before = resident_mib(device.pid)
         found["private at idle, MiB"] = private_mib(device.pid)
-        with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+        with Session(Settings(url=device.url, namespace=device.namespace)) as session:
             for version in range(1, jobs + 1):
                 send_garbage(device, session, folder / "garbage.onnx", folder / "operator.key", version)
                 end = device.end_of(version)

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +26,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support.captures import context, model_info  # noqa: E402  # after the path above
 
+from edge_agent.acquisition.stream_findings import rate_finding  # noqa: E402
 from edge_agent.errors import EdgeAgentError  # noqa: E402
 from edge_agent.jobs.task import Task  # noqa: E402
 from edge_agent.wire.manifest import InputContract, Recipe, Window  # noqa: E402
 from edge_agent.worker.capture import from_sensor  # noqa: E402
 from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed, split_rows  # noqa: E402
-from edge_agent.worker.quality.capture_watch import Watch  # noqa: E402
-from edge_agent.worker.quality.channels import judge_rate  # noqa: E402
+from edge_agent.worker.quality.capture_monitor import CaptureMonitor  # noqa: E402
 from edge_agent.worker.quality.rows import Rows  # noqa: E402
 from host_tools.demo.simulator import RECORDING, SerialImu  # noqa: E402
 
@@ -185,7 +184,7 @@ def true_alarms(samples: Samples, captures: int) -> None:
             found.update({code for code, _ in judge(broken, blocks)})
         print(f"  {fault.name:<24} {fault.code:<18} found in {found[fault.code]} of {captures}")
     for factor in (0.5, 0.79, 0.81, 1.24, 1.26):
-        finding = judge_rate(50 * factor, 50)
+        finding = rate_finding(50 * factor, 50)
         said = "-" if finding is None else "refused" if finding.refuse else "warned"
         print(f"  rate x {factor:<17} wrong_rate         {said}")
 
@@ -265,7 +264,7 @@ def captured(port: Path) -> str:
         return f"{error.code} (ended)"
     finally:
         shutil.rmtree(folder)
-    return ", ".join(finding["code"] for finding in msgspec.to_builtins(said["findings"])) or "-"
+    return ", ".join(finding.code for finding in said.findings) or "-"
 
 
 def enough(samples: Samples, captures: int) -> None:
@@ -277,13 +276,13 @@ def enough(samples: Samples, captures: int) -> None:
         held, asked, spreads = [], [], []
         for _ in range(captures):
             taken = cut(samples, blocks)
-            watch = Watch([str(channel) for channel in range(samples.shape[1])], SIZE)
+            monitor = CaptureMonitor([str(channel) for channel in range(samples.shape[1])], SIZE)
             sets: dict[str, list[Samples]] = {"calibration": [], "search": [], "heldout": []}
             for block, start in starts(blocks):
                 part = taken[start : start + block.samples]
                 sets[block.split].append(part)
-                watch.add(block, part)
-            said = watch.said(windows)
+                monitor.add(block, part)
+            said = monitor.summary(windows)
             if said["spread"] is None:
                 continue
             first, second = (width(np.concatenate(sets[split])) for split in ("calibration", "heldout"))
@@ -319,11 +318,11 @@ def cut(samples: Samples, blocks: list[Block], extra: float = 0.0) -> Samples:
 
 def judge(samples: Samples, blocks: list[Block]) -> list[tuple[str, bool]]:
     """Code and decision of all findings."""
-    watch = Watch([str(channel) for channel in range(samples.shape[1])], SIZE)
+    monitor = CaptureMonitor([str(channel) for channel in range(samples.shape[1])], SIZE)
     for block, start in starts(blocks):
-        if condemned := watch.add(block, samples[start : start + block.samples]):
+        if condemned := monitor.add(block, samples[start : start + block.samples]):
             return [(finding.code, finding.refuse) for finding in condemned]
-    return [(finding.code, finding.refuse) for finding in watch.findings()]
+    return [(finding.code, finding.refuse) for finding in monitor.findings()]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from edge_agent.preprocess import Preprocess  # noqa: E402
 from edge_agent.quant.metrics import ErrorMetrics  # noqa: E402
 from edge_agent.reservoir.cutting import Cutter  # noqa: E402
 from edge_agent.reservoir.sampler import Sampler  # noqa: E402
-from edge_agent.reservoir.segment_format import Shape  # noqa: E402
+from edge_agent.reservoir.segment_format import SegmentFormat  # noqa: E402
 from edge_agent.reservoir.slot_format import Head  # noqa: E402
 from edge_agent.reservoir.uniform import Uniform  # noqa: E402
 from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
@@ -129,7 +129,7 @@ def some(recordings: list[Samples], random: Random, seconds: float) -> Samples:
 
 def sets(regimes: Regimes, pieces: Iterator[tuple[int, Samples]], places: int, seed: int) -> dict[str, list[Samples]]:
     """Calibration windows by way, ``places`` each."""
-    shape = Shape(channels=tuple("abcdef"), rate_hz=RATE_HZ, samples=SIZE)
+    shape = SegmentFormat(channels=tuple("abcdef"), rate_hz=RATE_HZ, samples=SIZE)
     head = Head(shape=shape, places={"calibration": places, "judging": 1}, slots=places + 1, seed=seed, since_s=START_S)
     sampler, cutter = Sampler(head, bytes_a_day=1e12, horizon_days=7, now_s=START_S), Cutter(shape)
     random, plain = Random(seed), Uniform(places, float("inf"))  # noqa: S311  # a seeded draw, no secret

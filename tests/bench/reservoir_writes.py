@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from edge_agent.reservoir.reservoir import WRITE_BUDGET_MB_PER_DAY, Reservoir  # noqa: E402  # after the path above
-from edge_agent.reservoir.segment_format import Shape  # noqa: E402
+from edge_agent.reservoir.segment_format import SegmentFormat  # noqa: E402
 from edge_agent.reservoir.slots import FILE  # noqa: E402
 
 START_S, DAY_S, BATCH_S = 1.7e9, 86_400, 60.0
@@ -35,17 +35,17 @@ class Case:
     """A sensor."""
 
     name: str
-    shape: Shape
+    shape: SegmentFormat
 
 
 AXES = ("ax", "ay", "az", "gx", "gy", "gz")
 CASES = (
-    Case("6 axes, 50 Hz, stretches of 2 s", Shape(channels=AXES, rate_hz=50, samples=100)),
-    Case("6 axes, 1 kHz, stretches of 1 s", Shape(channels=AXES, rate_hz=1000, samples=1000)),
-    Case("sound, 16 kHz, stretches of 1 s", Shape(channels=("left",), rate_hz=16_000, samples=16_000)),
+    Case("6 axes, 50 Hz, stretches of 2 s", SegmentFormat(channels=AXES, rate_hz=50, samples=100)),
+    Case("6 axes, 1 kHz, stretches of 1 s", SegmentFormat(channels=AXES, rate_hz=1000, samples=1000)),
+    Case("sound, 16 kHz, stretches of 1 s", SegmentFormat(channels=("left",), rate_hz=16_000, samples=16_000)),
     Case(
         "pictures, 320 x 240, 1 a second",
-        Shape(channels=("r", "g", "b"), rate_hz=1, samples=1, frame_shape=(240, 320), dtype="uint8"),
+        SegmentFormat(channels=("r", "g", "b"), rate_hz=1, samples=1, frame_shape=(240, 320), dtype="uint8"),
     ),
 )
 

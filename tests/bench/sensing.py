@@ -31,7 +31,7 @@ from support.sensing import status  # noqa: E402
 
 from edge_agent.sensing import process  # noqa: E402
 from edge_agent.sensing.subscribe import subscribe  # noqa: E402
-from edge_agent.settings.sharing import Keeping, Orders, SourceState  # noqa: E402
+from edge_agent.settings.sharing import Keeping, SensorProcessConfig, SourceState  # noqa: E402
 from edge_agent.sources import Source, open_source  # noqa: E402
 from edge_agent.sources import audio as audio_kind  # noqa: E402
 
@@ -94,9 +94,9 @@ def cases(folder: Path, seconds: float) -> Iterator[Case]:
 def measure(case: Case, folder: Path, keep: int, seconds: float) -> None:
     """Run the process, read along, and print a line."""
     keeping = Keeping(keep_windows=keep) if keep else Keeping(share=True)
-    orders = Orders(name="it", folder=str(folder), table=case.table, keeping=keeping)
+    config = SensorProcessConfig(name="it", folder=str(folder), table=case.table, keeping=keeping)
     folder.mkdir(parents=True)
-    argv = [sys.executable, __file__, "--child", msgspec.json.encode(orders).decode()]
+    argv = [sys.executable, __file__, "--child", msgspec.json.encode(config).decode()]
     stop = threading.Event()
     if case.send is not None:
         threading.Thread(target=case.send, args=(stop,), daemon=True).start()
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        process.run(msgspec.json.decode(options.child, type=Orders), open_as_live)
+        process.run(msgspec.json.decode(options.child, type=SensorProcessConfig), open_as_live)
         return
     with tempfile.TemporaryDirectory() as name:
         for number, case in enumerate(cases(Path(name), options.seconds)):

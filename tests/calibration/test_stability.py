@@ -79,7 +79,7 @@ def test_few_segments_tell_nothing() -> None:
 
     assert unknown.enough is None
     assert not unknown.stable
-    assert unknown.as_dict(planned=40)["spread"] is None
+    assert unknown.summary(planned=40).spread is None
     assert "do not tell" in unknown.sentence
 
 

@@ -176,6 +176,33 @@ def test_a_broker_whose_certificate_nobody_vouches_for_names_the_key_to_set(writ
     assert "ca_file" in check.remedy
 
 
+@pytest.mark.mosquitto
+def test_a_wrong_password_is_told_from_a_broker_that_is_not_there(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "passwords").touch(0o600)
+    (tmp_path / "wrong").write_text("wrong\n", encoding="utf-8")
+    broker = MosquittoBroker(tmp_path, "allow_anonymous false", f"password_file {tmp_path}/passwords")
+    broker.start()
+
+    checks = examine(write(mqtt=f'url = "{broker.url}"\nusername = "pi"\npassword_file = "{tmp_path}/wrong"'))
+
+    broker.kill()
+    (check,) = (check for check in checks if check.name == "broker")
+    assert check.level == "fail"
+    assert "username and password_file" in check.remedy
+
+
+def test_a_user_name_that_is_not_the_device_is_warned_of(write: Write, one_broker: Broker) -> None:
+    """The documented ACL lets nobody else write a device's topics, and a broker refuses such messages silently."""
+    (check,) = (
+        check
+        for check in examine(write(mqtt=f'url = "{one_broker.url}"\nusername = "pi-o1"'))
+        if check.name == "broker"
+    )
+
+    assert check.level == "warn"
+    assert "user 'pi-o1'; device_id is 'pi'" in check.detail
+
+
 def test_a_broker_that_is_there_is_ok(write: Write, one_broker: Broker) -> None:
     checks = examine(write(mqtt=f'url = "{one_broker.url}"'))
 

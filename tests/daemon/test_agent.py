@@ -14,7 +14,7 @@ from support.agents import DEVICE, TOPICS, LocalAgent, wanted
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Job, Status
 from edge_agent.jobs.job_report import encode_report, job_report
-from edge_agent.jobs.result import Device, Result
+from edge_agent.jobs.result import MeasuredOn, Result
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Incoming
 from edge_agent.state.releases import Releases
@@ -405,7 +405,7 @@ def test_a_release_that_broke_on_disk_is_taken_out_at_boot(tmp_path: Path, broke
 
 def test_a_report_that_is_too_large_still_says_the_verdict() -> None:
     job = Job(id="0" * 16, model="har", version=1, digest="", scope="d/pi-01", created=0, code="internal", message="m")
-    result = Result(device=Device(board="y" * MAX_REPORT_BYTES), verdict="failed", message="m")
+    result = Result(device=MeasuredOn(board="y" * MAX_REPORT_BYTES), verdict="failed", message="m")
     report = job_report(job, device="pi-01", boot_id="", seq=1, now=0, message="m", release="")
 
     data = encode_report(report, result)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from edge_agent.daemon.device_info import Identity
-from edge_agent.process.child import ChildExit
+from edge_agent.process.child_exit import ChildExit
 
 FOUND = {"runtimes": {"onnxruntime": "1"}, "broken": {}, "formats": ["onnx"], "confinement": ["seccomp"]}
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named {!r}\n'

@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
     folder = source_folder(device.state, "imu")
     fill(folder, read_recording().samples, rate_hz=50, stretches=KEEP, channels=DEMO_CHANNELS, hours=2)
     with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
-        before = len(kept.stretches)
+        before = len(kept.segments)
     with SerialImu(device.port, pace="real"), device:
         wait_open(device)
         pid = child_of(device)
@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_comes_back_with_what_it_kept(device: Device) -
     assert gone(again)
     assert not is_served(folder)
     with contextlib.closing(read(folder / KEPT_FOLDER)) as kept:
-        assert len(kept.stretches) == before
+        assert len(kept.segments) == before
 
 
 def test_it_dies_with_a_daemon_that_is_killed(device: Device) -> None:
@@ -147,7 +147,7 @@ def test_a_sensor_that_is_not_there_hurts_nobody(device: Device, capsys: pytest.
         assert main(["status", "--config", str(device.config)]) == 0
         assert "sensor imu: waiting, 0 of 400 stretches kept" in capsys.readouterr().out
         (check,) = [check for check in examine(device.config) if check.name == "sensor imu"]
-        assert (check.level, check.remedy) == ("warn", "check port, cable and permissions")
+        assert (check.level, check.remedy) == ("warn", "check cable and configuration")
         push(device)
         end = device.end_of(1)
         log = device.log.read_text()

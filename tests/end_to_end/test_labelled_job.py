@@ -129,7 +129,7 @@ def test_a_power_cut_in_the_middle_of_the_second_blob(device: Device, imu: Seria
     wait_for_marks(device, blob, half)
 
     device.kill()
-    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+    with Session(Settings(url=device.url, namespace=device.namespace)) as session:
         for index in range(half):
             session.publish(device.topics.chunk(blob.sha256, index), b"")
     put_chunks(device, path, blob, range(half, blob.plan.chunks))
@@ -145,7 +145,7 @@ def put_chunks(device: Device, path: Path, blob: Blob, indices: range) -> None:
     """What is on the broker in the middle of an upload."""
     data = path.read_bytes()
     chunks = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
-    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+    with Session(Settings(url=device.url, namespace=device.namespace)) as session:
         for number, page in enumerate(digest_pages(iter(chunks))):
             session.publish(device.topics.page(blob.sha256, number), page)
         for index in indices:

@@ -185,7 +185,7 @@ def test_a_manifest_whose_size_is_wrong(tmp_path: Path, one_broker: Broker, name
         manifest = Manifest(namespace, "har", 1, "onnx", blob, inputs=demo_contract(), targets=["d/pi-01"])
         fields = msgspec.json.decode(encode_manifest(manifest))
         fields["blob"]["size"] = 10**9
-        with Session(Settings(broker=device.url, namespace=namespace)) as session:
+        with Session(Settings(url=device.url, namespace=namespace)) as session:
             payload = seal(msgspec.json.encode(fields), MANIFEST_TYPE)
             session.publish(device.topics.want(Scope("d", "pi-01"), "har"), payload)
         device.expect(DeviceStatus, lambda s: s.refused is not None and s.refused.code == "malformed", 20)
@@ -204,7 +204,7 @@ def _put_chunks_under_a_wrong_name(device: Device, sha256: str) -> None:
     """What somebody does who can write to the broker: right chunks, right pages, another blob's name."""
     data = DEMO_MODEL.read_bytes()
     chunks = [data[i : i + CHUNK_BYTES] for i in range(0, len(data), CHUNK_BYTES)]
-    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+    with Session(Settings(url=device.url, namespace=device.namespace)) as session:
         for number, page in enumerate(digest_pages(iter(chunks))):
             session.publish(device.topics.page(sha256, number), page)
         for number, chunk in enumerate(chunks):
@@ -318,7 +318,7 @@ def test_power_fails_in_every_stage(wired: Device) -> None:
 def test_a_manifest_that_must_not_be_obeyed_is_counted_and_said(device: Device) -> None:
 
     topic = device.topics.want(Scope("d", device.name), "har")
-    with Session(Settings(broker=device.url, namespace=device.namespace)) as session:
+    with Session(Settings(url=device.url, namespace=device.namespace)) as session:
         for payload, code in (
             (b"\xff\x00garbage", "malformed"),
             (seal(b"{}", MANIFEST_TYPE), "malformed"),
@@ -356,7 +356,7 @@ def test_unsigned_manifests_are_refused_where_keys_are_asked_for(
         manifest = Manifest(
             namespace, "har", 1, "onnx", read_blob(DEMO_MODEL), inputs=demo_contract(), targets=["d/pi-01"]
         )
-        with Session(Settings(broker=broker.url, namespace=namespace)) as session:
+        with Session(Settings(url=broker.url, namespace=namespace)) as session:
             signed = enclose(encode_manifest(manifest), MANIFEST_TYPE, str(tmp_path / "operator.key"))
             session.publish(device.topics.want(Scope("d", "pi-01"), "har"), signed)
 

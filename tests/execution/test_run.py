@@ -16,9 +16,9 @@ from edge_agent.execution.run import StageEnd, StageRun, run_stage
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import Stage, Task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 
-FREE = Limits(timeout_s=60)
+FREE = ChildLimits(timeout_s=60)
 _STAGE = """
 import sys, types
 from edge_agent.worker.__main__ import main
@@ -55,11 +55,11 @@ class Worker:
             run, "python_child", lambda _module, *arguments: [sys.executable, "-c", script, *arguments]
         )
 
-    def stage(self, body: str, limits: Limits = FREE) -> StageEnd:
+    def stage(self, body: str, limits: ChildLimits = FREE) -> StageEnd:
         self.use(_STAGE.format(body=_IMPORTS + body))
         return self.run(limits)
 
-    def run(self, limits: Limits = FREE) -> StageEnd:
+    def run(self, limits: ChildLimits = FREE) -> StageEnd:
         return run_stage(self.job_dir, Stage.CALIBRATE, limits, lambda *said: self.progress.append(said))
 
 
@@ -201,7 +201,7 @@ def test_lines_that_are_no_protocol_are_dropped(worker: Worker, caplog: pytest.L
 
 
 def test_memory_runs_out(worker: Worker) -> None:
-    end = worker.stage("def run(context): return bytearray(2**32)", Limits(timeout_s=60, memory_bytes=64 * 2**20))
+    end = worker.stage("def run(context): return bytearray(2**32)", ChildLimits(timeout_s=60, memory_bytes=64 * 2**20))
 
     assert (end.status, end.code, end.retryable) == ("failed", "out_of_memory", False)
     assert "64 MiB" in end.message
@@ -216,7 +216,7 @@ def test_a_runtime_that_could_not_allocate_is_out_of_memory(worker: Worker) -> N
 def test_time_runs_out(worker: Worker) -> None:
     worker.use("import time; time.sleep(1000)")
 
-    end = worker.run(Limits(timeout_s=0.2))
+    end = worker.run(ChildLimits(timeout_s=0.2))
 
     assert (end.status, end.code, end.retryable) == ("failed", "stage_timeout", False)
 

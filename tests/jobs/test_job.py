@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge_agent.errors import CODES
 from edge_agent.jobs.job import (
     MAX_RESTARTS,
+    ActivationStep,
     Ended,
     Event,
     Interrupted,
@@ -20,7 +21,6 @@ from edge_agent.jobs.job import (
     StageSucceeded,
     Started,
     Status,
-    Step,
     Stepped,
     advance,
     cancelable,
@@ -56,7 +56,7 @@ def test_the_whole_way() -> None:
     passed = [event for _ in list(Stage)[:-1] for event in (Started(), StageSucceeded(1.0))]
 
     activating = through(job(), *passed, Started())
-    done = through(activating, *(Stepped(step, "1-j") for step in Step))
+    done = through(activating, *(Stepped(step, "1-j") for step in ActivationStep))
 
     assert activating.stage is Stage.ACTIVATE
     assert (done.status, done.code, done.release, done.fraction) == (Status.SUCCEEDED, "accepted", "1-j", 1.0)
@@ -74,7 +74,7 @@ def test_a_refused_model_may_be_activated_as_float_and_stays_rejected() -> None:
     activating = through(job(Stage.VALIDATE), Started(), StageRefused("latency_too_high", "1.3", use_float=True))
 
     assert activating.stage is Stage.ACTIVATE
-    ended = through(activating, Started(), *(Stepped(step, "1-j") for step in Step))
+    ended = through(activating, Started(), *(Stepped(step, "1-j") for step in ActivationStep))
     assert (ended.status, ended.code, ended.release) == (Status.REJECTED, "latency_too_high", "1-j")
 
 
@@ -142,7 +142,7 @@ def test_one_job_at_a_time_uses_the_processor(shapes: list[tuple[Stage, bool, bo
         Job(
             id=str(number), model=f"m{number}", version=1, digest="d", scope="d/pi", created=float(number),
             stage=stage, running=running, status=Status.IN_PROGRESS,
-            step=Step.SWAPPED if begun and stage is Stage.ACTIVATE else None,
+            step=ActivationStep.SWAPPED if begun and stage is Stage.ACTIVATE else None,
         )
         for number, (stage, running, begun) in enumerate(shapes)
     ]  # fmt: skip
@@ -162,7 +162,7 @@ def test_a_begun_activation_goes_before_an_older_job() -> None:
     old = job(Stage.CALIBRATE, status=Status.IN_PROGRESS)
     begun = Job(
         id="k", model="kws", version=1, digest="e", scope="d/pi", created=9.0,
-        stage=Stage.ACTIVATE, step=Step.SWAPPED, status=Status.IN_PROGRESS,
+        stage=Stage.ACTIVATE, step=ActivationStep.SWAPPED, status=Status.IN_PROGRESS,
     )  # fmt: skip
 
     assert runnable([old, begun]) == [begun]
@@ -172,7 +172,7 @@ def test_activation_cannot_be_canceled_once_prepared() -> None:
     activating = through(job(Stage.ACTIVATE), Started())
 
     assert cancelable(activating)
-    assert not cancelable(advance(activating, Stepped(Step.PREPARED, "1-j")))
+    assert not cancelable(advance(activating, Stepped(ActivationStep.PREPARED, "1-j")))
 
 
 def test_steps_follow_each_other() -> None:
@@ -181,7 +181,7 @@ def test_steps_follow_each_other() -> None:
         seen.append(next_step(current))
         current = advance(current, Stepped(seen[-1], "1-j"))
 
-    assert seen == list(Step)
+    assert seen == list(ActivationStep)
     assert all(a < b for a, b in itertools.pairwise(range(len(seen))))
 
 

@@ -11,11 +11,13 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
-from support.certificates import write_certificate
+from support.certificates import write_certificate, write_plain_authority
 from support.links import QueuedLink
 
 from edge_agent.errors import BrokerError, ConfigError
-from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, LinkOptions, parse_url
+from edge_agent.mqtt import Connected, Disconnected, Incoming, Link
+from edge_agent.mqtt.serving import close
+from edge_agent.settings.broker import BrokerSettings
 from host_tools.demo.broker import free_ports
 
 
@@ -131,7 +133,7 @@ def test_an_exception_in_the_handler_does_not_end_the_link(broker: Broker, names
         seen.put(event.topic)
         raise RuntimeError(event.topic)
 
-    link = Link(LinkOptions(broker.url, "fragile"), on_event=handler)
+    link = Link(BrokerSettings(url=broker.url), "fragile", on_event=handler)
     link.start()
     link.wait_connected(5)
     link.subscribe(f"{namespace}/+")
@@ -154,7 +156,7 @@ def test_will_is_published_after_a_crash_and_not_after_stop(broker: Broker, name
         crashing = QueuedLink(broker.url, "crashing", will=(topic, b"crashing gone"))
         with crashing:
             crashing.expect(Connected)
-            crashing.link._close()
+            close(crashing.link._client._paho)
 
             assert watcher.expect(Incoming).payload == b"crashing gone"
 
@@ -165,9 +167,8 @@ def test_wrong_password_is_refused_with_a_sentence(tmp_path: Path) -> None:
     broker = MosquittoBroker(tmp_path, "allow_anonymous false", f"password_file {tmp_path}/passwords")
     broker.start()
     (tmp_path / "secret").write_text("hunter2\n")
-    link = Link(
-        LinkOptions(broker.url, "x", username="u", password_file=str(tmp_path / "secret")), on_event=lambda _: None
-    )
+    settings = BrokerSettings(url=broker.url, username="u", password_file=str(tmp_path / "secret"))
+    link = Link(settings, "x", on_event=lambda _: None)
     link.start()
 
     with pytest.raises(BrokerError, match=r"let this client in|user name") as caught:
@@ -194,7 +195,7 @@ def test_stop_does_not_hang_on_a_dead_broker(mosquitto: MosquittoBroker) -> None
 
 
 def test_mute_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_agent.mqtt.link._CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("edge_agent.mqtt.serving.ANSWER_TIMEOUT_S", 0.2)
     with listener(None) as (url, seen), QueuedLink(url) as link:
         assert "does not answer" in link.expect(Disconnected).reason
         deadline = time.monotonic() + 5
@@ -202,6 +203,39 @@ def test_mute_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.01)
 
     assert [packet[8] for packet in seen[:2]] == [5, 4]
+
+
+def test_a_broker_that_has_not_answered_yet_is_not_said_to_have_closed_the_connection() -> None:
+    with listener(None) as (url, seen), QueuedLink(url) as link:
+        while not seen:
+            time.sleep(0.01)
+
+        with pytest.raises(BrokerError, match=f"{url} has not answered yet"):
+            link.link.wait_connected(0.1)
+
+
+def test_stop_does_not_wait_for_a_broker_that_never_answered() -> None:
+    with listener(None) as (url, seen), QueuedLink(url) as link:
+        while not seen:
+            time.sleep(0.01)
+        began = time.monotonic()
+
+        link.link.stop()
+
+        assert not link.link._thread.is_alive()
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.mosquitto
+def test_a_message_too_many_says_why_it_was_not_sent(mosquitto: MosquittoBroker) -> None:
+    with QueuedLink(mosquitto.url) as link:
+        link.expect(Connected)
+        mosquitto.pause()
+
+        sent = [link.link.publish("x", b"") for _ in range(300)]
+
+        with pytest.raises(BrokerError, match="leaves too many messages unacknowledged"):
+            sent[-1].wait(0)
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
@@ -225,32 +259,14 @@ def test_bytes_that_are_no_mqtt_do_not_end_the_link() -> None:
     assert len(seen) >= 3
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("mqtt://h", ("h", 1883, False)),
-        ("mqtts://h/", ("h", 8883, True)),
-        ("mqtt://[::1]:99", ("::1", 99, False)),
-    ],
-)
-def test_parse_url(url: str, expected: tuple[str, int, bool]) -> None:
-    assert parse_url(url) == expected
-
-
-@pytest.mark.parametrize("url", ["h:1883", "tcp://h", "mqtt://", "mqtt://h:x", "mqtt://u:p@h", "mqtt://h/t", ""])
-def test_parse_url_refuses(url: str) -> None:
-    with pytest.raises(ConfigError):
-        parse_url(url)
-
-
 def test_unreadable_files_are_told(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    for options in (
-        LinkOptions(f"mqtts://127.0.0.1:{port}", "x", ca_file=str(tmp_path / "no-ca")),
-        LinkOptions(f"mqtt://127.0.0.1:{port}", "x", username="u", password_file=str(tmp_path / "no-password")),
+    for settings in (
+        BrokerSettings(url=f"mqtts://127.0.0.1:{port}", ca_file=str(tmp_path / "no-ca")),
+        BrokerSettings(url=f"mqtt://127.0.0.1:{port}", username="u", password_file=str(tmp_path / "no-password")),
     ):
         with pytest.raises(ConfigError, match="no-"):
-            Link(options, on_event=lambda _: None)
+            Link(settings, "x", on_event=lambda _: None)
 
 
 @pytest.mark.mosquitto
@@ -264,8 +280,9 @@ def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespa
     broker.start()
     url = broker.url.replace("mqtt:", "mqtts:")
     events: queue.Queue[object] = queue.Queue()
-    trusting = Link(LinkOptions(url, "a", ca_file=cert, cert_file=cert, key_file=key), on_event=events.put)
-    strict = Link(LinkOptions(url, "b", cert_file=cert, key_file=key), on_event=lambda _: None)
+    ours = {"url": url, "cert_file": cert, "key_file": key}
+    trusting = Link(BrokerSettings(ca_file=cert, **ours), "a", on_event=events.put)
+    strict = Link(BrokerSettings(**ours), "b", on_event=lambda _: None)
     trusting.start()
     strict.start()
 
@@ -283,13 +300,28 @@ def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespa
     broker.kill()
 
 
+@pytest.mark.mosquitto
+def test_an_authority_without_key_usage_is_enough_on_every_python(tmp_path: Path) -> None:
+    write_plain_authority(tmp_path)
+    broker = MosquittoBroker(tmp_path, f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
+    broker.start()
+    settings = BrokerSettings(url=broker.url.replace("mqtt:", "mqtts:"), ca_file=str(tmp_path / "ca.pem"))
+    link = Link(settings, "a", on_event=lambda _: None)
+    link.start()
+
+    link.wait_connected(10)
+
+    link.stop()
+    broker.kill()
+
+
 def test_refusals_that_nobody_waits_for_do_not_pile_up() -> None:
     """A broker that refuses every report, for months."""
-    link = Link(LinkOptions("mqtt://127.0.0.1:1", "months"), on_event=lambda _: None)
+    client = Link(BrokerSettings(url="mqtt://127.0.0.1:1"), "months", on_event=lambda _: None)._client
     refused = ReasonCode(PacketTypes.PUBACK, "Not authorized")
 
     for mid in range(1, 5000):
-        link._on_publish(link._client, None, mid, refused, None)
+        client._on_publish(client._paho, None, mid, refused, None)
 
-    assert len(link._refused) < 1000
-    assert "Not authorized" in link.refused_publish(4999)
+    assert len(client.refusals) < 1000
+    assert "Not authorized" in client.refusals.take(4999)

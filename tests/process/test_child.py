@@ -17,19 +17,22 @@ from hypothesis import strategies as st
 from support.processes import alive, gone
 
 from edge_agent.process import cgroup
-from edge_agent.process.child import PARENT_VARIABLE, Child, ChildExit, Limits, python_child, worker_env
+from edge_agent.process.child import Child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.lines import Lines
+from edge_agent.process.program import PARENT_VARIABLE, python_child, worker_env
 
-FREE = Limits(timeout_s=60)
+FREE = ChildLimits(timeout_s=60)
 
 
 def python(
-    code: str, *, limits: Limits = FREE, on_line: Callable[[str], None] | None = None, stdin: bytes = b""
+    code: str, *, limits: ChildLimits = FREE, on_line: Callable[[str], None] | None = None, stdin: bytes = b""
 ) -> Child:
     return Child([sys.executable, "-c", code], limits=limits, on_line=on_line, stdin=stdin)
 
 
-def run(code: str, *, limits: Limits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> ChildExit:
+def run(code: str, *, limits: ChildLimits = FREE, lines: list[str] | None = None, stdin: bytes = b"") -> ChildExit:
     return python(code, limits=limits, on_line=None if lines is None else lines.append, stdin=stdin).wait()
 
 
@@ -109,7 +112,7 @@ def test_a_crash_names_its_signal(code: str, number: int) -> None:
 def test_stop_kills_a_child_that_ignores_sigterm() -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(1000)"
     ready = threading.Event()
-    child = python(code, limits=Limits(timeout_s=None), on_line=lambda _line: ready.set())
+    child = python(code, limits=ChildLimits(timeout_s=None), on_line=lambda _line: ready.set())
     threading.Thread(target=lambda: (ready.wait(), child.stop(grace_s=0.05))).start()
 
     ended = child.wait()
@@ -135,7 +138,7 @@ def test_how_a_child_died_is_said_in_its_own_words(ended: ChildExit, words: str)
 
 
 def test_timeout_while_output_never_pauses() -> None:
-    ended = run("while True: print('busy')", limits=Limits(timeout_s=0.3))
+    ended = run("while True: print('busy')", limits=ChildLimits(timeout_s=0.3))
 
     assert (ended.reason, ended.signal) == ("timeout", signal.SIGTERM)
 
@@ -197,13 +200,13 @@ def test_every_descriptor_is_closed() -> None:
 
 
 def test_memory_hog_under_the_address_limit_is_out_of_memory() -> None:
-    ended = run("x = bytearray(2**30)", limits=Limits(timeout_s=60, memory_bytes=64 * 2**20))
+    ended = run("x = bytearray(2**30)", limits=ChildLimits(timeout_s=60, memory_bytes=64 * 2**20))
 
     assert ended.reason == "out_of_memory"
 
 
 def test_the_limit_has_slack_for_address_space() -> None:
-    ended = run("x = bytearray(200 * 2**20)", limits=Limits(timeout_s=60, memory_bytes=64 * 2**20))
+    ended = run("x = bytearray(200 * 2**20)", limits=ChildLimits(timeout_s=60, memory_bytes=64 * 2**20))
 
     assert ended.returncode == 0
 
@@ -224,7 +227,7 @@ def test_nice_is_added() -> None:
         f"while os.nice(0) == {mine} and time.monotonic() < end: time.sleep(0.01)\n"
         "print(os.nice(0))"
     )
-    run(code, limits=Limits(timeout_s=60, nice=3), lines=lines)
+    run(code, limits=ChildLimits(timeout_s=60, nice=3), lines=lines)
 
     assert lines == [str(min(mine + 3, 19))]
 
@@ -258,8 +261,9 @@ def test_a_worker_dies_with_the_process_that_started_it() -> None:
         "confine(); print('ready', flush=True); time.sleep(1000)"
     )
     daemon = (
-        "import os, sys; from edge_agent.process.child import Child, Limits\n"
-        f"child = Child([sys.executable, '-c', {worker!r}], limits=Limits(timeout_s=None),"
+        "import os, sys; from edge_agent.process.child import Child\n"
+        "from edge_agent.process.child_limits import ChildLimits\n"
+        f"child = Child([sys.executable, '-c', {worker!r}], limits=ChildLimits(timeout_s=None),"
         " on_line=lambda _: print(child.pid, flush=True))\nchild.wait()"
     )
     with subprocess.Popen([sys.executable, "-c", daemon], stdout=subprocess.PIPE, env=worker_env()) as process:
@@ -286,12 +290,13 @@ def test_the_oom_killer_is_told_from_a_crash(tmp_path: Path) -> None:
         pytest.skip(f"this environment does not let us make a control group: {error}")
     # The daemon is in a limited group, as in a unit with MemoryMax; its child is what the OOM killer takes.
     daemon = (
-        "import sys; from edge_agent.process.child import Child, Limits; from pathlib import Path\n"
+        "import sys; from edge_agent.process.child import Child; from pathlib import Path\n"
+        "from edge_agent.process.child_limits import ChildLimits\n"
         f"Path({str(group / 'cgroup.procs')!r}).write_text('0')\n"
         'hog = \'open("/proc/self/oom_score_adj", "w").write("1000"); x = bytearray(256 * 2**20)\'\n'
-        "print(Child([sys.executable, '-c', hog], limits=Limits(timeout_s=60)).wait().reason)\n"
+        "print(Child([sys.executable, '-c', hog], limits=ChildLimits(timeout_s=60)).wait().reason)\n"
         "kill = 'import os; os.kill(os.getpid(), 9)'\n"
-        "print(Child([sys.executable, '-c', kill], limits=Limits(timeout_s=60)).wait().reason)\n"
+        "print(Child([sys.executable, '-c', kill], limits=ChildLimits(timeout_s=60)).wait().reason)\n"
     )
     try:
         done = subprocess.run(
@@ -353,7 +358,7 @@ def test_without_the_memory_controller_nothing_is_delegated(tmp_path: Path) -> N
 
 
 def test_a_child_gets_a_group_of_its_own_and_its_oom_kill_is_seen(tmp_path: Path) -> None:
-    limits = Limits(timeout_s=60, memory_bytes=2**30)
+    limits = ChildLimits(timeout_s=60, memory_bytes=2**30)
     code = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0], flush=True); input(); raise SystemExit(1)"
     seen: list[str] = []
 
@@ -373,7 +378,7 @@ def test_a_child_gets_a_group_of_its_own_and_its_oom_kill_is_seen(tmp_path: Path
 def test_where_no_group_can_be_made_the_address_space_is_limited(tmp_path: Path) -> None:
     child = Child(
         [sys.executable, "-c", "x = bytearray(2**30)"],
-        limits=Limits(timeout_s=60, memory_bytes=2**26),
+        limits=ChildLimits(timeout_s=60, memory_bytes=2**26),
         group_parent=tmp_path / "nowhere",
     )
 

@@ -16,9 +16,9 @@ import pytest
 from support.keeper import SHAPE, START_S, STRETCHES, numbered
 
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slots import FILE
-from edge_agent.reservoir.snapshot import Kept, read
+from edge_agent.reservoir.snapshot import ReservoirSnapshot, read
 from edge_agent.reservoir.state import FILE as STATE_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -52,14 +52,14 @@ class Sensor:
             self.number, self.now, left = self.number + count, self.now + count / SHAPE.rate_hz, left - count
 
 
-def check(kept: Kept) -> int:
+def check(kept: ReservoirSnapshot) -> int:
     """Places are told apart, samples belong together and to their time; returns how many stretches could be loaded."""
-    assert len({one.slot for one in kept.stretches}) == len({one.seq for one in kept.stretches}) == len(kept.stretches)
-    assert len(kept.stretches) <= STRETCHES
+    assert len({one.slot for one in kept.segments}) == len({one.seq for one in kept.segments}) == len(kept.segments)
+    assert len(kept.segments) <= STRETCHES
     blocks = {part: {one.block for one in kept.of(part)} for part in ("calibration", "judging")}
     assert not blocks["calibration"] & blocks["judging"]
     loaded = 0
-    for one in kept.stretches:
+    for one in kept.segments:
         samples = kept.load(one)
         if samples is None:
             continue
@@ -81,12 +81,12 @@ def test_it_keeps_a_sample_of_both_parts(tmp_path: Path) -> None:
         assert check(kept) == STRETCHES
         assert len(kept.of("calibration")) == 8
         assert len(kept.of("judging")) == 12
-        assert kept.shape == SHAPE
+        assert kept.format == SHAPE
         assert kept.since_s == START_S
-        assert [one.time_s for one in kept.stretches] == sorted(one.time_s for one in kept.stretches)
+        assert [one.time_s for one in kept.segments] == sorted(one.time_s for one in kept.segments)
         judged = sum(one.weight for one in kept.of("judging"))
-        spread = max(one.time_s for one in kept.stretches) - min(one.time_s for one in kept.stretches)
-    assert spread > 0.5 * 2000 * SHAPE.stretch_s
+        spread = max(one.time_s for one in kept.segments) - min(one.time_s for one in kept.segments)
+    assert spread > 0.5 * 2000 * SHAPE.segment_s
     assert 500 < judged < 1000  # it stands for nearly all of its half, gaps between blocks apart
 
 
@@ -140,12 +140,12 @@ def test_another_shape_begins_anew(tmp_path: Path) -> None:
     reservoir = sensor.reservoir(tmp_path)
     sensor.feed(reservoir, 200)
     reservoir.close()
-    other = Shape(channels=("n",), rate_hz=50, samples=256)
+    other = SegmentFormat(channels=("n",), rate_hz=50, samples=256)
     Reservoir(tmp_path, other, stretches=STRETCHES, clock=sensor.clock).close()
 
     with read(tmp_path) as kept:
-        assert kept.shape == other
-        assert kept.stretches == ()
+        assert kept.format == other
+        assert kept.segments == ()
 
 
 def test_what_is_not_finite_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -156,12 +156,12 @@ def test_what_is_not_finite_is_left_out_and_counted(tmp_path: Path) -> None:
         if number % 3 == 0:
             samples[17, 1] = np.nan
         reservoir.add(samples, sensor.now, gap=True)
-        sensor.now += SHAPE.stretch_s
+        sensor.now += SHAPE.segment_s
     assert reservoir.counts.non_finite > 100
     reservoir.close()
 
     with read(tmp_path) as kept:
-        loaded = [kept.load(one) for one in kept.stretches]
+        loaded = [kept.load(one) for one in kept.segments]
     assert len(loaded) == STRETCHES
     assert all(samples is not None and np.isfinite(samples).all() for samples in loaded)
 
@@ -189,7 +189,7 @@ def test_killed_at_any_moment_it_keeps_what_it_had(tmp_path: Path) -> None:
             time.sleep(random.uniform(0.05, 0.3))
         with read(tmp_path) as kept:
             sizes.append(check(kept))
-            assert sizes[-1] == len(kept.stretches)
+            assert sizes[-1] == len(kept.segments)
 
     assert sizes == sorted(sizes)
     assert sizes[-1] == STRETCHES
@@ -202,8 +202,8 @@ def test_readers_see_a_consistent_set_while_it_is_written(tmp_path: Path) -> Non
         newest = -1
         while time.monotonic() < until:
             with read(tmp_path) as kept:
-                snapshots, seen, loaded = snapshots + 1, seen + len(kept.stretches), loaded + check(kept)
-                newest = max([newest, *(one.seq for one in kept.stretches)])
+                snapshots, seen, loaded = snapshots + 1, seen + len(kept.segments), loaded + check(kept)
+                newest = max([newest, *(one.seq for one in kept.segments)])
 
     assert snapshots > 10
     assert newest > STRETCHES  # places were taken over meanwhile
@@ -237,7 +237,7 @@ def test_a_disk_that_refuses_later_keeps_what_is_there(tmp_path: Path) -> None:
     sensor.feed(reservoir, 400)
     assert reservoir.flush()
     with read(tmp_path) as kept:
-        before = {one.seq for one in kept.stretches}
+        before = {one.seq for one in kept.segments}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
     try:
@@ -246,15 +246,15 @@ def test_a_disk_that_refuses_later_keeps_what_is_there(tmp_path: Path) -> None:
         assert reservoir.trouble.code == "no_space"
         assert reservoir.counts.unwritten > 20  # once as many wait in memory as there are spare slots
         with read(tmp_path) as kept:
-            assert {one.seq for one in kept.stretches} == before
+            assert {one.seq for one in kept.segments} == before
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     sensor.feed(reservoir, 300)
     assert reservoir.trouble is None
     reservoir.close()
     with read(tmp_path) as kept:
-        assert len(kept.stretches) == 200
-        assert len({one.seq for one in kept.stretches} - before) > 60
+        assert len(kept.segments) == 200
+        assert len({one.seq for one in kept.segments} - before) > 60
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_second_writer_waits_its_turn(tmp_path: Path) -> None:
 
 def test_the_budget_holds_over_a_day_of_pictures(tmp_path: Path) -> None:
     """Far more than the budget would be written in the first hours; then again after a restart."""
-    shape = Shape(channels=("r", "g", "b"), frame_shape=(40, 50), dtype="uint8", rate_hz=0.1, samples=1)
+    shape = SegmentFormat(channels=("r", "g", "b"), frame_shape=(40, 50), dtype="uint8", rate_hz=0.1, samples=1)
     sensor, budget_mb = Sensor(), 1.0
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (1, 40, 50, 3), np.uint8)

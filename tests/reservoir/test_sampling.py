@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from edge_agent.reservoir.cutting import Cutter, Stretch
 from edge_agent.reservoir.sampler import Sampler
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slot_format import Head
 from edge_agent.reservoir.time_blocks import PARTS, block_number, block_seconds, part_of
 from edge_agent.reservoir.uniform import Uniform
 from edge_agent.reservoir.write_budget import Bucket, thinning
 
 START_S = 1.7e9
-SHAPE = Shape(channels=("x",), rate_hz=10, samples=7)
+SHAPE = SegmentFormat(channels=("x",), rate_hz=10, samples=7)
 
 
 def seeded(seed: int) -> Random:
@@ -138,7 +138,7 @@ def kept_elements(sample: Uniform, elements: int, random: Random) -> set[int]:
 @pytest.mark.parametrize("budget_mb", [1000.0, 0.148], ids=["unlimited", "thinned to a fifth"])
 def test_every_moment_has_the_same_chance_to_be_judged(budget_mb: float) -> None:
     """Over all seeds: whatever part its block has, and whatever the write budget thins."""
-    shape = Shape(channels=("x",), rate_hz=1, samples=60)
+    shape = SegmentFormat(channels=("x",), rate_hz=1, samples=60)
     blocks, per_block, places, trials = 24, 5, 6, 700
     counts, judged = np.zeros(blocks * per_block), 0
     samples = np.random.default_rng(0).standard_normal((60, 1)).astype(np.float32)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import StoreError
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slot_format import Head, Label, pack_head, pack_slot, unpack_head, unpack_slot
 from edge_agent.reservoir.slots import FILE, SlotFile
 from edge_agent.reservoir.snapshot import read
 from edge_agent.reservoir.time_blocks import PARTS
 
-SHAPE = Shape(channels=("x", "y"), rate_hz=50, samples=600)
+SHAPE = SegmentFormat(channels=("x", "y"), rate_hz=50, samples=600)
 HEAD = Head(shape=SHAPE, places={"calibration": 2, "judging": 3}, slots=8, seed=7, since_s=1.7e9)
 PLACES = 5
 SECTOR = 512
@@ -115,7 +115,7 @@ def test_a_torn_slot_is_found_wherever_it_is_torn(before: str) -> None:
 
 def test_every_flipped_byte_is_found() -> None:
     new = pack_slot(label(3, 9), samples(9), HEAD.digest, HEAD.slot_bytes)
-    used = 64 + SHAPE.stretch_bytes
+    used = 64 + SHAPE.segment_bytes
     for at in [*range(60), *range(64, used, 53), used - 1]:
         broken = new[:at] + bytes([new[at] ^ 0x10]) + new[at + 1 :]
         assert unpack_slot(broken, HEAD, HEAD.digest) is None, at
@@ -299,7 +299,7 @@ def test_a_broken_head_is_begun_anew(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="broken"):
             read(tmp_path)
         assert held(tmp_path) == {}
-        assert read(tmp_path).stretches == ()
+        assert read(tmp_path).segments == ()
 
 
 def test_no_file_is_said_so(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_snapshot_outlives_what_replaces_it_for_a_while(tmp_path: Path) -> Non
             file.flush()
     file.flush()
     with read(tmp_path) as kept:
-        seen = {one.seq: one for one in kept.stretches}
+        seen = {one.seq: one for one in kept.segments}
         put(file, 0, 10)
         file.flush()
         still = kept.load(seen[0])
@@ -330,4 +330,4 @@ def test_a_snapshot_outlives_what_replaces_it_for_a_while(tmp_path: Path) -> Non
         assert kept.load(seen[0]) is None
         assert kept.load(seen[2]) is not None
     with read(tmp_path) as kept:
-        assert sorted(one.seq for one in kept.stretches) == [2, 3, 4, 10, 10 + HEAD.slots]
+        assert sorted(one.seq for one in kept.segments) == [2, 3, 4, 10, 10 + HEAD.slots]

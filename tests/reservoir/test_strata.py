@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_agent.reservoir import stratified
 from edge_agent.reservoir.features import describe, distance, scale_of
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slot_format import Head, Label
 from edge_agent.reservoir.slots import Found
 from edge_agent.reservoir.state import State, restore
@@ -200,7 +200,7 @@ def test_places_are_shared_out(places: int, weights: list[float]) -> None:
 def test_what_each_channel_reaches_is_worked_out_once_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for every stretch that is found: over thousands of places that took most of a minute."""
     random, places, sizes = np.random.default_rng(8), 300, list[int]()
-    shape = Shape(channels=("a", "b", "c"), rate_hz=50, samples=50)
+    shape = SegmentFormat(channels=("a", "b", "c"), rate_hz=50, samples=50)
     head = Head(shape=shape, places={"calibration": places, "judging": 1}, slots=310, seed=1, since_s=0)
     found = [
         Found(

@@ -12,7 +12,7 @@ from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.sensing import process as process_module
 from edge_agent.sensing.process import Process
 from edge_agent.sensing.subscribe import subscribe
-from edge_agent.settings.sharing import Keeping, Orders, SourceState
+from edge_agent.settings.sharing import Keeping, SensorProcessConfig, SourceState
 from edge_agent.sources import Source
 
 
@@ -49,12 +49,12 @@ def until(holds: Callable[[], bool], within_s: float = 10) -> None:
 def test_a_driver_that_hangs_is_silence_until_it_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_module, "_HUNG_SLACK_S", 0.1)
     source, said = Hanging(), list[SourceState]()
-    orders = Orders(name="imu", folder=str(tmp_path), table={}, keeping=Keeping(share=True))
+    config = SensorProcessConfig(name="imu", folder=str(tmp_path), table={}, keeping=Keeping(share=True))
 
     def opener(_name: str, _table: object) -> Source:
         return source
 
-    process = Process(orders, said.append, opener)
+    process = Process(config, said.append, opener)
     thread = threading.Thread(target=process.run)
     thread.start()
     until(lambda: bool(said) and said[-1].state == "open")

@@ -134,17 +134,17 @@ def test_it_ends_when_nobody_listens_any_more(process: SourceProcess) -> None:
     assert child is not None
     code = (
         "import subprocess, sys, os; from pathlib import Path\n"
-        "from edge_agent.process.child import PARENT_VARIABLE\n"
+        "from edge_agent.process.program import PARENT_VARIABLE\n"
         "env = os.environ | {PARENT_VARIABLE: str(os.getpid())}\n"
-        "orders = Path(sys.argv[1]).read_bytes()\n"
+        "config = Path(sys.argv[1]).read_bytes()\n"
         "child = subprocess.Popen([sys.executable, '-m', 'edge_agent.sensing'], stdin=subprocess.PIPE, env=env,"
         " stdout=subprocess.DEVNULL)\n"
-        "child.stdin.write(orders); child.stdin.close()\n"
+        "child.stdin.write(config); child.stdin.close()\n"
         "print(child.pid, flush=True); sys.stdin.read()\n"
     )
-    orders = process.folder.parent / "orders.json"
-    orders.write_bytes(process._orders.replace(b"/imu", b"/other"))
-    parent = subprocess.Popen([sys.executable, "-c", code, str(orders)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    config = process.folder.parent / "config.json"
+    config.write_bytes(process._config.replace(b"/imu", b"/other"))
+    parent = subprocess.Popen([sys.executable, "-c", code, str(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     orphan = int(parent.stdout.readline())
     deadline = time.monotonic() + 10

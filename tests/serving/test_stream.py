@@ -287,6 +287,28 @@ def test_the_agents_own_sensor_may_send_what_is_no_number_now_and_then(
     assert error.value.code == "non_finite"
 
 
+def test_a_slow_sensor_of_the_agent_is_not_silent_before_five_samples_time(
+    store: Store, maker: Maker, tmp_path: Path
+) -> None:
+    activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping(rate_hz=2.0)])
+    hello = Hello(channels=tuple(CHANNELS), rate_hz=2, silence_s=0.2)
+    served = Served(source_folder(store.root, "imu") / SOCKET_NAME, hello)
+    samples = motion(SIZE)
+
+    def feed() -> None:
+        for number in range(2):
+            time.sleep(1)
+            served.give(served_batch(number, samples[4 * number : 4 * number + 4]))
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    answer = next(iter(serving.load("har", state_dir=store.root).stream()))
+    feeder.join()
+    served.close()
+
+    assert np.array_equal(answer, serving.load("har", state_dir=store.root).stream(rate_hz=2)(samples)[0])
+
+
 def test_a_sensor_that_is_not_shared_is_said_to_be_none(store: Store, maker: Maker, tmp_path: Path) -> None:
     activate(store, 1, maker.product(tmp_path / "m", weights(SIZE * 3)), [overlapping()])
 

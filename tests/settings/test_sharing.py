@@ -7,12 +7,12 @@ import pytest
 from support.captures import serial_table
 
 from edge_agent.cli import main
-from edge_agent.daemon.sensor_processes import describe, make_orders
+from edge_agent.daemon.sensor_processes import describe, make_process_config
 from edge_agent.errors import ConfigError
 from edge_agent.execution.launcher import make_task
 from edge_agent.settings.device import Config, parse_config
-from edge_agent.settings.sharing import COMMON_KEYS, Keeping, SourceState, divide
-from edge_agent.sources import check_source
+from edge_agent.settings.sharing import COMMON_KEYS, Keeping, SourceState, split_common_keys
+from edge_agent.sources import check_table
 from edge_agent.wire.manifest import Blob, InputContract, Manifest
 
 TABLE = serial_table(Path("/dev/ttyUSB0"))
@@ -40,7 +40,7 @@ def test_a_wrong_key_or_value_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        check_source("imu", {**TABLE, **keys})
+        check_table("imu", {**TABLE, **keys})
     path = tmp_path / "config.toml"
     lines = [f"{key} = {value!r}".replace("True", "true") for key, value in {**TABLE, **keys}.items()]
     path.write_text('device_id = "pi-01"\n[sources.imu]\n' + "\n".join(lines) + "\n")
@@ -55,13 +55,13 @@ def test_a_wrong_key_or_value_is_named(
 
 def test_good_keys_pass_and_reach_no_kind() -> None:
     table = {**TABLE, "keep_windows": 100, "keep_seconds": 2.5, "keep_mb_per_day": 10, "share": True}
-    check_source("imu", table)
+    check_table("imu", table)
 
-    keeping, own = divide("imu", table)
+    keeping, own = split_common_keys("imu", table)
 
     assert keeping == Keeping(keep_windows=100, keep_seconds=2.5, keep_mb_per_day=10, share=True)
     assert own == TABLE
-    assert not COMMON_KEYS & set(make_orders(config(imu=table), "imu").table)
+    assert not COMMON_KEYS & set(make_process_config(config(imu=table), "imu").table)
 
 
 def test_a_recording_and_a_name_that_is_no_folder_are_not_shared() -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.rigs import RIGS, Rig
 
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
-from edge_agent.sources import EndOfSource, Source, check_driver, check_source, open_source, own_kinds
+from edge_agent.sources import EndOfSource, Source, check_driver, check_table, open_source, own_kinds
 
 ROOT = Path(__file__).parents[2]
 CASES = [pytest.param(rig, id=rig.__name__) for kind in own_kinds() for rig in RIGS.get(kind, [])]
@@ -161,8 +161,8 @@ def test_an_unknown_option_is_named_with_the_one_that_was_meant(kind: str, tmp_p
     rig = RIGS[kind][0](tmp_path)
     try:
         with pytest.raises(ConfigError, match=r"\[sources.it\]: unknown key 'silense_s'; did you mean 'silence_s'"):
-            check_source("it", {**rig.table, "silense_s": 3})
-        check_source("it", {**rig.table, "silence_s": 3})
+            check_table("it", {**rig.table, "silense_s": 3})
+        check_table("it", {**rig.table, "silence_s": 3})
     finally:
         rig.close()
 
@@ -229,7 +229,7 @@ def test_the_docstring_has_an_example_that_is_sound(kind: str) -> None:
     example = docstring.split("[sources.", 1)[1].split("\n\n")[0]
     (table,) = tomllib.loads("[sources." + example)["sources"].values()
 
-    check_source("it", table)
+    check_table("it", table)
 
 
 @pytest.mark.parametrize("kind", own_kinds())
@@ -261,13 +261,13 @@ def test_a_kind_of_another_package_is_found_by_its_entry_point(tmp_path: Path, m
 
     assert source.length == 5
     with pytest.raises(ConfigError, match="unknown key 'paht'; did you mean 'path'"):
-        check_source("it", {"kind": "lidar", "paht": "x"})
+        check_table("it", {"kind": "lidar", "paht": "x"})
     with pytest.raises(ConfigError, match=r"kind broken .* cannot be loaded: ModuleNotFoundError"):
-        check_source("it", {"kind": "broken"})
+        check_table("it", {"kind": "broken"})
     with pytest.raises(ConfigError, match="has no struct Options and function open"):
-        check_source("it", {"kind": "empty"})
+        check_table("it", {"kind": "empty"})
     with pytest.raises(ConfigError, match="did you mean 'lidar'"):
-        check_source("it", {"kind": "lidra"})
+        check_table("it", {"kind": "lidra"})
     check_driver("it", {"kind": "lidar", "path": "x"})
 
 

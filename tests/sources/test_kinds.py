@@ -27,7 +27,7 @@ from edge_agent.errors import SourceError
 from edge_agent.execution.launcher import source_table
 from edge_agent.mqtt import Connected
 from edge_agent.settings.device import parse_config
-from edge_agent.sources import EndOfSource, Source, check_source, open_source
+from edge_agent.sources import EndOfSource, Source, check_table, open_source
 
 
 def collect(source: Source, count: int, timeout_s: float = 20.0) -> np.ndarray:
@@ -248,7 +248,7 @@ class TestMqtt:
     )
     def test_a_wrong_table(self, options: dict[str, Any], says: str) -> None:
         with pytest.raises(Exception, match=says):
-            check_source("it", self.table("mqtt://x", **options))
+            check_table("it", self.table("mqtt://x", **options))
 
     def test_without_a_url_it_is_the_devices_own_broker(self) -> None:
         config = parse_config(
@@ -266,7 +266,7 @@ class TestMqtt:
         own = source_table(config, "own")
 
         assert (own["url"], own["username"], own["password_file"]) == ("mqtts://home:8883", "pi", "/etc/p")
-        check_source("own", own)
+        check_table("own", own)
         assert source_table(config, "other") == config.sources["other"]
         assert source_table(config, "imu") == {"kind": "serial"}
         with pytest.raises(SourceError, match="needs the url of a broker"):

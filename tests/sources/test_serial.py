@@ -12,7 +12,7 @@ import pytest
 from support.captures import Terminal, csv_lines, motion, serial_table
 
 from edge_agent.errors import ConfigError, SourceError
-from edge_agent.sources import Source, check_source, open_source
+from edge_agent.sources import Source, check_table, open_source
 
 SAMPLES = motion(200)
 
@@ -195,7 +195,7 @@ def test_a_port_that_is_none(tmp_path: Path, name: str, says: str) -> None:
 )
 def test_a_wrong_table_is_found_without_opening(table: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        check_source("imu", table)
+        check_table("imu", table)
     with pytest.raises(SourceError, match=says) as error:
         open_source("imu", table)
 
@@ -203,4 +203,4 @@ def test_a_wrong_table_is_found_without_opening(table: dict[str, object], says: 
 
 
 def test_a_right_table_needs_no_port() -> None:
-    check_source("imu", serial_table(Path("/dev/is-not-there"), silence_s=3))
+    check_table("imu", serial_table(Path("/dev/is-not-there"), silence_s=3))

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -29,6 +29,9 @@ from edge_agent.wire.chunks import digest_pages
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest, job_id
 from edge_agent.wire.topics import Scope, Topics
+
+if TYPE_CHECKING:
+    from edge_agent.execution.launcher import Launcher
 
 MODEL = b"a float model" * 100
 TOPICS = Topics("ea/v1")
@@ -147,8 +150,8 @@ class LocalAgent:
             self.inbox.put,
             Clock(self.store.root / "clock"),
             Identity(),
+            cast("Launcher", self.stages),  # instead of worker processes
         )
-        self.agent._stages = self.stages  # type: ignore[assignment]  # instead of worker processes
         self.agent.boot()
         self.handle(Connected(session_present=False))
         return self

@@ -7,7 +7,7 @@ import msgspec
 
 from edge_agent.settings.device import read_config
 from edge_agent.settings.recipe import read_recipe
-from edge_agent.settings.sharing import divide
+from edge_agent.settings.sharing import split_common_keys
 from edge_agent.sources import audio, camera, iio, mqtt, replay, serial
 from edge_agent.strict import strict
 from edge_agent.wire.manifest import content_digest, encode_manifest
@@ -31,7 +31,7 @@ def device(path: Path) -> dict[str, Any]:
     config = read_config(path)
     sources = {}
     for name, table in config.sources.items():
-        keeping, own = divide(name, table)
+        keeping, own = split_common_keys(name, table)
         options = strict({key: value for key, value in own.items() if key != "kind"}, _OPTIONS[table["kind"]], name)
         sources[name] = {"keeping": keeping, "options": options}
     scopes = [str(scope) for scope in config.scopes]

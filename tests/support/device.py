@@ -260,7 +260,7 @@ def push(
         targets=[str(scope)],
         **fields,
     )
-    settings = Settings(broker=device.url, namespace=device.namespace, username=login[0], password_file=login[1])
+    settings = Settings(url=device.url, namespace=device.namespace, username=login[0], password_file=login[1])
     with Session(settings) as session:
         if upload:
             Uploader(session, [(model, described)]).upload()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from edge_agent.mqtt import Connected, Event, Incoming, Link, LinkOptions
+from edge_agent.mqtt import Connected, Event, Incoming, Link
+from edge_agent.settings.broker import BrokerSettings
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.messages import (
@@ -71,7 +72,7 @@ class FakeDevice:
         self._seq = 0
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         will = self.topics.device(self.id, "status"), encode(self._status(online=False))
-        self.link = Link(LinkOptions(self.url, f"device-{self.id}"), on_event=self._events.put, will=will)
+        self.link = Link(BrokerSettings(url=self.url), f"device-{self.id}", on_event=self._events.put, will=will)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve)
 

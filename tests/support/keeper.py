@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 
-SHAPE = Shape(channels=("n", "minus"), rate_hz=50, samples=256)
+SHAPE = SegmentFormat(channels=("n", "minus"), rate_hz=50, samples=256)
 STRETCHES = 20
 START_S = 1.7e9
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from edge_agent.mqtt import Event, Link, LinkOptions
+from edge_agent.mqtt import Event, Link
+from edge_agent.settings.broker import BrokerSettings
 
 E = TypeVar("E")
 
@@ -18,8 +19,8 @@ class QueuedLink:
         self, url: str, client_id: str = "tester", *, login: tuple[str, str] = ("", ""), clean: bool = True, **more: Any
     ) -> None:
         self.inbox: queue.Queue[Event] = queue.Queue()
-        options = LinkOptions(url, client_id, username=login[0], password_file=login[1])
-        self.link = Link(options, on_event=self.inbox.put, clean=clean, **more)
+        settings = BrokerSettings(url=url, username=login[0], password_file=login[1])
+        self.link = Link(settings, client_id, on_event=self.inbox.put, clean=clean, **more)
 
     def __enter__(self) -> Self:
         self.link.start()

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import CandidateSpec
-from edge_agent.jobs.job import Job, Status, Step
+from edge_agent.jobs.job import ActivationStep, Job, Status
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Data, GateResult, MeasuredModel, Result
 from edge_agent.jobs.task import ArrayFiles, Stage, Task
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slot_format import Head
 from edge_agent.reservoir.state import Counts, SavedStratum
 from edge_agent.reservoir.state import State as KeptState
 from edge_agent.sensing.frames import Batch, Hello, State
-from edge_agent.settings.sharing import Keeping, Orders, SourceState
+from edge_agent.settings.sharing import Keeping, SensorProcessConfig, SourceState
 from edge_agent.state.releases import Release
 from edge_agent.state.store import CommandRecord, ModelRecord
 from edge_agent.worker.artefacts import Chosen, Ranges
@@ -27,7 +27,7 @@ from edge_agent.worker.data.split import Block
 from edge_agent.worker.measure.probe import Answer, Request, Served
 from support.documents import MANIFESTS, OUTPUTS, SENT
 
-SHAPE = Shape(channels=("r", "g", "b"), rate_hz=2.5, samples=1, frame_shape=(12, 16), dtype="uint8")
+SHAPE = SegmentFormat(channels=("r", "g", "b"), rate_hz=2.5, samples=1, frame_shape=(12, 16), dtype="uint8")
 RECORD = MeasuredModel(
     method="static", calibration="mse", operators="core", types="s8s8", per_channel=True, float_layers=["first"],
     runtime="onnxruntime", runtime_version="1.32.0", threads=2, size_bytes=88_473, latency_p50_ms=0.11,
@@ -41,9 +41,9 @@ RECORD = MeasuredModel(
 ON_DISK: dict[str, Any] = {
     "job": Job(
         id="0123456789abcdef", model="har", version=7, digest="d" * 64, scope="g/lab", created=1_795_975_410.5,
-        expires=4_070_908_800.0, stage=Stage.ACTIVATE, status=Status.IN_PROGRESS, running=True, step=Step.HOOKED,
-        attempts=1, restarts=2, fraction=0.5, detail="half", eta_s=3.5, seconds={"capture": 300.25},
-        code="latency_too_high", message="int8 refused", release="7-0123456789abcdef",
+        expires=4_070_908_800.0, stage=Stage.ACTIVATE, status=Status.IN_PROGRESS, running=True,
+        step=ActivationStep.HOOKED, attempts=1, restarts=2, fraction=0.5, detail="half", eta_s=3.5,
+        seconds={"capture": 300.25}, code="latency_too_high", message="int8 refused", release="7-0123456789abcdef",
     ),
     "model": ModelRecord(
         version=7, digest="d" * 64, job="0123456789abcdef", scope="local", status="canceled", withdrawn=True
@@ -102,7 +102,7 @@ ON_DISK: dict[str, Any] = {
 """Files of a state directory, by what they hold."""
 
 BETWEEN: dict[str, Any] = {
-    "orders": Orders(
+    "orders": SensorProcessConfig(
         name="imu", folder="/var/lib/edge-agent/sources/imu", table={"kind": "serial", "rate_hz": 50},
         keeping=Keeping(keep_windows=1000, keep_seconds=2.5, keep_mb_per_day=64.0, share=True),
     ),

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import Result
+from edge_agent.jobs.result import Data, Result
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: Result | Data) -> dict[str, Any]:
     """The object's JSON, parsed again."""
     return msgspec.json.decode(msgspec.json.encode(result), type=dict[str, Any])
 

@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.sensing.frames import Batch, Hello
 from edge_agent.sensing.server import Server
 from edge_agent.sensing.subscribe import Subscription, subscribe
-from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, Orders, SourceState
+from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, SensorProcessConfig, SourceState
 from support.captures import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +33,10 @@ class SourceProcess:
 
     def __init__(self, folder: Path, table: dict[str, Any], **keeping: Any) -> None:
         self.folder = folder
-        self._orders = msgspec.json.encode(
-            Orders(name="imu", folder=str(folder), table=table, keeping=Keeping(**(keeping or {"share": True})))
+        self._config = msgspec.json.encode(
+            SensorProcessConfig(
+                name="imu", folder=str(folder), table=table, keeping=Keeping(**(keeping or {"share": True}))
+            )
         )
         self._said: queue.SimpleQueue[SourceState] = queue.SimpleQueue()
         self.process: subprocess.Popen[bytes] | None = None
@@ -49,7 +51,7 @@ class SourceProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         )  # fmt: skip
         assert process.stdin is not None
-        process.stdin.write(self._orders)
+        process.stdin.write(self._config)
         process.stdin.close()
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         self._listener.start()
@@ -224,7 +226,7 @@ def fill(
     seconds: float = 5,
 ) -> None:
     """A reservoir as a source process would have left it, after so many hours of ``samples`` again and again."""
-    shape = Shape(channels=tuple(channels), rate_hz=float(rate_hz), samples=round(seconds * rate_hz))
+    shape = SegmentFormat(channels=tuple(channels), rate_hz=float(rate_hz), samples=round(seconds * rate_hz))
     began = _FILLED_UNTIL_S - hours * 3600
     now = [began]
     reservoir = Reservoir(

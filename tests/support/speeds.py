@@ -7,7 +7,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from edge_agent.worker.measure.latency import Decision, Latency, Percentiles, Screened
+from edge_agent.worker.measure.comparison import Screened
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from edge_agent.execution.launcher import Stages
+from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Job
-from edge_agent.reservoir.segment_format import Shape
-from edge_agent.reservoir.snapshot import Kept
+from edge_agent.reservoir.segment_format import SegmentFormat
+from edge_agent.reservoir.snapshot import ReservoirSnapshot
 from edge_agent.wire.manifest import Gates, InputContract, Recipe, Window
 from support.agents import LocalAgent
 from support.onnx_models import model, value, weights
@@ -33,7 +33,7 @@ GATES = Gates(max_latency_ratio=0, max_size_ratio=0, min_agreement=0.5)
 
 
 BEGAN_S = 1_790_000_000.0
-MOVED = Shape(channels=("a", "b"), rate_hz=50.0, samples=100)
+MOVED = SegmentFormat(channels=("a", "b"), rate_hz=50.0, samples=100)
 """Of the reservoir that holds movement."""
 
 
@@ -47,10 +47,10 @@ def moved(first: int, count: int) -> NDArray[np.float32]:
     return (np.round(np.stack(waves, axis=1) * 16) / 16).astype(np.float32)
 
 
-def described(kept: Kept) -> list[dict[str, Any]]:
+def described(kept: ReservoirSnapshot) -> list[dict[str, Any]]:
     """What is said of each stretch, and the CRC-32 of its samples."""
     found = []
-    for stretch in kept.stretches:
+    for stretch in kept.segments:
         samples = kept.load(stretch)
         assert samples is not None
         found.append({**asdict(stretch), "crc": zlib.crc32(samples.tobytes())})
@@ -86,7 +86,7 @@ class Upgraded(LocalAgent):
     def __init__(self, state: Path, port: Path, **tables: dict[str, Any]) -> None:
         imu = {"kind": "serial", "port": str(port), "channels": CHANNELS, "rate_hz": 50}
         super().__init__(state, sources={"imu": imu}, **tables)
-        self.stages = Stages(self.config)  # type: ignore[assignment]  # which start processes
+        self.stages = Launcher(self.config)  # type: ignore[assignment]  # which start processes
 
     def until(self, where: Callable[[Job], bool], version: int, within_s: float = 120) -> Job:
         """Handle events until the job of a version of ``har`` is so; returns the job as it is then."""
@@ -112,7 +112,9 @@ class Upgraded(LocalAgent):
 def unpack(archive: Path, folder: Path) -> Path:
     """What is in ``archive``, modes and links as they were; returns ``folder``."""
     with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="tar")
+        if hasattr(tarfile, "tar_filter"):  # Python 3.11.4; Debian 12 has 3.11.2
+            packed.extraction_filter = tarfile.tar_filter
+        packed.extractall(folder)  # noqa: S202  # our own archive
     return folder
 
 

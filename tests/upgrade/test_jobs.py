@@ -15,7 +15,7 @@ from support.agents import DEVICE, TOPICS, LocalAgent
 from support.onnx_models import save
 from support.upgrades import CHUNKS_THERE, FIXTURES, RECIPE, Upgraded, net, tree, unpack
 
-from edge_agent.jobs.job import Job, Status, Step
+from edge_agent.jobs.job import ActivationStep, Job, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Incoming
 from edge_agent.state.releases import Releases
@@ -91,7 +91,7 @@ def test_the_stage_that_was_under_way_is_started(made: Path, tmp_path: Path, nam
     stage = {"stopped": Stage.CAPTURE, "swapped": Stage.ACTIVATE, "hooked": Stage.ACTIVATE}.get(name) or Stage(name)
     assert (job.version, job.stage) == (5 if name == "stopped" else 4, stage)
     assert (job.restarts, job.attempts) == (int(name in WORKING[1:]), 0)
-    assert job.step == (Step.HOOKED if stage is Stage.ACTIVATE else None)
+    assert job.step == (ActivationStep.HOOKED if stage is Stage.ACTIVATE else None)
     device.off()
 
 

@@ -16,11 +16,12 @@ from support.keeper import SHAPE as KILLED
 from support.keeper import STRETCHES as KILLED_STRETCHES
 from support.keeper import numbered
 from support.records import SHAPE as PICTURES
+from support.results import as_json
 from support.upgrades import BEGAN_S, FIXTURES, MOVED, described, moved, unpack
 
 from edge_agent.jobs.task import Task
 from edge_agent.reservoir.reservoir import Reservoir
-from edge_agent.reservoir.segment_format import Shape
+from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slots import FILE
 from edge_agent.reservoir.snapshot import read
 from edge_agent.settings.sharing import KEPT_FOLDER
@@ -46,7 +47,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 class Sensor:
     """The stream goes on where it ended, an hour later."""
 
-    def __init__(self, shape: Shape, stretches: int) -> None:
+    def __init__(self, shape: SegmentFormat, stretches: int) -> None:
         self.now = BEGAN_S + 3 * 3600
         self._shape = shape
         self._stretches = stretches
@@ -67,7 +68,7 @@ def test_every_stretch_is_read(made: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(("case", "shape"), [("closed", MOVED), ("pictures", PICTURES)])
-def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, shape: Shape) -> None:
+def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, shape: SegmentFormat) -> None:
     reservoir = Sensor(shape, STRETCHES).open(folder / case / KEPT_FOLDER)
     counts = msgspec.to_builtins(reservoir.counts)
 
@@ -82,7 +83,7 @@ def test_its_process_knows_again_what_it_had_counted(folder: Path, case: str, sh
 @pytest.mark.parametrize(
     ("case", "shape", "stretches"), [("closed", MOVED, STRETCHES), ("killed", KILLED, KILLED_STRETCHES)]
 )
-def test_it_goes_on_being_filled(folder: Path, case: str, shape: Shape, stretches: int) -> None:
+def test_it_goes_on_being_filled(folder: Path, case: str, shape: SegmentFormat, stretches: int) -> None:
     """In the same file: what is new comes beside what is old, and does not drive it out."""
     place, sensor = folder / case / KEPT_FOLDER, Sensor(shape, stretches)
     file, old = (place / FILE).stat(), {one["seq"]: one["crc"] for one in SAID[case]["stretches"]}
@@ -121,7 +122,7 @@ def test_a_job_takes_its_sets_from_it(folder: Path, tmp_path: Path) -> None:
     made = capture_kept(job, model_info({"x": ("float32", (1, 20))}))
 
     assert isinstance(made, tuple), made
-    sets, said = made
+    sets, said = made[0], as_json(made[1])
     assert [said[split]["windows"] for split in ("search", "heldout")] == [20, 40]
     assert said["kept"]["used"]
     assert said["kept"]["stretches"] == STRETCHES

@@ -1,7 +1,7 @@
-"""Makes a release out of a finished job, and does the file steps of its activation.
+"""Makes a release out of a finished job, and makes a release's previous one active again.
 
-The steps and their order belong to :mod:`edge_agent.jobs.job`; the hook and the probe run as children, started by the
-agent. Every step can be done again: a boot in the middle repeats the step that was not saved.
+The steps of an activation and their order belong to :mod:`edge_agent.jobs.job`. Every step can be done again: a boot in
+the middle repeats the step that was not saved.
 """
 
 import hashlib
@@ -15,13 +15,10 @@ from edge_agent.errors import StageError
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import Stage, Task
-from edge_agent.process.child import ChildExit, last_words
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import Manifest, contract_digest
 from edge_agent.wire.timestamps import rfc3339
-
-HOOK_TIMEOUT_S = 60.0
 
 
 def chosen_model(job_dir: Path, task: Task, *, use_float: bool) -> Path:
@@ -95,12 +92,3 @@ def roll_back(store: Store, model: str) -> tuple[Release, Release]:
     if record is not None and record.digest == current.digest:
         store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
     return current, previous
-
-
-def hook_problem(ended: ChildExit, output: str) -> str:
-    """What went wrong with a hook that has ended; empty if it said yes."""
-    if ended.reason == "exited" and ended.returncode == 0:
-        return ""
-    if ended.reason == "timeout":
-        return f"the hook took more than {HOOK_TIMEOUT_S:.0f} s"
-    return f"the hook ended with {ended.returncode}: {last_words(ended.stderr_tail) or output.strip()[-200:]}"

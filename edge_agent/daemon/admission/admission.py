@@ -8,23 +8,30 @@ import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from edge_agent.daemon.admission.rules import Accept, Known, Refuse, Standing, decide, read_want
 from edge_agent.daemon.background import run_in_background
+from edge_agent.daemon.events import ChildEnded
+from edge_agent.daemon.job_flow import JobFlow
+from edge_agent.daemon.job_ledger import JobLedger
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.daemon.remote_commands import RemoteCommands
 from edge_agent.errors import CODES, EdgeAgentError, TrustError
 from edge_agent.mqtt import Incoming
-from edge_agent.process.child import ChildExit, Limits, python_child
+from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import python_child
+from edge_agent.settings.device import Config
+from edge_agent.state.clock import Clock
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import Refused
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
-
-if TYPE_CHECKING:
-    from edge_agent.daemon.agent import Agent
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +41,7 @@ _MAX_WAITING = 64
 _MAX_REFUSED = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Document(msgspec.Struct, frozen=True):
     """A want or command as it came; ``fingerprint`` tells the same document delivered again from a new one."""
 
     topic: WantTopic | CommandTopic
@@ -51,11 +57,28 @@ class _Order:
 class Admission:
     """Decides about every want and command that arrives."""
 
-    def __init__(self, agent: "Agent") -> None:
-        self._agent = agent
+    def __init__(
+        self,
+        config: Config,
+        ledger: JobLedger,
+        flow: JobFlow,
+        commands: RemoteCommands,
+        publisher: Publisher,
+        clock: Clock,
+        put: Callable[[ChildEnded], None],
+    ) -> None:
+        self._topics = config.topics
+        self._scopes = config.scopes
+        self._trust = config.trust
+        self._ledger = ledger
+        self._flow = flow
+        self._commands = commands
+        self._publisher = publisher
+        self._clock = clock
+        self._put = put
         self._versions: dict[str, dict[Scope, Standing]] = {}
         """model → scope → the version that is wanted there and until when, of wants that were obeyed."""
-        self._waiting: dict[WantTopic | CommandTopic, _Order] = {}
+        self._waiting: dict[WantTopic | CommandTopic, _Document] = {}
         self._checking = False
         self._checked_at = 0.0
         self._refused: set[str] = set()
@@ -65,10 +88,10 @@ class Admission:
 
     def message(self, message: Incoming) -> None:
         """Take a message that is no part of a blob."""
-        topic = self._agent.config.topics.parse(message.topic)
+        topic = self._topics.parse(message.topic)
         if not isinstance(topic, WantTopic | CommandTopic):
             return
-        if topic.scope not in self._agent.config.scopes:  # a broker that brings us what is signed for others
+        if topic.scope not in self._scopes:  # a broker that brings us what is signed for others
             log.warning("wrong_target: dropped what was sent to %s; check the broker", message.topic)
             return
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
@@ -80,16 +103,16 @@ class Admission:
         job = ""
         try:
             envelope = unseal(message.payload, MANIFEST_TYPE if isinstance(topic, WantTopic) else COMMAND_TYPE)
-            order = _Order(topic, envelope, fingerprint)
-            job = order.job
-            if self._agent.config.trust.allow_unsigned:
-                self._obey(order)
-            elif job in self._agent.jobs:  # known content: to say its report again needs no trust
-                known = self._agent.jobs[job]
+            document = _Document(topic, envelope, fingerprint)
+            job = document.job
+            if self._trust.allow_unsigned:
+                self._obey(document)
+            elif job in self._ledger.jobs:  # known content: to publish its report again needs no trust
+                known = self._ledger.jobs[job]
                 self._versions.setdefault(known.model, {})[topic.scope] = Standing(known.version, known.expires)
-                self._agent.ledger.republish(job)
+                self._ledger.republish(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
-                self._waiting[topic] = order
+                self._waiting[topic] = document
                 self.tick()
             else:
                 log.warning("dropped %s: %d documents wait for their check; send it again", topic, _MAX_WAITING)
@@ -100,19 +123,18 @@ class Admission:
         """Check the next signature, if it is time to."""
         if self._checking or not self._waiting or time.monotonic() - self._checked_at < _VERIFY_EVERY_S:
             return
-        order = self._waiting.pop(next(iter(self._waiting)))
+        document = self._waiting.pop(next(iter(self._waiting)))
         self._checking = True
         self._checked_at = time.monotonic()
-        trust = self._agent.config.trust
         run_in_background(
-            python_child("edge_agent.trust", trust.keys_dir, str(trust.min_signatures)),
-            Limits(timeout_s=_VERIFY_TIMEOUT_S),
-            self._agent.put,
-            partial(self._verified, order),
-            stdin=order.envelope.encoded(),
+            python_child("edge_agent.trust", self._trust.keys_dir, str(self._trust.min_signatures)),
+            ChildLimits(timeout_s=_VERIFY_TIMEOUT_S),
+            self._put,
+            partial(ChildEnded, partial(self._verified, document)),
+            stdin=document.envelope.encoded(),
         )
 
-    def _verified(self, order: _Order, ended: ChildExit, output: str) -> None:
+    def _verified(self, document: _Document, ended: ChildExit, output: str) -> None:
         self._checking = False
         try:
             answer = json.loads(output)
@@ -122,36 +144,35 @@ class Admission:
             if answer["code"]:
                 code = answer["code"] if answer["code"] in CODES else "untrusted"
                 raise TrustError(code, answer["message"])
-            self._obey(order)
+            self._obey(document)
         except EdgeAgentError as error:
-            self._refuse(order.topic, order.fingerprint, order.job, error)
+            self._refuse(document.topic, document.fingerprint, document.job, error)
 
-    def _obey(self, order: _Order) -> None:
+    def _obey(self, document: _Document) -> None:
         """Do what a trusted order says, by the rules; raises ``WireError`` or ``TrustError`` if it is not for us."""
-        agent = self._agent
-        if isinstance(order.topic, CommandTopic):
-            agent.command(order.topic, order.envelope.content())
-            agent.publisher.forget_refusal(self._refused_command)
+        if isinstance(document.topic, CommandTopic):
+            self._commands.take(document.topic, document.envelope.content())
+            self._publisher.forget_refusal(self._refused_command)
             return
-        want = read_want(order.topic, order.envelope.content(), agent.config.mqtt.namespace)
-        if not agent.config.trust.allow_unsigned:
-            agent.clock.seen(parse_rfc3339(want.manifest.created) or 0.0)
+        want = read_want(document.topic, document.envelope.content(), self._topics.namespace)
+        if not self._trust.allow_unsigned:
+            self._clock.seen(parse_rfc3339(want.manifest.created) or 0.0)
         name = want.manifest.name
         versions = self._versions.setdefault(name, {})
-        decision = decide(want, agent.store.record(name), agent.jobs.keys(), versions, agent.clock.now())
+        decision = decide(want, self._ledger.record(name), self._ledger.jobs.keys(), versions, self._clock.now())
         versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
         match decision:
             case Accept():
                 versions[want.topic.scope] = want.standing
-                agent.accept(want)
+                self._flow.accept(want)
             case Known():
                 versions[want.topic.scope] = want.standing
-                agent.ledger.republish(want.job)
+                self._ledger.republish(want.job)
             case Refuse(error):
                 raise error
 
     def _refuse(self, topic: WantTopic | CommandTopic, fingerprint: str, job: str, error: EdgeAgentError) -> None:
-        """Say no, once for each document."""
+        """Refuse, once for each document."""
         if fingerprint in self._refused:
             return
         if len(self._refused) >= _MAX_REFUSED:
@@ -160,4 +181,4 @@ class Admission:
         name = topic.model if isinstance(topic, WantTopic) else topic.command
         self._refused_command = name if isinstance(topic, CommandTopic) else self._refused_command
         log.warning("refused %s for %s: %s", name, topic.scope, error)
-        self._agent.publisher.refuse(Refused(model=name, job=job, code=error.code, message=error.message))
+        self._publisher.refuse(Refused(model=name, job=job, code=error.code, message=error.message))

@@ -9,7 +9,8 @@
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.state.store import ModelRecord
@@ -19,8 +20,7 @@ from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import Scope, WantTopic
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(msgspec.Struct, frozen=True):
     """A manifest that was found in a want topic and fits it."""
 
     topic: WantTopic
@@ -39,8 +39,7 @@ class Want:
         return Standing(self.manifest.version, parse_rfc3339(self.manifest.expires) or 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """A version that is wanted somewhere, until ``expires`` (seconds since the epoch; 0: without an end)."""
 
     version: int
@@ -51,23 +50,19 @@ class Standing:
         return not self.expires or self.expires > now
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(msgspec.Struct, frozen=True):
     """Start this job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """Its job is known here: publish that job's report again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(msgspec.Struct, frozen=True):
     """Not the newest want; nothing to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """Must not be obeyed; said in the device's status."""
 
     error: EdgeAgentError

@@ -29,7 +29,7 @@ class TransferState:
     error: EdgeAgentError | None = None
 
 
-class Receiving:
+class Transfers:
     """Every transfer under way. Used from the consumer only."""
 
     def __init__(self, folder: Path, link: Link, topics: Topics, need: Callable[[Need], None], device: str) -> None:

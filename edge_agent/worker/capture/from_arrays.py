@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import check_all_fed, check_dtype, fed_shape, fixed_feeds
 from edge_agent.errors import ContractError, Refusal
+from edge_agent.jobs.result import Data, Enough, SetSummary
 from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays, widened
 from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
-from edge_agent.worker.data.finding import refuse
+from edge_agent.worker.data.finding import refuse, with_findings
 from edge_agent.worker.data.npz_rows import ArrayFile
 from edge_agent.worker.data.split import SPLITS, Indices, Split, split_rows
 from edge_agent.worker.quality.rows import Rows
@@ -23,7 +25,7 @@ _SURE_ROWS = 181
 """From here on a model that truly disagrees on 1 % of all rows nearly always proves an agreement of 95 %."""
 
 
-def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArraySets, dict[str, Any]]:
+def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArraySets, Data]:
     """The sets, and what the result object says about them.
 
     Raises:
@@ -47,12 +49,15 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     rows = _look_at_rows(context, data)
     findings = rows.findings()
     refuse(findings)
-    warnings = [finding.message for finding in findings]
-    said: dict[str, Any] = {name: {"windows": data.count(name)} for name in SPLITS}
-    if (stability := rows.stability()) is not None:
-        said["enough"] = {"calibration": stability.as_dict(planned=data.count("calibration"))}
-    said["findings"] = [finding.as_dict() for finding in findings]
-    return sets, said | {"warnings": warnings + _warnings(calibration, info, len(split["heldout"]), limit)}
+    calibration_set, search_set, heldout_set = (SetSummary(windows=data.count(name)) for name in SPLITS)
+    stability = rows.stability()
+    enough = None if stability is None else stability.summary(data.count("calibration"))
+    told = with_findings(
+        Data(calibration=calibration_set, search=search_set, heldout=heldout_set, enough=Enough(calibration=enough)),
+        findings,
+    )
+    more = _warnings(calibration, info, len(split["heldout"]), limit)
+    return sets, replace(told, warnings=[*told.warnings, *more])
 
 
 def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:

@@ -17,17 +17,18 @@ import numpy as np
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, StoreError
+from edge_agent.jobs.result import Data, Enough, ReservoirUse, SetSummary
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.reservoir.snapshot import Kept, KeptStretch, read
+from edge_agent.reservoir.snapshot import ReservoirSnapshot, Segment, read
 from edge_agent.settings.sharing import KEPT_FOLDER
 from edge_agent.wire.manifest import Window
 from edge_agent.worker.capture import source_fit
-from edge_agent.worker.capture.selection import Lack, Piece, Pieces, capacity, choose, spare
+from edge_agent.worker.capture.selection import SegmentShare, SegmentShares, Shortfall, capacity, choose, spare
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import Shard, ShardSets
-from edge_agent.worker.data.finding import refuse
+from edge_agent.worker.data.finding import refuse, with_findings
 from edge_agent.worker.data.split import SPLITS, Block, Split
-from edge_agent.worker.quality.capture_watch import Watch
+from edge_agent.worker.quality.capture_monitor import CaptureMonitor
 from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 _npy_format: Any = np.lib.format
@@ -36,11 +37,11 @@ _GROUPS = 12
 _SPARE_BYTES = 16 << 20
 _ATTEMPTS = 2
 """Usually nothing is replaced within the seconds that copying takes."""
-_REPLACED = Lack("what is kept was replaced while it was being copied")
+_REPLACED = Shortfall("what is kept was replaced while it was being copied")
 
 
-def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str, Any]] | Lack | None:
-    """The sets and what the result object says about them; a ``Lack`` if too little is kept, None if nothing is.
+def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, Data] | Shortfall | None:
+    """The sets and what the result object says about them; a ``Shortfall`` if too little is kept, None if nothing is.
 
     Raises:
         ContractError, RecipeError, ModelError: the source does not fit the model, as in a capture.
@@ -48,10 +49,10 @@ def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str
         Refusal: the data's quality.
     """
     task = context.task
-    name, window, rate_hz = source_fit.agreed(info, task)
+    name, window, rate_hz = source_fit.common_window(info, task)
     if name not in task.shared:
         return None
-    made: tuple[ShardSets, dict[str, Any]] | Lack | None = None
+    made: tuple[ShardSets, Data] | Shortfall | None = None
     for _ in range(_ATTEMPTS):
         before, made = made, _attempt(context, info, name, window, rate_hz)
         if made is None:
@@ -63,31 +64,31 @@ def capture_kept(context: Context, info: ModelInfo) -> tuple[ShardSets, dict[str
 
 def _attempt(
     context: Context, info: ModelInfo, name: str, window: Window, rate_hz: float | None
-) -> tuple[ShardSets, dict[str, Any]] | Lack | None:
+) -> tuple[ShardSets, Data] | Shortfall | None:
     task = context.task
     try:
         kept = read(Path(task.shared[name]) / KEPT_FOLDER)
     except StoreError:  # nothing is kept of it, or nothing yet
         return None
     with closing(kept):
-        shape = kept.shape
+        stored = kept.format
         try:
-            columns = source_fit.fit(info, task, shape, name, window.size)
+            columns = source_fit.check_source(info, task, stored, name, window.size)
         except ContractError as error:  # the sensor may be another one by now; that itself says what does not fit
-            return Lack(f"what is kept does not fit: {error.message}")
-        resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
+            return Shortfall(f"what is kept does not fit: {error.message}")
+        resample = Resampler(rate_ratio(stored.rate_hz, rate_hz or stored.rate_hz))
         steps: dict[Split, int] = {
             "calibration": window.hop, "search": window.hop, "heldout": max(window.size, window.hop),
         }  # fmt: skip
-        samples = resample.outputs(shape.samples)
+        samples = resample.outputs(stored.samples)
         holds = {split: capacity(samples, window.size, steps[split]) for split in SPLITS}
         if not holds["calibration"]:
             needed = resample.needed(window.size)
-            text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
-            return Lack(f"{text}; set [sources.{name}] keep_seconds = {keep_seconds(needed, shape.rate_hz):g}")
+            text = f"a kept stretch of {stored.samples} samples is shorter than a window, which takes {needed}"
+            return Shortfall(f"{text}; set [sources.{name}] keep_seconds = {keep_seconds(needed, stored.rate_hz):g}")
         wanted = {split: getattr(task.recipe, f"{split}_windows") for split in SPLITS}
         chosen = choose(kept.of("calibration"), kept.of("judging"), wanted, holds, stateful=bool(task.state))
-        if isinstance(chosen, Lack):
+        if isinstance(chosen, Shortfall):
             return chosen
         return _Taking(context, info, kept, columns, window.size, steps, resample).run(name, chosen)
 
@@ -99,7 +100,7 @@ class _Taking:
         self,
         context: Context,
         info: ModelInfo,
-        kept: Kept,
+        kept: ReservoirSnapshot,
         columns: list[str],
         size: int,
         steps: dict[Split, int],
@@ -108,16 +109,16 @@ class _Taking:
         self._context = context
         self._kept = kept
         self._columns = columns
-        self._picked = [kept.shape.channels.index(column) for column in columns]
+        self._picked = [kept.format.channels.index(column) for column in columns]
         self._size, self._steps, self._resample = size, steps, resample
         scales = step_scales(sensor_inputs(info, context.task).values(), columns)
-        self._watch = Watch(columns, resample.needed(size), scales)
+        self._monitor = CaptureMonitor(columns, resample.needed(size), scales)
         self._shards: dict[Split, list[Shard]] = {split: [] for split in SPLITS}
         self._times: list[float] = []
 
-    def run(self, name: str, chosen: Pieces) -> tuple[ShardSets, dict[str, Any]] | Lack:
-        """All of it; a ``Lack`` if a set would be smaller than was chosen."""
-        planned = sum(piece.windows for piece in chosen["calibration"])
+    def run(self, name: str, chosen: SegmentShares) -> tuple[ShardSets, Data] | Shortfall:
+        """All of it; a ``Shortfall`` if a set would be smaller than was chosen."""
+        planned = sum(share.windows for share in chosen["calibration"])
         self._clear()
         self._check_space(sum(map(len, chosen.values())))
         files = {split: self._copy(split, split, chosen[split]) for split in SPLITS}
@@ -125,74 +126,72 @@ class _Taking:
             self._clear()
             return _REPLACED
         self._judge(files)
-        more = spare(self._kept.of("calibration"), chosen["calibration"], self._watch.missing(planned))
+        more = spare(self._kept.of("calibration"), chosen["calibration"], self._monitor.missing(planned))
         if more:
             self._check_space(len(more))
             self._judge({"calibration": self._copy("calibration", "calibration-more", more)})
-        findings = self._watch.findings()
+        findings = self._monitor.findings()
         refuse(findings)
-        summary: dict[str, Any] = {split: self._summary(split) for split in SPLITS}
+        calibration, search, heldout = (self._summary(split) for split in SPLITS)
         first, last = _date(min(self._times)), _date(max(self._times))
         message = f"the sets are of what {name!r} has sent from {first} to {last}"
         self._context.progress(1.0, message, eta_s=0.0, force=True)
         ratio = self._resample.ratio.as_integer_ratio()
-        return ShardSets(channels=self._columns, ratio=ratio, **self._shards), {
-            **summary,
-            "enough": {"calibration": self._watch.said(planned)},
-            "findings": [finding.as_dict() for finding in findings],
-            "warnings": [finding.message for finding in findings],
-            "kept": {
-                "used": True,
-                "message": message,
-                "from": first,
-                "to": last,
-                "stretches": len(self._kept.stretches),
-                "windows": sum(summary[split]["windows"] for split in SPLITS),
-            },
-        }
+        use = ReservoirUse(
+            used=True,
+            message=message,
+            first=first,
+            last=last,
+            stretches=len(self._kept.segments),
+            windows=calibration.windows + search.windows + heldout.windows,
+        )
+        enough = Enough(calibration=self._monitor.summary(planned))
+        data = Data(calibration=calibration, search=search, heldout=heldout, kept=use, enough=enough)
+        made = ShardSets(channels=self._columns, ratio=ratio, **self._shards)
+        return made, with_findings(data, findings)
 
     def _clear(self) -> None:
         """Away with what a capture that was interrupted has left here."""
         for path in self._context.out_dir.iterdir():
             path.unlink()
 
-    def _check_space(self, stretches: int) -> None:
-        wanted = stretches * self._kept.shape.stretch_bytes + _SPARE_BYTES
+    def _check_space(self, segments: int) -> None:
+        wanted = segments * self._kept.format.segment_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
             raise LimitError("no_space", f"the sets need {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
 
-    def _copy(self, split: Split, stem: str, pieces: Sequence[Piece]) -> list[tuple[Shard, Path]]:
+    def _copy(self, split: Split, stem: str, shares: Sequence[SegmentShare]) -> list[tuple[Shard, Path]]:
         """Copy the stretches into one file; those that were replaced since are left out."""
-        shape = self._kept.shape
+        stored = self._kept.format
         path = self._context.out_dir / f"{stem}.npy"
-        full = (len(pieces) * shape.samples, *shape.array_shape[1:-1], len(self._columns))
-        copy = _npy_format.open_memmap(path, mode="w+", dtype=np.dtype(shape.dtype), shape=full)
+        full = (len(shares) * stored.samples, *stored.array_shape[1:-1], len(self._columns))
+        copy = _npy_format.open_memmap(path, mode="w+", dtype=np.dtype(stored.dtype), shape=full)
         made: list[tuple[Shard, Path]] = []
-        for piece in pieces:
-            stretch = piece.stretch
-            samples = self._kept.load(stretch) if isinstance(stretch, KeptStretch) else None
+        for share in shares:
+            segment = share.segment
+            samples = self._kept.load(segment) if isinstance(segment, Segment) else None
             if samples is None:
                 continue
-            first = len(made) * shape.samples
-            copy[first : first + shape.samples] = samples[..., self._picked]
-            self._times.append(stretch.time_s)
-            made.append((self._shard(split, path.name, piece, first), path))
+            first = len(made) * stored.samples
+            copy[first : first + stored.samples] = samples[..., self._picked]
+            self._times.append(segment.time_s)
+            made.append((self._shard(split, path.name, share, first), path))
             self._context.progress(0.5, f"taking what is kept: {split}")
         copy.flush()
         self._shards[split] += [shard for shard, _ in made]
         return made
 
-    def _shard(self, split: Split, file: str, piece: Piece, first: int) -> Shard:
+    def _shard(self, split: Split, file: str, share: SegmentShare, first: int) -> Shard:
         return Shard(
             file=file,
-            windows=piece.windows,
+            windows=share.windows,
             size=self._size,
             step=self._steps[split],
             first=first,
-            samples=self._kept.shape.samples,
+            samples=self._kept.format.samples,
             # State is carried from window to window of a stretch; else what counts is the block of time.
-            group=None if self._context.task.state else piece.stretch.block,
+            group=None if self._context.task.state else share.segment.block,
         )
 
     def _judge(self, files: dict[Split, list[tuple[Shard, Path]]]) -> None:
@@ -208,17 +207,19 @@ class _Taking:
         samples = np.concatenate([source_fit.levels(part) for part in parts])
         windows = sum(shard.windows for shard, _ in made)
         block = Block(split, windows, self._size, self._steps[split], len(samples), 0)
-        refuse(self._watch.add(block, samples, lambda: [self._resample(part)[: self._size] for part in evenly(parts)]))
+        refuse(
+            self._monitor.add(block, samples, lambda: [self._resample(part)[: self._size] for part in evenly(parts)])
+        )
 
-    def _summary(self, split: Split) -> dict[str, Any]:
+    def _summary(self, split: Split) -> SetSummary:
         shards = self._shards[split]
         samples = sum(shard.samples or 0 for shard in shards)
-        return {
-            "windows": sum(shard.windows for shard in shards),
-            "samples": samples,
-            "seconds": round(samples / self._kept.shape.rate_hz, 3),
-            "blocks": len(shards),
-        }
+        return SetSummary(
+            windows=sum(shard.windows for shard in shards),
+            samples=samples,
+            seconds=round(samples / self._kept.format.rate_hz, 3),
+            blocks=len(shards),
+        )
 
 
 def keep_seconds(samples: int, rate_hz: float) -> float:

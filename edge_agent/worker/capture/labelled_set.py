@@ -1,7 +1,7 @@
-"""The labelled set that came with a model: looked at before anything is captured, read by the verdict.
+"""The labelled set that came with a model: checked before anything is captured, read by the verdict.
 
 Its arrays are what the model is fed: no step of the input contract is applied. Nothing of it is kept, and no stage
-between the look and the verdict opens it: neither ranges nor search know it.
+between this check and the verdict opens it: neither ranges nor search know it.
 
 The file is somebody else's, and a capture may take hours, so everything that can be wrong with it is found first, with
 a code. What it unpacks to is bounded before anything is unpacked; after that, what is in memory is one row.
@@ -38,15 +38,15 @@ _NAME = NAME
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a first look found: how many windows, warnings, and what kinds its labels fit."""
+class LabelledSummary:
+    """What the check found: how many windows, warnings, and what kinds its labels fit."""
 
     windows: int
     warnings: list[str]
     fits: list[OutputKind]
 
 
-def look(context: Context, info: ModelInfo) -> Look:
+def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
     """Find everything in ``task.eval`` that would end the job later.
 
     Raises:
@@ -78,16 +78,16 @@ def look(context: Context, info: ModelInfo) -> Look:
     if bad:
         raise Refusal("non_finite", f"{bad} of {windows} rows of {_NAME} hold NaN or Inf; {first}; remove them")
     warnings = [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)]
-    return Look(windows, warnings, fit.kinds())
+    return LabelledSummary(windows, warnings, fit.kinds())
 
 
-def save_look(folder: Path, found: Look) -> None:
+def save_label_fit(folder: Path, found: LabelledSummary) -> None:
     """Leave for the search what it must know of the labels without opening the set."""
     write_durably(folder / LABELS_FILE, msgspec.json.encode(found.fits))
 
 
 def check_kind(folder: Path, meaning: Meaning) -> None:
-    """Hold the kind that float's outputs show against what :func:`save_look` left in ``folder``, if it did.
+    """Hold the kind that float's outputs show against what :func:`save_label_fit` left in ``folder``, if it did.
 
     Raises:
         Refusal: ``output_kind_needed``: labels say nothing about it.
@@ -98,7 +98,7 @@ def check_kind(folder: Path, meaning: Meaning) -> None:
 
 
 def open_labelled(context: Context, info: ModelInfo) -> ArrayData:
-    """The labelled set as the set ``eval``; raises as :func:`look`, but does not read its rows."""
+    """The labelled set as the set ``eval``; raises as :func:`check_labelled_set`, but does not read its rows."""
     return _data(context, info, _open(context, info).members[LABELS].rows)
 
 

@@ -1,12 +1,10 @@
-"""A look at a sensor: windows of it as a model would get them, and what is to be said of them. No job, no model.
+"""A preview of a sensor: windows of it as a model would get them, and what is to be said of them. No job, no model.
 
 Windows come in up to twelve groups with a window's worth of samples thrown away between them, so that groups share no
 sample: ``edge-agent quantize`` divides the groups among its sets. A group that an interruption hits is begun anew.
 """
 
 import io
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import ContractError, LimitError, SourceError
+from edge_agent.acquisition.monitored import MonitoredSource
+from edge_agent.errors import ContractError, SourceError
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sources import EndOfSource, Source
 from edge_agent.state.durable import write_durably
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, Window
+from edge_agent.worker.capture import source_fit
+from edge_agent.worker.capture.block_reader import BlockReader
 from edge_agent.worker.data.array_matching import GROUPS, RESERVED
 from edge_agent.worker.data.finding import Finding
-from edge_agent.worker.quality.channels import Quality, judge_rate
+from edge_agent.worker.quality.channels import Quality
 from edge_agent.worker.quality.step_scale import evenly, step_scales
 
 WINDOWS = "windows"
@@ -35,15 +36,11 @@ Progress = Callable[[float, str, float | None], None]
 
 _GROUPS = 12
 _LOOKED_AT = 500
-_POLL_S = 0.5
-_DROPOUT_S, _DROPOUT_SAMPLES = 1.0, 5
-_RATE_AFTER_S = 10.0
-_DEADLINE_FACTOR, _DEADLINE_SLACK_S = 1.5, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen.
+class Preview:
+    """Windows of a sensor, and what is to be said of them.
 
     Attributes:
         channels: names of the last axis.
@@ -67,10 +64,10 @@ class Seen:
     def levels(self) -> NDArray[np.float32]:
         """One number a sample and channel, ``[n, channels]``, none twice: of a picture the mean."""
         once = self.windows[:, : self.hop]
-        return _levels(once.reshape(-1, *once.shape[2:]))
+        return source_fit.levels(once.reshape(-1, *once.shape[2:]))
 
 
-class Looker:
+class WindowSampler:
     """Takes windows from an open source.
 
     Args:
@@ -99,137 +96,83 @@ class Looker:
         self._resample = Resampler(ratio)
         self._source, self._name = source, name
         self._channels = tuple(channels) or source.channels
-        self._picked = [source.channels.index(channel) for channel in self._channels]
         self._size, self._hop = window.size, window.size if source.window_size else window.hop
         self._gap = self._resample.needed(window.size)
-        self._gaps = source.gaps
-        self._heard = self._began = time.monotonic()
-        self._interruptions = self._samples = self._asked = 0
-        self._on = False
-        self._deadline = math.inf
+        self._monitored = MonitoredSource(source, name)
+        picked = [source.channels.index(channel) for channel in self._channels]
+        self._reader = BlockReader(self._monitored, picked, source_fit.blank(source, len(picked)))
 
-    def take(self, windows: int, progress: Progress) -> Seen:
+    def take(self, windows: int, progress: Progress) -> Preview:
         """So many windows; ``progress`` is told fraction, detail and seconds left.
 
         Raises:
             SourceError: ``source_silent``, ``source_lost``.
             LimitError: ``capture_timeout``.
         """
-        quality = Quality(list(self._channels), self._gap)
-        self._asked = windows
         shares, needs = self._groups_of(windows)
-        total = sum(needs) + (len(needs) - 1) * self._gap
-        self._deadline = self._began + _DEADLINE_FACTOR * total / self._source.rate_hz + _DEADLINE_SLACK_S
+        total = self._samples_of(needs)
+        self._monitored.allow(total)
+        quality = Quality(list(self._channels), self._gap)
         parts: list[Samples] = []
         early: dict[str, Finding] = {}
-        done, rest = 0, np.empty((0, 0))
+        done = 0
         for share, needed in zip(shares, needs, strict=True):
             skip = self._gap if parts else 0
-            block, rest = self._block(rest, skip, needed, partial(self._tell, progress, done, total))
+            block = self._block(needed, skip, windows, partial(self._after_read, progress, done, total))
             done += skip + needed
-            for finding in quality.add(_levels(block)):
+            for finding in quality.add(source_fit.levels(block)):
                 early.setdefault(finding.code, finding)
             starts = range(0, share * self._hop, self._hop)
             block = self._resample(block)
             parts.append(np.stack([block[start : start + self._size] for start in starts]))
-        groups = np.repeat(np.arange(len(shares)), shares)
-        late = [*quality.findings(), *self._stream_findings()]
+        late = [*quality.findings(), *(Finding(*found) for found in self._monitored.findings())]
         said = {finding.code for finding in late}
-        found = [*(finding for code, finding in early.items() if code not in said), *late]
-        return Seen(self._channels, np.concatenate(parts), self._hop, groups, self._rate_hz, found, self._samples)
+        return Preview(
+            channels=self._channels,
+            windows=np.concatenate(parts),
+            hop=self._hop,
+            groups=np.repeat(np.arange(len(shares)), shares),
+            rate_hz=self._source.arrivals.rate_hz() if self._source.live else None,
+            findings=[*(finding for code, finding in early.items() if code not in said), *late],
+            samples=self._monitored.samples,
+        )
 
     def _groups_of(self, windows: int) -> tuple[list[int], list[int]]:
         """Windows of each group, and the samples that it takes."""
         shares = np.diff(np.arange(min(_GROUPS, windows) + 1) * windows // min(_GROUPS, windows)).tolist()
         return shares, [self._resample.needed((share - 1) * self._hop + self._size) for share in shares]
 
-    def _fewer(self) -> str:
+    def _samples_of(self, needs: Sequence[int]) -> int:
+        """Samples that groups take, those that are thrown away between them included."""
+        return sum(needs) + (len(needs) - 1) * self._gap
+
+    def _block(self, needed: int, skip: int, windows: int, after_read: Callable[[], None]) -> Samples:
+        try:
+            return self._reader.read(needed, skip, after_read)
+        except EndOfSource as error:
+            raise SourceError("source_lost", f"{error.message}; {self._fewer_than(windows)}") from None
+
+    def _fewer_than(self, asked: int) -> str:
         """What to ask for instead, of a source that has ended."""
-        for windows in range(self._asked - 1, 0, -1):
-            _, needs = self._groups_of(windows)
-            if sum(needs) + (len(needs) - 1) * self._gap <= self._samples:
+        for windows in range(asked - 1, 0, -1):
+            if self._samples_of(self._groups_of(windows)[1]) <= self._monitored.samples:
                 return f"give --windows {windows}, or record longer"
         return "record longer"
 
-    def _block(self, rest: Samples, skip: int, needed: int, tell: Callable[[int], None]) -> tuple[Samples, Samples]:
-        """``needed`` samples without a gap, after ``skip`` more that are thrown away; and what came after them."""
-        have = [rest] if len(rest) else []
-        while (count := sum(map(len, have))) < skip + needed:
-            tell(count)
-            arrived, follows = self._read()
-            if not follows:
-                skip, have = 0, []
-            if len(arrived):
-                have.append(arrived)
-        whole = np.concatenate(have)
-        return whole[skip : skip + needed], whole[skip + needed :]
-
-    def _read(self) -> tuple[Samples, bool]:
-        """What arrives within a short time, and whether it follows on what came before."""
-        try:
-            arrived = self._source.read(_POLL_S)
-        except EndOfSource as error:
-            raise SourceError("source_lost", f"{error.message}; {self._fewer()}") from None
-        now = time.monotonic()
-        quiet = now - self._heard
-        dropout = self._source.live and quiet > max(_DROPOUT_S, _DROPOUT_SAMPLES / self._source.rate_hz)
-        follows = self._source.gaps == self._gaps and not (arrived is None and dropout)
-        self._gaps = self._source.gaps
-        if not follows:
-            self._interruptions += self._on
-            self._on = False
-        self._check(quiet, now)
-        if arrived is None:
-            return np.empty((0, 0)), follows
-        self._heard = now
-        self._samples += len(arrived)
-        self._on = True
-        return arrived[..., self._picked], follows
-
-    def _check(self, quiet: float, now: float) -> None:
-        limit = max(self._source.silence_s, _DROPOUT_SAMPLES / self._source.rate_hz)
-        if quiet > limit:
-            lost = self._samples > 0
-            code, what = ("source_lost", "stopped sending") if lost else ("source_silent", "sends nothing")
-            trouble = self._source.trouble or "check power, cable, baud and framing"
-            raise SourceError(code, f"source {self._name!r} {what}: not one sample in {limit:g} s; {trouble}")
-        if now > self._deadline:
-            text = f"not all windows came within {now - self._began:.0f} s; check the sensor's rate and cable"
-            raise LimitError("capture_timeout", text)
-
-    @property
-    def _rate_hz(self) -> float | None:
-        return self._source.arrivals.rate_hz() if self._source.live else None
-
-    def _tell(self, progress: Progress, done: int, total: int, more: int) -> None:
-        have = min(done + more, total)
-        left = (total - have) / (self._rate_hz or self._source.rate_hz)
-        progress(have / total, f"{have} of {total} samples of {self._name!r}", left)
-
-    def _stream_findings(self) -> list[Finding]:
-        found: list[Finding] = []
-        rate = self._source.arrivals.rate_hz(_RATE_AFTER_S) if self._source.live else None
-        if rate is not None and (finding := judge_rate(rate, self._source.rate_hz)) is not None:
-            found.append(finding)
-        if self._source.malformed:
-            text = f"{self._source.malformed} malformed samples were dropped; check the sensor's cable and framing"
-            found.append(Finding("malformed_samples", text, refuse=False))
-        if self._interruptions:
-            text = f"the stream was interrupted {self._interruptions} x; what was incomplete was captured again"
-            found.append(Finding("stream_gaps", text, refuse=False))
-        return found
+    def _after_read(self, progress: Progress, done: int, total: int) -> None:
+        """Unlike a capture, go on where samples come too rarely: that is a finding of what there is to see."""
+        have = done + self._reader.taken
+        self._monitored.check(total - have)
+        rate_hz = self._monitored.expected_rate_hz
+        left_s = (total - have) / rate_hz if rate_hz else None
+        progress(have / total, f"{have} of {total} samples of {self._name!r}", left_s)
 
 
-def _levels(samples: Samples) -> NDArray[np.float32]:
-    pixels = tuple(range(1, samples.ndim - 1))
-    return samples.mean(axis=pixels, dtype=np.float32) if pixels else samples.astype(np.float32)
-
-
-def arrays(seen: Seen, contracts: Sequence[InputContract]) -> dict[str, NDArray[Any]]:
+def arrays(preview: Preview, contracts: Sequence[InputContract]) -> dict[str, NDArray[Any]]:
     """What belongs into an ``.npz`` for ``edge-agent quantize``: an array an input, after its steps, and the groups.
 
     Args:
-        seen: the windows.
+        preview: the windows.
         contracts: of the inputs that are fed from this source; none: one input, fed windows as they are.
 
     Raises:
@@ -238,18 +181,18 @@ def arrays(seen: Seen, contracts: Sequence[InputContract]) -> dict[str, NDArray[
     """
     made: dict[str, NDArray[Any]] = {}
     for contract in contracts or [InputContract()]:
-        picked = [seen.channels.index(channel) for channel in contract.channels] or slice(None)
+        picked = [preview.channels.index(channel) for channel in contract.channels] or slice(None)
         steps = Preprocess(contract)
         key = f"input:{contract.name}" if contract.name in RESERVED else contract.name or WINDOWS
-        made[key] = np.stack([steps(window[..., picked]) for window in seen.windows])
-    return made | {GROUPS: seen.groups}
+        made[key] = np.stack([steps(window[..., picked]) for window in preview.windows])
+    return made | {GROUPS: preview.groups}
 
 
-def scale_findings(seen: Seen, contracts: Sequence[InputContract]) -> list[Finding]:
+def scale_findings(preview: Preview, contracts: Sequence[InputContract]) -> list[Finding]:
     """What is to be said of what the ``standardize`` steps of ``contracts`` make of the windows."""
-    scales = step_scales(contracts, seen.channels)
+    scales = step_scales(contracts, preview.channels)
     for scale in scales:
-        scale.add(evenly(list(seen.windows), _LOOKED_AT))
+        scale.add(evenly(list(preview.windows), _LOOKED_AT))
     return [finding for scale in scales for finding in scale.findings()]
 
 

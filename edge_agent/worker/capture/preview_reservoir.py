@@ -1,4 +1,4 @@
-"""A look at what a sensor's own process has kept: one window of each stretch, in the order of time."""
+"""A preview of what a sensor's own process has kept: one window of each stretch, in the order of time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import numpy as np
 
 from edge_agent.errors import ContractError
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.reservoir.snapshot import Kept, KeptStretch
+from edge_agent.reservoir.snapshot import ReservoirSnapshot, Segment
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import Window
 from edge_agent.worker.capture import source_fit
 from edge_agent.worker.capture.from_reservoir import keep_seconds
-from edge_agent.worker.capture.preview import Seen
+from edge_agent.worker.capture.preview import Preview
 from edge_agent.worker.quality.channels import Quality
 
 _GROUPS = 12
@@ -35,34 +35,34 @@ class KeptSummary:
     last_s: float
 
 
-def summarize(kept: Kept) -> KeptSummary:
+def summarize(kept: ReservoirSnapshot) -> KeptSummary:
     """What a reservoir holds; raises ``ContractError`` (input_missing) if that is nothing."""
-    if not kept.stretches:
+    if not kept.segments:
         raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
     return KeptSummary(
         stretches={part: len(kept.of(part)) for part in ("calibration", "judging")},
-        regimes=len({stretch.stratum for stretch in kept.of("calibration")}),
-        first_s=kept.stretches[0].time_s,
-        last_s=kept.stretches[-1].time_s,
+        regimes=len({segment.stratum for segment in kept.of("calibration")}),
+        first_s=kept.segments[0].time_s,
+        last_s=kept.segments[-1].time_s,
     )
 
 
-def look_kept(
-    kept: Kept,
+def preview_segments(
+    kept: ReservoirSnapshot,
     name: str,
-    stretches: Sequence[KeptStretch],
+    segments: Sequence[Segment],
     channels: Sequence[str],
     window: Window,
     rate_hz: float | None,
-) -> Seen:
-    """The first window of each of ``stretches``; groups are their blocks of time.
+) -> Preview:
+    """The first window of each of ``segments``; groups are their blocks of time.
 
     Memory: the windows, and a twelfth of the stretches.
 
     Args:
         kept: what they are of.
         name: of the source, for messages.
-        stretches: in the order of time; those that were replaced meanwhile are left out.
+        segments: in the order of time; those that were replaced meanwhile are left out.
         channels: which of the source's; empty: all.
         window: its size.
         rate_hz: samples a second that windows have; None: as the source.
@@ -71,30 +71,30 @@ def look_kept(
         ContractError: ``channel_unknown``; ``shape_mismatch``: a stretch is shorter than a window; ``input_missing``.
         RecipeError: ``recipe_unsupported`` if the source's rate cannot become ``rate_hz``.
     """
-    shape = kept.shape
+    stored = kept.format
     for channel in channels:
-        if channel not in shape.channels:
-            hint = did_you_mean(channel, shape.channels)
+        if channel not in stored.channels:
+            hint = did_you_mean(channel, stored.channels)
             raise ContractError("channel_unknown", f"source {name!r} has no channel {channel!r}{hint}")
-    resample = Resampler(rate_ratio(shape.rate_hz, rate_hz or shape.rate_hz))
-    if (needed := resample.needed(window.size)) > shape.samples:
-        text = f"a kept stretch of {shape.samples} samples is shorter than a window, which takes {needed}"
-        longer = keep_seconds(needed, shape.rate_hz)
+    resample = Resampler(rate_ratio(stored.rate_hz, rate_hz or stored.rate_hz))
+    if (needed := resample.needed(window.size)) > stored.samples:
+        text = f"a kept stretch of {stored.samples} samples is shorter than a window, which takes {needed}"
+        longer = keep_seconds(needed, stored.rate_hz)
         raise ContractError("shape_mismatch", f"{text}; set [sources.{name}] keep_seconds = {longer:g}")
-    named = tuple(channels) or shape.channels
-    picked = [shape.channels.index(channel) for channel in named]
-    windows = np.empty((len(stretches), window.size, *shape.frame_shape, len(named)), shape.dtype)
+    named = tuple(channels) or stored.channels
+    picked = [stored.channels.index(channel) for channel in named]
+    windows = np.empty((len(segments), window.size, *stored.frame_shape, len(named)), stored.dtype)
     blocks: list[int] = []
     quality = Quality(list(named), needed)
     early = []
-    for group in np.array_split(np.arange(len(stretches)), _GROUPS):
+    for group in np.array_split(np.arange(len(segments)), _GROUPS):
         seen: list[source_fit.Samples] = []
-        for stretch in (stretches[index] for index in group):
-            samples = kept.load(stretch)
+        for segment in (segments[index] for index in group):
+            samples = kept.load(segment)
             if samples is None:
                 continue
             windows[len(blocks)] = resample(samples[:needed, ..., picked])[: window.size]
-            blocks.append(stretch.block)
+            blocks.append(segment.block)
             seen.append(source_fit.levels(samples[..., picked]))
         if seen:
             early += quality.add(np.concatenate(seen))
@@ -102,12 +102,12 @@ def look_kept(
         raise ContractError("input_missing", "nothing is kept yet: what is chosen is written once a minute")
     late = quality.findings()
     said = {finding.code for finding in late}
-    return Seen(
+    return Preview(
         channels=named,
         windows=windows[: len(blocks)],
         hop=window.size,
         groups=np.array(blocks, np.int64),
         rate_hz=None,
         findings=[*({finding.code: finding for finding in early if finding.code not in said}.values()), *late],
-        samples=len(blocks) * shape.samples,
+        samples=len(blocks) * stored.samples,
     )

@@ -34,7 +34,7 @@ class Described(Protocol):
         ...
 
 
-def agreed(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
+def common_window(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
     """The one source, window and rate of all inputs, after checking that each input of the model is fed.
 
     Raises:
@@ -57,7 +57,7 @@ def agreed(info: ModelInfo, task: Task) -> tuple[str, Window, float | None]:
     return sources[0], window, rate_hz
 
 
-def fit(info: ModelInfo, task: Task, source: Described, name: str, size: int) -> list[str]:
+def check_source(info: ModelInfo, task: Task, source: Described, name: str, size: int) -> list[str]:
     """The channels that are needed of a source, in its order, after making one window of zeros of them.
 
     Args:

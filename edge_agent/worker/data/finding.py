@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec.structs import replace
 
 from edge_agent.errors import CODES, Refusal
+from edge_agent.jobs.result import Data, DataFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,15 @@ class Finding:
         if self.code not in CODES:
             raise KeyError(self.code)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As it stands in the result object, under ``data.findings``."""
-        return {"code": self.code, "message": self.message, "refuse": self.refuse}
-
 
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise ``Refusal`` for the first finding that refuses."""
     for finding in findings:
         if finding.refuse:
             raise Refusal(finding.code, finding.message)
+
+
+def with_findings(data: Data, findings: Iterable[Finding]) -> Data:
+    """``data`` with its findings, each of which is a warning."""
+    found = [DataFinding(finding.code, finding.message, finding.refuse) for finding in findings]
+    return replace(data, findings=found, warnings=[finding.message for finding in found])

@@ -30,39 +30,6 @@ class Plan(msgspec.Struct, frozen=True):
     """The windows' rate over the source's."""
 
 
-class BlockBuffer:
-    """Collects the samples of one block; the first ``gap`` samples are thrown away."""
-
-    def __init__(self, block: Block, blank: Samples, gap: int) -> None:
-        """Start empty; ``blank`` is an array with the shape ``[0, ...]`` and type of samples."""
-        self._gap = self._skip = gap
-        self._filled = 0
-        self.samples: Samples = np.empty((block.samples, *blank.shape[1:]), blank.dtype)
-
-    @property
-    def taken(self) -> int:
-        """Samples collected or thrown away so far."""
-        return self._gap - self._skip + self._filled
-
-    @property
-    def full(self) -> bool:
-        """Whether the block is complete."""
-        return self._filled == len(self.samples)
-
-    def add(self, samples: Samples) -> Samples:
-        """Take what is needed; returns what comes after the block."""
-        skipped = min(self._skip, len(samples))
-        self._skip -= skipped
-        taken = samples[skipped : skipped + len(self.samples) - self._filled]
-        self.samples[self._filled : self._filled + len(taken)] = taken
-        self._filled += len(taken)
-        return samples[skipped + len(taken) :]
-
-    def restart(self) -> None:
-        """Forget what was collected: the stream was interrupted, and no window may span that."""
-        self._filled = 0
-
-
 class ShardFolder:
     """The shards in ``folder`` that belong to ``plan``."""
 

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SLACK_BYTES = 2 << 20
-"""A sweep takes as long as counting a few hundred thousand values; so much may gather first."""
+"""Trimming takes as long as counting a few hundred thousand values; so much may gather first."""
 
 
 @contextmanager
-def swept(in_use_bytes: int) -> Iterator[Callable[[], None]]:
+def trimmed_heap(in_use_bytes: int) -> Iterator[Callable[[], None]]:
     """Give a function that returns free memory to the system, if the process has grown since it last did.
 
     ``in_use_bytes``: what comes and goes between two calls, so it may as well be kept.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is None:  # not glibc
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is None:  # not glibc
         yield lambda: None
         return
     with Path("/proc/self/statm").open("rb", buffering=0) as statm:
@@ -31,10 +31,10 @@ def swept(in_use_bytes: int) -> Iterator[Callable[[], None]]:
 
         then = resident()
 
-        def sweep() -> None:
+        def trim() -> None:
             nonlocal then
             if resident() > then + in_use_bytes + _SLACK_BYTES:
-                trim(0)
+                malloc_trim(0)
                 then = resident()
 
-        yield sweep
+        yield trim

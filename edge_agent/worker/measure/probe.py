@@ -20,7 +20,9 @@ import numpy as np
 
 from edge_agent.backends import Backend, Feeds, Session, load
 from edge_agent.errors import EdgeAgentError, LimitError, ModelError, StageError
-from edge_agent.process.child import EXIT_OUT_OF_MEMORY, Child, Limits, python_child
+from edge_agent.process.child import Child
+from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.process.sandbox import confine
 
 _WARM_UP = 3
@@ -88,7 +90,7 @@ def ask(request: Request) -> Answer:
     """
     lines: list[str] = []
     content = msgspec.json.encode(request)
-    limits = Limits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
+    limits = ChildLimits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
     ended = Child(
         python_child("edge_agent.worker.measure.probe"), limits=limits, on_line=lines.append, stdin=content
     ).wait()

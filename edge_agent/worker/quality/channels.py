@@ -11,7 +11,6 @@ the channel itself:
 * ``clipped_channel``: a channel that moves sits exactly at its largest or smallest value for much of the time. A rail
   of zero (nothing to measure) is a warning.
 * ``duplicate_windows``: many windows are equal to the last bit.
-* ``wrong_rate``: fewer samples a second than the source's ``rate_hz`` (:func:`judge_rate`).
 """
 
 import hashlib
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.acquisition.arrivals import TOO_FAST, TOO_SLOW
 from edge_agent.worker.data.finding import Finding
 
 Samples = NDArray[np.float32]
@@ -161,16 +159,6 @@ class Quality:
                 refuse=repeated >= DUPLICATE_SHARE * len(self._digests),
             )
         ]
-
-
-def judge_rate(seen: float, rate_hz: float) -> Finding | None:
-    """Whether the samples a second that were ``seen`` fit what the operator says; None if they do."""
-    text = f"{seen:.4g} samples a second came, rate_hz says {rate_hz:g}; set rate_hz = {seen:.4g} in [sources]"
-    if seen < TOO_SLOW * rate_hz:
-        return Finding("wrong_rate", text, refuse=True)
-    if seen > TOO_FAST * rate_hz:
-        return Finding("wrong_rate", f"{text}, unless this is a replay", refuse=False)
-    return None
 
 
 def _longest_run(flags: NDArray[Any]) -> int:

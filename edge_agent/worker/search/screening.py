@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker.measure.latency import Percentiles, Screened, screen
+from edge_agent.worker.measure.comparison import Screened, screen
+from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Request, Served, ask
 from edge_agent.worker.measure.runtimes import Way
 from edge_agent.worker.search.policy import SAME_SPEED

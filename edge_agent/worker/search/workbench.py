@@ -22,7 +22,8 @@ from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import chance_of_verdict, evaluate_search
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.measure.latency import Latency, Percentiles, compare, screen
+from edge_agent.worker.measure.comparison import compare, screen
+from edge_agent.worker.measure.latency import Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import Way
 from edge_agent.worker.pace import Pace

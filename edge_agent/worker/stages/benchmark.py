@@ -15,7 +15,7 @@ from edge_agent.contract.carry import Carrier
 from edge_agent.device import board
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import Device, MeasuredModel
+from edge_agent.jobs.result import MeasuredModel, MeasuredOn
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.gates import evaluate_memory
 from edge_agent.worker.artefacts import chosen_path, read_chosen
@@ -50,7 +50,7 @@ def run(context: Context) -> Outcome:
         before,
         reference=_with_memory(before.reference or chosen.reference, reference),
         chosen=measured,
-        device=msgspec.convert(board.stamp(), Device),
+        device=msgspec.convert(board.stamp(), MeasuredOn),
     )
     if not judgement.passed:
         refused = replace(measured, code=judgement.code, message=judgement.message)

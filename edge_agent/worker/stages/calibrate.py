@@ -28,7 +28,7 @@ from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, pr
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.tapping import tapped
-from edge_agent.worker.measure.heap import swept
+from edge_agent.worker.measure.heap import trimmed_heap
 from edge_agent.worker.measure.runtimes import usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.policy import range_methods
@@ -187,14 +187,14 @@ class _Calibration:
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
         largest = max(sum(self._sizes[name] for name in group) for group in groups)
-        with swept(largest) as sweep:
+        with trimmed_heap(largest) as trim:
             for number, group in enumerate(groups):
                 for done, values in enumerate(self._tapped(group), start=1):
                     for name, value in values:
                         observer.add(name, value)
                     if done == windows * 2 // 3 and first:
                         self.early |= observer.ranges(group, (_SETTLES,), symmetric=False)[_SETTLES]
-                    sweep()
+                    trim()
                     pace(number * windows + done)
 
     def _tapped(self, names: Sequence[str]) -> Iterator[Iterator[tuple[str, Array]]]:

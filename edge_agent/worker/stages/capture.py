@@ -7,20 +7,19 @@ what it sends now (:mod:`edge_agent.worker.capture.from_sensor`). Later stages r
 captured for a file that cannot be used.
 """
 
-from typing import Any
-
 import msgspec
+from msgspec.structs import replace
 
 from edge_agent.backends import ModelInfo, load
 from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.result import Data, Result
+from edge_agent.jobs.result import Data, LabelledSet, ReservoirUse, Result
 from edge_agent.state.durable import write_durably
 from edge_agent.worker.capture.from_arrays import capture_arrays
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.from_sensor import capture_source
-from edge_agent.worker.capture.labelled_set import look, save_look
+from edge_agent.worker.capture.labelled_set import check_labelled_set, save_label_fit
 from edge_agent.worker.capture.preflight import check_asked
-from edge_agent.worker.capture.selection import Lack
+from edge_agent.worker.capture.selection import Shortfall
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import SETS_FILE, ArraySets, ShardSets
 
@@ -40,7 +39,7 @@ def run(context: Context) -> Outcome:
     context.progress(0.0, "checking model and data", force=True)
     info = load(task.format).inspect(context.model_path)
     check_asked(task, info)
-    labelled = look(context, info) if task.eval else None
+    labelled = check_labelled_set(context, info) if task.eval else None
     sets: ArraySets | ShardSets
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)
@@ -51,16 +50,17 @@ def run(context: Context) -> Outcome:
         else:
             sets, data = _live(context, info, kept)
     if labelled is not None:
-        save_look(context.out_dir, labelled)
-        data = {**data, "eval": {"windows": labelled.windows}, "warnings": [*data["warnings"], *labelled.warnings]}
+        save_label_fit(context.out_dir, labelled)
+        warnings = [*data.warnings, *labelled.warnings]
+        data = replace(data, eval=LabelledSet(windows=labelled.windows), warnings=warnings)
     write_durably(context.out_dir / SETS_FILE, msgspec.json.format(msgspec.json.encode(sets)))
-    return Outcome(results=Result(data=msgspec.convert(data, Data)))
+    return Outcome(results=Result(data=data))
 
 
-def _live(context: Context, info: ModelInfo, lack: Lack | None) -> tuple[ShardSets, dict[str, Any]]:
+def _live(context: Context, info: ModelInfo, shortfall: Shortfall | None) -> tuple[ShardSets, Data]:
     """Capture what the sensor sends now; where something is kept, say why that will not do."""
-    if lack is None:
+    if shortfall is None:
         return capture_source(context, info)
-    context.progress(0.0, f"capturing, as {lack.why}", force=True)
+    context.progress(0.0, f"capturing, as {shortfall.why}", force=True)
     sets, data = capture_source(context, info)
-    return sets, {**data, "kept": {"used": False, "message": f"captured, as {lack.why}"}}
+    return sets, replace(data, kept=ReservoirUse(used=False, message=f"captured, as {shortfall.why}"))

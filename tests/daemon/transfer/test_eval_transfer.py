@@ -84,7 +84,7 @@ def test_what_was_here_when_the_power_failed_is_not_fetched_again(tmp_path: Path
     before.handle(Incoming(TOPICS.page(SET.sha256, 0), page, retained=True))
     for index in (0, 1):
         send_chunk(before, LABELLED, index)
-    before.agent._receiving.disconnected()  # what came is on the disk; a SIGKILL has its test on a real broker
+    before.agent.transfers.disconnected()  # what came is on the disk; a SIGKILL has its test on a real broker
     before.off()
 
     again = LocalAgent(tmp_path / "state").boot()
@@ -167,7 +167,7 @@ def pages_of(host: Host, data: bytes) -> dict[str, bytes]:
     """What the broker has of a blob."""
     topics = Topics(host.namespace)
     sha256 = hashlib.sha256(data).hexdigest()
-    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with Session(Settings(url=host.url, namespace=host.namespace)) as session:
         return session.snapshot(topics.pages(sha256), topics.chunk_group(sha256, 0))
 
 

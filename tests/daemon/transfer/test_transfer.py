@@ -1,7 +1,9 @@
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from support.brokers import Broker, MosquittoBroker
 from support.transfers import Device, host, upload, write_blob
 
 from edge_agent.errors import BrokerError, ConfigError, TransferError
-from edge_agent.mqtt import Event, Incoming
+from edge_agent.mqtt import Event, Incoming, Link
 from edge_agent.wire.chunks import CHUNK_BYTES, GROUP_CHUNKS
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need, decode
@@ -177,6 +179,19 @@ def test_clean_restart_of_a_persistent_broker_needs_no_host(
     assert device.receiver.counts.needs == 0
 
 
+def wait_until_full(link: Link) -> None:
+    """Wait until the broker can write nothing more into the link's socket."""
+    waiting, before = 0, -1
+    while not waiting or waiting != before:
+        time.sleep(0.3)
+        before, waiting = waiting, unread_bytes(link)
+
+
+def unread_bytes(link: Link) -> int:
+    connection = link._client._paho.socket()
+    return int.from_bytes(fcntl.ioctl(connection, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 @pytest.mark.mosquitto
 def test_messages_that_mosquitto_holds_back_come_by_the_watchdog(
     quick: None, mosquitto: MosquittoBroker, namespace: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -199,11 +214,11 @@ def test_messages_that_mosquitto_holds_back_come_by_the_watchdog(
             reading.wait(10)
         device.queued.inbox.put(event)
 
-    def ask_into_the_flood(now: float) -> None:
+    def ask_into_the_flood(_now: float) -> None:
         link.subscribe(*(device.topics.chunk_group(flood.sha256, group) for group in range(flood.plan.groups)))
         stuck.wait(10)
-        time.sleep(0.3)  # until the broker has filled the socket
-        connected(now)
+        wait_until_full(link)
+        connected(time.monotonic())  # the watchdog's patience begins here
         reading.set()
 
     monkeypatch.setattr(link, "subscribe", partial(link.subscribe, qos=0))

@@ -16,7 +16,7 @@ from host_tools.broker.settings import Settings
 
 
 def settings_for(broker: Broker, namespace: str, timeout_s: float = 10.0) -> Settings:
-    return Settings(broker=broker.url, namespace=namespace, broker_timeout_s=timeout_s)
+    return Settings(url=broker.url, namespace=namespace, broker_timeout_s=timeout_s)
 
 
 def test_a_snapshot_is_everything_that_is_retained(broker: Broker, namespace: str) -> None:

@@ -28,7 +28,7 @@ def test_the_file_gives_defaults_and_the_command_line_overrules_them(host: Host)
     settings = load_settings({"broker": "mqtt://two", "username": None})
 
     assert settings_path().is_relative_to(host.folder)
-    assert (settings.broker, settings.namespace, settings.username) == ("mqtt://two", "a/b", "me")
+    assert (settings.url, settings.namespace, settings.username) == ("mqtt://two", "a/b", "me")
     assert settings.broker_timeout_s == 60
 
 

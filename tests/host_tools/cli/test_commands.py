@@ -51,7 +51,7 @@ def tools(host: Host, *argv: str | Path) -> Ended:
 
 
 def retained(host: Host, *filters: str) -> dict[str, bytes]:
-    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with Session(Settings(url=host.url, namespace=host.namespace)) as session:
         return session.snapshot(*(f"{host.namespace}/{name}" for name in filters))
 
 
@@ -90,7 +90,7 @@ def test_no_device_speaks_for_another(host: Host, device: MakeDevice) -> None:
     """A broker lets a device write to its own topics only; what it calls itself there is its own affair."""
     forged = JobReport(device="pi-01", job="f" * 16, model="har", version=9, stage="activate", status="succeeded")
     topic = f"{host.namespace}/d/pi-02/job/{forged.job}"
-    with device("pi-01"), Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with device("pi-01"), Session(Settings(url=host.url, namespace=host.namespace)) as session:
         session.publish(topic, encode(forged))
 
         assert message_of(session, topic, encode(forged)) is None
@@ -260,7 +260,7 @@ def test_purge_keeps_the_blob_of_a_want_that_is_not_expired_and_drops_an_expired
 
 def test_purge_clears_commands_that_are_over(host: Host) -> None:
     topics = Topics(host.namespace)
-    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with Session(Settings(url=host.url, namespace=host.namespace)) as session:
         for id_, expires in (("old", "2020-01-01T00:00:00Z"), ("new", "2999-01-01T00:00:00Z")):
             command = Command(namespace=host.namespace, id=id_, action="cancel", job="x", expires=expires)
             session.publish(topics.command(Scope("g", "lab"), id_), seal(encode(command), COMMAND_TYPE))

@@ -43,7 +43,7 @@ def device(broker: Broker, namespace: str) -> MakeDevice:
 
 
 def retained(broker: Broker, namespace: str, *filters: str) -> dict[str, bytes]:
-    with Session(Settings(broker=broker.url, namespace=namespace)) as session:
+    with Session(Settings(url=broker.url, namespace=namespace)) as session:
         return session.snapshot(*filters)
 
 
@@ -188,7 +188,7 @@ def test_a_device_that_comes_back_is_waited_for(host: Host, device: MakeDevice) 
 
 
 def retained_here(host: Host, *filters: str) -> dict[str, bytes]:
-    with Session(Settings(broker=host.url, namespace=host.namespace)) as session:
+    with Session(Settings(url=host.url, namespace=host.namespace)) as session:
         return session.snapshot(*filters)
 
 

@@ -103,7 +103,7 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     assert "demo" in shown.stdout
     etas = [int(found) for found in re.findall(r"capture .*\((\d+) s left\)", demo.stderr)]
     assert all(eta < 60 for eta in etas), demo.stderr
-    with Session(Settings(broker=str(stage["broker"]))) as session:
+    with Session(Settings(url=str(stage["broker"]))) as session:
         assert read_devices(session)["demo"].online
 
     os.kill(int(stage["pid"]), signal.SIGTERM)
@@ -122,7 +122,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
     assert_told(demo)
     assert list(tmp_path.glob("edge-agent-demo-*")) == []
     assert "its folder is removed" in demo.stdout
-    with Session(Settings(broker=mosquitto.url)) as session:
+    with Session(Settings(url=mosquitto.url)) as session:
         assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
 

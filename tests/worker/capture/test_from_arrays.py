@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.captures import context, model_info
-from support.results import told
+from support.results import as_json, told
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import ModelInfo
@@ -13,7 +13,7 @@ from edge_agent.errors import ContractError, EdgeAgentError, ModelError, Refusal
 from edge_agent.execution.run import run_stage
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, InputContract, State
 from edge_agent.worker.capture.from_arrays import capture_arrays
@@ -41,7 +41,7 @@ def capture(
     here.out_dir.rename(folder / Stage.CAPTURE)
     (folder / "next").mkdir()
     here.out_dir = folder / "next"
-    return open_dataset(here, info), data
+    return open_dataset(here, info), as_json(data)
 
 
 def refused(kind: type[EdgeAgentError], folder: Path, info: ModelInfo, *arrays: dict[str, Any], **task: Any) -> Any:
@@ -305,7 +305,7 @@ def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
     task = Task(job="j", name="m", version=1, format="onnx", model="model.onnx", arrays=files)
     write_durably(tmp_path / TASK_FILE, msgspec.json.encode(task))
 
-    end = run_stage(tmp_path, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None)
+    end = run_stage(tmp_path, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None)
 
     assert (end.code, end.status) == ("", "ok")
     outcome = read_outcome(tmp_path, Stage.CAPTURE)

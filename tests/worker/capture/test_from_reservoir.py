@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.captures import CHANNELS, context, model_info, motion
+from support.results import as_json
 from support.sensing import fill
 
 from edge_agent.errors import LimitError, Refusal
@@ -27,8 +28,8 @@ from edge_agent.settings.sharing import KEPT_FOLDER
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, State, Window
 from edge_agent.worker.capture.from_reservoir import capture_kept
-from edge_agent.worker.capture.preview_reservoir import look_kept
-from edge_agent.worker.capture.selection import Lack, Pieces, capacity, choose
+from edge_agent.worker.capture.preview_reservoir import preview_segments
+from edge_agent.worker.capture.selection import SegmentShares, Shortfall, capacity, choose
 from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
 from edge_agent.worker.data.split import SPLITS, Split
 
@@ -76,7 +77,7 @@ def test_whatever_is_kept_the_sets_are_whole_and_share_no_block(
 
     chosen = choose(calibration, judging, wanted, holds, stateful=stateful)
 
-    if isinstance(chosen, Lack):
+    if isinstance(chosen, Shortfall):
         fewest = {split: -(-wanted[split] // holds[split]) for split in SPLITS}
         enough = len(calibration) >= fewest["calibration"]
         largest = max(others.values())
@@ -84,15 +85,15 @@ def test_whatever_is_kept_the_sets_are_whole_and_share_no_block(
         assert not (enough and len(judging) - 2 * largest >= 2 * (fewest["search"] + fewest["heldout"]))
         return
     for split in SPLITS:
-        pieces = chosen[split]
-        assert sum(piece.windows for piece in pieces) == wanted[split]
-        assert all(1 <= piece.windows <= holds[split] for piece in pieces)
-        times = [piece.stretch.time_s for piece in pieces]
+        shares = chosen[split]
+        assert sum(share.windows for share in shares) == wanted[split]
+        assert all(1 <= share.windows <= holds[split] for share in shares)
+        times = [share.segment.time_s for share in shares]
         assert times == sorted(times)
         assert len(set(times)) == len(times)
-    search, heldout = ({piece.stretch.block for piece in chosen[split]} for split in ("search", "heldout"))
+    search, heldout = ({share.segment.block for share in chosen[split]} for split in ("search", "heldout"))
     assert not search & heldout
-    assert {piece.stretch for piece in chosen["calibration"]} <= set(calibration)
+    assert {share.segment for share in chosen["calibration"]} <= set(calibration)
 
 
 def test_as_few_windows_as_will_do_are_taken_of_one_stretch() -> None:
@@ -107,8 +108,8 @@ def test_as_few_windows_as_will_do_are_taken_of_one_stretch() -> None:
 
     assert isinstance(many, dict)
     assert isinstance(carried, dict)
-    assert {piece.windows for pieces in many.values() for piece in pieces} == {1}
-    assert {piece.windows for pieces in carried.values() for piece in pieces} == {5}
+    assert {share.windows for shares in many.values() for share in shares} == {1}
+    assert {share.windows for shares in carried.values() for share in shares} == {5}
 
 
 def test_each_regime_keeps_its_share_of_the_calibration_windows() -> None:
@@ -120,7 +121,7 @@ def test_each_regime_keeps_its_share_of_the_calibration_windows() -> None:
     )  # fmt: skip
 
     assert isinstance(chosen, dict)
-    assert sum(piece.stretch.stratum for piece in chosen["calibration"]) == 10
+    assert sum(share.segment.stratum for share in chosen["calibration"]) == 10
 
 
 def test_how_many_windows_a_stretch_holds() -> None:
@@ -162,7 +163,7 @@ def take(tmp_path: Path, task: Task) -> tuple[DataSet, dict[str, Any]]:
     sets, said = made
     write_durably(here.out_dir / SETS_FILE, msgspec.json.encode(sets))
     shutil.copytree(here.out_dir, tmp_path / Stage.CAPTURE)
-    return open_dataset(here, INFO), said
+    return open_dataset(here, INFO), as_json(said)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def test_windows_are_what_the_sensor_sent_and_sets_are_minutes_apart(tmp_path: P
 def test_windows_of_one_block_of_time_count_as_one_recording(tmp_path: Path, kept_folder: Path) -> None:
     data, _ = take(tmp_path, make_task(kept_folder))
     with read(kept_folder / KEPT_FOLDER) as kept:
-        blocks = {round(stretch.time_s): stretch.block for stretch in kept.stretches}
+        blocks = {round(segment.time_s): segment.block for segment in kept.segments}
 
     groups = [row.group for row in data.rows("heldout")]
 
@@ -249,10 +250,10 @@ def test_another_rate_is_made_of_each_stretch(tmp_path: Path, kept_folder: Path)
 )
 def test_what_will_not_do_is_said(tmp_path: Path, kept_folder: Path, changes: dict[str, Any], why: str) -> None:
     info = model_info({"x": ("float32", (1, None, 3))})
-    lack = capture_kept(context(tmp_path, make_task(kept_folder, **changes)), info)
+    shortfall = capture_kept(context(tmp_path, make_task(kept_folder, **changes)), info)
 
-    assert isinstance(lack, Lack)
-    assert why in lack.why
+    assert isinstance(shortfall, Shortfall)
+    assert why in shortfall.why
 
 
 def test_nothing_is_kept_of_it(tmp_path: Path) -> None:
@@ -287,12 +288,12 @@ def test_a_look_holds_a_part_of_the_stretches_at_a_time(tmp_path: Path) -> None:
     """8 MB are kept; seen is one short window of each."""
     fill(tmp_path, motion(400_000), rate_hz=1000, stretches=100, channels=CHANNELS[:3], hours=0.5, seconds=7)
     with read(tmp_path / KEPT_FOLDER) as kept:
-        size = len(kept.stretches) * kept.shape.stretch_bytes
+        size = len(kept.segments) * kept.format.segment_bytes
         tracemalloc.start()
-        seen = look_kept(kept, "imu", kept.stretches, CHANNELS[1:2], Window(100, 100), None)
+        seen = preview_segments(kept, "imu", kept.segments, CHANNELS[1:2], Window(100, 100), None)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        expected = [kept.load(stretch) for stretch in kept.stretches]
+        expected = [kept.load(segment) for segment in kept.segments]
 
     assert size > 6e6
     assert peak < size / 2
@@ -330,8 +331,8 @@ def test_what_is_replaced_while_it_is_copied_makes_no_set_short(
 
     def replace() -> int:
         with read(file.parent) as kept, file.open("r+b") as there:
-            for stretch in kept.stretches[::2]:
-                there.seek(kept._head.start + stretch.slot * kept._head.slot_bytes)
+            for segment in kept.segments[::2]:
+                there.seek(kept._head.start + segment.slot * kept._head.slot_bytes)
                 there.write(bytes(64))
         if lost == "all of it":
             os.truncate(file, 0)
@@ -342,13 +343,14 @@ def test_what_is_replaced_while_it_is_copied_makes_no_set_short(
     made = capture_kept(here, INFO)
 
     if lost == "all of it":
-        assert made == Lack("what is kept was replaced while it was being copied")
+        assert made == Shortfall("what is kept was replaced while it was being copied")
         assert list(here.out_dir.iterdir()) == []
         return
     assert isinstance(made, tuple)
-    assert 150 <= made[1]["kept"]["stretches"] < 300  # what they had replaced is still in other slots
+    assert made[1].kept is not None
+    assert 150 <= (made[1].kept.stretches or 0) < 300  # what they had replaced is still in other slots
     for split, count in (("calibration", 40), ("search", 20), ("heldout", 40)):
-        assert sum(shard.windows for shard in getattr(made[0], split)) == made[1][split]["windows"] >= count
+        assert sum(shard.windows for shard in getattr(made[0], split)) == getattr(made[1], split).windows >= count
 
 
 def test_there_must_be_room_for_what_is_copied_beyond_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,11 +383,11 @@ def test_a_model_that_does_not_fit_is_the_live_sensors_to_refuse(tmp_path: Path,
     """What is kept may be of the sensor that was there before."""
     made = capture_kept(context(tmp_path, make_task(kept_folder)), model_info({"x": ("float32", (1, SIZE, 6))}))
 
-    assert isinstance(made, Lack)
+    assert isinstance(made, Shortfall)
 
 
-def stretch_times(chosen: Pieces, split: Split) -> list[float]:
-    return [piece.stretch.time_s for piece in chosen[split]]
+def segment_times(chosen: SegmentShares, split: Split) -> list[float]:
+    return [share.segment.time_s for share in chosen[split]]
 
 
 def test_the_verdicts_windows_are_a_fair_sample_of_the_time() -> None:
@@ -400,7 +402,7 @@ def test_the_verdicts_windows_are_a_fair_sample_of_the_time() -> None:
             dict.fromkeys(SPLITS, 1), stateful=False,
         )  # fmt: skip
         assert isinstance(chosen, dict)
-        hits += np.histogram(stretch_times(chosen, "heldout"), 10, (0, 3000))[0]
+        hits += np.histogram(segment_times(chosen, "heldout"), 10, (0, 3000))[0]
 
     expected = hits.sum() / 10
     assert np.all(np.abs(hits / expected - 1) < 0.1)

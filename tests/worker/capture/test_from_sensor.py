@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.captures import CHANNELS, Terminal, context, csv_lines, model_info, motion, serial_table
+from support.results import as_json
 from support.rigs import write_video
 from support.trained import write_classifier
 
+from edge_agent.acquisition import monitored
 from edge_agent.backends import ModelInfo
 from edge_agent.errors import ContractError, EdgeAgentError, LimitError, RecipeError, Refusal, SourceError
 from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.preprocess import Preprocess
 from edge_agent.preprocess.resample import Resampler, rate_ratio
-from edge_agent.process.child import python_child
+from edge_agent.process.program import python_child
 from edge_agent.sources import open_source
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, Window
@@ -82,7 +84,7 @@ def capture(folder: Path, task: Task, info: ModelInfo = INFO) -> Captured:
     sets, said = capture_source(here, info)
     write_durably(here.out_dir / SETS_FILE, msgspec.json.encode(sets))
     shutil.copytree(here.out_dir, folder / Stage.CAPTURE)
-    return Captured(open_dataset(here, info), said, progress)
+    return Captured(open_dataset(here, info), as_json(said), progress)
 
 
 def refused(kind: type[EdgeAgentError], folder: Path, task: Task, info: ModelInfo = INFO) -> EdgeAgentError:
@@ -549,7 +551,7 @@ def test_a_sensor_that_goes_away(tmp_path: Path) -> None:
 
 
 def test_a_slow_sensor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RATE_AFTER_S", 0.5)
+    monkeypatch.setattr(monitored, "RATE_AFTER_S", 0.5)
     table = serial_table(tmp_path / "imu", rate_hz=5000)
 
     with Sensor(tmp_path / "imu", motion(8000), pause_s=0.02):
@@ -568,8 +570,8 @@ def test_noise_alone_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_the_deadline_ends_a_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_DEADLINE_FACTOR", 0.0)
-    monkeypatch.setattr(module, "_DEADLINE_SLACK_S", 0.5)
+    monkeypatch.setattr(monitored, "DEADLINE_FACTOR", 0.0)
+    monkeypatch.setattr(monitored, "DEADLINE_SLACK_S", 0.5)
 
     with Sensor(tmp_path / "imu", motion(4000), pause_s=0.05):
         error = refused(LimitError, tmp_path, make_task(serial_table(tmp_path / "imu", rate_hz=400)))
@@ -684,8 +686,9 @@ def test_a_capture_that_was_extended_or_cut_short_goes_on_as_it_would_have(tmp_p
     source = open_source("imu", task.sources["imu"])
     source.live = True  # as after a crash of a capture from a sensor: what is on disk stays
     plan = module._plan(task, source, "imu", CHANNELS, Window(SIZE, HOP), None)
-    again, said = module._Capture(context(tmp_path, task), source, plan).run()
+    again, data = module._Capture(context(tmp_path, task), source, plan).run()
 
+    said = as_json(data)
     assert said["enough"]["calibration"]["planned"] == whole.said["enough"]["calibration"]["planned"]
     assert all((folder / name).read_bytes() == shards[name] for name in sorted(shards)[:left])
     assert said["enough"]["calibration"]["windows"] == sum(shard.windows for shard in again.calibration)

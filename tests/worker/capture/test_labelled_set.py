@@ -17,7 +17,7 @@ from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Gates, Output, State
 from edge_agent.worker.capture import labelled_set
-from edge_agent.worker.capture.labelled_set import Look, look, open_labelled
+from edge_agent.worker.capture.labelled_set import LabelledSummary, check_labelled_set, open_labelled
 
 FLAT = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3))})
 FREE = model_info({"x": ("float32", (None, None))}, {"y": ("float32", (1, 3))})
@@ -33,14 +33,14 @@ def asked(folder: Path, **fields: Any) -> Any:
     return context(folder, task)
 
 
-def looked_at(folder: Path, info: ModelInfo = FLAT, **fields: Any) -> Look:
+def checked(folder: Path, info: ModelInfo = FLAT, **fields: Any) -> LabelledSummary:
     """Look at ``eval.npz`` in ``folder``; it is a job of classes unless ``fields`` say otherwise."""
-    return look(asked(folder, **{"output": CLASSES, **fields}), info)
+    return check_labelled_set(asked(folder, **{"output": CLASSES, **fields}), info)
 
 
 def refused(folder: Path, info: ModelInfo = FLAT, **fields: Any) -> EdgeAgentError:
     with pytest.raises(EdgeAgentError) as error:
-        looked_at(folder, info, **fields)
+        checked(folder, info, **fields)
     return error.value
 
 
@@ -51,10 +51,10 @@ def save(folder: Path, **arrays: Any) -> None:
 def test_a_sound_set_is_read_as_it_was_given(tmp_path: Path) -> None:
     save(tmp_path, x=VALUES, labels=LABELS, groups=np.arange(120) // 40)
 
-    said = looked_at(tmp_path)
+    said = checked(tmp_path)
 
     rows = list(open_labelled(asked(tmp_path), FLAT).rows("eval"))
-    assert said == Look({"windows": 120}, [], ["classes"])
+    assert said == LabelledSummary(120, [], ["classes"])
     assert all(np.array_equal(row.feeds["x"], VALUES[row.index][None]) for row in rows)
     assert [row.label for row in rows] == LABELS.tolist()
     assert [row.group for row in rows] == (np.arange(120) // 40).tolist()
@@ -63,7 +63,7 @@ def test_a_sound_set_is_read_as_it_was_given(tmp_path: Path) -> None:
 def test_arrays_that_are_fed_as_another_type_or_not_at_all_are_warned_of(tmp_path: Path) -> None:
     save(tmp_path, x=(VALUES * 9).astype(np.int16), labels=LABELS, ids=LABELS)
 
-    warnings = looked_at(tmp_path).warnings
+    warnings = checked(tmp_path).warnings
 
     assert warnings == [
         "the labelled set: array 'x' holds int16 and is fed as float32",
@@ -247,7 +247,7 @@ def test_transposed_arrays_are_unpacked_only_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path, x=np.asfortranarray(VALUES), labels=LABELS)
-    assert looked_at(tmp_path).shown == {"windows": 120}
+    assert checked(tmp_path).windows == 120
     usage = type("Usage", (), {"free": labelled_set._RESERVE_BYTES + 100})
     monkeypatch.setattr(labelled_set.shutil, "disk_usage", lambda _: usage)
 
@@ -274,7 +274,7 @@ def test_broken_bytes_anywhere_end_with_a_code(tmp_path: Path) -> None:
             data[seeded.randrange(len(data))] = seeded.randrange(256)
         (tmp_path / "eval.npz").write_bytes(data[: seeded.choice([len(data), seeded.randrange(len(data))])])
         try:
-            looked_at(tmp_path, gates=Gates(max_accuracy_drop=0))
+            checked(tmp_path, gates=Gates(max_accuracy_drop=0))
         except EdgeAgentError as error:
             codes.add(error.code)
 
@@ -298,7 +298,7 @@ def test_too_few_to_prove_anything_is_said_before_the_capture(
     info = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3 if output.kind in (None, "classes") else 1))})
     save(tmp_path, x=VALUES[:60], labels=LABELS[:60] % 2)
     if not code:
-        assert looked_at(tmp_path, info, gates=gates, output=output).shown == {"windows": 60}
+        assert checked(tmp_path, info, gates=gates, output=output).windows == 60
         return
 
     error = refused(tmp_path, info, gates=gates, output=output)
@@ -314,7 +314,7 @@ def test_carried_state_wants_recordings_in_one_piece(tmp_path: Path) -> None:
 
     assert refused(tmp_path, STATEFUL, state=state).code == "data_unreadable"
     save(tmp_path, x=VALUES, labels=LABELS, groups=np.sort(LABELS))
-    assert looked_at(tmp_path, STATEFUL, state=state).shown == {"windows": 120}
+    assert checked(tmp_path, STATEFUL, state=state).windows == 120
 
 
 ONE = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 1))})
@@ -341,7 +341,7 @@ def test_the_kinds_that_labels_fit_are_known(
 ) -> None:
     save(tmp_path, x=VALUES, labels=labels)
 
-    assert looked_at(tmp_path, info, output=output).fits == fits
+    assert checked(tmp_path, info, output=output).fits == fits
 
 
 @pytest.mark.parametrize(

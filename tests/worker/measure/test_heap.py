@@ -9,16 +9,16 @@ import pytest
 _FRAGMENTED = """
 import os
 from pathlib import Path
-from edge_agent.worker.measure.heap import swept
+from edge_agent.worker.measure.heap import trimmed_heap
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-with swept(1 << 20) as sweep:
+with trimmed_heap(1 << 20) as trim:
     pieces = [bytearray(60_000) for _ in range(1000)]
     del pieces[::2]
     full = resident()
-    sweep()
+    trim()
     print(full - resident())
 """
 

@@ -13,9 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.process.child import EXIT_OUT_OF_MEMORY, python_child
-from edge_agent.worker.measure import latency, probe
-from edge_agent.worker.measure.latency import Decision, Observation, compare, judge, screen, summarise
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.worker.measure import comparison, probe
+from edge_agent.worker.measure.comparison import compare, screen
+from edge_agent.worker.measure.latency import Decision, Observation, judge, summarise
 from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
 
 FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
@@ -159,7 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_much_larger_model_is_slower_and_a_smaller_one_faster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "LONGEST_S", 0.0)  # a busy machine is not given more than the eight processes
+    monkeypatch.setattr(comparison, "LONGEST_S", 0.0)  # a busy machine is not given more than the eight processes
     small, large = Served(str(folder / "small.onnx"), "onnxruntime"), Served(str(folder / "large.onnx"), "onnxruntime")
     counts: list[int] = []
 
@@ -200,7 +201,7 @@ def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch
     monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
     ended = probe.Child(
         probe.python_child("edge_agent.worker.measure.probe"),
-        limits=probe.Limits(timeout_s=60),
+        limits=probe.ChildLimits(timeout_s=60),
         stdin=probe.msgspec.json.encode(
             Request(
                 feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"), "onnxruntime")], rounds=1
@@ -295,7 +296,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]
             raise found
         return Answer(times_ms=found)
 
-    monkeypatch.setattr(latency, "ask", answer)
+    monkeypatch.setattr(comparison, "ask", answer)
     return asked
 
 
@@ -343,7 +344,7 @@ def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatc
 def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
     looks = iter([board.Throttling((), 0), board.Throttling(("undervoltage",), 0)])
-    monkeypatch.setattr(latency.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
+    monkeypatch.setattr(comparison.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
@@ -353,7 +354,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
 
 def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
-    monkeypatch.setattr(latency.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
+    monkeypatch.setattr(comparison.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
@@ -365,7 +366,7 @@ def test_no_process_is_started_after_a_minute_but_eight_there_must_be(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scripted(monkeypatch, iter([[[1.0], [1.0], [ratio]] for ratio in [0.9, 1.1] * 12]))
-    monkeypatch.setattr(latency, "LONGEST_S", 0.0)
+    monkeypatch.setattr(comparison, "LONGEST_S", 0.0)
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 

@@ -3,7 +3,7 @@ import pytest
 from support.captures import CHANNELS, motion
 
 from edge_agent.worker.data.finding import Finding
-from edge_agent.worker.quality.channels import Quality, judge_rate
+from edge_agent.worker.quality.channels import Quality
 
 SHARD = 1000
 
@@ -126,16 +126,3 @@ def test_repeated_data_are_refused_and_a_few_repetitions_warned_of() -> None:
 
     assert codes(look(np.concatenate([samples, samples]))) == [("duplicate_windows", True)]
     assert codes(look(np.concatenate([samples, samples[:300]]))) == [("duplicate_windows", False)]
-
-
-@pytest.mark.parametrize(
-    ("seen", "refuse"),
-    [(50.0, None), (41.0, None), (60.0, None), (39.0, True), (0.1, True), (70.0, False), (1e5, False)],
-)
-def test_only_a_slow_sensor_is_refused(seen: float, refuse: bool | None) -> None:  # noqa: FBT001  # a table
-    finding = judge_rate(seen, 50.0)
-
-    assert (finding and finding.refuse) == refuse
-    if finding:
-        assert finding.code == "wrong_rate"
-        assert "rate_hz says 50" in finding.message

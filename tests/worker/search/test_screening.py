@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker.measure.latency import Percentiles, Screened
+from edge_agent.worker.measure.comparison import Screened
+from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Answer, Request, Served
 from edge_agent.worker.measure.runtimes import Way
 from edge_agent.worker.search import screening as module

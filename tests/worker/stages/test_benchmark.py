@@ -17,7 +17,7 @@ from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.outcome import Outcome, read_outcome, read_result
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.task import ArrayFiles, Stage, Task
-from edge_agent.process.child import Limits
+from edge_agent.process.child_limits import ChildLimits
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen
 from edge_agent.worker.stages.benchmark import _served
@@ -60,7 +60,7 @@ def make_job(job_dir: Path, files: Path, *, limit: int) -> None:
     )
     (job_dir / "task.json").write_bytes(msgspec.json.encode(task))
     (job_dir / "model.onnx").symlink_to(files / "model.onnx")
-    assert run_stage(job_dir, Stage.CAPTURE, Limits(timeout_s=60), lambda *_: None).status == "ok"
+    assert run_stage(job_dir, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None).status == "ok"
     record = MeasuredModel(method="static", runtime="onnxruntime", threads=1)
     chosen = Chosen(
         number=1,
@@ -87,7 +87,9 @@ def leave(job_dir: Path, stage: Stage, results: Result) -> None:
 
 def benchmark(job_dir: Path) -> tuple[StageEnd, list[float]]:
     fractions: list[float] = []
-    end = run_stage(job_dir, Stage.BENCHMARK, Limits(timeout_s=120), lambda fraction, *_: fractions.append(fraction))
+    end = run_stage(
+        job_dir, Stage.BENCHMARK, ChildLimits(timeout_s=120), lambda fraction, *_: fractions.append(fraction)
+    )
     return end, fractions
 
 

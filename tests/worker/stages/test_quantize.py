@@ -23,7 +23,8 @@ from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.artefacts import read_chosen, read_ranges
-from edge_agent.worker.measure.latency import Decision, Latency, Percentiles, Screened, screen
+from edge_agent.worker.measure.comparison import Screened, screen
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.search import screening, workbench
 from edge_agent.worker.search import search as module

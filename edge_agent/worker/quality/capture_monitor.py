@@ -8,9 +8,9 @@ the search set by the choice that it serves.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from edge_agent.calibration.stability import FEWEST_SEGMENTS, TOLERANCE, Stability, judge_stability
+from edge_agent.jobs.result import EnoughWindows
 from edge_agent.worker.data.finding import Finding
 from edge_agent.worker.data.split import Block
 from edge_agent.worker.quality.balance import judge_balance
@@ -28,7 +28,7 @@ resemble each other more and prove less. The one run of the demo that ended earl
 _MOST = 2
 
 
-class Watch:
+class CaptureMonitor:
     """Watches the blocks of one capture as they come, or as they are read again after a crash."""
 
     def __init__(self, channels: list[str], size: int, scales: Sequence[StepScale] = ()) -> None:
@@ -95,6 +95,6 @@ class Watch:
             found.append(Finding("ranges_unsure", stability.sentence, refuse=False))
         return found
 
-    def said(self, planned: int) -> dict[str, Any]:
+    def summary(self, planned: int) -> EnoughWindows:
         """What the result object says of the number of windows, under ``data.enough.calibration``."""
-        return replace(self._stability, windows=self.calibration_windows).as_dict(planned=planned)
+        return replace(self._stability, windows=self.calibration_windows).summary(planned)

@@ -1,0 +1,67 @@
+"""What is said of a stream, whoever has read it: each sentence once, with its code. Pure.
+
+A :class:`StreamFinding` is about the data that came; an error is why no more can come of a source.
+"""
+
+from typing import NamedTuple
+
+from edge_agent.acquisition.arrivals import TOO_FAST, TOO_SLOW
+from edge_agent.errors import LimitError, SourceError
+
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+class StreamFinding(NamedTuple):
+    """Something about a stream: a stable code, one sentence, and whether it refuses the data."""
+
+    code: str
+    message: str
+    refuse: bool
+
+
+def rate_finding(seen_hz: float, rate_hz: float) -> StreamFinding | None:
+    """Whether the samples a second that were seen fit what the operator says, ``rate_hz``; None if they do."""
+    text = f"{seen_hz:.4g} samples a second came, rate_hz says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
+    if seen_hz < TOO_SLOW * rate_hz:
+        return StreamFinding("wrong_rate", text, refuse=True)
+    if seen_hz > TOO_FAST * rate_hz:
+        return StreamFinding("wrong_rate", f"{text}, unless this is a replay", refuse=False)
+    return None
+
+
+def malformed_finding(samples: int) -> StreamFinding | None:
+    """Of so many samples that were dropped; None of none."""
+    if not samples:
+        return None
+    text = f"{samples} malformed samples were dropped; check the sensor's cable and framing"
+    return StreamFinding("malformed_samples", text, refuse=False)
+
+
+def gaps_finding(interruptions: int) -> StreamFinding | None:
+    """Of so many interruptions; None of none."""
+    if not interruptions:
+        return None
+    times = "once" if interruptions == 1 else f"{interruptions} times"
+    text = f"the stream was interrupted {times}; what was incomplete was captured again"
+    return StreamFinding("stream_gaps", text, refuse=False)
+
+
+def silence_error(name: str, silence_s: float, *, ever_heard: bool, trouble: str) -> SourceError:
+    """Why source ``name`` is given up, of which nothing has come for ``silence_s``; ``trouble`` is what it knows."""
+    code, what = ("source_lost", "stopped sending") if ever_heard else ("source_silent", "sends nothing")
+    remedy = trouble or "check power, cable, baud and framing"
+    return SourceError(code, f"source {name!r} {what}: not one sample in {silence_s:g} s; {remedy}")
+
+
+def deadline_error(missing: int, after_s: float) -> LimitError:
+    """Why a source is given up that sends, but too little."""
+    text = f"{missing} samples are still missing after {_duration(after_s)}; check the sensor's rate and cable"
+    return LimitError("capture_timeout", text)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.1f} h"

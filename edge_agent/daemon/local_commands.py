@@ -1,0 +1,44 @@
+"""The local door for commands: requests of the control socket, each answered, as somebody waits."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from edge_agent.daemon.commands import Commands
+from edge_agent.daemon.control_socket import ControlRequest
+from edge_agent.errors import EdgeAgentError, StoreError
+from edge_agent.state.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class LocalCommands:
+    """Obeys rollback, cancel and recalibrate; answers status."""
+
+    def __init__(self, commands: Commands, clock: Clock, status: Callable[[], dict[str, Any]]) -> None:
+        self._commands = commands
+        self._clock = clock
+        self._status = status
+
+    def take(self, request: ControlRequest) -> None:
+        """Answer a local command, whatever happens."""
+        try:
+            self._obey(request)
+        except EdgeAgentError as error:
+            request.refuse(error)
+        except Exception as error:
+            log.exception("internal: %s", request.action)
+            request.refuse(StoreError("internal", f"{request.action} failed: {error!r}; see the daemon's log"))
+
+    def _obey(self, request: ControlRequest) -> None:
+        match request.action:
+            case "status":
+                request.reply(self._status())
+            case "rollback":
+                self._commands.roll_back(request.subject, 0, request.reply)
+            case "cancel":
+                self._commands.cancel(request.subject, request.reply)
+            case "recalibrate":
+                self._commands.recalibrate(request.subject, 0, f"local-{self._clock.now()}", request.reply)
+            case _:
+                raise StoreError("usage", f"the daemon knows no command {request.action!r}")

@@ -1,0 +1,246 @@
+"""One paho client in one version of MQTT: connects, serves until the connection ends, and says how it ended.
+
+The only file that imports paho, over its calls for an outside loop: whatever paho raises on strange bytes is an
+:class:`Outcome`, where paho's own thread would die and leave ``is_connected()`` true.
+
+What the broker has not acknowledged stays in the client and goes out with the next connection, so a client is kept
+for as long as its version of MQTT is.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.mqtt.deferred import deferred
+from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
+from edge_agent.mqtt.options import ClientOptions
+from edge_agent.mqtt.outcome import TAKEN_OVER, UNSUPPORTED_VERSION, Outcome, Reached, refusal
+from edge_agent.mqtt.sent import Refusals, Sent
+from edge_agent.mqtt.serving import close, serve
+from edge_agent.mqtt.version import Version
+from edge_agent.mqtt.waker import Waker
+
+with deferred("urllib.request"):  # paho looks for proxies with it, if there is PySocks; it would take 1.4 MB
+    from paho.mqtt.client import Client as Paho
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+log = logging.getLogger(__name__)
+
+_CONNECT_TIMEOUT_S = 10.0  # for TCP and TLS
+_KEEPALIVE_S = 30
+_MAX_PACKET_BYTES = 256 * 1024  # a chunk is 120 KiB; nothing in the protocol is larger
+_SESSION_EXPIRY_S = 7 * 24 * 3600
+_RECEIVE_MAXIMUM = 32  # unacknowledged QoS 1 messages that the broker may send: 32 chunks are 4 MB here
+_MAX_OUTGOING = 256  # unacknowledged messages that we send; more are refused
+_VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
+
+@dataclass(slots=True)
+class _Connection:
+    """What the callbacks have learnt of the connection that is served now."""
+
+    generation: int
+    reached: Reached
+    failure: Disconnected
+
+
+class Client:
+    """Its methods may be called from any thread, but ``serve`` by one thread only, on which ``on_event`` runs.
+
+    Attributes:
+        version: of MQTT.
+        max_packet_bytes: the largest packet that the broker takes; 0: it did not say.
+        refusals: the messages that the broker has refused.
+    """
+
+    def __init__(
+        self, options: ClientOptions, version: Version, on_event: Callable[[Event], None], waker: Waker
+    ) -> None:
+        self.version = version
+        self.max_packet_bytes = 0
+        self.refusals = Refusals(_MAX_OUTGOING)
+        self._options = options
+        self._url = options.broker.url
+        self._on_event = on_event
+        self._waker = waker
+        self._filters: dict[int, tuple[str, ...]] = {}
+        self._filters_lock = threading.Lock()
+        self._topics: dict[int, str] = {}
+        """Where the messages go that the broker has not acknowledged."""
+        self._now = _Connection(0, Reached.NOTHING, Disconnected("the link was not started"))
+        self._paho = self._make_paho()
+
+    # -- what the owner calls while there is a session
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int) -> Sent:
+        """Send a message."""
+        info = self._paho.publish(topic, payload, qos=qos, retain=retain)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            log.warning("too many messages wait for the broker; dropped one to %s", topic)
+            return Sent(None, self.refusals, f"{self._url} leaves too many messages unacknowledged")
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if qos == 0:
+                return Sent(None, self.refusals, f"{self._url} closed the connection")
+            # The connection went this instant. paho has kept the message and sends it with the next connection, but
+            # would raise in wait_for_publish.
+            info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if qos > 0:
+            self._topics[info.mid] = topic
+        return Sent(info, self.refusals)
+
+    def subscribe(self, filters: tuple[str, ...], qos: int) -> None:
+        """Ask for ``filters``; retained messages under them follow."""
+        with self._filters_lock:
+            if self.version == "5":
+                _, mid = self._paho.subscribe([(name, SubscribeOptions(qos=qos)) for name in filters])
+            else:
+                _, mid = self._paho.subscribe([(name, qos) for name in filters])
+            if mid is not None:
+                self._filters[mid] = filters
+
+    def unsubscribe(self, filters: tuple[str, ...]) -> None:
+        """Give ``filters`` up."""
+        self._paho.unsubscribe(list(filters))
+
+    def ack(self, incoming: Incoming) -> None:
+        """Tell the broker that ``incoming`` was dealt with. Of an earlier connection: nothing happens."""
+        generation, mid, qos = incoming.token
+        if qos > 0 and generation == self._now.generation:
+            self._paho.ack(mid, qos)
+
+    # -- the one thread that serves
+
+    def serve(self, generation: int, stopping: threading.Event) -> Outcome:
+        """Connect, and serve the connection until it ends, or ``stopping`` is set and good-bye is said.
+
+        Args:
+            generation: no other connection of this link has it; messages of another one are not acknowledged.
+            stopping: whether the owner wants an end.
+        """
+        self._now = now = _Connection(
+            generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
+        )
+        self.refusals.clear()
+        try:
+            self._connect()
+        except (OSError, ValueError) as error:
+            return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {error}"))
+        try:
+            if not serve(self._paho, self._waker, lambda: now.reached is not Reached.A_LISTENER, stopping):
+                now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
+        except Exception as error:  # paho on bytes that are no MQTT
+            log.exception("the connection to %s broke", self._url)
+            now.failure = Disconnected(f"{self._url}: {error!r}")
+        close(self._paho)
+        return Outcome(now.reached, now.failure)
+
+    def _connect(self) -> None:
+        host, port, _ = self._options.broker.address
+        if self.version != "5":
+            self._paho.connect(host, port, _KEEPALIVE_S)
+            return
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0 if self._options.clean else _SESSION_EXPIRY_S
+        properties.ReceiveMaximum = _RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = _MAX_PACKET_BYTES
+        self._paho.connect(host, port, _KEEPALIVE_S, clean_start=self._options.clean, properties=properties)
+
+    # -- paho's callbacks
+
+    def _make_paho(self) -> Paho:
+        options = self._options
+        paho = Paho(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            clean_session=None if self.version == "5" else options.clean,
+            protocol=_VERSIONS[self.version],
+            reconnect_on_failure=False,
+            manual_ack=not options.clean,
+        )
+        paho.connect_timeout = _CONNECT_TIMEOUT_S
+        paho.max_queued_messages_set(_MAX_OUTGOING)
+        if options.tls is not None:
+            paho.tls_set_context(options.tls)
+        if options.broker.username:
+            paho.username_pw_set(options.broker.username, options.password)
+        if options.will is not None:
+            paho.will_set(*options.will, qos=1, retain=True)
+        paho.on_connect = self._on_connect
+        paho.on_disconnect = self._on_disconnect
+        paho.on_message = self._on_message
+        paho.on_subscribe = self._on_subscribe
+        paho.on_publish = self._on_publish
+        paho.on_socket_open = _send_at_once
+        # Makes paho call this instead of writing from the thread that publishes.
+        paho.on_socket_register_write = lambda *_: self._waker.wake()
+        return paho
+
+    def _on_connect(
+        self, _paho: Paho, _data: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            if reason.value != UNSUPPORTED_VERSION:
+                self._now.reached = Reached.THE_BROKER
+            self._now.failure = refusal(self._url, reason.value, str(reason))
+            return
+        self._now.reached = Reached.A_SESSION
+        self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", 0))
+        self._on_event(Connected(flags.session_present, self.version))
+
+    def _on_disconnect(
+        self, _paho: Paho, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if self._now.reached is not Reached.A_SESSION:
+            return
+        if reason.value == TAKEN_OVER:
+            client_id = self._options.client_id
+            text = f"another client connects as {client_id!r}; give each device its own device_id"
+            self._now.failure = Disconnected(text)
+        elif flags.is_disconnect_packet_from_server:
+            self._now.failure = Disconnected(f"{self._url} ended the connection: {reason}")
+
+    def _on_message(self, paho: Paho, _data: Any, message: MQTTMessage) -> None:
+        token = (self._now.generation, message.mid, message.qos)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # no broker should pass it on, and no topic of ours is like that
+            if not self._options.clean:
+                paho.ack(message.mid, message.qos)
+            return
+        self._on_event(Incoming(topic, bytes(message.payload), message.retain, token))
+
+    def _on_subscribe(
+        self, _paho: Paho, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        with self._filters_lock:
+            filters = self._filters.pop(mid, ())
+        refused = [(name, reason) for name, reason in zip(filters, reasons, strict=False) if reason.is_failure]
+        if refused:
+            log.warning("the broker refused to subscribe %s: %s", refused[0][0], refused[0][1])
+            self._on_event(SubscribeFailed(tuple(name for name, _ in refused), str(refused[0][1])))
+
+    def _on_publish(
+        self, _paho: Paho, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        topic = self._topics.pop(mid, "")
+        if reason.is_failure:
+            who = (
+                f"user {self._options.broker.username!r}"
+                if self._options.broker.username
+                else "a client without a name"
+            )
+            log.warning("the broker refused a message to %s: %s; its ACL must let %s write there", topic, reason, who)
+            self.refusals.note(mid, str(reason))
+
+
+def _send_at_once(_paho: Paho, _data: Any, connection: Any) -> None:
+    """Without Nagle's wait: an acknowledgement behind a SUBSCRIBE would wait 40 ms for the broker's delayed ACK."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

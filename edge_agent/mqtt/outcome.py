@@ -1,0 +1,60 @@
+"""How one connection to the broker ended, as a value. Pure."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from edge_agent.mqtt.events import Disconnected
+
+UNSUPPORTED_VERSION = 0x84
+TAKEN_OVER = 0x8E
+_MAY_PASS = (UNSUPPORTED_VERSION, 0x88, 0x89, 0x97, 0x9F)
+"""Reasons that may be gone at the next attempt."""
+_REFUSALS = {
+    0x80: "gives no reason",
+    UNSUPPORTED_VERSION: "does not speak this version of MQTT",
+    0x85: "does not accept the client id",
+    0x86: "does not know this user name and password; correct username and password_file",
+    0x87: "does not let this client in; correct its credentials or the broker's ACL",
+    0x88: "is not available now",
+    0x8A: "has banned this client",
+    0x8C: "wants another authentication method",
+}
+
+
+class Reached(Enum):
+    """How far a connection came."""
+
+    NOTHING = auto()
+    """No broker listens there, or TLS found no common ground."""
+    A_LISTENER = auto()
+    """Something took the connection, and gave no answer to this version of MQTT."""
+    THE_BROKER = auto()
+    """The broker answered, and refused us."""
+    A_SESSION = auto()
+    """The broker let us in; the connection ended later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one connection ended.
+
+    Attributes:
+        reached: how far it came.
+        failure: why it ended, as an owner is told.
+    """
+
+    reached: Reached
+    failure: Disconnected
+
+
+def refusal(url: str, reason: int, words: str) -> Disconnected:
+    """Why the broker refused us.
+
+    Args:
+        url: of the broker.
+        reason: the reason code of its answer.
+        words: what that code is called.
+    """
+    what = _REFUSALS.get(reason, f"says: {words}")
+    code = "broker_unreachable" if reason in _MAY_PASS else "broker_refused"
+    return Disconnected(f"the broker at {url} {what}", code)

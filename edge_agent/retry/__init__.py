@@ -1,0 +1,1 @@
+"""When to try again what has failed."""

@@ -1,0 +1,144 @@
+"""Runs the processes that hold float and int8 side by side: few to choose by (:func:`screen`), more to prove a limit.
+
+What they prove is :mod:`edge_agent.worker.measure.latency`'s.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from edge_agent.device import board
+from edge_agent.errors import LimitError
+from edge_agent.worker.measure.latency import (
+    FEWEST,
+    MOST,
+    Decision,
+    Latency,
+    Observation,
+    Percentiles,
+    judge,
+    percentiles,
+    summarise,
+)
+from edge_agent.worker.measure.probe import Request, Served, ask
+
+SCREENINGS = 3
+"""Processes of a screening: one alone may spread several percent on a device that does other things too."""
+SCREENING_S = 6.0
+"""After this no further process of a screening is started."""
+LONGEST_S = 60.0
+"""After this no further process is started, once there are ``FEWEST``."""
+_SCREEN_ROUNDS, _SCREEN_MIN_ROUNDS = 50, 5
+_SCREEN_MODEL_S = 0.3
+"""For each model in one process, rounds beyond the fewest allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A model's times from a screening.
+
+    Attributes:
+        times: over all processes.
+        p50s_ms: the median of each process.
+    """
+
+    times: Percentiles
+    p50s_ms: tuple[float, ...]
+
+    def ratio(self, reference: "Screened") -> float:
+        """Its time as a multiple of ``reference``'s: the median over processes, each of which had both."""
+        return median(mine / other for mine, other in zip(self.p50s_ms, reference.p50s_ms, strict=True))
+
+
+def compare(
+    reference: Served,
+    target: Served,
+    feeds: Path,
+    *,
+    limit: float,
+    same: Served | None = None,
+    on_process: Callable[[int], None] = lambda _count: None,
+    root: Path = Path("/"),
+) -> Latency:
+    """Measure ``target`` against ``reference`` until something is proved about ``limit``.
+
+    Args:
+        reference: the fastest float.
+        target: the candidate.
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
+        same: float on the target's runtime and threads, where these are not the reference's.
+        on_process: called with the number of processes done, after each.
+        root: where to look for throttling (:mod:`edge_agent.device.board`).
+
+    Raises:
+        ModelError: a model cannot be loaded or run.
+        LimitError: not even one model alone fits into memory, or a call takes minutes.
+        StageError: the runtime crashed.
+    """
+    models = [reference, reference, target] if same is None else [reference, reference, target, same]
+    request = Request(feeds=str(feeds), models=models)
+    begun = time.monotonic()
+    counted: list[Observation] = []
+    void: list[Observation] = []
+    reasons: dict[str, None] = {}
+    together = True
+    decision: Decision | None = None
+    while decision is None:
+        before = board.throttling(root)
+        times, together = _times(request, together=together)
+        slowed = board.throttling(root).since(before)
+        reasons |= dict.fromkeys(slowed)
+        (void if slowed else counted).append(_observation(times))
+        tried = len(counted) + len(void)
+        on_process(tried)
+        last = tried >= MOST or (tried >= FEWEST and time.monotonic() - begun >= LONGEST_S)
+        decision = judge(counted, limit, last=last)
+    return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
+
+
+def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS) -> list[Screened]:
+    """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
+
+    Where they do not fit together, one process each. Raises as :func:`compare`.
+    """
+    request = Request(
+        feeds=str(feeds),
+        models=list(models),
+        rounds=_SCREEN_ROUNDS,
+        min_rounds=_SCREEN_MIN_ROUNDS,
+        seconds=_SCREEN_MODEL_S * len(models),
+        warmed=True,
+    )
+    runs: list[list[list[float]]] = []
+    together = True
+    begun = time.monotonic()
+    while not runs or (len(runs) < processes and together and time.monotonic() - begun < SCREENING_S):
+        times, together = _times(request, together=together)
+        runs.append(times)
+    return [
+        Screened(percentiles([time_ms for one in mine for time_ms in one]), tuple(median(one) for one in mine))
+        for mine in zip(*runs, strict=True)
+    ]
+
+
+def _times(request: Request, *, together: bool) -> tuple[list[list[float]], bool]:
+    """Times of each model from one process, or from one each where they do not fit together; and whether they did."""
+    if together:
+        try:
+            return ask(request).times_ms, True
+        except LimitError as error:
+            if error.code != "out_of_memory":
+                raise
+    alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
+    return [ask(one).times_ms[0] for one in alone], False
+
+
+def _observation(times: list[list[float]]) -> Observation:
+    """From the times of [reference, reference, target] and, where it is served differently, float like the target."""
+    reference, again, target, *other = times
+    return Observation(reference, again, target, *(other or [[*reference, *again]]))

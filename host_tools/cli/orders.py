@@ -1,0 +1,70 @@
+"""``host-tools rollback | recalibrate | cancel``: a signed command to devices, and what each of them answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from host_tools.broker.commands import Answer, exit_of_answers, order
+from host_tools.cli.options import Connection, Whom
+from host_tools.display.console import stdout_console
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="the model's name")]
+Version = Annotated[
+    int, typer.Option("--version", metavar="N", min=0, help="the active version it is about; 0: the one devices report")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Patience(Whom):
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")] = 120.0
+    expires: Annotated[
+        float, typer.Option("--expires", metavar="HOURS", min=0.001, help="until then a device obeys")
+    ] = 24.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderOptions(Connection, _Patience):
+    """What every order takes; help lists a later base's options first."""
+
+
+def rollback(context: typer.Context, *, model: Model, version: Version = 0) -> None:
+    """Go back to the release that was active before."""
+    _send(context.obj, action="rollback", model=model, version=version)
+
+
+def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -> None:
+    """Capture, quantize and judge again.
+
+    A new job for the version that is active; the answer names the job.
+    """
+    _send(context.obj, action="recalibrate", model=model, version=version)
+
+
+def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar="JOB", help="the job's id")]) -> None:
+    """End a job. Without --device, --group or --all: on every device that works on it."""
+    _send(context.obj, action="cancel", job=job)
+
+
+def _send(options: OrderOptions, **what: Any) -> None:
+    """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
+    settings = options.settings(sign=options.sign)
+    whom = None if "job" in what and not options.anyone else options.scopes()
+    answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
+    code = exit_of_answers(answers)
+    if options.as_json:
+        said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
+        print(json.dumps({"event": "summary", "exit": code, "devices": said}))
+    else:
+        _show(answers)
+    raise typer.Exit(code)
+
+
+def _show(answers: Mapping[str, Answer]) -> None:
+    console = stdout_console()
+    for name, answer in answers.items():
+        word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
+        console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")
