@@ -145,7 +145,7 @@ class Tap(Protocol):
         ...
 
 
-class Switches(Protocol):
+class FakeQuantSwitches(Protocol):
     """A float model that can round, place by place, as an int8 candidate of it would."""
 
     @property
@@ -217,7 +217,7 @@ class Backend(Protocol):
 
     def switches(
         self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = ""
-    ) -> Switches:
+    ) -> FakeQuantSwitches:
         """Open a prepared model with a switch at every place that ``spec``, of a method in ``SWITCHED``, rounds."""
         ...
 

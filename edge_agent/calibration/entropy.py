@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Cells, Histogram
-from edge_agent.calibration.shape import NOTHING, shaped
+from edge_agent.calibration.normalise import NOTHING, normalise_range
 
 _SMOOTH = 1e-4
 """What an empty level counts where P has moved values into it: the divergence would be infinite."""
@@ -34,7 +34,7 @@ _Integers = NDArray[np.intp]
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
     """The range within ±T whose grid of ``levels`` levels (one less where symmetric) tells least from float's."""
     cells = histogram.cells()
-    whole = shaped(histogram.low, histogram.high, symmetric=symmetric)
+    whole = normalise_range(histogram.low, histogram.high, symmetric=symmetric)
     bound, width = max(-whole.low, whole.high), math.inf
     while True:
         range_ = Range(max(whole.low, -bound), min(whole.high, bound))
@@ -43,7 +43,7 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
             break
         width = bins.width
         bound = max(min(bound, bins.best_threshold(levels - 1 if symmetric else levels)), NOTHING)
-    return shaped(max(whole.low, -bound), min(whole.high, bound), symmetric=symmetric)
+    return normalise_range(max(whole.low, -bound), min(whole.high, bound), symmetric=symmetric)
 
 
 class _Bins:

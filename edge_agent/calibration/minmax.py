@@ -2,9 +2,9 @@
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.calibration.shape import shaped
+from edge_agent.calibration.normalise import normalise_range
 
 
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:  # noqa: ARG001  # one signature for all methods
     """The range from the smallest to the largest value seen."""
-    return shaped(histogram.low, histogram.high, symmetric=symmetric)
+    return normalise_range(histogram.low, histogram.high, symmetric=symmetric)

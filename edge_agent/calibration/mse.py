@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Cells, Histogram
-from edge_agent.calibration.shape import shaped
+from edge_agent.calibration.normalise import normalise_range
 
 _SHRUNK = np.concatenate([np.linspace(1.0, 0.3, 15), np.geomspace(0.27, 0.004, 20)])
 """Shares of the whole range that are tried; a long tail can make a small one best."""
@@ -33,7 +33,7 @@ _Floats = NDArray[np.float64]
 def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> Range:
     """The range whose grid of ``levels`` levels (one less where symmetric) is expected to lose least."""
     cells = histogram.cells()
-    whole = shaped(histogram.low, histogram.high, symmetric=symmetric)
+    whole = normalise_range(histogram.low, histogram.high, symmetric=symmetric)
     if not len(cells.counts):
         return whole
     search = _Search(cells, whole, levels - 2 if symmetric else levels - 1)
@@ -52,7 +52,7 @@ def find_range(histogram: Histogram, *, symmetric: bool, levels: int = 256) -> R
             low, high = search.shares
             search.try_shares(low, high * factors)
     low, high = search.shares
-    return shaped(whole.low * low, whole.high * high, symmetric=symmetric)
+    return normalise_range(whole.low * low, whole.high * high, symmetric=symmetric)
 
 
 class _Search:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.calibration.shape import shaped
+from edge_agent.calibration.normalise import normalise_range
 
 PERCENTILE = 99.99
 
@@ -29,12 +29,12 @@ def find_range(
     """
     cells, share = histogram.cells(), percentile / 100.0
     if not len(cells.counts):
-        return shaped(0.0, 0.0, symmetric=symmetric)
+        return normalise_range(0.0, 0.0, symmetric=symmetric)
     if symmetric:
         bound = _reaching(np.maximum(-cells.low, cells.high), cells.counts, share)
-        return shaped(-bound, bound, symmetric=True)
+        return normalise_range(-bound, bound, symmetric=True)
     low = -_reaching(-cells.low, cells.counts, share)
-    return shaped(low, _reaching(cells.high, cells.counts, share), symmetric=False)
+    return normalise_range(low, _reaching(cells.high, cells.counts, share), symmetric=False)
 
 
 def _reaching(ends: NDArray[np.float64], counts: NDArray[np.float64], share: float) -> float:

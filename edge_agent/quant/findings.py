@@ -24,7 +24,7 @@ _SPREAD = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class GateLimits:
     """The manifest's gates with every default filled in; 0 = no gate."""
 
     min_agreement: float
@@ -83,7 +83,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GateFinding:
     """A gate that was judged, and the code and sentence for it if it failed."""
 
     gate: GateResult
@@ -91,7 +91,7 @@ class Finding:
     message: str
 
 
-def agreement_proved(limits: Limits, measured: Measured) -> Finding | None:
+def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """What the effective windows prove about agreement; None without that gate."""
     limit, wrong = limits.min_agreement, measured.disagreements
     if not limit or wrong is None:
@@ -104,17 +104,17 @@ def agreement_proved(limits: Limits, measured: Measured) -> Finding | None:
             "no number of windows proves an agreement of 100 %; set [gates] min_agreement = 0.99, which takes "
             f"{windows_needed(_STRICT)} windows, or 0 for no gate"
         )
-        return Finding(gate, "too_few_windows", message)
+        return GateFinding(gate, "too_few_windows", message)
     allowed = allowed_failures(n, limit, per_window=1.0 / effect)
     if allowed < 0:
-        return Finding(
+        return GateFinding(
             gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{percent(limit)} agreement")
         )
     message = f"{wrong} of {measured.windows_text} disagree; to prove {percent(limit)} at most {allowed} may"
-    return Finding(gate, "agreement_too_low", message + _more_would_do(measured, wrong, limit))
+    return GateFinding(gate, "agreement_too_low", message + _more_would_do(measured, wrong, limit))
 
 
-def agreement_estimated(limit: float, measured: Measured) -> Finding | None:
+def agreement_estimated(limit: float, measured: Measured) -> GateFinding | None:
     """The share of search windows that agree, against ``limit``; 0: no gate."""
     wrong = measured.disagreements
     if not limit or wrong is None:
@@ -122,13 +122,13 @@ def agreement_estimated(limit: float, measured: Measured) -> Finding | None:
     share = 1.0 - wrong / measured.windows if measured.windows else None
     gate = GateResult("min_agreement", limit, share, share is not None and share >= limit - 1e-12)
     if share is None:
-        return Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+        return GateFinding(gate, "too_few_windows", "there is no search window; give more calibration data")
     allowed = math.floor((1.0 - limit) * measured.windows + 1e-9)
     message = f"{wrong} of {measured.windows} search windows disagree; to go on at most {allowed} may"
-    return Finding(gate, "agreement_too_low", message)
+    return GateFinding(gate, "agreement_too_low", message)
 
 
-def accuracy_proved(limits: Limits, measured: Measured) -> Finding | None:
+def accuracy_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """What the labelled windows prove about the drop in accuracy; None without labels or gate."""
     limit, lost, won = limits.max_accuracy_drop, measured.lost, measured.won
     if not limit or lost is None or won is None:
@@ -138,7 +138,7 @@ def accuracy_proved(limits: Limits, measured: Measured) -> Finding | None:
     gate = GateResult("max_accuracy_drop", limit, bound, bound <= limit)
     needed = pairs_needed(limit)
     if n < needed and not gate.passed:
-        return Finding(
+        return GateFinding(
             gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {percent(limit)}")
         )
     message = (
@@ -146,10 +146,10 @@ def accuracy_proved(limits: Limits, measured: Measured) -> Finding | None:
         f"a drop of {percent((lost - won) / measured.windows)}, and up to {percent(bound)} is not excluded; "
         f"at most {percent(limit)} may be"
     )
-    return Finding(gate, "accuracy_too_low", message)
+    return GateFinding(gate, "accuracy_too_low", message)
 
 
-def accuracy_estimated(limits: Limits, measured: Measured) -> Finding | None:
+def accuracy_estimated(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The search windows' drop in accuracy, against half of what is allowed."""
     lost, won = measured.lost, measured.won
     if not limits.max_accuracy_drop or lost is None or won is None:
@@ -158,24 +158,24 @@ def accuracy_estimated(limits: Limits, measured: Measured) -> Finding | None:
     drop = (lost - won) / measured.windows if measured.windows else None
     gate = GateResult("max_accuracy_drop", limit, drop, drop is not None and drop <= limit + 1e-12)
     if drop is None:
-        return Finding(gate, "too_few_windows", "there is no search window; give more calibration data")
+        return GateFinding(gate, "too_few_windows", "there is no search window; give more calibration data")
     message = (
         f"int8 loses {lost} labelled search windows of {measured.windows} that float has right and wins {won}: "
         f"a drop of {percent(drop)}; to go on at most {percent(limit)} may be"
     )
-    return Finding(gate, "accuracy_too_low", message)
+    return GateFinding(gate, "accuracy_too_low", message)
 
 
-def sqnr_reached(limit: float, measured: Measured) -> Finding | None:
+def sqnr_reached(limit: float, measured: Measured) -> GateFinding | None:
     """SQNR, against the least that is needed; 0: no gate."""
     value = measured.sqnr_db
     if not limit or value is None:
         return None
     message = f"int8's signal is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
-    return Finding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
+    return GateFinding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
 
 
-def size_kept(limits: Limits, measured: Measured) -> Finding | None:
+def size_kept(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The file's size as a multiple of float's."""
     words = (
         "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
@@ -184,7 +184,7 @@ def size_kept(limits: Limits, measured: Measured) -> Finding | None:
     return at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
 
 
-def latency_proved(limits: Limits, measured: Measured) -> Finding | None:
+def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """What the full latency statistic proves."""
     limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
     if not limit or lower is None or upper is None:
@@ -195,14 +195,14 @@ def latency_proved(limits: Limits, measured: Measured) -> Finding | None:
             f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
             f"; [gates] max_latency_ratio = {room_for(upper):g} allows it"
         )
-        return Finding(gate, "latency_too_high", message)
+        return GateFinding(gate, "latency_too_high", message)
     message = (
         f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
     )
-    return Finding(gate, "latency_inconclusive", message)
+    return GateFinding(gate, "latency_inconclusive", message)
 
 
-def latency_screened(limits: Limits, measured: Measured) -> Finding | None:
+def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The screened ratio, against the limit itself."""
     words = (
         "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
@@ -211,7 +211,7 @@ def latency_screened(limits: Limits, measured: Measured) -> Finding | None:
     return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
 
 
-def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> Finding | None:
+def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> GateFinding | None:
     """A value against the most that is allowed.
 
     ``words`` says it where it is more, with {value}, {limit} and {room}, a limit that would allow it.
@@ -219,7 +219,7 @@ def at_most(name: str, limit: float, value: float | None, code: str, words: str)
     if not limit or value is None:
         return None
     message = words.format(value=value, limit=limit, room=room_for(value))
-    return Finding(GateResult(name, limit, value, value <= limit), code, message)
+    return GateFinding(GateResult(name, limit, value, value <= limit), code, message)
 
 
 def room_for(value: float) -> float:

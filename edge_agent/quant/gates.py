@@ -23,8 +23,8 @@ import msgspec
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower, chance_of_proof
 from edge_agent.quant.findings import (
-    Finding,
-    Limits,
+    GateFinding,
+    GateLimits,
     Measured,
     accuracy_estimated,
     accuracy_proved,
@@ -65,7 +65,7 @@ class Judgement:
         return not self.code
 
 
-def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> Limits:
+def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> GateLimits:
     """The one place where the gates' defaults are decided.
 
     Args:
@@ -84,7 +84,7 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: b
     sqnr = gates.min_sqnr_db
     if sqnr is None:
         sqnr = MIN_SQNR_DB if kind in _CONTINUOUS else 0.0
-    return Limits(
+    return GateLimits(
         min_agreement=agreement,
         warn_agreement=MIN_AGREEMENT if gates.min_agreement is None and not agreement else 0.0,
         max_accuracy_drop=drop if labelled else 0.0,
@@ -147,7 +147,7 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     return judgement
 
 
-def _agreement_to_go_on(limits: Limits, softer: float) -> float:
+def _agreement_to_go_on(limits: GateLimits, softer: float) -> float:
     """The agreement that a candidate must show on the search set; 0: no gate.
 
     Half of the disagreements that the verdict permits; or ``softer``, where the verdict will only warn.
@@ -157,7 +157,7 @@ def _agreement_to_go_on(limits: Limits, softer: float) -> float:
     return softer or (1.0 + limits.min_agreement) / 2.0
 
 
-def _sqnr_to_go_on(limits: Limits) -> float:
+def _sqnr_to_go_on(limits: GateLimits) -> float:
     """The SQNR that a candidate must show on the search set: half of the error that is permitted; 0: no gate."""
     return limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0
 
@@ -194,11 +194,11 @@ def _warns_of(gates: Gates, kind: OutputKind, measured: Measured, *, labels_foll
     return resolve_gates(gates, kind, labelled=True).warn_agreement if lacking else 0.0
 
 
-def _limits(gates: Gates, kind: OutputKind, measured: Measured) -> Limits:
+def _limits(gates: Gates, kind: OutputKind, measured: Measured) -> GateLimits:
     return resolve_gates(gates, kind, labelled=measured.lost is not None, doubtful=measured.labels_doubtful)
 
 
-def _judgement(findings: tuple[Finding | None, ...], warnings: tuple[str, ...]) -> Judgement:
+def _judgement(findings: tuple[GateFinding | None, ...], warnings: tuple[str, ...]) -> Judgement:
     judged = [finding for finding in findings if finding is not None]
     failed = next((finding for finding in judged if not finding.gate.passed), None)
     gates = tuple(finding.gate for finding in judged)
@@ -227,7 +227,7 @@ def _kind_needed(judgement: Judgement, as_classes: Judgement) -> Judgement:
     return Judgement(judgement.gates, "output_kind_needed", message, judgement.warnings)
 
 
-def _agreement_warning(limits: Limits, measured: Measured) -> tuple[str, ...]:
+def _agreement_warning(limits: GateLimits, measured: Measured) -> tuple[str, ...]:
     limit, wrong = limits.warn_agreement, measured.disagreements
     if not limit or wrong is None:
         return ()
@@ -265,7 +265,7 @@ def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> 
     return (f"the labelled set does not decide: {text}",)
 
 
-def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> Finding | None:
+def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None) -> GateFinding | None:
     """The gate of accuracy on the labelled set; None if there is none."""
     if labelled is None:
         return None
@@ -276,9 +276,9 @@ def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None)
     if labelled.labels_doubtful:
         gate = GateResult("max_accuracy_drop", limits.max_accuracy_drop, None, passed=False, on="eval")
         way_out = "or set [gates] max_accuracy_drop = 0, and it will not decide"
-        return Finding(gate, "labels_unfit", f"on the labelled set {_misfit(labelled, kind)}, {way_out}")
+        return GateFinding(gate, "labels_unfit", f"on the labelled set {_misfit(labelled, kind)}, {way_out}")
     gate = msgspec.structs.replace(finding.gate, on="eval")
-    return Finding(gate, finding.code, f"on the labelled set {finding.message}")
+    return GateFinding(gate, finding.code, f"on the labelled set {finding.message}")
 
 
 def _misfit(labelled: Measured, kind: OutputKind) -> str:

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 from edge_agent import backends
 from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Array, Feeds, Session
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
-from edge_agent.contract.judged import Judged
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
 from edge_agent.state.releases import Release, intact_model, read_release
 from edge_agent.strict import did_you_mean
@@ -51,9 +51,9 @@ class Loaded:
         manifest = _read_manifest(folder, self.release)
         self.session, self.stale = _open(intact_model(folder, self.release), manifest.format, self.release)
         self.inputs = sensor_inputs(self.session, manifest)
-        self.judged = Judged(self.session, manifest)
+        self.judged = ScoredOutput(self.session, manifest)
         self._fixed = fixed_feeds(self.session, manifest)
-        self._carrier = Carrier(manifest.state, self.session)
+        self._carrier = CarriedState(manifest.state, self.session)
         self._recording = 0
         specs = {spec.name: spec for spec in self.session.inputs}
         self._makers = {

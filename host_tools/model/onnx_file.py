@@ -7,7 +7,7 @@ bytes. What is not asked for is stepped over, weights included. Field numbers: o
 from collections.abc import Iterator
 from mmap import mmap
 
-from host_tools.model.tensors import Shape, Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
@@ -28,7 +28,7 @@ Field = tuple[int, int | range]
 """A field's number, and its varint or where its bytes stand."""
 
 
-def read(data: mmap) -> Signature:
+def read(data: mmap) -> ModelTensors:
     """The main graph's inputs, without those that have a weight of their own, and its outputs.
 
     Raises:
@@ -44,7 +44,7 @@ def read(data: mmap) -> Signature:
                 inputs.append(_value(data, place))
             elif number == _GRAPH_OUTPUT:
                 outputs.append(_value(data, place))
-    return Signature(tuple(one for one in inputs if one.name not in weights), tuple(outputs))
+    return ModelTensors(tuple(one for one in inputs if one.name not in weights), tuple(outputs))
 
 
 def _value(data: mmap, place: range) -> Tensor:

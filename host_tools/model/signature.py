@@ -5,12 +5,12 @@ import struct
 from pathlib import Path
 
 from host_tools.model import onnx_file, tflite_file
-from host_tools.model.tensors import Signature
+from host_tools.model.tensors import ModelTensors
 
 _READERS = {".onnx": onnx_file.read, ".tflite": tflite_file.read}
 
 
-def read_signature(path: Path) -> Signature | None:
+def read_signature(path: Path) -> ModelTensors | None:
     """What the file says of itself; None if that cannot be told here."""
     read = _READERS.get(path.suffix.lower())
     if read is None:

@@ -17,7 +17,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ModelTensors:
     """A model from outside, in the file's order."""
 
     inputs: tuple[Tensor, ...]

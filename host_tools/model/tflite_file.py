@@ -7,7 +7,7 @@ stands (0: not there). Strings, vectors and tables stand where a field's own val
 from mmap import mmap
 from struct import Struct
 
-from host_tools.model.tensors import Shape, Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 _IDENTIFIER = b"TFL3"
 _MODEL_GRAPHS, _MODEL_SIGNATURES = 2, 7
@@ -23,7 +23,7 @@ _UNSIGNED, _SIGNED, _SHORT = Struct("<I"), Struct("<i"), Struct("<H")
 _MAX_COUNT = 1 << 16
 
 
-def read(data: mmap) -> Signature:
+def read(data: mmap) -> ModelTensors:
     """The main graph's inputs and outputs, by the names of its signature if it has one.
 
     Raises:
@@ -43,7 +43,7 @@ def read(data: mmap) -> Signature:
             names.setdefault(pair.number(_NAMED_TENSOR), pair.text(_NAMED_NAME))
         return tuple(_tensor(tensors[index], names.get(index, "")) for index in graph.numbers(field))
 
-    return Signature(described(_GRAPH_INPUTS, _SIGNATURE_INPUTS), described(_GRAPH_OUTPUTS, _SIGNATURE_OUTPUTS))
+    return ModelTensors(described(_GRAPH_INPUTS, _SIGNATURE_INPUTS), described(_GRAPH_OUTPUTS, _SIGNATURE_OUTPUTS))
 
 
 def _tensor(table: "_Table", public: str) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.wire.manifest import Gates, Output, OutputKind, Recipe, State
-from host_tools.model.tensors import Shape, Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 _WIDTH = 40
 _COLOURS = (1, 3)
@@ -85,7 +85,7 @@ def model_name(stem: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:63] or "model"
 
 
-def draft(file: str, name: str, signature: Signature | None) -> str:
+def draft(file: str, name: str, signature: ModelTensors | None) -> str:
     """The manifest's text; ``signature`` None: the file could not be read here."""
     inputs = signature.inputs if signature else ()
     states = carried(signature) if signature else {}
@@ -141,7 +141,7 @@ def feed_of(shape: Shape | None) -> Feed:
     return Feed(100, 50, 0, note="the shape does not tell: correct it")
 
 
-def kind_of(signature: Signature) -> tuple[OutputKind, str] | None:
+def kind_of(signature: ModelTensors) -> tuple[OutputKind, str] | None:
     """The kind that the outputs' shapes suggest, and why; None: they suggest nothing."""
     shapes = [_inner(tensor.shape) for tensor in signature.outputs if tensor.shape is not None]
     if len(shapes) > 1:
@@ -168,7 +168,7 @@ def kind_of(signature: Signature) -> tuple[OutputKind, str] | None:
     return guess
 
 
-def carried(signature: Signature) -> dict[str, str]:
+def carried(signature: ModelTensors) -> dict[str, str]:
     """Input → output of what looks like carried state: more than one input, and an output just like one of them."""
     found: dict[str, str] = {}
     for tensor in signature.inputs[1:] if len(signature.inputs) > 1 else ():
@@ -194,7 +194,7 @@ def _fed(feed: Feed) -> Iterator[str]:
         yield f"frame = [{feed.frame[0]}, {feed.frame[1]}]"
 
 
-def _guessed(signature: Signature | None) -> dict[str, tuple[str, str]]:
+def _guessed(signature: ModelTensors | None) -> dict[str, tuple[str, str]]:
     if signature is None or (guess := kind_of(signature)) is None:
         return {}
     return {"kind": (f'"{guess[0]}"', f"a guess by the shape ({guess[1]}); left out: the device finds it")}
@@ -218,7 +218,7 @@ def _line(text: str, meaning: str) -> str:
     return f"{text:<{_WIDTH}}  # {meaning}"
 
 
-def _tensors(signature: Signature | None) -> Iterator[tuple[str, Tensor]]:
+def _tensors(signature: ModelTensors | None) -> Iterator[tuple[str, Tensor]]:
     if signature:
         yield from (("input", tensor) for tensor in signature.inputs)
         yield from (("output", tensor) for tensor in signature.outputs)

@@ -12,13 +12,13 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.manifest import InputContract, State
 from edge_agent.wire.messages import DeviceInfo
 from edge_agent.wire.steps import read_steps, shape_after
-from host_tools.model.tensors import Shape, Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Shape, Tensor
 
 
 def troubles(
     inputs: Sequence[InputContract],
     states: Sequence[State],
-    signature: Signature | None,
+    signature: ModelTensors | None,
     devices: Mapping[str, DeviceInfo | None],
 ) -> dict[str, ContractError]:
     """Device → the first thing that the manifest asks for in vain there; a device without is left out."""
@@ -35,7 +35,7 @@ def troubles(
 
 
 def check_model(
-    inputs: Sequence[InputContract], states: Sequence[State], signature: Signature, channels: Collection[str] = ()
+    inputs: Sequence[InputContract], states: Sequence[State], signature: ModelTensors, channels: Collection[str] = ()
 ) -> None:
     """Raise ``ContractError`` (input_missing, shape_mismatch) unless windows can become the model's inputs.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_agent.backends import ModelInfo, TensorSpec
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
 from edge_agent.wire.manifest import State
 from edge_agent.worker.data.dataset import Row
@@ -23,7 +23,7 @@ def row(group: int | None, **more: np.ndarray) -> Row:
 
 def states_seen(state: State, groups: list[int | None]) -> list[float]:
     """The state that each row is fed, of a model that adds one to it."""
-    carrier = Carrier([state], INFO)
+    carrier = CarriedState([state], INFO)
     seen = []
     for group in groups:
         feeds = carrier.feeds(row(group))
@@ -43,13 +43,13 @@ def test_a_new_recording_starts_afresh_unless_told_never() -> None:
 
 
 def test_the_state_has_the_inputs_type_and_shape() -> None:
-    feeds = Carrier([State("h", "hN")], INFO).feeds(row(None))
+    feeds = CarriedState([State("h", "hN")], INFO).feeds(row(None))
 
     assert (feeds["h"].shape, feeds["h"].dtype) == ((1, 3), np.float32)
 
 
 def test_state_that_the_data_bring_is_used_as_given() -> None:
-    carrier = Carrier([State("h", "hN")], INFO)
+    carrier = CarriedState([State("h", "hN")], INFO)
     carrier.keep([np.zeros((1, 2)), np.ones((1, 3))])
 
     given = np.full((1, 3), 9, np.float32)
@@ -60,12 +60,12 @@ def test_state_that_the_data_bring_is_used_as_given() -> None:
 @pytest.mark.parametrize("state", [State("nope", "hN"), State("h", "nope")])
 def test_a_state_that_the_model_lacks_is_named(state: State) -> None:
     with pytest.raises(ModelError, match="'nope'") as caught:
-        Carrier([state], INFO)
+        CarriedState([state], INFO)
 
     assert caught.value.code == "model_unsupported"
 
 
 def test_a_state_that_does_not_fit_its_input_is_refused_before_anything_runs() -> None:
     with pytest.raises(ModelError, match=r"'y' \(float32 \[1, 2\]\) cannot be handed to input 'h'") as error:
-        Carrier([State("h", "y")], INFO)
+        CarriedState([State("h", "y")], INFO)
     assert error.value.code == "model_unsupported"

@@ -12,13 +12,13 @@ from support.jobs import make_job, run_stages
 
 from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
-from edge_agent.contract.judged import Judged
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, RecipeError
 from edge_agent.jobs.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.search.scoring import FloatSet, Score
+from edge_agent.worker.search.scoring import ReferenceOutputs, Score
 
 RANDOM = np.random.default_rng(0)
 
@@ -37,14 +37,14 @@ def task(**fields: Any) -> Task:
 def test_the_first_output_is_judged_unless_another_is_named() -> None:
     outputs = [np.array([1.0]), np.array([2.0])]
 
-    assert Judged(info("a", "b"), task())({}, outputs) is outputs[0]
-    assert Judged(info("a", "b"), task(output=Output(name="b")))({}, outputs) is outputs[1]
+    assert ScoredOutput(info("a", "b"), task())({}, outputs) is outputs[0]
+    assert ScoredOutput(info("a", "b"), task(output=Output(name="b")))({}, outputs) is outputs[1]
 
 
 @pytest.mark.parametrize("output", [Output(name="c"), Output(kind="detection", boxes="a", scores="c")])
 def test_an_output_that_the_model_lacks_is_named(output: Output) -> None:
     with pytest.raises(RecipeError, match=r"'c'.*outputs are a, b"):
-        Judged(info("a", "b"), task(output=output))
+        ScoredOutput(info("a", "b"), task(output=output))
 
 
 @pytest.mark.parametrize("classes", ["", "labels"])
@@ -52,7 +52,7 @@ def test_separate_outputs_of_a_detector_become_one_table(classes: str) -> None:
     output = Output(kind="detection", boxes="boxes", scores="scores", classes=classes)
     outputs = [np.array([[3, 4]]), np.array([[0.9, 0.2]]), np.arange(8.0).reshape(1, 2, 4)]
 
-    table = Judged(info("labels", "scores", "boxes"), task(output=output))({}, outputs)
+    table = ScoredOutput(info("labels", "scores", "boxes"), task(output=output))({}, outputs)
 
     numbers = (3, 4) if classes else (0, 0)
     assert table.tolist() == [[0, 1, 2, 3, 0.9, numbers[0]], [4, 5, 6, 7, 0.2, numbers[1]]]
@@ -62,12 +62,12 @@ def test_a_detectors_outputs_must_fit_together() -> None:
     output = Output(kind="detection", boxes="boxes", scores="scores")
 
     with pytest.raises(ContractError, match="not \\[N, 4\\]") as error:
-        Judged(info("boxes", "scores"), task(output=output))({}, [np.zeros((1, 3, 4)), np.zeros((1, 2))])
+        ScoredOutput(info("boxes", "scores"), task(output=output))({}, [np.zeros((1, 3, 4)), np.zeros((1, 2))])
     assert error.value.code == "shape_mismatch"
 
 
 def test_the_anomaly_score_is_the_output_or_how_badly_it_gives_an_input_back() -> None:
-    judged = Judged(
+    judged = ScoredOutput(
         info("y", inputs=("h", "x")), task(output=Output(kind="anomaly"), state=[State(input="h", output="y")])
     )
     feeds = {"h": np.zeros((1, 3)), "x": np.array([[1.0, 2.0, 3.0]])}
@@ -131,7 +131,7 @@ def scored(
     target = model(folder / "near.onnx", off, shapes)
     context = Context(job_dir, folder, read_task(job_dir), Stage.VALIDATE, lambda *_: None)
     data = open_dataset(context, backend.inspect(context.model_path))
-    with FloatSet(backend, context.model_path, data, "heldout", context.task, folder / "float.bin") as floats:
+    with ReferenceOutputs(backend, context.model_path, data, "heldout", context.task, folder / "float.bin") as floats:
         floats.run(lambda _: None, runtime="")
         judge = floats.judge(floats.meaning(context.task.output, None))
         judge.check_coverage()

@@ -24,7 +24,7 @@ Each function imports its file when it is called: a process that only serves a m
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, Scheme, Session, Switches, Tap
+from edge_agent.backends import CandidateSpec, FakeQuantSwitches, Layer, Method, ModelInfo, Range, Scheme, Session, Tap
 from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
@@ -128,7 +128,7 @@ def switches(
     spec: CandidateSpec,
     *,
     runtime: str = "",  # noqa: ARG001  # there is one
-) -> Switches:
+) -> FakeQuantSwitches:
     """Open a prepared model with a switch at every place that the static or dynamic candidate ``spec`` rounds."""
     from edge_agent.backends.onnx.switching import OnnxSwitches
 

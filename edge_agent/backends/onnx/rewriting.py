@@ -19,9 +19,9 @@ from onnx import TensorProto
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends.onnx.graph import Graph, attribute
-from edge_agent.backends.onnx.keeping import keep_float
 from edge_agent.backends.onnx.operators import QUANTIZABLE
 from edge_agent.backends.onnx.preparation import MIN_OPSET
+from edge_agent.backends.onnx.prevent_requantization import keep_float
 from edge_agent.errors import ModelError, StageError
 
 _INFERRED = {"onnx.infer": "onnxruntime.quant"}

@@ -29,7 +29,7 @@ _AS_WRITTEN = {"session.disable_quant_qdq": "1"}
 
 
 class OnnxSwitches:
-    """A prepared model with switches; implements :class:`edge_agent.backends.Switches`."""
+    """A prepared model with switches; implements :class:`edge_agent.backends.FakeQuantSwitches`."""
 
     def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec) -> None:
         model = onnx.load_model(prepared, load_external_data=False)

@@ -25,7 +25,7 @@ writes a file imports, 7 MB; litert-quantizer, which only ``rewrite`` imports, 2
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, Layer, Method, ModelInfo, Range, Scheme, Session, Switches, Tap
+from edge_agent.backends import CandidateSpec, FakeQuantSwitches, Layer, Method, ModelInfo, Range, Scheme, Session, Tap
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
@@ -111,7 +111,9 @@ def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, ou
     rewrite_model(prepared, ranges, spec, out)
 
 
-def switches(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = "") -> Switches:
+def switches(
+    prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = ""
+) -> FakeQuantSwitches:
     """Open a prepared model with a switch at every place that the static candidate ``spec`` rounds."""
     from edge_agent.backends.tflite.switching import TfliteSwitches
 

@@ -78,7 +78,7 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class SignatureDef:
     """Public names of a graph's inputs and outputs."""
 
     key: str
@@ -92,7 +92,7 @@ class Model:
     """What a file holds."""
 
     graphs: tuple[Graph, ...]
-    signatures: tuple[Signature, ...]
+    signatures: tuple[SignatureDef, ...]
     external: bool
     file: File
 
@@ -115,7 +115,7 @@ class Model:
         return self.raw(tensor).view(np.dtype(schema.NUMPY[tensor.type])).reshape(tensor.shape)
 
     @property
-    def signature(self) -> Signature | None:
+    def signature(self) -> SignatureDef | None:
         """The one that names the inputs and outputs of the main graph, if there is one."""
         mine = [signature for signature in self.signatures if signature.graph == 0]
         return next((one for one in mine if one.key == "serving_default"), mine[0] if mine else None)
@@ -282,7 +282,7 @@ def _size(kind: int, shape: tuple[int, ...], unknown: int) -> int:
     return prod(shape) * np.dtype(schema.NUMPY[kind]).itemsize
 
 
-def _signature(table: Table, graphs: Sequence[Graph]) -> Signature:
+def _signature(table: Table, graphs: Sequence[Graph]) -> SignatureDef:
     if (graph := table.number(4, "I")) >= len(graphs):
         raise Malformed("a signature in it is of a graph that it does not have")
     count = len(graphs[graph].tensors)
@@ -292,4 +292,4 @@ def _signature(table: Table, graphs: Sequence[Graph]) -> Signature:
         _indices(tuple(index for _, index in pairs), count)
         return tuple(pairs)
 
-    return Signature(table.text(2), graph, named(0), named(1))
+    return SignatureDef(table.text(2), graph, named(0), named(1))

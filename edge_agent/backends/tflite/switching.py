@@ -20,8 +20,8 @@ import numpy as np
 
 from edge_agent.backends import Array, CandidateSpec, Feeds, Range
 from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.fake_quant_points import FakeQuantPoints
 from edge_agent.backends.tflite.graph import PreparedGraph
-from edge_agent.backends.tflite.places import Places
 from edge_agent.backends.tflite.reading import read_model
 from edge_agent.backends.tflite.rewriting import check_ranges, chosen_operators, weight_peaks
 from edge_agent.backends.tflite.session import TfliteSession, create_interpreter
@@ -30,7 +30,7 @@ from edge_agent.quant.affine import params
 
 
 class TfliteSwitches:
-    """A prepared model with switches; implements :class:`edge_agent.backends.Switches`."""
+    """A prepared model with switches; implements :class:`edge_agent.backends.FakeQuantSwitches`."""
 
     def __init__(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, *, runtime: str = "") -> None:
         model = read_model(prepared)
@@ -38,7 +38,7 @@ class TfliteSwitches:
         chosen = chosen_operators(graph, spec)
         check_ranges(graph, chosen, ranges)
         peaks = weight_peaks(graph, chosen, ranges, per_channel=spec.per_channel)
-        places = Places(graph, chosen, ranges, peaks)
+        places = FakeQuantPoints(graph, chosen, ranges, peaks)
         self.needed_by: Mapping[str, Sequence[str]] = places.needed_by
         wiring = _Wiring(load_objects(prepared), places)
         wiring.lay({graph.name(operator) for operator in chosen})
@@ -60,7 +60,7 @@ class _Wiring:
         flags: place → the boolean input that switches it.
     """
 
-    def __init__(self, model: Any, places: Places) -> None:
+    def __init__(self, model: Any, places: FakeQuantPoints) -> None:
         self.model = model
         self.flags: dict[str, int] = {}
         self._places = places

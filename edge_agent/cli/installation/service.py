@@ -23,7 +23,7 @@ class NotReadyError(Exception):
     """The daemon did not become ready, or did not stay."""
 
 
-class State(NamedTuple):
+class ServiceState(NamedTuple):
     """Of the service: systemd's word for it, and its process."""
 
     active: str
@@ -42,12 +42,12 @@ class Service:
     ready_s: float = 180.0
     settled_s: float = 10.0
 
-    def state(self) -> State:
+    def state(self) -> ServiceState:
         """How the service is now."""
         argv = ["systemctl", "show", "--property=ActiveState", "--property=MainPID", UNIT_NAME]
         said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
         found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-        return State(found.get("ActiveState", "unknown"), int(found.get("MainPID") or 0))
+        return ServiceState(found.get("ActiveState", "unknown"), int(found.get("MainPID") or 0))
 
     @property
     def runs(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo
-from edge_agent.contract.judged import Judged
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning
@@ -35,7 +35,7 @@ class LabelFit:
         named = task.output.kind
         if named is not None and (named not in _KNOW_LABELS or (named == "sequence" and not task.output.alphabet)):
             raise Refusal("output_kind_needed", _no_labels(named))
-        spec = info.outputs[Judged(info, task).position]
+        spec = info.outputs[ScoredOutput(info, task).position]
         unnamed = Output(name=task.output.name)
         zeros = [np.zeros(1)] if named == "anomaly" else shaped(spec, task.output if named else unnamed)
         self._zeros: Array | None = zeros[0] if zeros else None

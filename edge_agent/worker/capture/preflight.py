@@ -3,8 +3,8 @@
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo, TensorSpec
-from edge_agent.contract.carry import Carrier
-from edge_agent.contract.judged import Judged
+from edge_agent.contract.carried_state import CarriedState
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ModelError, RecipeError
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import resolve_kind
@@ -25,8 +25,8 @@ def check_asked(task: Task, info: ModelInfo) -> None:
     check_recipe(task.recipe)
     if task.recipe.io == "int8" and task.format != "tflite":
         raise RecipeError("recipe_unsupported", f"io 'int8' is for .tflite models; leave it out for .{task.format}")
-    judged = Judged(info, task)
-    Carrier(task.state, info)
+    judged = ScoredOutput(info, task)
+    CarriedState(task.state, info)
     if task.output.kind is not None:
         resolve_kind(task.output, shaped(info.outputs[judged.position], task.output), None)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_agent.backends import Array, Backend, ModelInfo
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.task import Task
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.split import Split
@@ -25,7 +25,7 @@ def tapped(
 
     Declared state is carried by a second session where there is any: a state output need not be among the tapped.
     """
-    carrier = Carrier(task.state, info)
+    carrier = CarriedState(task.state, info)
     model = backend.open(prepared, runtime=runtime) if task.state else None
     tap = backend.tap(prepared, names, runtime=runtime)
     for row in data.rows(split):

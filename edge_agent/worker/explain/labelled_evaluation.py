@@ -16,7 +16,7 @@ from edge_agent.worker.artefacts import Chosen
 from edge_agent.worker.capture.labelled_set import open_labelled
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.scoring import FloatSet
+from edge_agent.worker.search.scoring import ReferenceOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
     backend = load(task.format)
     data = open_labelled(context, backend.inspect(context.model_path))
     half = (1.0 + begin) / 2.0
-    with FloatSet(backend, context.model_path, data, "eval", task, context.out_dir / "float.bin") as floats:
+    with ReferenceOutputs(backend, context.model_path, data, "eval", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "labelled set, float window", floats.windows, begin=begin, end=half)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))

@@ -12,13 +12,13 @@ import sys
 from edge_agent.backends import FORMATS, load
 from edge_agent.process.landlock import restrict
 from edge_agent.process.sandbox import confine
-from edge_agent.worker.measure.runtimes import look, unable
+from edge_agent.worker.measure.runtimes import probe_runtimes, unable
 
 
 def main() -> int:
     """Look and tell."""
     backends = {model_format: load(model_format) for model_format in FORMATS.values()}
-    found = {model_format: look(backend) for model_format, backend in backends.items()}
+    found = {model_format: probe_runtimes(backend) for model_format, backend in backends.items()}
     print(
         json.dumps(
             {

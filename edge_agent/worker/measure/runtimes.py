@@ -1,4 +1,4 @@
-"""The ways to serve a model on this device: with which runtime, on how many threads.
+"""How a model can be served on this device: with which runtime, on how many threads.
 
 A runtime that crashes when it is imported (a wheel built for another processor) is found by a process of its own and
 left out; the one that serves is chosen by measurement among the others.
@@ -16,7 +16,7 @@ from edge_agent.strict import counted
 from edge_agent.worker.measure.probe import Request, ask
 
 
-class Way(NamedTuple):
+class ServingOption(NamedTuple):
     """One of them."""
 
     runtime: str
@@ -38,7 +38,7 @@ class Runtimes:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def look(backend: Backend) -> Runtimes:
+def probe_runtimes(backend: Backend) -> Runtimes:
     """Import every runtime of a format, each in a process of its own."""
     found = Runtimes()
     for runtime in backend.RUNTIMES:
@@ -59,7 +59,7 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     """
     if len(backend.RUNTIMES) == 1:
         return list(backend.RUNTIMES), []  # if it does not work, whatever needs it says so
-    found = look(backend)
+    found = probe_runtimes(backend)
     warnings = [f"{name} is left out, it does not work on this device: {why}" for name, why in found.broken.items()]
     if why := unable(backend, found):
         raise ModelError("format_unsupported", why)
@@ -77,10 +77,10 @@ def unable(backend: Backend, found: Runtimes) -> str:
     return ""
 
 
-def ways(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[Way], list[str]]:
+def serving_options(runtimes: Sequence[str], threads: Sequence[int]) -> tuple[list[ServingOption], list[str]]:
     """Every runtime with every thread count that this device has cores for, the fewest threads first; and warnings."""
     cores = len(os.sched_getaffinity(0))
     fit = sorted({count for count in threads if count <= cores}) or [cores]
     many = sorted(set(threads) - set(fit))
     warnings = [f"threads = {many}: not tried, this device has {counted(cores, 'core')}"] if many else []
-    return [Way(runtime, count) for count in fit for runtime in runtimes], warnings
+    return [ServingOption(runtime, count) for count in fit for runtime in runtimes], warnings

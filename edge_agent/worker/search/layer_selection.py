@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from edge_agent.backends import Method
-from edge_agent.worker.search.policy import SAME_SPEED, Tried, closest, finalists, structure
+from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
 """A group of places with at most this part of the whole error is not split further."""
@@ -112,13 +112,13 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
     return best
 
 
-def to_mend(tried: Sequence[Tried], methods: Collection[Method]) -> list[Tried]:
+def repairable(tried: Sequence[EvaluatedCandidate], methods: Collection[Method]) -> list[EvaluatedCandidate]:
     """The candidates that float layers could make the best one, the most promising first; one a structure.
 
     Only those of ``methods``. Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to
     float first. Else what did so and is clearly faster than the best that is sure.
     """
-    best = next((item for item in finalists(tried) if item.sure), None)
+    best = next((item for item in finalists(tried) if item.likely_to_pass), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
     failed = [item for item in tried if _mendable(item, methods) and (limit is None or _ratio(item) < limit)]
     found = []
@@ -128,17 +128,17 @@ def to_mend(tried: Sequence[Tried], methods: Collection[Method]) -> list[Tried]:
     return found
 
 
-def to_refine(tried: Iterable[Tried], methods: Collection[Method]) -> Tried | None:
+def refinable(tried: Iterable[EvaluatedCandidate], methods: Collection[Method]) -> EvaluatedCandidate | None:
     """The best candidate that passes, if a float layer could bring it closer to float; None if not of ``methods``."""
     best = next(iter(finalists(tried)), None)
     return best if best is not None and best.spec.method in methods and not best.spec.float_layers else None
 
 
-def _mendable(item: Tried, methods: Collection[Method]) -> bool:
+def _mendable(item: EvaluatedCandidate, methods: Collection[Method]) -> bool:
     whole = item.spec.method in methods and not item.spec.float_layers
-    doubtful = item.passed and not item.sure
+    doubtful = item.passed and not item.likely_to_pass
     return whole and (doubtful or (not item.passed and item.record.code in _ACCURACY_CODES))
 
 
-def _ratio(item: Tried) -> float:
+def _ratio(item: EvaluatedCandidate) -> float:
     return float("inf") if item.record.ratio_p50 is None else item.record.ratio_p50

@@ -44,7 +44,7 @@ Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class EvaluatedCandidate:
     """A candidate that was rewritten, screened and scored on the search set (or failed at one of these)."""
 
     spec: CandidateSpec
@@ -55,7 +55,7 @@ class Tried:
     """That it stands before the held-out set, by what the search set shows."""
 
     @property
-    def sure(self) -> bool:
+    def likely_to_pass(self) -> bool:
         """Whether it passed and is likely to stand before the held-out set, too."""
         return self.passed and self.chance >= SURE
 
@@ -166,12 +166,12 @@ def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> 
     return [spec for *_, spec in sorted(order, key=lambda item: item[:2])]
 
 
-def worth_scoring(ratio: float, tried: Iterable[Tried]) -> bool:
+def worth_scoring(ratio: float, tried: Iterable[EvaluatedCandidate]) -> bool:
     """Whether a candidate of this screened ratio can still win: nothing that passes is clearly faster."""
-    return all(ratio <= _ratio(other) * (1 + SAME_SPEED) for other in tried if other.sure)
+    return all(ratio <= _ratio(other) * (1 + SAME_SPEED) for other in tried if other.likely_to_pass)
 
 
-def finalists(tried: Iterable[Tried]) -> list[Tried]:
+def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
     """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
 
     Among those that are no faster than float, the smallest: that is all that they have to offer; and where sizes are
@@ -179,14 +179,14 @@ def finalists(tried: Iterable[Tried]) -> list[Tried]:
     then the likeliest of the others.
     """
     passed = [item for item in tried if item.passed]
-    doubtful = [item for item in passed if not item.sure]
+    doubtful = [item for item in passed if not item.likely_to_pass]
     likeliest_first = sorted(doubtful, key=lambda item: (not _is_faster(item), -item.chance))
-    return [*_fastest_first([item for item in passed if item.sure]), *likeliest_first]
+    return [*_fastest_first([item for item in passed if item.likely_to_pass]), *likeliest_first]
 
 
-def _fastest_first(items: list[Tried]) -> list[Tried]:
+def _fastest_first(items: list[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
     rest = sorted(items, key=_ratio)
-    order: list[Tried] = []
+    order: list[EvaluatedCandidate] = []
     while rest:
         limit = _ratio(rest[0]) * (1 + SAME_SPEED)
         equals = [item for item in rest if _ratio(item) <= limit]
@@ -196,13 +196,15 @@ def _fastest_first(items: list[Tried]) -> list[Tried]:
     return order
 
 
-def closest(tried: Iterable[Tried]) -> Tried | None:
+def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
     """The candidate nearest to float of all that ran, passed or not."""
     ran = [item for item in tried if item.record.agreement is not None]
     return max(ran, key=lambda item: item.record.closeness, default=None)
 
 
-def told(tried: Sequence[Tried], chosen: Tried | None, most: int) -> list[Tried]:
+def select_for_report(
+    tried: Sequence[EvaluatedCandidate], chosen: EvaluatedCandidate | None, most: int
+) -> list[EvaluatedCandidate]:
     """At most ``most`` of ``tried``, in their order: the chosen one, and what passed or ran before what did not."""
     rank = sorted(tried, key=lambda item: (item is not chosen, not item.passed, item.record.agreement is None))
     kept = {id(item) for item in rank[:most]}
@@ -216,7 +218,7 @@ def pareto(records: Sequence[MeasuredModel]) -> list[bool]:
     return [point is not None and not any(_dominates(other, point) for other in known) for point in points]
 
 
-def why_none(tried: Sequence[Tried]) -> tuple[str, str]:
+def why_none(tried: Sequence[EvaluatedCandidate]) -> tuple[str, str]:
     """The most telling code and sentence when no candidate is left.
 
     Speed before all: a candidate that failed only there did everything else right. Else the candidate closest to float.
@@ -249,15 +251,15 @@ def _dominates(point: _Point, other: _Point) -> bool:
     return point[0] >= other[0] and point[1] >= other[1] and point != other
 
 
-def _size_class(item: Tried) -> int:
+def _size_class(item: EvaluatedCandidate) -> int:
     """Sizes of about one class differ by less than :data:`SAME_SIZE`."""
     return round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
 
 
-def _is_faster(item: Tried) -> bool:
+def _is_faster(item: EvaluatedCandidate) -> bool:
     """Whether its screened ratio is below float's by more than a screening spreads."""
     return _ratio(item) * (1 + SAME_SPEED) < 1
 
 
-def _ratio(item: Tried) -> float:
+def _ratio(item: EvaluatedCandidate) -> float:
     return float("inf") if item.record.ratio_p50 is None else item.record.ratio_p50

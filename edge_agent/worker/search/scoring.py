@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from edge_agent.backends import Array, Backend, Session
-from edge_agent.contract.carry import Carrier
-from edge_agent.contract.judged import Judged
+from edge_agent.contract.carried_state import CarriedState
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
 from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
@@ -134,7 +134,7 @@ class Score:
         )
 
 
-class FloatSet:
+class ReferenceOutputs:
     """One set of windows with the float model's judged output for each.
 
     Use as a context manager: the outputs lie in a scratch file.
@@ -157,7 +157,7 @@ class FloatSet:
         self._task = task
         self._info = backend.inspect(model)
         self._model = model
-        self._judged = Judged(self._info, task)
+        self._judged = ScoredOutput(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
 
@@ -213,7 +213,7 @@ class FloatSet:
         return score
 
     def _outputs(self, session: Session) -> Iterator[tuple[Row, Array]]:
-        carrier = Carrier(self._task.state, self._info)
+        carrier = CarriedState(self._task.state, self._info)
         for row in self._data.rows(self._split):
             feeds = carrier.feeds(row)
             outputs = session.run(feeds)

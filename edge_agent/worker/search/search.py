@@ -16,20 +16,20 @@ from edge_agent.jobs.result import MAX_CANDIDATES, GateResult, MeasuredModel
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
+from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.layer_selection import Sensitivity
+from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.policy import (
+    EvaluatedCandidate,
     Structure,
-    Tried,
     by_speed,
     describe,
     finalists,
     pareto,
+    select_for_report,
     structure,
-    told,
     worth_scoring,
 )
-from edge_agent.worker.search.workbench import Workbench, timed
 
 PROVED = 0.95
 """How far the stage is when the search has ended."""
@@ -54,7 +54,13 @@ class Search:
     """
 
     def __init__(
-        self, context: Context, bench: Workbench, windows: int, *, budget_s: float, warnings: Sequence[str] = ()
+        self,
+        context: Context,
+        bench: CandidateEvaluator,
+        windows: int,
+        *,
+        budget_s: float,
+        warnings: Sequence[str] = (),
     ) -> None:
         self._context = context
         self._bench = bench
@@ -66,7 +72,7 @@ class Search:
         self.reference: MeasuredModel = bench.reference
         self.ratio_lower: float | None = None
         self._warnings = list(warnings)
-        self.tried: list[Tried] = []
+        self.tried: list[EvaluatedCandidate] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
 
     def left_s(self) -> float:
@@ -85,7 +91,9 @@ class Search:
             if worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
                 self._score(spec, self._fraction + share)
 
-    def leave_float(self, measure: Callable[..., Sensitivity], methods: Sequence[Method], first: Sequence[str]) -> None:
+    def try_mixed_precision(
+        self, measure: Callable[..., Sensitivity], methods: Sequence[Method], first: Sequence[str]
+    ) -> None:
         """Candidates of ``methods`` with float layers, as far as the budget goes.
 
         ``measure``: a candidate's sensitivity, in at most ``seconds``; ``first``: the weighted layers, in graph order.
@@ -99,14 +107,14 @@ class Search:
             return self.known[spec]
 
         in_time = lambda: self.left_s() > 0  # noqa: E731  # asked at each step
-        leave_float(self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first)
+        try_mixed_precision(self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first)
 
     def compare(self, planned: list[CandidateSpec]) -> None:
         """Further candidates to compare with, in the first part of the budget."""
         spare = self._budget_s * (1 - _COMPARISON_SHARE)
-        fill_up(self.tried, planned, self._attempt, lambda: self.left_s() > spare)
+        top_up_candidates(self.tried, planned, self._attempt, lambda: self.left_s() > spare)
 
-    def _attempt(self, spec: CandidateSpec) -> Tried | None:
+    def _attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         """Measure a candidate beyond those planned; None if it cannot be built."""
         if structure(spec) not in self._screened:
             self._screen([spec])
@@ -114,7 +122,7 @@ class Search:
             return None
         return self._score(spec, self._fraction + (_COMPARED - self._fraction) / 4)
 
-    def _score(self, spec: CandidateSpec, end: float) -> Tried | None:
+    def _score(self, spec: CandidateSpec, end: float) -> EvaluatedCandidate | None:
         """Score a candidate whose structure was screened; ``end``: how far the stage is then."""
         what = f"trying {describe(self._bench.blank(spec))}, window"
         pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end, timed=False)
@@ -139,9 +147,9 @@ class Search:
 
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
         record = msgspec.structs.replace(self._bench.blank(spec), code=error.code, message=error.message)
-        self.tried.append(Tried(spec, record, passed=False))
+        self.tried.append(EvaluatedCandidate(spec, record, passed=False))
 
-    def prove_speed(self) -> Tried | None:
+    def prove_speed(self) -> EvaluatedCandidate | None:
         """The first finalist that the full latency statistic does not refuse.
 
         Over budget one sure finalist is asked, and then one doubtful one: where only the sure ones are slow, speed
@@ -151,7 +159,7 @@ class Search:
         best_first = finalists(self.tried)
         for sure in (True, False):
             asked = False
-            for finalist in (item for item in best_first if item.sure is sure):
+            for finalist in (item for item in best_first if item.likely_to_pass is sure):
                 if structure(finalist.spec) in refused:
                     continue
                 if asked and self.left_s() < 0:
@@ -163,11 +171,11 @@ class Search:
                 refused.add(structure(finalist.spec))
         return None
 
-    def _time(self, finalist: Tried) -> Tried:
+    def _time(self, finalist: EvaluatedCandidate) -> EvaluatedCandidate:
         """The finalist after the full latency statistic."""
         pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
         proven = self._take(finalist, self._bench.time(finalist, pace))
-        if proven.passed and not proven.sure:
+        if proven.passed and not proven.likely_to_pass:
             wrong = proven.record.disagreements
             self.warn(
                 f"the verdict was in doubt: {wrong} of {proven.record.windows} search windows disagree, so the chance "
@@ -175,7 +183,7 @@ class Search:
             )
         return proven
 
-    def _take(self, finalist: Tried, latency: Latency) -> Tried:
+    def _take(self, finalist: EvaluatedCandidate, latency: Latency) -> EvaluatedCandidate:
         """Put the full statistic into the records of float and of the finalist."""
         self.reference = msgspec.structs.replace(timed(self.reference, latency.reference), ratio_p50=1.0)
         self.ratio_lower = latency.ratio_p50_lower
@@ -211,9 +219,9 @@ class Search:
         )
         return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
 
-    def records(self, chosen: Tried | None) -> tuple[list[MeasuredModel], int]:
+    def records(self, chosen: EvaluatedCandidate | None) -> tuple[list[MeasuredModel], int]:
         """What is told of the candidates, the Pareto front marked, and the place of the chosen one (-1: none)."""
-        items = told(self.tried, chosen, MAX_CANDIDATES)
+        items = select_for_report(self.tried, chosen, MAX_CANDIDATES)
         records = [item.record for item in items]
         marked = [
             msgspec.structs.replace(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)

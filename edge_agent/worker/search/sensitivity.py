@@ -12,9 +12,9 @@ from itertools import islice
 
 import numpy as np
 
-from edge_agent.backends import Array, Backend, CandidateSpec, Feeds, ModelInfo, Switches
-from edge_agent.contract.carry import Carrier
-from edge_agent.contract.judged import Judged
+from edge_agent.backends import Array, Backend, CandidateSpec, FakeQuantSwitches, Feeds, ModelInfo
+from edge_agent.contract.carried_state import CarriedState
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
@@ -38,7 +38,7 @@ def measure(
     prepared = prepared_path(folder, backend.SUFFIX)
     found = read_ranges(folder)
     switches = backend.switches(prepared, found.of(spec.calibration), spec, runtime=found.runtimes[0])
-    position = Judged(info, context.task).position
+    position = ScoredOutput(info, context.task).position
     windows: list[tuple[Feeds, Array]] = []
     places = list(switches.needed_by)
     for feeds in _feeds(context.task, info, data, switches):
@@ -63,7 +63,7 @@ def measure(
     return Sensitivity(effects, switches.needed_by, tuple(layers))
 
 
-def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: Switches) -> Iterator[Feeds]:
+def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: FakeQuantSwitches) -> Iterator[Feeds]:
     """What the model is fed for windows from all over the search set; with state, from its start, as float carries it.
 
     Neighbours in time resemble each other, so windows are taken at equal distances.
@@ -73,7 +73,7 @@ def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: Switches) -> It
         stride = max(1, data.count("search") // MOST_WINDOWS)
         yield from (row.feeds for row in islice(rows, 0, stride * MOST_WINDOWS, stride))
         return
-    carrier = Carrier(task.state, info)
+    carrier = CarriedState(task.state, info)
     for row in islice(rows, MOST_WINDOWS):
         feeds = carrier.feeds(row)
         yield feeds

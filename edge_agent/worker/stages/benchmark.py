@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edge_agent.backends import load
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.device import board
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
@@ -32,7 +32,7 @@ def run(context: Context) -> Outcome:
     info = backend.inspect(context.model_path)
     row = next(iter(open_dataset(context, info).rows("calibration")))
     feeds = context.out_dir / "feeds.npz"
-    write_feeds(feeds, Carrier(context.task.state, info).feeds(row))
+    write_feeds(feeds, CarriedState(context.task.state, info).feeds(row))
     folder = context.folder(Stage.QUANTIZE)
     chosen = read_chosen(folder)
     models = [

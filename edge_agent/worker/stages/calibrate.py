@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from edge_agent.backends import Array, Backend, ModelInfo, Range, load
 from edge_agent.calibration.observer import Observer
 from edge_agent.calibration.stability import TOLERANCE
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MovedRanges
@@ -162,7 +162,7 @@ class _Calibration:
         original, prepared = (
             self._backend.open(path, runtime=self._runtime) for path in (self._context.model_path, self._prepared)
         )
-        carrier = Carrier(self._context.task.state, self._info)
+        carrier = CarriedState(self._context.task.state, self._info)
         seconds = []
         for row in islice(self._data.rows("calibration"), _PROOF_WINDOWS):
             feeds = carrier.feeds(row)

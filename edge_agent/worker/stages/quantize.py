@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo, load
-from edge_agent.contract.carry import Carrier
+from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import Stage, Task
@@ -28,13 +28,13 @@ from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.split import Split
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.probe import write_feeds
-from edge_agent.worker.measure.runtimes import Way, ways
+from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.policy import Tried, closest, plan, why_none
-from edge_agent.worker.search.scoring import FloatSet
+from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
+from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
+from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
-from edge_agent.worker.search.workbench import HeldOut, Workbench
 
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
@@ -53,7 +53,7 @@ class _Prepared:
     plan: list[CandidateSpec]
     weighted: list[str]
     """The layers with weights, in graph order."""
-    served: Sequence[Way]
+    served: Sequence[ServingOption]
     notes: list[str]
     """What the report has to warn of, whatever the search finds."""
     feeds: Path
@@ -64,7 +64,7 @@ class _Found:
     """What the search ended with."""
 
     search: Search
-    chosen: Tried | None
+    chosen: EvaluatedCandidate | None
     model: Path | None
     """The chosen one's file."""
     meaning: Meaning
@@ -102,9 +102,9 @@ def _prepare(context: Context) -> _Prepared:
         schemes=backend.schemes,
     )
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
-    served, few_cores = ways(ranges.runtimes, task.recipe.threads)
+    served, few_cores = serving_options(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
-    write_feeds(feeds, Carrier(task.state, info).feeds(next(iter(data.rows("search")))))
+    write_feeds(feeds, CarriedState(task.state, info).feeds(next(iter(data.rows("search")))))
     return _Prepared(
         backend=backend,
         info=info,
@@ -121,13 +121,13 @@ def _prepare(context: Context) -> _Prepared:
 def _search(context: Context, prepared: _Prepared) -> _Found:
     """Run float, then the search over the candidates, and explain the layers of the best."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
-    with FloatSet(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
+    with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
         floats.run(pace, runtime=prepared.ranges.runtimes[0])
         meaning = floats.meaning(task.output, _labels(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(_labels_of(data, "heldout"))
-        bench = Workbench(
+        bench = CandidateEvaluator(
             context,
             backend,
             info,
@@ -135,7 +135,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             floats=floats,
             judge=floats.judge(meaning),
             feeds=prepared.feeds,
-            ways=prepared.served,
+            options=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
         budget_s = _budget_s(task, prepared.ranges)
@@ -143,7 +143,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         search.score(prepared.plan)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             sensitivity = partial(measure, context, backend, info, data)
-            search.leave_float(sensitivity, backend.SWITCHED, prepared.weighted)
+            search.try_mixed_precision(sensitivity, backend.SWITCHED, prepared.weighted)
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
         search.compare(prepared.plan)
@@ -187,7 +187,7 @@ def _budget_s(task: Task, ranges: Ranges) -> float:
     return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
 
 
-def _frozen(search: Search, chosen: Tried, number: int, meaning: Meaning) -> Chosen:
+def _frozen(search: Search, chosen: EvaluatedCandidate, number: int, meaning: Meaning) -> Chosen:
     """The candidate that the held-out set is opened for, with all that its verdict needs."""
     return Chosen(
         number=number,
@@ -200,7 +200,12 @@ def _frozen(search: Search, chosen: Tried, number: int, meaning: Meaning) -> Cho
 
 
 def _explained(
-    context: Context, backend: Backend, data: DataSet, bench: Workbench, search: Search, one: Tried | None
+    context: Context,
+    backend: Backend,
+    data: DataSet,
+    bench: CandidateEvaluator,
+    search: Search,
+    one: EvaluatedCandidate | None,
 ) -> list[LayerLoss]:
     """The worst layers of one candidate, with what leaving them float costs."""
     if one is None:

@@ -24,7 +24,7 @@ from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.scoring import FloatSet, Score
+from edge_agent.worker.search.scoring import ReferenceOutputs, Score
 
 
 def run(context: Context) -> Outcome:
@@ -40,7 +40,7 @@ def run(context: Context) -> Outcome:
     data = open_dataset(context, info)
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
-    with FloatSet(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
+    with ReferenceOutputs(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
         before = read_result(context.job_dir)
         labelled_windows = before.data.eval.windows if before.data.eval is not None else 0
         end = floats.windows / (floats.windows + labelled_windows)

@@ -11,7 +11,7 @@ from support.onnx_models import model, save, value, weights
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.backends import onnx as backend
-from edge_agent.backends.onnx.keeping import keep_float
+from edge_agent.backends.onnx.prevent_requantization import keep_float
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.calibration.observer import Observer
 

@@ -15,7 +15,7 @@ from support.device import DEMO_MODEL, TFLITE_MODEL
 from edge_agent.backends.onnx import inspection as of_onnx
 from edge_agent.backends.tflite import inspection as of_tflite
 from host_tools.model.signature import read_signature
-from host_tools.model.tensors import Signature
+from host_tools.model.tensors import ModelTensors
 
 ONNX = ("conv_net", "separable_net", "mlp", "batch_norm_net", "old_net", "two_inputs", "embedding_net", "stateful_net")
 TFLITE = (
@@ -25,7 +25,7 @@ TFLITE = (
 OF_THE_LIBRARY = sorted((Path(onnx.__file__).parent / "backend/test/data").rglob("model.onnx"))[:400]
 
 
-def as_pairs(found: Signature) -> list[list[tuple[str, Any, str]]]:
+def as_pairs(found: ModelTensors) -> list[list[tuple[str, Any, str]]]:
     return [[(one.name, one.shape, one.dtype) for one in side] for side in (found.inputs, found.outputs)]
 
 

@@ -16,7 +16,7 @@ from edge_agent.settings.inputs import WindowTable
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 from edge_agent.wire.steps import STEPS
 from host_tools.model.signature import read_signature
-from host_tools.model.tensors import Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Tensor
 from host_tools.push.draft import SECTIONS, carried, draft, feed_of, kind_of, model_name
 from host_tools.push.fit import check_model
 from host_tools.push.manifest_file import EvalTable, ManifestFile, read_manifest_file
@@ -122,7 +122,7 @@ def test_a_draft_of_any_shapes_is_read(
 ) -> None:
     inputs, outputs = tensors(*given_in), tensors(*given_out)
 
-    text = draft("m.onnx", "m", Signature(inputs, outputs))
+    text = draft("m.onnx", "m", ModelTensors(inputs, outputs))
 
     assert read(tmp_path_factory.mktemp("m"), filled(text)).name == "m"
 
@@ -149,7 +149,7 @@ def test_a_file_that_does_not_tell_gets_a_draft_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_guess_at_the_output(outputs: list[tuple[int | None, ...] | None], kind: str | None) -> None:
-    guess = kind_of(Signature(tensors((1, 3, 8)), tensors(*outputs)))
+    guess = kind_of(ModelTensors(tensors((1, 3, 8)), tensors(*outputs)))
 
     assert (guess and guess[0]) == kind
 

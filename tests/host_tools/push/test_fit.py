@@ -11,7 +11,7 @@ from edge_agent.contract.feeding import fed_shape
 from edge_agent.errors import ContractError
 from edge_agent.wire.manifest import InputContract, State, Window
 from edge_agent.wire.messages import DeviceInfo
-from host_tools.model.tensors import Signature, Tensor
+from host_tools.model.tensors import ModelTensors, Tensor
 from host_tools.push.fit import fits, troubles
 
 TRANSPOSE = {"op": "transpose", "axes": [1, 0]}
@@ -27,14 +27,16 @@ def info(**sources: Any) -> DeviceInfo:
     return DeviceInfo(device="pi-01", sources=sources or {"imu": {"kind": "serial", "channels": ["ax", "ay", "az"]}})
 
 
-def model(*shapes: tuple[int | None, ...] | None) -> Signature:
+def model(*shapes: tuple[int | None, ...] | None) -> ModelTensors:
     names = ("x", "y", "z")
-    return Signature(tuple(Tensor(name, shape, "float32") for name, shape in zip(names, shapes, strict=False)), OUTPUT)
+    return ModelTensors(
+        tuple(Tensor(name, shape, "float32") for name, shape in zip(names, shapes, strict=False)), OUTPUT
+    )
 
 
 def answer(
     inputs: list[InputContract],
-    signature: Signature | None = None,
+    signature: ModelTensors | None = None,
     known: DeviceInfo | None = None,
     states: list[State] | None = None,
 ) -> tuple[str, str]:
@@ -89,7 +91,7 @@ def test_sources_and_channels(contract: InputContract, known: DeviceInfo | None,
     ],
 )  # fmt: skip
 def test_windows_and_the_models_inputs(
-    inputs: list[InputContract], signature: Signature | None, code: str, words: str
+    inputs: list[InputContract], signature: ModelTensors | None, code: str, words: str
 ) -> None:
     found = answer(inputs, signature, info())
 

@@ -23,7 +23,7 @@ from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.report.text import render
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import screening, workbench
+from edge_agent.worker.search import evaluator, screening
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -37,7 +37,7 @@ Arrays = dict[str, NDArray[Any]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed is not the subject."""
     monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from edge_agent.backends import Backend
 from edge_agent.errors import ModelError, StageError
 from edge_agent.worker.measure import runtimes as module
 from edge_agent.worker.measure.probe import Answer, Request
-from edge_agent.worker.measure.runtimes import Way, usable, ways
+from edge_agent.worker.measure.runtimes import ServingOption, serving_options, usable
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -74,12 +74,12 @@ def test_the_only_runtime_of_a_format_needs_no_question(monkeypatch: pytest.Monk
 
 
 def test_every_runtime_is_tried_with_every_count_the_fewest_threads_first() -> None:
-    assert ways(["a", "b"], (1,)) == ([Way("a", 1), Way("b", 1)], [])
+    assert serving_options(["a", "b"], (1,)) == ([ServingOption("a", 1), ServingOption("b", 1)], [])
 
 
 def test_more_threads_than_cores_are_not_tried_and_it_is_said() -> None:
-    found, warnings = ways(["a"], (1, CORES + 3))
+    found, warnings = serving_options(["a"], (1, CORES + 3))
 
-    assert found == [Way("a", 1)]
+    assert found == [ServingOption("a", 1)]
     assert warnings == [f"threads = [{CORES + 3}]: not tried, this device has {CORES} cores"]
-    assert ways(["a"], (CORES + 3,))[0] == [Way("a", CORES)]
+    assert serving_options(["a"], (CORES + 3,))[0] == [ServingOption("a", CORES)]

@@ -18,7 +18,7 @@ from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import read_chosen
 from edge_agent.worker.explain.diagnose import with_measured
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import screening, workbench
+from edge_agent.worker.search import evaluator, screening
 
 if TYPE_CHECKING:
     from edge_agent.jobs.outcome import Outcome
@@ -51,7 +51,7 @@ class Search:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Search:
     with pytest.MonkeyPatch.context() as patch:
         # speed is its own tests' subject, and a layer that is left float shall cost some, however busy this machine is
-        patch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+        patch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
         patch.setattr(screening, "screen", screened_by_weights)
         return Search(tmp_path_factory.mktemp("found"))
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.worker.search.layer_selection import Sensitivity, find_effects, float_steps, to_mend, to_refine
-from edge_agent.worker.search.policy import Tried
+from edge_agent.worker.search.layer_selection import Sensitivity, find_effects, float_steps, refinable, repairable
+from edge_agent.worker.search.policy import EvaluatedCandidate
 
 # four layers in a row: each has weights, neighbours share a tensor
 CHAIN: dict[str, tuple[str, ...]] = {
@@ -137,10 +137,10 @@ def candidate(
     method: str = "static",
     operators: Sequence[str] = (),
     floats: Sequence[str] = (),
-) -> Tried:
+) -> EvaluatedCandidate:
     spec = CandidateSpec(method, "mse", tuple(operators), float_layers=tuple(floats))  # type: ignore[arg-type]  # a str of the three
     record = MeasuredModel(method=method, ratio_p50=ratio, agreement=agreement, sqnr_db=20.0, code=code or None)
-    return Tried(spec, record, passed=not code)
+    return EvaluatedCandidate(spec, record, passed=not code)
 
 
 def test_what_failed_for_accuracy_is_mended_the_closest_first_and_one_a_structure() -> None:
@@ -148,7 +148,7 @@ def test_what_failed_for_accuracy_is_mended_the_closest_first_and_one_a_structur
     near = candidate(0.4, 0.7, "accuracy_too_low")
     core = candidate(0.6, 0.9, "agreement_too_low", operators=["Conv"])
 
-    assert to_mend([far, near, core], METHODS) == [core, near]
+    assert repairable([far, near, core], METHODS) == [core, near]
 
 
 def test_only_a_faster_failure_is_mended_once_something_passes() -> None:
@@ -156,7 +156,7 @@ def test_only_a_faster_failure_is_mended_once_something_passes() -> None:
     faster = candidate(0.4, 0.5, "agreement_too_low")
     alike = candidate(0.59, 0.5, "agreement_too_low", operators=["Gemm"])
 
-    assert to_mend([passed, faster, alike], METHODS) == [faster]
+    assert repairable([passed, faster, alike], METHODS) == [faster]
 
 
 def test_float_layers_mend_neither_speed_nor_size_nor_what_has_no_ranges() -> None:
@@ -165,12 +165,12 @@ def test_float_layers_mend_neither_speed_nor_size_nor_what_has_no_ranges() -> No
     dynamic = candidate(0.9, 0.5, "agreement_too_low", method="dynamic")
     mended = candidate(0.9, 0.5, "agreement_too_low", floats=["head"])
 
-    assert to_mend([slow, large, dynamic, mended], METHODS) == []
+    assert repairable([slow, large, dynamic, mended], METHODS) == []
 
 
 def test_the_best_static_candidate_is_refined() -> None:
     best, slower = candidate(0.4, 0.98), candidate(0.7, 0.99, operators=["Conv"])
 
-    assert to_refine([slower, best], METHODS) == best
-    assert to_refine([candidate(0.2, 0.99, method="dynamic"), best], METHODS) is None
-    assert to_refine([candidate(0.4, 0.5, "agreement_too_low")], METHODS) is None
+    assert refinable([slower, best], METHODS) == best
+    assert refinable([candidate(0.2, 0.99, method="dynamic"), best], METHODS) is None
+    assert refinable([candidate(0.4, 0.5, "agreement_too_low")], METHODS) is None

@@ -13,7 +13,7 @@ from edge_agent.jobs.result import MeasuredModel
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.search.policy import (
     SAME_SPEED,
-    Tried,
+    EvaluatedCandidate,
     by_speed,
     closest,
     describe,
@@ -21,8 +21,8 @@ from edge_agent.worker.search.policy import (
     pareto,
     plan,
     range_methods,
+    select_for_report,
     structure,
-    told,
     why_none,
     worth_scoring,
 )
@@ -40,9 +40,9 @@ def planned(recipe: Recipe, present: Sequence[str] = PRESENT) -> list[CandidateS
 
 def tried(
     ratio: float | None, agreement: float | None, *, sqnr: float | None = 20.0, passed: bool = True, **more: Any
-) -> Tried:
+) -> EvaluatedCandidate:
     record = MeasuredModel(method="static", ratio_p50=ratio, agreement=agreement, sqnr_db=sqnr, **more)
-    return Tried(CandidateSpec(method="static"), record, passed)
+    return EvaluatedCandidate(CandidateSpec(method="static"), record, passed)
 
 
 def test_static_tries_both_operator_sets_with_every_range_method() -> None:
@@ -212,7 +212,7 @@ def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> N
         method="uniform", ratio_p50=1.0, code="latency_inconclusive", message="0.99 to 1.01 of float's time"
     )
 
-    code, message = why_none([Tried(CandidateSpec(method="uniform"), record, passed=False)])
+    code, message = why_none([EvaluatedCandidate(CandidateSpec(method="uniform"), record, passed=False)])
 
     assert code == "latency_inconclusive"
     assert "int8 weights only" in message
@@ -242,11 +242,11 @@ def test_the_chosen_one_and_what_ran_are_told_before_what_did_not() -> None:
     chosen = tried(0.9, 0.99)
     every = [*dropped, *failed, chosen]
 
-    kept = told(every, chosen, 10)
+    kept = select_for_report(every, chosen, 10)
 
     assert kept == [*dropped[:4], *failed, chosen]
     assert kept[-1] is chosen
-    assert told(failed, None, 10) == failed
+    assert select_for_report(failed, None, 10) == failed
 
 
 def test_integers_are_told_where_they_are_not_the_usual() -> None:

@@ -8,12 +8,12 @@ from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Answer, Request, Served
-from edge_agent.worker.measure.runtimes import Way
+from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
 from edge_agent.worker.search.screening import Screening, Speed
 
 FLOAT = Path("float")
-ONE, TWO = Way("one", 1), Way("two", 1)
+ONE, TWO = ServingOption("one", 1), ServingOption("two", 1)
 FEEDS = Path("feeds.npz")
 
 
@@ -52,7 +52,7 @@ def test_each_is_served_where_it_is_fastest_and_held_against_the_fastest_float(m
     screening = Screening(FLOAT, FEEDS, [ONE, TWO])
 
     assert screening([Path("a")]) == [Speed(ONE, Percentiles(0.5, 0.5, 0.5), 0.5, 0.25)]
-    assert (screening.float_way, screening.float_times) == (TWO, Percentiles(1.0, 1.0, 1.0))
+    assert (screening.float_option, screening.float_times) == (TWO, Percentiles(1.0, 1.0, 1.0))
     assert device.processes == 1
 
 
@@ -69,7 +69,7 @@ def test_among_equals_the_preferred_way_serves(monkeypatch: pytest.MonkeyPatch) 
     [speed] = screening([Path("a")])
 
     assert isinstance(speed, Speed)
-    assert speed.way == screening.float_way == ONE
+    assert speed.option == screening.float_option == ONE
 
 
 def test_float_stays_the_reference_of_its_first_screening(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_float_stays_the_reference_of_its_first_screening(monkeypatch: pytest.Mo
 
     [speed] = screening([Path("a")])
 
-    assert screening.float_way == TWO
+    assert screening.float_option == TWO
     assert isinstance(speed, Speed)
     assert speed.ratio == 1.0
 
@@ -98,8 +98,8 @@ def test_a_file_that_one_runtime_refuses_is_served_by_the_other(monkeypatch: pyt
 
     found = Screening(FLOAT, FEEDS, [ONE, TWO])([Path(name) for name in "abc"])
 
-    ways = [speed.way for speed in found if isinstance(speed, Speed)]
-    assert ways == [ONE, TWO, ONE]
+    options = [speed.option for speed in found if isinstance(speed, Speed)]
+    assert options == [ONE, TWO, ONE]
 
 
 def test_what_crashes_or_is_refused_everywhere_is_told_and_the_rest_is_screened(

@@ -26,7 +26,7 @@ from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.comparison import Screened, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
-from edge_agent.worker.search import screening, workbench
+from edge_agent.worker.search import evaluator, screening
 from edge_agent.worker.search import search as module
 
 pytestmark = pytest.mark.children(covered=False)
@@ -54,7 +54,7 @@ def known_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The full latency statistic is its own test's subject; here it says yes."""
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 def fresh_job(folder: Path, model: Path, **task: Any) -> Path:
@@ -196,7 +196,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
         timed.append(target.path)
         return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
 
-    monkeypatch.setattr(workbench, "compare", compare)
+    monkeypatch.setattr(evaluator, "compare", compare)
     monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
     outcome, folder = search(tmp_path, model)
@@ -213,7 +213,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
 def test_no_finalist_fast_enough_is_told_in_numbers(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
+    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
 
     outcome, folder = search(tmp_path, model)
 
@@ -228,7 +228,7 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: pytest.fail("no finalist"))
+    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: pytest.fail("no finalist"))
     monkeypatch.setattr(screening, "screen", screened_at(1.2))
 
     outcome, _ = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
@@ -275,8 +275,8 @@ def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_tha
         return 0.6 if measured.latency_ratio == 0.3 else 1.0
 
     monkeypatch.setattr(screening, "screen", screen)
-    monkeypatch.setattr(workbench, "compare", compare)
-    monkeypatch.setattr(workbench, "chance_of_verdict", chance)
+    monkeypatch.setattr(evaluator, "compare", compare)
+    monkeypatch.setattr(evaluator, "chance_of_verdict", chance)
     monkeypatch.setattr(module.Search, "left_s", lambda _self: -1.0 if asked else 1000.0)
 
     outcome, folder = search(tmp_path, model, gates=Gates(), recipe=Recipe())
@@ -307,7 +307,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
         return latency(Decision.ACCEPTED)
 
     monkeypatch.setattr(screening, "screen", screened_by_threads)
-    monkeypatch.setattr(workbench, "compare", compare)
+    monkeypatch.setattr(evaluator, "compare", compare)
 
     outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
 

@@ -20,7 +20,7 @@ from edge_agent.jobs.task import Stage
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import screening, workbench
+from edge_agent.worker.search import evaluator, screening
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -35,7 +35,7 @@ Judge = Callable[..., tuple[Outcome, dict[str, Any]]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed is not the subject."""
     monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(workbench, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from edge_agent.errors import ContractError, RecipeError
 _CORNERS = 4
 
 
-class Judged:
+class ScoredOutput:
     """Takes what is judged out of one run of the model.
 
     Attributes:

@@ -9,7 +9,7 @@ ZERO_RANGE = 1e-3
 scale of a following bias (input scale x weight scale) could no longer hold that bias in 32 bits."""
 
 
-def shaped(low: float, high: float, *, symmetric: bool) -> Range:
+def normalise_range(low: float, high: float, *, symmetric: bool) -> Range:
     """The range that covers [low, high] and zero; ``symmetric``: [-a, a]. A zero interval gets a tiny one."""
     low, high = min(low, 0.0), max(high, 0.0)
     if high - low < NOTHING:

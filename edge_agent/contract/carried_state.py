@@ -28,7 +28,7 @@ class Row(Protocol):
         ...
 
 
-class Carrier:
+class CarriedState:
     """The state of one model on its way through rows."""
 
     def __init__(self, states: Sequence[State], info: Signature) -> None:

@@ -1,7 +1,7 @@
 """Builds, screens, scores and times candidates. Decides nothing but how each is served: the rest is the caller's.
 
 Ranges are from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
-needed; one that cannot be built concerns no other. Where there are several ways to serve (runtimes, threads), a
+needed; one that cannot be built concerns no other. Where a model can be served in several ways (runtimes, threads), a
 candidate's is the one in which its structure was screened fastest, and float's the one in which float was.
 """
 
@@ -25,10 +25,10 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
 from edge_agent.worker.measure.latency import Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
-from edge_agent.worker.measure.runtimes import Way
+from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.policy import SCREEN_SLACK, Tried
-from edge_agent.worker.search.scoring import FloatSet
+from edge_agent.worker.search.policy import SCREEN_SLACK, EvaluatedCandidate
+from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screening import Screening, Speed
 
 
@@ -41,7 +41,7 @@ class HeldOut(NamedTuple):
     """One window follows on the other, as in the search set."""
 
 
-class Workbench:
+class CandidateEvaluator:
     """The candidates of one model.
 
     Attributes:
@@ -55,10 +55,10 @@ class Workbench:
         info: ModelInfo,
         ranges: Ranges,
         *,
-        floats: FloatSet,
+        floats: ReferenceOutputs,
         judge: Judge,
         feeds: Path,
-        ways: Sequence[Way],
+        options: Sequence[ServingOption],
         heldout: HeldOut,
     ) -> None:
         """Nothing is built yet.
@@ -71,7 +71,7 @@ class Workbench:
             floats: the search set with float's outputs.
             judge: has seen these outputs.
             feeds: one row, for timing.
-            ways: how a model can be served here, what is preferred among equals first.
+            options: how a model can be served here, what is preferred among equals first.
             heldout: what the verdict will have.
         """
         self._context = context
@@ -82,13 +82,13 @@ class Workbench:
         self._judge = judge
         self._heldout = heldout
         self._feeds = feeds
-        self._screening = Screening(context.model_path, feeds, ways)
+        self._screening = Screening(context.model_path, feeds, options)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
         self._numbers = count()
         self._built: dict[CandidateSpec, Path] = {}
-        self.reference = self._served_by(ways[0], MeasuredModel(method="float", size_bytes=info.size_bytes))
+        self.reference = self._served_by(options[0], MeasuredModel(method="float", size_bytes=info.size_bytes))
 
     def build(self, spec: CandidateSpec, runtime: str) -> Path:
         """Rewrite the model and prove the file sound on a runtime; at once if it is there already.
@@ -138,24 +138,24 @@ class Workbench:
         for spec, speed in zip(paths, self._screening(list(paths.values())) if paths else (), strict=True):
             found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
         if self._screening.float_times is not None:
-            reference = self._served_by(self._screening.float_way, self.reference)
+            reference = self._served_by(self._screening.float_option, self.reference)
             self.reference = timed(reference, self._screening.float_times)
         return found
 
     def _sound(self, spec: CandidateSpec, path: Path, speed: Speed) -> MeasuredModel | ModelError:
         """Its record, if the file is sound too."""
         try:
-            self._backend.check(self._context.model_path, path, runtime=speed.way.runtime)
+            self._backend.check(self._context.model_path, path, runtime=speed.option.runtime)
         except ModelError as error:
             return error
         self._built[spec] = path
         return msgspec.structs.replace(
-            timed(self._served_by(speed.way, self.blank(spec)), speed.times),
+            timed(self._served_by(speed.option, self.blank(spec)), speed.times),
             ratio_p50=speed.ratio,
-            ratio_p50_same_runtime=speed.ratio_same_way,
+            ratio_p50_same_runtime=speed.ratio_same_option,
         )
 
-    def score(self, spec: CandidateSpec, screened: MeasuredModel, pace: Pace) -> Tried:
+    def score(self, spec: CandidateSpec, screened: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
         """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
 
         ``screened`` is the screening of its structure.
@@ -182,9 +182,11 @@ class Workbench:
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        return Tried(spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance)
+        return EvaluatedCandidate(
+            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance
+        )
 
-    def float_costs(self, item: Tried, layers: Sequence[str]) -> dict[str, float]:
+    def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.
 
         Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
@@ -195,37 +197,37 @@ class Workbench:
         specs = [replace(item.spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
         try:
             paths = [self._rewrite(one) for one in specs]
-            way = _way(item.record)
-            plain, *others = screen([self._served(path, way) for path in paths], self._feeds, processes=1)
+            option = _serving(item.record)
+            plain, *others = screen([self._served(path, option) for path in paths], self._feeds, processes=1)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
         return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
 
-    def time(self, item: Tried, pace: Pace) -> Latency:
+    def time(self, item: EvaluatedCandidate, pace: Pace) -> Latency:
         """The full latency statistic of a candidate, served as it was screened."""
-        way = _way(item.record)
+        option = _serving(item.record)
         return compare(
-            self._served(self._context.model_path, _way(self.reference)),
-            self._served(self.build(item.spec, way.runtime), way),
+            self._served(self._context.model_path, _serving(self.reference)),
+            self._served(self.build(item.spec, option.runtime), option),
             self._feeds,
             limit=self._context.task.gates.max_latency_ratio,
-            same=None if way == _way(self.reference) else self._served(self._context.model_path, way),
+            same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
             on_process=pace,
         )
 
-    def _served_by(self, way: Way, record: MeasuredModel) -> MeasuredModel:
-        version = self._backend.runtime_version(way.runtime)
-        return msgspec.structs.replace(record, runtime=way.runtime, runtime_version=version, threads=way.threads)
+    def _served_by(self, option: ServingOption, record: MeasuredModel) -> MeasuredModel:
+        version = self._backend.runtime_version(option.runtime)
+        return msgspec.structs.replace(record, runtime=option.runtime, runtime_version=version, threads=option.threads)
 
-    def _served(self, path: Path, way: Way) -> Served:
-        return Served(str(path), way.runtime, way.threads)
+    def _served(self, path: Path, option: ServingOption) -> Served:
+        return Served(str(path), option.runtime, option.threads)
 
 
-def _way(record: MeasuredModel) -> Way:
+def _serving(record: MeasuredModel) -> ServingOption:
     """How a screened model is served."""
     if record.runtime is None or record.threads is None:
         raise StageError("stage_crashed", f"{record.method}: not screened, so nobody knows how it is served")
-    return Way(record.runtime, record.threads)
+    return ServingOption(record.runtime, record.threads)
 
 
 def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:

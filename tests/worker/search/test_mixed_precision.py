@@ -5,9 +5,9 @@ import pytest
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.worker.search.float_layers import ENOUGH, fill_up, leave_float, measured
 from edge_agent.worker.search.layer_selection import Sensitivity
-from edge_agent.worker.search.policy import Tried
+from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
+from edge_agent.worker.search.policy import EvaluatedCandidate
 
 LAYERS = tuple("abcdefgh")
 STATIC = CandidateSpec("static", "mse")
@@ -19,11 +19,11 @@ class Device:
 
     def __init__(self, bad: str, ratios: Callable[[CandidateSpec], float] = lambda _: 0.5) -> None:
         self.bad, self.ratios, self.time = set(bad), ratios, 100
-        self.tried: list[Tried] = []
+        self.tried: list[EvaluatedCandidate] = []
         self.asked: list[CandidateSpec] = []
         self.unbuildable: set[CandidateSpec] = set()
 
-    def attempt(self, spec: CandidateSpec) -> Tried | None:
+    def attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         self.time -= 1
         if spec in self.unbuildable:
             return None
@@ -32,7 +32,7 @@ class Device:
             method=spec.method, ratio_p50=self.ratios(spec), agreement=1 - left / 10, sqnr_db=20.0,
             float_layers=list(spec.float_layers), code="agreement_too_low" if left else None,
         )  # fmt: skip
-        self.tried.append(Tried(spec, record, passed=not left))
+        self.tried.append(EvaluatedCandidate(spec, record, passed=not left))
         return self.tried[-1]
 
     def measure(self, spec: CandidateSpec) -> Sensitivity:
@@ -40,10 +40,10 @@ class Device:
         effects = {layer: 1.0 if layer in self.bad else 0.01 for layer in LAYERS}
         return Sensitivity(effects, {layer: (layer,) for layer in LAYERS}, LAYERS)
 
-    def leave_float(self) -> list[tuple[str, ...]]:
+    def try_mixed_precision(self) -> list[tuple[str, ...]]:
         """Which layers the candidates that were added leave float."""
         before = len(self.tried)
-        leave_float(self.tried, self.attempt, self.measure, lambda: self.time > 0, methods=("static",))
+        try_mixed_precision(self.tried, self.attempt, self.measure, lambda: self.time > 0, methods=("static",))
         return [item.spec.float_layers for item in self.tried[before:]]
 
 
@@ -51,7 +51,7 @@ def test_the_bad_layer_is_left_float_and_nothing_more() -> None:
     device = Device("c")
     device.attempt(STATIC)
 
-    assert device.leave_float() == [("c",)]
+    assert device.try_mixed_precision() == [("c",)]
     assert device.tried[-1].passed
 
 
@@ -59,7 +59,7 @@ def test_steps_go_on_until_one_passes() -> None:
     device = Device("bcfg")
     device.attempt(STATIC)
 
-    found = device.leave_float()
+    found = device.try_mixed_precision()
 
     assert found == [("b", "c", "f"), ("b", "c", "f", "g")]
     assert [item.passed for item in device.tried] == [False, False, True]
@@ -69,7 +69,7 @@ def test_more_than_half_of_the_layers_are_never_left_float() -> None:
     device = Device("abcdef")
     device.attempt(STATIC)
 
-    assert all(len(layers) <= 4 for layers in device.leave_float())
+    assert all(len(layers) <= 4 for layers in device.try_mixed_precision())
     assert not any(item.passed for item in device.tried)
 
 
@@ -79,7 +79,7 @@ def test_every_structure_that_failed_is_asked_once_until_one_passes() -> None:
     device.attempt(replace(STATIC, calibration="minmax"))
     device.attempt(CORE)
 
-    device.leave_float()
+    device.try_mixed_precision()
 
     assert sorted(spec.operators for spec in device.asked) == [(), ("Conv",)]
 
@@ -89,7 +89,7 @@ def test_what_passes_slower_does_not_keep_the_faster_from_being_mended() -> None
     device.attempt(replace(CORE, float_layers=("c",)))
     device.attempt(STATIC)
 
-    assert ("c",) in device.leave_float()
+    assert ("c",) in device.try_mixed_precision()
     assert any(item.passed and item.record.ratio_p50 == 0.4 for item in device.tried)
 
 
@@ -97,7 +97,7 @@ def test_a_candidate_that_passes_is_refined_a_little() -> None:
     device = Device("")
     device.attempt(STATIC)
 
-    assert 1 <= len(device.leave_float()) <= 2
+    assert 1 <= len(device.try_mixed_precision()) <= 2
 
 
 def test_time_that_is_over_ends_it() -> None:
@@ -105,10 +105,10 @@ def test_time_that_is_over_ends_it() -> None:
     device.attempt(STATIC)
     device.time = 2
 
-    assert len(device.leave_float()) == 2
+    assert len(device.try_mixed_precision()) == 2
 
     device.time = 0
-    assert device.leave_float() == []
+    assert device.try_mixed_precision() == []
     assert len(device.asked) == 1
 
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_built_does_not_end_it() -> None:
     device.attempt(STATIC)
     device.unbuildable = {replace(STATIC, float_layers=("b", "c", "f"))}
 
-    assert device.leave_float()[-1] == ("b", "c", "f", "g")
+    assert device.try_mixed_precision()[-1] == ("b", "c", "f", "g")
 
 
 @pytest.mark.parametrize("planned", [1, 4, 12])
@@ -126,7 +126,7 @@ def test_planned_candidates_come_first_and_then_one_scale_a_tensor(planned: int)
     device.attempt(STATIC)
     others = [replace(STATIC, operators=(str(number),)) for number in range(planned)]
 
-    fill_up(device.tried, others, device.attempt, lambda: True)
+    top_up_candidates(device.tried, others, device.attempt, lambda: True)
 
     assert measured(device.tried) == min(ENOUGH, planned + 2)
     assert [item.spec for item in device.tried[1 : planned + 1]] == others[: ENOUGH - 1]
@@ -137,8 +137,8 @@ def test_nothing_is_measured_twice_or_after_the_time() -> None:
     device = Device("")
     device.attempt(STATIC)
 
-    fill_up(device.tried, [STATIC], device.attempt, lambda: True)
-    fill_up(device.tried, [CORE], device.attempt, lambda: False)
+    top_up_candidates(device.tried, [STATIC], device.attempt, lambda: True)
+    top_up_candidates(device.tried, [CORE], device.attempt, lambda: False)
 
     assert [item.spec for item in device.tried] == [STATIC, replace(STATIC, per_channel=False)]
 
@@ -146,13 +146,13 @@ def test_nothing_is_measured_twice_or_after_the_time() -> None:
 def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> None:
     attempted: list[tuple[str, ...]] = []
 
-    def attempt(spec: CandidateSpec) -> Tried | None:
+    def attempt(spec: CandidateSpec) -> EvaluatedCandidate | None:
         attempted.append(spec.float_layers)
-        return Tried(
+        return EvaluatedCandidate(
             spec, MeasuredModel(method="static", ratio_p50=0.5, agreement=1.0), passed=len(spec.float_layers) == 4
         )
 
-    failed = Tried(
+    failed = EvaluatedCandidate(
         STATIC, MeasuredModel(method="static", ratio_p50=0.4, agreement=0.2, code="agreement_too_low"), passed=False
     )
     tried = [failed]
@@ -160,12 +160,12 @@ def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> N
     def measure(_: CandidateSpec) -> Sensitivity:
         raise AssertionError("what passed needs no simulation")
 
-    leave_float(tried, attempt, measure, lambda: True, methods=("static",), first=list("abcdefgh"))
+    try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), first=list("abcdefgh"))
 
     assert attempted == [("a",), ("a", "b", "c", "d")]
     attempted.clear()
     with pytest.raises(AssertionError, match="needs no simulation"):
-        leave_float(tried, attempt, measure, lambda: True, methods=("static",), first=list("ab"))
+        try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), first=list("ab"))
     assert attempted == [("a",)]  # a half of the layers and more is no int8 model
 
 
@@ -174,7 +174,7 @@ def test_what_passes_but_may_fail_later_is_mended_until_it_is_sure() -> None:
     device.attempt(STATIC)
     device.tried[0] = replace(device.tried[0], passed=True, chance=0.6)
 
-    added = device.leave_float()
+    added = device.try_mixed_precision()
 
     assert added[-1] == ("b", "c", "f")
-    assert device.tried[-1].sure
+    assert device.tried[-1].likely_to_pass

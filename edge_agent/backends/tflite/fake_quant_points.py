@@ -23,8 +23,8 @@ _ELEMENTWISE = ("ADD", "DIV", "MUL", "SQUARED_DIFFERENCE", "SUB")
 """Operators whose constant operand has a grid of its own."""
 
 
-class Places:
-    """Places of the operators that a candidate makes int8.
+class FakeQuantPoints:
+    """The places of the operators that a candidate makes int8.
 
     Attributes:
         needed_by: place (a tensor's name) → the layers that want it rounded.

@@ -11,21 +11,21 @@ from dataclasses import replace
 from itertools import islice
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.search.layer_selection import Sensitivity, float_steps, to_mend, to_refine
-from edge_agent.worker.search.policy import Tried, closest, finalists, structure
+from edge_agent.worker.search.layer_selection import Sensitivity, float_steps, refinable, repairable
+from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
 """A report with this many measured candidates shows what there is to choose between."""
 _REFINEMENTS = 2
 _FIRST = (1, 4)
 
-Attempt = Callable[[CandidateSpec], Tried | None]
+Attempt = Callable[[CandidateSpec], EvaluatedCandidate | None]
 """Measures one candidate and adds it to those tried; None if it cannot be built."""
 Measure = Callable[[CandidateSpec], Sensitivity]
 
 
-def leave_float(
-    tried: Sequence[Tried],
+def try_mixed_precision(
+    tried: Sequence[EvaluatedCandidate],
     attempt: Attempt,
     measure: Measure,
     in_time: Callable[[], bool],
@@ -46,7 +46,7 @@ def leave_float(
     """
     done = set()
     while in_time():
-        base = next((item for item in to_mend(tried, methods) if structure(item.spec) not in done), None)
+        base = next((item for item in repairable(tried, methods) if structure(item.spec) not in done), None)
         if base is None:
             break
         done.add(structure(base.spec))
@@ -54,9 +54,9 @@ def leave_float(
             if not in_time():
                 return
             mended = attempt(replace(base.spec, float_layers=layers))
-            if mended is not None and mended.sure:
+            if mended is not None and mended.likely_to_pass:
                 break
-    best = to_refine(tried, methods)
+    best = refinable(tried, methods)
     if best is None or not in_time():
         return
     for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
@@ -65,19 +65,19 @@ def leave_float(
         attempt(replace(best.spec, float_layers=layers))
 
 
-def _steps(base: Tried, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _steps(base: EvaluatedCandidate, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Ever more float layers: the first few, then those that :func:`.layer_selection.float_steps` says."""
     if base.spec.method == "static":
         yield from (tuple(first[:count]) for count in _FIRST if count <= len(first) / 2)
     yield from float_steps(measure(base.spec))
 
 
-def fill_up(
-    tried: Sequence[Tried], planned: Iterable[CandidateSpec], attempt: Attempt, in_time: Callable[[], bool]
+def top_up_candidates(
+    tried: Sequence[EvaluatedCandidate], planned: Iterable[CandidateSpec], attempt: Attempt, in_time: Callable[[], bool]
 ) -> None:
     """Measure more, until there are ``ENOUGH``: what was planned but cannot win, then what ran with one scale a tensor.
 
-    Arguments as of :func:`leave_float`.
+    Arguments as of :func:`try_mixed_precision`.
     """
     known = {item.spec for item in tried}
     best = next(iter(finalists(tried)), None) or closest(tried)
@@ -89,10 +89,10 @@ def fill_up(
             attempt(spec)
 
 
-def measured(tried: Iterable[Tried]) -> int:
+def measured(tried: Iterable[EvaluatedCandidate]) -> int:
     """How many candidates ran over the search set."""
     return sum(item.record.agreement is not None for item in tried)
 
 
-def _static(item: Tried) -> bool:
+def _static(item: EvaluatedCandidate) -> bool:
     return item.spec.method == "static" and item.record.agreement is not None
