@@ -21,8 +21,8 @@ EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
     "push-model har.tflite --manifest har.toml --group lab --sign operator.key --json",
     note="Exit: 0 succeeded everywhere, 1 internal error, 2 usage, 3 broker unreachable, 4 rejected somewhere, "
-    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded, 130 Ctrl-C. Connection options have "
-    "their defaults in ~/.config/edge-agent/host.toml.",
+    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled, superseded or no longer active, 130 Ctrl-C. "
+    "Connection options have their defaults in ~/.config/edge-agent/host.toml.",
 )
 
 
@@ -101,10 +101,10 @@ def push_model(
 
 
 def _show_silent(result: PushResult) -> None:
-    """The devices that sent no report, each with the reason."""
+    """The devices whose report does not say how it stands there, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
-        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED):
+        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.INACTIVE):
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
             if remedy := to_do(fields["end"], fields["code"]):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_agent.wire.messages import JobReport
 from edge_agent.wire.topics import Scope
 from host_tools.broker.history import History
 from host_tools.broker.registry import Device
@@ -20,6 +21,8 @@ class Outlook(StrEnum):
     BEGINS = "begins"
     JUDGED = "judged"
     """This very content had its end there."""
+    INACTIVE = "inactive"
+    """It had, and succeeded, but another version is active there now, or none."""
     DOWNGRADE = "downgrade"
     CONFLICT = "version_conflict"
     IGNORED = "ignored"
@@ -41,6 +44,8 @@ def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple
     reports = [report for report in history.reports if report.device == device.id]
     for report in reports:
         if report.job == asked.job:
+            if (active := _active_instead(device, report)) is not None:
+                return Outlook.INACTIVE, active
             return (Outlook.JUDGED if report.ended else Outlook.BEGINS), report.version
     wants = {scope: want for scope, want in history.wants.items() if device.in_scope(scope) and want.stands(now)}
     beside = {scope: want for scope, want in wants.items() if scope not in asked.scopes}
@@ -74,6 +79,7 @@ def sentences(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest
             f"{name} {version} is known here with other content: {_names(conflicts)} will answer version_conflict; "
             f"{higher}"
         )
+    said += [f"{device}: {inactive(asked, outlooks[device][1])}" for device in _those(outlooks, Outlook.INACTIVE)]
     ignoring = _those(outlooks, Outlook.IGNORED)
     return said + [f"{device} {ignores(asked, outlooks[device][1])}" for device in ignoring]
 
@@ -86,11 +92,27 @@ def ignores(asked: Asked, stands: int) -> str:
     )
 
 
+def inactive(asked: Asked, active: int) -> str:
+    """Why a success stands no more on a device on which version ``active`` is active now; 0: none is."""
+    now = f"{asked.model} {active} is active now" if active else f"no {asked.model} is active now"
+    why = ", as this one was rolled back" if 0 < active < asked.version else ""
+    return f"{asked.model} {asked.version} succeeded here before, but {now}{why}; give --again for a new try"
+
+
 def nothing_new(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, history: History, now: float) -> bool:
     """Whether a push would change nothing: each device has judged it, and each want lies there already."""
     wants = [history.wants.get(scope) for scope in asked.scopes]
     lie = all(want is not None and want.job == asked.job and want.stands(now) for want in wants)
-    return lie and all(found is Outlook.JUDGED for found, _ in outlooks.values())
+    return lie and all(found in (Outlook.JUDGED, Outlook.INACTIVE) for found, _ in outlooks.values())
+
+
+def _active_instead(device: Device, report: JobReport) -> int | None:
+    """The version that is active instead of the one that ``report`` says was activated, 0: none; None: that one is."""
+    info = device.info
+    if report.status != "succeeded" or info is None or info.seq <= report.seq:  # older than the report
+        return None
+    active = next((one.version for one in info.active if one.model == report.model), 0)
+    return None if active == report.version else active
 
 
 def _those(outlooks: Mapping[str, tuple[Outlook, int]], wanted: Outlook) -> list[str]:

@@ -19,7 +19,7 @@ from edge_agent.wire.messages import JobReport, Refused
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 from host_tools.broker.history import read_history
-from host_tools.broker.job_tracker import EXIT_SUCCEEDED, JobTracker
+from host_tools.broker.job_tracker import EXIT_SUCCEEDED, DeviceOutcome, JobTracker
 from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
@@ -30,7 +30,7 @@ from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
 from host_tools.push.fit import troubles
-from host_tools.push.foresight import Asked, Outlook, ignores, nothing_new, outlook, sentences
+from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -146,7 +146,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         judged = [one for one in history.reports if one.job == sealed.job and one.ended]
         if written is not None and nothing_new(outlooks, asked, history, now):
             return _nothing_sent(manifest, tracker, judged, display)
-        for one in judged:
+        for one in (one for one in judged if outlooks[one.device][0] is Outlook.JUDGED):
             display.note(
                 f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
                 "give --again, leave version out of the manifest or raise it, or run host-tools recalibrate"
@@ -189,6 +189,8 @@ def _new_tracker(
         if found is Outlook.IGNORED:
             code = Outlook.DOWNGRADE if stands > asked.version else Outlook.CONFLICT
             tracker.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
+        if found is Outlook.INACTIVE:
+            tracker.devices[name].inactive = inactive(asked, stands)
     return tracker
 
 
@@ -243,7 +245,7 @@ def fill(result: PushResult, tracker: JobTracker) -> None:
     """Take what is known of each device into ``result``."""
     for name, progress in tracker.devices.items():
         report = progress.report
-        if report:
+        if report and progress.end is not DeviceOutcome.INACTIVE:
             result.reports.append(report)
         result.devices[name] = {
             "end": progress.end.value,

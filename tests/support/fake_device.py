@@ -102,6 +102,14 @@ class FakeDevice:
         defaults = {"model": "har", "version": 1, "stage": "receive", "status": "in_progress"}
         report = JobReport(device=self.id, job=job, seq=self._seq, boot_id=self.boot_id, **{**defaults, **fields})
         self.publish(self.topics.device(self.id, "job", job), encode(report))
+        if report.status == "succeeded":
+            self.run(report.model, report.version, job)
+
+    def run(self, model: str, version: int, job: str = "") -> None:
+        """Have this version active under a model's name, and say so; 0: none."""
+        self.active = [one for one in self.active if one.model != model]
+        self.active += [ActiveRelease(model, version, job, "accepted")] if version else []
+        self._say_info()
 
     def _status(self, *, online: bool, refused: Refused | None = None) -> DeviceStatus:
         return DeviceStatus(
@@ -122,15 +130,20 @@ class FakeDevice:
 
     def _introduce(self) -> None:
         self.publish(self.topics.device(self.id, "status"), encode(self._status(online=True)))
-        info = DeviceInfo(
-            device=self.id, groups=self.groups, agent_version="0.1.0", board="Test Board", arch="aarch64", cores=4,
-            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest, sources=self.sources,
-        )  # fmt: skip
-        self.publish(self.topics.device(self.id, "info"), encode(info))
+        self._say_info()
         scopes = [Scope("d", self.id), Scope("g", "all"), *(Scope("g", group) for group in self.groups)]
         for scope in scopes:
             self.link.subscribe(*self.topics.orders(scope))
         self._ready.set()
+
+    def _say_info(self) -> None:
+        self._seq += 1
+        info = DeviceInfo(
+            device=self.id, groups=self.groups, agent_version="0.1.0", board="Test Board", arch="aarch64", cores=4,
+            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest, sources=self.sources,
+            seq=self._seq, boot_id=self.boot_id,
+        )  # fmt: skip
+        self.publish(self.topics.device(self.id, "info"), encode(info))
 
     def _obey(self, topic: str, payload: bytes) -> None:
         match self.topics.parse(topic):

@@ -318,6 +318,28 @@ def test_the_same_once_more_sends_nothing_unless_again(
     assert again.events[-1]["version"] == 4
 
 
+@pytest.mark.parametrize("again_to", [["--device", "pi-01"], ["--group", "lab"]])
+def test_a_version_that_was_rolled_back_is_no_success_when_it_is_pushed_again(
+    host: Host, device: MakeDevice, again_to: list[str]
+) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"]) as pi:
+        first = host.push("--device", "pi-01")
+        pi.run("har", 1)
+        same = host.push(*again_to)
+        pi.run("har", 1)  # a real device does not begin it again, this one does
+        as_json = host.push(*again_to, "--json")
+
+    sentence = "har 3 succeeded here before, but har 1 is active now, as this one was rolled back; give --again"
+    assert (first.exit, same.exit, as_json.exit) == (0, 8, 8)
+    assert f"pi-01: {sentence}" in same.err
+    assert "succeeded:" not in same.err
+    assert f"pi-01  inactive not_active\n  {sentence}" in same.out
+    assert "succeeded\n" not in same.out, "no table says so"
+    found = as_json.events[-1]["devices"]["pi-01"]
+    assert (found["end"], found["code"]) == ("inactive", "not_active")
+
+
 def test_a_labelled_set_travels_as_a_second_blob(
     host: Host, device: MakeDevice, broker: Broker, namespace: str
 ) -> None:

@@ -1,11 +1,12 @@
 """What a device will make of a version, held against the device's own rules."""
 
+import msgspec
 import pytest
 
 from edge_agent.daemon.admission.rules import Accept, Ignore, Known, Refuse, Want, decide, read_want
 from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
-from edge_agent.wire.messages import DeviceInfo, JobReport
+from edge_agent.wire.messages import ActiveRelease, DeviceInfo, JobReport
 from edge_agent.wire.topics import Scope, WantTopic
 from host_tools.broker.history import History, Wanted
 from host_tools.broker.registry import Device
@@ -90,6 +91,46 @@ def test_what_was_judged_so_long_ago_that_its_report_is_gone_is_no_conflict() ->
     history = History({DEVICE: Wanted(3, new.job, LATER)}, [report(anew)])
 
     assert outlook(device(3), asked(new), history, NOW)[0] is Outlook.BEGINS
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "active", "info_seq", "expected"),
+    [
+        ("it is active", "succeeded", {"har": 3, "vad": 1}, 9, (Outlook.JUDGED, 3)),
+        ("it was rolled back", "succeeded", {"har": 1, "vad": 3}, 9, (Outlook.INACTIVE, 1)),
+        ("a newer one is active", "succeeded", {"har": 4}, 9, (Outlook.INACTIVE, 4)),
+        ("nothing is active", "succeeded", {"vad": 3}, 9, (Outlook.INACTIVE, 0)),
+        ("the device has not told since", "succeeded", {"har": 1}, 4, (Outlook.JUDGED, 3)),
+        ("it never was active", "rejected", {"har": 1}, 9, (Outlook.JUDGED, 3)),
+    ],
+)
+def test_a_success_stands_while_its_version_is_active(
+    what: str, status: str, active: dict[str, int], info_seq: int, expected: tuple[Outlook, int]
+) -> None:
+    new = want(3)
+    releases = [ActiveRelease(model, version, "", "accepted") for model, version in active.items()]
+    info = DeviceInfo(device="pi-01", highest={"har": 3}, active=releases, seq=info_seq)
+    history = History({DEVICE: Wanted(3, new.job, LATER)}, [msgspec.structs.replace(report(new, status), seq=4)])
+
+    foreseen = outlook(Device("pi-01", info=info), asked(new), history, NOW)
+
+    assert foreseen == expected
+    assert nothing_new({"pi-01": foreseen}, asked(new), history, NOW), "a device makes nothing of it either way"
+
+
+@pytest.mark.parametrize(
+    ("active", "sentence"),
+    [
+        (1, "har 3 succeeded here before, but har 1 is active now, as this one was rolled back"),
+        (4, "har 3 succeeded here before, but har 4 is active now"),
+        (0, "har 3 succeeded here before, but no har is active now"),
+    ],
+)
+def test_what_is_active_instead_is_named(active: int, sentence: str) -> None:
+    (said,) = sentences({"pi-01": (Outlook.INACTIVE, active)}, asked(want(3)), 4)
+
+    assert said.startswith(f"pi-01: {sentence}")
+    assert said.endswith("; give --again for a new try")
 
 
 @pytest.mark.parametrize(
