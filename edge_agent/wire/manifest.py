@@ -15,6 +15,8 @@ from edge_agent.wire.chunks import BlobPlan, check_digest
 from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
+MAX_VERSION = 2**53 - 1
+"""What every reader of JSON can hold."""
 _NOT_CONTENT = ("created", "expires", "targets")
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -187,7 +189,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     namespace: str
     name: Name
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
     format: Literal["onnx", "tflite"]
     blob: Blob
     inputs: list[InputContract] = []

@@ -19,7 +19,7 @@ from edge_agent.wire.topics import DeviceTopic, Scope
 from host_tools.broker.registry import Device, addressed, parse, read_devices, read_reports, readable
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.broker.signing import enclose
+from host_tools.broker.signing import enclose_order
 from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
 
 _HOUR_S = 3600.0
@@ -130,7 +130,7 @@ def order(
         if what.get("model") and not what.get("version"):
             what["version"] = active_version(what["model"], devices)
         command = new_command(settings, chosen, expires_h, **what)
-        envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
+        envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)
         try:
             send(session, chosen, command, envelope)
             return collect(session, chosen, command, devices, timeout_s)

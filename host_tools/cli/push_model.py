@@ -17,6 +17,7 @@ from host_tools.display.result_table import show, to_do
 from host_tools.exits import run
 from host_tools.push.push import PushRequest, PushResult, announced, push
 
+_CENTURY_DAYS = 36_500.0
 EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
     "push-model har.tflite --manifest har.toml --group lab --sign operator.key --json",
@@ -54,7 +55,10 @@ def push_model(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the manifest and what would be sent")] = False,
     expires: Annotated[
-        float, typer.Option("--expires", metavar="DAYS", min=0.001, help="no device begins it after so many days")
+        float,
+        typer.Option(
+            "--expires", metavar="DAYS", min=0.001, max=_CENTURY_DAYS, help="no device begins it after so many days"
+        ),
     ] = 30.0,
     max_broker_bytes: Annotated[
         int | None,

@@ -16,7 +16,7 @@ from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.recipe import read_recipe
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
-from edge_agent.wire.manifest import Blob, InputContract, Manifest
+from edge_agent.wire.manifest import MAX_VERSION, Blob, InputContract, Manifest
 from edge_agent.wire.topics import check_name
 
 _KEYS = ("name", "version", "input", "inputs", "output", "recipe", "gates", "state", "eval")
@@ -60,8 +60,13 @@ def read_manifest_file(path: Path) -> ManifestFile:
         check_name(name, "name")
     except WireError as error:
         raise ConfigError("usage", f"{path}: {error.message}") from None
-    if version is not None and (not isinstance(version, int) or isinstance(version, bool) or version < 1):
-        raise ConfigError("usage", f"{path}: version must be a whole number from 1 up; leave it out for the next one")
+    if version is not None and (
+        not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MAX_VERSION
+    ):
+        raise ConfigError(
+            "usage",
+            f"{path}: version must be a whole number from 1 to {MAX_VERSION}; leave it out for the next one",
+        )
     return ManifestFile(
         name=name, version=version, inputs=read_inputs(path, tables), eval=_eval(path, tables), path=path
     )  # fmt: skip

@@ -24,7 +24,7 @@ from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.broker.signing import enclose
+from host_tools.broker.signing import enclose_order
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
@@ -134,7 +134,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         if evaluation and evaluation_blob:
             blobs.append((evaluation, evaluation_blob))
         sealed = _Sealed(
-            manifest, enclose(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
+            manifest, enclose_order(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
         )
         asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}

@@ -275,6 +275,26 @@ def test_what_no_device_could_do_is_found_before_a_byte_is_sent(
     assert [manifest.version for manifest in pi.wants] == [1], "no version was spent"
 
 
+@pytest.mark.parametrize(
+    ("written", "known", "words"),
+    [
+        ("version = 99999999999999999999", 1, "version must be a whole number from 1 to 9007199254740991"),
+        ("", 2**53 - 1, "no device could read this manifest: Expected `int` <= 9007199254740991"),
+    ],
+)
+def test_a_manifest_that_no_device_could_read_is_not_sent(
+    host: Host, device: MakeDevice, written: str, known: int, words: str
+) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', f'name = "har"\n{written}'))
+    with device("pi-01", ends("succeeded", "accepted"), highest={"har": known}) as pi:
+        ended = host.push("--device", "pi-01", "--timeout", "5")
+
+    assert ended.exit == 2
+    assert words in ended.err
+    assert "upload" not in ended.err
+    assert pi.wants == []
+
+
 def test_one_of_several_devices_that_cannot_is_named_and_the_others_are_sent_to(host: Host, device: MakeDevice) -> None:
     camera = {"camera": {"kind": "camera"}}
     refuses = ends("failed", "source_unknown")
