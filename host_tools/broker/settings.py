@@ -41,6 +41,11 @@ class Settings(BrokerSettings, frozen=True, forbid_unknown_fields=True, kw_only=
         """The topics of the namespace."""
         return Topics(self.namespace)
 
+    @property
+    def ca_key(self) -> str:
+        """On the command line, or in the operator's file."""
+        return f"--ca-file PEM (or ca_file in {settings_path()})"
+
 
 def settings_path() -> Path:
     """Where the operator's defaults lie (``$XDG_CONFIG_HOME`` is honoured)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
+from support.certificates import write_certificate
 
 from edge_agent.errors import BrokerError
 from edge_agent.wire.topics import Topics
@@ -106,6 +107,38 @@ def test_a_broker_that_does_not_know_us_says_so_at_once(tmp_path: Path, namespac
         broker.kill()
 
     assert caught.value.code == "broker_refused"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho's, after a failed handshake
+@pytest.mark.parametrize(
+    ("host", "knows_it", "expired", "words"),
+    [
+        ("127.0.0.1", False, False, r"self-signed certificate\); give --ca-file PEM \(or ca_file in .*host\.toml\)"),
+        ("localhost", True, False, r"certificate is not valid for 'localhost'\); put a name that is in it into the "),
+        ("127.0.0.1", True, True, r"certificate has expired\); correct the clock"),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_told_of_at_once(
+    tmp_path: Path, namespace: str, host: str, words: str, *, knows_it: bool, expired: bool
+) -> None:
+    write_certificate(tmp_path, expired=expired)
+    broker = MosquittoBroker(tmp_path, f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
+    broker.start()
+    said: list[str] = []
+    url = broker.url.replace("mqtt://127.0.0.1", f"mqtts://{host}")
+    ca_file = str(tmp_path / "cert.pem") if knows_it else ""
+    settings = Settings(url=url, ca_file=ca_file, namespace=namespace, broker_timeout_s=60)
+    began = time.monotonic()
+    try:
+        with pytest.raises(BrokerError, match=words) as caught, Session(settings, said.append):
+            pass
+    finally:
+        broker.kill()
+
+    assert caught.value.code == "broker_untrusted"
+    assert time.monotonic() - began < 10
+    assert said == [], "it is not away"
 
 
 @pytest.mark.mosquitto
