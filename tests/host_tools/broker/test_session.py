@@ -182,6 +182,24 @@ def test_a_broker_that_goes_in_the_middle_of_an_upload_is_told_of(
     assert said[1][0] - moments["back"] < 4.0
 
 
+@pytest.mark.mosquitto
+def test_a_broker_that_hangs_twice_is_told_of_twice_as_soon(mosquitto: MosquittoBroker, namespace: str) -> None:
+    said: list[float] = []
+    told_after: list[float] = []
+
+    with Session(settings_for(mosquitto, namespace, 30), lambda _: said.append(time.monotonic())) as session:
+        for _ in range(2):
+            session.publish(session.topics.device("pi-1", "status"), b"before")
+            mosquitto.pause()
+            hung = time.monotonic()
+            threading.Timer(2.5, mosquitto.resume).start()
+            session.publish(session.topics.device("pi-1", "status"), b"while it hangs")
+            told_after.append(said[-2] - hung)
+
+    assert len(said) == 4
+    assert max(told_after) < 2.0
+
+
 def test_a_broker_that_is_not_there_yet_is_told_of(tmp_path: Path, namespace: str) -> None:
     said: list[str] = []
     broker = IotcoreBroker(tmp_path)
