@@ -25,12 +25,15 @@ class DeviceOutcome(StrEnum):
     CANCELED = "canceled"
     REFUSED = "refused"
     """The device does not obey this manifest."""
+    IGNORED = "ignored"
+    """The device makes nothing of this manifest, and says nothing."""
     INACTIVE = "inactive"
     """It succeeded, and what it activated is not active any more."""
 
 
 _EXITS = {
     DeviceOutcome.REFUSED: 6,
+    DeviceOutcome.IGNORED: 6,
     DeviceOutcome.FAILED: 5,
     DeviceOutcome.REJECTED: 4,
     DeviceOutcome.CANCELED: 8,
@@ -56,6 +59,8 @@ class Progress:
     refused: Refused | None = None
     refusals_before: tuple[str, int] | None = None
     """Boot id and number of refusals that the device's status told of before the job was sent."""
+    ignored: str = ""
+    """Why the device will say nothing, as far as the broker's messages tell; empty: they do not."""
     inactive: str = ""
     """Why the success that the device reported before the job was sent stands no more; empty: it stands."""
 
@@ -67,7 +72,9 @@ class Progress:
             return DeviceOutcome.INACTIVE if self.inactive and end is DeviceOutcome.SUCCEEDED else end
         if self.refused:
             return DeviceOutcome.REFUSED
-        return DeviceOutcome.RUNNING if self.report else DeviceOutcome.PENDING
+        if self.report:
+            return DeviceOutcome.RUNNING
+        return DeviceOutcome.IGNORED if self.ignored else DeviceOutcome.PENDING
 
     @property
     def ended(self) -> bool:
@@ -90,6 +97,8 @@ class Progress:
             return self.refused.message
         if self.end is DeviceOutcome.INACTIVE:
             return self.inactive
+        if self.end is DeviceOutcome.IGNORED:
+            return self.ignored
         if self.report:
             return self.report.message if self.report.ended else self.report.detail
         return "waiting for the device" if self.online else "offline; it will begin when it is back"

@@ -104,11 +104,14 @@ def push_model(
     raise typer.Exit(result.exit)
 
 
+_UNREPORTED = (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.IGNORED, DeviceOutcome.INACTIVE)
+
+
 def _show_silent(result: PushResult) -> None:
     """The devices whose report does not say how it stands there, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
-        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.INACTIVE):
+        if fields["end"] in _UNREPORTED:
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
             if remedy := to_do(fields["end"], fields["code"]):

@@ -27,6 +27,8 @@ class Outlook(StrEnum):
     CONFLICT = "version_conflict"
     IGNORED = "ignored"
     """A higher want of another scope, or the device's own of this version, stands beside it: it says nothing."""
+    UNANSWERED = "unanswered"
+    """A downgrade to which an agent of 0.1 says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,10 @@ def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple
     if any(want.job == asked.job for want in wants.values()):
         return Outlook.BEGINS, 0  # it is known there, whatever its report was
     if asked.version < accepted:
-        return (Outlook.IGNORED, higher) if higher > asked.version else (Outlook.DOWNGRADE, accepted)
+        if higher > asked.version:
+            return Outlook.IGNORED, higher
+        silent = _is_0_1(device) and _counted_by_0_1(device, history, accepted) > asked.version
+        return (Outlook.UNANSWERED if silent else Outlook.DOWNGRADE), accepted
     if asked.version == accepted and any(report.version == asked.version for report in reports):
         own = beside.get(Scope("d", device.id))
         kept = own is not None and own.version == asked.version
@@ -67,7 +72,7 @@ def sentences(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest
     """What a person should know before it is sent, one sentence for each kind of trouble."""
     said = []
     name, version = asked.model, asked.version
-    higher = f"leave version out of the manifest, or write {highest + 1} or more"
+    higher = _higher(highest)
     if downgrades := _those(outlooks, Outlook.DOWNGRADE):
         known = max(outlooks[device][1] for device in downgrades)
         said.append(
@@ -80,16 +85,18 @@ def sentences(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest
             f"{higher}"
         )
     said += [f"{device}: {inactive(asked, outlooks[device][1])}" for device in _those(outlooks, Outlook.INACTIVE)]
-    ignoring = _those(outlooks, Outlook.IGNORED)
-    return said + [f"{device} {ignores(asked, outlooks[device][1])}" for device in ignoring]
+    silent = _those(outlooks, Outlook.IGNORED) + _those(outlooks, Outlook.UNANSWERED)
+    return said + [ignores(device, outlooks[device], asked, highest) for device in silent]
 
 
-def ignores(asked: Asked, stands: int) -> str:
-    """Why a device says nothing to a want."""
-    return (
-        f"is asked for {asked.model} {stands} elsewhere, which stands, and says nothing to version {asked.version}; "
-        "push to that device or group, or a higher version"
-    )
+def ignores(device: str, foreseen: tuple[Outlook, int], asked: Asked, highest: int) -> str:
+    """Why a device says nothing to a want, and what to do."""
+    found, stands = foreseen
+    if found is Outlook.UNANSWERED:
+        why = f"has accepted {asked.model} {stands}, and its edge-agent 0.1 gives no answer to an older one"
+    else:
+        why = f"is asked for {asked.model} {stands} by another want, which stands"
+    return f"{device} will ignore {asked.model} {asked.version}: it {why}; {_higher(highest)}"
 
 
 def inactive(asked: Asked, active: int) -> str:
@@ -106,6 +113,16 @@ def nothing_new(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, histo
     return lie and all(found in (Outlook.JUDGED, Outlook.INACTIVE) for found, _ in outlooks.values())
 
 
+def _is_0_1(device: Device) -> bool:
+    return device.info is not None and device.info.agent_version.startswith("0.1.")
+
+
+def _counted_by_0_1(device: Device, history: History, accepted: int) -> int:
+    """The highest want that 0.1 takes to stand: also the one that a new want replaces, and those that have expired."""
+    wants = (want.version for scope, want in history.wants.items() if device.in_scope(scope))
+    return max((version for version in wants if version <= accepted), default=0)
+
+
 def _active_instead(device: Device, report: JobReport) -> int | None:
     """The version that is active instead of the one that ``report`` says was activated, 0: none; None: that one is."""
     info = device.info
@@ -113,6 +130,10 @@ def _active_instead(device: Device, report: JobReport) -> int | None:
         return None
     active = next((one.version for one in info.active if one.model == report.model), 0)
     return None if active == report.version else active
+
+
+def _higher(highest: int) -> str:
+    return f"leave version out of the manifest, or write {highest + 1} or more"
 
 
 def _those(outlooks: Mapping[str, tuple[Outlook, int]], wanted: Outlook) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 from edge_agent.errors import ContractError
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
-from edge_agent.wire.messages import JobReport, Refused
+from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 from host_tools.broker.history import read_history
@@ -140,7 +140,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
         for sentence in sentences(outlooks, asked, highest):
             display.note(sentence)
-        tracker = _new_tracker(asked, devices, outlooks)
+        tracker = _new_tracker(asked, devices, outlooks, highest)
         if request.dry_run:
             return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
         judged = [one for one in history.reports if one.job == sealed.job and one.ended]
@@ -180,17 +180,17 @@ def _check_fit(request: PushRequest, manifest: Manifest, devices: Mapping[str, D
 
 
 def _new_tracker(
-    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]]
+    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]], highest: int
 ) -> JobTracker:
     """Whom to wait for; a device that will say nothing is not waited for."""
     statuses = {name: device.status for name, device in devices.items()}
     tracker = JobTracker(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
-    for name, (found, stands) in outlooks.items():
-        if found is Outlook.IGNORED:
-            code = Outlook.DOWNGRADE if stands > asked.version else Outlook.CONFLICT
-            tracker.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
-        if found is Outlook.INACTIVE:
-            tracker.devices[name].inactive = inactive(asked, stands)
+    for name, foreseen in outlooks.items():
+        match foreseen:
+            case ((Outlook.IGNORED | Outlook.UNANSWERED), _):
+                tracker.devices[name].ignored = ignores(name, foreseen, asked, highest)
+            case Outlook.INACTIVE, active:
+                tracker.devices[name].inactive = inactive(asked, active)
     return tracker
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from edge_agent import __version__
 from edge_agent.mqtt import Connected, Event, Incoming, Link
 from edge_agent.settings.broker import BrokerSettings
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
@@ -58,6 +59,7 @@ class FakeDevice:
     )
     done: tuple[str, str] | None = ("", "")
     """Code and message that end every command; None: it never answers."""
+    agent_version: str = __version__
     boot_id: str = "boot-1"
     refused_count: int = 0
     wants: list[Manifest] = field(default_factory=list)
@@ -113,7 +115,7 @@ class FakeDevice:
 
     def _status(self, *, online: bool, refused: Refused | None = None) -> DeviceStatus:
         return DeviceStatus(
-            device=self.id, online=online, agent_version="0.1.0", boot_id=self.boot_id, refused=refused,
+            device=self.id, online=online, agent_version=self.agent_version, boot_id=self.boot_id, refused=refused,
             refused_count=self.refused_count,
         )  # fmt: skip
 
@@ -139,9 +141,9 @@ class FakeDevice:
     def _say_info(self) -> None:
         self._seq += 1
         info = DeviceInfo(
-            device=self.id, groups=self.groups, agent_version="0.1.0", board="Test Board", arch="aarch64", cores=4,
-            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest, sources=self.sources,
-            seq=self._seq, boot_id=self.boot_id,
+            device=self.id, groups=self.groups, agent_version=self.agent_version, board="Test Board", arch="aarch64",
+            cores=4, runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest,
+            sources=self.sources, seq=self._seq, boot_id=self.boot_id,
         )  # fmt: skip
         self.publish(self.topics.device(self.id, "info"), encode(info))
 

@@ -238,11 +238,32 @@ def test_a_group_is_pushed_to_though_one_device_will_say_nothing(host: Host, dev
         with device("pi-02", ends("succeeded", "accepted"), groups=["lab"]):
             ended = host.push("--group", "lab", "--json")
 
-    assert "pi-01 is asked for har 5 elsewhere, which stands, and says nothing to version 3" in ended.err
+    sentence = (
+        "pi-01 will ignore har 3: it is asked for har 5 by another want, which stands; leave version out of the "
+        "manifest, or write 6 or more"
+    )
+    assert sentence in ended.err
     assert ended.exit == 6
-    assert {name: (end["end"], end["code"]) for name, end in ended.events[-1]["devices"].items()} == {
-        "pi-01": ("refused", "downgrade"), "pi-02": ("succeeded", "accepted"),
-    }  # fmt: skip
+    assert ended.events[-1]["devices"]["pi-01"] == {"end": "ignored", "code": "", "message": sentence, "release": ""}
+    assert ended.events[-1]["devices"]["pi-02"]["end"] == "succeeded"
+
+
+def test_a_device_of_0_1_that_will_stay_silent_is_not_waited_for(host: Host, device: MakeDevice) -> None:
+    version = 'name = "har"\nversion = {}'
+    with device("pi-01", ends("succeeded", "accepted"), agent_version="0.1.0", highest={"har": 5}) as pi:
+        host.write_manifest(MANIFEST.replace('name = "har"', version.format(5)))
+        assert host.push("--device", "pi-01").exit == 0
+        pi.script = ()
+        host.write_manifest(MANIFEST.replace('name = "har"', version.format(3)))
+        ended = host.push("--device", "pi-01", "--timeout", "10")
+
+    sentence = (
+        "pi-01 will ignore har 3: it has accepted har 5, and its edge-agent 0.1 gives no answer to an older one; "
+        "leave version out of the manifest, or write 6 or more"
+    )
+    assert ended.exit == 6, "and not 7, after a time of waiting"
+    assert ended.err.count(sentence) == 2, "before a byte is sent, and as its line"
+    assert " ".join(ended.out.split()) == f"pi-01 ignored {sentence}", "one word, one reason, one thing to do"
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ def want(version: int, scope: Scope = DEVICE, *, blob: str = "0") -> Want:
     return read_want(WantTopic(scope, "har"), encode_manifest(manifest), "ea/v1")
 
 
-def device(highest: int) -> Device:
-    return Device("pi-01", info=DeviceInfo(device="pi-01", groups=["lab"], highest={"har": highest} if highest else {}))
+def device(highest: int, agent_version: str = "0.2.0") -> Device:
+    known = {"har": highest} if highest else {}
+    return Device("pi-01", info=DeviceInfo(device="pi-01", groups=["lab"], highest=known, agent_version=agent_version))
 
 
 def report(of: Want, status: str = "succeeded") -> JobReport:
@@ -83,6 +84,25 @@ def test_an_expired_want_stands_nowhere() -> None:
     history = History({GROUP: Wanted(9, "a" * 16, BEFORE)}, [report(want(3))])
 
     assert outlook(device(3), asked(want(2)), history, NOW)[0] is Outlook.DOWNGRADE
+
+
+@pytest.mark.parametrize(
+    ("what", "lie", "expires", "expected"),
+    [
+        ("what it replaces counts", [want(3)], LATER, Outlook.UNANSWERED),
+        ("what has expired counts", [want(3, GROUP)], BEFORE, Outlook.UNANSWERED),
+        ("what was never accepted does not", [want(9)], LATER, Outlook.DOWNGRADE),
+        ("nor what is not for it", [want(3, OTHER)], LATER, Outlook.DOWNGRADE),
+        ("nor what lies nowhere any more", [], LATER, Outlook.DOWNGRADE),
+    ],
+)
+def test_an_agent_of_0_1_says_nothing_to_an_older_version(
+    what: str, lie: list[Want], expires: str, expected: Outlook
+) -> None:
+    history = History({one.topic.scope: Wanted(one.manifest.version, one.job, expires) for one in lie}, [])
+
+    assert outlook(device(3, "0.1.0"), asked(want(2)), history, NOW) == (expected, 3)
+    assert outlook(device(3, "0.2.0"), asked(want(2)), history, NOW)[0] is Outlook.DOWNGRADE
 
 
 def test_what_was_judged_so_long_ago_that_its_report_is_gone_is_no_conflict() -> None:
@@ -166,4 +186,7 @@ def test_a_sentence_names_the_devices_and_what_to_do() -> None:
     assert other.startswith(
         "har 2 is known here with other content: odd will answer version_conflict; leave version out"
     )
-    assert elsewhere.startswith("own is asked for har 9 elsewhere, which stands, and says nothing to version 2")
+    assert elsewhere == (
+        "own will ignore har 2: it is asked for har 9 by another want, which stands; leave version out of the "
+        "manifest, or write 10 or more"
+    )
