@@ -52,6 +52,7 @@ class PushRequest:
         timeout_s: how long to stay; None: the announced capture time and 15 minutes.
         dry_run: read and build everything, send nothing.
         again: a new try of what was judged before: the next version, whatever the manifest says.
+        devices_stay: they go on when this command is interrupted; False: they end with it, and Ctrl-C is the caller's.
     """
 
     model: Path
@@ -63,6 +64,7 @@ class PushRequest:
     timeout_s: float | None = None
     dry_run: bool = False
     again: bool = False
+    devices_stay: bool = True
 
 
 @dataclass(slots=True)
@@ -219,7 +221,8 @@ def _send(
     try:
         uploader.upload()
     except KeyboardInterrupt:
-        display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
+        if request.devices_stay:
+            display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
         raise
     listen(session, job)
     for scope in request.scopes:
@@ -231,11 +234,13 @@ def _send(
     try:
         in_time = wait(session, tracker, display, timeout_s=request.timeout_s, on_need=uploader.answer)
     except KeyboardInterrupt:
+        if not request.devices_stay:
+            raise
         display.note(f"the job goes on; watch it with: {watch_command(job)}")
         result.exit = INTERRUPTED
     else:
         result.exit = tracker.exit_code
-        if not in_time:
+        if not in_time and request.devices_stay:
             display.note(f"time is up; the job goes on; watch it with: {watch_command(job)}")
     fill(result, tracker)
     return result
