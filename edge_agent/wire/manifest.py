@@ -23,6 +23,8 @@ Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 OutputKind = Literal["classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "sequence", "mask"]
+LABELLED_KINDS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
+"""The kinds that labels can say something of."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _LARGEST = 1.7976931348623157e308
 Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]

@@ -4,8 +4,9 @@ Used by ``push-model`` and by the demo. The blobs are at the broker before the w
 finds everything, and the host may go.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
+from host_tools.model.tensors import Signature
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
+from host_tools.push.labels import check_labelled
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -107,6 +110,10 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     model = model_format(request.model), read_blob(request.model)
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
+    signature = read_signature(request.model)
+    if evaluation is not None:
+        with _of_file(request.manifest):
+            check_labelled(file.output, signature)
     with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
@@ -125,12 +132,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
             created=rfc3339(now, timespec="seconds"),
             expires=rfc3339(now + request.expires_days * _DAY_S, timespec="seconds"),
         )
-        if manifest.eval is not None and manifest.output.kind is None:
-            display.note(
-                "[output] kind is not set: a device finds it from what it captures, and then the labels of the "
-                "labelled set may say nothing; set it"
-            )
-        _check_fit(request, manifest, devices, display)
+        _check_fit(request, manifest, signature, devices, display)
         content = encode_manifest(manifest)
         blobs = [(request.model, manifest.blob)]
         if evaluation and evaluation_blob:
@@ -168,15 +170,30 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     }
 
 
-def _check_fit(request: PushRequest, manifest: Manifest, devices: Mapping[str, Device], display: Display) -> None:
+@contextlib.contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """Name the manifest's file in what is found wrong with it."""
+    try:
+        yield
+    except ContractError as error:
+        raise ContractError(error.code, f"{path}: {error.message}") from None
+
+
+def _check_fit(
+    request: PushRequest,
+    manifest: Manifest,
+    signature: Signature | None,
+    devices: Mapping[str, Device],
+    display: Display,
+) -> None:
     """Raise what every device would answer; say what some will."""
     infos = {name: device.info for name, device in devices.items()}
-    found = troubles(manifest.inputs, manifest.state, read_signature(request.model), infos)
+    found = troubles(manifest.inputs, manifest.state, signature, infos)
     # An info without any source may be of a device that does not tell; it is no ground to refuse.
     sure = [name for name in found if (info := infos[name]) is None or info.sources]
     if sure and len(sure) == len(devices):
-        error = next(iter(found.values()))
-        raise ContractError(error.code, f"{request.manifest}: {error.message}")
+        with _of_file(request.manifest):
+            raise next(iter(found.values()))
     for name, error in found.items():
         display.note(f"{name} will answer {error.code}: {error.message}")
 
