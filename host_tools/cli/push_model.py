@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from host_tools.broker.job_tracker import DeviceOutcome
-from host_tools.cli.options import Connection, ShowVersion, Whom, examples, new_app, taking
+from host_tools.cli.options import Connection, Whom, examples, new_app, taking
 from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show, to_do
@@ -72,7 +72,6 @@ def push_model(
             "(what is active is tried anew with host-tools recalibrate)",
         ),
     ] = False,
-    _version: ShowVersion = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
