@@ -51,6 +51,7 @@ class Session:
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None] = to_stderr) -> None:
+        self.settings = settings
         self.topics = settings.topics
         self._say = say
         self._timeout_s = settings.broker_timeout_s

@@ -22,6 +22,7 @@ import typer
 from edge_agent.advice.installation import require
 from edge_agent.errors import BrokerError, ConfigError, StageError
 from edge_agent.wire.topics import Scope
+from host_tools.broker.command_line import command_line
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
@@ -190,13 +191,12 @@ def _say_what_now(
     if result.devices[device]["release"]:
         release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
         _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
-    where = f"--broker {settings.url}"
-    model, manifest = (shlex.quote(str(path)) for path in (request.model, request.manifest))
+    again = [str(request.model), "--manifest", str(request.manifest), "--device", device]
     _say("Broker, sensor and agent go on. Next:")
-    _say(f"  {typed('host-tools')} devices {where}")
-    _say(f"  {typed('host-tools')} report {result.job} {where}")
-    _say(f"  {typed('push-model')} {model} --manifest {manifest} --device {device} {where}")
-    _say(f"  {typed('edge-agent')} releases --config {directory / CONFIG_FILE}")
+    _say(f"  {command_line(settings, 'host-tools', 'devices')}")
+    _say(f"  {command_line(settings, 'host-tools', 'report', result.job)}")
+    _say(f"  {command_line(settings, 'push-model', *again)}")
+    _say(f"  {typed('edge-agent')} releases --config {shlex.quote(str(directory / CONFIG_FILE))}")
     _say("Stop them, and remove everything of this demo:")
     _say(f"  {typed('host-tools')} demo --stop {shlex.quote(str(directory))}")
 

@@ -3,7 +3,7 @@
 A device alone decides, by the same rules and with more knowledge; so this only says what is certain.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,16 +68,26 @@ def outlook(device: Device, asked: Asked, history: History, now: float) -> tuple
     return Outlook.BEGINS, 0
 
 
-def sentences(outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest: int) -> list[str]:
-    """What a person should know before it is sent, one sentence for each kind of trouble."""
+def sentences(
+    outlooks: Mapping[str, tuple[Outlook, int]], asked: Asked, highest: int, order: Callable[..., str]
+) -> list[str]:
+    """What a person should know before it is sent, one sentence for each kind of trouble.
+
+    Args:
+        outlooks: device → what it will do, and the version that stands in the way.
+        asked: what is to be pushed.
+        highest: the highest version that is known anywhere.
+        order: the words of a command to devices in, and what to type for it out.
+    """
     said = []
     name, version = asked.model, asked.version
     higher = _higher(highest)
     if downgrades := _those(outlooks, Outlook.DOWNGRADE):
         known = max(outlooks[device][1] for device in downgrades)
+        rollback = order("rollback", name, *(word for device in downgrades for word in ("--device", device)))
         said.append(
             f"{name} {known} is known here: {_names(downgrades)} will answer version {version} with downgrade; "
-            f"{higher}; to make active what was active before: host-tools rollback {name}"
+            f"{higher}; to make active what was active before: {rollback}"
         )
     if conflicts := _those(outlooks, Outlook.CONFLICT):
         said.append(

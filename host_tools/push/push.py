@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_mani
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
+from host_tools.broker.command_line import command_line
 from host_tools.broker.history import read_history
 from host_tools.broker.job_tracker import EXIT_SUCCEEDED, DeviceOutcome, JobTracker
 from host_tools.broker.purge import purge
@@ -28,7 +30,6 @@ from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose_order
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
-from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
 from host_tools.model.tensors import Signature
 from host_tools.push.fit import troubles
@@ -142,7 +143,8 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         )
         asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
-        for sentence in sentences(outlooks, asked, highest):
+        order = partial(command_line, settings, "host-tools", signed=True)
+        for sentence in sentences(outlooks, asked, highest, order):
             display.note(sentence)
         tracker = _new_tracker(asked, devices, outlooks, highest)
         if request.dry_run:
@@ -151,9 +153,11 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         if written is not None and nothing_new(outlooks, asked, history, now):
             return _nothing_sent(manifest, tracker, judged, display)
         for one in (one for one in judged if outlooks[one.device][0] is Outlook.JUDGED):
+            recalibrate = order("recalibrate", manifest.name, "--device", one.device)
             display.note(
                 f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
-                "give --again, leave version out of the manifest or raise it, or run host-tools recalibrate"
+                "give --again, leave version out of the manifest, or raise it"
+                + (f"; or run {recalibrate}" if one.status == "succeeded" else "")
             )
         return _send(session, settings, request, sealed, tracker, display)
 
@@ -234,6 +238,7 @@ def _send(
 ) -> PushResult:
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
+    watch = command_line(settings, "host-tools", "watch", "--job", job)
     uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
     try:
         uploader.upload()
@@ -246,19 +251,19 @@ def _send(
         session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
     session.say_left(purge(session, settings).refused)
     if not request.wait:
-        display.note(f"sent; watch it with: {watch_command(job)}")
+        display.note(f"sent; watch it with: {watch}")
         return result
     try:
         in_time = wait(session, tracker, display, timeout_s=request.timeout_s, on_need=uploader.answer)
     except KeyboardInterrupt:
         if not request.devices_stay:
             raise
-        display.note(f"the job goes on; watch it with: {watch_command(job)}")
+        display.note(f"the job goes on; watch it with: {watch}")
         result.exit = INTERRUPTED
     else:
         result.exit = tracker.exit_code
         if not in_time and request.devices_stay:
-            display.note(f"time is up; the job goes on; watch it with: {watch_command(job)}")
+            display.note(f"time is up; the job goes on; watch it with: {watch}")
     fill(result, tracker)
     return result
 
@@ -275,8 +280,3 @@ def fill(result: PushResult, tracker: JobTracker) -> None:
             "message": progress.message,
             "release": report.release if report else "",
         }
-
-
-def watch_command(job: str) -> str:
-    """The command that watches a job."""
-    return f"{typed('host-tools')} watch --job {job}"

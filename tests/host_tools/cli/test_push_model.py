@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -394,6 +395,35 @@ def test_a_labelled_set_travels_as_a_second_blob(
     assert evaluation is not None
     chunk = Topics(namespace).chunk(evaluation.sha256, 0)
     assert retained(broker, namespace, chunk) == {chunk: b"labelled windows"}
+
+
+def pasted(sentence: str, before: str) -> "subprocess.CompletedProcess[str]":
+    """What follows ``before`` in a sentence, typed at a shell."""
+    (line,) = (line for line in sentence.splitlines() if before in line)
+    return subprocess.run(  # noqa: S602  # pasted
+        line.split(before)[1], shell=True, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_commands_that_are_printed_can_be_pasted(host: Host, device: MakeDevice) -> None:
+    """No ``host.toml`` names the broker here: the printed commands must."""
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"], highest={"har": 3}) as pi:
+        sent = host.push("--device", "pi-01", "--no-wait")
+        assert pi.wanted.wait(10)
+        watched = pasted(sent.err, "watch it with: ")
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 2'))
+        older = host.push("--device", "pi-01", "--dry-run")
+        rolled_back = pasted(older.err, "what was active before: ")
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+        judged = host.push("--group", "lab")
+        recalibrated = pasted(judged.err, "; or run ")
+        full = host.push("--device", "pi-01", "--max-broker-bytes", "1", "--again")
+        purged = pasted(full.err.replace(", or raise it", ""), ": run ")
+
+    assert [one.returncode for one in (watched, recalibrated, rolled_back, purged)] == [0, 0, 0, 0], rolled_back.stderr
+    assert "succeeded" in watched.stdout
+    assert [(command.action, command.version) for command in pi.commands] == [("rollback", 3), ("recalibrate", 3)]
 
 
 def test_the_same_version_again_is_the_same_job(host: Host, device: MakeDevice) -> None:

@@ -38,6 +38,10 @@ def asked(new: Want) -> Asked:
     return Asked("har", new.manifest.version, new.job, frozenset({new.topic.scope}))
 
 
+def order(*words: str) -> str:
+    return " ".join(words)
+
+
 # What is new, what the device has accepted (and reports), and the wants that lie at the broker.
 CASES: list[tuple[str, Want, Want | None, list[Want], Outlook]] = [
     ("a first model", want(3), None, [], Outlook.BEGINS),
@@ -147,7 +151,7 @@ def test_a_success_stands_while_its_version_is_active(
     ],
 )
 def test_what_is_active_instead_is_named(active: int, sentence: str) -> None:
-    (said,) = sentences({"pi-01": (Outlook.INACTIVE, active)}, asked(want(3)), 4)
+    (said,) = sentences({"pi-01": (Outlook.INACTIVE, active)}, asked(want(3)), 4, order)
 
     assert said.startswith(f"pi-01: {sentence}")
     assert said.endswith("; give --again for a new try")
@@ -176,12 +180,12 @@ def test_a_sentence_names_the_devices_and_what_to_do() -> None:
     outlooks = {f"pi-{number:02}": (Outlook.DOWNGRADE, 3 + number % 2) for number in range(8)}
     outlooks |= {"odd": (Outlook.CONFLICT, 2), "own": (Outlook.IGNORED, 9)}
 
-    older, other, elsewhere = sentences(outlooks, asked(want(2)), 9)
+    older, other, elsewhere = sentences(outlooks, asked(want(2)), 9, order)
 
     assert older == (
         "har 4 is known here: pi-00, pi-01, pi-02, pi-03, pi-04 and 3 more will answer version 2 with downgrade; "
         "leave version out of the manifest, or write 10 or more; to make active what was active before: "
-        "host-tools rollback har"
+        "rollback har " + " ".join(f"--device pi-{number:02}" for number in range(8))
     )
     assert other.startswith(
         "har 2 is known here with other content: odd will answer version_conflict; leave version out"
