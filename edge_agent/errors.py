@@ -153,6 +153,9 @@ CODES: dict[str, Code] = {
     "usage": Code("error", "the command line or a configuration file is wrong", "see the message"),
     "broker_unreachable": Code("error", "no broker answered", "check the URL, the network and the broker"),
     "broker_refused": Code("error", "the broker refused this client", "check credentials and ACL"),
+    "broker_untrusted": Code(
+        "error", "the broker's certificate does not prove that it is the broker", "see the message"
+    ),
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),

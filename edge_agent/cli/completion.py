@@ -1,9 +1,12 @@
-"""``edge-agent completion``: a script for bash that completes commands and their options; files by itself.
+"""``edge-agent completion``: a script for bash that completes commands and their options, and leaves files to bash.
 
     edge-agent completion | sudo tee /etc/bash_completion.d/edge-agent > /dev/null
 
 It is text that was made of the commands' own parsers: completing starts no Python, which takes a second on a small
 board. Names of models and jobs are not completed. zsh takes it after ``bashcompinit``.
+
+Bash itself knows best how to complete and to quote the name of a file; only behind ``--option=`` it needs help, where a
+shell does not end a word at ``=``.
 """
 
 import argparse
@@ -22,11 +25,17 @@ _edge_agent() {{
 {cases}
     esac
     case "$word" in
+        --*=*)
+            local IFS=$'\\n'
+            COMPREPLY=($(compgen -f -- "${{word#*=}}" | while read -r file; do
+                printf '%s=%q\\n' "${{word%%=*}}" "$file"
+            done))
+            ;;
         -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -f -- "$word")) ;;
+        *) COMPREPLY=() ;;
     esac
 }}
-complete -o filenames -F _edge_agent edge-agent
+complete -o default -F _edge_agent edge-agent
 """
 
 

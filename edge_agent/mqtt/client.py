@@ -9,6 +9,7 @@ for as long as its version of MQTT is.
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 from edge_agent.mqtt.deferred import deferred
 from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
 from edge_agent.mqtt.options import ClientOptions
-from edge_agent.mqtt.outcome import TAKEN_OVER, UNSUPPORTED_VERSION, Outcome, Reached, refusal
+from edge_agent.mqtt.outcome import TAKEN_OVER, UNSUPPORTED_VERSION, Outcome, Reached, refusal, untrusted
 from edge_agent.mqtt.sent import Refusals, Sent
 from edge_agent.mqtt.serving import close, serve
 from edge_agent.mqtt.version import Version
@@ -131,6 +132,8 @@ class Client:
         self.refusals.clear()
         try:
             self._connect()
+        except ssl.SSLCertVerificationError as error:
+            return Outcome(Reached.NOTHING, untrusted(self._options.broker, error.verify_code, error.verify_message))
         except (OSError, ValueError) as error:
             return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {error}"))
         try:

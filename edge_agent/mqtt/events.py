@@ -22,11 +22,16 @@ class Disconnected:
 
     Attributes:
         reason: one sentence.
-        code: ``broker_unreachable`` or ``broker_refused``.
+        code: ``broker_unreachable``, ``broker_refused`` or ``broker_untrusted``.
     """
 
     reason: str
     code: str = "broker_unreachable"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether waiting changes nothing: a person must, here or at the broker."""
+        return self.code != "broker_unreachable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,11 +100,11 @@ class Link:
         """Return once connected. For commands; the daemon reacts to ``Connected``.
 
         Raises:
-            BrokerError: refused (at once), or no answer within ``timeout_s``.
+            BrokerError: refused or not to be trusted (at once), or no answer within ``timeout_s``.
         """
         deadline = time.monotonic() + timeout_s
         while not self._up.wait(min(0.05, max(0.0, deadline - time.monotonic()))):
-            if self._failure.code == "broker_refused" or time.monotonic() >= deadline:
+            if self._failure.lasting or time.monotonic() >= deadline:
                 raise BrokerError(self._failure.code, self._failure.reason)
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from edge_agent.mqtt.events import Disconnected
+from edge_agent.settings.broker import BrokerSettings
 
 UNSUPPORTED_VERSION = 0x84
 TAKEN_OVER = 0x8E
@@ -19,6 +20,8 @@ _REFUSALS = {
     0x8A: "has banned this client",
     0x8C: "wants another authentication method",
 }
+_OF_ANOTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+_OUT_OF_ITS_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
 class Reached(Enum):
@@ -58,3 +61,21 @@ def refusal(url: str, reason: int, words: str) -> Disconnected:
     what = _REFUSALS.get(reason, f"says: {words}")
     code = "broker_unreachable" if reason in _MAY_PASS else "broker_refused"
     return Disconnected(f"the broker at {url} {what}", code)
+
+
+def untrusted(broker: BrokerSettings, verify_code: int, words: str) -> Disconnected:
+    """Why the broker's certificate does not prove that it is the broker, and what to do.
+
+    Args:
+        broker: as it was to be reached.
+        verify_code: OpenSSL's number for what is wrong.
+        words: what OpenSSL calls that.
+    """
+    remedy = f"give {broker.ca_key}: the certificate of the CA that signed it"
+    if verify_code in _OF_ANOTHER_NAME:
+        remedy = "put a name that is in it into the broker's URL"
+    elif verify_code in _OUT_OF_ITS_TIME:
+        remedy = "correct the clock of this machine, or renew the certificate"
+    return Disconnected(
+        f"the certificate of {broker.url} is not trusted ({words.rstrip('.')}); {remedy}", "broker_untrusted"
+    )

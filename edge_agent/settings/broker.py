@@ -33,6 +33,11 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Where the broker listens; raises ``ConfigError`` for a URL that names no broker."""
         return parse_url(self.url)
 
+    @property
+    def ca_key(self) -> str:
+        """How whoever wrote these settings knows ``ca_file``."""
+        return "ca_file"
+
 
 BROKER_KEYS = BrokerSettings.__struct_fields__
 

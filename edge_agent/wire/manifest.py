@@ -15,12 +15,16 @@ from edge_agent.wire.chunks import BlobPlan, check_digest
 from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
+MAX_VERSION = 2**53 - 1
+"""What every reader of JSON can hold."""
 _NOT_CONTENT = ("created", "expires", "targets")
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 OutputKind = Literal["classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "sequence", "mask"]
+LABELLED_KINDS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
+"""The kinds that labels can say something of."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _LARGEST = 1.7976931348623157e308
 Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
@@ -187,7 +191,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     namespace: str
     name: Name
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
     format: Literal["onnx", "tflite"]
     blob: Blob
     inputs: list[InputContract] = []

@@ -16,10 +16,11 @@ from edge_agent.wire.envelope import COMMAND_TYPE
 from edge_agent.wire.messages import Command, DeviceStatus, Done, encode
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope
+from host_tools.broker.command_line import command_line
 from host_tools.broker.registry import Device, addressed, parse, read_devices, read_reports, readable
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.broker.signing import enclose
+from host_tools.broker.signing import enclose_order
 from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
 
 _HOUR_S = 3600.0
@@ -35,8 +36,8 @@ class Answer:
     exit: int
 
 
-def active_version(model: str, devices: Mapping[str, Device]) -> int:
-    """The version of ``model`` that is active on ``devices``.
+def active_version(model: str, devices: Mapping[str, Device], see: str) -> int:
+    """The version of ``model`` that is active on ``devices``; ``see``: the command that lists what runs where.
 
     Raises:
         ConfigError: ``not_active`` if none runs it; ``usage`` if they run different ones.
@@ -49,7 +50,7 @@ def active_version(model: str, devices: Mapping[str, Device]) -> int:
         if release.model == model
     }
     if not versions:
-        raise ConfigError("not_active", f"none of these devices says that it runs {model!r}; see host-tools devices")
+        raise ConfigError("not_active", f"none of these devices says that it runs {model!r}; see {see}")
     if len(set(versions.values())) > 1:
         which = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         raise ConfigError("usage", f"different versions of {model} are active ({which}); give --version")
@@ -128,9 +129,9 @@ def order(
         chosen = list(scopes_of_job(session, what["job"]) if scopes is None else scopes)
         devices = addressed(read_devices(session), chosen)
         if what.get("model") and not what.get("version"):
-            what["version"] = active_version(what["model"], devices)
+            what["version"] = active_version(what["model"], devices, command_line(settings, "host-tools", "devices"))
         command = new_command(settings, chosen, expires_h, **what)
-        envelope = enclose(encode(command), COMMAND_TYPE, settings.sign)
+        envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)
         try:
             send(session, chosen, command, envelope)
             return collect(session, chosen, command, devices, timeout_s)

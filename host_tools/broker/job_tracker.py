@@ -2,6 +2,7 @@
 
 * A report of another job changes nothing; an older report never replaces a newer one.
 * A refusal counts only if it is news: a device's status is retained and may tell of an earlier try.
+* A success counts only while what it activated is active: a report is retained, and a rollback does not change it.
 * The exit code is the first that applies of 6, 5, 4, 8, 7: what matters most to a script comes first.
 """
 
@@ -24,13 +25,19 @@ class DeviceOutcome(StrEnum):
     CANCELED = "canceled"
     REFUSED = "refused"
     """The device does not obey this manifest."""
+    IGNORED = "ignored"
+    """The device makes nothing of this manifest, and says nothing."""
+    INACTIVE = "inactive"
+    """It succeeded, and what it activated is not active any more."""
 
 
 _EXITS = {
     DeviceOutcome.REFUSED: 6,
+    DeviceOutcome.IGNORED: 6,
     DeviceOutcome.FAILED: 5,
     DeviceOutcome.REJECTED: 4,
     DeviceOutcome.CANCELED: 8,
+    DeviceOutcome.INACTIVE: 8,
     DeviceOutcome.PENDING: 7,
     DeviceOutcome.RUNNING: 7,
 }
@@ -52,15 +59,22 @@ class Progress:
     refused: Refused | None = None
     refusals_before: tuple[str, int] | None = None
     """Boot id and number of refusals that the device's status told of before the job was sent."""
+    ignored: str = ""
+    """Why the device will say nothing, as far as the broker's messages tell; empty: they do not."""
+    inactive: str = ""
+    """Why the success that the device reported before the job was sent stands no more; empty: it stands."""
 
     @property
     def end(self) -> DeviceOutcome:
         """Where the job stands here."""
         if self.report and self.report.ended:
-            return _ENDS.get(self.report.status, DeviceOutcome.FAILED)
+            end = _ENDS.get(self.report.status, DeviceOutcome.FAILED)
+            return DeviceOutcome.INACTIVE if self.inactive and end is DeviceOutcome.SUCCEEDED else end
         if self.refused:
             return DeviceOutcome.REFUSED
-        return DeviceOutcome.RUNNING if self.report else DeviceOutcome.PENDING
+        if self.report:
+            return DeviceOutcome.RUNNING
+        return DeviceOutcome.IGNORED if self.ignored else DeviceOutcome.PENDING
 
     @property
     def ended(self) -> bool:
@@ -72,6 +86,8 @@ class Progress:
         """Why it ended."""
         if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.code
+        if self.end is DeviceOutcome.INACTIVE:
+            return "not_active"
         return self.report.code if self.report else ""
 
     @property
@@ -79,6 +95,10 @@ class Progress:
         """One sentence: what ended it, or what is being done."""
         if self.end is DeviceOutcome.REFUSED and self.refused:
             return self.refused.message
+        if self.end is DeviceOutcome.INACTIVE:
+            return self.inactive
+        if self.end is DeviceOutcome.IGNORED:
+            return self.ignored
         if self.report:
             return self.report.message if self.report.ended else self.report.detail
         return "waiting for the device" if self.online else "offline; it will begin when it is back"
@@ -158,4 +178,6 @@ def _reported(progress: Progress, report: JobReport) -> bool:
     if last and (last == report or (last.boot_id == report.boot_id and last.seq > report.seq)):
         return False
     progress.report = report
+    if not report.ended:
+        progress.inactive = ""  # the device begins it anew
     return True

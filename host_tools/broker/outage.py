@@ -2,13 +2,20 @@
 
 A gap of a moment is nobody's business. A longer one is said once, and so is its end; a broker that keeps the
 connection but acknowledges nothing is as good as away. On a slow link acknowledgements take their time: what counts as
-silence follows the longest that one has taken.
+silence follows how long the last few have taken. One long wait may have been a hang, so it takes several to teach much.
 """
+
+from collections import deque
+from statistics import median_low
 
 QUIET_S = 1.2
 """How long a broker may be away, or owe an acknowledgement, before a person is told."""
 _SLOWER = 4.0
-"""So many times the longest wait so far are silence."""
+"""So many times the usual wait are silence."""
+_REMEMBERED, _A_HABIT = 5, 3
+"""So many of the last waits say what is usual, and from so many on they are sure of it."""
+_UNSURE_S = 5.0
+"""At most this long is waited in silence before they are."""
 
 
 class Outage:
@@ -22,7 +29,7 @@ class Outage:
         self._patience_s = patience_s
         self._away_since: float | None = None
         self._silent_since: float | None = None
-        self._longest_s = 0.0
+        self._waits: deque[float] = deque(maxlen=_REMEMBERED)
         self._said = ""
 
     def left(self, now: float) -> None:
@@ -42,7 +49,7 @@ class Outage:
     def acknowledged(self, now: float) -> str:
         """The broker has acknowledged something; what to say of it."""
         if self._silent_since is not None:
-            self._longest_s = max(self._longest_s, now - self._silent_since)
+            self._waits.append(now - self._silent_since)
         self._silent_since = None
         return "" if self._away_since is not None else self._over("the broker answers again")
 
@@ -55,10 +62,14 @@ class Outage:
         if self._away_since is not None:
             text = f"the broker is away ({trouble}); trying again for {self._patience_s:.0f} s"
             return self._once("away", text) if now - self._away_since >= QUIET_S else ""
-        quiet_s = max(QUIET_S, _SLOWER * self._longest_s)
+        quiet_s = self._quiet_s()
         if self._silent_since is not None and now - self._silent_since >= quiet_s:
             return self._once("silent", f"the broker has acknowledged nothing for {quiet_s:.1f} s; waiting for it")
         return ""
+
+    def _quiet_s(self) -> float:
+        usual_s = _SLOWER * median_low(self._waits) if self._waits else 0.0
+        return max(QUIET_S, usual_s if len(self._waits) >= _A_HABIT else min(usual_s, _UNSURE_S))
 
     def _once(self, what: str, text: str) -> str:
         said, self._said = self._said, what

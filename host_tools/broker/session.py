@@ -46,10 +46,12 @@ class Session:
         say: is told, in a sentence, what a person should know while the command goes on.
 
     Raises:
-        BrokerError: from every method: the broker refused us, or was away for ``settings.broker_timeout_s``.
+        BrokerError: from every method: the broker refused us, its certificate proves nothing (both at once), or it was
+            away for ``settings.broker_timeout_s``.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None] = to_stderr) -> None:
+        self.settings = settings
         self.topics = settings.topics
         self._say = say
         self._timeout_s = settings.broker_timeout_s
@@ -183,7 +185,7 @@ class Session:
             try:
                 self.link.wait_connected(max(0.0, min(_TICK_S, remaining)))
             except BrokerError as error:
-                if error.code == "broker_refused" or remaining <= 0:
+                if error.code != "broker_unreachable" or remaining <= 0:
                     raise
             self._look_up()
         self._look_up()
@@ -239,7 +241,7 @@ class Session:
                 self.say(self._outage.returned())
                 self.link.subscribe(*self._filters)
             case Disconnected(reason, code):
-                if code == "broker_refused":
+                if event.lasting:
                     raise BrokerError(code, reason)
                 self._outage.left(time.monotonic())
             case SubscribeFailed(names, reason):

@@ -21,6 +21,7 @@ from edge_agent.strict import read_toml, strict
 from edge_agent.wire.topics import Topics
 
 GIB = 1 << 30
+_PATHS = ("ca_file", "cert_file", "key_file", "password_file", "sign")
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -41,6 +42,11 @@ class Settings(BrokerSettings, frozen=True, forbid_unknown_fields=True, kw_only=
         """The topics of the namespace."""
         return Topics(self.namespace)
 
+    @property
+    def ca_key(self) -> str:
+        """On the command line, or in the operator's file."""
+        return f"--ca-file PEM (or ca_file in {settings_path()})"
+
 
 def settings_path() -> Path:
     """Where the operator's defaults lie (``$XDG_CONFIG_HOME`` is honoured)."""
@@ -55,9 +61,8 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
         ConfigError: ``usage``: an unknown key, a wrong value, a file that is not there, or no broker at all.
     """
     path = path or settings_path()
-    table = read_toml(path) if path.exists() else {}
-    table |= {key: value for key, value in overrides.items() if value is not None}
-    for key in ("ca_file", "cert_file", "key_file", "password_file", "sign"):
+    table = _read(path) | {key: value for key, value in overrides.items() if value is not None}
+    for key in _PATHS:
         if table.get(key):
             table[key] = _existing(key, str(table[key]))
     settings = strict(table, Settings, str(path))
@@ -68,6 +73,25 @@ def load_settings(overrides: dict[str, Any], path: Path | None = None) -> Settin
     except WireError as error:
         raise ConfigError("usage", error.message) from None
     return settings
+
+
+def given_settings(settings: Settings, path: Path | None = None) -> dict[str, Any]:
+    """Of ``settings``, by the keys of the file, what the operator's file and the defaults do not say."""
+    path = path or settings_path()
+    table = _read(path)
+    for key in _PATHS:
+        if table.get(key):
+            table[key] = str(Path(str(table[key])).expanduser())
+    before = strict(table, Settings, str(path))
+    return {
+        field.encode_name: value
+        for field in msgspec.structs.fields(Settings)
+        if (value := getattr(settings, field.name)) != getattr(before, field.name)
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_toml(path) if path.exists() else {}
 
 
 def _existing(key: str, value: str) -> str:

@@ -7,16 +7,23 @@ A key is Ed25519 in PEM (PKCS #8, SubjectPublicKeyInfo). A signature is over DSS
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.wire.envelope import Envelope, Signature, seal
-from edge_agent.wire.messages import MAX_ORDER_BYTES
+from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, Signature, seal
+from edge_agent.wire.manifest import decode_manifest
+from edge_agent.wire.messages import MAX_ORDER_BYTES, Command, decode
 
 KEYID_HEX = 16
+_READERS: dict[str, Callable[[bytes], object]] = {
+    MANIFEST_TYPE: decode_manifest,
+    COMMAND_TYPE: lambda content: decode(content, Command),
+}
+"""How a device reads each type of document."""
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -61,6 +68,20 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError("usage", f"{path} is not an Ed25519 key; make one with host-tools keygen")
     return key
+
+
+def enclose_order(content: bytes, payload_type: str, key_path: str) -> bytes:
+    """The envelope of :func:`enclose` around a manifest or a command, once it is sure that a device can read that.
+
+    Raises:
+        ConfigError: as ``enclose``.
+        WireError: ``malformed`` if no device can; as ``enclose``.
+    """
+    try:
+        _READERS[payload_type](content)
+    except WireError as error:
+        raise WireError(error.code, f"no device could read this {error.message}; correct what is named there") from None
+    return enclose(content, payload_type, key_path)
 
 
 def enclose(content: bytes, payload_type: str, key_path: str) -> bytes:

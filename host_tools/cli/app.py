@@ -10,6 +10,7 @@ from host_tools.cli.orders import OrderOptions, cancel, recalibrate, rollback
 from host_tools.cli.purge import purge_broker
 from host_tools.cli.push_model import EPILOG, PushOptions, push_model
 from host_tools.cli.report import report
+from host_tools.cli.version import VersionedCommand
 from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
 from host_tools.exits import run
@@ -27,6 +28,7 @@ _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har 
 _ROLLBACK = examples("host-tools rollback har --device pi-01", "host-tools rollback har --group lab --version 7")
 _RECALIBRATE = examples("host-tools recalibrate har --device pi-01")
 _CANCEL = examples("host-tools cancel 3f2a9c0d1e5b7a86")
+_KEYGEN = examples("host-tools keygen operator")
 _PURGE = examples("host-tools purge --dry-run", "host-tools purge --grace 0")
 
 
@@ -35,8 +37,8 @@ def main() -> None:
     app = new_app("Send models to edge devices and see what becomes of them. Try: host-tools demo")
     connected, ordering = taking(Connection), taking(OrderOptions)
     app.command("push-model", epilog=EPILOG, cls=taking(PushOptions))(push_model)
-    app.command(epilog=_MANIFEST)(manifest)
-    app.command(epilog=_DEMO)(demo)
+    app.command(epilog=_MANIFEST, cls=VersionedCommand)(manifest)
+    app.command(epilog=_DEMO, cls=VersionedCommand)(demo)
     app.command(epilog=_DEVICES, cls=connected)(devices)
     app.command(epilog=_WATCH, cls=connected)(watch)
     app.command(epilog=_REPORT, cls=connected)(report)
@@ -44,5 +46,5 @@ def main() -> None:
     app.command(epilog=_RECALIBRATE, cls=ordering)(recalibrate)
     app.command(epilog=_CANCEL, cls=ordering)(cancel)
     app.command("purge", epilog=_PURGE, cls=connected)(purge_broker)
-    app.command(epilog=examples("host-tools keygen operator"))(keygen)
+    app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
     sys.exit(run(app))

@@ -1,6 +1,7 @@
 """``host-tools keygen``: a key that signs manifests and commands."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,6 @@ def keygen(
     if as_json:
         print(json.dumps({"keyid": keyid, "private": str(private), "public": str(public)}))
         return
-    print(f"{private}   private: keep it secret; sign with push-model --sign {private}")
+    print(f"{private}   private: keep it secret; sign with push-model --sign {shlex.quote(str(private))}")
     print(f"{public}   public: copy it into /etc/edge-agent/trusted-keys of every device")
     print(f"key id {keyid}")

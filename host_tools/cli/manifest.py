@@ -1,5 +1,6 @@
 """``host-tools manifest``: a first manifest for a model, with every key."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from edge_agent.errors import ConfigError, WireError
 from edge_agent.wire.topics import check_name
+from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
 from host_tools.push.draft import draft, model_name
 from host_tools.push.manifest_file import model_format
@@ -49,4 +51,5 @@ def manifest(
         raise ConfigError("usage", f"{out} exists already; remove it, or give another --out") from None
     except OSError as error:
         raise ConfigError("usage", f"{out}: {error.strerror}") from None
-    print(f"{out}   fill in source and channels; then: push-model {model} --manifest {out} --device ID --dry-run")
+    push = shlex.join([str(model), "--manifest", str(out), "--device", "ID", "--dry-run"])
+    print(f"{out}   fill in source and channels; then: {typed('push-model')} {push}")

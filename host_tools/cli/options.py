@@ -13,12 +13,11 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from edge_agent import __version__
 from edge_agent.errors import ConfigError, EdgeAgentError, WireError
 from edge_agent.wire.topics import EVERYONE, Scope, check_name
 from host_tools.broker.settings import Settings, load_settings
+from host_tools.cli.version import ShowVersion, VersionedCommand
 from host_tools.exits import exit_of
 
 
@@ -92,7 +91,7 @@ class Whom:
         return [Scope("g", EVERYONE)]
 
 
-def taking(kind: type[Connection]) -> type[TyperCommand]:
+def taking(kind: type[Connection]) -> type[VersionedCommand]:
     """The class of commands that take the options of ``kind``, too, and find them as their context's ``obj``.
 
     An error that ends such a command with ``--json`` is its last line on stdout, too.
@@ -101,7 +100,7 @@ def taking(kind: type[Connection]) -> type[TyperCommand]:
     reader.command()(kind)
     shared: Any = typer.main.get_command(reader)
 
-    class Taking(TyperCommand):
+    class Taking(VersionedCommand):
         """A command with options of its own, and with those that it shares."""
 
         def __init__(self, *arguments: Any, params: list[Any], **more: Any) -> None:
@@ -125,17 +124,6 @@ def connection_of(context: typer.Context) -> Connection:
     """The options of a command whose class takes only these."""
     options: Connection = context.obj
     return options
-
-
-def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  # typer calls it so
-    if asked:
-        print(f"{context.find_root().info_name} {__version__}")
-        raise typer.Exit
-
-
-ShowVersion = Annotated[
-    bool, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
-]
 
 
 def examples(*lines: str, note: str = "") -> str:

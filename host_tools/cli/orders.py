@@ -8,13 +8,23 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from edge_agent.wire.manifest import MAX_VERSION
 from host_tools.broker.commands import Answer, exit_of_answers, order
 from host_tools.cli.options import Connection, Whom
 from host_tools.display.console import stdout_console
 
+_CENTURY_H = 876_000.0
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="the model's name")]
 Version = Annotated[
-    int, typer.Option("--version", metavar="N", min=0, help="the active version it is about; 0: the one devices report")
+    int,
+    typer.Option(
+        "--version",
+        metavar="N",
+        min=0,
+        max=MAX_VERSION,
+        help="the active version it is about; 0: the one devices report",
+    ),
 ]
 
 
@@ -22,7 +32,7 @@ Version = Annotated[
 class _Patience(Whom):
     timeout: Annotated[float, typer.Option("--timeout", metavar="S", min=0, help="wait so long for answers")] = 120.0
     expires: Annotated[
-        float, typer.Option("--expires", metavar="HOURS", min=0.001, help="until then a device obeys")
+        float, typer.Option("--expires", metavar="HOURS", min=0.001, max=_CENTURY_H, help="until then a device obeys")
     ] = 24.0
 
 

@@ -10,19 +10,20 @@ import typer
 from rich.markup import escape
 
 from host_tools.broker.job_tracker import DeviceOutcome
-from host_tools.cli.options import Connection, ShowVersion, Whom, examples, new_app, taking
+from host_tools.cli.options import Connection, Whom, examples, new_app, taking
 from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show, to_do
 from host_tools.exits import run
 from host_tools.push.push import PushRequest, PushResult, announced, push
 
+_CENTURY_DAYS = 36_500.0
 EPILOG = examples(
     "push-model har.onnx --manifest har.toml --device pi-01 --broker mqtt://broker.local",
     "push-model har.tflite --manifest har.toml --group lab --sign operator.key --json",
     note="Exit: 0 succeeded everywhere, 1 internal error, 2 usage, 3 broker unreachable, 4 rejected somewhere, "
-    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled or superseded, 130 Ctrl-C. Connection options have "
-    "their defaults in ~/.config/edge-agent/host.toml.",
+    "5 failed somewhere, 6 not trusted, 7 timed out, 8 canceled, superseded or no longer active, 130 Ctrl-C. "
+    "Connection options have their defaults in ~/.config/edge-agent/host.toml.",
 )
 
 
@@ -54,7 +55,10 @@ def push_model(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the manifest and what would be sent")] = False,
     expires: Annotated[
-        float, typer.Option("--expires", metavar="DAYS", min=0.001, help="no device begins it after so many days")
+        float,
+        typer.Option(
+            "--expires", metavar="DAYS", min=0.001, max=_CENTURY_DAYS, help="no device begins it after so many days"
+        ),
     ] = 30.0,
     max_broker_bytes: Annotated[
         int | None,
@@ -68,7 +72,6 @@ def push_model(
             "(what is active is tried anew with host-tools recalibrate)",
         ),
     ] = False,
-    _version: ShowVersion = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
@@ -100,11 +103,14 @@ def push_model(
     raise typer.Exit(result.exit)
 
 
+_UNREPORTED = (DeviceOutcome.PENDING, DeviceOutcome.REFUSED, DeviceOutcome.IGNORED, DeviceOutcome.INACTIVE)
+
+
 def _show_silent(result: PushResult) -> None:
-    """The devices that sent no report, each with the reason."""
+    """The devices whose report does not say how it stands there, each with the reason."""
     console = stdout_console()
     for name, fields in result.devices.items():
-        if fields["end"] in (DeviceOutcome.PENDING, DeviceOutcome.REFUSED):
+        if fields["end"] in _UNREPORTED:
             words = f"{fields['end']} {fields['code']}".rstrip()
             console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
             if remedy := to_do(fields["end"], fields["code"], fields["message"]):

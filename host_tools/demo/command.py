@@ -22,14 +22,16 @@ import typer
 from edge_agent.advice.installation import require
 from edge_agent.errors import BrokerError, ConfigError, StageError
 from edge_agent.wire.topics import Scope
-from host_tools.broker.purge import held_blobs
+from host_tools.broker.command_line import command_line
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.demo.simulator import SerialImu
 from host_tools.demo.stage import AGENT_LOG, CONFIG_FILE, STAGE_FILE, STATE_DIR
+from host_tools.demo.tidying import Ending, ended_by_signals, guest, stop
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show
+from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
 from host_tools.push.push import PushRequest, PushResult, push
 
@@ -63,6 +65,10 @@ def demo(
     broker_timeout: Annotated[
         float, typer.Option("--broker-timeout", metavar="S", min=0, help="give up when the broker is away this long")
     ] = 60.0,
+    stop_kept: Annotated[
+        Path | None,
+        typer.Option("--stop", metavar="DIR", show_default=False, help="end the kept demo of that folder, remove it"),
+    ] = None,
 ) -> None:
     """Show the whole way of a model on this machine.
 
@@ -72,36 +78,53 @@ def demo(
     come with the package. The gates are those of its manifest, for ONNX the defaults: a model that fails one is refused
     here too.
     """
+    if stop_kept is not None:
+        stop(stop_kept)
+        _say(f"Nothing of it is left, {stop_kept} is removed.")
+        return
     chosen, described = _bundled(model, manifest)
     require("numpy", "serial", *([] if broker else ["iotcore"]))
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
-    with _folder(keep=keep) as directory, _stage(directory, device, broker, pace, keep=keep) as url:
-        settings = Settings(url=url, broker_timeout_s=broker_timeout)
-        _wait_online(settings, device, directory)
-        _say(f"broker {url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
-        request = PushRequest(model=chosen, manifest=described, scopes=[Scope("d", device)])
-        with open_display(as_json=False) as display:
-            result = push(settings, request, display)
-        show(result.reports)
-        _say_what_now(directory, request, result, settings, device, keep=keep)
-    if broker and not keep:
-        _forget(settings, device, result)
+    request = PushRequest(model=chosen, manifest=described, scopes=[Scope("d", device)], devices_stay=keep)
+    with ended_by_signals() as ending:
+        try:
+            with (
+                _folder(ending, keep=keep) as directory,
+                guest(broker, device, keep=keep),
+                _stage(directory, device, broker, pace, keep=keep) as url,
+            ):
+                settings = Settings(url=url, broker_timeout_s=broker_timeout)
+                result = _run(directory, request, settings, device, keep=keep)
+        except KeyboardInterrupt:
+            _say("Stopped; nothing of it is left, its folder is removed.")
+            raise typer.Exit(INTERRUPTED) from None
     if not keep:
         _say(f"Nothing of it is left, its folder is removed. To look around: {typed('host-tools')} demo --keep")
         _say("Next: push a model of your own to it then, or install the agent on a device (README).")
     raise typer.Exit(result.exit)
 
 
+def _run(directory: Path, request: PushRequest, settings: Settings, device: str, *, keep: bool) -> PushResult:
+    """The push, and what it came to."""
+    _wait_online(settings, device, directory)
+    _say(f"broker {settings.url}, device {device}, sensor {directory / 'imu'}, log {directory / AGENT_LOG}")
+    with open_display(as_json=False) as display:
+        result = push(settings, request, display)
+    show(result.reports)
+    _say_what_now(directory, request, result, settings, device, keep=keep)
+    return result
+
+
 @contextlib.contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
+def _folder(ending: Ending, *, keep: bool) -> Iterator[Path]:
     """A folder for everything; it goes afterwards, unless it shall stay or says why the demo broke off."""
     directory = Path(tempfile.mkdtemp(prefix="edge-agent-demo-"))
     try:
         yield directory
-    except KeyboardInterrupt:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
-    except Exception:
+    except BaseException as error:
+        if ending.number or isinstance(error, KeyboardInterrupt):
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         _say(f"What broker, sensor and agent said is in {directory}; remove it when you like.")
         raise
     if not keep:
@@ -168,27 +191,14 @@ def _say_what_now(
     if result.devices[device]["release"]:
         release = (directory / STATE_DIR / "models" / result.manifest.name / "active").resolve()
         _say(f"The release lies in {release}: the model, its contract, and the verdict that admitted it.")
-    pid = json.loads((directory / STAGE_FILE).read_text(encoding="utf-8"))["pid"]
-    where = f"--broker {settings.url}"
-    model, manifest = (shlex.quote(str(path)) for path in (request.model, request.manifest))
+    again = [str(request.model), "--manifest", str(request.manifest), "--device", device]
     _say("Broker, sensor and agent go on. Next:")
-    _say(f"  {typed('host-tools')} devices {where}")
-    _say(f"  {typed('host-tools')} report {result.job} {where}")
-    _say(f"  {typed('push-model')} {model} --manifest {manifest} --device {device} {where}")
-    _say(f"  {typed('edge-agent')} releases --config {directory / CONFIG_FILE}")
-    _say(f"Stop them, and remove everything of this demo: kill {pid}; rm -r {directory}")
-
-
-def _forget(settings: Settings, device: str, result: PushResult) -> None:
-    """Leave nothing of the demo on a broker that is not its own."""
-    with Session(settings) as session:
-        topics = session.topics
-        kinds = [topics.device(device, "status"), topics.device(device, "info"), topics.device(device, "job", "+")]
-        said = session.snapshot(*kinds, topics.want(Scope("d", device), "+"))
-        left = session.clear(said)
-        if blob := held_blobs(session).get(result.manifest.blob.sha256):
-            left += session.clear(blob.topics(topics))
-        session.say_left(left)
+    _say(f"  {command_line(settings, 'host-tools', 'devices')}")
+    _say(f"  {command_line(settings, 'host-tools', 'report', result.job)}")
+    _say(f"  {command_line(settings, 'push-model', *again)}")
+    _say(f"  {typed('edge-agent')} releases --config {shlex.quote(str(directory / CONFIG_FILE))}")
+    _say("Stop them, and remove everything of this demo:")
+    _say(f"  {typed('host-tools')} demo --stop {shlex.quote(str(directory))}")
 
 
 def _say(text: str) -> None:

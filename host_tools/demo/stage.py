@@ -71,7 +71,10 @@ def main(argv: list[str]) -> int:
             imu = stack.enter_context(SerialImu(directory / "imu", pace=arguments.pace, rewind=True))
             config = _write_config(directory, arguments, url, imu.port)
             agent = stack.enter_context(_agent(config, directory / AGENT_LOG))
-            ready = {"pid": os.getpid(), "agent_pid": agent.pid, "sensor_pid": imu.pid, "broker": url}
+            ready = {
+                "pid": os.getpid(), "agent_pid": agent.pid, "sensor_pid": imu.pid, "directory": str(directory),
+                "broker": url, "device": arguments.device, "guest": bool(arguments.broker),
+            }  # fmt: skip
             temporary = directory / f"{STAGE_FILE}.tmp"
             temporary.write_text(json.dumps(ready), encoding="utf-8")
             temporary.replace(directory / STAGE_FILE)

@@ -26,6 +26,8 @@ _COLOURS = {
     DeviceOutcome.FAILED: "red",
     DeviceOutcome.CANCELED: "magenta",
     DeviceOutcome.REFUSED: "red",
+    DeviceOutcome.IGNORED: "yellow",
+    DeviceOutcome.INACTIVE: "yellow",
     DeviceOutcome.RUNNING: "cyan",
     DeviceOutcome.PENDING: "dim",
 }

@@ -16,7 +16,7 @@ from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.recipe import read_recipe
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
-from edge_agent.wire.manifest import Blob, InputContract, Manifest
+from edge_agent.wire.manifest import MAX_VERSION, Blob, InputContract, Manifest, Output
 from edge_agent.wire.topics import check_name
 
 _KEYS = ("name", "version", "input", "inputs", "output", "recipe", "gates", "state", "eval")
@@ -36,6 +36,7 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: int | None
     inputs: list[InputContract]
+    output: Output
     eval: Path | None
     path: Path
 
@@ -52,7 +53,7 @@ def read_manifest_file(path: Path) -> ManifestFile:
     for key in tables:
         if key not in _KEYS:
             raise ConfigError("usage", f"{path}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
-    read_recipe(path)
+    recipe = read_recipe(path)
     name, version = tables.get("name"), tables.get("version")
     if not isinstance(name, str):
         raise ConfigError("usage", f'{path}: name is missing; give the model a name such as name = "har"')
@@ -60,10 +61,16 @@ def read_manifest_file(path: Path) -> ManifestFile:
         check_name(name, "name")
     except WireError as error:
         raise ConfigError("usage", f"{path}: {error.message}") from None
-    if version is not None and (not isinstance(version, int) or isinstance(version, bool) or version < 1):
-        raise ConfigError("usage", f"{path}: version must be a whole number from 1 up; leave it out for the next one")
+    if version is not None and (
+        not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MAX_VERSION
+    ):
+        raise ConfigError(
+            "usage",
+            f"{path}: version must be a whole number from 1 to {MAX_VERSION}; leave it out for the next one",
+        )
     return ManifestFile(
-        name=name, version=version, inputs=read_inputs(path, tables), eval=_eval(path, tables), path=path
+        name=name, version=version, inputs=read_inputs(path, tables), output=recipe.output,
+        eval=_eval(path, tables), path=path,
     )  # fmt: skip
 
 

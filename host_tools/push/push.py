@@ -4,9 +4,11 @@ Used by ``push-model`` and by the demo. The blobs are at the broker before the w
 finds everything, and the host may go.
 """
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,24 @@ import msgspec
 from edge_agent.errors import ContractError
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
-from edge_agent.wire.messages import JobReport, Refused
+from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
+from host_tools.broker.command_line import command_line
 from host_tools.broker.history import read_history
-from host_tools.broker.job_tracker import EXIT_SUCCEEDED, JobTracker
+from host_tools.broker.job_tracker import EXIT_SUCCEEDED, DeviceOutcome, JobTracker
 from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.broker.signing import enclose
+from host_tools.broker.signing import enclose_order
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
-from host_tools.invocation import typed
 from host_tools.model.signature import read_signature
+from host_tools.model.tensors import ModelTensors
 from host_tools.push.fit import troubles
-from host_tools.push.foresight import Asked, Outlook, ignores, nothing_new, outlook, sentences
+from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
+from host_tools.push.labels import check_labelled
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -52,6 +56,7 @@ class PushRequest:
         timeout_s: how long to stay; None: the announced capture time and 15 minutes.
         dry_run: read and build everything, send nothing.
         again: a new try of what was judged before: the next version, whatever the manifest says.
+        devices_stay: they go on when this command is interrupted; False: they end with it, and Ctrl-C is the caller's.
     """
 
     model: Path
@@ -63,6 +68,7 @@ class PushRequest:
     timeout_s: float | None = None
     dry_run: bool = False
     again: bool = False
+    devices_stay: bool = True
 
 
 @dataclass(slots=True)
@@ -105,6 +111,10 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     model = model_format(request.model), read_blob(request.model)
     evaluation = request.evaluation or file.eval
     evaluation_blob = read_blob(evaluation) if evaluation else None
+    signature = read_signature(request.model)
+    if evaluation is not None:
+        with _of_file(request.manifest):
+            check_labelled(file.output, signature)
     with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
@@ -123,33 +133,31 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
             created=rfc3339(now, timespec="seconds"),
             expires=rfc3339(now + request.expires_days * _DAY_S, timespec="seconds"),
         )
-        if manifest.eval is not None and manifest.output.kind is None:
-            display.note(
-                "[output] kind is not set: a device finds it from what it captures, and then the labels of the "
-                "labelled set may say nothing; set it"
-            )
-        _check_fit(request, manifest, devices, display)
+        _check_fit(request, manifest, signature, devices, display)
         content = encode_manifest(manifest)
         blobs = [(request.model, manifest.blob)]
         if evaluation and evaluation_blob:
             blobs.append((evaluation, evaluation_blob))
         sealed = _Sealed(
-            manifest, enclose(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
+            manifest, enclose_order(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
         )
         asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
-        for sentence in sentences(outlooks, asked, highest):
+        order = partial(command_line, settings, "host-tools", signed=True)
+        for sentence in sentences(outlooks, asked, highest, order):
             display.note(sentence)
-        tracker = _new_tracker(asked, devices, outlooks)
+        tracker = _new_tracker(asked, devices, outlooks, highest)
         if request.dry_run:
             return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
         judged = [one for one in history.reports if one.job == sealed.job and one.ended]
         if written is not None and nothing_new(outlooks, asked, history, now):
             return _nothing_sent(manifest, tracker, judged, display)
-        for one in judged:
+        for one in (one for one in judged if outlooks[one.device][0] is Outlook.JUDGED):
+            recalibrate = order("recalibrate", manifest.name, "--device", one.device)
             display.note(
                 f"{one.device} has judged this very manifest before ({one.status}): that result stands. For a new try "
-                "give --again, leave version out of the manifest or raise it, or run host-tools recalibrate"
+                "give --again, leave version out of the manifest, or raise it"
+                + (f"; or run {recalibrate}" if one.status == "succeeded" else "")
             )
         return _send(session, settings, request, sealed, tracker, display)
 
@@ -166,29 +174,46 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     }
 
 
-def _check_fit(request: PushRequest, manifest: Manifest, devices: Mapping[str, Device], display: Display) -> None:
+@contextlib.contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """Name the manifest's file in what is found wrong with it."""
+    try:
+        yield
+    except ContractError as error:
+        raise ContractError(error.code, f"{path}: {error.message}") from None
+
+
+def _check_fit(
+    request: PushRequest,
+    manifest: Manifest,
+    signature: ModelTensors | None,
+    devices: Mapping[str, Device],
+    display: Display,
+) -> None:
     """Raise what every device would answer; say what some will."""
     infos = {name: device.info for name, device in devices.items()}
-    found = troubles(manifest.inputs, manifest.state, read_signature(request.model), infos)
+    found = troubles(manifest.inputs, manifest.state, signature, infos)
     # An info without any source may be of a device that does not tell; it is no ground to refuse.
     sure = [name for name in found if (info := infos[name]) is None or info.sources]
     if sure and len(sure) == len(devices):
-        error = next(iter(found.values()))
-        raise ContractError(error.code, f"{request.manifest}: {error.message}")
+        with _of_file(request.manifest):
+            raise next(iter(found.values()))
     for name, error in found.items():
         display.note(f"{name} will answer {error.code}: {error.message}")
 
 
 def _new_tracker(
-    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]]
+    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]], highest: int
 ) -> JobTracker:
     """Whom to wait for; a device that will say nothing is not waited for."""
     statuses = {name: device.status for name, device in devices.items()}
     tracker = JobTracker(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
-    for name, (found, stands) in outlooks.items():
-        if found is Outlook.IGNORED:
-            code = Outlook.DOWNGRADE if stands > asked.version else Outlook.CONFLICT
-            tracker.devices[name].refused = Refused(asked.model, asked.job, code, ignores(asked, stands))
+    for name, foreseen in outlooks.items():
+        match foreseen:
+            case ((Outlook.IGNORED | Outlook.UNANSWERED), _):
+                tracker.devices[name].ignored = ignores(name, foreseen, asked, highest)
+            case Outlook.INACTIVE, active:
+                tracker.devices[name].inactive = inactive(asked, active)
     return tracker
 
 
@@ -213,28 +238,32 @@ def _send(
 ) -> PushResult:
     manifest, job = sealed.manifest, sealed.job
     result = PushResult(EXIT_SUCCEEDED, manifest, job)
+    watch = command_line(settings, "host-tools", "watch", "--job", job)
     uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
     try:
         uploader.upload()
     except KeyboardInterrupt:
-        display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
+        if request.devices_stay:
+            display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
         raise
     listen(session, job)
     for scope in request.scopes:
         session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
     session.say_left(purge(session, settings).refused)
     if not request.wait:
-        display.note(f"sent; watch it with: {watch_command(job)}")
+        display.note(f"sent; watch it with: {watch}")
         return result
     try:
         in_time = wait(session, tracker, display, timeout_s=request.timeout_s, on_need=uploader.answer)
     except KeyboardInterrupt:
-        display.note(f"the job goes on; watch it with: {watch_command(job)}")
+        if not request.devices_stay:
+            raise
+        display.note(f"the job goes on; watch it with: {watch}")
         result.exit = INTERRUPTED
     else:
         result.exit = tracker.exit_code
-        if not in_time:
-            display.note(f"time is up; the job goes on; watch it with: {watch_command(job)}")
+        if not in_time and request.devices_stay:
+            display.note(f"time is up; the job goes on; watch it with: {watch}")
     fill(result, tracker)
     return result
 
@@ -243,7 +272,7 @@ def fill(result: PushResult, tracker: JobTracker) -> None:
     """Take what is known of each device into ``result``."""
     for name, progress in tracker.devices.items():
         report = progress.report
-        if report:
+        if report and progress.end is not DeviceOutcome.INACTIVE:
             result.reports.append(report)
         result.devices[name] = {
             "end": progress.end.value,
@@ -251,8 +280,3 @@ def fill(result: PushResult, tracker: JobTracker) -> None:
             "message": progress.message,
             "release": report.release if report else "",
         }
-
-
-def watch_command(job: str) -> str:
-    """The command that watches a job."""
-    return f"{typed('host-tools')} watch --job {job}"

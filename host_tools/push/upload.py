@@ -17,6 +17,7 @@ from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, digest_pages
 from edge_agent.wire.manifest import Blob
 from edge_agent.wire.messages import Need
+from host_tools.broker.command_line import command_line
 from host_tools.broker.purge import held_blobs
 from host_tools.broker.session import Session
 
@@ -133,10 +134,11 @@ class Uploader:
         others = sum(blob.size_bytes for sha256, blob in held_blobs(self._session).items() if sha256 not in self._files)
         ours = sum(file.blob.size for file in self._files.values())
         if others + ours > self._max_broker_bytes:
+            purge = command_line(self._session.settings, "host-tools", "purge")
             raise BrokerError(
                 "broker_full",
                 f"the broker holds {others / 1e6:.0f} MB of blobs; with these {ours / 1e6:.0f} MB it would exceed "
-                f"--max-broker-bytes ({self._max_broker_bytes / 1e6:.0f} MB): run host-tools purge, or raise it",
+                f"--max-broker-bytes ({self._max_broker_bytes / 1e6:.0f} MB): run {purge}, or raise it",
             )
 
 

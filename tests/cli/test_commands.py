@@ -1,5 +1,8 @@
 """What is the same in every command of edge-agent."""
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -54,13 +57,13 @@ def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture
         (["c"], "capture cancel check-config completion"),
         (["quantize", "--he"], "--help --heldout"),
         (["capture", "imu", "--so"], "--source-config"),
-        (["run", "conf"], "config.toml"),
+        (["quantize", "--out=my"], "--out=my\\ model.onnx"),
     ],
 )
-def test_bash_completes_commands_options_and_files(
+def test_bash_completes_commands_and_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], completed: str
 ) -> None:
-    (tmp_path / "config.toml").touch()
+    (tmp_path / "my model.onnx").touch()
     assert main(["completion"]) == 0
     call = f"COMP_WORDS=(edge-agent {' '.join(words)}); COMP_CWORD={len(words)}; _edge_agent; echo ${{COMPREPLY[@]}}"
 
@@ -73,6 +76,51 @@ def test_bash_completes_commands_options_and_files(
     )
 
     assert done.stdout.split() == completed.split()
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        ("quantize my\t", "<quantize><my model.onnx>"),
+        ("quantize plain.onnx --out my\t", "<quantize><plain.onnx><--out><my model.onnx>"),
+        ("quantize --out=my\t", "<quantize><--out=my model.onnx>"),
+        ("quantize --out=deep/in\t", "<quantize><--out=deep/in$ide>"),
+        ("quanti\tpl\t--recipe=de\t", "<quantize><plain.onnx><--recipe=deep/>"),
+    ],
+)
+def test_a_person_at_bash_gets_files_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, given: str
+) -> None:
+    """A real shell on a terminal: what the Tab key writes is what the command gets."""
+    for name in ("my model.onnx", "plain.onnx", "deep/in$ide"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert main(["completion"]) == 0
+    script = tmp_path / "completion.sh"
+    script.write_text(
+        f"{capsys.readouterr().out}\nedge-agent() {{ printf 'got'; printf '<%s>' \"$@\"; printf '\\n'; }}\n"
+    )
+
+    shown = at_bash(tmp_path, [f"source {script.name}", f"edge-agent {typed}", "exit"])
+
+    assert f"got{given}" in shown
+
+
+def at_bash(folder: Path, lines: list[str]) -> str:
+    """What a terminal shows while these lines are typed at bash there."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "INPUTRC": os.devnull, "HOME": str(folder)}
+    argv = ["/bin/bash", "--norc", "--noprofile", "-i"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment) as bash:
+        os.close(theirs)
+        os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+        shown = b""
+        with contextlib.suppress(OSError):  # it has ended
+            while part := os.read(ours, 4096):
+                shown += part
+        os.close(ours)
+        bash.wait(10)
+    return shown.decode()
 
 
 def test_ctrl_c_is_130_and_no_traceback(tmp_path: Path) -> None:

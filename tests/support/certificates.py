@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path, *, expired: bool = False) -> None:
     """A self-signed certificate for 127.0.0.1, which is its own authority: ``cert.pem`` and ``key.pem``."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("test broker")
-    unsigned = _for_loopback(_builder(name, key)).issuer_name(name)
+    unsigned = _for_loopback(_builder(name, key, expired=expired)).issuer_name(name)
     unsigned = unsigned.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     _write(folder / "cert.pem", folder / "key.pem", unsigned.sign(key, hashes.SHA256()), key)
 
@@ -34,7 +34,7 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, expired: bool = False) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -42,7 +42,7 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certif
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(now + timedelta(minutes=-1 if expired else 60))
     )
 
 

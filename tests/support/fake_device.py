@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from edge_agent import __version__
 from edge_agent.mqtt import Connected, Event, Incoming, Link
 from edge_agent.settings.broker import BrokerSettings
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
@@ -58,6 +59,7 @@ class FakeDevice:
     )
     done: tuple[str, str] | None = ("", "")
     """Code and message that end every command; None: it never answers."""
+    agent_version: str = __version__
     boot_id: str = "boot-1"
     refused_count: int = 0
     wants: list[Manifest] = field(default_factory=list)
@@ -102,10 +104,18 @@ class FakeDevice:
         defaults = {"model": "har", "version": 1, "stage": "receive", "status": "in_progress"}
         report = JobReport(device=self.id, job=job, seq=self._seq, boot_id=self.boot_id, **{**defaults, **fields})
         self.publish(self.topics.device(self.id, "job", job), encode(report))
+        if report.status == "succeeded":
+            self.run(report.model, report.version, job)
+
+    def run(self, model: str, version: int, job: str = "") -> None:
+        """Have this version active under a model's name, and say so; 0: none."""
+        self.active = [one for one in self.active if one.model != model]
+        self.active += [ActiveRelease(model, version, job, "accepted")] if version else []
+        self._say_info()
 
     def _status(self, *, online: bool, refused: Refused | None = None) -> DeviceStatus:
         return DeviceStatus(
-            device=self.id, online=online, agent_version="0.1.0", boot_id=self.boot_id, refused=refused,
+            device=self.id, online=online, agent_version=self.agent_version, boot_id=self.boot_id, refused=refused,
             refused_count=self.refused_count,
         )  # fmt: skip
 
@@ -122,15 +132,20 @@ class FakeDevice:
 
     def _introduce(self) -> None:
         self.publish(self.topics.device(self.id, "status"), encode(self._status(online=True)))
-        info = DeviceInfo(
-            device=self.id, groups=self.groups, agent_version="0.1.0", board="Test Board", arch="aarch64", cores=4,
-            runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest, sources=self.sources,
-        )  # fmt: skip
-        self.publish(self.topics.device(self.id, "info"), encode(info))
+        self._say_info()
         scopes = [Scope("d", self.id), Scope("g", "all"), *(Scope("g", group) for group in self.groups)]
         for scope in scopes:
             self.link.subscribe(*self.topics.orders(scope))
         self._ready.set()
+
+    def _say_info(self) -> None:
+        self._seq += 1
+        info = DeviceInfo(
+            device=self.id, groups=self.groups, agent_version=self.agent_version, board="Test Board", arch="aarch64",
+            cores=4, runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest,
+            sources=self.sources, seq=self._seq, boot_id=self.boot_id,
+        )  # fmt: skip
+        self.publish(self.topics.device(self.id, "info"), encode(info))
 
     def _obey(self, topic: str, payload: bytes) -> None:
         match self.topics.parse(topic):

@@ -16,13 +16,12 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning
 from edge_agent.quant.kinds import KINDS
-from edge_agent.wire.manifest import Output, OutputKind
+from edge_agent.wire.manifest import LABELLED_KINDS, Output, OutputKind
 from edge_agent.worker.capture.preflight import shaped
 
 NAME = "the labelled set"
-_KNOW_LABELS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
 _FOUND: tuple[OutputKind, ...] = ("classes", "binary", "regression")
-"""Of these, what is found where no kind is named."""
+"""Of :data:`LABELLED_KINDS`, what is found where no kind is named."""
 
 
 class LabelFit:
@@ -33,7 +32,7 @@ class LabelFit:
         self._output = task.output
         self._own_labels = task.arrays is not None
         named = task.output.kind
-        if named is not None and (named not in _KNOW_LABELS or (named == "sequence" and not task.output.alphabet)):
+        if named is not None and (named not in LABELLED_KINDS or (named == "sequence" and not task.output.alphabet)):
             raise Refusal("output_kind_needed", _no_labels(named))
         spec = info.outputs[ScoredOutput(info, task).position]
         unnamed = Output(name=task.output.name)
@@ -131,7 +130,7 @@ def _name_it(fits: Sequence[str], *, of_classes: bool) -> str:
 def _no_labels(kind: str) -> str:
     if kind == "sequence":
         return f"{NAME} decides nothing: to read strings, a sequence needs [output] alphabet"
-    known = ", ".join(f'"{one}"' for one in _KNOW_LABELS)
+    known = ", ".join(f'"{one}"' for one in LABELLED_KINDS)
     return (
         f'{NAME} decides nothing: labels say nothing about [output] kind = "{kind}"; set the kind that they are of '
         f"({known}), or leave the set out"

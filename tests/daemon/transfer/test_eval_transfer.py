@@ -211,15 +211,26 @@ def test_the_set_counts_against_the_room_of_the_broker(host: Host) -> None:
     assert [manifest.eval for manifest in pi.wants] == [None]
 
 
-def test_labels_without_a_kind_are_warned_of_before_anything_is_sent(host: Host) -> None:
-    (host.folder / "eval.npz").write_bytes(LABELLED)
-    with FakeDevice(host.url, host.namespace, "pi-01"):
-        known = host.push("--device", "pi-01", "--eval", host.folder / "eval.npz", "--dry-run")
-        host.write_manifest(MANIFEST.replace('kind = "classes"', ""))
-        found = host.push("--device", "pi-01", "--eval", host.folder / "eval.npz", "--dry-run")
+@pytest.mark.parametrize("named", ["by the command", "by the manifest"])
+def test_labels_without_a_kind_are_refused_before_anything_is_sent(host: Host, named: str) -> None:
+    labelled = host.folder / "eval.npz"
+    labelled.write_bytes(LABELLED)
+    table = '[eval]\nfile = "eval.npz"\n' if named == "by the manifest" else ""
+    option = [] if table else ["--eval", str(labelled)]
+    with FakeDevice(host.url, host.namespace, "pi-01") as pi:
+        known = host.push("--device", "pi-01", *option, "--dry-run")
+        host.write_manifest(MANIFEST.replace('kind = "classes"', "") + table)
+        found = host.push("--device", "pi-01", *option, "--timeout", "5", "--json")
 
-    assert "kind is not set" in found.err
-    assert "kind is not set" not in known.err
+    assert known.exit == 0
+    assert found.exit == 2
+    assert found.events[-1]["code"] == "output_kind_needed"
+    assert (
+        f"{host.manifest}: a labelled set needs the kind of output that its labels are of; set [output] kind"
+        in found.err
+    )
+    assert pi.wants == []
+    assert pages_of(host, LABELLED) == {}
 
 
 def test_a_dry_run_counts_both(host: Host) -> None:

@@ -30,6 +30,8 @@ def status(*, online: bool = True, refused_job: str = "", count: int = 0, boot: 
         ([DeviceOutcome.SUCCEEDED, DeviceOutcome.PENDING], 7),
         ([DeviceOutcome.RUNNING], 7),
         ([DeviceOutcome.CANCELED, DeviceOutcome.PENDING], 8),
+        ([DeviceOutcome.INACTIVE, DeviceOutcome.SUCCEEDED], 8),
+        ([DeviceOutcome.IGNORED, DeviceOutcome.SUCCEEDED], 6),
         ([DeviceOutcome.REJECTED, DeviceOutcome.CANCELED, DeviceOutcome.PENDING], 4),
         ([DeviceOutcome.FAILED, DeviceOutcome.REJECTED, DeviceOutcome.CANCELED], 5),
         (
@@ -62,6 +64,27 @@ def test_a_device_is_pending_until_it_reports() -> None:
     tracker.take(report(status="succeeded", seq=2))
 
     assert tracker.ended
+    assert tracker.exit_code == 0
+
+
+def test_what_the_host_foresaw_gives_way_to_what_the_device_does() -> None:
+    tracker = JobTracker(JOB, "har", {"pi-01": status(), "pi-02": status()})
+    silent, rolled_back = tracker.devices["pi-01"], tracker.devices["pi-02"]
+    silent.ignored, rolled_back.inactive = "why it is silent", "why the success is none"
+    tracker.take(report("pi-02", "succeeded"))
+
+    assert (silent.end, silent.message) == (DeviceOutcome.IGNORED, "why it is silent")
+    assert (rolled_back.end, rolled_back.message) == (DeviceOutcome.INACTIVE, "why the success is none")
+    assert tracker.ended
+
+    for device in ("pi-01", "pi-02"):
+        tracker.take(report(device, seq=2))
+
+    assert [one.end for one in tracker.devices.values()] == [DeviceOutcome.RUNNING, DeviceOutcome.RUNNING]
+
+    for device in ("pi-01", "pi-02"):
+        tracker.take(report(device, "succeeded", seq=3))
+
     assert tracker.exit_code == 0
 
 

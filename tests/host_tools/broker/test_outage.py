@@ -58,6 +58,28 @@ def test_a_slow_link_is_no_outage_each_time() -> None:
     assert [at for at, _ in words] == [1.25, 3.0]
 
 
+def test_a_link_of_six_seconds_is_learnt_after_a_few() -> None:
+    events = [(what, 6.0 * number) for number in range(1, 9) for what in ("acknowledged", "owes")]
+
+    words = said(("owes", 0.0), *events[:-1])
+
+    assert words[-1][0] <= 18.0
+
+
+@pytest.mark.parametrize(
+    ("acknowledged_before", "told_after"),
+    [(0, 5.0), (1, 1.25), (20, 1.25)],
+    ids=["the first thing it does", "it has answered once", "it has answered often"],
+)
+def test_a_broker_that_hangs_again_is_told_of_as_soon(acknowledged_before: int, told_after: float) -> None:
+    """A hang is no slow link: how long the first one took says nothing of when the second one is to be told of."""
+    answered = [(what, 0.25 * number) for number in range(acknowledged_before) for what in ("owes", "acknowledged")]
+
+    words = said(*answered, ("owes", 10.0), ("acknowledged", 20.0), ("owes", 30.0), ("acknowledged", 50.0))
+
+    assert [at for at, _ in words] == [11.25, 20.0, 30.0 + told_after, 50.0]
+
+
 def test_a_broker_that_hung_and_then_goes_is_told_of_twice() -> None:
     words = said(("owes", 0.0), ("left", 3.0), ("returned", 9.0), ("owes", 9.0), ("acknowledged", 9.1))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.brokers import Broker, IotcoreBroker, MosquittoBroker
+from support.certificates import write_certificate
 
 from edge_agent.errors import BrokerError
 from edge_agent.wire.topics import Topics
@@ -109,6 +110,38 @@ def test_a_broker_that_does_not_know_us_says_so_at_once(tmp_path: Path, namespac
 
 
 @pytest.mark.mosquitto
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho's, after a failed handshake
+@pytest.mark.parametrize(
+    ("host", "knows_it", "expired", "words"),
+    [
+        ("127.0.0.1", False, False, r"self-signed certificate\); give --ca-file PEM \(or ca_file in .*host\.toml\)"),
+        ("localhost", True, False, r"certificate is not valid for 'localhost'\); put a name that is in it into the "),
+        ("127.0.0.1", True, True, r"certificate has expired\); correct the clock"),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_told_of_at_once(
+    tmp_path: Path, namespace: str, host: str, words: str, *, knows_it: bool, expired: bool
+) -> None:
+    write_certificate(tmp_path, expired=expired)
+    broker = MosquittoBroker(tmp_path, f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
+    broker.start()
+    said: list[str] = []
+    url = broker.url.replace("mqtt://127.0.0.1", f"mqtts://{host}")
+    ca_file = str(tmp_path / "cert.pem") if knows_it else ""
+    settings = Settings(url=url, ca_file=ca_file, namespace=namespace, broker_timeout_s=60)
+    began = time.monotonic()
+    try:
+        with pytest.raises(BrokerError, match=words) as caught, Session(settings, said.append):
+            pass
+    finally:
+        broker.kill()
+
+    assert caught.value.code == "broker_untrusted"
+    assert time.monotonic() - began < 10
+    assert said == [], "it is not away"
+
+
+@pytest.mark.mosquitto
 @pytest.mark.parametrize(
     ("gone", "back", "words"),
     [
@@ -147,6 +180,24 @@ def test_a_broker_that_goes_in_the_middle_of_an_upload_is_told_of(
     assert [text.startswith(word) for (_, text), word in zip(said, words, strict=True)] == [True, True], said
     assert said[0][0] - moments["gone"] < 2.0
     assert said[1][0] - moments["back"] < 4.0
+
+
+@pytest.mark.mosquitto
+def test_a_broker_that_hangs_twice_is_told_of_twice_as_soon(mosquitto: MosquittoBroker, namespace: str) -> None:
+    said: list[float] = []
+    told_after: list[float] = []
+
+    with Session(settings_for(mosquitto, namespace, 30), lambda _: said.append(time.monotonic())) as session:
+        for _ in range(2):
+            session.publish(session.topics.device("pi-1", "status"), b"before")
+            mosquitto.pause()
+            hung = time.monotonic()
+            threading.Timer(2.5, mosquitto.resume).start()
+            session.publish(session.topics.device("pi-1", "status"), b"while it hangs")
+            told_after.append(said[-2] - hung)
+
+    assert len(said) == 4
+    assert max(told_after) < 2.0
 
 
 def test_a_broker_that_is_not_there_yet_is_told_of(tmp_path: Path, namespace: str) -> None:

@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge_agent.errors import ConfigError, TrustError, WireError
 from edge_agent.trust.signatures import load_keys, verify
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
-from edge_agent.wire.messages import MAX_ORDER_BYTES
-from host_tools.broker.signing import enclose, generate_key
+from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
+from edge_agent.wire.messages import MAX_ORDER_BYTES, Command, encode
+from host_tools.broker.signing import enclose, enclose_order, generate_key
+
+MANIFEST = Manifest("ea/v1", "har", 3, "onnx", Blob("0" * 64, 10, ["1" * 64]))
+COMMAND = Command(namespace="ea/v1", id="1", action="rollback", model="har", version=3)
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +90,24 @@ def test_a_document_that_no_device_would_read(keys: Path) -> None:
         enclose(bytes(MAX_ORDER_BYTES), MANIFEST_TYPE, "")
 
     assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "named"),
+    [
+        (MANIFEST_TYPE, encode_manifest(MANIFEST), ""),
+        (MANIFEST_TYPE, encode_manifest(replace(MANIFEST, version=2**53)), r"9007199254740991 - at `\$\.version`"),
+        (MANIFEST_TYPE, encode_manifest(replace(MANIFEST, format="pickle")), r"\$\.format"),
+        (COMMAND_TYPE, encode(COMMAND), ""),
+        (COMMAND_TYPE, encode(replace(COMMAND, action="dance")), r"\$\.action"),
+    ],
+)
+def test_what_no_device_could_read_is_not_enclosed(kind: str, content: bytes, named: str) -> None:
+    if not named:
+        assert unseal(enclose_order(content, kind, ""), kind).content() == content
+        return
+    with pytest.raises(WireError, match=named) as caught:
+        enclose_order(content, kind, "")
+
+    assert caught.value.code == "malformed"
+    assert "no device could read this" in caught.value.message

@@ -1,6 +1,7 @@
 """What the commands of the host have in common: version, completion, a hint for a misspelt word, and Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from support.host import Host
 
 from edge_agent import __version__
 from edge_agent.wire.messages import ActiveRelease
+from host_tools.cli.app import main
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -24,11 +26,30 @@ def script(name: str, *argv: str, **env: str) -> "subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("argv", [("host-tools",), ("push-model",), ("host-tools", "push-model")])
+@pytest.mark.parametrize("argv", [("host-tools",), ("push-model",), ("host-tools", "devices")])
 def test_a_command_says_its_version(argv: tuple[str, ...]) -> None:
     ended = script(*argv, "--version")
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{argv[0]} {__version__}\n", "")
+
+
+def test_every_command_says_the_version_unless_it_takes_a_models(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["host-tools", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    names = re.findall(r"^  ([a-z][a-z-]+) {2,}[A-Z]", capsys.readouterr().out, re.MULTILINE)
+    said = {}
+    for name in names:
+        monkeypatch.setattr(sys, "argv", ["host-tools", name, "--version"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said[name] = (end.value.code, capsys.readouterr().out)
+
+    assert len(names) == 11
+    assert {name for name, (code, _) in said.items() if code != 0} == {"rollback", "recalibrate"}
+    assert {out.split()[-1] for code, out in said.values() if code == 0} == {__version__}
 
 
 @pytest.mark.parametrize(

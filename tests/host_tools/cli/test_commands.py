@@ -166,6 +166,11 @@ def test_different_active_versions_need_a_named_one(host: Host, device: MakeDevi
     assert retained(host, "g/+/cmd/+") == {}, "all have answered, so the group's command is cleared"
 
 
+@pytest.mark.parametrize("number", [["--version", "99999999999999999999"], ["--expires", "1e300"]])
+def test_a_number_that_no_device_could_read_is_a_usage_error(host: Host, number: list[str]) -> None:
+    assert tools(host, "rollback", "har", "--device", "pi-01", *number).exit == 2
+
+
 def test_a_command_waits_for_an_offline_device(host: Host, device: MakeDevice) -> None:
     with device("pi-01", active=[HAR_3]):
         pass

@@ -1,5 +1,6 @@
 """``host-tools manifest``: on stdout, in a file, and never over another one."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def drafted(host: Host, *argv: str | Path) -> Ended:
 
 
 def test_a_draft_is_printed_or_written(host: Host) -> None:
-    out = host.folder / "new.toml"
+    out = host.folder / "my new.toml"
     printed = drafted(host, DEMO_MODEL, "--name", "gait")
     written = drafted(host, DEMO_MODEL, "--name", "gait", "--out", out)
     again = drafted(host, DEMO_MODEL, "--out", out)
@@ -28,7 +29,9 @@ def test_a_draft_is_printed_or_written(host: Host) -> None:
     assert (printed.exit, written.exit, again.exit) == (0, 0, 2)
     assert printed.err == ""
     assert out.read_text(encoding="utf-8") == printed.out
-    assert f"push-model {DEMO_MODEL} --manifest {out}" in written.out
+    push = shlex.split(written.out.split("; then: ")[1])
+    assert Path(push[0]).name == "push-model"
+    assert push[1:4] == [str(DEMO_MODEL), "--manifest", str(out)]
     assert f"{out} exists already" in again.err
     out.write_text(printed.out.replace('source = ""', 'source = "imu"'), encoding="utf-8")
     assert read_manifest_file(out).name == "gait"

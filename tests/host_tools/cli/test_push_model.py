@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -238,11 +239,32 @@ def test_a_group_is_pushed_to_though_one_device_will_say_nothing(host: Host, dev
         with device("pi-02", ends("succeeded", "accepted"), groups=["lab"]):
             ended = host.push("--group", "lab", "--json")
 
-    assert "pi-01 is asked for har 5 elsewhere, which stands, and says nothing to version 3" in ended.err
+    sentence = (
+        "pi-01 will ignore har 3: it is asked for har 5 by another want, which stands; leave version out of the "
+        "manifest, or write 6 or more"
+    )
+    assert sentence in ended.err
     assert ended.exit == 6
-    assert {name: (end["end"], end["code"]) for name, end in ended.events[-1]["devices"].items()} == {
-        "pi-01": ("refused", "downgrade"), "pi-02": ("succeeded", "accepted"),
-    }  # fmt: skip
+    assert ended.events[-1]["devices"]["pi-01"] == {"end": "ignored", "code": "", "message": sentence, "release": ""}
+    assert ended.events[-1]["devices"]["pi-02"]["end"] == "succeeded"
+
+
+def test_a_device_of_0_1_that_will_stay_silent_is_not_waited_for(host: Host, device: MakeDevice) -> None:
+    version = 'name = "har"\nversion = {}'
+    with device("pi-01", ends("succeeded", "accepted"), agent_version="0.1.0", highest={"har": 5}) as pi:
+        host.write_manifest(MANIFEST.replace('name = "har"', version.format(5)))
+        assert host.push("--device", "pi-01").exit == 0
+        pi.script = ()
+        host.write_manifest(MANIFEST.replace('name = "har"', version.format(3)))
+        ended = host.push("--device", "pi-01", "--timeout", "10")
+
+    sentence = (
+        "pi-01 will ignore har 3: it has accepted har 5, and its edge-agent 0.1 gives no answer to an older one; "
+        "leave version out of the manifest, or write 6 or more"
+    )
+    assert ended.exit == 6, "and not 7, after a time of waiting"
+    assert ended.err.count(sentence) == 2, "before a byte is sent, and as its line"
+    assert " ".join(ended.out.split()) == f"pi-01 ignored {sentence}", "one word, one reason, one thing to do"
 
 
 @pytest.mark.parametrize(
@@ -273,6 +295,26 @@ def test_what_no_device_could_do_is_found_before_a_byte_is_sent(
     assert lies == {}
     assert right.exit == 0, right.err
     assert [manifest.version for manifest in pi.wants] == [1], "no version was spent"
+
+
+@pytest.mark.parametrize(
+    ("written", "known", "words"),
+    [
+        ("version = 99999999999999999999", 1, "version must be a whole number from 1 to 9007199254740991"),
+        ("", 2**53 - 1, "no device could read this manifest: Expected `int` <= 9007199254740991"),
+    ],
+)
+def test_a_manifest_that_no_device_could_read_is_not_sent(
+    host: Host, device: MakeDevice, written: str, known: int, words: str
+) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', f'name = "har"\n{written}'))
+    with device("pi-01", ends("succeeded", "accepted"), highest={"har": known}) as pi:
+        ended = host.push("--device", "pi-01", "--timeout", "5")
+
+    assert ended.exit == 2
+    assert words in ended.err
+    assert "upload" not in ended.err
+    assert pi.wants == []
 
 
 def test_one_of_several_devices_that_cannot_is_named_and_the_others_are_sent_to(host: Host, device: MakeDevice) -> None:
@@ -318,6 +360,28 @@ def test_the_same_once_more_sends_nothing_unless_again(
     assert again.events[-1]["version"] == 4
 
 
+@pytest.mark.parametrize("again_to", [["--device", "pi-01"], ["--group", "lab"]])
+def test_a_version_that_was_rolled_back_is_no_success_when_it_is_pushed_again(
+    host: Host, device: MakeDevice, again_to: list[str]
+) -> None:
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"]) as pi:
+        first = host.push("--device", "pi-01")
+        pi.run("har", 1)
+        same = host.push(*again_to)
+        pi.run("har", 1)  # a real device does not begin it again, this one does
+        as_json = host.push(*again_to, "--json")
+
+    sentence = "har 3 succeeded here before, but har 1 is active now, as this one was rolled back; give --again"
+    assert (first.exit, same.exit, as_json.exit) == (0, 8, 8)
+    assert f"pi-01: {sentence}" in same.err
+    assert "succeeded:" not in same.err
+    assert f"pi-01  inactive not_active\n  {sentence}" in same.out
+    assert "succeeded\n" not in same.out, "no table says so"
+    found = as_json.events[-1]["devices"]["pi-01"]
+    assert (found["end"], found["code"]) == ("inactive", "not_active")
+
+
 def test_a_labelled_set_travels_as_a_second_blob(
     host: Host, device: MakeDevice, broker: Broker, namespace: str
 ) -> None:
@@ -331,6 +395,35 @@ def test_a_labelled_set_travels_as_a_second_blob(
     assert evaluation is not None
     chunk = Topics(namespace).chunk(evaluation.sha256, 0)
     assert retained(broker, namespace, chunk) == {chunk: b"labelled windows"}
+
+
+def pasted(sentence: str, before: str) -> "subprocess.CompletedProcess[str]":
+    """What follows ``before`` in a sentence, typed at a shell."""
+    (line,) = (line for line in sentence.splitlines() if before in line)
+    return subprocess.run(  # noqa: S602  # pasted
+        line.split(before)[1], shell=True, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_commands_that_are_printed_can_be_pasted(host: Host, device: MakeDevice) -> None:
+    """No ``host.toml`` names the broker here: the printed commands must."""
+    host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+    with device("pi-01", ends("succeeded", "accepted"), groups=["lab"], highest={"har": 3}) as pi:
+        sent = host.push("--device", "pi-01", "--no-wait")
+        assert pi.wanted.wait(10)
+        watched = pasted(sent.err, "watch it with: ")
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 2'))
+        older = host.push("--device", "pi-01", "--dry-run")
+        rolled_back = pasted(older.err, "what was active before: ")
+        host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
+        judged = host.push("--group", "lab")
+        recalibrated = pasted(judged.err, "; or run ")
+        full = host.push("--device", "pi-01", "--max-broker-bytes", "1", "--again")
+        purged = pasted(full.err.replace(", or raise it", ""), ": run ")
+
+    assert [one.returncode for one in (watched, recalibrated, rolled_back, purged)] == [0, 0, 0, 0], rolled_back.stderr
+    assert "succeeded" in watched.stdout
+    assert [(command.action, command.version) for command in pi.commands] == [("rollback", 3), ("recalibrate", 3)]
 
 
 def test_the_same_version_again_is_the_same_job(host: Host, device: MakeDevice) -> None:

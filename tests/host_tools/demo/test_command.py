@@ -96,7 +96,6 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     stage = stage_of(tmp_path)
     assert_told(demo, kept=True)
     (folder,) = tmp_path.glob("edge-agent-demo-*")
-    assert f"kill {stage['pid']}; rm -r {folder}" in demo.stdout
     commands = [line.strip() for line in demo.stdout.splitlines() if line.startswith("  ") and " --broker mqtt" in line]
     assert [Path(shlex.split(line)[0]).name for line in commands] == ["host-tools", "host-tools", "push-model"]
     shown = subprocess.run(commands[0], shell=True, capture_output=True, text=True, check=True, env=environment)  # noqa: S602  # pasted
@@ -106,9 +105,34 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     with Session(Settings(url=str(stage["broker"]))) as session:
         assert read_devices(session)["demo"].online
 
-    os.kill(int(stage["pid"]), signal.SIGTERM)
+    (ending,) = (line for line in demo.stdout.splitlines() if "demo --stop" in line)
+    stopped = subprocess.run(ending, shell=True, capture_output=True, text=True, check=False, env=environment)  # noqa: S602  # pasted
 
-    wait_gone(stage)
+    assert stopped.returncode == 0, stopped.stderr
+    assert running(stage) == []
+    assert not folder.exists()
+    assert "Nothing of it is left" in stopped.stdout
+    again = run_demo(environment, "--stop", str(folder))
+    assert again.returncode == 2
+    assert "is no folder of a kept demo" in again.stderr
+
+
+def test_a_process_that_is_not_the_demos_is_not_ended(environment: dict[str, str], tmp_path: Path) -> None:
+    """Its number may be another's by now: after a restart of the machine, for one."""
+    folder = tmp_path / "edge-agent-demo-old"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
+        numbers = dict.fromkeys(("pid", "agent_pid", "sensor_pid"), other.pid)
+        stage = {**numbers, "directory": str(folder), "broker": "mqtt://127.0.0.1:9", "device": "demo", "guest": False}
+        (folder / "stage.json").write_text(json.dumps(stage), encoding="utf-8")
+
+        stopped = run_demo(environment, "--stop", str(folder))
+        lives = other.poll() is None
+        other.kill()
+
+    assert stopped.returncode == 0, stopped.stderr
+    assert lives
+    assert not folder.exists()
 
 
 @pytest.mark.slow
@@ -131,7 +155,7 @@ def test_a_model_of_ones_own_on_another_broker_leaves_nothing_on_it(
 def test_the_bundled_model_goes_all_the_way(environment: dict[str, str], tmp_path: Path) -> None:
     assert_told(run_demo(environment))
 
-    assert running(stage_of(tmp_path)) == []
+    assert list(tmp_path.glob("edge-agent-demo-*")) == []
 
 
 @pytest.mark.slow
@@ -147,6 +171,39 @@ def test_the_model_as_a_tflite_file_goes_all_the_way(environment: dict[str, str]
     assert active["file"] == "model.tflite"
     assert active["runtime"] in load("tflite").RUNTIMES
     assert re.search(rf" runtime .*{active['runtime']}", demo.stdout)
+
+
+@pytest.mark.mosquitto
+@pytest.mark.children(covered=False)
+@pytest.mark.parametrize(
+    ("number", "kept", "exit_code"),
+    [(signal.SIGINT, [], 130), (signal.SIGTERM, [], 143), (signal.SIGHUP, [], 129), (signal.SIGTERM, ["--keep"], 143)],
+)
+def test_a_demo_that_is_interrupted_leaves_nothing(
+    environment: dict[str, str],
+    tmp_path: Path,
+    mosquitto: MosquittoBroker,
+    number: signal.Signals,
+    kept: list[str],
+    exit_code: int,
+) -> None:
+    argv = [sys.executable, "-c", _MAIN, "demo", "--broker", mosquitto.url, *kept]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as demo:
+        assert demo.stderr is not None
+        for line in demo.stderr:
+            if "capture" in line:
+                break
+        stage = stage_of(tmp_path)
+        demo.send_signal(number)
+        out, err = demo.communicate(timeout=60)
+
+    assert demo.returncode == exit_code, err
+    assert running(stage) == []
+    assert list(tmp_path.glob("edge-agent-demo-*")) == []
+    assert "watch it with" not in err
+    assert number is not signal.SIGINT or "Stopped; nothing of it is left" in out
+    with Session(Settings(url=mosquitto.url)) as session:
+        assert session.snapshot("ea/v1/d/+/+", "ea/v1/d/+/+/+", "ea/v1/b/+/+/+", "ea/v1/g/+/+/+") == {}
 
 
 @pytest.mark.usefixtures("ended_in_any_case")

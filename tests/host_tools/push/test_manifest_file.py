@@ -119,6 +119,7 @@ def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
         (INPUT, ["name is missing"]),
         ('name = "har"\nversion = 0' + INPUT, ["version"]),
         ('name = "har"\nversion = true' + INPUT, ["version"]),
+        (f'name = "har"\nversion = {2**53}' + INPUT, ["from 1 to 9007199254740991", "leave it out"]),
         ('name = "har"', ["[input] is missing"]),
         ('name = "har"\n[input]\nsource = "imu"', ["window is missing"]),
         ('name = "har"' + INPUT.replace("size = 128", "siz = 128"), ["window", "did you mean 'size'"]),

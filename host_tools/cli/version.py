@@ -1,0 +1,40 @@
+"""``--version``, which every command takes unless that word is an option of its own (a model's version)."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from edge_agent import __version__
+
+
+def _say_version(context: typer.Context, asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        print(f"{context.find_root().info_name} {__version__}")
+        raise typer.Exit
+
+
+ShowVersion = Annotated[
+    bool, typer.Option("--version", help="say the version and end", callback=_say_version, is_eager=True)
+]
+
+
+def _nothing(*, _version: ShowVersion = False) -> None:
+    """The bearer of the option."""
+
+
+def _option() -> Any:
+    """The option as typer makes it; the command's function does not get it."""
+    reader = typer.Typer(add_completion=False)
+    reader.command()(_nothing)
+    (option,) = typer.main.get_command(reader).params
+    option.expose_value = False
+    return option
+
+
+class VersionedCommand(TyperCommand):
+    """A command that says the version."""
+
+    def __init__(self, *arguments: Any, params: list[Any], **more: Any) -> None:
+        own = {name for one in params for name in one.opts}
+        super().__init__(*arguments, params=[*params, *([] if "--version" in own else [_option()])], **more)

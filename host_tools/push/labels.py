@@ -1,0 +1,39 @@
+"""Whether a labelled set can decide anything, by what ``[output]`` says. Pure.
+
+A device finds a kind that is not named from float's outputs, after it has captured; then labels may say nothing of it.
+So a labelled set is not sent without the kind that its labels are of.
+"""
+
+from edge_agent.errors import ContractError
+from edge_agent.wire.manifest import LABELLED_KINDS, Output
+from host_tools.model.tensors import ModelTensors
+from host_tools.push.draft import kind_of
+
+
+def check_labelled(output: Output, signature: ModelTensors | None) -> None:
+    """Raise ``ContractError`` (output_kind_needed), with the key to set, unless labels can be of ``output``.
+
+    Args:
+        output: as the manifest has it.
+        signature: of the model; None: not known here.
+    """
+    if output.kind is None:
+        trouble = "a labelled set needs the kind of output that its labels are of"
+        guess = kind_of(signature) if signature is not None else None
+        if guess is not None and guess[0] in LABELLED_KINDS:
+            remedy = f'set [output] kind = "{guess[0]}" ({guess[1]})'
+        else:
+            remedy = f"set [output] kind to one of {_all_kinds()}"
+    elif output.kind not in LABELLED_KINDS:
+        trouble = f'labels say nothing about [output] kind = "{output.kind}"'
+        remedy = f"set the kind that they are of ({_all_kinds()}), or leave the labelled set out"
+    elif output.kind == "sequence" and not output.alphabet:
+        trouble = 'labels of kind = "sequence" are strings'
+        remedy = "set [output] alphabet, the characters in the output's order"
+    else:
+        return
+    raise ContractError("output_kind_needed", f"{trouble}; {remedy}")
+
+
+def _all_kinds() -> str:
+    return ", ".join(f'"{kind}"' for kind in LABELLED_KINDS)
