@@ -1,7 +1,8 @@
 """What of a model's outputs is judged: one array a window.
 
-Mostly it is an output as it is. The outputs of a detector that has several are put side by side, ``[N, 6]``; of a model
-whose anomaly score is how badly it gives its input back, it is the mean squared difference from that input.
+Mostly it is an output as it is. The outputs of a detector that has several are put side by side, ``[N, 6]``, and before
+suppression as :mod:`edge_agent.contract.joined_head` says; of a model whose anomaly score is how badly it gives its
+input back, it is the mean squared difference from that input.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 
 from edge_agent.backends import Array, Feeds, Signature
 from edge_agent.contract import Contract
+from edge_agent.contract.joined_head import join
 from edge_agent.errors import ContractError, RecipeError
 
 _CORNERS = 4
@@ -30,7 +32,8 @@ class ScoredOutput:
         """
         output = asked.output
         names = [spec.name for spec in info.outputs]
-        for name in (output.name, output.boxes, output.scores, output.classes):
+        offset = output.head.offset if output.head else ""
+        for name in (output.name, output.boxes, output.scores, output.classes, offset):
             if name and name not in names:
                 raise RecipeError(
                     "recipe_unsupported", f"[output] names {name!r}; the model's outputs are {', '.join(names)}"
@@ -39,6 +42,8 @@ class ScoredOutput:
         self.position = names.index(first) if first else 0
         self._scores = names.index(output.scores) if output.scores else None
         self._classes = names.index(output.classes) if output.classes else None
+        self._offset = names.index(offset) if offset else None
+        self._head = output.kind == "detection_head"
         self._scored = output.kind == "anomaly"
         carried = {state.input for state in asked.state}
         self._inputs = [spec.name for spec in info.inputs if spec.name not in carried]
@@ -50,6 +55,8 @@ class ScoredOutput:
             ContractError: ``shape_mismatch``: the outputs are not what ``[output]`` says.
         """
         output = outputs[self.position]
+        if self._scores is not None and self._head:
+            return join(output, outputs[self._scores], None if self._offset is None else outputs[self._offset])
         if self._scores is not None:
             return _table(output, outputs[self._scores], None if self._classes is None else outputs[self._classes])
         if self._scored and output.size != 1:

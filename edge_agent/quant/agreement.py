@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import Refusal
+from edge_agent.quant.detection import layouts
 from edge_agent.quant.kinds import KINDS
+from edge_agent.quant.kinds.detection_head import head_found
 from edge_agent.quant.kinds.kind import are_fractions, row
 from edge_agent.wire.manifest import Output, OutputKind
 
@@ -43,19 +45,24 @@ def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[A
         ContractError: ``shape_mismatch``: the output is not what its kind says.
     """
     arrays = [np.asarray(values) for values in sample]
-    kind, found = (output.kind, "set in [output]") if output.kind else _find_kind([row(one) for one in arrays], labels)
+    kind, found = (output.kind, "set in [output]") if output.kind else _find_kind(arrays, labels)
     resolved = KINDS[kind].resolve(output.of_kind(kind), arrays)
     if kind == "anomaly" and output.threshold is None and resolved.threshold is not None:
         found += f"; no threshold given, so the 95th percentile of float's scores: {resolved.threshold:.6g}"
+    if kind == "detection_head":
+        found += head_found(resolved)
     return Meaning(kind, resolved, found)
 
 
-def _find_kind(rows: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
+def _find_kind(arrays: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
+    rows = [row(one) for one in arrays]
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
     if label_kind == "f":
         return "regression", "labels are floats"
+    if not label_kind and layouts.find(arrays) is not None:
+        return "detection_head", "boxes beside scores, before suppression"
     if all(one.size == 1 for one in rows):
         if label_kind in ("i", "u", "b") and set(np.asarray(labels).ravel().tolist()) <= {0, 1}:
             return "binary", "one element, and labels are 0 or 1"
@@ -101,7 +108,8 @@ class Judge:
     def check_coverage(self) -> None:
         """Raise ``Refusal`` (``no_coverage``) if float gave the same answer on every window: agreement is no proof."""
         if not self._varies:
-            what = {"classes": "the same class", "binary": "the same class", "detection": "the same boxes"}
+            what = {"classes": "the same class", "binary": "the same class"}
+            what |= dict.fromkeys(("detection", "detection_head"), "the same boxes")
             raise Refusal(
                 "no_coverage",
                 f"float gives {what.get(self.meaning.kind, 'the same output')} on all {self._seen} windows, so "

@@ -12,6 +12,7 @@ import msgspec
 
 from edge_agent.errors import WireError
 from edge_agent.wire.chunks import BlobPlan, check_digest
+from edge_agent.wire.detection_head import Head
 from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
@@ -22,7 +23,9 @@ _NOT_CONTENT = ("created", "expires", "targets")
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
-OutputKind = Literal["classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "sequence", "mask"]
+OutputKind = Literal[
+    "classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "detection_head", "sequence", "mask"
+]
 LABELLED_KINDS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
 """The kinds that labels can say something of."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -78,28 +81,33 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: OutputKind | None = None
     threshold: Finite | None = None
-    """binary, anomaly: the decision threshold; detection: the least score that counts; mask of one score a pixel."""
+    """binary, anomaly: the decision threshold; detection, detection_head: the least score that counts; mask of one
+    score a pixel."""
     tolerance: NonNegative | None = None
-    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection and mask: IoU."""
+    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection, detection_head
+    and mask: IoU."""
     name: str = ""
     """The output to judge; empty: the first."""
     boxes: str = ""
-    """detection with separate outputs: the one with the corners, [N, 4]. Empty: one output [N, 6]."""
+    """detection, detection_head with separate outputs: the one with the boxes, [N, 4]. Empty: one output."""
     scores: str = ""
-    """The one with the scores, [N]."""
+    """The one with the scores, [N]; detection_head: [N, C]."""
     classes: str = ""
     """The one with the classes, [N]; empty: there is one class."""
     blank: int = 0
     """sequence: the symbol that stands for none; negative: counted from the end."""
     alphabet: str = ""
     """sequence: the characters of the other symbols, in order; needed only to compare with labels."""
+    head: Head | msgspec.UnsetType = msgspec.UNSET
+    """detection_head: how it is laid out; left out: found."""
 
     def __post_init__(self) -> None:
         for option, kinds in _OPTIONS.items():
             if self.kind is not None and self.kind not in kinds and getattr(self, option) != _DEFAULTS[option]:
                 raise ValueError(f"{option} means nothing to kind {self.kind!r}; it is for {', '.join(kinds)}")
         separate = (self.boxes, self.scores, self.classes)
-        if any(separate) and (self.kind != "detection" or self.name or not (self.boxes and self.scores)):
+        known = self.kind in ("detection", "detection_head")
+        if any(separate) and (not known or self.name or not (self.boxes and self.scores)):
             raise ValueError(
                 'boxes, scores and classes mean something to kind = "detection" without name, boxes with scores'
             )
@@ -111,13 +119,14 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _OPTIONS: dict[str, tuple[OutputKind, ...]] = {
-    "threshold": ("binary", "anomaly", "detection", "mask"),
-    "tolerance": ("regression", "embedding", "raw", "detection", "mask"),
-    "boxes": ("detection",),
-    "scores": ("detection",),
+    "threshold": ("binary", "anomaly", "detection", "detection_head", "mask"),
+    "tolerance": ("regression", "embedding", "raw", "detection", "detection_head", "mask"),
+    "boxes": ("detection", "detection_head"),
+    "scores": ("detection", "detection_head"),
     "classes": ("detection",),
     "blank": ("sequence",),
     "alphabet": ("sequence",),
+    "head": ("detection_head",),
 }
 """Which kinds an option means something to."""
 _DEFAULTS: dict[str, Any] = {

@@ -36,6 +36,7 @@ _OUTPUT = {
     "classes": ('"classes"', "detection with separate outputs: the one with the classes"),
     "blank": ("", "sequence: the symbol that stands for none; negative: counted from the end"),
     "alphabet": ('"abc"', "sequence: the characters of the other symbols, to compare with labels"),
+    "head": ('{ layout = "yolov8" }', "detection_head: how it is laid out; left out: the device finds it"),
 }
 _RECIPE = {
     "method": ("", "auto, static, dynamic or uniform; a named one is the only one that is tried"),

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
+from edge_agent.quant.detection.match import overlaps, pairs
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import evaluate_heldout
-from edge_agent.quant.kinds.detection import _all_paired, overlaps
 from edge_agent.quant.kinds.mask import mean_overlap
 from edge_agent.wire.manifest import Gates, Output
 
@@ -102,7 +102,7 @@ def test_a_pairing_is_found_exactly_where_there_is_one(rows: list[list[bool]]) -
 
     some = any(all(alike[row, column] for row, column in enumerate(order)) for order in permutations(range(len(rows))))
 
-    assert _all_paired(alike) == some
+    assert (pairs(alike) >= 0).all() == some
 
 
 def test_a_detector_that_never_sees_anything_proves_nothing() -> None:

@@ -7,6 +7,7 @@ from edge_agent.quant.kinds.anomaly import Anomaly
 from edge_agent.quant.kinds.binary import Binary
 from edge_agent.quant.kinds.classes import Classes
 from edge_agent.quant.kinds.detection import Detection
+from edge_agent.quant.kinds.detection_head import DetectionHead
 from edge_agent.quant.kinds.embedding import Embedding
 from edge_agent.quant.kinds.kind import Kind
 from edge_agent.quant.kinds.mask import Mask
@@ -24,6 +25,7 @@ KINDS: Mapping[OutputKind, type[Kind]] = MappingProxyType(
         "raw": Raw,
         "anomaly": Anomaly,
         "detection": Detection,
+        "detection_head": DetectionHead,
         "sequence": Symbols,
         "mask": Mask,
     }

@@ -1,0 +1,121 @@
+"""Which boxes of two tables of detections are the same: same class, enough overlap, one partner each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.quant.detection import CLASS, SCORE
+
+LEAST_OVERLAP = 0.5
+SCORE_SLACK = 0.02
+"""How much of float's score int8 may lose where that takes it across the threshold.
+
+A box that float scores 0.251 and int8 0.249 has been found by both; the threshold, 0.25, cuts through the rounding
+alone. A tensor of logits that spans 16 has int8 steps of 1/16, and near a probability of 0.25 one step moves the
+probability by 0.012; two steps are allowed. A box that float is sure of has no such excuse, and neither has a score of
+0, as the slack is never more than a quarter of the threshold.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many boxes of one table have a partner in the other. Counts of several windows add up.
+
+    Attributes:
+        reference: float's boxes at its threshold.
+        found: how many of these int8 has, too; ``found / reference`` is int8's recall of them.
+        target: int8's boxes at the threshold.
+        confirmed: how many of these float has, too; ``confirmed / target`` is int8's precision.
+    """
+
+    reference: int = 0
+    found: int = 0
+    target: int = 0
+    confirmed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.reference + other.reference,
+            self.found + other.found,
+            self.target + other.target,
+            self.confirmed + other.confirmed,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether no box is without a partner."""
+        return self.found == self.reference and self.confirmed == self.target
+
+
+def slack(threshold: float) -> float:
+    """:data:`SCORE_SLACK`, or less where the threshold itself is small."""
+    return max(0.0, min(SCORE_SLACK, threshold / 4))
+
+
+def counts(
+    reference: NDArray[np.float64], target: NDArray[np.float64], threshold: float, least_overlap: float = LEAST_OVERLAP
+) -> Counts:
+    """What int8 has of float's boxes, and float of int8's.
+
+    Args:
+        reference: float's detections ``[N, 6]`` down to ``threshold - slack(threshold)``.
+        target: int8's.
+        threshold: the least score that counts.
+        least_overlap: the least intersection over union of the same box.
+    """
+    same = alike(reference, target, least_overlap)
+    wanted, got = reference[:, SCORE], target[:, SCORE]
+    close = np.abs(wanted[:, None] - got[None, :]) <= slack(threshold)
+    strong, strong_too = wanted >= threshold, got >= threshold
+    found = pairs((same & (strong_too[None, :] | close))[strong])
+    confirmed = pairs((same & (strong[:, None] | close))[:, strong_too].T)
+    return Counts(len(found), int((found >= 0).sum()), len(confirmed), int((confirmed >= 0).sum()))
+
+
+def alike(
+    reference: NDArray[np.float64], target: NDArray[np.float64], least_overlap: float = LEAST_OVERLAP
+) -> NDArray[np.bool_]:
+    """Which boxes could be the same, ``[n, m]``: same class, enough overlap."""
+    same: NDArray[np.bool_] = reference[:, None, CLASS] == target[None, :, CLASS]
+    return same & (overlaps(reference, target) >= least_overlap)
+
+
+def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """For each row its own column, -1 where none is left; no other choice gives more rows one.
+
+    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some.
+    """
+    column_of = np.full(len(alike), -1, np.intp)
+    row_of: dict[int, int] = {}
+
+    def place(row: int, tried: set[int]) -> bool:
+        for column in np.flatnonzero(alike[row]).tolist():
+            if column in tried:
+                continue
+            tried.add(column)
+            if column not in row_of or place(row_of[column], tried):
+                row_of[column] = row
+                column_of[row] = column
+                return True
+        return False
+
+    for row in range(len(alike)):
+        place(row, set())
+    return column_of
+
+
+def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of each of ``first`` [n, >= 4] with each of ``second`` [m, >= 4]: [n, m]."""
+    low = np.maximum(first[:, None, 0:2], second[None, :, 0:2])
+    high = np.minimum(first[:, None, 2:4], second[None, :, 2:4])
+    shared = np.prod(np.maximum(high - low, 0.0), axis=2)
+    union = _area(first)[:, None] + _area(second)[None, :] - shared
+    same = np.all(first[:, None, :4] == second[None, :, :4], axis=2)  # also where there is no area
+    overlap: NDArray[np.float64] = np.divide(shared, union, out=same.astype(np.float64), where=union > 0.0)
+    return overlap
+
+
+def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    area: NDArray[np.float64] = np.prod(np.maximum(boxes[:, 2:4] - boxes[:, 0:2], 0.0), axis=1)
+    return area

@@ -1,0 +1,121 @@
+"""Detection before suppression: int8 finds what float finds.
+
+A detector is mostly exported without its last steps: the output is thousands of candidates, boxes beside scores, of
+which a handful count. What int8 does to the others is no matter, and one error over the whole tensor sees the boxes
+alone, which are a hundred times larger than the scores. So float's outputs and int8's are decoded and suppressed
+(:mod:`edge_agent.quant.detection`), as the application will do it, and then compared box by box.
+
+A window agrees if every box of float at the threshold has a partner of its own in int8's, and every box of int8's in
+float's: same class, an intersection over union of at least ``tolerance`` (0.5). A partner may be a little below the
+threshold where the two scores are close, as the threshold then cuts through the rounding and both have found the box:
+:data:`edge_agent.quant.detection.match.SCORE_SLACK`. A head that int8 has killed, all scores 0, finds no partner for
+anything.
+
+``[output] threshold`` is the least score that counts, float's operating point, mostly what the application uses; left
+out: what the exporters' own applications use (0.25 for YOLO, 0.5 for SSD and DETR, 0.3 for CenterNet).
+``[output] head`` says the layout; left out: found (:mod:`edge_agent.quant.detection.layouts`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ContractError
+from edge_agent.quant.detection import CLASS, SCORE
+from edge_agent.quant.detection.decode import decode
+from edge_agent.quant.detection.layouts import USUAL, settle
+from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts, slack
+from edge_agent.quant.detection.suppress import suppress
+from edge_agent.quant.kinds.kind import Kind, with_defaults
+from edge_agent.wire.detection_head import Head
+from edge_agent.wire.manifest import Output
+
+
+class DetectionHead(Kind):
+    """Boxes before suppression."""
+
+    @classmethod
+    def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
+        """With the layout, the least score and the least overlap."""
+        head = settle(given_head(output), sample, separate=bool(output.boxes))
+        if not head.layout:
+            return output
+        usual = USUAL[head.layout].threshold
+        return with_defaults(msgspec.structs.replace(output, head=head), threshold=usual, tolerance=LEAST_OVERLAP)
+
+    def answer(self, output: NDArray[Any]) -> NDArray[Any]:
+        """The boxes that count."""
+        return detections(output, self.output)
+
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether no box of either is without a partner."""
+        return self.counts(reference, target).complete
+
+    def counts(self, reference: NDArray[Any], target: NDArray[Any]) -> Counts:
+        """How many boxes of one window have a partner: recall and precision of float's."""
+        least = self._threshold - slack(self._threshold)
+        wanted, got = self._down_to(reference, least), self._down_to(target, least)
+        return counts(wanted, got, self._threshold, self._overlap)
+
+    def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
+        """The same for each class that either has."""
+        least = self._threshold - slack(self._threshold)
+        wanted, got = self._down_to(reference, least), self._down_to(target, least)
+        numbers = np.unique(np.concatenate([one[one[:, SCORE] >= self._threshold, CLASS] for one in (wanted, got)]))
+        return {
+            int(number): counts(
+                wanted[wanted[:, CLASS] == number], got[got[:, CLASS] == number], self._threshold, self._overlap
+            )
+            for number in numbers
+        }
+
+    @property
+    def _threshold(self) -> float:
+        return self.output.threshold or 0.0
+
+    @property
+    def _overlap(self) -> float:
+        return LEAST_OVERLAP if self.output.tolerance is None else self.output.tolerance
+
+    def _down_to(self, output: NDArray[Any], least: float) -> NDArray[np.float64]:
+        return detections(output, msgspec.structs.replace(self.output, threshold=least))
+
+
+def given_head(output: Output) -> Head:
+    """What ``[output]`` says of the layout."""
+    return output.head or Head()
+
+
+def head_found(output: Output) -> str:
+    """What the resolved ``output`` was found to be, to follow how its kind was; empty where nothing is known yet."""
+    head = given_head(output)
+    if not head.activation:
+        return ""
+    scores = "scores" if head.activation == "none" else f"{head.activation} of the scores"
+    return (
+        f"; layout {head.layout} ({head.box_format} in {head.units}, {scores}), boxes that score {output.threshold:g}"
+    )
+
+
+def detections(output: NDArray[Any], meaning: Output) -> NDArray[np.float64]:
+    """The boxes ``[N, 6]`` of one window that count, the strongest first.
+
+    Args:
+        output: what the model says, separate outputs joined.
+        meaning: as :meth:`DetectionHead.resolve` gives it.
+
+    Raises:
+        ContractError: ``shape_mismatch``: the output is not of its layout, or no layout is known.
+    """
+    head = given_head(meaning)
+    if not head.layout or not head.activation:
+        raise ContractError(
+            "shape_mismatch",
+            f"an output of shape {output.shape} does not show how its boxes and scores are laid out; set head under "
+            "[output]",
+        )
+    found = decode(output, head, meaning.threshold or 0.0)
+    return suppress(found, 1.0 if head.max_overlap is None else head.max_overlap)
