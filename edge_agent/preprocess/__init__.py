@@ -5,7 +5,7 @@ tensor as the step before left it; the batch axis is not the steps' business. Wh
 :mod:`edge_agent.wire.steps`.
 
     basic       standardize, scale, clip, transpose, reshape, cast
-    images      resize, center_crop, color
+    images      resize, letterbox, center_crop, color
     audio       log_mel, mfcc
     resample    a stream of the source's rate becomes one of the contract's, before it is cut into windows
 

@@ -1,4 +1,4 @@
-"""Steps for pictures ``[..., height, width, channels]`` or ``[height, width]``: size, middle, colours. Pure.
+"""Steps for pictures ``[..., height, width, channels]`` or ``[height, width]``: size, place, colours. Pure.
 
 Resampling is separable, its taps are worked out once for each size. With ``antialias`` its numbers are those of Pillow
 and torchvision, without it those of ONNX's Resize (half_pixel), of OpenCV's INTER_LINEAR and of ``tf.image.resize``;
@@ -28,15 +28,28 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 
 
 def resize(step: options.Resize) -> Operation:
-    """The picture in its new size; along that side first that becomes smaller most."""
+    """The picture in its new size."""
 
     def run(x: Array) -> Array:
-        x, first = floating(x), options.plane_axis(x.ndim)
-        wanted = step.shape(x.shape)
-        for axis in sorted((first, first + 1), key=lambda axis: wanted[axis] / x.shape[axis]):
-            if wanted[axis] != x.shape[axis]:
-                x = _along(x, axis, _taps(x.shape[axis], wanted[axis], step.method, step.antialias))
-        return x
+        first = options.plane_axis(x.ndim)
+        height, width = step.shape(x.shape)[first : first + 2]
+        return _resampled(floating(x), (height, width), step.method, antialias=step.antialias)
+
+    return run
+
+
+def letterbox(step: options.Letterbox) -> Operation:
+    """The picture in its ratio, and the constant around it."""
+
+    def run(x: Array) -> Array:
+        first = options.plane_axis(x.ndim)
+        placed = step.place(*x.shape[first : first + 2])
+        picture = _resampled(floating(x), (placed.height, placed.width), "bilinear", antialias=False)
+        boxed = np.full(step.shape(x.shape), step.fill, picture.dtype)
+        rows = slice(placed.top, placed.top + placed.height)
+        columns = slice(placed.left, placed.left + placed.width)
+        boxed[(slice(None),) * first + (rows, columns)] = picture
+        return boxed
 
     return run
 
@@ -64,6 +77,16 @@ def color(step: options.Color) -> Operation:
         weights = _GRAY if step.given == "rgb" else _GRAY[::-1]
         return lambda x: (floating(x) * weights.astype(floating(x).dtype)).sum(axis=-1, keepdims=True)
     return lambda x: x[..., ::-1]
+
+
+def _resampled(x: Array, size: tuple[int, int], method: Method, *, antialias: bool) -> Array:
+    """``x`` in another height and width; along that side first that becomes smaller most."""
+    first = options.plane_axis(x.ndim)
+    wanted = dict(zip((first, first + 1), size, strict=True))
+    for axis in sorted(wanted, key=lambda axis: wanted[axis] / x.shape[axis]):
+        if wanted[axis] != x.shape[axis]:
+            x = _along(x, axis, _taps(x.shape[axis], wanted[axis], method, antialias))
+    return x
 
 
 class Taps(NamedTuple):

@@ -1,4 +1,4 @@
-"""resize, center_crop and color against Pillow and onnxruntime, on pictures made here."""
+"""resize, letterbox, center_crop and color against Pillow and onnxruntime, on pictures made here."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.preprocess import Preprocess
 from edge_agent.wire.manifest import InputContract
 from edge_agent.wire.steps import read_steps, shape_after
+from edge_agent.wire.steps.images import Letterbox
 
 Floats = NDArray[np.float32]
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
@@ -123,6 +124,66 @@ def test_the_middle() -> None:
     assert np.array_equal(prepare({"op": "center_crop", "height": 10, "width": 13})(image), image)
 
 
+def boxed_plainly(image: Floats, height: int, width: int, fill: float) -> Floats:
+    """Pixel by pixel, as the exporters' arithmetic has it: what is around the picture is ``fill``."""
+    ratio = min(height / image.shape[0], width / image.shape[1])
+    high, wide = max(1, round(image.shape[0] * ratio)), max(1, round(image.shape[1] * ratio))
+    top, left = round((height - high) / 2 - 0.1), round((width - wide) / 2 - 0.1)
+    bottom, right = round((height - high) / 2 + 0.1), round((width - wide) / 2 + 0.1)
+    boxed = np.full((height, width, image.shape[2]), fill, np.float32)
+    for y in range(high):
+        for x in range(wide):
+            boxed[top + y, left + x] = bilinear(
+                image, (y + 0.5) * image.shape[0] / high - 0.5, (x + 0.5) * image.shape[1] / wide - 0.5
+            )
+    assert (top + high + bottom, left + wide + right) == (height, width)
+    return boxed
+
+
+def bilinear(image: Floats, y: float, x: float) -> Any:
+    """Of the four pixels around a place, those beyond the edge being the edge's."""
+    y, x = min(max(y, 0.0), image.shape[0] - 1.0), min(max(x, 0.0), image.shape[1] - 1.0)
+    row, column = int(y), int(x)
+    below, right = min(row + 1, image.shape[0] - 1), min(column + 1, image.shape[1] - 1)
+    upper = image[row, column] * (1 - x + column) + image[row, right] * (x - column)
+    lower = image[below, column] * (1 - x + column) + image[below, right] * (x - column)
+    return upper * (1 - y + row) + lower * (y - row)
+
+
+@given(given_size=SIZES, wanted=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+@settings(deadline=None, max_examples=40)
+def test_a_letterbox_is_the_whole_picture_with_a_constant_around(
+    given_size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    image = picture(*given_size)
+
+    boxed = prepare({"op": "letterbox", "size": list(wanted), "fill": 7})(image)
+
+    assert boxed.dtype == np.float32
+    np.testing.assert_allclose(boxed, boxed_plainly(image, *wanted, 7), atol=2e-3)
+
+
+def test_a_letterbox_is_where_the_exporters_have_it() -> None:
+    """Numbers of a public report on their rounding: 3775 x 1571 into 1280 is 533 high, 373 from the top."""
+    step = Letterbox(size=(1280, 1280))
+
+    assert step.place(1571, 3775) == (533, 1280, 373, 0)
+    assert step.place(720, 1280) == (720, 1280, 280, 0)
+    assert step.place(1280, 1275) == (1280, 1275, 0, 2), "of a rest of five the larger half is to the right"
+    assert step.place(1, 8192) == (1, 1280, 639, 0)
+    assert Letterbox(size=(640, 640), center=False).place(480, 640) == (480, 640, 0, 0)
+
+
+def test_a_window_of_frames_is_boxed_in_gray() -> None:
+    images = np.stack([picture(24, 32), 255 - picture(24, 32)]).astype(np.uint8)
+
+    boxed = prepare({"op": "letterbox", "size": [16, 16]}, {"op": "scale", "factor": 1 / 255})(images)
+
+    assert boxed.shape == (2, 16, 16, 3)
+    assert np.allclose(boxed[:, [0, 1, 14, 15]], 114 / 255)
+    assert np.allclose(boxed[1, 2:14], boxed_plainly(images[1].astype(np.float32), 16, 16, 114)[2:14] / 255, atol=1e-4)
+
+
 def test_colours() -> None:
     image = picture(6, 5)
     gray = np.asarray(Image.fromarray(image.astype(np.uint8)).convert("L"), np.float32)
@@ -181,6 +242,8 @@ def test_several_pictures_are_each_done_alone() -> None:
         ({"op": "resize", "heigth": 4, "width": 4}, "recipe_unsupported", "did you mean 'height'?"),
         ({"op": "resize", "shorter": 4, "method": "lanczos"}, "recipe_unsupported", "lanczos"),
         ({"op": "center_crop", "height": 11, "width": 5}, "shape_mismatch", "10x13 holds no 11x5; resize it first"),
+        ({"op": "letterbox"}, "recipe_unsupported", "size is missing"),
+        ({"op": "letterbox", "size": [0, 5]}, "recipe_unsupported", ">= 1"),
         ({"op": "color", "from": "rgb", "to": "hsv"}, "recipe_unsupported", "hsv"),
         ({"op": "color", "to": "rgb"}, "recipe_unsupported", "from is missing"),
         ({"op": "color", "from": "gray", "to": "rgb"}, "shape_mismatch", "[height, width, 1]"),

@@ -78,7 +78,7 @@ def test_arithmetic_after_a_cast_is_in_floats() -> None:
     [
         ({"op": "standardise", "mean": [0], "std": [1]}, "unknown op 'standardise'; did you mean 'standardize'?"),
         ({"mean": [0]}, "every step needs op"),
-        ({"op": "fft"}, "unknown op 'fft'; known: cast, center_crop, clip, color, log_mel"),
+        ({"op": "fft"}, "unknown op 'fft'; known: cast, center_crop, clip, color, letterbox, log_mel"),
         ({"op": "scale", "facto": 2}, "scale has no option 'facto'; did you mean 'factor'?"),
         ({"op": "scale"}, "factor is missing"),
         ({"op": "standardize", "mean": [0], "std": [0]}, "> 0"),

@@ -4,7 +4,7 @@ Host and device read steps with this, so a mistake is found when a manifest is w
 fetches a byte for it. It needs no numbers: what a step does to them is in :mod:`edge_agent.preprocess`.
 
     basic     standardize, scale, clip, transpose, reshape, cast
-    images    resize, center_crop, color
+    images    resize, letterbox, center_crop, color
     audio     log_mel, mfcc
 """
 
@@ -18,7 +18,7 @@ from edge_agent.strict import did_you_mean, explain
 from edge_agent.wire.manifest import InputContract
 from edge_agent.wire.steps.audio import LogMel, Mfcc
 from edge_agent.wire.steps.basic import Cast, Clip, Reshape, Scale, Standardize, Transpose
-from edge_agent.wire.steps.images import CenterCrop, Color, Resize
+from edge_agent.wire.steps.images import CenterCrop, Color, Letterbox, Resize
 from edge_agent.wire.steps.step import Shape, Step
 
 STEPS: dict[str, type[Step]] = {
@@ -29,6 +29,7 @@ STEPS: dict[str, type[Step]] = {
     "reshape": Reshape,
     "cast": Cast,
     "resize": Resize,
+    "letterbox": Letterbox,
     "center_crop": CenterCrop,
     "color": Color,
     "log_mel": LogMel,

@@ -3,6 +3,7 @@
     { op = "resize", height = 96, width = 96 }
     { op = "resize", shorter = 256 }                       # the shorter side; the longer one in proportion
     { op = "resize", height = 96, width = 96, antialias = false, method = "bicubic" }
+    { op = "letterbox", size = [640, 640] }                # as detectors want it: the whole picture, gray around it
     { op = "center_crop", height = 224, width = 224 }
     { op = "color", from = "bgr", to = "rgb" }             # rgb, bgr, gray
     { op = "transpose", axes = [0, 3, 1, 2] }              # HWC → CHW
@@ -10,15 +11,17 @@
 A window of pictures (``frame = [height, width]`` in the input) is ``[size, height, width, channels]``; mostly size 1.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from edge_agent.wire.steps.step import Shape, Step
+from edge_agent.wire.steps.step import Finite, Shape, Step
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 Order = Literal["rgb", "bgr", "gray"]
 _PLANE_AXES = 2
+_LESS = 0.1
+"""What the exporters take off half a rest before they round it, so that 0.5 is rounded down."""
 PLANES: dict[Order, int] = {"rgb": 3, "bgr": 3, "gray": 1}
 
 
@@ -49,6 +52,42 @@ class Resize(Step, frozen=True, kw_only=True):
         other = side * long // short
         size = (side, other) if height <= width else (other, side)
         return *before, *size, *planes
+
+
+class Placed(NamedTuple):
+    """Where :class:`Letterbox` puts a picture: its size there, and what is above it and left of it."""
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+
+class Letterbox(Step, frozen=True, kw_only=True):
+    """The whole picture as large as it fits, its ratio kept, and a constant around it, as exporters of YOLO do it.
+
+    Sides are rounded, half to even. The picture is in the middle; of an odd rest the larger half is below and to the
+    right. Without ``center`` it is in the upper left corner. Bilinear without antialias, as OpenCV's, but in floats.
+    ``fill`` is in the picture's units as they are here: after a step that divides by 255 it is 114/255.
+    """
+
+    size: tuple[Side, Side]
+    """Height and width."""
+    fill: Finite = 114.0
+    center: bool = True
+
+    def shape(self, given: Shape) -> Shape:
+        """The new height and width; raises ``ValueError`` if this is no picture."""
+        before, _, planes = _picture(given)
+        return *before, *self.size, *planes
+
+    def place(self, height: int, width: int) -> Placed:
+        """Where a picture of that size goes."""
+        ratio = min(self.size[0] / height, self.size[1] / width)
+        sides = [max(1, round(side * ratio)) for side in (height, width)]
+        rest = [(whole - side) / 2 for whole, side in zip(self.size, sides, strict=True)]
+        top, left = (round(half - _LESS) if self.center else 0 for half in rest)
+        return Placed(*sides, top, left)
 
 
 class CenterCrop(Step, frozen=True, kw_only=True):
