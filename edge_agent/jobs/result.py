@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge_agent.wire.manifest import Output
 from edge_agent.wire.messages import Verdict
 
 MAX_CANDIDATES = 24
@@ -201,6 +202,8 @@ class OutputKindFound(msgspec.Struct, frozen=True):
 
     kind: str
     found: str
+    options: Output | None = None
+    """``[output]`` with every default filled in, as the verdict used it."""
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@
     for scores in model.stream():               # or let the agent's own sensor be read, if its config shares it
         ...
 
+    seen = model.detections(frame[None])        # of a detector: seen.boxes, seen.scores, seen.classes
+
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
 old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine.
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge_agent.advice.permission import not_permitted
 from edge_agent.backends import Array
 from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
+from edge_agent.serving.detections import Detections, read_detections
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.stream import AnswerStream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
@@ -101,6 +104,21 @@ class Model:
             self._follow()
             feeds, outputs = self._loaded.run(self._loaded.feeds(window))
             return self._loaded.judged(feeds, outputs)
+
+    def detections(self, window: Windows) -> Detections:
+        """What a detector sees in one window, decoded and suppressed as when the verdict was made.
+
+        Boxes that are in the model's output before suppression are put back into the frame, whatever the steps made
+        of it; see :class:`.detections.Detections`. Arguments and errors as of a call.
+
+        Raises:
+            ContractError: also ``shape_mismatch`` if the model is no detector.
+        """
+        with self._lock:
+            self._follow()
+            loaded = self._loaded
+            feeds, outputs = loaded.run(loaded.feeds(window))
+            return read_detections(loaded.judged(feeds, outputs), loaded.meaning, loaded.inputs.values())
 
     def run(self, window: Windows) -> dict[str, Array]:
         """Every output by its name, for one window; arguments and errors as of a call."""

@@ -21,7 +21,7 @@ from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
 from edge_agent.state.releases import Release, intact_model, read_release
 from edge_agent.strict import did_you_mean
-from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest
+from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest, read_output
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Loaded:
         session: its model on its runtime.
         inputs: model input → the contract that says which channels and how many samples its raw windows have.
         judged: takes out of the outputs what the verdict was about.
+        meaning: what that is, with all that was found when it was judged.
         stale: whether the runtime here is of another version than the one that the verdict holds for.
     """
 
@@ -52,6 +53,7 @@ class Loaded:
         self.session, self.stale = _open(intact_model(folder, self.release), manifest.format, self.release)
         self.inputs = sensor_inputs(self.session, manifest)
         self.judged = ScoredOutput(self.session, manifest)
+        self.meaning = read_output(self.release.output_found) if self.release.output_found else manifest.output
         self._fixed = fixed_feeds(self.session, manifest)
         self._carrier = CarriedState(manifest.state, self.session)
         self._recording = 0

@@ -56,6 +56,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     activated: str
     """RFC 3339 UTC."""
     heldout: Mapping[str, Any] = {}
+    output_found: Mapping[str, Any] = {}
+    """``[output]`` with all that was found when it was judged; empty: of a release that was made before it was kept."""
     previous: str = ""
     """The release that was active before; empty: none."""
 

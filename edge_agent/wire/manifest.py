@@ -6,6 +6,7 @@ JSON, so host and device agree on it even where one knows fields that the other 
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -238,6 +239,14 @@ def decode_manifest(data: bytes) -> Manifest:
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("malformed", f"manifest: {error}") from None
+
+
+def read_output(fields: Mapping[str, Any]) -> Output:
+    """An ``[output]`` from its fields; raises ``WireError`` (malformed)."""
+    try:
+        return msgspec.convert(dict(fields), Output)
+    except msgspec.ValidationError as error:
+        raise WireError("malformed", f"output: {error}") from None
 
 
 def content_digest(data: bytes) -> str:

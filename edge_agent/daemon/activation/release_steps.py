@@ -7,6 +7,7 @@ the middle repeats the step that was not saved.
 import hashlib
 import platform
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -65,8 +66,14 @@ def make_release(
         agent_version=__version__,
         activated=rfc3339(now),
         heldout=msgspec.to_builtins(result.data.heldout) if result.data.heldout is not None else {},
+        output_found=_output_found(result),
         previous=_previous(job, previous),
     )
+
+
+def _output_found(result: Result) -> dict[str, Any]:
+    found = result.data.output
+    return {} if found is None or found.options is None else msgspec.to_builtins(found.options)
 
 
 def _previous(job: Job, active: Release | None) -> str:

@@ -84,10 +84,10 @@ class Letterbox(Step, frozen=True, kw_only=True):
     def place(self, height: int, width: int) -> Placed:
         """Where a picture of that size goes."""
         ratio = min(self.size[0] / height, self.size[1] / width)
-        sides = [max(1, round(side * ratio)) for side in (height, width)]
-        rest = [(whole - side) / 2 for whole, side in zip(self.size, sides, strict=True)]
-        top, left = (round(half - _LESS) if self.center else 0 for half in rest)
-        return Placed(*sides, top, left)
+        high, wide = max(1, round(height * ratio)), max(1, round(width * ratio))
+        if not self.center:
+            return Placed(high, wide, 0, 0)
+        return Placed(high, wide, round((self.size[0] - high) / 2 - _LESS), round((self.size[1] - wide) / 2 - _LESS))
 
 
 class CenterCrop(Step, frozen=True, kw_only=True):

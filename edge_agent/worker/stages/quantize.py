@@ -171,7 +171,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
         layers=found.layers,
         data=msgspec.structs.replace(
             before.data,
-            output=OutputKindFound(meaning.kind, meaning.found),
+            output=OutputKindFound(meaning.kind, meaning.found, meaning.output),
             warnings=[*before.data.warnings, *search.warnings()],
         ),
     )
