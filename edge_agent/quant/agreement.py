@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_agent.errors import Refusal
 from edge_agent.quant.kinds import KINDS
 from edge_agent.quant.kinds.kind import are_fractions, row
+from edge_agent.quant.scale_groups import ScaleGroup
 from edge_agent.wire.manifest import Output, OutputKind
 
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
@@ -43,14 +44,17 @@ def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[A
         ContractError: ``shape_mismatch``: the output is not what its kind says.
     """
     arrays = [np.asarray(values) for values in sample]
-    kind, found = (output.kind, "set in [output]") if output.kind else _find_kind([row(one) for one in arrays], labels)
+    kind, found = (output.kind, "set in [output]") if output.kind else _find_kind(arrays, labels)
     resolved = KINDS[kind].resolve(output.of_kind(kind), arrays)
     if kind == "anomaly" and output.threshold is None and resolved.threshold is not None:
         found += f"; no threshold given, so the 95th percentile of float's scores: {resolved.threshold:.6g}"
     return Meaning(kind, resolved, found)
 
 
-def _find_kind(rows: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
+def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
+    if outputs and all(one.dtype.kind in "iub" for one in outputs):
+        return "classes", "integers: the class numbers themselves"
+    rows = [row(one) for one in outputs]
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
@@ -107,6 +111,16 @@ class Judge:
                 f"float gives {what.get(self.meaning.kind, 'the same output')} on all {self._seen} windows, so "
                 "agreement would prove nothing; capture while the sensor sees what the model tells apart",
             )
+
+    @property
+    def groups(self) -> Sequence[ScaleGroup]:
+        """Channels of like scale that are judged apart; empty: the output is judged as a whole."""
+        return self._kind.groups
+
+    @property
+    def varies(self) -> bool:
+        """Whether float's answer is not always the same."""
+        return self._varies
 
     def agrees(self, reference: ArrayLike, target: ArrayLike) -> bool:
         """Whether int8 still says what float says."""
