@@ -14,7 +14,15 @@ from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.search import other_outputs as module
 from edge_agent.worker.search.other_outputs import OtherOutputs, other_positions
 
-INFO = model_info({"x": ("float32", (1, 8)), "h": ("float32", (1, 4))}, {"y": ("float32", (1, 3)), "age": ("float32", (1, 2)), "hN": ("float32", (1, 4)), "map": ("float32", (1, 5, 5))})  # fmt: skip
+INFO = model_info(
+    {"x": ("float32", (1, 8)), "h": ("float32", (1, 4))},
+    {
+        "y": ("float32", (1, 3)),
+        "age": ("float32", (1, 2)),
+        "hN": ("float32", (1, 4)),
+        "map": ("float32", (1, 5, 5)),
+    },
+)
 WINDOWS = 30
 
 
