@@ -71,6 +71,11 @@ CODES: dict[str, Code] = {
         "rejected", "int8 loses more labelled accuracy than allowed", "see layers; calibrate better"
     ),
     "sqnr_too_low": Code("rejected", "int8's error is too large against its signal", "see layers"),
+    "output_ruined": Code(
+        "rejected",
+        "int8 ruins an output that no gate is about",
+        "see layers; drop the output when exporting if nobody reads it",
+    ),
     "latency_too_high": Code(
         "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or set the gate that the message names"
     ),

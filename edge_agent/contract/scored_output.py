@@ -48,6 +48,11 @@ class ScoredOutput:
         carried = {state.input for state in asked.state}
         self._inputs = [spec.name for spec in info.inputs if spec.name not in carried]
 
+    @property
+    def positions(self) -> set[int]:
+        """Of all outputs that what is judged is made of."""
+        return {self.position, *(one for one in (self._scores, self._classes, self._offset) if one is not None)}
+
     def __call__(self, feeds: Feeds, outputs: Sequence[Array]) -> Array:
         """What is judged of one window.
 

@@ -206,6 +206,35 @@ class OutputKindFound(msgspec.Struct, frozen=True):
     """``[output]`` with every default filled in, as the verdict used it."""
 
 
+class GroupError(msgspec.Struct, frozen=True, kw_only=True):
+    """Channels of like scale, which are judged apart."""
+
+    channels: str
+    """Their places along the axis: ``0-3``."""
+    peak: float | None = None
+    """The largest absolute value of float's."""
+    sqnr_db: float | None = None
+    """None: float's values never move there, or are as good as zero, so there is nothing to judge by."""
+
+
+class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of the model: what it means, and what int8 makes of it. The first one is what the gates are about."""
+
+    name: str
+    kind: str
+    found: str
+    windows: int = 0
+    disagreements: int = 0
+    agreement: float | None = None
+    sqnr_db: float | None = None
+    """Of the worst group."""
+    groups: list[GroupError] = []
+    """Empty: all channels are of one scale."""
+    ruined: bool = False
+    """int8 fails what an output of this kind has to pass."""
+    message: str = ""
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """What the sets are, and what is to be said of them."""
 
@@ -215,6 +244,8 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     eval: LabelledSet | None = None
     kept: ReservoirUse | None = None
     output: OutputKindFound | None = None
+    outputs: list[OutputSummary] = []
+    """Every output of the model, on the search set, then on the held-out set."""
     enough: Enough = Enough()
     classes: list[ClassLoss] = []
     """Labels of the held-out set of which int8 has fewer right than float."""
@@ -255,6 +286,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     device: MeasuredOn = MeasuredOn()
     seconds: dict[str, float] = {}
     """Stage → what it took."""
+
+    @property
+    def told_outputs(self) -> list[OutputSummary]:
+        """The outputs that say more than the gates do: several, or one whose channels are judged in groups."""
+        outputs = self.data.outputs
+        return outputs if len(outputs) > 1 or any(one.groups for one in outputs) else []
 
     @property
     def lossy_layers(self) -> list[LayerLoss]:

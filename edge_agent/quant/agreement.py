@@ -17,6 +17,7 @@ from edge_agent.quant.detection import layouts
 from edge_agent.quant.kinds import KINDS
 from edge_agent.quant.kinds.detection_head import head_found
 from edge_agent.quant.kinds.kind import are_fractions, row
+from edge_agent.quant.scale_groups import ScaleGroup
 from edge_agent.wire.manifest import Output, OutputKind
 
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
@@ -54,14 +55,16 @@ def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[A
     return Meaning(kind, resolved, found)
 
 
-def _find_kind(arrays: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
-    rows = [row(one) for one in arrays]
+def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
+    if outputs and all(one.dtype.kind in "iub" for one in outputs):
+        return "classes", "integers: the class numbers themselves"
+    rows = [row(one) for one in outputs]
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
     if label_kind == "f":
         return "regression", "labels are floats"
-    if not label_kind and layouts.find(arrays) is not None:
+    if not label_kind and layouts.find(outputs) is not None:
         return "detection_head", "boxes beside scores, before suppression"
     if all(one.size == 1 for one in rows):
         if label_kind in ("i", "u", "b") and set(np.asarray(labels).ravel().tolist()) <= {0, 1}:
@@ -115,6 +118,16 @@ class Judge:
                 f"float gives {what.get(self.meaning.kind, 'the same output')} on all {self._seen} windows, so "
                 "agreement would prove nothing; capture while the sensor sees what the model tells apart",
             )
+
+    @property
+    def groups(self) -> Sequence[ScaleGroup]:
+        """Channels of like scale that are judged apart; empty: the output is judged as a whole."""
+        return self._kind.groups
+
+    @property
+    def varies(self) -> bool:
+        """Whether float's answer is not always the same."""
+        return self._varies
 
     def agrees(self, reference: ArrayLike, target: ArrayLike) -> bool:
         """Whether int8 still says what float says."""

@@ -54,6 +54,8 @@ class Measured:
     commonest_label: int | None = None
     """Windows that carry the commonest of the labels: what a constant answer has right. classes and binary only."""
     sqnr_db: float | None = None
+    sqnr_of: str = ""
+    """The channels that this is of, where they are judged in groups: the worst group's."""
     size_ratio: float | None = None
     latency_ratio: float | None = None
     """target / reference, screened: what the search looks at."""
@@ -171,7 +173,8 @@ def sqnr_reached(limit: float, measured: Measured) -> GateFinding | None:
     value = measured.sqnr_db
     if not limit or value is None:
         return None
-    message = f"int8's signal is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
+    where = f" in channels {measured.sqnr_of}" if measured.sqnr_of else ""
+    message = f"int8's signal{where} is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
     return GateFinding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
 
 

@@ -17,7 +17,7 @@ from edge_agent.report.html.style import STYLE
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""
 _DEFAULT_RANGES = "minmax"
-_ELSEWHERE = frozenset({"classes", "enough", "eval", "findings", "kept", "warnings"})
+_ELSEWHERE = frozenset({"classes", "outputs", "enough", "eval", "findings", "kept", "warnings"})
 """What the page says of the data in other places than the list of facts."""
 
 
@@ -45,6 +45,7 @@ def render(
         cards.figures(reference, target),
         cards.comparison(reference, target, accepted=result.chosen is not None),
         cards.gates(target),
+        _outputs(result),
         labelled(result.data.eval),
         _candidates(result, target),
         _layers(result),
@@ -81,6 +82,14 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
     )
     listed = tables.candidates(models, chosen)
     return _section("Candidates", element("p", what, class_="note"), element("div", *plots, class_="pair"), listed)
+
+
+def _outputs(result: Result) -> Markup:
+    outputs = result.told_outputs
+    if not outputs:
+        return Markup()
+    what = "What int8 makes of each output. Channels whose scales differ are judged apart, and the worst group counts."
+    return _section("Outputs", element("p", what, class_="note"), tables.outputs(outputs))
 
 
 def _layers(result: Result) -> Markup:

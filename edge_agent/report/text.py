@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
-from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, OutputSummary, Result
 from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
@@ -47,6 +47,8 @@ def render(result: Result) -> str:
         lines += [*shown, ""]
     if target is not None and target.gates:
         lines += [*_gates(target.gates), ""]
+    if outputs := result.told_outputs:
+        lines += [*_outputs(outputs), ""]
     if result.verdict == "rejected" and (layers := result.lossy_layers):
         lines += [*_layers(layers), ""]
     lines += [f"warning: {warning}" for warning in result.data.warnings]
@@ -78,6 +80,19 @@ def _gates(gates: Iterable[GateResult]) -> list[str]:
     return lines
 
 
+def _outputs(outputs: Iterable[OutputSummary]) -> list[str]:
+    lines = ["outputs:"]
+    for one in outputs:
+        agreement = _UNKNOWN if one.agreement is None else _percent(one.agreement)
+        lines.append(f"  {one.name} ({one.kind}): agreement {agreement}, SQNR {_decibel(one.sqnr_db)}")
+        lines += [f"    channels {group.channels}: SQNR {_decibel(group.sqnr_db)}" for group in one.groups]
+    return lines
+
+
+def _decibel(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.1f} dB"
+
+
 def _labelled(shown: LabelledSet) -> list[str]:
     """What the labelled set says of both, a line a metric; nothing if it was not opened."""
     if shown.metrics is None:
@@ -98,8 +113,6 @@ def _labelled(shown: LabelledSet) -> list[str]:
 
 
 def _layers(layers: Sequence[LayerLoss]) -> list[str]:
-    lines = ["worst layers:"]
-    for layer in layers[:_LAYERS_SHOWN]:
-        sqnr = _UNKNOWN if layer.sqnr_db is None else f"{layer.sqnr_db:.1f} dB"
-        lines.append(f"  {layer.name} ({layer.op}): {sqnr}; {layer.cause}; {layer.remedy}")
-    return lines
+    shown = layers[:_LAYERS_SHOWN]
+    rows = (f"  {one.name} ({one.op}): {_decibel(one.sqnr_db)}; {one.cause}; {one.remedy}" for one in shown)
+    return ["worst layers:", *rows]

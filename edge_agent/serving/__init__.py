@@ -32,7 +32,7 @@ from edge_agent.backends import Array
 from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
 from edge_agent.serving.detections import Detections, read_detections
 from edge_agent.serving.loaded import Loaded, Windows
-from edge_agent.serving.stream import AnswerStream
+from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.settings.sharing import source_folder
 from edge_agent.state.releases import Release, Releases, read_release
@@ -127,7 +127,7 @@ class Model:
             _, outputs = self._loaded.run(self._loaded.feeds(window))
             return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
 
-    def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> AnswerStream:
+    def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
         """What to give samples to as they come, instead of windows; or, without giving any, what to iterate over.
 
         They are resampled to the manifest's ``rate_hz``, cut into windows of its size and hop, and answered. Iterating
@@ -138,7 +138,7 @@ class Model:
             rate_hz: samples a second of what you give; None: as many as the manifest wants.
             channels: the names of its columns; left out: as in the manifest.
         """
-        return AnswerStream(self._answer, self.reset, rate_hz, channels, self._sensor)
+        return Stream(self._answer, self.reset, rate_hz, channels, self._sensor)
 
     def _sensor(self) -> "Source":
         """The shared sensor that feeds the model."""

@@ -25,7 +25,7 @@ Answer = Callable[[Callable[[Loaded], Iterable[Windows]]], list[Array]]
 """Runs the release that is active now over the windows that are cut for it."""
 
 
-class AnswerStream:
+class Stream:
     """One sensor's way into a model. Made by :meth:`edge_agent.serving.Model.stream`.
 
     Iterating over it reads the sensor that the manifest names, where the agent shares it.

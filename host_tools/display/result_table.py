@@ -12,7 +12,7 @@ from rich.table import Table
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.lenient import lenient
-from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, OutputSummary, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.wire.messages import JobReport
 from host_tools.display.console import stdout_console
@@ -119,6 +119,8 @@ def _results(result: Result, status: str) -> list[RenderableType]:
         parts += ["", _comparison_table(result)]
     if gates(result):
         parts += ["", _gate_table(result)]
+    if outputs := result.told_outputs:
+        parts += ["", _output_table(outputs)]
     if result.data.eval is not None and result.data.eval.classes:
         parts += ["", _class_table(result.data.eval.classes)]
     if status != "succeeded" and (layers := result.lossy_layers):
@@ -153,6 +155,18 @@ def _gate_table(result: Result) -> Table:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for name, value, limit, passed in gates(result):
         table.add_row(f"  {escape(name)}", value, limit, "[green]pass[/]" if passed else "[red]FAIL[/]")
+    return table
+
+
+def _output_table(outputs: Sequence[OutputSummary]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for heading, justify in (("  output", "left"), ("kind", "left"), ("agreement", "right"), ("SQNR", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
+    for one in outputs:
+        numbers = _percent(one.agreement), _number(one.sqnr_db, " dB")
+        table.add_row(f"  {escape(one.name)}", escape(one.kind), *numbers)
+        for group in one.groups:
+            table.add_row(f"    channels {escape(group.channels)}", "", "", _number(group.sqnr_db, " dB"))
     return table
 
 

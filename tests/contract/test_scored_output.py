@@ -14,6 +14,7 @@ from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, RecipeError
+from edge_agent.jobs.result import ClassLoss
 from edge_agent.jobs.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
@@ -87,9 +88,9 @@ def test_the_labels_that_lost_most_come_first() -> None:
 
     losses = score.losses()
 
-    assert losses[0] == {"label": 1, "windows": 2, "float_right": 2, "int8_right": 0}
+    assert losses[0] == ClassLoss(1, 2, 2, 0)
     assert len(losses) == 20
-    assert all(loss["label"] != 2 for loss in losses)
+    assert all(loss.label != 2 for loss in losses)
 
 
 def model(path: Path, outputs: dict[str, NDArray[Any]], shapes: dict[str, list[int]]) -> Path:

@@ -152,7 +152,7 @@ def test_what_cannot_be_proved_has_its_code_and_leaves_active_alone(device: Devi
     few = msgspec.structs.replace(SMALL, heldout_windows=28)  # more than one exercise, and it takes 29
     _check_refusals(
         device,
-        ("latency_too_high", {"gates": Gates(max_latency_ratio=0.01)}),
+        ("latency_too_high", {"gates": Gates(max_latency_ratio=0.01, min_agreement=0.8)}),
         ("too_few_windows", {"recipe": few, "gates": Gates(max_latency_ratio=0, min_agreement=0.9)}),
     )
 

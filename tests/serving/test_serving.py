@@ -496,8 +496,8 @@ def test_the_state_folder_is_the_configured_one(versions: Versions, monkeypatch:
     versions.activate(1)
     config = versions.folder / "config.toml"
     monkeypatch.setattr(serving, "DEFAULT_PATH", config)
-    with pytest.raises(EdgeAgentError, match="not_active: no release of 'har' is active in /var/lib/edge-agent"):
-        serving.load("har")
+    with pytest.raises(EdgeAgentError, match="not_active: no release of 'no-such' is active in /var/lib/edge-agent"):
+        serving.load("no-such")
 
     config.write_text(f'state_dir = "{versions.store.root}"\na_key_of_tomorrow = 1\n')
     assert versions.answers(serving.load("har"), 1)

@@ -1,4 +1,4 @@
-"""Classes: the same largest element. Labels are class numbers."""
+"""Classes: the same largest element; of an output of integers, the same class numbers. Labels are class numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,24 +12,31 @@ from edge_agent.wire.manifest import Output
 
 
 class Classes(Kind):
-    """One score a class; scores may be logits or probabilities."""
+    """One score a class, logits or probabilities; or the class numbers themselves, as integers."""
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
-        """``output`` as it is, where each output is one row of at least two scores."""
+        """``output`` as it is, where each output is one row of at least two scores, or of integers."""
         for one in sample:
-            if row(one).ndim != 1 or one.size < 2:  # noqa: PLR2004  # two classes
+            if not _are_numbers(one) and (row(one).ndim != 1 or one.size < 2):  # noqa: PLR2004  # two classes
                 raise ContractError(
                     "shape_mismatch", f"an output of shape {one.shape} holds no classes; set another output kind"
                 )
         return output
 
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
-        """The class."""
-        return np.atleast_1d(np.argmax(row(output)))
+        """The class, or the classes."""
+        return row(output) if _are_numbers(output) else np.atleast_1d(np.argmax(row(output)))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the label's class is the largest."""
+        if _are_numbers(output):
+            return np.array_equal(self.answer(output), numbers("classes", label, output.size, "class numbers", None))
         last = output.size - 1
         truth = numbers("classes", label, 1, f"one class number from 0 to {last}", range(last + 1))
         return bool(np.isfinite(output).all()) and np.array_equal(self.answer(output), truth)
+
+
+def _are_numbers(output: NDArray[Any]) -> bool:
+    """Whether an output holds class numbers instead of scores."""
+    return output.dtype.kind in "iub"

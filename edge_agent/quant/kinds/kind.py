@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
 from edge_agent.wire.manifest import Output
 
 
@@ -34,6 +35,11 @@ class Kind:
     def observe(self, output: NDArray[Any]) -> None:
         """Take one of float's outputs into account before anything is judged."""
 
+    @property
+    def groups(self) -> Sequence[ScaleGroup]:
+        """Channels that are judged apart, as their scales differ; empty: the output is judged as a whole."""
+        return ()
+
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
         """What the output says. If float always says the same, agreement proves nothing."""
         return row(output)
@@ -51,6 +57,23 @@ class Kind:
             ContractError: ``shape_mismatch``: the label does not fit the output.
         """
         return None
+
+
+class ScaledKind(Kind):
+    """A kind whose numbers have scales: channels that are far apart are judged by themselves."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._scales = ChannelScales()
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Learn the channels' scales."""
+        self._scales.add(row(output))
+
+    @property
+    def groups(self) -> Sequence[ScaleGroup]:
+        """The groups of like scale, if there are several."""
+        return self._scales.groups
 
 
 def row(values: ArrayLike) -> NDArray[np.float64]:

@@ -1,4 +1,8 @@
-"""Raw: the RMS of the difference at most ``tolerance`` (0.1) of the RMS of float's output."""
+"""Raw: the RMS of the difference at most ``tolerance`` (0.1) of the RMS of float's output, in each group of channels.
+
+Groups are of like scale (:mod:`edge_agent.quant.scale_groups`). Where there are several, a window in which a group is
+quiet is held against what is usual for that group: noise beside nothing says nothing.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_agent.quant.kinds.kind import Kind, row, with_defaults
+from edge_agent.quant.kinds.kind import ScaledKind, row, with_defaults
 from edge_agent.wire.manifest import Output
 
 
-class Raw(Kind):
+class Raw(ScaledKind):
     """Numbers of which nothing is known."""
 
     @classmethod
@@ -21,13 +25,24 @@ class Raw(Kind):
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether the difference is small against float's output."""
         wanted, got = row(reference), row(target)
-        return wanted.shape == got.shape and relative_rms(wanted, got) <= (self.output.tolerance or 0.0)
+        if wanted.shape != got.shape:
+            return False
+        tolerance, judged = self.output.tolerance or 0.0, [group for group in self.groups if group.judged]
+        if not judged:
+            return relative_rms(wanted, got) <= tolerance
+        return all(
+            relative_rms(group.take(wanted), group.take(got), usual_rms=group.rms) <= tolerance for group in judged
+        )
 
 
-def relative_rms(reference: ArrayLike, target: ArrayLike) -> float:
-    """RMS of the difference as a share of the RMS of ``reference``; infinite where only the reference is zero."""
+def relative_rms(reference: ArrayLike, target: ArrayLike, *, usual_rms: float = 0.0) -> float:
+    """RMS of the difference as a share of the RMS of ``reference``, or of the usual one where that is larger.
+
+    Infinite where both are zero and ``target`` is not.
+    """
     wanted, got = np.asarray(reference, np.float64), np.asarray(target, np.float64)
     error, signal = float(np.linalg.norm(got - wanted)), float(np.linalg.norm(wanted))
     if not error:
         return 0.0
+    signal = max(signal, usual_rms * wanted.size**0.5)
     return error / signal if signal else float("inf")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
-from edge_agent.quant.kinds.kind import Kind, numbers, row, with_defaults
+from edge_agent.quant.kinds.kind import ScaledKind, numbers, row, with_defaults
 from edge_agent.wire.manifest import Output
 
 _PERCENTILES = (1.0, 99.0)
@@ -15,7 +15,7 @@ _VALUES = 4_000_000  # float32 values kept for the spread: 16 MB
 _ROWS = 32  # but never fewer rows than this: percentiles of a handful say nothing
 
 
-class Regression(Kind):
+class Regression(ScaledKind):
     """Numbers that are estimates."""
 
     def __init__(self, output: Output) -> None:
@@ -36,6 +36,7 @@ class Regression(Kind):
         Raises:
             ContractError: ``shape_mismatch``: the number of values is not always the same, or none.
         """
+        super().observe(output)
         values = row(output).astype(np.float32)
         self._seen += 1
         self._spread = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_agent.jobs.result import LayerLoss, MeasuredModel
+from edge_agent.jobs.result import GroupError, LayerLoss, MeasuredModel, OutputSummary
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element, join
@@ -27,6 +27,7 @@ _LAYERS = {
     "remedy": False,
     "cost in float": True,
 }
+_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "": False}
 _FAITHFUL_DB = 40.0
 """A layer's bar is full from here on."""
 
@@ -39,6 +40,11 @@ def candidates(models: Sequence[MeasuredModel], chosen: int | None) -> Markup:
 def layers(told: Sequence[LayerLoss]) -> Markup:
     """The worst layers, with cause and remedy."""
     return table(_LAYERS, [_layer(one) for one in told], "wide layers")
+
+
+def outputs(told: Sequence[OutputSummary]) -> Markup:
+    """Every output of the model, and its groups of channels where their scales differ."""
+    return table(_OUTPUTS, [row for one in told for row in _output(one)], "wide")
 
 
 def facts(told: Mapping[str, Any]) -> Markup:
@@ -99,6 +105,30 @@ def _layer(layer: LayerLoss) -> Markup:
         element("td", numbers.known(numbers.milliseconds, layer.float_cost_ms), class_="n"),
     ]
     return element("tr", *cells)
+
+
+def _output(one: OutputSummary) -> list[Markup]:
+    first = element(
+        "tr",
+        element("th", one.name, scope="row"),
+        element("td", one.kind),
+        element("td", numbers.known(numbers.share, one.agreement), class_="n"),
+        element("td", numbers.known(numbers.decibel, one.sqnr_db), class_="n"),
+        element("td", one.message, class_="note"),
+    )
+    return [first, *(_group(group) for group in one.groups)]
+
+
+def _group(group: GroupError) -> Markup:
+    why = "" if group.sqnr_db is not None else "float's values never move, or are as good as zero: not judged"
+    return element(
+        "tr",
+        element("td", element("small", f"channels {group.channels}")),
+        element("td", "up to ", numbers.known(numbers.plain, group.peak)),
+        element("td"),
+        element("td", numbers.known(numbers.decibel, group.sqnr_db), class_="n"),
+        element("td", why, class_="note"),
+    )
 
 
 def _filled(sqnr_db: float) -> float:

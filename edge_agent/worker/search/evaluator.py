@@ -20,6 +20,7 @@ from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import chance_of_verdict, evaluate_search
+from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
@@ -171,7 +172,9 @@ class CandidateEvaluator:
             latency_ratio=screened.ratio_p50,
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        judgement = evaluate_search(gates, kind, measured, labels_follow=labels_follow)
+        judgement = with_outputs(
+            evaluate_search(gates, kind, measured, labels_follow=labels_follow), score.outputs
+        )  # fmt: skip
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(
@@ -183,7 +186,7 @@ class CandidateEvaluator:
             message=judgement.message or None,
         )
         return EvaluatedCandidate(
-            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance
+            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance, score.outputs
         )
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import MeasuredModel, OutputSummary
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Recipe
 
@@ -53,6 +53,8 @@ class EvaluatedCandidate:
     """Every gate of the search set; at speed the screen needs only to come near."""
     chance: float = 1.0
     """That it stands before the held-out set, by what the search set shows."""
+    outputs: Sequence[OutputSummary] = ()
+    """What became of every output of the model."""
 
     @property
     def likely_to_pass(self) -> bool:

@@ -20,18 +20,19 @@ from edge_agent.backends import Array, Backend, Session
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
-from edge_agent.jobs.result import ClassLoss, MeasuredModel
+from edge_agent.jobs.result import ClassLoss, MeasuredModel, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import BY_LABEL
+from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.raw import relative_rms
-from edge_agent.quant.metrics import ErrorMetrics
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
+from edge_agent.worker.search.other_outputs import OtherOutputs, summarise
 
 OnRow = Callable[[int], None]
 """Told after each row how many are done."""
@@ -56,6 +57,7 @@ class Score:
             classes or sides of a threshold.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
+        outputs: what became of every output, the judged one first.
     """
 
     agreed: list[bool] = field(default_factory=list)
@@ -64,7 +66,8 @@ class Score:
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     groups: list[int | None] = field(default_factory=list)
-    metrics: ErrorMetrics = field(default_factory=ErrorMetrics)
+    metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
+    outputs: list[OutputSummary] = field(default_factory=list)
 
     def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
         """Count one window that carries ``label``."""
@@ -112,8 +115,8 @@ class Score:
             disagreements=self.disagreements,
             agreement=self.agreement,
             sqnr_db=self.metrics.sqnr_db,
-            cosine=self.metrics.cosine,
-            max_abs_error=self.metrics.max_abs_error,
+            cosine=self.metrics.whole.cosine,
+            max_abs_error=self.metrics.whole.max_abs_error,
             accuracy=None if accuracy is None else accuracy[1],
             **others,
         )
@@ -130,6 +133,7 @@ class Score:
             float_right=sum(right for right, _ in self.correct) if self.correct else None,
             commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
+            sqnr_of=self.metrics.worst,
             **device,
         )
 
@@ -160,6 +164,7 @@ class ReferenceOutputs:
         self._judged = ScoredOutput(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
+        self._others = OtherOutputs(self._info, task, scratch, self.windows)
 
     def run(self, on_row: OnRow, *, runtime: str) -> None:
         """Compute the float outputs.
@@ -167,7 +172,8 @@ class ReferenceOutputs:
         Raises:
             Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
         """
-        for done, (_, output) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
+        for done, (_, output, every) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
+            self._others.keep(done - 1, every)
             if not np.isfinite(output).all():
                 text = f"float's own output for {self._split} window {done} is NaN or Inf"
                 raise Refusal("non_finite", f"{text}; check the model and what it is fed")
@@ -189,9 +195,11 @@ class ReferenceOutputs:
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
-        score = Score()
+        score = Score(metrics=GroupedMetrics(judge.groups))
+        others = self._others.compare()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
-        for done, ((row, output), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
+        for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
+            others.add(done - 1, every)
             score.agreed.append(judge.agrees(reference, output))
             if self._task.output.kind is None and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
@@ -210,15 +218,19 @@ class ReferenceOutputs:
                     if on_label is not None:
                         on_label(row.label, reference, output)
             on_row(done)
+        name = self._info.outputs[self._judged.position].name
+        judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
+        score.outputs = [judged, *others.summaries()]
         return score
 
-    def _outputs(self, session: Session) -> Iterator[tuple[Row, Array]]:
+    def _outputs(self, session: Session) -> Iterator[tuple[Row, Array, Sequence[Array]]]:
+        """Each row, what is judged of it, and all outputs."""
         carrier = CarriedState(self._task.state, self._info)
         for row in self._data.rows(self._split):
             feeds = carrier.feeds(row)
             outputs = session.run(feeds)
             carrier.keep(outputs)
-            yield row, self._judged(feeds, outputs)
+            yield row, self._judged(feeds, outputs), outputs
 
     def __enter__(self) -> Self:
         return self
@@ -227,3 +239,4 @@ class ReferenceOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._store.close()
+        self._others.close()

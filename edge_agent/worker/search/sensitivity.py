@@ -1,4 +1,4 @@
-"""What each rounding of a static candidate does to the model's output, measured on a few windows of the search set.
+"""What each rounding of a static candidate does to the model's outputs, measured on a few windows of the search set.
 
 One session of the float model with a switch at every place that int8 rounds answers every question, so the cost is
 forward passes alone: no rewriting, no loading. Questions are about groups of places
@@ -7,19 +7,19 @@ as many as the time given allows.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-
-import numpy as np
 
 from edge_agent.backends import Array, Backend, CandidateSpec, FakeQuantSwitches, Feeds, ModelInfo
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.jobs.task import Stage, Task
+from edge_agent.quant.output_error import OutputError
 from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
+from edge_agent.worker.search.other_outputs import other_positions
 
 MODEL_COPIES = 10
 """The memory that this takes, in sizes of the model, runtime and numpy aside; 6.4 measured, of which some stay."""
@@ -38,25 +38,28 @@ def measure(
     prepared = prepared_path(folder, backend.SUFFIX)
     found = read_ranges(folder)
     switches = backend.switches(prepared, found.of(spec.calibration), spec, runtime=found.runtimes[0])
-    position = ScoredOutput(info, context.task).position
-    windows: list[tuple[Feeds, Array]] = []
+    positions = [*sorted(ScoredOutput(info, context.task).positions), *other_positions(info, context.task)]
+    windows: list[tuple[Feeds, Sequence[Array]]] = []
     places = list(switches.needed_by)
+    errors = [OutputError() for _ in positions]
     for feeds in _feeds(context.task, info, data, switches):
         started = time.monotonic()
-        windows.append((feeds, switches.run(feeds, ())[position]))
+        outputs = switches.run(feeds, ())
+        windows.append((feeds, [outputs[position] for position in positions]))
         question_s = (time.monotonic() - started) * len(places) * _QUESTIONS_EACH
         if len(windows) >= max(_FEWEST_WINDOWS, seconds / max(question_s, 1e-9)):
             break
+    for _, references in windows:
+        for error_of, reference in zip(errors, references, strict=True):
+            error_of.observe(reference)
 
     def error(rounded: frozenset[str]) -> float:
-        noise = signal = 0.0
-        for feeds, reference in windows:
-            wanted = np.asarray(reference, np.float64)
-            output = switches.run(feeds, rounded)[position]
-            power = float(np.sum(np.square(wanted)))
-            noise += float(np.sum(np.square(output - wanted))) if output.shape == wanted.shape else power
-            signal += power
-        return noise / signal if signal else noise
+        found = [one.fresh() for one in errors]
+        for feeds, references in windows:
+            outputs = switches.run(feeds, rounded)
+            for one, position, reference in zip(found, positions, references, strict=True):
+                one.add(reference, outputs[position])
+        return sum(one.relative for one in found)
 
     effects = find_effects(places, error, more=lambda: time.monotonic() - begun < seconds)
     layers = {layer: None for wanted in switches.needed_by.values() for layer in wanted}

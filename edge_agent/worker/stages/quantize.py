@@ -164,6 +164,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
         _write(context.out_dir / CHOSEN_FILE, _frozen(search, found.chosen, number, meaning))
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
+    explained = found.chosen or closest(search.tried)
     result = msgspec.structs.replace(
         before,
         reference=search.reference,
@@ -172,6 +173,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
         data=msgspec.structs.replace(
             before.data,
             output=OutputKindFound(meaning.kind, meaning.found, meaning.output),
+            outputs=list(explained.outputs) if explained is not None else [],
             warnings=[*before.data.warnings, *search.warnings()],
         ),
     )

@@ -18,6 +18,7 @@ from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
+from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import chosen_path, read_chosen
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
@@ -60,7 +61,7 @@ def run(context: Context) -> Outcome:
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
-    judgement = evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled)
+    judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), score.outputs)
     chosen_now = score.recorded(
         chosen.record,
         windows_effective=effective,
@@ -81,6 +82,7 @@ def run(context: Context) -> Outcome:
             heldout=replace(before.data.heldout or SetSummary(windows=floats.windows), windows_effective=effective),
             eval=labelled_set,
             enough=replace(before.data.enough, heldout=_enough(score, effective, task)),
+            outputs=score.outputs,
             classes=score.losses(),
             warnings=[*before.data.warnings, *judgement.warnings],
         ),

@@ -1,0 +1,48 @@
+"""The error of an output over any number of windows: as a whole, and in each group of channels of like scale."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edge_agent.quant.kinds.kind import row
+from edge_agent.quant.metrics import ErrorMetrics
+from edge_agent.quant.scale_groups import ScaleGroup
+
+
+class GroupedMetrics:
+    """Accumulates like :class:`.metrics.ErrorMetrics`; ``whole`` is over all channels."""
+
+    def __init__(self, groups: Sequence[ScaleGroup] = ()) -> None:
+        self.whole = ErrorMetrics()
+        self._parts = [(group, ErrorMetrics() if group.judged else None) for group in groups]
+
+    def add(self, reference: NDArray[Any], target: NDArray[Any]) -> None:
+        """Add one window's output of float and of int8, of equal shape."""
+        self.whole.add(reference, target)
+        if self._parts:
+            wanted, got = row(reference), row(target)
+            for group, metrics in self._parts:
+                if metrics is not None:
+                    metrics.add(group.take(wanted), group.take(got))
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """Of the worst group; of the whole where there is one scale only."""
+        return self._worst[1]
+
+    @property
+    def worst(self) -> str:
+        """The channels that this is of; empty: all of them."""
+        group = self._worst[0]
+        return "" if group is None else group.name
+
+    def groups(self) -> Iterator[tuple[ScaleGroup, float | None]]:
+        """Each group with its SQNR; None where it is not judged."""
+        for group, metrics in self._parts:
+            yield group, None if metrics is None else metrics.sqnr_db
+
+    @property
+    def _worst(self) -> tuple[ScaleGroup | None, float | None]:
+        known = [(group, found) for group, found in self.groups() if found is not None]
+        return min(known, key=lambda one: one[1]) if known else (None, self.whole.sqnr_db)

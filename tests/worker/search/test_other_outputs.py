@@ -1,0 +1,103 @@
+"""Outputs that no gate is about: float's are kept, int8's compared, and one that is ruined is named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support.captures import model_info
+
+from edge_agent.jobs.result import OutputSummary
+from edge_agent.jobs.task import Task
+from edge_agent.wire.manifest import Output, State
+from edge_agent.worker.search import other_outputs as module
+from edge_agent.worker.search.other_outputs import OtherOutputs, other_positions
+
+INFO = model_info(
+    {"x": ("float32", (1, 8)), "h": ("float32", (1, 4))},
+    {
+        "y": ("float32", (1, 3)),
+        "age": ("float32", (1, 2)),
+        "hN": ("float32", (1, 4)),
+        "map": ("float32", (1, 5, 5)),
+    },
+)
+WINDOWS = 30
+
+
+def task(**fields: Any) -> Task:
+    return Task(job="j", name="m", version=1, format="onnx", model="m.onnx", state=[State("h", "hN")], **fields)
+
+
+def outputs(seed: int) -> list[NDArray[Any]]:
+    random = np.random.default_rng(seed)
+    return [random.normal(size=spec.shape).astype(np.float32) for spec in INFO.outputs]
+
+
+def compared(folder: Path, change: Any = lambda outputs: outputs, floats: Any = outputs) -> dict[str, OutputSummary]:
+    kept = OtherOutputs(INFO, task(), folder / "float.bin", WINDOWS)
+    for number in range(WINDOWS):
+        kept.keep(number, floats(number))
+    comparison = kept.compare()
+    for number in range(WINDOWS):
+        comparison.add(number, change(floats(number)))
+    kept.close()
+    assert list(folder.iterdir()) == []
+    return {one.name: one for one in comparison.summaries()}
+
+
+def test_all_but_the_judged_one_and_state_are_looked_at() -> None:
+    assert other_positions(INFO, task()) == [1, 3]
+    assert other_positions(INFO, task(output=Output(name="map"))) == [0, 1]
+
+
+def test_what_is_the_same_is_sound(tmp_path: Path) -> None:
+    found = compared(tmp_path)
+
+    assert set(found) == {"age", "map"}
+    assert [(one.windows, one.agreement, one.ruined) for one in found.values()] == [(WINDOWS, 1.0, False)] * 2
+
+
+def test_a_ruined_output_is_named_with_its_number(tmp_path: Path) -> None:
+    def ruin(outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [outputs[0], outputs[1], outputs[2], -outputs[3]]
+
+    found = compared(tmp_path, ruin)
+
+    assert found["map"].ruined
+    assert found["map"].message == "is at -6.0 dB against its error; 10 dB are needed"
+    assert not found["age"].ruined
+
+
+def test_outputs_of_megabytes_are_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", WINDOWS * 4 * (2 + 25) // 3)
+
+    assert {one.windows for one in compared(tmp_path).values()} == {WINDOWS // 3}
+
+
+def test_what_float_itself_leaves_undefined_is_not_judged(tmp_path: Path) -> None:
+    def broken(seed: int) -> list[NDArray[Any]]:
+        made = outputs(seed)
+        made[3][0, 0, 0] = np.nan if seed == 7 else 1.0
+        return made
+
+    assert set(compared(tmp_path, floats=broken)) == {"age"}
+
+
+def test_an_output_that_never_changes_refuses_nothing(tmp_path: Path) -> None:
+    def still(seed: int) -> list[NDArray[Any]]:
+        made = outputs(seed)
+        made[3][:] = 1.0
+        return made
+
+    found = compared(tmp_path, lambda outputs: [*outputs[:3], outputs[3] * 0], floats=still)
+
+    assert not found["map"].ruined
+
+
+def test_an_int8_output_that_is_no_number_is_ruined(tmp_path: Path) -> None:
+    found = compared(tmp_path, lambda outputs: [*outputs[:3], outputs[3] * np.nan])
+
+    assert found["map"].ruined
+    assert found["map"].disagreements == WINDOWS
