@@ -76,6 +76,9 @@ CODES: dict[str, Code] = {
         "int8 ruins an output that no gate is about",
         "see layers; drop the output when exporting if nobody reads it",
     ),
+    "detections_lost": Code(
+        "rejected", "int8 loses boxes that float finds, or finds others", "see layers; allow more float layers"
+    ),
     "latency_too_high": Code(
         "rejected", "int8 is slower than max_latency_ratio allows", "keep float, or set the gate that the message names"
     ),

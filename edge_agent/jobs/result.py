@@ -235,6 +235,35 @@ class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class ClassBoxes(msgspec.Struct, frozen=True):
+    """The boxes of one class, as in :class:`DetectionsKept`."""
+
+    number: int
+    reference: int
+    found: int
+    target: int
+    confirmed: int
+
+
+class DetectionsKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What int8 keeps of the boxes that float finds at its threshold, over all windows of a set."""
+
+    reference: int
+    """float's boxes."""
+    found: int
+    """Of these int8 has."""
+    recall: float | None = None
+    recall_lower: float | None = None
+    """What the windows in which float sees something prove, at 95 %."""
+    target: int
+    """int8's boxes."""
+    confirmed: int
+    """Of these float has."""
+    precision: float | None = None
+    precision_lower: float | None = None
+    classes: list[ClassBoxes] = []
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """What the sets are, and what is to be said of them."""
 
@@ -246,6 +275,8 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputKindFound | None = None
     outputs: list[OutputSummary] = []
     """Every output of the model, on the search set, then on the held-out set."""
+    detections: DetectionsKept | None = None
+    """Of a detector: boxes on the held-out set."""
     enough: Enough = Enough()
     classes: list[ClassLoss] = []
     """Labels of the held-out set of which int8 has fewer right than float."""

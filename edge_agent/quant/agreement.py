@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import Refusal
 from edge_agent.quant.detection import layouts
+from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.kinds import KINDS
 from edge_agent.quant.kinds.detection_head import head_found
 from edge_agent.quant.kinds.kind import are_fractions, row
@@ -133,6 +134,17 @@ class Judge:
         """Whether int8 still says what float says."""
         got = np.asarray(target)
         return bool(np.isfinite(got).all()) and self._kind.agrees(np.asarray(reference), got)
+
+    def counts_by_class(self, reference: ArrayLike, target: ArrayLike) -> dict[int, Counts] | None:
+        """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None.
+
+        A target that is not finite has none of them.
+        """
+        wanted, got = np.asarray(reference), np.asarray(target)
+        if np.isfinite(got).all():
+            return self._kind.counts_by_class(wanted, got)
+        own = self._kind.counts_by_class(wanted, wanted)
+        return own and {number: Counts(reference=one.reference) for number, one in own.items()}
 
     def argmax_agrees(self, reference: ArrayLike, target: ArrayLike) -> bool | None:
         """Raw only: whether it would agree as a classifier; None where it cannot be one."""

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
-from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, OutputSummary, Result
+from edge_agent.jobs.result import (
+    DetectionsKept,
+    GateResult,
+    LabelledSet,
+    LayerLoss,
+    MeasuredModel,
+    OutputSummary,
+    Result,
+)
 from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
@@ -49,6 +57,8 @@ def render(result: Result) -> str:
         lines += [*_gates(target.gates), ""]
     if outputs := result.told_outputs:
         lines += [*_outputs(outputs), ""]
+    if result.data.detections is not None:
+        lines += [*_detections(result.data.detections), ""]
     if result.verdict == "rejected" and (layers := result.lossy_layers):
         lines += [*_layers(layers), ""]
     lines += [f"warning: {warning}" for warning in result.data.warnings]
@@ -87,6 +97,17 @@ def _outputs(outputs: Iterable[OutputSummary]) -> list[str]:
         lines.append(f"  {one.name} ({one.kind}): agreement {agreement}, SQNR {_decibel(one.sqnr_db)}")
         lines += [f"    channels {group.channels}: SQNR {_decibel(group.sqnr_db)}" for group in one.groups]
     return lines
+
+
+def _detections(kept: DetectionsKept) -> list[str]:
+    parts = (
+        ("float's boxes that int8 finds", kept.found, kept.reference, kept.recall_lower),
+        ("int8's boxes that float has", kept.confirmed, kept.target, kept.precision_lower),
+    )
+    return [
+        f"{what}: {part} of {whole}" + ("" if lower is None else f", at least {_percent(lower)}")
+        for what, part, whole, lower in parts
+    ]
 
 
 def _decibel(value: float | None) -> str:

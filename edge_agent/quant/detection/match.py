@@ -73,6 +73,19 @@ def counts(
     return Counts(len(found), int((found >= 0).sum()), len(confirmed), int((confirmed >= 0).sum()))
 
 
+def counts_by_class(
+    reference: NDArray[np.float64], target: NDArray[np.float64], threshold: float, least_overlap: float = LEAST_OVERLAP
+) -> dict[int, Counts]:
+    """The same for each class that either has at the threshold."""
+    strong = [one[one[:, SCORE] >= threshold, CLASS] for one in (reference, target)]
+    return {
+        int(number): counts(
+            reference[reference[:, CLASS] == number], target[target[:, CLASS] == number], threshold, least_overlap
+        )
+        for number in np.unique(np.concatenate(strong))
+    }
+
+
 def alike(
     reference: NDArray[np.float64], target: NDArray[np.float64], least_overlap: float = LEAST_OVERLAP
 ) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
 from edge_agent.quant.detection import CLASS, COLUMNS, SCORE
-from edge_agent.quant.detection.match import alike, pairs
+from edge_agent.quant.detection.match import Counts, alike, counts_by_class, pairs
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.manifest import Output
 
@@ -41,6 +41,11 @@ class Detection(Kind):
         if len(wanted) != len(got):
             return False
         return bool((pairs(alike(wanted, got, self.output.tolerance or 0.0)) >= 0).all())
+
+    def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
+        """How many boxes of one window have a partner."""
+        boxes = self.answer(reference), self.answer(target)
+        return counts_by_class(*boxes, self.output.threshold or 0.0, self.output.tolerance or 0.0)
 
 
 def _table(output: NDArray[Any]) -> NDArray[np.float64]:

@@ -24,10 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
-from edge_agent.quant.detection import CLASS, SCORE
 from edge_agent.quant.detection.decode import decode
 from edge_agent.quant.detection.layouts import USUAL, settle
-from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts, slack
+from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, slack
 from edge_agent.quant.detection.suppress import suppress
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.detection_head import Head
@@ -52,25 +51,13 @@ class DetectionHead(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether no box of either is without a partner."""
-        return self.counts(reference, target).complete
+        return all(one.complete for one in self.counts_by_class(reference, target).values())
 
-    def counts(self, reference: NDArray[Any], target: NDArray[Any]) -> Counts:
+    def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner: recall and precision of float's."""
         least = self._threshold - slack(self._threshold)
         wanted, got = self._down_to(reference, least), self._down_to(target, least)
-        return counts(wanted, got, self._threshold, self._overlap)
-
-    def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
-        """The same for each class that either has."""
-        least = self._threshold - slack(self._threshold)
-        wanted, got = self._down_to(reference, least), self._down_to(target, least)
-        numbers = np.unique(np.concatenate([one[one[:, SCORE] >= self._threshold, CLASS] for one in (wanted, got)]))
-        return {
-            int(number): counts(
-                wanted[wanted[:, CLASS] == number], got[got[:, CLASS] == number], self._threshold, self._overlap
-            )
-            for number in numbers
-        }
+        return counts_by_class(wanted, got, self._threshold, self._overlap)
 
     @property
     def _threshold(self) -> float:

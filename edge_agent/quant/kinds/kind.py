@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
 from edge_agent.wire.manifest import Output
 
@@ -49,6 +50,10 @@ class Kind:
         return np.shape(row(reference)) == np.shape(row(target)) and np.array_equal(
             self.answer(reference), self.answer(target)
         )
+
+    def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts] | None:  # noqa: ARG002  # for detectors
+        """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
+        return None
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
         """Whether the output is right; None where labels say nothing about this kind.

@@ -19,6 +19,7 @@ from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
+from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import chance_of_verdict, evaluate_search
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
@@ -172,9 +173,8 @@ class CandidateEvaluator:
             latency_ratio=screened.ratio_p50,
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        judgement = with_outputs(
-            evaluate_search(gates, kind, measured, labels_follow=labels_follow), score.outputs
-        )  # fmt: skip
+        judgement = evaluate_search(gates, kind, measured, labels_follow=labels_follow)
+        judgement = with_detections(with_outputs(judgement, score.outputs), score.detections)
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(

@@ -20,10 +20,11 @@ from edge_agent.backends import Array, Backend, Session
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
-from edge_agent.jobs.result import ClassLoss, MeasuredModel, OutputSummary
+from edge_agent.jobs.result import ClassLoss, DetectionsKept, MeasuredModel, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
+from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import BY_LABEL
 from edge_agent.quant.grouped_metrics import GroupedMetrics
@@ -58,6 +59,7 @@ class Score:
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
         outputs: what became of every output, the judged one first.
+        detections: of a detector, what int8 keeps of float's boxes.
     """
 
     agreed: list[bool] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Score:
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
     outputs: list[OutputSummary] = field(default_factory=list)
+    detections: DetectionsKept | None = None
 
     def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
         """Count one window that carries ``label``."""
@@ -196,11 +199,13 @@ class ReferenceOutputs:
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
         score = Score(metrics=GroupedMetrics(judge.groups))
-        others = self._others.compare()
+        others, boxes = self._others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
             others.add(done - 1, every)
             score.agreed.append(judge.agrees(reference, output))
+            if (counts := judge.counts_by_class(reference, output)) is not None:
+                boxes.add(counts)
             if self._task.output.kind is None and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
@@ -218,6 +223,7 @@ class ReferenceOutputs:
                     if on_label is not None:
                         on_label(row.label, reference, output)
             on_row(done)
+        score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
         judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
         score.outputs = [judged, *others.summaries()]

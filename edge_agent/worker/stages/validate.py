@@ -17,6 +17,7 @@ from edge_agent.jobs.result import EnoughWindows, MeasuredModel, SetSummary
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
+from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import chosen_path, read_chosen
@@ -62,6 +63,7 @@ def run(context: Context) -> Outcome:
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
     judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), score.outputs)
+    judgement = with_detections(judgement, score.detections)
     chosen_now = score.recorded(
         chosen.record,
         windows_effective=effective,
@@ -83,6 +85,7 @@ def run(context: Context) -> Outcome:
             eval=labelled_set,
             enough=replace(before.data.enough, heldout=_enough(score, effective, task)),
             outputs=score.outputs,
+            detections=score.detections,
             classes=score.losses(),
             warnings=[*before.data.warnings, *judgement.warnings],
         ),

@@ -29,6 +29,7 @@ from edge_agent.contract.joined_head import join
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
 from edge_agent.quant.detection import layouts
+from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.kinds.detection_head import DetectionHead, detections
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
@@ -127,7 +128,8 @@ def test_a_head_whose_scores_are_dead_disagrees_wherever_float_sees_something(he
         scores[...] = -20.0 if meaning.head.activation == "sigmoid" else 0.0
         seen = len(detections(one, meaning))
         assert made.agrees(one, dead) == (seen == 0)
-        assert (kind.counts(one, dead).reference, kind.counts(one, dead).found) == (seen, 0)
+        counts = sum(kind.counts_by_class(one, dead).values(), Counts())
+        assert (counts.reference, counts.found) == (seen, 0)
 
 
 def test_scores_that_sit_on_the_threshold_stand_for_nothing() -> None:
@@ -168,7 +170,8 @@ def test_counts_are_recall_and_precision_and_those_of_each_class() -> None:
     kind = DetectionHead(DetectionHead.resolve(asked(yolov8), outputs(yolov8)))
     reference, target = (yolov8(np.random.default_rng(1), boxes) for boxes in (found, other))
 
-    counts, by_class = kind.counts(reference, target), kind.counts_by_class(reference, target)
+    by_class = kind.counts_by_class(reference, target)
+    counts = sum(by_class.values(), Counts())
 
     assert (counts.reference, counts.found, counts.target, counts.confirmed) == (3, 2, 3, 2)
     assert {number: (one.reference, one.found) for number, one in by_class.items()} == {0: (1, 1), 1: (2, 1), 2: (0, 0)}
