@@ -16,7 +16,8 @@
 
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
-old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine.
+old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine but
+what makes boxes of a detector's outputs, and that when they are asked for.
 """
 
 import logging
@@ -30,7 +31,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge_agent.advice.permission import not_permitted
 from edge_agent.backends import Array
 from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
-from edge_agent.serving.detections import Detections, read_detections
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
@@ -40,6 +40,7 @@ from edge_agent.strict import did_you_mean, read_toml
 from edge_agent.wire.manifest import InputContract
 
 if TYPE_CHECKING:
+    from edge_agent.serving.detections import Detections
     from edge_agent.sources import Source
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Model:
             feeds, outputs = self._loaded.run(self._loaded.feeds(window))
             return self._loaded.judged(feeds, outputs)
 
-    def detections(self, window: Windows) -> Detections:
+    def detections(self, window: Windows) -> "Detections":
         """What a detector sees in one window, decoded and suppressed as when the verdict was made.
 
         Boxes that are in the model's output before suppression are put back into the frame, whatever the steps made
@@ -114,6 +115,8 @@ class Model:
         Raises:
             ContractError: also ``shape_mismatch`` if the model is no detector.
         """
+        from edge_agent.serving.detections import read_detections  # noqa: PLC0415  # most models are no detectors
+
         with self._lock:
             self._follow()
             loaded = self._loaded

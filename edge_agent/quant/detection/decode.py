@@ -38,9 +38,11 @@ def decode(output: NDArray[Any], head: Head, least_score: float) -> Floats:
         found = table[table[:, SCORE] >= least_score].astype(np.float64)
         found[:, CLASS] = np.rint(found[:, CLASS])  # beside pixels in int8 it is no whole number
         return _with_corners(found, head.box_format)
-    best, score = _best(table, head)
-    strong = score >= least_score
-    found = np.column_stack([table[strong, :_BOX], score[strong], best[strong]]).astype(np.float64)
+    scores, objectness = _parts(table, head)
+    score = objectness * probabilities(scores.max(axis=1), _after_softmax(head))
+    strong = np.flatnonzero(score >= least_score)  # a handful of thousands, so only these are looked at closely
+    number = np.argmax(scores[strong], axis=1)
+    found = np.column_stack([table[strong, :_BOX], score[strong], number]).astype(np.float64)
     return _with_corners(found, head.box_format)
 
 
@@ -55,8 +57,8 @@ def probabilities(scores: NDArray[Any], activation: Activation) -> Floats:
     return values
 
 
-def _best(table: NDArray[Any], head: Head) -> tuple[NDArray[np.intp], Floats]:
-    """Of each candidate the likeliest class and its score."""
+def _parts(table: NDArray[Any], head: Head) -> tuple[NDArray[Any], Floats | float]:
+    """Of each candidate the scores of the classes, in their order, and what they are to be multiplied by."""
     scores = table[:, _BOX:]
     if head.activation == "softmax":
         scores = probabilities(scores, "softmax")
@@ -65,13 +67,14 @@ def _best(table: NDArray[Any], head: Head) -> tuple[NDArray[np.intp], Floats]:
         objectness, scores = probabilities(scores[:, 0], head.activation), scores[:, 1:]
     if head.background != "none":
         scores = scores[:, 1:] if head.background == "first" else scores[:, :-1]
-    if not scores.shape[1]:
-        return np.zeros(len(table), np.intp), np.broadcast_to(objectness, len(table))
-    best = np.argmax(scores, axis=1)
-    strongest = scores[np.arange(len(table)), best]
-    if head.activation == "sigmoid":  # it keeps their order, so the others need not be worked out
-        strongest = probabilities(strongest, "sigmoid")
-    return best, objectness * strongest
+    if not scores.shape[1]:  # one class that nobody named: the objectness is all
+        return np.full((len(table), 1), np.inf if head.activation == "sigmoid" else 1.0), objectness
+    return scores, objectness
+
+
+def _after_softmax(head: Head) -> Activation:
+    """What is still to be done to the largest score: a sigmoid keeps their order, so it can wait for that one."""
+    return "sigmoid" if head.activation == "sigmoid" else "none"
 
 
 def _with_corners(found: Floats, box_format: BoxFormat) -> Floats:

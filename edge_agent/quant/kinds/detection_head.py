@@ -36,6 +36,11 @@ from edge_agent.wire.manifest import Output
 class DetectionHead(Kind):
     """Boxes before suppression."""
 
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._last: tuple[NDArray[Any], NDArray[Any], dict[int, Counts]] | None = None
+        """The window that was compared last, as it is asked for twice."""
+
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
         """With the layout, the least score and the least overlap."""
@@ -55,9 +60,11 @@ class DetectionHead(Kind):
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner: recall and precision of float's."""
-        least = self._threshold - slack(self._threshold)
-        wanted, got = self._down_to(reference, least), self._down_to(target, least)
-        return counts_by_class(wanted, got, self._threshold, self._overlap)
+        if self._last is None or self._last[0] is not reference or self._last[1] is not target:
+            least = self._threshold - slack(self._threshold)
+            wanted, got = self._down_to(reference, least), self._down_to(target, least)
+            self._last = reference, target, counts_by_class(wanted, got, self._threshold, self._overlap)
+        return self._last[2]
 
     @property
     def _threshold(self) -> float:
