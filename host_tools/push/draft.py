@@ -19,6 +19,8 @@ _WIDTH = 40
 _COLOURS = (1, 3)
 _MOST_CLASSES = 1000
 _CORNERS, _BOX = 4, 6
+_CELLS, _FEWEST_CELLS = 21, 336
+"""Of strides 8, 16 and 32 in each 32 pixels square, and in the smallest picture that detectors are made for."""
 
 _INPUT = {
     "rate_hz": ("50", "samples a second; left out: whatever the source has"),
@@ -28,11 +30,11 @@ _INPUT = {
 }
 _OUTPUT = {
     "kind": ('"classes"', "what the first output means; left out: the device finds it"),
-    "threshold": ("0.5", "binary, anomaly: the decision; detection: the least score that counts; mask"),
-    "tolerance": ("0.05", "when a window agrees: regression, embedding, raw, detection, mask"),
+    "threshold": ("0.5", "binary, anomaly: the decision; detection(_head): the least score that counts; mask"),
+    "tolerance": ("0.05", "when a window agrees: regression, embedding, raw, detection(_head), mask"),
     "name": ('"scores"', "the output to judge; left out: the first"),
-    "boxes": ('"boxes"', "detection with separate outputs: the one with the corners"),
-    "scores": ('"scores"', "detection with separate outputs: the one with the scores"),
+    "boxes": ('"boxes"', "detection(_head) with separate outputs: the one with the boxes"),
+    "scores": ('"scores"', "detection(_head) with separate outputs: the one with the scores"),
     "classes": ('"classes"', "detection with separate outputs: the one with the classes"),
     "blank": ("", "sequence: the symbol that stands for none; negative: counted from the end"),
     "alphabet": ('"abc"', "sequence: the characters of the other symbols, to compare with labels"),
@@ -160,6 +162,8 @@ def kind_of(signature: ModelTensors) -> tuple[OutputKind, str] | None:
             guess = "classes", f"{count} values: or regression, or embedding"
         case (int(_),):
             guess = "embedding", "a long vector"
+        case (int(rows), int(columns)) if _is_head(rows, columns):
+            guess = "detection_head", "cells of the strides 8, 16 and 32, each with a box and scores"
         case (_, int(last)) if last == _BOX:
             guess = "detection", "rows of six"
         case (_, _):
@@ -167,6 +171,12 @@ def kind_of(signature: ModelTensors) -> tuple[OutputKind, str] | None:
         case (_, _, *_):
             guess = "mask", "a score for each pixel"
     return guess
+
+
+def _is_head(rows: int, columns: int) -> bool:
+    """Whether one is a number of cells that a detector has, and the other leaves room for a box and a score."""
+    few, many = sorted((rows, columns))
+    return few > _CORNERS and many >= _FEWEST_CELLS and not many % _CELLS
 
 
 def carried(signature: ModelTensors) -> dict[str, str]:
