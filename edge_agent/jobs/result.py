@@ -202,8 +202,6 @@ class OutputKindFound(msgspec.Struct, frozen=True):
 
     kind: str
     found: str
-    options: Output | None = None
-    """``[output]`` with every default filled in, as the verdict used it."""
 
 
 class GroupError(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,6 +271,8 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     eval: LabelledSet | None = None
     kept: ReservoirUse | None = None
     output: OutputKindFound | None = None
+    output_options: Output | None = None
+    """``[output]`` with every default filled in, as the verdict uses it."""
     outputs: list[OutputSummary] = []
     """Every output of the model, on the search set, then on the held-out set."""
     detections: DetectionsKept | None = None

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import Refusal
 from edge_agent.quant.detection import layouts
+from edge_agent.quant.detection.labels import are_boxes
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.kinds import KINDS
 from edge_agent.quant.kinds.detection_head import head_found
@@ -63,10 +64,10 @@ def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tup
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
+    if (not label_kind or are_boxes(labels)) and layouts.find(outputs) is not None:
+        return "detection_head", "boxes beside scores, before suppression"
     if label_kind == "f":
         return "regression", "labels are floats"
-    if not label_kind and layouts.find(outputs) is not None:
-        return "detection_head", "boxes beside scores, before suppression"
     if all(one.size == 1 for one in rows):
         if label_kind in ("i", "u", "b") and set(np.asarray(labels).ravel().tolist()) <= {0, 1}:
             return "binary", "one element, and labels are 0 or 1"

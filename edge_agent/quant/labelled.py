@@ -5,33 +5,48 @@
 * auc (binary, anomaly; one score a window): the chance that a positive window has a larger score than a negative one,
   equal scores counting half: Mann & Whitney (1947), "On a test of whether one of two random variables is
   stochastically larger than the other", Annals of Mathematical Statistics 18.
+* map and map50 (detection, detection_head): mean average precision, over overlaps from 0.5 to 0.95 and at 0.5,
+  see :mod:`.detection.average_precision`. They have no bound.
 * mae (regression): the absolute error, averaged over elements and windows.
 
-The bounds of the last two's drop are in :mod:`.paired`.
+The bounds of the drop of auc and mae are in :mod:`.paired`.
 
 Pure: outputs and labels in, numbers out. Labels are taken to fit; :meth:`.agreement.Judge.correct` says so before.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.jobs.result import Metric
 from edge_agent.quant.bounds import tango_upper
+from edge_agent.quant.detection.average_precision import AveragePrecision
+from edge_agent.quant.detection.labels import labelled_boxes
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.kinds.kind import row
+from edge_agent.quant.kinds import KINDS
+from edge_agent.quant.kinds.kind import Kind, row
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
-from edge_agent.wire.manifest import OutputKind
+from edge_agent.wire.manifest import Output, OutputKind
 
 _SCORES: tuple[OutputKind, ...] = ("binary", "anomaly")
+_BOXES: tuple[OutputKind, ...] = ("detection", "detection_head")
+_FAINTEST = 0.001
+"""Boxes that score less change no average precision; it is what the exporters' own evaluations take."""
 
 
 class LabelledOutputs:
     """Takes labelled windows, one by one, for the metrics that need more than right or wrong."""
 
-    def __init__(self, kind: OutputKind) -> None:
+    def __init__(self, kind: OutputKind, output: Output | None = None) -> None:
+        """``output``: what a detector's outputs mean, as it was found."""
         self._kind = kind
+        self._detector: Kind | None = None
+        if kind in _BOXES and output is not None:
+            self._detector = KINDS[kind](msgspec.structs.replace(output, threshold=_FAINTEST))
+        self._precisions = AveragePrecision(), AveragePrecision()
         self._scores: list[tuple[bool, float, float]] = []
         self._errors: list[tuple[float, float]] = []
 
@@ -39,11 +54,14 @@ class LabelledOutputs:
         """Take one window's label, float's output and int8's output, of equal shape."""
         if self._kind in _SCORES and reference.size == target.size == 1:
             self._scores.append((bool(row(label)[0] > 0.0), float(row(reference)[0]), float(row(target)[0])))
+        elif self._detector is not None:
+            for precision, output in zip(self._precisions, (reference, target), strict=True):
+                precision.add(labelled_boxes(label), self._detector.answer(output))
         elif self._kind == "regression":
             self._errors.append((_mean_error(label, reference), _mean_error(label, target)))
 
     def metrics(self, effect: float = 1.0) -> list[Metric]:
-        """AUC or MAE, where the kind has one and the labels tell two sides apart; ``effect``: windows that are one."""
+        """AUC, MAE or mAP, where the kind has one and the labels tell sides apart; ``effect``: windows that are one."""
         if self._scores:
             positive, *both = (np.array(column) for column in zip(*self._scores, strict=True))
             before, after = (area_under_curve(scores, positive) for scores in both)
@@ -55,7 +73,14 @@ class LabelledOutputs:
             reference, target = np.array(self._errors).T
             before, after = float(reference.mean()), float(target.mean())
             return [Metric("mae", before, after, after - before, mean_upper(target - reference, effect))]
-        return []
+        return list(self._average_precision())
+
+    def _average_precision(self) -> Iterator[Metric]:
+        before, after = self._precisions
+        for name, measure in (("map", AveragePrecision.mean), ("map50", lambda one: one.at(0.5))):
+            float_has, int8_has = measure(before), measure(after)
+            if float_has is not None and int8_has is not None:
+                yield Metric(name, float_has, int8_has, float_has - int8_has)
 
 
 def accuracy(measured: Measured) -> Metric | None:

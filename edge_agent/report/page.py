@@ -17,7 +17,9 @@ from edge_agent.report.html.style import STYLE
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Whatever a name in the page may try, a browser that heeds this loads and runs nothing."""
 _DEFAULT_RANGES = "minmax"
-_ELSEWHERE = frozenset({"classes", "outputs", "enough", "eval", "findings", "kept", "warnings"})
+_ELSEWHERE = frozenset(
+    {"classes", "detections", "outputs", "output_options", "enough", "eval", "findings", "kept", "warnings"}
+)
 """What the page says of the data in other places than the list of facts."""
 
 
@@ -122,6 +124,9 @@ def _facts(result: Result) -> Markup:
     data = {key: value for key, value in told.items() if key not in _ELSEWHERE}
     if result.data.kept is not None:
         data["kept"] = result.data.kept.message
+    if (boxes := result.data.detections) is not None:
+        data["float's boxes that int8 finds"] = f"{boxes.found} of {boxes.reference}"
+        data["int8's boxes that float has"] = f"{boxes.confirmed} of {boxes.target}"
     data |= {f"enough, {split}": said["message"] for split, said in told["enough"].items()}
     named = (("Data", tables.facts(data)), ("Device", tables.facts(msgspec.to_builtins(result.device))))
     columns = [element("article", element("h3", name), facts) for name, facts in named if "<dt" in facts]

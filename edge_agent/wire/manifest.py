@@ -27,7 +27,9 @@ RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
 OutputKind = Literal[
     "classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "detection_head", "sequence", "mask"
 ]
-LABELLED_KINDS: tuple[OutputKind, ...] = ("classes", "binary", "regression", "anomaly", "sequence")
+LABELLED_KINDS: tuple[OutputKind, ...] = (
+    "classes", "binary", "regression", "anomaly", "sequence", "detection", "detection_head"
+)  # fmt: skip
 """The kinds that labels can say something of."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _LARGEST = 1.7976931348623157e308

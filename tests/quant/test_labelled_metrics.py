@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy, area_under_curve
+from edge_agent.wire.manifest import Output
 
 SCORED = st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=40)
 
@@ -58,6 +59,18 @@ def test_mae_is_the_mean_over_elements_and_windows() -> None:
     (mae,) = outputs.metrics()
 
     assert (mae.name, mae.reference, mae.target, mae.drop) == ("mae", 0.375, 0.75, 0.375)
+
+
+def test_boxes_have_a_mean_average_precision() -> None:
+    labels = np.array([[0, 0, 10, 10, 1], [20, 20, 40, 40, 0], [0, 0, 0, 0, -1]])
+    both = np.array([[[0, 0, 10, 10, 0.9, 1], [20, 20, 40, 40, 0.1, 0]]])
+    outputs = LabelledOutputs("detection", Output(kind="detection", threshold=0.5, tolerance=0.5))
+
+    outputs.add(labels, both, both[:, :1])
+
+    over_all, at_half = outputs.metrics()
+    assert (over_all.name, at_half.name, over_all.drop_upper) == ("map", "map50", None)
+    assert (at_half.reference, at_half.target, at_half.drop) == pytest.approx((1.0, 0.5, 0.5)), "also what scores 0.1"
 
 
 @pytest.mark.parametrize("kind", ["classes", "raw", "embedding", "sequence", "mask", "detection"])

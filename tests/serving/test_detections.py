@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from onnx import helper
@@ -61,10 +60,9 @@ def in_the_frame(found: Floats) -> Floats:
     return boxes.clip(0, [640, 480, 640, 480])
 
 
-def judged(output: Output, sample: list[Any]) -> dict[str, Any]:
-    """What a release says of its output, after a verdict on these of float's."""
-    kept: dict[str, Any] = msgspec.to_builtins(resolve_kind(output, sample, None).output)
-    return kept
+def meaning(output: Output, sample: list[Any]) -> Output:
+    """What was found of an output, when these of float's were judged."""
+    return resolve_kind(output, sample, None).output
 
 
 @pytest.mark.parametrize("head", [yolov8, yolov8_in_fractions])
@@ -72,7 +70,7 @@ def test_the_boxes_of_a_head_that_was_found(store: Store, tmp_path: Path, head: 
     random = np.random.default_rng(0)
     found = scene(random, 6)
     output = head(random, found)
-    activate(store, 1, model(tmp_path, output0=output), [CAMERA], output_found=judged(Output(), [output]))
+    activate(store, 1, model(tmp_path, output0=output), [CAMERA], judged=meaning(Output(), [output]))
 
     seen = serving.load("har", state_dir=store.root).detections(picture())
 
@@ -87,7 +85,7 @@ def test_the_boxes_of_separate_outputs(store: Store, tmp_path: Path) -> None:
     joined = ssd(random, found)
     output = Output(kind="detection_head", boxes="boxes", scores="scores", threshold=0.4)
     path = model(tmp_path, scores=joined[None, :, 4:], boxes=joined[None, :, :4])
-    activate(store, 1, path, [CAMERA], output=output, output_found=judged(output, [joined]))
+    activate(store, 1, path, [CAMERA], output=output, judged=meaning(output, [joined]))
 
     seen = serving.load("har", state_dir=store.root).detections(picture())
 
@@ -99,7 +97,7 @@ def test_a_model_that_suppresses_by_itself_gives_its_own_boxes(store: Store, tmp
     table = np.array([[[0.1, 0.2, 0.3, 0.4, 0.9, 1], [0.1, 0.2, 0.3, 0.4, 0.2, 1]]])
     output = Output(kind="detection")
     path = model(tmp_path, y=table)
-    activate(store, 1, path, [CAMERA], output=output, output_found=judged(output, [table]))
+    activate(store, 1, path, [CAMERA], output=output, judged=meaning(output, [table]))
 
     seen = serving.load("har", state_dir=store.root).detections(picture())
 

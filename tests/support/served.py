@@ -16,7 +16,7 @@ from onnx import helper
 from edge_agent import backends
 from edge_agent.daemon.activation.release_steps import make_release
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.result import MeasuredModel, Result
+from edge_agent.jobs.result import Data, MeasuredModel, Result
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import (
@@ -160,11 +160,13 @@ def put_release(
     output: Output = Output(),  # noqa: B008  # frozen
     state: Sequence[State] = (),
     on: str = "",
+    judged: Output | None = None,
     **changes: Any,
 ) -> Release:
     """Put a release of ``model`` on disk, as after a job.
 
-    ``on``: the runtime that it was proved with, else the preferred one of its format; ``changes``: fields of it that
+    ``on``: the runtime that it was proved with, else the preferred one of its format; ``judged``: what its output was
+    found to be; ``changes``: fields of it that
     differ from the truth.
     """
     model_format = model.suffix.removeprefix(".")
@@ -176,7 +178,8 @@ def put_release(
     runtime = on or backend.RUNTIMES[0]
     chosen = MeasuredModel(runtime=runtime, runtime_version=backend.runtime_version(runtime), threads=1)
     releases = Releases(store.models, name)
-    made = make_release(job, manifest, model, Result(chosen=chosen), previous=releases.active(), now=0.0)
+    result = Result(chosen=chosen, data=Data(output_options=judged))
+    made = make_release(job, manifest, model, result, previous=releases.active(), now=0.0)
     release = msgspec.structs.replace(made, **changes)
     releases.prepare(release, model, content, b"{}")
     return release

@@ -72,8 +72,8 @@ def make_release(
 
 
 def _output_found(result: Result) -> dict[str, Any]:
-    found = result.data.output
-    return {} if found is None or found.options is None else msgspec.to_builtins(found.options)
+    options = result.data.output_options
+    return {} if options is None else msgspec.to_builtins(options)
 
 
 def _previous(job: Job, active: Release | None) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
 from edge_agent.quant.detection import CLASS, COLUMNS, SCORE
+from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes
 from edge_agent.quant.detection.match import Counts, alike, counts_by_class, pairs
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.manifest import Output
@@ -41,6 +42,12 @@ class Detection(Kind):
         if len(wanted) != len(got):
             return False
         return bool((pairs(alike(wanted, got, self.output.tolerance or 0.0)) >= 0).all())
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:
+        """Whether the boxes that count are those of the label, one to one; None: the label has no boxes."""
+        if not are_boxes([label]):
+            return None
+        return all_found(labelled_boxes(label), self.answer(output), self.output.tolerance or 0.0)
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner."""

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection import COLUMNS
 from edge_agent.quant.detection.decode import decode
+from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes
 from edge_agent.quant.detection.layouts import USUAL, settle
 from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, slack
 from edge_agent.quant.detection.suppress import suppress
@@ -57,6 +59,12 @@ class DetectionHead(Kind):
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether no box of either is without a partner."""
         return all(one.complete for one in self.counts_by_class(reference, target).values())
+
+    def correct(self, output: NDArray[Any], label: Any) -> bool | None:
+        """Whether the boxes that count are those of the label, one to one; None: the label has no boxes."""
+        if not are_boxes([label]):
+            return None
+        return all_found(labelled_boxes(label), self.answer(output), self._overlap)
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner: recall and precision of float's."""
@@ -106,6 +114,8 @@ def detections(output: NDArray[Any], meaning: Output) -> NDArray[np.float64]:
     """
     head = given_head(meaning)
     if not head.layout or not head.activation:
+        if not output.any():  # what stands for an output whose values are not known yet
+            return np.zeros((0, COLUMNS))
         raise ContractError(
             "shape_mismatch",
             f"an output of shape {output.shape} does not show how its boxes and scores are laid out; set head under "

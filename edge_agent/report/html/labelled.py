@@ -7,7 +7,13 @@ from edge_agent.report.html.markup import Markup, element
 
 _METRICS = {"metric": False, "float": True, "int8": True, "drop": True, "at most (95 %)": True}
 _CLASSES = {"class": False, "windows": True, "float right": True, "int8 right": True, "lost": True}
-_NAMES = {"accuracy": "accuracy", "auc": "area under the curve", "mae": "mean absolute error"}
+_NAMES = {
+    "accuracy": "accuracy",
+    "auc": "area under the curve",
+    "mae": "mean absolute error",
+    "map": "mean average precision",
+    "map50": "the same at an overlap of 0.5",
+}
 
 
 def labelled(told: LabelledSet | None) -> Markup:

@@ -15,6 +15,7 @@ from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning
+from edge_agent.quant.detection.labels import labelled_boxes
 from edge_agent.quant.kinds import KINDS
 from edge_agent.wire.manifest import LABELLED_KINDS, Output, OutputKind
 from edge_agent.worker.capture.preflight import shaped
@@ -53,6 +54,8 @@ class LabelFit:
         self._one_hot = self._one_hot and _is_one_hot(label)
         for kind, judge in list(self._judges.items()):
             try:
+                if kind in ("detection", "detection_head"):  # to which other labels than boxes would say nothing
+                    labelled_boxes(label)
                 judge.correct(self._zeros, label)  # type: ignore[arg-type]  # there are judges only of a known shape
             except ContractError as error:
                 text = f"row {index} of {NAME}: {error.message}"

@@ -42,7 +42,7 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
         pace = Pace(context, "labelled set, float window", floats.windows, begin=begin, end=half)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
-        outputs = LabelledOutputs(judge.meaning.kind)
+        outputs = LabelledOutputs(judge.meaning.kind, judge.meaning.output)
         pace = Pace(context, "labelled set, window", floats.windows, begin=half, end=1.0)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "", on_label=outputs.add)
     effect = score.design_effect(in_time=bool(task.state))

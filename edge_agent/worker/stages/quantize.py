@@ -172,7 +172,8 @@ def _publish(context: Context, found: _Found) -> Outcome:
         layers=found.layers,
         data=msgspec.structs.replace(
             before.data,
-            output=OutputKindFound(meaning.kind, meaning.found, meaning.output),
+            output=OutputKindFound(meaning.kind, meaning.found),
+            output_options=meaning.output,
             outputs=list(explained.outputs) if explained is not None else [],
             warnings=[*before.data.warnings, *search.warnings()],
         ),

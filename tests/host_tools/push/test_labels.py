@@ -11,7 +11,7 @@ X = (Tensor("x", (1, 128, 6), "float32"),)
 SEVEN = ModelTensors(X, (Tensor("y", (1, 7), "float32"),))
 ONE = ModelTensors(X, (Tensor("y", (1, 1), "float32"),))
 PICTURE = ModelTensors(X, (Tensor("y", (1, 9, 9, 3), "float32"),))
-EVERY = '"classes", "binary", "regression", "anomaly", "sequence"'
+EVERY = ", ".join(f'"{kind}"' for kind in LABELLED_KINDS)
 
 
 @pytest.mark.parametrize(

@@ -264,3 +264,24 @@ def test_which_layout_it_is(head: Any, layout: str, activation: str, background:
 
     assert meaning.head
     assert (meaning.head.layout, meaning.head.activation, meaning.head.background) == (layout, activation, background)
+
+
+def test_labels_are_boxes_with_their_class() -> None:
+    found = scenes()[3]
+    labels = np.vstack([np.delete(found, 4, axis=1), [[0, 0, 0, 0, -1]]])
+    kind = DetectionHead(DetectionHead.resolve(asked(yolov8), outputs(yolov8)))
+    output = outputs(yolov8)[3]
+
+    assert kind.correct(output, labels) is True
+    assert kind.correct(output, labels[1:]) is False
+    assert kind.correct(output, np.add(labels, [0, 0, 0, 0, 1])) is False
+    assert kind.correct(output, 3) is None, "what is no box says nothing"
+    with pytest.raises(ContractError, match="-1 where a window has fewer"):
+        kind.correct(output, labels + 0.5)
+
+
+def test_a_head_with_labels_of_boxes_is_found_as_well() -> None:
+    labels = np.zeros((WINDOWS, 2, 5))
+
+    assert resolve_kind(Output(), outputs(yolov8), labels).kind == "detection_head"
+    assert resolve_kind(Output(), outputs(yolov8), np.zeros((WINDOWS, 9))).kind == "regression"
