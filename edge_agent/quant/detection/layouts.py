@@ -35,6 +35,7 @@ _FEWEST, _MOST_FINAL = 16, 1000
 _IN_PIXELS = 2.0
 """A box of fractions never reaches it, a box of pixels always does."""
 _SLACK = 1e-3
+_VALUES, _FEWEST_WINDOWS = 4_000_000, 4
 _GRID = 21
 """Strides of 8, 16 and 32 make 21 cells of each 32 pixels square."""
 _EVENLY = 0.2
@@ -68,7 +69,7 @@ def find(sample: Sequence[NDArray[Any]]) -> Head | None:
     Either its boxes are in pixels beside scores from 0 to 1. Or boxes lie on a grid of the usual strides, evenly
     spread, and few scores are high. Or the rows are ``[N, 6]`` with the strongest first and whole classes.
     """
-    tables = [_table(one) for one in sample]
+    tables = [_table(one) for one in _few(sample)]
     if not tables or any(one is None or one.shape != tables[0].shape for one in tables):  # type: ignore[union-attr]  # None comes first
         return None
     values = np.stack([one for one in tables if one is not None])
@@ -102,9 +103,9 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     if not head.layout or not any(one.any() for one in sample):
         return head
     if head.layout == "centernet":
-        heat = np.stack([_heat(heat_map(one), head) for one in sample])
+        heat = np.stack([_heat(heat_map(one), head) for one in _few(sample)])
         return _fill(head, activation="none" if _fractions(heat) else "sigmoid", box_format="cxcywh", units="fractions")
-    values = np.stack([candidates(one, head) for one in sample])
+    values = np.stack([candidates(one, head) for one in _few(sample)])
     boxes, scores = values[..., :_BOX], values[..., _BOX:]
     units = "pixels" if float(np.abs(boxes).max()) > _IN_PIXELS else "fractions"
     corners: BoxFormat = "xyxy" if _ordered(boxes) and head.layout != "detr" else "cxcywh"
@@ -144,6 +145,11 @@ def heat_map(output: NDArray[Any]) -> NDArray[Any]:
     return maps
 
 
+def _few(sample: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+    """As many windows as fit into little memory: the layout of thousands of candidates shows in a few."""
+    return sample[: max(_FEWEST_WINDOWS, _VALUES // max(1, sample[0].size))] if len(sample) else sample
+
+
 def _fill(head: Head, **found: str) -> Head:
     """``head`` with what was found where it says nothing, and with what is usual."""
     found = {"background": "none"} | found
@@ -160,7 +166,7 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
             return ""
         if sample[0].ndim == _MAPS:
             return "centernet"
-        boxes = np.stack([one[:, :_BOX] for one in sample])
+        boxes = np.stack([one[:, :_BOX] for one in _few(sample)])
         return "ssd" if _ordered(boxes) or float(np.abs(boxes).max()) > _IN_PIXELS else "detr"
     found = find(sample)
     if found is not None:

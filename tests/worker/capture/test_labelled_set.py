@@ -379,3 +379,26 @@ def test_labels_that_could_decide_nothing_are_refused_with_the_key_to_set(
 
     assert error.code == code
     assert key in error.message
+
+
+DETECTOR = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 7, 84))})
+BOXES = np.tile(np.array([[0, 0, 9, 9, 2], [0, 0, 0, 0, -1]], np.float32), (120, 1, 1))
+
+
+def test_labels_of_a_detector_are_boxes(tmp_path: Path) -> None:
+    """Though nobody has said how its output is laid out: that shows when float has run."""
+    save(tmp_path, x=VALUES, labels=BOXES)
+
+    assert checked(tmp_path, DETECTOR, output=Output(kind="detection_head")).fits == ["detection_head"]
+
+
+@pytest.mark.parametrize(
+    "labels", [LABELS, BOXES[:, 0], BOXES[..., :4], BOXES + 0.5], ids=["class", "row", "4", "half"]
+)
+def test_other_labels_say_nothing_about_a_detector(tmp_path: Path, labels: Any) -> None:
+    save(tmp_path, x=VALUES, labels=labels)
+
+    error = refused(tmp_path, DETECTOR, output=Output(kind="detection_head"))
+
+    assert error.code == "shape_mismatch"
+    assert "row 0 of the labelled set: a label of shape" in error.message
