@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import Refusal
-from edge_agent.quant.detection import layouts
 from edge_agent.quant.detection.labels import are_boxes
 from edge_agent.quant.detection.match import Counts
+from edge_agent.quant.detection.recognition import recognised
 from edge_agent.quant.kinds import KINDS
 from edge_agent.quant.kinds.detection_head import head_found
 from edge_agent.quant.kinds.kind import are_fractions, row
@@ -64,7 +64,7 @@ def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tup
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
-    if (not label_kind or are_boxes(labels)) and layouts.find(outputs) is not None:
+    if (not label_kind or are_boxes(labels)) and recognised(outputs):
         return "detection_head", "boxes beside scores, before suppression"
     if label_kind == "f":
         return "regression", "labels are floats"

@@ -10,9 +10,8 @@
 | detr | boxes ``[N, 4]``, logits ``[N, C]``; of a softmax the last is no object | DETR; RT-DETR with sigmoid |
 | centernet | heat ``[C, H, W]``, size ``[2, H, W]``, offset ``[2, H, W]`` in cells | CenterNet |
 
-An output that nobody has named as a head is taken as one only where nothing else looks like it (:func:`find`). What is
-found is found once, from float's outputs, and int8's are decoded in the same way: a lost range must not look like
-another activation.
+What is found is found once, from float's outputs, and int8's are decoded in the same way: a lost range must not look
+like another activation.
 """
 
 from collections.abc import Sequence
@@ -24,23 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection.recognition import (
+    BOX,
+    END_TO_END,
+    IN_PIXELS,
+    OBJECTNESS,
+    are_fractions,
+    are_ordered,
+    few,
+    recognised,
+    table_of,
+)
 from edge_agent.wire.detection_head import Activation, Background, BoxFormat, Head, HeadLayout
 
-_BOX = 4
-_OBJECTNESS = 5
-_TABLE, _MAPS = 2, 3
-_END_TO_END = 6
-_FEWEST, _MOST_FINAL = 16, 1000
-"""Candidates of a head, and rows that an end-to-end head gives."""
-_IN_PIXELS = 2.0
-"""A box of fractions never reaches it, a box of pixels always does."""
-_SLACK = 1e-3
-_VALUES, _FEWEST_WINDOWS = 4_000_000, 4
-_GRID = 21
-"""Strides of 8, 16 and 32 make 21 cells of each 32 pixels square."""
-_EVENLY = 0.2
-"""Least deviation of the centres, in widths of the picture; evenly spread ones have 0.29."""
-_RARE = 0.1
+_MAPS = 3
+_SUM_SLACK = 0.01
+"""float16 softmax rows add up to 1 within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +61,6 @@ USUAL: dict[HeadLayout, _Usual] = {
 }
 
 
-def find(sample: Sequence[NDArray[Any]]) -> Head | None:
-    """The layout of a single output that nobody has named, None unless it can be nothing else.
-
-    Either its boxes are in pixels beside scores from 0 to 1. Or boxes lie on a grid of the usual strides, evenly
-    spread, and few scores are high. Or the rows are ``[N, 6]`` with the strongest first and whole classes.
-    """
-    tables = [_table(one) for one in _few(sample)]
-    if not tables or any(one is None or one.shape != tables[0].shape for one in tables):  # type: ignore[union-attr]  # None comes first
-        return None
-    values = np.stack([one for one in tables if one is not None])
-    if not np.isfinite(values).all():
-        return None
-    if _is_end_to_end(values):
-        return settle(Head(layout="end_to_end"), sample)
-    if _is_head(values.swapaxes(1, 2)):
-        return settle(Head(layout="yolov8"), sample)
-    if _is_head(values):
-        layout: HeadLayout = "yolov5" if values.shape[2] > _OBJECTNESS else "yolov8_rows"
-        return settle(Head(layout=layout), sample)
-    return None
-
-
 def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False) -> Head:
     """``head`` without an empty value; as it is where the sample says nothing.
 
@@ -103,16 +79,18 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     if not head.layout or not any(one.any() for one in sample):
         return head
     if head.layout == "centernet":
-        heat = np.stack([_heat(heat_map(one), head) for one in _few(sample)])
-        return _fill(head, activation="none" if _fractions(heat) else "sigmoid", box_format="cxcywh", units="fractions")
-    values = np.stack([candidates(one, head) for one in _few(sample)])
-    boxes, scores = values[..., :_BOX], values[..., _BOX:]
-    units = "pixels" if float(np.abs(boxes).max()) > _IN_PIXELS else "fractions"
-    corners: BoxFormat = "xyxy" if _ordered(boxes) and head.layout != "detr" else "cxcywh"
+        heat = np.stack([_heat(heat_map(one), head) for one in few(sample)])
+        return _fill(
+            head, activation="none" if are_fractions(heat) else "sigmoid", box_format="cxcywh", units="fractions"
+        )
+    values = np.stack([candidates(one, head) for one in few(sample)])
+    boxes, scores = values[..., :BOX], values[..., BOX:]
+    units = "pixels" if float(np.abs(boxes).max()) > IN_PIXELS else "fractions"
+    corners: BoxFormat = "xyxy" if are_ordered(boxes) and head.layout != "detr" else "cxcywh"
     if head.layout == "end_to_end":
         return _fill(head, activation="none", box_format="xyxy", units=units)
     if not USUAL[head.layout].separate:
-        activation: Activation = "none" if _fractions(scores) else "sigmoid"
+        activation: Activation = "none" if are_fractions(scores) else "sigmoid"
         return _fill(head, activation=activation, box_format=corners, units=units)
     first: Background = "first" if head.layout == "ssd" else "last"
     activation, background = _normalised(scores, first, head)
@@ -121,10 +99,10 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
 
 def candidates(output: NDArray[Any], head: Head) -> NDArray[Any]:
     """One window's candidates as rows; raises ``ContractError`` (shape_mismatch) if it has none of that layout."""
-    table = _table(output)
+    table = table_of(output)
     if table is not None and head.layout == "yolov8":
         table = table.T
-    least = {"yolov5": _OBJECTNESS, "end_to_end": _END_TO_END}.get(head.layout, _BOX + 1)
+    least = {"yolov5": OBJECTNESS, "end_to_end": END_TO_END}.get(head.layout, BOX + 1)
     if table is None or table.shape[1] < least or (head.layout == "end_to_end" and table.shape[1] != least):
         raise ContractError(
             "shape_mismatch",
@@ -145,11 +123,6 @@ def heat_map(output: NDArray[Any]) -> NDArray[Any]:
     return maps
 
 
-def _few(sample: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-    """As many windows as fit into little memory: the layout of thousands of candidates shows in a few."""
-    return sample[: max(_FEWEST_WINDOWS, _VALUES // max(1, sample[0].size))] if len(sample) else sample
-
-
 def _fill(head: Head, **found: str) -> Head:
     """``head`` with what was found where it says nothing, and with what is usual."""
     found = {"background": "none"} | found
@@ -166,11 +139,10 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
             return ""
         if sample[0].ndim == _MAPS:
             return "centernet"
-        boxes = np.stack([one[:, :_BOX] for one in _few(sample)])
-        return "ssd" if _ordered(boxes) or float(np.abs(boxes).max()) > _IN_PIXELS else "detr"
-    found = find(sample)
-    if found is not None:
-        return found.layout
+        boxes = np.stack([one[:, :BOX] for one in few(sample)])
+        return "ssd" if are_ordered(boxes) or float(np.abs(boxes).max()) > IN_PIXELS else "detr"
+    if layout := recognised(sample):
+        return layout
     if not any(one.any() for one in sample):  # as before a capture, when only shapes are known
         return ""
     raise ContractError(
@@ -180,65 +152,8 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
     )
 
 
-def _table(output: NDArray[Any]) -> NDArray[Any] | None:
-    """``[rows, columns]`` without axes of one before it; None if it is none."""
-    if output.ndim < _TABLE or any(size != 1 for size in output.shape[:-_TABLE]) or not output.size:
-        return None
-    return output.reshape(output.shape[-_TABLE:])
-
-
 def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:
     return maps[: -4 if head.offset else -2]
-
-
-def _is_end_to_end(values: NDArray[Any]) -> bool:
-    """``[windows, N, 6]``: corners in order, scores that fall, whole classes, and something found."""
-    if values.shape[2] != _END_TO_END or values.shape[1] > _MOST_FINAL:
-        return False
-    scores, classes = values[..., 4], values[..., 5]
-    return (
-        _fractions(scores)
-        and float(scores.max()) > 0.0
-        and bool(np.all(np.diff(scores, axis=1) <= _SLACK))
-        and bool(np.all((classes == np.rint(classes)) & (classes >= -1.0)))
-        and _ordered(values[..., :_BOX])
-        and values.shape[1] > 1
-    )
-
-
-def _is_head(values: NDArray[Any]) -> bool:
-    """``[windows, N, 4 + C]``: whether it can be nothing but boxes beside scores."""
-    _, count, columns = values.shape
-    if columns <= _BOX or count < _FEWEST:
-        return False
-    boxes, scores = values[..., :_BOX], values[..., _BOX:]
-    if float(boxes[..., 2:].min()) < -_SLACK * max(1.0, float(boxes.max())) or float(np.ptp(scores)) == 0.0:
-        return False
-    in_pixels = bool(np.all(np.median(boxes, axis=(0, 1)) > _IN_PIXELS))
-    if in_pixels and _fractions(scores):
-        return float(np.ptp(boxes[..., :2])) > _IN_PIXELS
-    return not count % _GRID and count >= _BOX * _GRID and _spread_evenly(boxes) and _mostly_off(scores)
-
-
-def _spread_evenly(boxes: NDArray[Any]) -> bool:
-    centres = boxes[..., :2]
-    if float(centres.min()) < -_SLACK * float(centres.max()):
-        return False
-    return bool(np.all(centres.std(axis=1).mean(axis=0) > _EVENLY * np.ptp(centres, axis=(0, 1))))
-
-
-def _mostly_off(scores: NDArray[Any]) -> bool:
-    return float(np.median(scores)) < (_RARE if _fractions(scores) else -1.0)
-
-
-def _fractions(values: NDArray[Any]) -> bool:
-    return bool(np.all((values >= -_SLACK) & (values <= 1.0 + _SLACK)))
-
-
-def _ordered(boxes: NDArray[Any]) -> bool:
-    """Whether the second corner is never before the first: centres and sizes spread over a picture are not so."""
-    slack = _SLACK * float(np.abs(boxes).max())
-    return bool(np.all(boxes[..., 2:] >= boxes[..., :2] - slack))
 
 
 def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Activation, Background]:
@@ -246,12 +161,12 @@ def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Ac
 
     Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small.
     """
-    if head.activation:
+    if head.activation in ("sigmoid", "softmax"):
         return head.activation, first if head.activation == "softmax" else "none"
     if scores.shape[-1] == 1:
-        return ("none" if _fractions(scores) else "sigmoid"), "none"
-    if _fractions(scores):
-        sums_to_one = bool(np.all(np.abs(scores.sum(axis=-1) - 1.0) <= 10 * _SLACK))
+        return ("none" if are_fractions(scores) else "sigmoid"), "none"
+    if are_fractions(scores):
+        sums_to_one = bool(np.all(np.abs(scores.sum(axis=-1) - 1.0) <= _SUM_SLACK))
         return "none", first if sums_to_one else "none"
     nobody = 0 if first == "first" else scores.shape[-1] - 1
     common = float(np.mean(np.argmax(scores, axis=-1) == nobody))

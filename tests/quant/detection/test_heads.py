@@ -28,8 +28,8 @@ from support.detection_heads import (
 from edge_agent.contract.joined_head import join
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
-from edge_agent.quant.detection import layouts
 from edge_agent.quant.detection.match import Counts
+from edge_agent.quant.detection.recognition import recognised
 from edge_agent.quant.kinds.detection_head import DetectionHead, detections
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
@@ -189,14 +189,14 @@ def test_a_head_that_never_sees_anything_proves_nothing() -> None:
 def test_numbers_of_unlike_scale_are_no_head_unless_they_are_boxes_and_scores() -> None:
     random = np.random.default_rng(0)
     for shape in [(1, 8, 100), (1, 100, 8), (1, 84, 84), (1, 6, 21), (1, 300, 6), (1, 10), (1, 3, 8, 8), (64,)]:
-        assert layouts.find([random.normal(size=shape) * 100 for _ in range(5)]) is None
-        assert layouts.find([random.uniform(size=shape) for _ in range(5)]) is None
-        assert layouts.find([np.zeros(shape)]) is None
-    assert layouts.find([]) is None
-    assert layouts.find([np.zeros((1, 8, 100)), np.zeros((1, 8, 90))]) is None
+        assert recognised([random.normal(size=shape) * 100 for _ in range(5)]) == ""
+        assert recognised([random.uniform(size=shape) for _ in range(5)]) == ""
+        assert recognised([np.zeros(shape)]) == ""
+    assert recognised([]) == ""
+    assert recognised([np.zeros((1, 8, 100)), np.zeros((1, 8, 90))]) == ""
     boxes, scores = background(random)
-    assert layouts.find([np.hstack([-boxes, scores]).T[None]]) is None, "sizes are not negative"
-    assert layouts.find([np.hstack([boxes, scores * 100]).T[None]]) is None, "scores are from 0 to 1"
+    assert recognised([np.hstack([-boxes, scores]).T[None]]) == "", "sizes are not negative"
+    assert recognised([np.hstack([boxes, scores * 100]).T[None]]) == "", "scores are from 0 to 1"
 
 
 @pytest.mark.parametrize(
