@@ -172,9 +172,7 @@ class CandidateEvaluator:
             latency_ratio=screened.ratio_p50,
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        judgement = with_outputs(
-            evaluate_search(gates, kind, measured, labels_follow=labels_follow), score.outputs
-        )  # fmt: skip
+        judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), score.outputs)
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(
