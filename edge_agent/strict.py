@@ -17,6 +17,9 @@ from edge_agent.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON raises, whatever the bytes: they may be no UTF-8, or thousands of brackets."""
+
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<kind>[^`]*)`(?: (?P<bound>(?!, got).*?))?(?:, got .*)?")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")

@@ -150,7 +150,7 @@ class MonitoredSource:
             raise silence_error(
                 self._name, self._limits.silence_s, ever_heard=self.samples > 0, trouble=self._source.trouble
             )
-        if self._deadline is not None and time.monotonic() > self._deadline:
+        if missing > 0 and self._deadline is not None and time.monotonic() > self._deadline:
             raise deadline_error(missing, self._deadline - self._began)
 
     def check_rate(self) -> None:

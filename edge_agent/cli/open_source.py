@@ -15,6 +15,7 @@ import msgspec
 from edge_agent.cli.service_rights import ServiceRights
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.process.program import python_child
+from edge_agent.strict import UNDECODABLE
 
 OPEN_TIMEOUT_S = 15.0
 
@@ -50,7 +51,7 @@ def try_to_open(name: str, table: dict[str, Any], service: ServiceRights | None 
         raise SourceError("source_unavailable", f"{argv[0]} cannot be started: {error.strerror}") from None
     try:
         answer = msgspec.json.decode(done.stdout.splitlines()[-1], type=Answer)
-    except (IndexError, msgspec.DecodeError):
+    except (IndexError, *UNDECODABLE):
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
         raise SourceError("source_unavailable", f"its driver crashed: {said[0]}") from None
     if answer.code:

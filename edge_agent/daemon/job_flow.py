@@ -182,7 +182,8 @@ class JobFlow:
     def _finish(self, job: Job) -> None:
         """A job has ended: take back what was under way, store and publish its report, then delete what it leaves.
 
-        In this order: until its report is on disk, what its stages left is all there is to make it from again.
+        In this order: until its report is on disk, what its stages left is all there is to make it from again. Only a
+        full disk is an exception: there the report waits in memory for the room that deleting makes.
         """
         with contained(f"stopping {job.stage} of job {job.id}"):
             self._stages[job.stage].stop(job)

@@ -22,6 +22,7 @@ from edge_agent.process.program import python_child
 from edge_agent.retry.backoff import Backoff
 from edge_agent.settings.device import Config
 from edge_agent.settings.sharing import SensorProcessConfig, SourceState, source_folder, split_common_keys
+from edge_agent.strict import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Sensor:
     def _take_line(self, line: str) -> None:
         try:
             said = msgspec.json.decode(line, type=SourceState)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             log.warning("sensor %s wrote a line that is not of the protocol (%s): %.200s", self.name, error, line)
             return
         self._put(SensorSaid(self.name, said))

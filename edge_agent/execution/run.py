@@ -22,6 +22,7 @@ from edge_agent.process.child import Child
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
+from edge_agent.strict import UNDECODABLE
 
 OnProgress = Callable[[float, str, float | None], None]
 """fraction (0 to 1), what is being done, seconds left or None."""
@@ -136,7 +137,7 @@ class StageRun:
     def _take_line(self, line: str) -> None:
         try:
             event = msgspec.json.decode(line, type=_Event)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             _log.warning("%s wrote a line that is not of the protocol (%s): %.200s", self._stage, error, line)
             return
         if event.event == "end":

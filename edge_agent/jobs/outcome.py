@@ -9,6 +9,7 @@ from edge_agent.errors import StageError
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage
+from edge_agent.strict import UNDECODABLE
 
 K = TypeVar("K", bound=msgspec.Struct)
 
@@ -56,5 +57,5 @@ def _read(path: Path, kind: type[K]) -> K | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{path}: {error}") from None

@@ -311,6 +311,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     chosen: MeasuredModel | None = None
     """The int8 model that was accepted."""
     candidates: list[MeasuredModel] = []
+    finalist: int | None = None
+    """The place among the candidates of the one that the held-out set was opened for."""
     layers: list[LayerLoss] = []
     """At most ``MAX_LAYERS``, the worst first."""
     data: Data = Data()
@@ -333,11 +335,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def judged(self) -> MeasuredModel | None:
         """The int8 model that the verdict's sentence is about: the chosen one, else the candidate that came furthest.
 
-        Furthest: the held-out set was opened for it; else the sentence quotes its own; else it has the result's code;
-        else it ran. Of several the one closest to float.
+        Furthest: it is the finalist; else the held-out set was opened for it, which is how version 0.1 tells; else the
+        sentence quotes its own; else it has the result's code; else it ran. Of several the one closest to float.
         """
         if self.chosen is not None:
             return self.chosen
+        if self.finalist is not None and 0 <= self.finalist < len(self.candidates):
+            return self.candidates[self.finalist]
         quoted = [one for one in self.candidates if one.code == self.code and (one.message or "\0") in self.message]
         for group in (
             [one for one in self.candidates if one.agreement_lower is not None],

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from edge_agent.errors import StageError
+from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
 
 TASK_FILE = "task.json"
@@ -84,5 +85,5 @@ def read_task(job_dir: Path) -> Task:
     """The task of a job's directory; raises ``StageError`` if it is not readable."""
     try:
         return msgspec.json.decode((job_dir / TASK_FILE).read_bytes(), type=Task)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{job_dir / TASK_FILE}: {error}") from None

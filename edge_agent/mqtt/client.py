@@ -95,6 +95,8 @@ class Client:
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         if qos > 0:
             self._topics[info.mid] = topic
+            if info.is_published():  # the acknowledgement was faster than this thread
+                self._topics.pop(info.mid, None)
         return Sent(info, self.refusals)
 
     def subscribe(self, filters: tuple[str, ...], qos: int) -> None:
@@ -130,6 +132,8 @@ class Client:
             generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
         )
         self.refusals.clear()
+        with self._filters_lock:
+            self._filters.clear()
         try:
             self._connect()
         except ssl.SSLCertVerificationError as error:
@@ -235,12 +239,10 @@ class Client:
     ) -> None:
         topic = self._topics.pop(mid, "")
         if reason.is_failure:
-            who = (
-                f"user {self._options.broker.username!r}"
-                if self._options.broker.username
-                else "a client without a name"
-            )
-            log.warning("the broker refused a message to %s: %s; its ACL must let %s write there", topic, reason, who)
+            where = f" to {topic}" if topic else ""
+            name = self._options.broker.username
+            who = f"user {name!r}" if name else "a client without a name"
+            log.warning("the broker refused a message%s: %s; its ACL must let %s write there", where, reason, who)
             self.refusals.note(mid, str(reason))
 
 

@@ -78,9 +78,11 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
         pareto.plot(models, key, title, chosen=chosen, limits=limits)
         for key, title in (("sqnr_db", "SQNR"), ("agreement", "agreement with float"))
     ]
+    judged = any(one.agreement_lower is not None for one in models)
+    but = " The one that was judged shows what the held-out set said." if judged else ""
     what = (
-        "Measured on the search set, which the verdict has not seen. Further left is faster, further up is closer to "
-        "float; the line joins those that no other beats in both."
+        f"Measured on the search set, which the verdict has not seen.{but} Further left is faster, further up is "
+        "closer to float; the line joins those that no other beats in both."
     )
     listed = tables.candidates(models, chosen)
     return _section("Candidates", element("p", what, class_="note"), element("div", *plots, class_="pair"), listed)

@@ -134,6 +134,8 @@ def _labelled(shown: LabelledSet) -> list[str]:
 
 
 def _layers(layers: Sequence[LayerLoss]) -> list[str]:
-    shown = layers[:_LAYERS_SHOWN]
-    rows = (f"  {one.name} ({one.op}): {_decibel(one.sqnr_db)}; {one.cause}; {one.remedy}" for one in shown)
+    rows = []
+    for one in layers[:_LAYERS_SHOWN]:
+        op, cause, remedy = (told or _UNKNOWN for told in (one.op, one.cause, one.remedy))
+        rows.append(f"  {one.name} ({op}): {_decibel(one.sqnr_db)}; {cause}; {remedy}")
     return ["worst layers:", *rows]

@@ -18,6 +18,7 @@ import msgspec
 
 from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.time_blocks import PARTS, Part
+from edge_agent.strict import UNDECODABLE
 
 BLOCK_BYTES = 4096
 _VERSION = 1
@@ -96,7 +97,7 @@ def unpack_head(data: bytes) -> Head | None:
         return None
     try:
         return msgspec.json.decode(text, type=Head)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
 
 

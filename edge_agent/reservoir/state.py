@@ -20,6 +20,7 @@ from edge_agent.reservoir.stratified import Stratified
 from edge_agent.reservoir.time_blocks import Part
 from edge_agent.reservoir.uniform import Uniform
 from edge_agent.state.durable import write_durably
+from edge_agent.strict import UNDECODABLE
 
 FILE = "state.json"
 
@@ -76,7 +77,7 @@ def load_state(folder: Path, head: Head) -> State:
     digest = head.digest.hex()
     try:
         state = msgspec.json.decode((folder / FILE).read_bytes(), type=State)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return State(digest=digest)
     return state if state.digest == digest else State(digest=digest)
 

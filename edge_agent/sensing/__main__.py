@@ -21,6 +21,7 @@ from edge_agent.process.landlock import restrict
 from edge_agent.process.sandbox import confine
 from edge_agent.sensing.process import run
 from edge_agent.settings.sharing import SensorProcessConfig
+from edge_agent.strict import UNDECODABLE
 
 EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750
@@ -49,7 +50,7 @@ def main() -> int:
     """Run as the configuration on standard input says; returns the exit code."""
     try:
         config = msgspec.json.decode(sys.stdin.buffer.read(), type=SensorProcessConfig)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         sys.stderr.write(f"edge_agent.sensing: no configuration on standard input: {error}\n")
         return EXIT_USAGE
     try:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import SourceError
+from edge_agent.strict import UNDECODABLE
 
 PROTOCOL = 1
 MAX_FRAME_BYTES = 1 << 28
@@ -129,7 +130,7 @@ class Decoder:
                 return self._hello
             if kind == _STATE:
                 return msgspec.json.decode(memoryview(body)[1:], type=State)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise _wrong(str(error)) from None
         if kind != _BATCH_KIND or self._hello is None or len(body) <= _BATCH.size:
             raise _wrong(f"a frame of kind {kind!r}")

@@ -55,7 +55,7 @@ class Loaded:
         self.judged = ScoredOutput(self.session, manifest)
         self.meaning = read_output(self.release.output_found) if self.release.output_found else manifest.output
         self._fixed = fixed_feeds(self.session, manifest)
-        self._carrier = CarriedState(manifest.state, self.session)
+        self._carried = CarriedState(manifest.state, self.session)
         self._recording = 0
         specs = {spec.name: spec for spec in self.session.inputs}
         self._makers = {
@@ -87,9 +87,9 @@ class Loaded:
 
     def run(self, feeds: Feeds) -> tuple[Feeds, list[Array]]:
         """One call of the model, with the state that it carries: all that it was fed, and all outputs in its order."""
-        full = self._carrier.feeds(_Call(feeds, self._recording))
+        full = self._carried.feeds(_Call(feeds, self._recording))
         outputs = self.session.run(full)
-        self._carrier.keep(outputs)
+        self._carried.keep(outputs)
         return full, outputs
 
     def reset(self) -> None:

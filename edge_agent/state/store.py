@@ -27,6 +27,7 @@ from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.state.durable import fsync_dir, write_durably
+from edge_agent.strict import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ class Store:
             return msgspec.json.decode(path.read_bytes(), type=kind)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *UNDECODABLE) as error:
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
             with suppress(OSError):  # a disk that is read only now
                 path.rename(path.with_name(f"{path.name}.broken"))

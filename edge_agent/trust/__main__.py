@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.errors import EdgeAgentError
+from edge_agent.strict import UNDECODABLE
 from edge_agent.trust.signatures import load_keys, verify
 from edge_agent.wire.envelope import Envelope
 from edge_agent.wire.messages import MAX_ORDER_BYTES
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
         answer = {"code": "", "keys": verify(envelope, load_keys(Path(argv[1])), int(argv[2]))}
     except EdgeAgentError as error:
         answer = {"code": error.code, "message": error.message}
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         answer = {"code": "malformed", "message": f"not an envelope: {error}"}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0

@@ -10,6 +10,7 @@ import binascii
 import msgspec
 
 from edge_agent.errors import WireError
+from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 MANIFEST_TYPE = "application/vnd.edge-agent.manifest.v1+json"
@@ -59,7 +60,7 @@ def unseal(data: bytes, payload_type: str) -> Envelope:
         raise WireError("too_large", f"an envelope of {len(data)} bytes; the limit is {MAX_ORDER_BYTES}")
     try:
         envelope = msgspec.json.decode(data, type=Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError("malformed", f"not an envelope: {error}") from None
     if envelope.payload_type != payload_type:
         raise WireError("malformed", f"an envelope of {envelope.payload_type[:80]!r} where {payload_type} belongs")

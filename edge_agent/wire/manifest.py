@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from edge_agent.errors import WireError
+from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.chunks import BlobPlan, check_digest
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.topics import check_name
@@ -239,7 +240,7 @@ def decode_manifest(data: bytes) -> Manifest:
     """The manifest in ``data``; raises ``WireError`` for anything else."""
     try:
         return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError("malformed", f"manifest: {error}") from None
 
 
@@ -258,7 +259,7 @@ def content_digest(data: bytes) -> str:
     """
     try:
         fields = msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError("malformed", f"manifest: {error}") from None
     content = {key: value for key, value in fields.items() if key not in _NOT_CONTENT}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()

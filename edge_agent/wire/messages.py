@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edge_agent.errors import WireError
+from edge_agent.strict import UNDECODABLE
 
 MAX_ORDER_BYTES = 64 * 1024  # manifests, commands
 MAX_REPORT_BYTES = 64 * 1024
@@ -166,5 +167,5 @@ def decode(data: bytes, kind: type[M]) -> M:
         raise WireError("too_large", f"a message of {len(data)} bytes; the limit is {MAX_REPORT_BYTES}")
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise WireError("malformed", f"{kind.__name__}: {error}") from None

@@ -78,7 +78,8 @@ def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
     """Run ``stage`` and leave its folder; returns its outcome, a refusal included."""
     task = read_task(job_dir)
     out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
-    shutil.rmtree(final, ignore_errors=True)
+    for later in _STAGES[_STAGES.index(stage) :]:  # what they made of this stage's former outcome is void
+        shutil.rmtree(job_dir / later, ignore_errors=True)
     if stage not in _RESUMED:
         shutil.rmtree(out_dir, ignore_errors=True)
     out_dir.mkdir(exist_ok=True)

@@ -3,16 +3,19 @@
 Stages meet here and import each other nowhere.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import StageError
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.manifest import Output
 
 RANGES_FILE = "ranges.json"
@@ -53,7 +56,7 @@ def read_ranges(folder: Path) -> Ranges:
     """What the calibrate stage left in ``folder``."""
     try:
         return msgspec.json.decode((folder / RANGES_FILE).read_bytes(), type=Ranges)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{folder / RANGES_FILE}: {error}") from None
 
 
@@ -81,6 +84,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The latency ratio's lower bound; its upper one is in the record."""
 
 
+def with_refusal(candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel) -> list[MeasuredModel]:
+    """The candidates, with what the verdict says of the refused one in place of its search numbers."""
+    return [replace(refused, pareto=one.pareto) if place == number else one for place, one in enumerate(candidates)]
+
+
 def chosen_path(folder: Path, suffix: str) -> Path:
     """Where the chosen model lies in the stage's folder."""
     return folder / f"chosen{suffix}"
@@ -90,5 +98,5 @@ def read_chosen(folder: Path) -> Chosen:
     """What the quantize stage left in ``folder``."""
     try:
         return msgspec.json.decode((folder / CHOSEN_FILE).read_bytes(), type=Chosen)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{folder / CHOSEN_FILE}: {error}") from None

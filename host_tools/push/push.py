@@ -217,9 +217,7 @@ def _new_tracker(
     return tracker
 
 
-def _nothing_sent(
-    manifest: Manifest, tracker: JobTracker, judged: Sequence[JobReport], display: Display
-) -> PushResult:  # fmt: skip
+def _nothing_sent(manifest: Manifest, tracker: JobTracker, judged: Sequence[JobReport], display: Display) -> PushResult:
     """The end of a push of what its devices have judged and the broker has: theirs."""
     for report in judged:
         tracker.take(report)

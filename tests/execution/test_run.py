@@ -110,6 +110,15 @@ def test_an_interrupted_capture_finds_what_it_had(job_dir: Path, monkeypatch: py
     assert (job_dir / "capture/shard-0").exists()
 
 
+def test_a_stage_that_is_run_again_voids_what_later_ones_made_of_it(worker: Worker, job_dir: Path) -> None:
+    for stage in ("capture", "validate", "activate"):
+        (job_dir / stage).mkdir()
+
+    assert worker.stage("def run(context): return Outcome()").status == "ok"
+
+    assert {path.name for path in job_dir.iterdir() if path.is_dir()} == {"capture", "calibrate"}
+
+
 @pytest.mark.parametrize(
     "body",
     [

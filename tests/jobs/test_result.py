@@ -45,6 +45,16 @@ def test_a_refused_job_is_about_the_candidate_that_came_furthest(candidates: lis
     assert result.judged.method == method
 
 
+def test_a_job_that_failed_after_its_verdict_is_about_the_finalist() -> None:
+    """It ended in the benchmark or in activation, so nothing quotes the candidate that was validated."""
+    candidates = [made("uniform", agreement=1.0), made("validated", agreement=0.99)]
+
+    result = Result(verdict="failed", code="out_of_memory", candidates=candidates, finalist=1)
+
+    assert result.judged is candidates[1]
+    assert Result(candidates=candidates, finalist=7).judged is candidates[0], "a report that left candidates out"
+
+
 def test_an_accepted_job_is_about_the_chosen_one() -> None:
     chosen = made("static")
 

@@ -24,7 +24,7 @@ _ELEMENTWISE = ("ADD", "DIV", "MUL", "SQUARED_DIFFERENCE", "SUB")
 
 
 class FakeQuantPoints:
-    """The places of the operators that a candidate makes int8.
+    """The tensors that a candidate rounds: around the operators that it makes int8.
 
     Attributes:
         needed_by: place (a tensor's name) → the layers that want it rounded.
@@ -39,7 +39,7 @@ class FakeQuantPoints:
         ranges: Mapping[str, Range],
         peaks: Mapping[str, NDArray[np.float64]],
     ) -> None:
-        """Find them; ``peaks``: what the largest integer of each weight stands for."""
+        """Find the tensors; ``peaks``: what the largest integer of each weight stands for."""
         self.needed_by: dict[str, tuple[str, ...]] = {}
         self.grids: dict[str, Range] = {}
         self.constants: dict[str, NDArray[np.float32]] = {}

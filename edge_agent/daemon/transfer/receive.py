@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 from edge_agent.daemon.admission.rules import check_limits
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.transfer.transfers import Transfers
+from edge_agent.errors import EdgeAgentError
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Event, Job, Progressed, StageFailed, StageSucceeded
 from edge_agent.jobs.task import Stage
@@ -59,7 +61,11 @@ class Receive:
         """Where the transfers stand, for each job that waits for one."""
         for job in list(self._ledger.jobs.values()):
             if job.stage is Stage.RECEIVE and job.running and not job.ended:
-                yield job.id, self._outcome(job)
+                try:
+                    outcome = self._outcome(job)
+                except EdgeAgentError as error:  # its manifest is broken; the other jobs go on
+                    outcome = StageFailed(error.code, error.message)
+                yield job.id, outcome
         self._stop_unwanted()
 
     def _outcome(self, job: Job) -> Event:
@@ -71,5 +77,9 @@ class Receive:
         return Progressed(state.fraction, state.detail)
 
     def _stop_unwanted(self) -> None:
-        waiting = [job for job in self._ledger.jobs.values() if job.stage is Stage.RECEIVE and not job.ended]
-        self._transfers.stop_unwanted({blob.sha256 for job in waiting for blob in self._ledger.manifest(job).blobs})
+        wanted: set[str] = set()
+        for job in self._ledger.jobs.values():
+            if job.stage is Stage.RECEIVE and not job.ended:
+                with suppress(EdgeAgentError):  # a job whose manifest is broken wants nothing
+                    wanted |= {blob.sha256 for blob in self._ledger.manifest(job).blobs}
+        self._transfers.stop_unwanted(wanted)

@@ -21,6 +21,7 @@ from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window
 from edge_agent.errors import ContractError, StageError
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.preprocess.resample import Resampler
+from edge_agent.strict import UNDECODABLE
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
 from edge_agent.worker.data.npz_rows import ArrayFile
@@ -127,7 +128,7 @@ def open_dataset(context: Context, info: Signature) -> DataSet:
     folder = context.folder(Stage.CAPTURE)
     try:
         sets = msgspec.json.decode((folder / SETS_FILE).read_bytes(), type=ArraySets | ShardSets)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{folder / SETS_FILE}: {error}") from None
     if isinstance(sets, ArraySets):
         return ArrayData(sets, info, context.task, context.out_dir)

@@ -25,11 +25,11 @@ def tapped(
 
     Declared state is carried by a second session where there is any: a state output need not be among the tapped.
     """
-    carrier = CarriedState(task.state, info)
+    carried = CarriedState(task.state, info)
     model = backend.open(prepared, runtime=runtime) if task.state else None
     tap = backend.tap(prepared, names, runtime=runtime)
     for row in data.rows(split):
-        feeds = carrier.feeds(row)
+        feeds = carried.feeds(row)
         yield tap.run(feeds)
         if model is not None:
-            carrier.keep(model.run(feeds))
+            carried.keep(model.run(feeds))

@@ -17,7 +17,7 @@ from edge_agent.worker.measure.probe import Request, ask
 
 
 class ServingOption(NamedTuple):
-    """One of them."""
+    """A runtime, and on how many threads."""
 
     runtime: str
     threads: int

@@ -122,7 +122,7 @@ def repairable(tried: Sequence[EvaluatedCandidate], methods: Collection[Method])
     """
     best = next((item for item in finalists(tried) if item.likely_to_pass), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
-    failed = [item for item in tried if _mendable(item, methods) and (limit is None or _ratio(item) < limit)]
+    failed = [item for item in tried if _repairable(item, methods) and (limit is None or _ratio(item) < limit)]
     found = []
     while (nearest := closest(failed)) is not None:
         found.append(nearest)
@@ -136,7 +136,7 @@ def refinable(tried: Iterable[EvaluatedCandidate], methods: Collection[Method]) 
     return best if best is not None and best.spec.method in methods and not best.spec.float_layers else None
 
 
-def _mendable(item: EvaluatedCandidate, methods: Collection[Method]) -> bool:
+def _repairable(item: EvaluatedCandidate, methods: Collection[Method]) -> bool:
     whole = item.spec.method in methods and not item.spec.float_layers
     doubtful = item.passed and not item.likely_to_pass
     return whole and (doubtful or (not item.passed and item.record.code in _ACCURACY_CODES))

@@ -231,11 +231,11 @@ class ReferenceOutputs:
 
     def _outputs(self, session: Session) -> Iterator[tuple[Row, Array, Sequence[Array]]]:
         """Each row, what is judged of it, and all outputs."""
-        carrier = CarriedState(self._task.state, self._info)
+        carried = CarriedState(self._task.state, self._info)
         for row in self._data.rows(self._split):
-            feeds = carrier.feeds(row)
+            feeds = carried.feeds(row)
             outputs = session.run(feeds)
-            carrier.keep(outputs)
+            carried.keep(outputs)
             yield row, self._judged(feeds, outputs), outputs
 
     def __enter__(self) -> Self:

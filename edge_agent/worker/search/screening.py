@@ -18,10 +18,10 @@ from edge_agent.worker.search.policy import SAME_SPEED
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast one file is, served in the way that suits it best.
+    """How fast one file is.
 
     Attributes:
-        option: how that is.
+        option: the serving option in which it is fastest.
         times: of one call.
         ratio: its time as a multiple of the fastest float's, at p50.
         ratio_same_option: the same against float served alike.
@@ -37,7 +37,7 @@ class Screening:
     """Float and whatever is held against it.
 
     Attributes:
-        float_option: how float is fastest; found by the first screening and kept.
+        float_option: the serving option in which float is fastest, as the first screening has found it.
         float_times: float's, served like that, of the last screening; None before the first.
     """
 

@@ -56,20 +56,20 @@ class Search:
     def __init__(
         self,
         context: Context,
-        bench: CandidateEvaluator,
+        evaluator: CandidateEvaluator,
         windows: int,
         *,
         budget_s: float,
         warnings: Sequence[str] = (),
     ) -> None:
         self._context = context
-        self._bench = bench
+        self._evaluator = evaluator
         self._windows = windows
         self._begun = time.monotonic()
         self._budget_s = budget_s
         self._fraction = _SCREENED / 2
         self._screened: dict[Structure, MeasuredModel] = {}
-        self.reference: MeasuredModel = bench.reference
+        self.reference: MeasuredModel = evaluator.reference
         self.ratio_lower: float | None = None
         self._warnings = list(warnings)
         self.tried: list[EvaluatedCandidate] = []
@@ -124,11 +124,11 @@ class Search:
 
     def _score(self, spec: CandidateSpec, end: float) -> EvaluatedCandidate | None:
         """Score a candidate whose structure was screened; ``end``: how far the stage is then."""
-        what = f"trying {describe(self._bench.blank(spec))}, window"
+        what = f"trying {describe(self._evaluator.blank(spec))}, window"
         pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end, timed=False)
         self._fraction = end
         try:
-            self.tried.append(self._bench.score(spec, self._screened[structure(spec)], pace))
+            self.tried.append(self._evaluator.score(spec, self._screened[structure(spec)], pace))
         except ModelError as error:
             self._drop(spec, error)
             return None
@@ -138,15 +138,15 @@ class Search:
         """The speed of each structure that can be built."""
         self._context.progress(self._fraction, "screening speed", force=True)
         first = {structure(spec): spec for spec in reversed(specs)}
-        for spec, found in self._bench.screen(list(first.values())).items():
+        for spec, found in self._evaluator.screen(list(first.values())).items():
             if isinstance(found, ModelError):
                 self._drop(spec, found)
             else:
                 self._screened[structure(spec)] = found
-        self.reference = self._bench.reference
+        self.reference = self._evaluator.reference
 
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
-        record = msgspec.structs.replace(self._bench.blank(spec), code=error.code, message=error.message)
+        record = msgspec.structs.replace(self._evaluator.blank(spec), code=error.code, message=error.message)
         self.tried.append(EvaluatedCandidate(spec, record, passed=False))
 
     def prove_speed(self) -> EvaluatedCandidate | None:
@@ -174,7 +174,7 @@ class Search:
     def _time(self, finalist: EvaluatedCandidate) -> EvaluatedCandidate:
         """The finalist after the full latency statistic."""
         pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
-        proven = self._take(finalist, self._bench.time(finalist, pace))
+        proven = self._take(finalist, self._evaluator.time(finalist, pace))
         if proven.passed and not proven.likely_to_pass:
             wrong = proven.record.disagreements
             self.warn(

@@ -76,8 +76,8 @@ def _feeds(task: Task, info: ModelInfo, data: DataSet, switches: FakeQuantSwitch
         stride = max(1, data.count("search") // MOST_WINDOWS)
         yield from (row.feeds for row in islice(rows, 0, stride * MOST_WINDOWS, stride))
         return
-    carrier = CarriedState(task.state, info)
+    carried = CarriedState(task.state, info)
     for row in islice(rows, MOST_WINDOWS):
-        feeds = carrier.feeds(row)
+        feeds = carried.feeds(row)
         yield feeds
-        carrier.keep(switches.run(feeds, ()))
+        carried.keep(switches.run(feeds, ()))

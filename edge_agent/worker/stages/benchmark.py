@@ -18,7 +18,7 @@ from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.gates import evaluate_memory
-from edge_agent.worker.artefacts import chosen_path, read_chosen
+from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.measure.memory import REPEATS, Memory, measure_memory
@@ -54,18 +54,13 @@ def run(context: Context) -> Outcome:
     )
     if not judgement.passed:
         refused = replace(measured, code=judgement.code, message=judgement.message)
-        candidates = [
-            replace(refused, pareto=one.pareto) if number == chosen.number else one
-            for number, one in enumerate(before.candidates)
-        ]
+        candidates = with_refusal(before.candidates, chosen.number, refused)
         result = replace(result, candidates=candidates)
     return Outcome(code=judgement.code, message=judgement.message, results=result)
 
 
 def _with_memory(model: MeasuredModel, memory: Memory, **others: Any) -> MeasuredModel:
-    return replace(
-        model, peak_rss_bytes=memory.peak_rss_bytes, model_rss_bytes=memory.model_rss_bytes, **others
-    )  # fmt: skip
+    return replace(model, peak_rss_bytes=memory.peak_rss_bytes, model_rss_bytes=memory.model_rss_bytes, **others)
 
 
 def _served(path: Path, record: MeasuredModel) -> Served:

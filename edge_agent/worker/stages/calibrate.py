@@ -162,10 +162,10 @@ class _Calibration:
         original, prepared = (
             self._backend.open(path, runtime=self._runtime) for path in (self._context.model_path, self._prepared)
         )
-        carrier = CarriedState(self._context.task.state, self._info)
+        carried = CarriedState(self._context.task.state, self._info)
         seconds = []
         for row in islice(self._data.rows("calibration"), _PROOF_WINDOWS):
-            feeds = carrier.feeds(row)
+            feeds = carried.feeds(row)
             started = time.perf_counter()
             outputs = original.run(feeds)
             seconds.append(time.perf_counter() - started)
@@ -175,7 +175,7 @@ class _Calibration:
                         "prepare_mismatch",
                         f"output {spec.name!r} of the prepared float model differs from the original; report it",
                     )
-            carrier.keep(outputs)
+            carried.keep(outputs)
         return median(seconds)
 
     def observe(self, observer: Observer, names: Sequence[str], *, begin: float, end: float) -> None:

@@ -127,7 +127,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         meaning = floats.meaning(task.output, _labels(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(_labels_of(data, "heldout"))
-        bench = CandidateEvaluator(
+        evaluator = CandidateEvaluator(
             context,
             backend,
             info,
@@ -139,7 +139,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
         budget_s = _budget_s(task, prepared.ranges)
-        search = Search(context, bench, floats.windows, budget_s=budget_s, warnings=prepared.notes)
+        search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
         search.score(prepared.plan)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             sensitivity = partial(measure, context, backend, info, data)
@@ -148,9 +148,9 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
         search.compare(prepared.plan)
         chosen = search.prove_speed()
-        model = None if chosen is None else bench.build(chosen.spec, chosen.record.runtime or "")
+        model = None if chosen is None else evaluator.build(chosen.spec, chosen.record.runtime or "")
         context.progress(PROVED, "looking at each layer", force=True)
-        layers = _explained(context, backend, data, bench, search, chosen or closest(search.tried))
+        layers = _explained(context, backend, data, evaluator, search, chosen or closest(search.tried))
     return _Found(search=search, chosen=chosen, model=model, meaning=meaning, layers=layers)
 
 
@@ -169,6 +169,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
         before,
         reference=search.reference,
         candidates=records,
+        finalist=number if found.chosen is not None else None,
         layers=found.layers,
         data=msgspec.structs.replace(
             before.data,
@@ -206,7 +207,7 @@ def _explained(
     context: Context,
     backend: Backend,
     data: DataSet,
-    bench: CandidateEvaluator,
+    evaluator: CandidateEvaluator,
     search: Search,
     one: EvaluatedCandidate | None,
 ) -> list[LayerLoss]:
@@ -215,7 +216,7 @@ def _explained(
         return []
     plain = replace(one, spec=replace(one.spec, float_layers=()))
     layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
-    costs = bench.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
+    costs = evaluator.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
     return [msgspec.structs.replace(layer, float_cost_ms=costs.get(layer.name)) for layer in layers]
 
 

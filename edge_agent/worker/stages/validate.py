@@ -7,20 +7,19 @@ set that came with the model is opened after the held-out set, whatever that sai
 """
 
 import math
-from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from edge_agent.backends import load
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import EnoughWindows, MeasuredModel, SetSummary
+from edge_agent.jobs.result import EnoughWindows, SetSummary
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
 from edge_agent.quant.ruin import with_outputs
-from edge_agent.worker.artefacts import chosen_path, read_chosen
+from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
@@ -93,7 +92,7 @@ def run(context: Context) -> Outcome:
     if not judgement.passed:
         result = replace(
             result,
-            candidates=_with_verdict(before.candidates, chosen.number, chosen_now),
+            candidates=with_refusal(before.candidates, chosen.number, chosen_now),
             layers=with_measured(worst_layers(context, backend, data, "heldout", chosen.spec), before.layers),
         )
     return Outcome(code=judgement.code, message=judgement.message, results=result)
@@ -121,12 +120,3 @@ def _enough_sentence(windows: int, enough: int | None, limit: float, task: Task)
     return f"{sentence}; " + (
         "give more rows (--heldout)" if task.arrays else f"set [recipe] heldout_windows = {enough}"
     )
-
-
-def _with_verdict(
-    candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel
-) -> list[MeasuredModel]:  # fmt: skip
-    """The candidates, with what the held-out set says in place of the refused one's search numbers."""
-    return [
-        replace(refused, pareto=one.pareto) if place == number else one for place, one in enumerate(candidates)
-    ]  # fmt: skip
