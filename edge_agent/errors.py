@@ -158,6 +158,9 @@ CODES: dict[str, Code] = {
     ),
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
+    "feature_unknown": Code(
+        "error", "a named device's agent does not know what the manifest says", "upgrade it, or leave that out"
+    ),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
     "permission_denied": Code("error", "this user may not open a file that the command needs", "use sudo"),
     "not_running": Code("error", "no daemon answers", "start edge-agent run"),

@@ -25,7 +25,8 @@ from typing import Any, Literal
 import msgspec
 
 from edge_agent.errors import StageError
-from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
+from edge_agent.wire.features import as_encoded
+from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Recipe, State
 
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
@@ -65,6 +66,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The float model's file name inside the job's directory."""
     inputs: list[InputContract] = []
     output: Output = Output()
+    outputs: list[Output] = []
+    """Several outputs, each judged by its own kind; empty: the one of ``output``."""
     recipe: Recipe = Recipe()
     gates: Gates = Gates()
     state: list[State] = []
@@ -78,6 +81,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     memory_bytes: int = 0
     """Limit of a worker process; 0: none was set."""
+
+
+def encode_task(task: Task) -> bytes:
+    """What ``task.json`` holds; what came after version 0.1.0 only where it is used."""
+    return msgspec.json.format(msgspec.json.encode(as_encoded(task, FEATURES)), indent=2)
 
 
 def read_task(job_dir: Path) -> Task:
