@@ -93,7 +93,9 @@ def test_what_is_new_is_one_key_more_and_another_job(name: str) -> None:
     table = said if feature.struct is Manifest else said["gates"]
 
     assert feature.name == name
-    assert table.pop(feature.field) == json.loads(msgspec.json.encode(getattr(_owner(manifest, feature), feature.field)))
+    assert table.pop(feature.field) == json.loads(
+        msgspec.json.encode(getattr(_owner(manifest, feature), feature.field))
+    )
     assert said == before
     assert decode_manifest(encode_manifest(manifest)) == manifest
     assert content_digest(encode_manifest(manifest)) != content_digest(encode_manifest(plain))
