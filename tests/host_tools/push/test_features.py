@@ -17,6 +17,7 @@ EVERY = [feature.name for feature in FEATURES]
 LAB = Scope("g", "lab")
 GATE = "[gates] min_class_recall"
 TWO = "pi-01 (edge-agent 0.1.0) and pi-02 (edge-agent 0.1.0)"
+REFUSE = "refuse the manifest (malformed)"
 THERE = "upgrade edge-agent there"
 
 
@@ -55,7 +56,7 @@ def test_what_is_known_there_is_asked_for(manifest: Manifest, devices: dict[str,
         (
             BOTH,
             {"pi-01": NEW, "pi-03": OLD, "pi-02": device("0.1.1")},
-            f"pi-02 (edge-agent 0.1.1) and pi-03 (edge-agent 0.1.0) do not know [[outputs]] and {GATE}; {THERE}, or leave",
+            f"pi-02 (edge-agent 0.1.1) and pi-03 (edge-agent 0.1.0) do not know [[outputs]] and {GATE}; {THERE}",
         ),
         (
             BOTH,
@@ -97,7 +98,7 @@ def test_a_device_that_is_named_beside_its_group_is_refused() -> None:
             BOTH,
             {"pi-01": OLD, "pi-02": OLD, "pi-03": device("0.2.0", "min_class_recall")},
             [
-                f"2 of 3 devices do not know [[outputs]] and {GATE} and refuse the manifest (malformed): {TWO}; {THERE}",
+                f"2 of 3 devices do not know [[outputs]] and {GATE} and {REFUSE}: {TWO}; {THERE}",
                 f"1 of 3 devices does not know [[outputs]] and judges without it: pi-03 (edge-agent 0.2.0); {THERE}",
             ],
         ),
