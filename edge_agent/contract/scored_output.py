@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_agent.backends import Array, Feeds, Signature
-from edge_agent.contract import Contract
+from edge_agent.contract import Contract, first_output
 from edge_agent.errors import ContractError, RecipeError
+from edge_agent.wire.manifest import Output
 
 _CORNERS = 4
 
@@ -22,13 +23,18 @@ class ScoredOutput:
         position: of the judged output; of the boxes where there are several.
     """
 
-    def __init__(self, info: Signature, asked: Contract) -> None:
+    def __init__(self, info: Signature, asked: Contract, output: Output | None = None) -> None:
         """Find the outputs.
+
+        Args:
+            info: of the model.
+            asked: what is said of its ends.
+            output: the one to take; None: the one that the gates are about.
 
         Raises:
             RecipeError: ``recipe_unsupported`` if ``[output]`` names an output that the model lacks.
         """
-        output = asked.output
+        output = first_output(asked) if output is None else output
         names = [spec.name for spec in info.outputs]
         for name in (output.name, output.boxes, output.scores, output.classes):
             if name and name not in names:

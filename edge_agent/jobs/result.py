@@ -227,8 +227,8 @@ class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of the worst group."""
     groups: list[GroupError] = []
     """Empty: all channels are of one scale."""
-    ruined: bool = False
-    """int8 fails what an output of this kind has to pass."""
+    code: str = ""
+    """Why it refuses the model; empty: it does not. ``output_ruined`` of one that nobody named."""
     message: str = ""
 
 

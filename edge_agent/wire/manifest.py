@@ -6,6 +6,7 @@ JSON, so host and device agree on it even where one knows fields that the other 
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from edge_agent.errors import WireError
 from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.chunks import BlobPlan, check_digest
+from edge_agent.wire.features import Feature, as_encoded
 from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
@@ -126,6 +128,24 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+ONE_OR_SEVERAL = (
+    "[output] is for one output, [[outputs]] for several; write what [output] says as one more [[outputs]], with its "
+    "name, or leave [[outputs]] out"
+)
+
+
+def check_outputs(outputs: Sequence[Output]) -> None:
+    """Raise ``ValueError`` unless each of ``outputs`` says which of the model's it is, and none says another's."""
+    taken: set[str] = set()
+    for number, output in enumerate(outputs, 1):
+        names = {name for name in (output.name, output.boxes, output.scores, output.classes) if name}
+        if not names:
+            raise ValueError(f"[[outputs]] {number}: name is missing; give the model output that it is about")
+        if twice := sorted(names & taken):
+            raise ValueError(f"[[outputs]] {number}: output {twice[0]!r} stands in two of them; keep one")
+        taken |= names
+
+
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the quantizer may try, and with how much data and time."""
 
@@ -154,6 +174,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_latency_ratio: NonNegative = 1.0
     max_size_ratio: NonNegative = 1.0
     max_peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    min_class_recall: Fraction | None = None
+    """Share of the windows that float gives a class to which int8 must give it, too, for each class."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,11 +229,19 @@ class Manifest(msgspec.Struct, frozen=True):
     created: str = ""
     expires: str = ""
     v: int = PROTOCOL
+    outputs: list[Output] = []
+    """Several outputs, each judged by its own kind; empty: the one of ``output``."""
 
     def __post_init__(self) -> None:
         if self.v != PROTOCOL:
             raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
         check_name(self.name, "model")
+        if self.outputs and self.output != Output():
+            raise WireError("malformed", f"manifest: {ONE_OR_SEVERAL}")
+        try:
+            check_outputs(self.outputs)
+        except ValueError as error:
+            raise WireError("malformed", f"manifest: {error}") from None
 
     @property
     def blobs(self) -> list[Blob]:
@@ -219,9 +249,17 @@ class Manifest(msgspec.Struct, frozen=True):
         return [self.blob] if self.eval is None else [self.blob, self.eval]
 
 
+FEATURES = (
+    Feature("outputs", "[[outputs]]", Manifest, "outputs"),
+    Feature("min_class_recall", "[gates] min_class_recall", Gates, "min_class_recall"),
+)
+"""What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the
+bytes where it is not used, stands in ``info.features``, and is asked only of devices that know it."""
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Canonical JSON: keys sorted, no white space."""
-    return msgspec.json.encode(manifest, order="sorted")
+    """Canonical JSON: keys sorted, no white space; what came after version 0.1.0 only where it is used."""
+    return msgspec.json.encode(as_encoded(manifest, FEATURES), order="sorted")
 
 
 def decode_manifest(data: bytes) -> Manifest:
@@ -252,4 +290,4 @@ def job_id(digest: str) -> str:
 
 def contract_digest(inputs: list[InputContract]) -> str:
     """SHA-256 (hex) of an input contract: a verdict holds only for data that were made in this way."""
-    return hashlib.sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(as_encoded(inputs, FEATURES), order="sorted")).hexdigest()

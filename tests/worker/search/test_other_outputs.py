@@ -10,7 +10,7 @@ from support.captures import model_info
 
 from edge_agent.jobs.result import OutputSummary
 from edge_agent.jobs.task import Task
-from edge_agent.wire.manifest import Output, State
+from edge_agent.wire.manifest import Gates, Output, State
 from edge_agent.worker.search import other_outputs as module
 from edge_agent.worker.search.other_outputs import OtherOutputs, other_positions
 
@@ -35,16 +35,18 @@ def outputs(seed: int) -> list[NDArray[Any]]:
     return [random.normal(size=spec.shape).astype(np.float32) for spec in INFO.outputs]
 
 
-def compared(folder: Path, change: Any = lambda outputs: outputs, floats: Any = outputs) -> dict[str, OutputSummary]:
-    kept = OtherOutputs(INFO, task(), folder / "float.bin", WINDOWS)
+def compared(
+    folder: Path, change: Any = lambda outputs: outputs, floats: Any = outputs, **fields: Any
+) -> dict[str, OutputSummary]:
+    kept = OtherOutputs(INFO, task(**fields), folder / "float.bin", WINDOWS)
     for number in range(WINDOWS):
-        kept.keep(number, floats(number))
+        kept.keep(number, {}, floats(number))
     comparison = kept.compare()
     for number in range(WINDOWS):
-        comparison.add(number, change(floats(number)))
+        comparison.add(number, {}, change(floats(number)))
     kept.close()
     assert list(folder.iterdir()) == []
-    return {one.name: one for one in comparison.summaries()}
+    return {one.name: one for one in comparison.summaries(Gates(), effective=1.0)}
 
 
 def test_all_but_the_judged_one_and_state_are_looked_at() -> None:
@@ -56,7 +58,7 @@ def test_what_is_the_same_is_sound(tmp_path: Path) -> None:
     found = compared(tmp_path)
 
     assert set(found) == {"age", "map"}
-    assert [(one.windows, one.agreement, one.ruined) for one in found.values()] == [(WINDOWS, 1.0, False)] * 2
+    assert [(one.windows, one.agreement, one.code) for one in found.values()] == [(WINDOWS, 1.0, "")] * 2
 
 
 def test_a_ruined_output_is_named_with_its_number(tmp_path: Path) -> None:
@@ -65,9 +67,9 @@ def test_a_ruined_output_is_named_with_its_number(tmp_path: Path) -> None:
 
     found = compared(tmp_path, ruin)
 
-    assert found["map"].ruined
-    assert found["map"].message == "is at -6.0 dB against its error; 10 dB are needed"
-    assert not found["age"].ruined
+    assert found["map"].code == "output_ruined"
+    assert found["map"].message == "output 'map' of int8 is at -6.0 dB against its error; 10 dB are needed"
+    assert found["age"].code == ""
 
 
 def test_outputs_of_megabytes_are_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,11 +95,25 @@ def test_an_output_that_never_changes_refuses_nothing(tmp_path: Path) -> None:
 
     found = compared(tmp_path, lambda outputs: [*outputs[:3], outputs[3] * 0], floats=still)
 
-    assert not found["map"].ruined
+    assert found["map"].code == ""
 
 
 def test_an_int8_output_that_is_no_number_is_ruined(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda outputs: [*outputs[:3], outputs[3] * np.nan])
 
-    assert found["map"].ruined
+    assert found["map"].code == "output_ruined"
     assert found["map"].disagreements == WINDOWS
+
+
+def test_an_output_that_is_named_is_judged_by_its_own_kind(tmp_path: Path) -> None:
+    def turned(outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [outputs[0], outputs[1] * [[1.0, 0.7]], *outputs[2:]]
+
+    def as_(kind: str) -> dict[str, Any]:
+        return {"outputs": [Output(name="y"), Output(name="age", kind=kind)]}  # type: ignore[arg-type]
+
+    assert compared(tmp_path, turned)["age"].code == "", "of its size it is at 12 dB"
+    embedding = compared(tmp_path, turned, **as_("embedding"))["age"]
+    assert (embedding.kind, embedding.disagreements > WINDOWS / 2) == ("embedding", True)
+    assert embedding.code == "too_few_windows", "it takes 59 to prove 95 %, and 30 are here"
+    assert embedding.message.startswith("output 'age': 30 windows")
