@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from verdicts.case import Case  # noqa: E402  # after the path above
-from verdicts.counts import Finding, compare  # noqa: E402
+from verdicts.counts import Finding, compare, table  # noqa: E402
 from verdicts.harness import judge  # noqa: E402
 from verdicts.table import CASES  # noqa: E402
 
@@ -26,8 +26,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     wanted = [case for case in CASES if not options.words or any(word in case.name for word in options.words)]
     found = [_judged(case, tell_all=options.all) for case in wanted]
-    for _by in ("kind", "wrong"):
-        pass
+    for by in ("kind", "wrong"):
+        print("", *table(found, by=by), sep="\n")
     return int(any(finding is Finding.FALSE_ACCEPT for _, finding in found))
 
 
@@ -36,7 +36,9 @@ def _judged(case: Case, *, tell_all: bool) -> tuple[Case, Finding]:
         end = judge(case, Path(folder))
     finding = compare(case, end)
     if tell_all or finding is not Finding.RIGHT:
-        " or ".join(sorted(code or "accepted" for code in case.right.codes))
+        right = " or ".join(sorted(code or "accepted" for code in case.right.codes))
+        told = ", and told of" if case.right.said else ""
+        print(f"{finding}: {case.name}: {end.code or 'accepted'}; right: {right}{told}", flush=True)
     return case, finding
 
 
