@@ -6,9 +6,9 @@ On the demo's model and recordings, and on every ``NAME-float.onnx`` or ``.tflit
 and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must be said), as ``zoo.py`` takes them. A
 model needs three times as many held-out rows as windows are drawn, best thousands; array ``groups``: the recordings.
 
-Each candidate (:mod:`bench.judge_candidates`) runs over all rows once. Then seeded draws of held-out windows, independent and
-by recording, are judged by every rule (:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not measured yet: latency,
-float against a copy of itself and against one 5 % slower.
+Each candidate (:mod:`bench.judge_candidates`) runs over all rows once. Then seeded draws of held-out windows,
+independent and by recording, are judged by every rule (:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not
+measured yet: latency, float against a copy of itself and against one 5 % slower.
 """
 
 import argparse
