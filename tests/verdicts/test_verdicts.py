@@ -31,3 +31,12 @@ def test_names_are_not_used_twice() -> None:
 
 def test_what_is_known_to_fail_is_in_the_table() -> None:
     assert {name for names in KNOWN.values() for name in names} <= {case.name for case in CASES}
+
+
+def test_the_page_counts_what_is_known_to_fail() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+
+    for line in [line for line in page.splitlines() if line.startswith("| all |")]:
+        rows, *wrong = map(int, line.strip("| ").split(" | ")[1:])
+        assert rows == len(CASES), "paste what `make verdicts` prints"
+        assert sum(wrong) == sum(why(case) is not None for case in CASES), "paste what `make verdicts` prints"
