@@ -7,6 +7,8 @@ It is a point estimate, as few windows of a rare class prove nothing; and of few
 
 from collections.abc import Iterable, Mapping
 
+from msgspec import structs
+
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.findings import GateFinding, percent
 
@@ -36,6 +38,15 @@ def class_recall(counts: Counts, asked: float | None) -> GateFinding | None:
         "must stay (min_class_recall)"
     )
     return GateFinding(GateResult("min_class_recall", limit, recall, recall >= limit), "class_lost", message)
+
+
+def recall_of_labelled(counts: Counts, asked: float | None) -> GateFinding | None:
+    """The same of the labelled set that came with the model."""
+    finding = class_recall(counts, asked)
+    if finding is None:
+        return None
+    gate = structs.replace(finding.gate, on="eval")
+    return GateFinding(gate, finding.code, f"on the labelled set {finding.message}")
 
 
 def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:

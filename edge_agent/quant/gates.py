@@ -22,7 +22,7 @@ import msgspec
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower, chance_of_proof
-from edge_agent.quant.class_recall import class_recall, recall_warnings
+from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -110,6 +110,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
         agreement_proved(limits, measured),
         accuracy or accuracy_proved(limits, measured),
         class_recall(measured.classes, gates.min_class_recall),
+        None if labelled is None else recall_of_labelled(labelled.classes, gates.min_class_recall),
         sqnr_reached(limits.min_sqnr_db, measured),
         size_kept(limits, measured),
         latency_proved(limits, measured),
