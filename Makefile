@@ -3,6 +3,7 @@
 # make test    lint, types, tests and coverage, in phases that say how long they took
 # make lint    ruff and mypy alone
 # make test-also  types and the fast tests again with another Python (3.13, or 3.11 where .venv is 3.13), if one is here
+# make verdicts  judges the conformance set of verdicts and prints its false accepts and false refusals
 # make bench   the tests that are too long for `make test`, then the measurements of tests/bench (BENCH=soak or
 #              BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers on a directory of models, see
 #              tests/bench/zoo.py)
@@ -12,7 +13,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := test
-.PHONY: demo test test-also lint bench venv
+.PHONY: demo test test-also lint verdicts bench venv
 
 # The newest that really runs: a version manager's shim may stand for nothing.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11; do $$p -c '' 2>/dev/null && echo $$p && break; done)
@@ -51,6 +52,9 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+verdicts: .venv/.dev
+	$(BIN)/python -m tests.verdicts
 
 bench: .venv/.dev
 	$(BIN)/python $(if $(ZOO),tests/bench/zoo.py $(ZOO) --write tests/bench/ZOO.md,tests/bench/run_all.py $(BENCH))

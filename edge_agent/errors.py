@@ -71,6 +71,11 @@ CODES: dict[str, Code] = {
         "rejected", "int8 loses more labelled accuracy than allowed", "see layers; calibrate better"
     ),
     "sqnr_too_low": Code("rejected", "int8's error is too large against its signal", "see layers"),
+    "class_lost": Code(
+        "rejected",
+        "int8 loses a class that float gives",
+        "capture more of that class for calibration; see layers",
+    ),
     "output_ruined": Code(
         "rejected",
         "int8 ruins an output that no gate is about",
@@ -166,6 +171,9 @@ CODES: dict[str, Code] = {
     ),
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
+    "feature_unknown": Code(
+        "error", "a named device's agent does not know what the manifest says", "upgrade it, or leave that out"
+    ),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
     "permission_denied": Code("error", "this user may not open a file that the command needs", "use sudo"),
     "not_running": Code("error", "no daemon answers", "start edge-agent run"),

@@ -11,7 +11,7 @@ from edge_agent.errors import CODES
 _VERBS = (
     "add", "ask", "begin", "capture", "check", "choose", "correct", "export", "free", "give", "install", "leave", "let",
     "make", "name", "push", "put", "raise", "remove", "restart", "run", "save", "set", "shrink", "start", "stop",
-    "sudo", "update", "use", "write",
+    "sudo", "update", "upgrade", "use", "write",
 )  # fmt: skip
 _ADVICE = re.compile(rf"[;:] (?=(?:{'|'.join(_VERBS)}) )")
 _SEE_MESSAGE = "see the message"

@@ -26,7 +26,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.execution.run import run_stage
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
-from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task
+from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, encode_task
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.report.text import render
 from edge_agent.settings.recipe import RecipeFile, read_recipe
@@ -69,7 +69,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="E.npz",
         help="a labelled set that accuracy is proved on: the tensors that the model is fed, and an array 'labels'",
     )
-    parser.add_argument("--recipe", type=Path, metavar="R.toml", help="[recipe] [gates] [output] [[state]]")
+    parser.add_argument("--recipe", type=Path, metavar="R.toml", help="[recipe] [gates] [output] [[outputs]] [[state]]")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
     parser.add_argument("--force", action="store_true", help="write into DIR although it is not empty")
     parser.add_argument("--json", action="store_true", help="print the result object instead of a table")
@@ -154,7 +154,7 @@ def _quantize(request: Request) -> Result:
     job_dir.mkdir(parents=True)
     task = _task(request)
     shutil.copyfile(request.model, job_dir / task.model)
-    write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
+    write_durably(job_dir / TASK_FILE, encode_task(task))
     code, message = "accepted", ""
     seconds: dict[str, float] = {}
     with ProgressLine() as line:
@@ -184,6 +184,7 @@ def _task(request: Request) -> Task:
         format=_FORMATS[request.model.suffix],
         model=f"model{request.model.suffix}",
         output=request.recipe.output,
+        outputs=request.recipe.outputs,
         recipe=request.recipe.recipe,
         gates=request.recipe.gates,
         state=request.recipe.state,

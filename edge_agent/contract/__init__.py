@@ -2,14 +2,19 @@
 
 Stages of a job and :mod:`edge_agent.serving` share it, so an application gets what was judged.
 
-    feeding    a contract's windows and constants become the model's inputs
-    carry      state that a model hands from one call to the next
-    judged     what is taken out of the model's outputs
+    feeding          a contract's windows and constants become the model's inputs
+    carried_state    state that a model hands from one call to the next
+    scored_output    what is taken out of the model's outputs
 """
 
 from typing import Protocol
 
 from edge_agent.wire.manifest import InputContract, Output, State
+
+
+def first_output(asked: "Contract") -> Output:
+    """The output that the gates are about: the one of ``[output]``, or the first of ``[[outputs]]``."""
+    return asked.outputs[0] if asked.outputs else asked.output
 
 
 class Contract(Protocol):
@@ -22,7 +27,12 @@ class Contract(Protocol):
 
     @property
     def output(self) -> Output:
-        """What the outputs mean."""
+        """What the one output that is judged means, where there is one."""
+        ...
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What each of several outputs means; empty: there is one."""
         ...
 
     @property

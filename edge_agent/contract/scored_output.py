@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_agent.backends import Array, Feeds, Signature
-from edge_agent.contract import Contract
+from edge_agent.contract import Contract, first_output
 from edge_agent.contract.joined_head import join
 from edge_agent.errors import ContractError, RecipeError
+from edge_agent.wire.manifest import Output
 
 _CORNERS = 4
 
@@ -24,17 +25,21 @@ class ScoredOutput:
         position: of the judged output; of the boxes where there are several.
     """
 
-    def __init__(self, info: Signature, asked: Contract) -> None:
+    def __init__(self, info: Signature, asked: Contract, output: Output | None = None) -> None:
         """Find the outputs.
+
+        Args:
+            info: of the model.
+            asked: what is said of its ends.
+            output: the one to take; None: the one that the gates are about.
 
         Raises:
             RecipeError: ``recipe_unsupported`` if ``[output]`` names an output that the model lacks.
         """
-        output = asked.output
+        output = first_output(asked) if output is None else output
         names = [spec.name for spec in info.outputs]
-        offset = output.head.offset if output.head else ""
-        for name in (output.name, output.boxes, output.scores, output.classes, offset):
-            if name and name not in names:
+        for name in output.names:
+            if name not in names:
                 raise RecipeError(
                     "recipe_unsupported", f"[output] names {name!r}; the model's outputs are {', '.join(names)}"
                 )
@@ -42,7 +47,7 @@ class ScoredOutput:
         self.position = names.index(first) if first else 0
         self._scores = names.index(output.scores) if output.scores else None
         self._classes = names.index(output.classes) if output.classes else None
-        self._offset = names.index(offset) if offset else None
+        self._offset = names.index(output.head.offset) if output.head and output.head.offset else None
         self._head = output.kind == "detection_head"
         self._scored = output.kind == "anomaly"
         carried = {state.input for state in asked.state}

@@ -18,6 +18,7 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
+from edge_agent.wire.manifest import FEATURES
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Identity:
             highest={model: record.version for model, record in store.records().items()},
             thermal=asdict(board.conditions()),
             confinement=self.confinement,
+            features=[feature.name for feature in FEATURES],
         )
 
 

@@ -5,13 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ContractError, StageError
 from edge_agent.execution.run import OnProgress, StageEnd, StageRun
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.task import TASK_FILE, Stage, Task
+from edge_agent.jobs.task import TASK_FILE, Stage, Task, encode_task
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.settings.broker import BROKER_KEYS
@@ -42,6 +40,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         model=f"model.{manifest.format}",
         inputs=manifest.inputs,
         output=manifest.output,
+        outputs=manifest.outputs,
         recipe=manifest.recipe,
         gates=manifest.gates,
         state=manifest.state,
@@ -88,7 +87,7 @@ class Launcher:
         _link(blobs / manifest.blob.sha256, job_dir / task.model)
         if manifest.eval is not None:
             _link(blobs / manifest.eval.sha256, job_dir / task.eval)
-        write_durably(job_dir / TASK_FILE, msgspec.json.format(msgspec.json.encode(task), indent=2))
+        write_durably(job_dir / TASK_FILE, encode_task(task))
         limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
         run = StageRun(
             job_dir,

@@ -26,7 +26,8 @@ import msgspec
 
 from edge_agent.errors import StageError
 from edge_agent.strict import UNDECODABLE
-from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State
+from edge_agent.wire.features import as_encoded
+from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Recipe, State
 
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
@@ -66,6 +67,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The float model's file name inside the job's directory."""
     inputs: list[InputContract] = []
     output: Output = Output()
+    outputs: list[Output] = []
+    """Several outputs, each judged by its own kind; empty: the one of ``output``."""
     recipe: Recipe = Recipe()
     gates: Gates = Gates()
     state: list[State] = []
@@ -79,6 +82,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     memory_bytes: int = 0
     """Limit of a worker process; 0: none was set."""
+
+
+def encode_task(task: Task) -> bytes:
+    """What ``task.json`` holds; what came after version 0.1.0 only where it is used."""
+    return msgspec.json.format(msgspec.json.encode(as_encoded(task, FEATURES)), indent=2)
 
 
 def read_task(job_dir: Path) -> Task:

@@ -147,6 +147,10 @@ class Judge:
         own = self._kind.counts_by_class(wanted, wanted)
         return own and {number: Counts(reference=one.reference) for number, one in own.items()}
 
+    def named_class(self, reference: ArrayLike) -> int | None:
+        """The class that float gives a window; None where the kind gives none, or several."""
+        return self._kind.named_class(np.asarray(reference))
+
     def argmax_agrees(self, reference: ArrayLike, target: ArrayLike) -> bool | None:
         """Raw only: whether it would agree as a classifier; None where it cannot be one."""
         wanted, got = row(reference), row(target)

@@ -22,6 +22,7 @@ import msgspec
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower, chance_of_proof
+from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -108,12 +109,15 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     findings = (
         agreement_proved(limits, measured),
         accuracy or accuracy_proved(limits, measured),
+        class_recall(measured.classes, gates.min_class_recall),
+        None if labelled is None else recall_of_labelled(labelled.classes, gates.min_class_recall),
         sqnr_reached(limits.min_sqnr_db, measured),
         size_kept(limits, measured),
         latency_proved(limits, measured),
     )
     warnings = (
         *_agreement_warning(limits, measured),
+        *recall_warnings(measured.classes, gates.min_class_recall),
         *(() if accuracy else _label_warning(gates, measured)),
         *_eval_warning(gates, kind, labelled),
     )
@@ -136,6 +140,7 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     findings = (
         agreement_estimated(_agreement_to_go_on(limits, softer), measured),
         accuracy_estimated(limits, measured),
+        class_recall(measured.classes, gates.min_class_recall),
         sqnr_reached(_sqnr_to_go_on(limits), measured),
         size_kept(limits, measured),
         latency_screened(limits, measured),

@@ -1,6 +1,6 @@
-"""Whether int8 ruins an output that nobody named: point estimates against what an output of its kind has to pass.
+"""The outputs beside the first: one that the manifest names is judged by its kind, any other must not be ruined.
 
-The gates prove what they are about, the output that the manifest names or the first. The others are measured all the
+The gates prove what they are about, the outputs that the manifest names, or the first. The others are measured all the
 same: an application may read them, and an output at -8 dB is no output. What is asked of them is less than a proof, so
 that an output that nobody reads refuses nothing but ruin. Pure.
 """
@@ -8,10 +8,12 @@ that an output that nobody reads refuses nothing but ruin. Pure.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edge_agent.jobs.result import OutputSummary
-from edge_agent.quant.findings import percent
-from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, Judgement
-from edge_agent.wire.manifest import OutputKind
+from msgspec import structs
+
+from edge_agent.jobs.measured_outputs import OutputSummary
+from edge_agent.quant.findings import Measured, percent
+from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, Judgement, evaluate_heldout, evaluate_search
+from edge_agent.wire.manifest import Gates, OutputKind
 
 _DECISIONS: tuple[OutputKind, ...] = ("classes", "binary", "anomaly", "detection", "detection_head", "mask", "sequence")
 _AFTER = ("", "latency_too_high", "size_too_large")
@@ -19,7 +21,7 @@ _AFTER = ("", "latency_too_high", "size_too_large")
 
 
 def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | None, channels: str = "") -> str:
-    """Why an output is ruined, as the end of a sentence about it; empty: it is not.
+    """Why an output is ruined, as the end of a sentence whose subject it is; empty: it is not.
 
     Args:
         kind: of the output.
@@ -42,10 +44,32 @@ def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | No
     return f"is at {sqnr_db:.1f} dB against its error{where}; {MIN_SQNR_DB:g} dB are needed"
 
 
+def judge_named(
+    gates: Gates, kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | None, *, effective: float | None
+) -> Judgement:
+    """The verdict on an output that the manifest names beside the first: by its own kind, with the same gates.
+
+    Args:
+        gates: the manifest's; speed and size are no matter of one output, and labels are of the first.
+        kind: of the output.
+        windows: that were compared.
+        disagreements: windows in which int8 says something else than float.
+        sqnr_db: of the worst group of channels.
+        effective: the part of the windows that counts, on the held-out set; None: it is the search set.
+    """
+    mine = structs.replace(gates, max_latency_ratio=0.0, max_size_ratio=0.0, max_accuracy_drop=0.0)
+    measured = Measured(
+        windows=windows,
+        windows_effective=windows * (1.0 if effective is None else effective),
+        disagreements=disagreements,
+        sqnr_db=sqnr_db,
+    )
+    return evaluate_search(mine, kind, measured) if effective is None else evaluate_heldout(mine, kind, measured)
+
+
 def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judgement:
-    """``judgement``, or a refusal (``output_ruined``) if it says nothing worse and one of ``outputs`` is ruined."""
-    ruined = next((one for one in outputs if one.ruined), None)
-    if ruined is None or judgement.code not in _AFTER:
+    """``judgement``, or the refusal of one of ``outputs`` if it says nothing worse."""
+    refusing = next((one for one in outputs if one.code), None)
+    if refusing is None or judgement.code not in _AFTER:
         return judgement
-    message = f"output {ruined.name!r} of int8 {ruined.message}"
-    return replace(judgement, code="output_ruined", message=message)
+    return replace(judgement, code=refusing.code, message=refusing.message)

@@ -88,8 +88,9 @@ class Model:
     def __call__(self, window: Windows) -> Array:
         """What the verdict was about, for one window.
 
-        That is the output that ``[output]`` names, else the first, as the model gives it, batch axis included; of
-        ``kind = "anomaly"`` the score; of a detector with separate outputs one table [N, 6]: corners, score, class.
+        That is the output that ``[output]`` names (or the first of ``[[outputs]]``), else the first, as the model
+        gives it, batch axis included; of ``kind = "anomaly"`` the score; of a detector with separate outputs one
+        table [N, 6]: corners, score, class; before suppression all its candidates, boxes beside scores.
 
         Args:
             window: raw samples ``[size, channels]``, channels in the order of the manifest's; ``{input: window}``

@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike
 from edge_agent import backends
 from edge_agent.advice.installation import how_to_add
 from edge_agent.backends import Array, Feeds, Session
+from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
 from edge_agent.state.releases import Release, intact_model, read_release
 from edge_agent.strict import did_you_mean
-from edge_agent.wire.manifest import InputContract, Manifest, content_digest, decode_manifest, read_output
+from edge_agent.wire.manifest import InputContract, Manifest, Output, content_digest, decode_manifest, read_output
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Loaded:
         self.session, self.stale = _open(intact_model(folder, self.release), manifest.format, self.release)
         self.inputs = sensor_inputs(self.session, manifest)
         self.judged = ScoredOutput(self.session, manifest)
-        self.meaning = read_output(self.release.output_found) if self.release.output_found else manifest.output
+        self.meaning = _read_meaning(self.release, first_output(manifest))
         self._fixed = fixed_feeds(self.session, manifest)
         self._carried = CarriedState(manifest.state, self.session)
         self._recording = 0
@@ -145,6 +146,17 @@ def _read_manifest(folder: Path, release: Release) -> Manifest:
     if content_digest(data) != release.digest:
         raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
     return manifest
+
+
+def _read_meaning(release: Release, said: Output) -> Output:
+    """What the judged output was found to mean; ``said`` of a release that was made before that was kept."""
+    if not release.output_found:
+        return said
+    try:
+        return read_output(release.output_found)
+    except WireError as error:
+        text = f"output_found of {release.model} {release.version} cannot be read ({error}); push the model again"
+        raise StoreError("release_corrupt", text) from None
 
 
 def _open(path: Path, model_format: str, release: Release) -> tuple[Session, bool]:

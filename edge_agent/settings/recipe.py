@@ -9,6 +9,15 @@ transfer or the sensor (``name``, ``version``, ``[input]``, ``[eval]``) is accep
     min_agreement = 0.98
     [output]
     kind = "classes"
+
+Several outputs, each judged by its own kind, are said instead of ``[output]`` in a table each:
+
+    [[outputs]]
+    name = "class"
+    kind = "classes"
+    [[outputs]]
+    name = "speed"
+    kind = "regression"
 """
 
 from pathlib import Path
@@ -19,11 +28,12 @@ import msgspec
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.manifest import Gates, Output, Recipe, State
+from edge_agent.wire.several_outputs import ONE_OR_SEVERAL, check_apart
 
 NOT_HERE = ("name", "version", "format", "input", "inputs", "eval")
 """Tables and keys of a manifest that a recipe file may have and that mean nothing to the quantizer."""
 
-_KNOWN = ("recipe", "gates", "output", "state", *NOT_HERE)
+_KNOWN = ("recipe", "gates", "output", "outputs", "state", *NOT_HERE)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -34,6 +44,7 @@ class RecipeFile(msgspec.Struct, frozen=True):
     gates: Gates = Gates()
     output: Output = Output()
     state: list[State] = []
+    outputs: list[Output] = []
 
 
 def read_recipe(path: Path) -> RecipeFile:
@@ -42,22 +53,39 @@ def read_recipe(path: Path) -> RecipeFile:
     for key in tables:
         if key not in _KNOWN:
             raise ConfigError("usage", f"{path}: unknown key {key!r}{did_you_mean(key, _KNOWN)}")
-    states = tables.get("state", [])
-    if not isinstance(states, list):
-        raise ConfigError("usage", f"{path}: state is a list of tables; write [[state]]")
     return RecipeFile(
         recipe=_table(path, tables, "recipe", Recipe),
         gates=_table(path, tables, "gates", Gates),
         output=_table(path, tables, "output", Output),
-        state=[_struct(path, state, "state", State) for state in states],
+        state=[_struct(path, state, "state", State) for state in _tables(path, tables, "state")],
+        outputs=_outputs(path, tables),
     )
+
+
+def _outputs(path: Path, tables: dict[str, Any]) -> list[Output]:
+    several = _tables(path, tables, "outputs")
+    if several and tables.get("output"):
+        raise ConfigError("usage", f"{path}: {ONE_OR_SEVERAL}")
+    outputs = [_struct(path, table, "[outputs]", Output, number) for number, table in enumerate(several, 1)]
+    try:
+        check_apart(output.names for output in outputs)
+    except ValueError as error:
+        raise ConfigError("usage", f"{path}: {error}") from None
+    return outputs
+
+
+def _tables(path: Path, tables: dict[str, Any], name: str) -> list[Any]:
+    several = tables.get(name, [])
+    if not isinstance(several, list):
+        raise ConfigError("usage", f"{path}: {name} is a list of tables; write [[{name}]]")
+    return several
 
 
 def _table(path: Path, tables: dict[str, Any], name: str, kind: type[T]) -> T:
     return _struct(path, tables.get(name, {}), name, kind)
 
 
-def _struct(path: Path, value: Any, name: str, kind: type[T]) -> T:
+def _struct(path: Path, value: Any, name: str, kind: type[T], number: int | None = None) -> T:
     if not isinstance(value, dict):
         raise ConfigError("usage", f"{path}: {name} must be a table; write [{name}]")
-    return strict(value, kind, f"{path}: [{name}]")
+    return strict(value, kind, f"{path}: [{name}]" + (f" {number}" if number else ""))

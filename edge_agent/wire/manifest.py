@@ -15,6 +15,9 @@ from edge_agent.errors import WireError
 from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.chunks import BlobPlan, check_digest
 from edge_agent.wire.detection_head import Head
+from edge_agent.wire.features import Feature, as_encoded
+from edge_agent.wire.numbers import Finite, Fraction, NonNegative, Rate, Samples, Side, Threads, Windows
+from edge_agent.wire.several_outputs import ONE_OR_SEVERAL, check_apart
 from edge_agent.wire.topics import check_name
 
 PROTOCOL = 1
@@ -32,16 +35,6 @@ LABELLED_KINDS: tuple[OutputKind, ...] = (
     "classes", "binary", "regression", "anomaly", "sequence", "detection", "detection_head"
 )  # fmt: skip
 """The kinds that labels can say something of."""
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-_LARGEST = 1.7976931348623157e308
-Finite = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
-"""TOML can say inf and nan, JSON cannot: in a manifest they would become null, and a gate its default."""
-NonNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
-Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]
-Windows = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Samples = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
-Rate = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,8 +81,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """binary, anomaly: the decision threshold; detection, detection_head: the least score that counts; mask of one
     score a pixel."""
     tolerance: NonNegative | None = None
-    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection, detection_head
-    and mask: IoU."""
+    """regression: part of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection(_head), mask: IoU."""
     name: str = ""
     """The output to judge; empty: the first."""
     boxes: str = ""
@@ -115,6 +107,12 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 'boxes, scores and classes mean something to kind = "detection" without name, boxes with scores'
             )
+
+    @property
+    def names(self) -> list[str]:
+        """The model's outputs that it is about, as far as it names them."""
+        offset = self.head.offset if self.head else ""
+        return [name for name in (self.name, self.boxes, self.scores, self.classes, offset) if name]
 
     def of_kind(self, kind: OutputKind) -> "Output":
         """The same with its kind, without the options that mean nothing to it."""
@@ -166,6 +164,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_latency_ratio: NonNegative = 1.0
     max_size_ratio: NonNegative = 1.0
     max_peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    min_class_recall: Fraction | None = None
+    """Share of the windows that float gives a class to which int8 must give it, too, for each class."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,11 +219,19 @@ class Manifest(msgspec.Struct, frozen=True):
     created: str = ""
     expires: str = ""
     v: int = PROTOCOL
+    outputs: list[Output] = []
+    """Several outputs, each judged by its own kind; empty: the one of ``output``."""
 
     def __post_init__(self) -> None:
         if self.v != PROTOCOL:
             raise WireError("protocol_version", f"manifest of protocol {self.v}; this side speaks {PROTOCOL}")
         check_name(self.name, "model")
+        if self.outputs and self.output != Output():
+            raise WireError("malformed", f"manifest: {ONE_OR_SEVERAL}")
+        try:
+            check_apart(output.names for output in self.outputs)
+        except ValueError as error:
+            raise WireError("malformed", f"manifest: {error}") from None
 
     @property
     def blobs(self) -> list[Blob]:
@@ -231,9 +239,26 @@ class Manifest(msgspec.Struct, frozen=True):
         return [self.blob] if self.eval is None else [self.blob, self.eval]
 
 
+def _has_letterbox(steps: list[dict[str, Any]]) -> bool:
+    return any(step.get("op") == "letterbox" for step in steps)
+
+
+FEATURES = (
+    Feature("outputs", "[[outputs]]", Manifest, "outputs"),
+    Feature("min_class_recall", "[gates] min_class_recall", Gates, "min_class_recall"),
+    Feature(
+        "detection_head", '[output] kind = "detection_head"', Output, "kind", lambda kind: kind == "detection_head"
+    ),
+    Feature("head", "[output] head", Output, "head"),
+    Feature("letterbox", "the step letterbox", InputContract, "steps", _has_letterbox),
+)
+"""What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the
+bytes where it is not used, stands in ``info.features``, and is asked only of devices that know it."""
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Canonical JSON: keys sorted, no white space."""
-    return msgspec.json.encode(manifest, order="sorted")
+    """Canonical JSON: keys sorted, no white space; what came after version 0.1.0 only where it is used."""
+    return msgspec.json.encode(as_encoded(manifest, FEATURES), order="sorted")
 
 
 def decode_manifest(data: bytes) -> Manifest:
@@ -272,4 +297,4 @@ def job_id(digest: str) -> str:
 
 def contract_digest(inputs: list[InputContract]) -> str:
     """SHA-256 (hex) of an input contract: a verdict holds only for data that were made in this way."""
-    return hashlib.sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(as_encoded(inputs, FEATURES), order="sorted")).hexdigest()

@@ -84,6 +84,8 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
     """model → highest version accepted."""
     thermal: dict[str, Any] = {}
     confinement: list[str] = []
+    features: list[str] = []
+    """What a manifest may say since version 0.1.0 that this agent knows: names of ``FEATURES``."""
 
 
 class JobReport(Message, frozen=True, kw_only=True):

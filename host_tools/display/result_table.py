@@ -12,7 +12,8 @@ from rich.table import Table
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.lenient import lenient
-from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, OutputSummary, Result
+from edge_agent.jobs.measured_outputs import OutputSummary
+from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.wire.messages import JobReport
 from host_tools.display.console import stdout_console

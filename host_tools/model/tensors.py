@@ -1,6 +1,6 @@
 """The inputs and outputs of a model, as values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Shape = tuple[int | None, ...]
 """Sizes of the axes; None: it may change."""
@@ -22,3 +22,7 @@ class ModelTensors:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    def alone(self, name: str) -> "ModelTensors":
+        """The same with the one output of that ``name``; with all if it has none such."""
+        return replace(self, outputs=tuple(one for one in self.outputs if one.name == name) or self.outputs)

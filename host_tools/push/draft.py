@@ -6,7 +6,7 @@ refused. A kind of output is only guessed, so it stands there as a comment; left
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ _GATES = {
     "max_latency_ratio": ("", "int8's median latency on the device, of float's; 0: no gate"),
     "max_size_ratio": ("", "the int8 file, of the float file"),
     "max_peak_rss_bytes": ("", "memory of a process that serves int8; 0: no gate"),
+    "min_class_recall": ("0.8", "share of each class's windows that int8 still gives that class; 0: no gate"),
 }
 _STATE = {
     "input": ('"h_in"', "an input that takes what an output gave at the call before"),
@@ -113,6 +114,7 @@ def draft(file: str, name: str, signature: ModelTensors | None) -> str:
     else:
         lines += ["[input]", *_fed(feed_of(fed[0].shape if fed else None)), *_optional(_INPUT, {}), ""]
     lines += ["[output]", *_optional(_OUTPUT | _guessed(signature), _defaults(Output)), ""]
+    lines += [*_several(signature, set(states.values())), ""]
     lines += ["[recipe]", *_optional(_RECIPE, _defaults(Recipe)), ""]
     lines += ["[gates]", *_optional(_GATES, _defaults(Gates)), ""]
     for entry, exit_ in states.items():
@@ -209,6 +211,22 @@ def _guessed(signature: ModelTensors | None) -> dict[str, tuple[str, str]]:
     if signature is None or (guess := kind_of(signature)) is None:
         return {}
     return {"kind": (f'"{guess[0]}"', f"a guess by the shape ({guess[1]}); left out: the device finds it")}
+
+
+def _several(signature: ModelTensors | None, carried_out: Collection[str]) -> Iterator[str]:
+    """What stands instead of ``[output]`` where several outputs are judged."""
+    yield _line("# [[outputs]]", "several outputs, each by its own kind: a table each, instead of [output]")
+    about = "the output that it is about; the rest as in [output]"
+    outputs = [one.name for one in signature.outputs if one.name not in carried_out] if signature else []
+    if signature is None or len(outputs) == 1 or kind_of(signature) is not None:
+        yield _line('# name = "scores"', about)
+        return
+    for number, name in enumerate(outputs):
+        if number:
+            yield "# [[outputs]]"
+        yield _line(f"# name = {json.dumps(name)}", about)
+        if guess := kind_of(signature.alone(name)):
+            yield _line(f'# kind = "{guess[0]}"', f"a guess by the shape ({guess[1]})")
 
 
 def _optional(keys: Mapping[str, tuple[str, str]], defaults: Mapping[str, Any]) -> Iterator[str]:

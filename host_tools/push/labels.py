@@ -1,4 +1,4 @@
-"""Whether a labelled set can decide anything, by what ``[output]`` says. Pure.
+"""Whether a labelled set can decide anything, by what ``[output]``, or the first of ``[[outputs]]``, says. Pure.
 
 A device finds a kind that is not named from float's outputs, after it has captured; then labels may say nothing of it.
 So a labelled set is not sent without the kind that its labels are of.
@@ -10,26 +10,27 @@ from host_tools.model.tensors import ModelTensors
 from host_tools.push.draft import kind_of
 
 
-def check_labelled(output: Output, signature: ModelTensors | None) -> None:
+def check_labelled(output: Output, signature: ModelTensors | None, table: str = "[output]") -> None:
     """Raise ``ContractError`` (output_kind_needed), with the key to set, unless labels can be of ``output``.
 
     Args:
         output: as the manifest has it.
         signature: of the model; None: not known here.
+        table: of the manifest that says ``output``.
     """
     if output.kind is None:
         trouble = "a labelled set needs the kind of output that its labels are of"
-        guess = kind_of(signature) if signature is not None else None
+        guess = kind_of(signature.alone(output.name)) if signature is not None else None
         if guess is not None and guess[0] in LABELLED_KINDS:
-            remedy = f'set [output] kind = "{guess[0]}" ({guess[1]})'
+            remedy = f'set {table} kind = "{guess[0]}" ({guess[1]})'
         else:
-            remedy = f"set [output] kind to one of {_all_kinds()}"
+            remedy = f"set {table} kind to one of {_all_kinds()}"
     elif output.kind not in LABELLED_KINDS:
-        trouble = f'labels say nothing about [output] kind = "{output.kind}"'
+        trouble = f'labels say nothing about {table} kind = "{output.kind}"'
         remedy = f"set the kind that they are of ({_all_kinds()}), or leave the labelled set out"
     elif output.kind == "sequence" and not output.alphabet:
         trouble = 'labels of kind = "sequence" are strings'
-        remedy = "set [output] alphabet, the characters in the output's order"
+        remedy = f"set {table} alphabet, the characters in the output's order"
     else:
         return
     raise ContractError("output_kind_needed", f"{trouble}; {remedy}")

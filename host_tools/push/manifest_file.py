@@ -19,7 +19,7 @@ from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.manifest import MAX_VERSION, Blob, InputContract, Manifest, Output
 from edge_agent.wire.topics import check_name
 
-_KEYS = ("name", "version", "input", "inputs", "output", "recipe", "gates", "state", "eval")
+_KEYS = ("name", "version", "input", "inputs", "output", "outputs", "recipe", "gates", "state", "eval")
 Format = Literal["onnx", "tflite"]
 FORMATS: dict[str, Format] = {".onnx": "onnx", ".tflite": "tflite"}
 
@@ -37,8 +37,19 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None
     inputs: list[InputContract]
     output: Output
+    outputs: list[Output]
     eval: Path | None
     path: Path
+
+    @property
+    def first_output(self) -> Output:
+        """The output that labels are of."""
+        return self.outputs[0] if self.outputs else self.output
+
+    @property
+    def output_table(self) -> str:
+        """The table of the file that says it."""
+        return "[[outputs]] 1" if self.outputs else "[output]"
 
 
 def read_manifest_file(path: Path) -> ManifestFile:
@@ -70,7 +81,7 @@ def read_manifest_file(path: Path) -> ManifestFile:
         )
     return ManifestFile(
         name=name, version=version, inputs=read_inputs(path, tables), output=recipe.output,
-        eval=_eval(path, tables), path=path,
+        outputs=recipe.outputs, eval=_eval(path, tables), path=path,
     )  # fmt: skip
 
 
@@ -126,6 +137,7 @@ def build_manifest(
         blob=model[1],
         inputs=file.inputs,
         output=recipe.output,
+        outputs=recipe.outputs,
         recipe=recipe.recipe,
         gates=recipe.gates,
         state=recipe.state,

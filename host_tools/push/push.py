@@ -32,6 +32,7 @@ from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
 from host_tools.model.signature import read_signature
 from host_tools.model.tensors import ModelTensors
+from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
 from host_tools.push.labels import check_labelled
@@ -114,7 +115,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     signature = read_signature(request.model)
     if evaluation is not None:
         with _of_file(request.manifest):
-            check_labelled(file.output, signature)
+            check_labelled(file.first_output, signature, file.output_table)
     with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
@@ -167,7 +168,7 @@ def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
     manifest = result.manifest
     return {
         "job": result.job,
-        "manifest": msgspec.to_builtins(manifest),
+        "manifest": msgspec.json.decode(encode_manifest(manifest)),
         "bytes": sum(blob.size for blob in manifest.blobs),
         "chunks": sum(blob.plan.chunks for blob in manifest.blobs),
         "wants": [f"{manifest.namespace}/{scope}/want/{manifest.name}" for scope in request.scopes],
@@ -192,6 +193,8 @@ def _check_fit(
 ) -> None:
     """Raise what every device would answer; say what some will."""
     infos = {name: device.info for name, device in devices.items()}
+    for sentence in check_features(manifest, request.scopes, infos, str(request.manifest)):
+        display.note(sentence)
     found = troubles(manifest.inputs, manifest.state, signature, infos)
     # An info without any source may be of a device that does not tell; it is no ground to refuse.
     sure = [name for name in found if (info := infos[name]) is None or info.sources]

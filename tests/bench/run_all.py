@@ -2,7 +2,7 @@
 
 First ``soak``: the tests with that mark, which ``make test`` leaves out. The others print tables of ratios that are
 measured interleaved in one run, and assert nothing: times depend on the machine, and on what else it does. How to
-change a bench's rounds is said in the bench. About twenty minutes in all.
+change a bench's rounds is said in the bench. About half an hour in all.
 """
 
 import os
@@ -20,6 +20,7 @@ BENCHES = (
     "calibration_speed",
     "daemon_idle",
     "end_to_end",
+    "judge_error",
     "tflite_memory",
     "tflite_speed",
     "quality",

@@ -25,7 +25,8 @@ from support.trained import CHANNELS, SIZE, windows, write_classifier
 from edge_agent.cli import main, quantize
 from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import Stage, read_task
+from edge_agent.wire.manifest import Output
 
 pytestmark = [pytest.mark.slow, pytest.mark.children(covered=False)]
 
@@ -234,6 +235,19 @@ def test_no_model_at_all(capsys: pytest.CaptureFixture[str], tmp_path: Path, cal
     assert (run.exit, run.result["code"]) == (5, "model_unreadable")
     assert run.result.keys() == empty_result().keys()
     assert json.loads((run.out / "report.json").read_text()) == run.result
+
+
+def test_what_the_recipe_says_is_asked_of_the_stages(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Path
+) -> None:
+    recipe = "[[outputs]]\nname = 'a'\nkind = 'raw'\n[[outputs]]\nname = 'b'\n[gates]\nmin_class_recall = 0.5\n"
+    (tmp_path / "garbage.onnx").write_bytes(os.urandom(4096))
+
+    run = call(capsys, tmp_path, tmp_path / "garbage.onnx", "--calibration", calibration, recipe=recipe)
+
+    task = read_task(run.out / "stages")
+    assert task.outputs == [Output(kind="raw", name="a"), Output(name="b")]
+    assert task.gates.min_class_recall == 0.5
 
 
 def test_rows_of_another_shape(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from edge_agent.daemon.device_info import Identity
 from edge_agent.process.child_exit import ChildExit
+from edge_agent.settings.device import parse_config
+from edge_agent.state.store import Store
 
 FOUND = {"runtimes": {"onnxruntime": "1"}, "broken": {}, "formats": ["onnx"], "confinement": ["seccomp"]}
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named {!r}\n'
@@ -48,3 +51,11 @@ def test_how_a_child_without_an_answer_ended_is_said_and_formats_may_still_be_tr
     assert words in caplog.text
     assert ("within" in caplog.text) is (ended.reason == "timeout")
     assert identity.formats == ("onnx", "tflite")
+
+
+def test_what_a_manifest_may_say_here_is_listed(tmp_path: Path) -> None:
+    config = parse_config({"device_id": "pi-01", "mqtt": {"url": "mqtt://127.0.0.1"}}, "test")
+
+    info = Identity().info(config, Store(tmp_path), {})
+
+    assert {"outputs", "min_class_recall"} <= set(info.features)

@@ -53,7 +53,15 @@ def test_parts_that_version_0_1_left_are_laid_over_each_other(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"results": 7}', b'{"code": "\xff"}', b'{"results": {"layers": ' + b"[" * 9000]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"results": 7}',
+        b'{"results": {"message": "\xff"}}',
+        b'{"results": {"layers": ' + b"[" * 9000,
+    ],
 )
 def test_a_broken_outcome_takes_nothing_of_those_before(tmp_path: Path, content: bytes) -> None:
     leave(tmp_path, Stage.CAPTURE, msgspec.json.encode(Outcome(results=Result(data=Data(warnings=["few rows"])))))

@@ -91,8 +91,10 @@ def test_classes_agree_on_the_largest_element() -> None:
 def test_binary_agrees_on_one_side() -> None:
     binary = judge("binary", [[0.4]], [[0.8]])
 
-    assert binary.agrees([[0.9]], [[0.5]])
+    assert binary.agrees([[0.9]], [[0.51]])
     assert not binary.agrees([[0.9]], [[0.49]])
+    assert not binary.agrees([[0.9]], [[0.5]]), "dead outputs come to lie on the threshold"
+    assert binary.agrees([[0.5]], [[0.5]])
     assert (binary.correct([[0.9]], True), binary.correct([[0.9]], 0)) == (True, False)
 
 

@@ -1,11 +1,13 @@
 import pytest
 
-from edge_agent.jobs.result import OutputSummary
+from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.quant.gates import Judgement
 from edge_agent.quant.ruin import ruin, with_outputs
 from edge_agent.wire.manifest import OutputKind
 
-RUINED = OutputSummary(name="age", kind="regression", found="", ruined=True, message="is at -8.0 dB")
+RUINED = OutputSummary(
+    name="age", kind="regression", found="", code="output_ruined", message="output 'age' is at -8.0 dB"
+)
 SOUND = OutputSummary(name="sex", kind="binary", found="")
 
 
@@ -37,7 +39,7 @@ def test_a_ruined_output_says_more_than_speed_or_size(code: str) -> None:
     judgement = with_outputs(Judgement((), code, "words"), [SOUND, RUINED])
 
     assert judgement.code == "output_ruined"
-    assert judgement.message == "output 'age' of int8 is at -8.0 dB"
+    assert judgement.message == "output 'age' is at -8.0 dB"
     assert not judgement.passed
 
 

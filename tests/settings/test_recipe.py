@@ -80,6 +80,53 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
     assert says in caught.value.message
 
 
+SEVERAL = """
+[[outputs]]
+name = "class"
+kind = "classes"
+[[outputs]]
+kind = "detection"
+boxes = "corners"
+scores = "sure"
+[gates]
+min_class_recall = 0.9
+"""
+
+
+def test_several_outputs_have_a_table_each(tmp_path: Path) -> None:
+    recipe_file = read_recipe(write(tmp_path, SEVERAL + "[output]\n"))
+
+    assert recipe_file.outputs == [
+        Output(kind="classes", name="class"), Output(kind="detection", boxes="corners", scores="sure")
+    ]  # fmt: skip
+    assert recipe_file.output == Output()
+    assert recipe_file.gates.min_class_recall == 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SEVERAL.replace("name", "nam"), "[[outputs]] 1: unknown key 'nam'; did you mean 'name'?"),
+        (SEVERAL.replace("classes", "clases"), "[[outputs]] 1 kind: 'clases' is unknown; did you mean 'classes'?"),
+        (SEVERAL.replace('name = "class"', ""), "[[outputs]] 1: name is missing; give the model output"),
+        (SEVERAL.replace('"sure"', '"class"'), "[[outputs]] 2: output 'class' stands in two of them; keep one"),
+        (SEVERAL.replace('scores = "sure"', ""), "[[outputs]] 2: boxes, scores and classes mean something to"),
+        (SEVERAL + "[output]\nkind = 'classes'", "[output] is for one output, [[outputs]] for several; write what"),
+        ("[outputs]\nname = 'a'", "outputs is a list of tables; write [[outputs]]"),
+        ("outputs = ['a']", "[outputs] must be a table; write [[outputs]]"),
+        ("[[output]]\nname = 'a'", "write [output]"),
+        ("[gates]\nmin_class_recall = 80", "[gates] min_class_recall: must be a number <= 1.0, not 80"),
+        ("[gates]\nmin_recall = 0.8", "[gates]: unknown key 'min_recall'; did you mean 'min_class_recall'?"),
+    ],
+)
+def test_a_mistake_about_several_outputs_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, text))
+
+    assert caught.value.code == "usage"
+    assert says in caught.value.message
+
+
 def test_bytes_that_are_no_text_are_a_usage_error(tmp_path: Path) -> None:
     path = tmp_path / "R.toml"
     path.write_bytes(b"\xff\xfe\x00")

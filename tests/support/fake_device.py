@@ -15,7 +15,7 @@ from edge_agent import __version__
 from edge_agent.mqtt import Connected, Event, Incoming, Link
 from edge_agent.settings.broker import BrokerSettings
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.manifest import FEATURES, Manifest, content_digest, decode_manifest, job_id
 from edge_agent.wire.messages import (
     ActiveRelease,
     Command,
@@ -60,6 +60,7 @@ class FakeDevice:
     done: tuple[str, str] | None = ("", "")
     """Code and message that end every command; None: it never answers."""
     agent_version: str = __version__
+    features: list[str] = field(default_factory=lambda: [feature.name for feature in FEATURES])
     boot_id: str = "boot-1"
     refused_count: int = 0
     wants: list[Manifest] = field(default_factory=list)
@@ -143,7 +144,7 @@ class FakeDevice:
         info = DeviceInfo(
             device=self.id, groups=self.groups, agent_version=self.agent_version, board="Test Board", arch="aarch64",
             cores=4, runtimes={"onnxruntime": "1.32.0"}, active=self.active, highest=self.highest,
-            sources=self.sources, seq=self._seq, boot_id=self.boot_id,
+            sources=self.sources, features=self.features, seq=self._seq, boot_id=self.boot_id,
         )  # fmt: skip
         self.publish(self.topics.device(self.id, "info"), encode(info))
 

@@ -57,7 +57,12 @@ manifests = st.builds(
     inputs=st.lists(contracts, max_size=2),
     output=st.builds(Output, kind=st.sampled_from(["classes", None])),
     recipe=st.builds(Recipe, method=st.sampled_from(["auto", "static"]), calibration_windows=st.integers(1, 1000)),
-    gates=st.builds(Gates, min_agreement=st.floats(0, 1), max_latency_ratio=st.floats(0, 10)),
+    gates=st.builds(
+        Gates,
+        min_agreement=st.floats(0, 1),
+        max_latency_ratio=st.floats(0, 10),
+        min_class_recall=st.none() | st.floats(0, 1),
+    ),
     state=st.lists(st.builds(State, input=text, output=text), max_size=1),
     targets=st.lists(scopes.map(str), max_size=3),
     created=text,

@@ -9,7 +9,7 @@ of int8's boxes that float has. Boxes of one window are lost together, so the bo
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edge_agent.jobs.result import ClassBoxes, DetectionsKept
+from edge_agent.jobs.measured_outputs import ClassBoxes, DetectionsKept
 from edge_agent.quant.bounds import agreement_lower, upper_bound
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.findings import percent

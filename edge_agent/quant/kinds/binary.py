@@ -22,6 +22,22 @@ class Binary(Kind):
         """The sides."""
         return np.asarray(row(output) >= (self.output.threshold or 0.0))
 
+    def named_class(self, output: NDArray[Any]) -> int | None:
+        """0 or 1, where there is one decision."""
+        return int(self.answer(output).item()) if output.size == 1 else None
+
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether all sides are the same; an int8 value at the very threshold has not decided.
+
+        Dead outputs come to lie there, and an application may well ask for more than the threshold.
+        """
+        wanted, got = row(reference), row(target)
+        if wanted.shape != got.shape:
+            return False
+        threshold = self.output.threshold or 0.0
+        undecided = (got == threshold) & (wanted != threshold)
+        return not undecided.any() and np.array_equal(self.answer(reference), self.answer(target))
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether every element is on its label's side; -1 means no, as 0 does."""
         kind = self.output.kind or "binary"

@@ -28,6 +28,16 @@ class Classes(Kind):
         """The class, or the classes."""
         return row(output) if _are_numbers(output) else np.atleast_1d(np.argmax(row(output)))
 
+    def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether the largest element is the same; scores that are all equal name no class."""
+        dead = target.size > 1 and not _are_numbers(target) and bool(np.ptp(target) == 0.0 != np.ptp(reference))
+        return not dead and super().agrees(reference, target)
+
+    def named_class(self, output: NDArray[Any]) -> int | None:
+        """The class, where there is one."""
+        answer = self.answer(output)
+        return int(answer[0]) if answer.size == 1 else None
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the label's class is the largest."""
         if _are_numbers(output):

@@ -55,6 +55,10 @@ class Kind:
         """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
         return None
 
+    def named_class(self, output: NDArray[Any]) -> int | None:  # noqa: ARG002  # for those that have classes
+        """The class that the output gives a window; None where the kind gives none, or several."""
+        return None
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
         """Whether the output is right; None where labels say nothing about this kind.
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_agent.jobs.result import GroupError, LayerLoss, MeasuredModel, OutputSummary
+from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
+from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element, join

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo
+from edge_agent.contract import first_output
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.task import Task
@@ -30,17 +31,19 @@ class LabelFit:
 
     def __init__(self, task: Task, info: ModelInfo) -> None:
         """Raises ``Refusal`` (output_kind_needed) if the kind that is named has no labels."""
-        self._output = task.output
+        self._output = first_output(task)
         self._own_labels = task.arrays is not None
-        named = task.output.kind
-        if named is not None and (named not in LABELLED_KINDS or (named == "sequence" and not task.output.alphabet)):
+        named = first_output(task).kind
+        if named is not None and (
+            named not in LABELLED_KINDS or (named == "sequence" and not first_output(task).alphabet)
+        ):
             raise Refusal("output_kind_needed", _no_labels(named))
         spec = info.outputs[ScoredOutput(info, task).position]
-        unnamed = Output(name=task.output.name)
-        zeros = [np.zeros(1)] if named == "anomaly" else shaped(spec, task.output if named else unnamed)
+        unnamed = Output(name=first_output(task).name)
+        zeros = [np.zeros(1)] if named == "anomaly" else shaped(spec, first_output(task) if named else unnamed)
         self._zeros: Array | None = zeros[0] if zeros else None
         kinds = (named,) if named is not None else _FOUND
-        self._judges = {} if self._zeros is None else _judges(kinds, task.output, self._zeros)
+        self._judges = {} if self._zeros is None else _judges(kinds, first_output(task), self._zeros)
         self._why: dict[OutputKind, tuple[int, str]] = {}
         """Of each kind that the labels do not fit, the first row that does not, and the sentence on it."""
         self._one_hot = True

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract import first_output
 from edge_agent.errors import ContractError, LimitError, Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Meaning
@@ -144,7 +145,7 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
 
 def _windows_needed(task: Task) -> int:
     """How many windows the gate of accuracy needs at least, where it is known before that there will be one."""
-    kind = task.output.kind
+    kind = first_output(task).kind
     if kind not in BY_LABEL:
         return 0
     limit = resolve_gates(task.gates, kind, labelled=True).max_accuracy_drop

@@ -3,6 +3,7 @@
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo, TensorSpec
+from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ModelError, RecipeError
@@ -27,8 +28,8 @@ def check_asked(task: Task, info: ModelInfo) -> None:
         raise RecipeError("recipe_unsupported", f"io 'int8' is for .tflite models; leave it out for .{task.format}")
     judged = ScoredOutput(info, task)
     CarriedState(task.state, info)
-    if task.output.kind is not None:
-        resolve_kind(task.output, shaped(info.outputs[judged.position], task.output), None)
+    if first_output(task).kind is not None:
+        resolve_kind(first_output(task), shaped(info.outputs[judged.position], first_output(task)), None)
 
 
 def shaped(spec: TensorSpec, output: Output) -> list[Array]:

@@ -173,8 +173,9 @@ class CandidateEvaluator:
             latency_ratio=screened.ratio_p50,
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        judgement = evaluate_search(gates, kind, measured, labels_follow=labels_follow)
-        judgement = with_detections(with_outputs(judgement, score.outputs), score.detections)
+        outputs = score.outputs(gates)
+        judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
+        judgement = with_detections(judgement, score.detections)
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(
@@ -186,7 +187,7 @@ class CandidateEvaluator:
             message=judgement.message or None,
         )
         return EvaluatedCandidate(
-            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance, score.outputs
+            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance, outputs
         )
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:

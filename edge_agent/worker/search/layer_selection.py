@@ -24,8 +24,14 @@ _MOST_FLOAT = 0.5
 """The part of all layers that may be left float; beyond it the rest is no int8 model."""
 _HALVED = 0.5
 _ACCURACY_CODES = (
-    "agreement_too_low", "accuracy_too_low", "sqnr_too_low", "output_kind_needed", "output_ruined", "detections_lost"
-)  # fmt: skip
+    "agreement_too_low",
+    "accuracy_too_low",
+    "sqnr_too_low",
+    "output_kind_needed",
+    "output_ruined",
+    "class_lost",
+    "detections_lost",
+)
 """What a candidate is refused for that a float layer can mend."""
 
 

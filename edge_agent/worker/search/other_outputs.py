@@ -5,20 +5,23 @@ take a bounded part of the disk: where that is not enough for every window, ever
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
-from edge_agent.backends import Array, ModelInfo
+from edge_agent.backends import Array, Feeds, ModelInfo
 from edge_agent.contract.scored_output import ScoredOutput
-from edge_agent.jobs.result import GroupError, OutputSummary
+from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
+from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.grouped_metrics import GroupedMetrics
-from edge_agent.quant.ruin import ruin
-from edge_agent.wire.manifest import Output
+from edge_agent.quant.ruin import judge_named, ruin
+from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
 
 _MOST_BYTES = 256 << 20
@@ -41,100 +44,125 @@ class OtherOutputs:
 
         Args:
             info: the model.
-            task: which output is judged, and which are state.
+            task: which output is judged, which others are named, and which are state.
             scratch: the file beside which the outputs are kept until the set is closed.
             windows: how many there will be.
         """
-        self._positions = other_positions(info, task)
-        self._names = [info.outputs[position].name for position in self._positions]
-        self._stores = [OutputStore(scratch.with_name(f"{scratch.stem}-{place}")) for place in self._positions]
-        self._sound = [True] * len(self._positions)
+        named = [(ScoredOutput(info, task, output), output) for output in task.outputs[1:]]
+        covered = {position for take, _ in named for position in take.positions}
+        rest = [place for place in other_positions(info, task) if place not in covered]
+        alone = [(ScoredOutput(info, task, Output(name=info.outputs[place].name)), None) for place in rest]
+        self._ports = [
+            _Port(
+                take, asked, info.outputs[take.position].name, OutputStore(scratch.with_name(f"{scratch.stem}-{place}"))
+            )
+            for place, (take, asked) in enumerate([*named, *alone])
+        ]
         self._windows = windows
         self._every = 0
-        self._judges: list[Judge | None] = []
 
-    def keep(self, number: int, outputs: Sequence[Array]) -> None:
+    def keep(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Keep float's outputs of window ``number``, counted from 0."""
-        mine = [outputs[position] for position in self._positions]
         if not self._every:
-            self._every = max(1, math.ceil(sum(one.nbytes for one in mine) * self._windows / _MOST_BYTES))
-        if number % self._every:
-            return
-        for place, output in enumerate(mine):
-            self._sound[place] &= output.dtype.kind in _NUMBERS and bool(np.isfinite(output).all()) and output.size > 0
-            if self._sound[place]:
-                self._stores[place].append(output)
+            unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
+            self._every = max(1, math.ceil(unnamed * self._windows / _MOST_BYTES))
+        for port in self._ports:
+            if port.asked is not None or number % self._every == 0:
+                port.keep(port.take(feeds, outputs))
 
     def compare(self) -> "Comparison":
         """A comparison of one quantized model, from the first window on."""
-        if not self._judges:
-            self._judges = [
-                _judge(store) if sound and len(store) else None
-                for store, sound in zip(self._stores, self._sound, strict=True)
-            ]
-        return Comparison(self._positions, self._names, self._stores, self._judges, self._every)
+        return Comparison(self._ports, self._every)
 
     def close(self) -> None:
         """Remove what is kept."""
-        for store in self._stores:
-            store.close()
+        for port in self._ports:
+            port.store.close()
+
+
+@dataclass(slots=True)
+class _Port:
+    """One output: how it is taken out of a run, what was said of it, and float's values."""
+
+    take: ScoredOutput
+    asked: Output | None
+    name: str
+    store: OutputStore
+    _sound: bool = True
+    _judge: Judge | None = None
+
+    def keep(self, output: Array) -> None:
+        self._sound &= output.dtype.kind in _NUMBERS and bool(np.isfinite(output).all()) and output.size > 0
+        if self._sound:
+            self.store.append(output)
+
+    @property
+    def judge(self) -> Judge | None:
+        """None where float itself leaves the output undefined."""
+        if self._judge is None and self._sound and len(self.store):
+            self._judge = Judge(resolve_kind(self.asked or Output(), list(islice(self.store, _MEANING_WINDOWS)), None))
+            for reference in self.store:
+                self._judge.observe(reference)
+        return self._judge if self._sound else None
 
 
 class Comparison:
     """int8's other outputs against float's, window by window."""
 
-    def __init__(
-        self,
-        positions: Sequence[int],
-        names: Sequence[str],
-        stores: Sequence[OutputStore],
-        judges: Sequence[Judge | None],
-        every: int,
-    ) -> None:
+    def __init__(self, ports: Sequence[_Port], every: int) -> None:
         self._every = every
-        self._outputs = [
-            _Compared(position, name, iter(store), judge)
-            for position, name, store, judge in zip(positions, names, stores, judges, strict=True)
-            if judge is not None
-        ]
+        self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
-    def add(self, number: int, outputs: Sequence[Array]) -> None:
+    def add(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Compare int8's outputs of window ``number``."""
-        if self._every and number % self._every == 0:
-            for one in self._outputs:
-                one.add(outputs[one.position])
+        for one in self._outputs:
+            if one.port.asked is not None or number % self._every == 0:
+                one.add(one.port.take(feeds, outputs))
 
-    def summaries(self) -> list[OutputSummary]:
-        """What int8 makes of each output."""
-        return [one.summary() for one in self._outputs]
+    def summaries(self, gates: Gates, *, effective: float | None) -> list[OutputSummary]:
+        """What int8 makes of each output.
+
+        Args:
+            gates: the manifest's, for the outputs that it names.
+            effective: the part of the windows that counts, on the held-out set; None: it is the search set.
+        """
+        return [one.summary(gates, effective) for one in self._outputs]
 
 
 class _Compared:
-    def __init__(self, position: int, name: str, references: Iterator[Array], judge: Judge) -> None:
-        self.position = position
-        self._name = name
-        self._references = references
+    def __init__(self, port: _Port, judge: Judge) -> None:
+        self.port = port
         self._judge = judge
+        self._references = iter(port.store)
         self._metrics = GroupedMetrics(judge.groups)
+        self._boxes = KeptBoxes()
         self._windows = self._wrong = 0
 
     def add(self, output: Array) -> None:
         reference = next(self._references)
         self._windows += 1
         self._wrong += not self._judge.agrees(reference, output)
+        if (counts := self._judge.counts_by_class(reference, output)) is not None:
+            self._boxes.add(counts)
         if output.shape == reference.shape:
             self._metrics.add(reference, output)
 
-    def summary(self) -> OutputSummary:
-        kind, metrics = self._judge.meaning.kind, self._metrics
-        why = ruin(kind, self._windows, self._wrong, metrics.sqnr_db, metrics.worst) if self._judge.varies else ""
-        return summarise(self._name, self._judge.meaning, self._windows, self._wrong, metrics, why)
+    def summary(self, gates: Gates, effective: float | None) -> OutputSummary:
+        kind, metrics, windows, wrong = self._judge.meaning.kind, self._metrics, self._windows, self._wrong
+        code = message = ""
+        if self.port.asked is not None:
+            judged = judge_named(gates, kind, windows, wrong, metrics.sqnr_db, effective=effective)
+            judged = with_detections(judged, self._boxes.summary())
+            code, message = judged.code, judged.message and f"output {self.port.name!r}: {judged.message}"
+        elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
+            code, message = "output_ruined", f"output {self.port.name!r} of int8 {why}"
+        return replace(
+            summarise(self.port.name, self._judge.meaning, windows, wrong, metrics), code=code, message=message
+        )
 
 
-def summarise(
-    name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics, why: str = ""
-) -> OutputSummary:
-    """What is said of one output; ``why`` it is ruined, if it is."""
+def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics) -> OutputSummary:
+    """What was measured of one output."""
     return OutputSummary(
         name=name,
         kind=meaning.kind,
@@ -146,13 +174,4 @@ def summarise(
         groups=[
             GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db) for group, sqnr_db in metrics.groups()
         ],
-        ruined=bool(why),
-        message=why,
     )
-
-
-def _judge(store: OutputStore) -> Judge:
-    judge = Judge(resolve_kind(Output(), list(islice(store, _MEANING_WINDOWS)), None))
-    for reference in store:
-        judge.observe(reference)
-    return judge

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
-from edge_agent.jobs.result import MeasuredModel, OutputSummary
+from edge_agent.jobs.measured_outputs import OutputSummary
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Recipe
 

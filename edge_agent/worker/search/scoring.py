@@ -16,11 +16,13 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
-from edge_agent.backends import Array, Backend, Session
+from edge_agent.backends import Array, Backend, Feeds, Session
+from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
-from edge_agent.jobs.result import ClassLoss, DetectionsKept, MeasuredModel, OutputSummary
+from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
+from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
@@ -29,11 +31,11 @@ from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import BY_LABEL
 from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.raw import relative_rms
-from edge_agent.wire.manifest import Output
+from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
-from edge_agent.worker.search.other_outputs import OtherOutputs, summarise
+from edge_agent.worker.search.other_outputs import Comparison, OtherOutputs, summarise
 
 OnRow = Callable[[int], None]
 """Told after each row how many are done."""
@@ -56,9 +58,11 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
+        by_class: class that float gives → windows to which it gives it, and those of them in which int8 agrees.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
-        outputs: what became of every output, the judged one first.
+        judged: what became of the judged output.
+        others: what became of the model's other outputs.
         detections: of a detector, what int8 keeps of float's boxes.
     """
 
@@ -67,9 +71,11 @@ class Score:
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
+    by_class: dict[int, tuple[int, int]] = field(default_factory=dict)
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
-    outputs: list[OutputSummary] = field(default_factory=list)
+    judged: OutputSummary | None = None
+    others: Comparison | None = None
     detections: DetectionsKept | None = None
 
     def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
@@ -83,6 +89,11 @@ class Score:
         """The labels of which int8 has fewer right than float, the largest loss first."""
         lost = [ClassLoss(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
         return sorted(lost, key=lambda one: one.int8_right - one.float_right)[:_MOST_LABELS]
+
+    def outputs(self, gates: Gates, *, effective: float | None = None) -> list[OutputSummary]:
+        """What became of every output, the judged one first; arguments as of :meth:`Comparison.summaries`."""
+        others = [] if self.others is None else self.others.summaries(gates, effective=effective)
+        return [*([self.judged] if self.judged is not None else []), *others]
 
     @property
     def disagreements(self) -> int:
@@ -137,6 +148,7 @@ class Score:
             commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
+            classes=self.by_class,
             **device,
         )
 
@@ -176,7 +188,7 @@ class ReferenceOutputs:
             Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
         """
         for done, (_, output, every) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
-            self._others.keep(done - 1, every)
+            self._others.keep(done - 1, *every)
             if not np.isfinite(output).all():
                 text = f"float's own output for {self._split} window {done} is NaN or Inf"
                 raise Refusal("non_finite", f"{text}; check the model and what it is fed")
@@ -199,14 +211,19 @@ class ReferenceOutputs:
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
         score = Score(metrics=GroupedMetrics(judge.groups))
+        kind_found = first_output(self._task).kind is None
         others, boxes = self._others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
-            others.add(done - 1, every)
-            score.agreed.append(judge.agrees(reference, output))
+            others.add(done - 1, *every)
+            agreed = judge.agrees(reference, output)
+            score.agreed.append(agreed)
             if (counts := judge.counts_by_class(reference, output)) is not None:
                 boxes.add(counts)
-            if self._task.output.kind is None and (as_class := judge.argmax_agrees(reference, output)) is not None:
+            if (given := judge.named_class(reference)) is not None:
+                windows, kept = score.by_class.get(given, (0, 0))
+                score.by_class[given] = windows + 1, kept + agreed
+            if kind_found and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
             if output.shape == reference.shape:
@@ -225,18 +242,18 @@ class ReferenceOutputs:
             on_row(done)
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
-        judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
-        score.outputs = [judged, *others.summaries()]
+        score.judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
+        score.others = others
         return score
 
-    def _outputs(self, session: Session) -> Iterator[tuple[Row, Array, Sequence[Array]]]:
-        """Each row, what is judged of it, and all outputs."""
+    def _outputs(self, session: Session) -> Iterator[tuple[Row, Array, tuple[Feeds, Sequence[Array]]]]:
+        """Each row, what is judged of it, and the whole run: what was fed, and all outputs."""
         carried = CarriedState(self._task.state, self._info)
         for row in self._data.rows(self._split):
             feeds = carried.feeds(row)
             outputs = session.run(feeds)
             carried.keep(outputs)
-            yield row, self._judged(feeds, outputs), outputs
+            yield row, self._judged(feeds, outputs), (feeds, outputs)
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo, load
+from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
@@ -124,7 +125,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
         floats.run(pace, runtime=prepared.ranges.runtimes[0])
-        meaning = floats.meaning(task.output, _labels(data))
+        meaning = floats.meaning(first_output(task), _labels(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(_labels_of(data, "heldout"))
         evaluator = CandidateEvaluator(

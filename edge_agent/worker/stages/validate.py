@@ -61,7 +61,8 @@ def run(context: Context) -> Outcome:
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
-    judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), score.outputs)
+    outputs = score.outputs(task.gates, effective=effective / floats.windows)
+    judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
     judgement = with_detections(judgement, score.detections)
     chosen_now = score.recorded(
         chosen.record,
@@ -83,7 +84,7 @@ def run(context: Context) -> Outcome:
             heldout=replace(before.data.heldout or SetSummary(windows=floats.windows), windows_effective=effective),
             eval=labelled_set,
             enough=replace(before.data.enough, heldout=_enough(score, effective, task)),
-            outputs=score.outputs,
+            outputs=outputs,
             detections=score.detections,
             classes=score.losses(),
             warnings=[*before.data.warnings, *judgement.warnings],

@@ -336,6 +336,65 @@ def test_a_device_that_names_no_sources_is_not_judged_here(host: Host, device: M
     assert "pi-01 will answer source_unknown" in ended.err
 
 
+RECALL = "[gates]\nmin_class_recall = 0.9\n"
+SEVERAL = MANIFEST.replace("[output]", '[[outputs]]\nname = "class"') + '[[outputs]]\nname = "speed"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [(MANIFEST + RECALL, "[gates] min_class_recall"), (SEVERAL, "[[outputs]]")]
+)
+def test_what_a_named_device_does_not_know_is_not_sent_to_it(
+    host: Host, device: MakeDevice, text: str, written: str
+) -> None:
+    host.write_manifest(text)
+    ok = ends("succeeded", "accepted")
+    with device("pi-01", ok, features=[], agent_version="0.1.0") as old, device("pi-02", ok) as new:
+        both = host.push("--device", "pi-01", "--device", "pi-02", "--json")
+        dry = host.push("--device", "pi-01", "--dry-run")
+        lies = retained_here(host, f"{host.namespace}/b/+/h/+", f"{host.namespace}/d/+/want/+")
+        alone = host.push("--device", "pi-02")
+
+    assert (both.exit, dry.exit, alone.exit) == (2, 2, 0), alone.err
+    assert both.events[-1]["code"] == "feature_unknown"
+    sentence = f"pi-01 (edge-agent 0.1.0) does not know {written}; upgrade edge-agent there, or leave it out of"
+    assert f"error: feature_unknown: {sentence} {host.manifest}" in both.err
+    assert sentence in dry.err
+    assert "upload" not in both.err
+    assert lies == {}
+    assert old.wants == []
+    assert [(one.version, len(one.outputs), one.gates.min_class_recall) for one in new.wants] == [
+        (1, 0, 0.9) if "gates" in written else (1, 2, None)
+    ]
+
+
+def test_of_a_group_it_is_said_how_many_devices_do_not_know_it(host: Host, device: MakeDevice) -> None:
+    host.write_manifest(MANIFEST + RECALL)
+    malformed = Say(refused="malformed")
+    with (
+        device("pi-01", ends("succeeded", "accepted"), groups=["lab"]),
+        device("pi-02", malformed, groups=["lab"], features=[], agent_version="0.1.0") as old,
+    ):
+        ended = host.push("--group", "lab")
+
+    assert (
+        "1 of 2 devices does not know [gates] min_class_recall and refuses the manifest (malformed): pi-02" in ended.err
+    )
+    assert ended.exit == 6, "as the one that does not know it refuses"
+    assert len(old.wants) == 1
+
+
+def test_a_manifest_that_uses_nothing_new_goes_to_devices_of_then(host: Host, device: MakeDevice) -> None:
+    with device("pi-01", ends("succeeded", "accepted"), features=[], agent_version="0.1.0") as pi:
+        ended = host.push("--device", "pi-01")
+        dry = host.push("--device", "pi-01", "--dry-run", "--json")
+
+    assert ended.exit == 0, ended.err
+    assert "does not know" not in ended.err
+    (content,) = (unseal(envelope, MANIFEST_TYPE).content() for envelope in pi.envelopes)
+    assert json.loads(content).keys() == dry.events[0]["manifest"].keys()
+    assert "outputs" not in json.loads(content)
+
+
 @pytest.mark.parametrize(("status", "code", "exit_code"), [("succeeded", "accepted", 0), ("rejected", "too_noisy", 4)])
 def test_the_same_once_more_sends_nothing_unless_again(
     host: Host, device: MakeDevice, status: str, code: str, exit_code: int

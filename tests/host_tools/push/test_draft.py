@@ -76,6 +76,18 @@ def test_what_is_a_comment_can_be_used_as_it_stands(tmp_path: Path) -> None:
     assert states.eval == tmp_path / "state" / "labelled.npz"
 
 
+def test_several_outputs_are_drafted_a_table_each_to_be_used_instead_of_the_one(tmp_path: Path) -> None:
+    outputs = (Tensor("class", (1, 5), "float32"), Tensor("odd", None, ""), Tensor("map", (1, 1, 8, 8), "float32"))
+    text = filled(draft("m.onnx", "m", ModelTensors(tensors((1, 8)), outputs)), 1)
+    before, several = text.split("# [[outputs]]", maxsplit=1)
+    several, after = several.split("\n\n", maxsplit=1)
+
+    used = read(tmp_path, before + "[[outputs]]" + several.replace("\n# ", "\n") + "\n\n" + after)
+
+    assert used.outputs == [Output(kind="classes", name="class"), Output(name="odd"), Output(kind="mask", name="map")]
+    assert used.first_output == used.outputs[0]
+
+
 @pytest.mark.parametrize("model", [DEMO_MODEL, TFLITE_MODEL])
 def test_the_demos_manifest_is_its_draft_filled_in(tmp_path: Path, model: Path) -> None:
     signature = read_signature(model)

@@ -35,6 +35,15 @@ def test_labels_that_can_decide_nothing_are_refused_with_the_key_to_set(
     assert caught.value.message.endswith(f"; {remedy}")
 
 
+def test_of_several_outputs_labels_are_of_the_first() -> None:
+    outputs = (Tensor("map", (1, 9, 9, 3), "float32"), Tensor("class", (1, 7), "float32"))
+
+    with pytest.raises(ContractError) as caught:
+        check_labelled(Output(name="class"), ModelTensors(X, outputs), "[[outputs]] 1")
+
+    assert caught.value.message.endswith('set [[outputs]] 1 kind = "classes" (7 values: or regression, or embedding)')
+
+
 @pytest.mark.parametrize("kind", LABELLED_KINDS)
 def test_a_kind_that_labels_are_of_will_do(kind: str) -> None:
     check_labelled(Output(kind=kind, alphabet="ab" if kind == "sequence" else ""), None)  # type: ignore[arg-type]

@@ -139,6 +139,10 @@ def test_the_job_does_not_depend_on_targets_or_time(tmp_path: Path) -> None:
         ('name = "har"\n[[inputs]]\nconstant = 1', ["needs the name"]),
         ('name = "har"\n[[inputs]]\nname = "a"\nconstant = 1', ["at least one"]),
         ('name = "har"\ninput = 3', ["must be a table"]),
+        ('name = "har"' + INPUT + '[output]\nkind = "raw"\n[[outputs]]\nname = "a"', ["[[outputs]] for several"]),
+        ('name = "har"' + INPUT + '[[output]]\nname = "a"', ["write [output]"]),
+        ('name = "har"' + INPUT + '[[outputs]]\nkind = "raw"', ["[[outputs]] 1: name is missing"]),
+        ('name = "har"' + INPUT + '[[ouputs]]\nname = "a"', ["ouputs", "did you mean 'outputs'"]),
         ('name = "har', ["M.toml"]),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.jobs.result import DetectionsKept
+from edge_agent.jobs.measured_outputs import DetectionsKept
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.detection.match import Counts

@@ -88,7 +88,7 @@ def test_a_head_that_is_hardly_off_keeps_every_box(tmp_path: Path, *, separate: 
     assert score.disagreements == 0
     assert score.detections is not None
     assert (score.detections.reference, score.detections.recall, score.detections.precision) == (160, 1.0, 1.0)
-    assert len(score.outputs) == 1, "boxes and scores are judged together"
+    assert len(score.outputs(Gates())) == 1, "boxes and scores are judged together"
 
 
 @pytest.mark.parametrize("separate", [False, True])

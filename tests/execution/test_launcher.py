@@ -1,0 +1,27 @@
+"""A worker is asked for what the manifest says."""
+
+import msgspec
+from support.documents import SENT
+
+from edge_agent.execution.launcher import make_task
+from edge_agent.jobs.job import Job
+from edge_agent.settings.device import parse_config
+from edge_agent.wire.manifest import Gates, Output, Recipe, State
+
+JOB = Job(id="0123456789abcdef", model="har", version=7, digest="0" * 64, scope="d/pi-01", created=0.0)
+SAID = msgspec.structs.replace(
+    SENT, output=Output(), outputs=[Output(kind="classes", name="a"), Output(name="b")], recipe=Recipe(method="static"),
+    gates=Gates(min_class_recall=0.5), state=[State("h", "hN")],
+)  # fmt: skip
+
+
+def test_all_that_a_manifest_says_of_the_model_is_in_the_task() -> None:
+    table = {
+        "device_id": "pi-01", "mqtt": {"url": "mqtt://127.0.0.1"},
+        "sources": {"imu": {"kind": "replay", "path": "x.csv", "channels": ["ax", "ay"], "rate_hz": 50}},
+    }  # fmt: skip
+
+    task = make_task(JOB, SAID, parse_config(table, "test"), 0)
+
+    for name in ("name", "version", "format", "inputs", "output", "outputs", "recipe", "gates", "state"):
+        assert getattr(task, name) == getattr(SAID, name), name

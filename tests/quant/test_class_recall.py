@@ -1,0 +1,53 @@
+import pytest
+
+from edge_agent.quant.class_recall import class_recall, recall_warnings
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import evaluate_heldout, evaluate_search
+from edge_agent.wire.manifest import Gates
+
+FREE = Gates(max_latency_ratio=0, max_size_ratio=0)
+
+
+def test_a_class_that_is_gone_is_seen_however_rare_it_is() -> None:
+    finding = class_recall({0: (785, 785), 1: (15, 0)}, None)
+
+    assert finding is not None
+    assert (finding.gate.name, finding.gate.value, finding.gate.passed) == ("min_class_recall", 0.0, False)
+    assert finding.message.startswith("of 15 windows that float calls class 1, int8 calls 0 so; at least 80 %")
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "passed"),
+    [
+        ({0: (90, 90), 1: (10, 8)}, None, True),
+        ({0: (90, 90), 1: (10, 7)}, None, False),
+        ({0: (90, 90), 1: (10, 9)}, 0.95, False),
+        ({0: (90, 40), 1: (10, 10)}, 0.5, False),
+        ({0: (90, 90), 1: (9, 0)}, None, True),
+        ({0: (90, 90), 1: (10, 0)}, 0.0, None),
+        ({0: (90, 0)}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_the_worst_class_with_enough_windows_counts(
+    counts: dict[int, tuple[int, int]], asked: float | None, *, passed: bool | None
+) -> None:
+    finding = class_recall(counts, asked)
+
+    assert (None if finding is None else finding.gate.passed) is passed
+
+
+def test_a_class_too_rare_to_refuse_is_warned_of() -> None:
+    counts = {0: (90, 90), 1: (9, 3), 2: (3, 3)}
+
+    assert recall_warnings(counts, None) == (
+        "class 1: float gives it in 9 windows, int8 in 3 of them; too few to refuse: capture more",
+    )
+    assert recall_warnings(counts, 0.0) == ()
+
+
+def test_a_lost_class_refuses_where_agreement_is_proved() -> None:
+    measured = Measured(windows=800, windows_effective=800, disagreements=15, classes={0: (785, 785), 1: (15, 0)})
+
+    assert evaluate_heldout(FREE, "binary", measured).code == "class_lost"
+    assert evaluate_search(FREE, "binary", measured).code == "class_lost"
