@@ -83,6 +83,9 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "sequence: labelled set unfit",
             "sequence: held-out labels unfit",
         ),
+        "windows where int8 is float to the bit stand in for disagreements by their place, all in one recording": (
+            "classes: identical, in twelve recordings",
+        ),
     }
 )
 """Reason → names of rows."""
