@@ -72,7 +72,8 @@ def run(context: Context) -> Outcome:
     )
     labelled_set = before.data.eval
     if evaluation is not None:
-        labelled_set = replace(evaluation.shown, decides=any(gate.on == "eval" for gate in judgement.gates))
+        by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
+        labelled_set = replace(evaluation.shown, decides=bool(by_label))
     result = replace(
         before,
         reference=replace(chosen.reference, accuracy=None if score.accuracy is None else score.accuracy[0]),

@@ -106,7 +106,7 @@ def test_a_good_candidate_passes_with_its_bounds(judge: Judge, classifier: Path)
     assert outcome.code == ""
     assert (chosen["windows"], chosen["windows_effective"]) == (300, 300)
     assert chosen["agreement_lower"] == pytest.approx(agreement_lower(chosen["disagreements"], 300))
-    assert {gate["name"] for gate in chosen["gates"]} == {"min_agreement", "max_size_ratio"}
+    assert {gate["name"] for gate in chosen["gates"]} == {"min_agreement", "min_class_recall", "max_size_ratio"}
     assert chosen["accuracy"] is None
     assert results["data"]["heldout"] == {"windows": 300, "windows_effective": 300}
 
@@ -155,7 +155,11 @@ def test_labels_decide_where_there_are_some(judge: Judge, classifier: Path) -> N
     outcome, results = judge(classifier, {"x": data, "labels": labels})
 
     assert outcome.code == ""
-    assert {gate["name"] for gate in results["chosen"]["gates"]} == {"max_accuracy_drop", "max_size_ratio"}
+    assert {gate["name"] for gate in results["chosen"]["gates"]} == {
+        "max_accuracy_drop",
+        "min_class_recall",
+        "max_size_ratio",
+    }
     assert 0.9 < results["reference"]["accuracy"] < 1
     assert results["chosen"]["accuracy"] == pytest.approx(results["reference"]["accuracy"], abs=0.03)
 
