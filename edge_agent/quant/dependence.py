@@ -65,8 +65,8 @@ def design_effect(
 def _worst(flags: NDArray[np.float64], differences: NDArray[np.float64], wanted: int) -> NDArray[np.intp]:
     """The windows that are most wrong: those that disagree, then the largest differences.
 
-    Of windows that are equally wrong, as all are where int8 is float to the bit, some from all over are taken. The first
-    of them would be of one recording, and look as if errors came together.
+    Of windows that are equally wrong, as all are where int8 is float to the bit, some from everywhere are taken: the
+    first of them would be of one recording, and look as if errors came together.
     """
     order = np.lexsort((-differences, -flags))
     last = order[wanted - 1]
