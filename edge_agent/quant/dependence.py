@@ -55,25 +55,12 @@ def design_effect(
     wanted = math.ceil(STAND_IN_SHARE * n)
     effect = _variance_ratio(flags, blocks)
     if flags.sum() < wanted:
+        worst = np.lexsort((-np.asarray(differences, np.float64), -flags))[:wanted]
         padded = np.zeros(n)
-        padded[_worst(flags, np.asarray(differences, np.float64), wanted)] = 1.0
+        padded[worst] = 1.0
         effect = max(effect, _variance_ratio(padded, blocks))
     widening = student_quantile(CONFIDENCE, int(blocks.max())) / NormalDist().inv_cdf(CONFIDENCE)
     return min(float(n), max(1.0, effect * widening**2))
-
-
-def _worst(flags: NDArray[np.float64], differences: NDArray[np.float64], wanted: int) -> NDArray[np.intp]:
-    """The windows that are most wrong: those that disagree, then the largest differences.
-
-    Of windows that are equally wrong, as all are where int8 is float to the bit, some from everywhere are taken: the
-    first of them would be of one recording, and look as if errors came together.
-    """
-    order = np.lexsort((-differences, -flags))
-    last = order[wanted - 1]
-    tied = np.flatnonzero((flags == flags[last]) & (differences == differences[last]))
-    sooner = order[:wanted][~np.isin(order[:wanted], tied)]
-    some = tied[np.linspace(0, len(tied) - 1, wanted - len(sooner)).round().astype(np.intp)]
-    return np.concatenate([sooner, some])
 
 
 def effective_windows(windows: int, effect: float) -> float:

@@ -60,7 +60,7 @@ def run(context: Context) -> Outcome:
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
-    outputs = score.outputs(task.gates, effective=effective / floats.windows)
+    outputs = score.outputs(task.gates, in_time=data.ordered_in_time or bool(task.state))
     judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
     chosen_now = score.recorded(
         chosen.record,
