@@ -85,7 +85,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_task(task: Task) -> bytes:
-    """What ``task.json`` holds; what came after version 0.1.0 only where it is used."""
+    """What ``task.json`` holds; keys of its gates, recipe and outputs that came after version 0.1.0 only where set."""
     return msgspec.json.format(msgspec.json.encode(as_encoded(task, FEATURES)), indent=2)
 
 

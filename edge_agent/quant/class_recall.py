@@ -6,6 +6,7 @@ It is a point estimate, as few windows of a rare class prove nothing; and of few
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import structs
 
@@ -15,9 +16,10 @@ from edge_agent.quant.findings import GateFinding, percent
 FEWEST = 10
 """Windows of a class from which on its recall refuses."""
 MIN_CLASS_RECALL = 0.8
+_MOST_TOLD = 3
 
-Counts = Mapping[int, tuple[int, int]]
-"""Class → (windows to which float gives it, those of them in which int8 agrees)."""
+Counts = Mapping[Any, tuple[int, int]]
+"""Class → (windows to which float gives it, those of them that int8 keeps); with labels, where float is right."""
 
 
 def class_recall(counts: Counts, asked: float | None) -> GateFinding | None:
@@ -55,12 +57,13 @@ def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:
     rare = [one for one in _worst_first(counts) if one[1] < FEWEST and one[2] < limit * one[1]]
     if not limit or len(counts) < 2:  # noqa: PLR2004
         return ()
-    return tuple(
-        f"class {label}: float gives it in {windows} windows, int8 in {kept} of them; too few to refuse: capture more"
-        for label, windows, kept in rare
-    )
+    if not rare:
+        return ()
+    told = "; ".join(f"class {label}: {kept} of {windows} windows" for label, windows, kept in rare[:_MOST_TOLD])
+    more = f"; {len(rare)} classes in all" if len(rare) > _MOST_TOLD else ""
+    return (f"int8 keeps too little of what float gives, in too few windows to refuse: {told}{more}; capture more",)
 
 
-def _worst_first(counts: Counts) -> Iterable[tuple[int, int, int]]:
+def _worst_first(counts: Counts) -> Iterable[tuple[Any, int, int]]:
     rows = [(label, windows, kept) for label, (windows, kept) in counts.items()]
     return sorted(rows, key=lambda one: one[2] / one[1])

@@ -6,6 +6,7 @@ Proved is what one-sided 95 % bounds over the effective windows exclude; estimat
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import (
@@ -63,7 +64,7 @@ class Measured:
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
-    classes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    classes: Mapping[Any, tuple[int, int]] = field(default_factory=dict)
     """Class → windows to which float gives it, and those of them in which int8 agrees."""
     rows_of: str = ""
     """The option that names the operator's file whose rows the windows are; empty: captured, as many as the recipe

@@ -110,7 +110,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
         agreement_proved(limits, measured),
         accuracy or accuracy_proved(limits, measured),
         class_recall(measured.classes, gates.min_class_recall),
-        None if labelled is None else recall_of_labelled(labelled.classes, gates.min_class_recall),
+        recall_of_labelled(labelled.classes, gates.min_class_recall) if labelled is not None and accuracy else None,
         sqnr_reached(limits.min_sqnr_db, measured),
         size_kept(limits, measured),
         latency_proved(limits, measured),

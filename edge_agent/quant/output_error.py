@@ -43,10 +43,8 @@ class OutputError:
 
     @property
     def relative(self) -> float:
-        """The sum over the groups of noise / signal; the noise itself where there is no signal."""
-        return sum(
-            noise / self._signal[place] if self._signal[place] else noise for place, noise in self._noise.items()
-        )
+        """The sum over the groups of noise / signal, each at most 1, as more than all cannot be lost."""
+        return sum(min(noise / self._signal[place], 1.0) for place, noise in self._noise.items() if self._signal[place])
 
     @property
     def _judged(self) -> Sequence[ScaleGroup | None]:

@@ -16,7 +16,7 @@ from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, Judgement, evalua
 from edge_agent.wire.manifest import Gates, OutputKind
 
 _DECISIONS: tuple[OutputKind, ...] = ("classes", "binary", "anomaly", "detection", "detection_head", "mask", "sequence")
-_AFTER = ("", "latency_too_high", "size_too_large")
+_AFTER = ("", "latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large")
 """The codes that say less of a model than a ruined output does."""
 
 
@@ -44,27 +44,26 @@ def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | No
     return f"is at {sqnr_db:.1f} dB against its error{where}; {MIN_SQNR_DB:g} dB are needed"
 
 
-def judge_named(
-    gates: Gates, kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | None, *, effective: float | None
-) -> Judgement:
+def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: bool) -> Judgement:
     """The verdict on an output that the manifest names beside the first: by its own kind, with the same gates.
 
+    Speed and size are no matter of one output, and labels are of the first; where they take the place of its agreement,
+    the others are held to the default.
+
     Args:
-        gates: the manifest's; speed and size are no matter of one output, and labels are of the first.
+        gates: the manifest's.
         kind: of the output.
-        windows: that were compared.
-        disagreements: windows in which int8 says something else than float.
-        sqnr_db: of the worst group of channels.
-        effective: the part of the windows that counts, on the held-out set; None: it is the search set.
+        measured: of this output.
+        search: on search windows, which are not opened for a proof.
     """
-    mine = structs.replace(gates, max_latency_ratio=0.0, max_size_ratio=0.0, max_accuracy_drop=0.0)
-    measured = Measured(
-        windows=windows,
-        windows_effective=windows * (1.0 if effective is None else effective),
-        disagreements=disagreements,
-        sqnr_db=sqnr_db,
+    quality = structs.replace(
+        gates,
+        min_agreement=gates.min_agreement or None,
+        max_latency_ratio=0.0,
+        max_size_ratio=0.0,
+        max_accuracy_drop=0.0,
     )
-    return evaluate_search(mine, kind, measured) if effective is None else evaluate_heldout(mine, kind, measured)
+    return (evaluate_search if search else evaluate_heldout)(quality, kind, measured)
 
 
 def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judgement:

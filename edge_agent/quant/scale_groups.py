@@ -9,11 +9,11 @@ What makes a group:
 * the axis along which peaks (largest absolute values) differ most, if there is one along which they fall apart;
 * a gap: sorted by their peaks, neighbours :data:`GAP` apart belong to different groups. Peaks that spread without a
   gap, as a spectrum's do, are one group;
-* channels that stay within [0, 1] belong together where others do not: of scores, those that are never high are no
-  scale of their own.
+* channels that stay within [0, 1] belong together where all others are a gap above them: of scores, those that are
+  never high are no scale of their own.
 
 A group that never moves, or whose values are too small to be told from rounding, has nothing to be judged by: it is
-named and not judged. So is the small end of a long axis: a few features of hundreds that hardly ever fire. Pure.
+named and not judged. So are a few of many features that hardly ever fire. Pure.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ NOTHING = 1e-6
 """Of the largest group's peak: smaller values are within the rounding of float32 sums."""
 _LONGEST_AXIS = 65_536
 _LONG, _FEW = 64, 1 / 16
-"""On an axis of so many channels, fewer than this part of them at its small end are no group of their own."""
+"""On an axis of so many channels, fewer than this part of them at its small end are not judged if never negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class ChannelScales:
     def __init__(self) -> None:
         self._shape: tuple[int, ...] | None = None
         self._fixed = True
-        self._low: list[NDArray[np.float64]] = []
-        self._high: list[NDArray[np.float64]] = []
-        self._power: list[NDArray[np.float64]] = []
+        self._low: dict[int, NDArray[np.float64]] = {}
+        self._high: dict[int, NDArray[np.float64]] = {}
+        self._power: dict[int, NDArray[np.float64]] = {}
         self._seen = 0
         self._groups: list[ScaleGroup] | None = None
 
@@ -90,24 +90,20 @@ class ChannelScales:
         if not self._fixed or not output.size:
             return
         values = output.astype(np.float64)
-        first = not self._seen
         self._seen += 1
-        for axis in range(output.ndim):
+        for axis, length in enumerate(output.shape):
+            if not 2 <= length <= _LONGEST_AXIS:  # noqa: PLR2004  # channels to compare
+                continue
             others = tuple(one for one in range(output.ndim) if one != axis)
             low, high = values.min(axis=others), values.max(axis=others)
             power = np.square(values).sum(axis=others)
-            if first:
-                self._low.append(low)
-                self._high.append(high)
-                self._power.append(power)
-            else:
-                np.minimum(self._low[axis], low, out=self._low[axis])
-                np.maximum(self._high[axis], high, out=self._high[axis])
-                self._power[axis] += power
+            self._low[axis] = np.minimum(self._low.get(axis, low), low)
+            self._high[axis] = np.maximum(self._high.get(axis, high), high)
+            self._power[axis] = self._power.get(axis, 0.0) + power
 
     @property
     def groups(self) -> Sequence[ScaleGroup]:
-        """At least two groups, the largest scale first; empty: the output is judged as a whole."""
+        """The groups, the largest scale first; empty: the output is judged as a whole."""
         if self._groups is None:
             self._groups = self._found() if self._fixed and self._seen else []
         return self._groups
@@ -115,35 +111,49 @@ class ChannelScales:
     def _found(self) -> list[ScaleGroup]:
         best: list[ScaleGroup] = []
         apart = 1.0
-        shape = self._shape or ()
-        for axis, length in enumerate(shape):
-            if not 2 <= length <= _LONGEST_AXIS:  # noqa: PLR2004  # channels to compare
-                continue
+        for axis in self._low:
             groups = self._along(axis)
-            judged = [group for group in groups if group.judged]
-            if len(judged) > 1 and (spread := judged[0].peak / judged[-1].peak) > apart:
+            spread = _spread(groups)
+            if spread > apart:
                 best, apart = groups, spread
         return best
 
     def _along(self, axis: int) -> list[ScaleGroup]:
         low, high = self._low[axis], self._high[axis]
         peaks = np.maximum(np.abs(low), np.abs(high))
-        largest = float(peaks.max())
-        fractions = (low >= 0.0) & (high <= 1.0)
-        if fractions.all() or not (fractions & (high > low)).any() or largest < GAP:
-            fractions = np.zeros(len(peaks), bool)
-        still = (high == low) | (peaks <= NOTHING * largest)
-        moving = np.flatnonzero(~still & ~fractions)
-        order = moving[np.argsort(-peaks[moving], kind="stable")]
+        moves = high > low
+        largest = float(peaks[moves].max(initial=0.0))
+        still = ~moves | (peaks <= NOTHING * largest)
+        fractions = self._fractions(low, high, peaks, ~still)
+        rest = np.flatnonzero(~still & ~fractions)
+        order = rest[np.argsort(-peaks[rest], kind="stable")]
         cuts = np.flatnonzero(peaks[order][:-1] >= GAP * peaks[order][1:]) + 1
-        parts = [*np.split(order, cuts), np.flatnonzero(fractions)]
-        groups = [self._group(axis, part, judged=True) for part in parts[:-1] if len(part)]
-        if groups and len(peaks) >= _LONG and len(groups[-1].channels) < _FEW * len(peaks):
-            groups[-1] = replace(groups[-1], judged=len(groups) == 1)
-        groups += [self._group(axis, part, judged=True) for part in parts[-1:] if len(part)]
+        groups = [self._group(axis, part, judged=True) for part in np.split(order, cuts) if len(part)]
+        if fractions.any():
+            groups.append(self._group(axis, np.flatnonzero(fractions), judged=True))
         groups.sort(key=lambda group: -group.peak)
-        quiet = np.flatnonzero(still & ~fractions)
+        if len(groups) > 1 and self._hardly_fires(groups[-1], low, len(peaks)):
+            groups[-1] = replace(groups[-1], judged=False)
+        quiet = np.flatnonzero(still)
         return [*groups, *([self._group(axis, quiet, judged=False)] if len(quiet) else [])]
+
+    def _fractions(
+        self,
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+        peaks: NDArray[np.float64],
+        moving: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """The channels that are scores in [0, 1]; none unless a gap lies between them and all others."""
+        fractions = moving & (low >= 0.0) & (high <= 1.0)
+        others = moving & ~fractions
+        apart = others.any() and fractions.any() and peaks[others].min() >= GAP * peaks[fractions].max()
+        return fractions if apart else np.zeros(len(peaks), bool)
+
+    def _hardly_fires(self, group: ScaleGroup, low: NDArray[np.float64], length: int) -> bool:
+        """Whether the smallest group is a few of many features, none of which is ever negative."""
+        few = length >= _LONG and len(group.channels) < _FEW * length
+        return few and bool((low[list(group.channels)] >= 0.0).all())
 
     def _group(self, axis: int, channels: NDArray[np.intp], *, judged: bool) -> ScaleGroup:
         shape = self._shape or ()
@@ -153,3 +163,16 @@ class ChannelScales:
         places = tuple(sorted(channels.tolist()))
         moves = bool((self._high[axis][channels] > self._low[axis][channels]).any())
         return ScaleGroup(axis - len(shape), places, float(peaks.max()), rms, judged=judged and moves)
+
+
+def _spread(groups: Sequence[ScaleGroup]) -> float:
+    """How far apart the groups are; 1: the output is better judged as a whole.
+
+    One group beside channels that never move is enough where those are so large that they would hide it.
+    """
+    judged = [group.peak for group in groups if group.judged]
+    quiet = [group.peak for group in groups if not group.judged]
+    if len(judged) > 1:
+        return max(judged) / min(judged)
+    hidden = bool(judged) and bool(quiet) and max(quiet) >= GAP * judged[0]
+    return max(quiet) / judged[0] if hidden else 1.0

@@ -18,11 +18,22 @@ from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
 from edge_agent.wire.manifest import Gates, OutputKind
 from edge_agent.worker.search.scoring import Score
 
-Rows = NDArray[np.intp]
+Numbers = NDArray[np.intp]
+STRETCHES = 12
+"""In so many pieces a device captures 300 held-out windows by default."""
 GOOD = 0.99
 NNCF_MAX_DROP = 0.01
 LEAST_COSINE = 0.99
 GATES = Gates(max_latency_ratio=0, max_size_ratio=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Held-out windows: which rows, the recording of each (None: independent), and whether they are in time's order."""
+
+    rows: Numbers
+    groups: Numbers | None = None
+    in_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,7 @@ class Compared:
         errors: the squared difference, summed over the output.
         signals: float's own square, summed.
         correct: ``[n, 2]``, float and int8 right; None without labels.
-        groups: the recording of each row; None: rows are independent.
+        groups: the recording of each row, in order of time; None: rows are independent.
     """
 
     kind: OutputKind
@@ -47,55 +58,56 @@ class Compared:
     errors: NDArray[np.float64]
     signals: NDArray[np.float64]
     correct: NDArray[np.bool_] | None = None
-    groups: NDArray[np.intp] | None = None
+    groups: Numbers | None = None
 
-    def truth(self, drawn: Rows) -> float:
+    def truth(self, drawn: Draw) -> float:
         """The agreement on all rows that were not drawn."""
         others = np.ones(len(self.agreed), bool)
-        others[drawn] = False
+        others[drawn.rows] = False
         return float(self.agreed[others].mean())
 
-    def measured(self, drawn: Rows) -> Measured:
+    def measured(self, drawn: Draw) -> Measured:
         """What the verdict is told of the drawn rows."""
+        rows = drawn.rows
         score = Score(
-            agreed=self.agreed[drawn].tolist(),
-            differences=self.differences[drawn].tolist(),
-            groups=[None] * len(drawn) if self.groups is None else self.groups[drawn].tolist(),
+            agreed=self.agreed[rows].tolist(),
+            differences=self.differences[rows].tolist(),
+            groups=[None] * len(rows) if drawn.groups is None else drawn.groups.tolist(),
         )
-        errors, signals = self.errors[drawn].sum(), self.signals[drawn].sum()
+        errors, signals = self.errors[rows].sum(), self.signals[rows].sum()
         return Measured(
-            windows=len(drawn),
-            windows_effective=len(drawn) / score.design_effect(in_time=False),
+            windows=len(rows),
+            windows_effective=len(rows) / score.design_effect(in_time=drawn.in_time),
             disagreements=score.disagreements,
             sqnr_db=10.0 * float(np.log10(signals / errors)) if errors and signals else None,
         )
 
 
-Rule = Callable[[Compared, Rows], bool | None]
+Rule = Callable[[Compared, Draw], bool | None]
 """Whether it accepts; None where it has nothing to go by."""
 
 
-def ours(one: Compared, drawn: Rows) -> bool:
+def ours(one: Compared, drawn: Draw) -> bool:
     """The verdict with its default gates."""
     return evaluate_heldout(GATES, one.kind, one.measured(drawn)).passed
 
 
-def point_estimate(one: Compared, drawn: Rows) -> bool:
+def point_estimate(one: Compared, drawn: Draw) -> bool:
     """The share that agrees, as if it were the truth."""
-    return bool(one.agreed[drawn].mean() >= MIN_AGREEMENT)
+    return bool(one.agreed[drawn.rows].mean() >= MIN_AGREEMENT)
 
 
-def nncf_max_drop(one: Compared, drawn: Rows) -> bool | None:
+def nncf_max_drop(one: Compared, drawn: Draw) -> bool | None:
     """NNCF's ``quantize_with_accuracy_control``: the drop of the metric on the validation rows is at most 0.01."""
     if one.correct is None:
         return None
-    of_float, of_int8 = one.correct[drawn].mean(axis=0)
+    of_float, of_int8 = one.correct[drawn.rows].mean(axis=0)
     return bool(of_float - of_int8 <= NNCF_MAX_DROP)
 
 
-def cosine(one: Compared, drawn: Rows) -> bool:
+def cosine(one: Compared, drawn: Draw) -> bool:
     """A mean cosine of 0.99."""
-    return bool(one.cosines[drawn].mean() >= LEAST_COSINE)
+    return bool(one.cosines[drawn.rows].mean() >= LEAST_COSINE)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -122,24 +134,41 @@ class Tally:
             self.refused_good += not accepts
 
 
-def independent_draws(rows: int, windows: int, count: int, seed: int) -> Iterator[Rows]:
+def independent_draws(rows: int, windows: int, count: int, seed: int) -> Iterator[Draw]:
     """``count`` draws without replacement."""
     random = np.random.default_rng(seed)
     for _ in range(count):
-        yield np.sort(random.choice(rows, windows, replace=False))
+        yield Draw(np.sort(random.choice(rows, windows, replace=False)))
 
 
-def recording_draws(groups: NDArray[np.intp], windows: int, count: int, seed: int) -> Iterator[Rows]:
+def recording_draws(groups: Numbers, windows: int, count: int, seed: int) -> Iterator[Draw]:
     """``count`` draws of whole recordings until there are enough windows; the last one is cut."""
     random = np.random.default_rng(seed)
     names = np.unique(groups)
     for _ in range(count):
         order = random.permutation(names)
         drawn = np.concatenate([np.flatnonzero(groups == name) for name in order])[:windows]
-        yield np.sort(drawn)
+        rows = np.sort(drawn)
+        yield Draw(rows, groups[rows])
 
 
-def covered(one: Compared, drawn: Rows) -> bool:
+def stretch_draws(groups: Numbers, windows: int, count: int, seed: int) -> Iterator[Draw]:
+    """``count`` draws of stretches, each within one recording, as a capture takes them; rows are in order of time."""
+    random = np.random.default_rng(seed)
+    size = windows // STRETCHES
+    follows = np.flatnonzero(groups[: len(groups) - size + 1] == groups[size - 1 :])
+    for _ in range(count):
+        taken: list[int] = []
+        for start in random.permutation(follows):
+            if all(abs(int(start) - other) >= size for other in taken):
+                taken.append(int(start))
+            if len(taken) == STRETCHES:
+                break
+        rows = np.concatenate([np.arange(start, start + size) for start in sorted(taken)])
+        yield Draw(rows, np.arange(len(rows)) // size, in_time=True)
+
+
+def covered(one: Compared, drawn: Draw) -> bool:
     """Whether the lower bound of the agreement is not above the truth."""
     measured = one.measured(drawn)
     wrong = (measured.disagreements or 0) / measured.design_effect

@@ -7,8 +7,9 @@ and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must 
 model needs three times as many held-out rows as windows are drawn, best thousands; array ``groups``: the recordings.
 
 Each candidate (:mod:`bench.judge_candidates`) runs over all rows once. Then seeded draws of held-out windows,
-independent and by recording, are judged by every rule (:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not
-measured yet: latency, float against a copy of itself and against one 5 % slower.
+independent, in stretches as a device captures them, and of few recordings, are judged by every rule
+(:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not measured yet: latency, float against a copy of itself
+and against one 5 % slower. The demo's recordings are short, so its windows overlap by a half, which a device's do not.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import tempfile
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,16 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bench.judge_candidates import candidate_files, sabotaged_outputs  # noqa: E402  # after the path above
-from bench.judge_draws import RULES, Compared, Tally, covered, independent_draws, recording_draws  # noqa: E402
+from bench.judge_draws import (  # noqa: E402
+    RULES,
+    Compared,
+    Draw,
+    Tally,
+    covered,
+    independent_draws,
+    recording_draws,
+    stretch_draws,
+)
 from support.demo import MANIFEST, MODEL, read_recording  # noqa: E402
 from support.jobs import make_job, run_stages  # noqa: E402
 
@@ -49,6 +59,8 @@ from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
 
 Arrays = dict[str, NDArray[Any]]
 MEANING_ROWS = 64
+ENOUGH = 3
+"""Times as many rows as windows are drawn, or the others tell no truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +74,30 @@ class Subject:
     output: Output
 
 
+def independent(rows: int, groups: NDArray[np.intp] | None, windows: int, count: int) -> Iterator[Draw]:
+    """Draws of rows that have nothing to do with each other."""
+    return independent_draws(rows, windows, count, 0) if rows >= ENOUGH * windows else iter(())
+
+
+def in_stretches(rows: int, groups: NDArray[np.intp] | None, windows: int, count: int) -> Iterator[Draw]:
+    """Draws as a device captures them; none where recordings are not known."""
+    enough = groups is not None and rows >= ENOUGH * windows
+    return stretch_draws(groups, windows, count, 0) if enough and groups is not None else iter(())
+
+
+def by_recording(rows: int, groups: NDArray[np.intp] | None, windows: int, count: int) -> Iterator[Draw]:
+    """Draws of a few whole recordings; none where they are not known."""
+    enough = groups is not None and rows >= ENOUGH * windows
+    return recording_draws(groups, windows, count, 0) if enough and groups is not None else iter(())
+
+
+DRAWS = {"independent": independent, "in 12 stretches": in_stretches, "by recording": by_recording}
+
+
 def demo() -> Subject:
-    """The demo's classifier on the recordings of three people whom it has not seen; a window every half second."""
+    """The demo's classifier on the recordings of three people whom it has not seen."""
     contract = read_manifest_file(MANIFEST).inputs[0]
-    preprocess, size, hop = Preprocess(contract), 100, 25
+    preprocess, size, hop = Preprocess(contract), 100, 50
     recording = read_recording()
     cut = [
         (part[start : start + size], label, number)
@@ -179,17 +211,11 @@ def main() -> None:
 def _judged(name: str, found: dict[str, Compared], count: int, windows: int) -> list[str]:
     """Print the rows of one model; returns those of the table of bounds."""
     bounds = []
-    for how in ("independent", "by recording"):
+    for how, draw in DRAWS.items():
         tallies: dict[str, Tally] = defaultdict(Tally)
         held = judged = 0
-        for every in found.values():
-            rows, groups = len(every.agreed), every.groups
-            if rows < 3 * windows or (groups is None and how == "by recording"):
-                continue
-            if groups is None or how == "independent":
-                one, draws = replace(every, groups=None), independent_draws(rows, windows, count, 0)
-            else:
-                one, draws = every, recording_draws(groups, windows, count, 0)
+        for one in found.values():
+            draws = draw(len(one.agreed), one.groups, windows, count)
             for drawn in draws:
                 judged += 1
                 held += covered(one, drawn)

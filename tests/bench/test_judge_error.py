@@ -7,12 +7,14 @@ import pytest
 from bench.judge_candidates import sabotaged_outputs
 from bench.judge_draws import (
     Compared,
+    Draw,
     Tally,
     covered,
     independent_draws,
     ours,
     point_estimate,
     recording_draws,
+    stretch_draws,
 )
 
 ROWS, WINDOWS, DRAWS = 6000, 300, 200
@@ -61,15 +63,27 @@ def test_a_draw_by_recording_holds_whole_recordings_but_for_the_last() -> None:
     groups = np.repeat(np.arange(60), 100)
 
     for drawn in recording_draws(groups, 250, 10, 0):
-        assert len(drawn) == len(set(drawn.tolist())) == 250
-        assert sorted(np.unique(groups[drawn], return_counts=True)[1].tolist()) == [50, 100, 100]
+        assert len(set(drawn.rows.tolist())) == 250
+        assert sorted(np.unique(drawn.groups, return_counts=True)[1].tolist()) == [50, 100, 100]
+
+
+def test_a_draw_in_stretches_has_each_within_one_recording() -> None:
+    groups = np.repeat(np.arange(60), 100)
+
+    for drawn in stretch_draws(groups, 300, 10, 0):
+        assert len(set(drawn.rows.tolist())) == 300
+        assert drawn.groups is not None
+        for number in range(12):
+            stretch = drawn.rows[drawn.groups == number]
+            assert np.all(np.diff(stretch) == 1)
+            assert len(set(groups[stretch].tolist())) == 1
 
 
 def test_truth_is_of_the_rows_that_were_not_drawn() -> None:
     one = with_disagreement(0.0)
-    drawn = np.arange(WINDOWS)
+    drawn = Draw(np.arange(WINDOWS))
     agreed = np.array(one.agreed)
-    agreed[drawn] = False
+    agreed[drawn.rows] = False
 
     assert replace(one, agreed=agreed).truth(drawn) == 1.0
 

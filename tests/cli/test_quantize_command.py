@@ -466,7 +466,7 @@ def test_a_labelled_set_is_judged_beside_the_heldout_set(
     assert share["float"] == pytest.approx((reference == labels).mean())
     assert share["int8"] == pytest.approx((target == labels).mean())
     assert {gate["name"]: gate.get("on") for gate in run.result["chosen"]["gates"]} == {
-        "min_agreement": None, "max_accuracy_drop": "eval", "max_size_ratio": None,
+        "min_agreement": None, "max_accuracy_drop": "eval", "min_class_recall": "eval", "max_size_ratio": None,
     }  # fmt: skip
     assert "Labelled set" in page.read_text(encoding="utf-8")
     assert main(["quantize", str(model), "--calibration", str(calibration), "--eval", "gone.npz", "--out", "o"]) == 2

@@ -94,7 +94,7 @@ def test_binary_agrees_on_one_side() -> None:
     assert binary.agrees([[0.9]], [[0.51]])
     assert not binary.agrees([[0.9]], [[0.49]])
     assert not binary.agrees([[0.9]], [[0.5]]), "dead outputs come to lie on the threshold"
-    assert binary.agrees([[0.5]], [[0.5]])
+    assert binary.agrees([[0.501]], [[0.5]]), "rounding leads there from near"
     assert (binary.correct([[0.9]], True), binary.correct([[0.9]], 0)) == (True, False)
 
 

@@ -41,7 +41,10 @@ def test_a_class_too_rare_to_refuse_is_warned_of() -> None:
     counts = {0: (90, 90), 1: (9, 3), 2: (3, 3)}
 
     assert recall_warnings(counts, None) == (
-        "class 1: float gives it in 9 windows, int8 in 3 of them; too few to refuse: capture more",
+        (
+            "int8 keeps too little of what float gives, in too few windows to refuse: "
+            "class 1: 3 of 9 windows; capture more"
+        ),
     )
     assert recall_warnings(counts, 0.0) == ()
 

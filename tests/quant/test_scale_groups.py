@@ -42,9 +42,11 @@ def test_scores_that_are_never_high_are_no_group_of_their_own() -> None:
         RANDOM.normal(size=(16, 16)),
         np.exp(-np.linspace(0, 12, 200)) * RANDOM.normal(1, 0.1, 200),  # a spectrum falls without a gap
         RANDOM.uniform(0, 1, (80, 100)) ** 6,
+        np.geomspace(400, 0.05, 129) * RANDOM.uniform(0.5, 1, 129),
+        np.abs(RANDOM.normal(0, 1, (512,))) * RANDOM.uniform(0.2, 30, 512),
         np.array([3.0]),
     ],
-    ids=["vector", "map", "spectrum", "scores alone", "one number"],
+    ids=["vector", "map", "spectrum", "scores alone", "power spectrum", "features", "one number"],
 )
 def test_what_has_one_scale_is_one(output: NDArray[np.generic]) -> None:
     assert groups(output, output * 1.1) == []
@@ -85,3 +87,15 @@ def test_an_output_whose_shape_changes_is_judged_as_a_whole() -> None:
 
 def test_many_places_are_named_shortly() -> None:
     assert ScaleGroup(-1, (0, 2, 4, 6, 8, 9), 1.0, 1.0).name == "0, 2, 4, 6 in all"
+
+
+def test_a_constant_that_would_hide_all_others_leaves_them_to_be_judged() -> None:
+    masked = [np.concatenate([[-1e9, -1e9], RANDOM.normal(0, 5, 20)]) for _ in range(9)]
+
+    assert [(group.name, group.judged) for group in groups(*masked)] == [("2-21", True), ("0-1", False)]
+
+
+def test_a_few_signed_numbers_beside_many_are_judged() -> None:
+    seen = [np.concatenate([RANDOM.normal(0, 8, 128), RANDOM.normal(0, 0.1, 4)]) for _ in range(9)]
+
+    assert [(group.name, group.judged) for group in groups(*seen)] == [("0-127", True), ("128-131", True)]

@@ -52,6 +52,9 @@ def _borders() -> Iterator[Case]:
     one = replace(some(np.arange(30, 38)), groups=np.repeat(np.arange(10), 30))
     right = refused(*NOT_KEPT, "too_few_windows")  # there are ten recordings, whatever the number of windows
     yield _case("classes", "8 in one of ten recordings", "3 % wrong", right, one, other)
+    recordings = replace(some(0), groups=np.repeat(np.arange(12), 25))
+    for words, tamper in (("good", TRAITS["classes"].good), ("identical", None)):
+        yield _case("classes", f"{words}, in twelve recordings", "nothing", accepted(), recordings, tamper)
 
 
 def _ties() -> Iterator[Case]:

@@ -9,9 +9,22 @@ from numpy.typing import NDArray
 from edge_agent.quant.kinds.kind import Kind, are_fractions, numbers, row, with_defaults
 from edge_agent.wire.manifest import Output
 
+_NEAR = 1 / 64
+"""Of the range of float's values: four steps of int8."""
+
 
 class Binary(Kind):
     """One or several decisions of yes or no."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._low = self._high = output.threshold or 0.0
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Learn the range of float's values."""
+        if output.size:
+            self._low = min(self._low, float(np.min(output)))
+            self._high = max(self._high, float(np.max(output)))
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -29,13 +42,13 @@ class Binary(Kind):
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether all sides are the same; an int8 value at the very threshold has not decided.
 
-        Dead outputs come to lie there, and an application may well ask for more than the threshold.
+        Dead outputs come to lie there. Where float itself is near, rounding may lead there, and nothing is said by it.
         """
         wanted, got = row(reference), row(target)
         if wanted.shape != got.shape:
             return False
         threshold = self.output.threshold or 0.0
-        undecided = (got == threshold) & (wanted != threshold)
+        undecided = (got == threshold) & (np.abs(wanted - threshold) > _NEAR * (self._high - self._low))
         return not undecided.any() and np.array_equal(self.answer(reference), self.answer(target))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from edge_agent.backends import Array, ModelInfo, TensorSpec
-from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ModelError, RecipeError
@@ -26,10 +25,11 @@ def check_asked(task: Task, info: ModelInfo) -> None:
     check_recipe(task.recipe)
     if task.recipe.io == "int8" and task.format != "tflite":
         raise RecipeError("recipe_unsupported", f"io 'int8' is for .tflite models; leave it out for .{task.format}")
-    judged = ScoredOutput(info, task)
     CarriedState(task.state, info)
-    if first_output(task).kind is not None:
-        resolve_kind(first_output(task), shaped(info.outputs[judged.position], first_output(task)), None)
+    for output in task.outputs or [task.output]:
+        judged = ScoredOutput(info, task, output)
+        if output.kind is not None:
+            resolve_kind(output, shaped(info.outputs[judged.position], output), None)
 
 
 def shaped(spec: TensorSpec, output: Output) -> list[Array]:

@@ -15,11 +15,16 @@ from msgspec.structs import replace
 
 from edge_agent.backends import Array, Feeds, ModelInfo
 from edge_agent.contract.scored_output import ScoredOutput
+from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
+from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.quant.grouped_metrics import GroupedMetrics
+from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
@@ -92,7 +97,10 @@ class _Port:
     _judge: Judge | None = None
 
     def keep(self, output: Array) -> None:
-        self._sound &= output.dtype.kind in _NUMBERS and bool(np.isfinite(output).all()) and output.size > 0
+        sound = output.dtype.kind in _NUMBERS and bool(np.isfinite(output).all()) and output.size > 0
+        if not sound and self.asked is not None:
+            raise Refusal("non_finite", f"float's own output {self.name!r} is NaN, Inf or empty; check the model")
+        self._sound &= sound
         if self._sound:
             self.store.append(output)
 
@@ -100,10 +108,19 @@ class _Port:
     def judge(self) -> Judge | None:
         """None where float itself leaves the output undefined."""
         if self._judge is None and self._sound and len(self.store):
-            self._judge = Judge(resolve_kind(self.asked or Output(), list(islice(self.store, _MEANING_WINDOWS)), None))
-            for reference in self.store:
-                self._judge.observe(reference)
+            try:
+                self._judge = self._made()
+            except ContractError:  # as where the shape follows the data; nobody asked for it
+                if self.asked is not None:
+                    raise
+                self._sound = False
         return self._judge if self._sound else None
+
+    def _made(self) -> Judge:
+        judge = Judge(resolve_kind(self.asked or Output(), list(islice(self.store, _MEANING_WINDOWS)), None))
+        for reference in self.store:
+            judge.observe(reference)
+        return judge
 
 
 class Comparison:
@@ -113,20 +130,20 @@ class Comparison:
         self._every = every
         self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
-    def add(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
-        """Compare int8's outputs of window ``number``."""
+    def add(self, number: int, group: int | None, feeds: Feeds, outputs: Sequence[Array]) -> None:
+        """Compare int8's outputs of window ``number``, which is of the recording ``group``."""
         for one in self._outputs:
             if one.port.asked is not None or number % self._every == 0:
-                one.add(one.port.take(feeds, outputs))
+                one.add(group, one.port.take(feeds, outputs))
 
-    def summaries(self, gates: Gates, *, effective: float | None) -> list[OutputSummary]:
+    def summaries(self, gates: Gates, *, in_time: bool | None) -> list[OutputSummary]:
         """What int8 makes of each output.
 
         Args:
             gates: the manifest's, for the outputs that it names.
-            effective: the part of the windows that counts, on the held-out set; None: it is the search set.
+            in_time: whether held-out windows follow each other in time; None: these are search windows.
         """
-        return [one.summary(gates, effective) for one in self._outputs]
+        return [one.summary(gates, in_time=in_time) for one in self._outputs]
 
 
 class _Compared:
@@ -136,28 +153,66 @@ class _Compared:
         self._references = iter(port.store)
         self._metrics = GroupedMetrics(judge.groups)
         self._boxes = KeptBoxes()
-        self._windows = self._wrong = 0
+        self._agreed: list[bool] = []
+        self._differences: list[float] = []
+        self._groups: list[int | None] = []
+        self._classes: dict[int, tuple[int, int]] = {}
+        self._broken = 0
 
-    def add(self, output: Array) -> None:
+    def add(self, group: int | None, output: Array) -> None:
         reference = next(self._references)
-        self._windows += 1
-        self._wrong += not self._judge.agrees(reference, output)
         if (counts := self._judge.counts_by_class(reference, output)) is not None:
             self._boxes.add(counts)
-        if output.shape == reference.shape:
+        same_shape = output.shape == reference.shape
+        finite = bool(np.isfinite(output).all())
+        agreed = self._agrees(reference, output) if same_shape else self._judge.agrees(reference, output)
+        self._agreed.append(agreed)
+        self._groups.append(group)
+        self._differences.append(relative_rms(reference, output) if same_shape and finite else math.inf)
+        if (given := self._judge.named_class(reference)) is not None:
+            windows, kept = self._classes.get(given, (0, 0))
+            self._classes[given] = windows + 1, kept + agreed
+        if same_shape:
             self._metrics.add(reference, output)
+        self._broken += not finite
 
-    def summary(self, gates: Gates, effective: float | None) -> OutputSummary:
-        kind, metrics, windows, wrong = self._judge.meaning.kind, self._metrics, self._windows, self._wrong
+    def _agrees(self, reference: Array, output: Array) -> bool:
+        """Of integers that nobody named, most must be the same: an index may flip where float hardly decides."""
+        if self.port.asked is not None or reference.dtype.kind not in "iub" or reference.size == 1:
+            return self._judge.agrees(reference, output)
+        return float(np.mean(reference == output)) >= MIN_AGREEMENT
+
+    def summary(self, gates: Gates, *, in_time: bool | None) -> OutputSummary:
+        kind, metrics, name = self._judge.meaning.kind, self._metrics, self.port.name
+        windows, wrong = len(self._agreed), self._agreed.count(False)
         code = message = ""
         if self.port.asked is not None:
-            judged = judge_named(gates, kind, windows, wrong, metrics.sqnr_db, effective=effective)
+            judged = judge_named(gates, kind, self._measured(in_time=in_time), search=in_time is None)
             judged = with_detections(judged, self._boxes.summary())
-            code, message = judged.code, judged.message and f"output {self.port.name!r}: {judged.message}"
+            code, message = judged.code, judged.message and f"output {name!r}: {judged.message}"
+            if in_time is not None and not self._judge.varies:
+                code, message = "no_coverage", f"float gives the same output {name!r} on all {windows} windows"
+        elif self._broken:
+            code, message = (
+                "output_ruined",
+                f"output {name!r} of int8 is NaN or Inf in {self._broken} of {windows} windows",
+            )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
-            code, message = "output_ruined", f"output {self.port.name!r} of int8 {why}"
-        return replace(
-            summarise(self.port.name, self._judge.meaning, windows, wrong, metrics), code=code, message=message
+            code, message = "output_ruined", f"output {name!r} of int8 {why}"
+        return replace(summarise(name, self._judge.meaning, windows, wrong, metrics), code=code, message=message)
+
+    def _measured(self, *, in_time: bool | None) -> Measured:
+        windows, effect = len(self._agreed), 1.0
+        if in_time or (in_time is not None and any(group is not None for group in self._groups)):
+            wrong = [not agreed for agreed in self._agreed]
+            effect = design_effect(wrong, self._differences, self._groups, in_time=bool(in_time))
+        return Measured(
+            windows=windows,
+            windows_effective=effective_windows(windows, effect),
+            disagreements=self._agreed.count(False),
+            sqnr_db=self._metrics.sqnr_db,
+            sqnr_of=self._metrics.worst,
+            classes=self._classes,
         )
 
 

@@ -90,9 +90,9 @@ class Score:
         lost = [ClassLoss(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
         return sorted(lost, key=lambda one: one.int8_right - one.float_right)[:_MOST_LABELS]
 
-    def outputs(self, gates: Gates, *, effective: float | None = None) -> list[OutputSummary]:
+    def outputs(self, gates: Gates, *, in_time: bool | None = None) -> list[OutputSummary]:
         """What became of every output, the judged one first; arguments as of :meth:`Comparison.summaries`."""
-        others = [] if self.others is None else self.others.summaries(gates, effective=effective)
+        others = [] if self.others is None else self.others.summaries(gates, in_time=in_time)
         return [*([self.judged] if self.judged is not None else []), *others]
 
     @property
@@ -119,6 +119,15 @@ class Score:
             return 1.0
         disagree = [not agreed for agreed in self.agreed]
         return design_effect(disagree, self.differences, self.groups, in_time=in_time)
+
+    def _recall_counts(self) -> dict[Any, tuple[int, int]]:
+        """Class → windows, and those of them that int8 keeps: by the labels that float has right, where there are any.
+
+        Else by what float says, which is all that is known.
+        """
+        if not self.by_label:
+            return dict(self.by_class)
+        return {label: (right, min(kept, right)) for label, (_, right, kept) in self.by_label.items() if right}
 
     def recorded(self, model: MeasuredModel, **others: Any) -> MeasuredModel:
         """``model`` with what this pass showed, and with ``others``, by the names of its fields."""
@@ -148,7 +157,7 @@ class Score:
             commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
-            classes=self.by_class,
+            classes=self._recall_counts(),
             **device,
         )
 
@@ -215,7 +224,7 @@ class ReferenceOutputs:
         others, boxes = self._others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
-            others.add(done - 1, *every)
+            others.add(done - 1, row.group, *every)
             agreed = judge.agrees(reference, output)
             score.agreed.append(agreed)
             if (counts := judge.counts_by_class(reference, output)) is not None:

@@ -1,7 +1,7 @@
 """One search: screens, scores, extends and proves candidates within a budget, and tells of its progress.
 
-What to try and what is best is :mod:`.policy`'s, what goes beyond the plan :mod:`.float_layers`'s, building and
-measuring :mod:`.workbench`'s. Never opens anything but the search set.
+What to try and what is best is :mod:`.policy`'s, what goes beyond the plan :mod:`.mixed_precision`'s, building and
+measuring :mod:`.evaluator`'s. Never opens anything but the search set.
 """
 
 import time

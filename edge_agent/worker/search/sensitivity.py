@@ -38,7 +38,8 @@ def measure(
     prepared = prepared_path(folder, backend.SUFFIX)
     found = read_ranges(folder)
     switches = backend.switches(prepared, found.of(spec.calibration), spec, runtime=found.runtimes[0])
-    positions = [*sorted(ScoredOutput(info, context.task).positions), *other_positions(info, context.task)]
+    positions = sorted(ScoredOutput(info, context.task).positions)
+    positions += [place for place in other_positions(info, context.task) if "float" in info.outputs[place].dtype]
     windows: list[tuple[Feeds, Sequence[Array]]] = []
     places = list(switches.needed_by)
     errors = [OutputError() for _ in positions]
@@ -50,8 +51,8 @@ def measure(
         if len(windows) >= max(_FEWEST_WINDOWS, seconds / max(question_s, 1e-9)):
             break
     for _, references in windows:
-        for error_of, reference in zip(errors, references, strict=True):
-            error_of.observe(reference)
+        for one, reference in zip(errors, references, strict=True):
+            one.observe(reference)
 
     def error(rounded: frozenset[str]) -> float:
         found = [one.fresh() for one in errors]

@@ -61,7 +61,7 @@ def run(context: Context) -> Outcome:
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
-    outputs = score.outputs(task.gates, effective=effective / floats.windows)
+    outputs = score.outputs(task.gates, in_time=data.ordered_in_time or bool(task.state))
     judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
     judgement = with_detections(judgement, score.detections)
     chosen_now = score.recorded(
@@ -74,7 +74,8 @@ def run(context: Context) -> Outcome:
     )
     labelled_set = before.data.eval
     if evaluation is not None:
-        labelled_set = replace(evaluation.shown, decides=any(gate.on == "eval" for gate in judgement.gates))
+        by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
+        labelled_set = replace(evaluation.shown, decides=bool(by_label))
     result = replace(
         before,
         reference=replace(chosen.reference, accuracy=None if score.accuracy is None else score.accuracy[0]),

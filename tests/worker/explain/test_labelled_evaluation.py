@@ -132,7 +132,7 @@ def test_what_agrees_on_the_devices_data_but_loses_labelled_accuracy_is_refused(
     assert outcome.code == "accuracy_too_low"
     assert outcome.message.startswith("on the labelled set int8 loses")
     assert record["agreement"] >= 0.97
-    assert passed == {"min_agreement": True, "max_accuracy_drop": False}
+    assert passed == {"min_agreement": True, "max_accuracy_drop": False, "min_class_recall": False}
     assert record["code"] == "accuracy_too_low"
     assert (loss["label"], loss["windows"], loss["int8_right"]) == (4, int((labels == 4).sum()), 0)
     assert loss["float_right"] > 0.8 * loss["windows"]
@@ -160,7 +160,7 @@ def test_labels_that_count_from_one_are_refused_unless_they_shall_not_decide(
     assert results["data"]["eval"]["decides"] is not off
     if off:
         assert outcome.code == ""
-        assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement"}
+        assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement", "min_class_recall"}
         assert "the labelled set does not decide: float has " in results["data"]["warnings"][-1]
         assert said.message.endswith("; the labelled set did not decide")
         assert f"labelled set of {len(labels)} windows, which does not decide:" in render(said)

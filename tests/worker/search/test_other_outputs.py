@@ -73,10 +73,10 @@ def compared(
         kept.keep(number, {}, floats(number))
     comparison = kept.compare()
     for number in range(WINDOWS):
-        comparison.add(number, {}, change(floats(number)))
+        comparison.add(number, None, {}, change(floats(number)))
     kept.close()
     assert list(folder.iterdir()) == []
-    return {one.name: one for one in comparison.summaries(asked.gates, effective=1.0)}
+    return {one.name: one for one in comparison.summaries(asked.gates, in_time=False)}
 
 
 def test_all_but_the_judged_one_and_state_are_looked_at() -> None:
@@ -171,3 +171,28 @@ def test_an_output_that_is_named_is_judged_by_its_own_kind(tmp_path: Path) -> No
     assert (embedding.kind, embedding.disagreements > WINDOWS / 2) == ("embedding", True)
     assert embedding.code == "too_few_windows", "it takes 59 to prove 95 %, and 30 are here"
     assert embedding.message.startswith("output 'age': 30 windows")
+
+
+def test_a_named_output_that_says_nothing_proves_nothing(tmp_path: Path) -> None:
+    def still(seed: int) -> list[NDArray[Any]]:
+        made = outputs(seed)
+        made[1][:] = [[0.9, 0.1]]
+        return made
+
+    named = [Output(name="y"), Output(name="age", kind="classes")]
+
+    assert compared(tmp_path, floats=still, outputs=named)["age"].code == "no_coverage"
+
+
+def test_indices_of_a_map_may_flip_where_nobody_named_it(tmp_path: Path) -> None:
+    def indices(seed: int) -> list[NDArray[Any]]:
+        made = outputs(seed)
+        return [*made[:3], (made[3] > 0).astype(np.int64)]
+
+    def flipped(outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        other = outputs[3].copy()
+        other[0, 0, 0] ^= 1
+        return [*outputs[:3], other]
+
+    assert compared(tmp_path, flipped, floats=indices)["map"].code == ""
+    assert compared(tmp_path, lambda o: [*o[:3], 1 - o[3]], floats=indices)["map"].code == "output_ruined"
