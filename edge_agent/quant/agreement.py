@@ -5,9 +5,9 @@ and judged window by window: the caller runs float over the set once and shows e
 then the judge answers. Outputs come with or without their batch axis of one. A target that is not finite never agrees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,8 @@ from edge_agent.quant.kinds.kind import are_fractions, row
 from edge_agent.quant.scale_groups import ScaleGroup
 from edge_agent.wire.manifest import Output, OutputKind
 
+MEANING_WINDOWS = 64
+"""Of so many of float's outputs it is found what they mean."""
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
 
 
@@ -94,6 +96,14 @@ class Judge:
         self._seen = 0
         self._first: NDArray[Any] | None = None
         self._varies = False
+
+    @classmethod
+    def having_seen(cls, meaning: Meaning, references: Iterable[ArrayLike]) -> Self:
+        """A judge that has observed ``references``, all of float's outputs."""
+        judge = cls(meaning)
+        for reference in references:
+            judge.observe(reference)
+        return judge
 
     def observe(self, reference: ArrayLike) -> None:
         """Take one of float's outputs into account: for coverage, and for what the kind needs to know of them.

@@ -19,7 +19,7 @@ MIN_CLASS_RECALL = 0.8
 _MOST_TOLD = 3
 
 Counts = Mapping[Any, tuple[int, int]]
-"""Class → (windows to which float gives it, those of them that int8 keeps); with labels, where float is right."""
+"""Class → (windows to which float gives it, rightly where there are labels; those of them in which int8 agrees)."""
 
 
 def class_recall(counts: Counts, asked: float | None) -> GateFinding | None:
@@ -55,9 +55,7 @@ def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:
     """What is said of classes that are lost but too rare to refuse."""
     limit = MIN_CLASS_RECALL if asked is None else asked
     rare = [one for one in _worst_first(counts) if one[1] < FEWEST and one[2] < limit * one[1]]
-    if not limit or len(counts) < 2:  # noqa: PLR2004
-        return ()
-    if not rare:
+    if not limit or not rare or len(counts) < 2:  # noqa: PLR2004
         return ()
     told = "; ".join(f"class {label}: {kept} of {windows} windows" for label, windows, kept in rare[:_MOST_TOLD])
     more = f"; {len(rare)} classes in all" if len(rare) > _MOST_TOLD else ""

@@ -43,12 +43,14 @@ def design_effect(
     Args:
         disagree: in the order of time, whether int8 disagrees on the window.
         differences: how far int8's output is from float's there; only the order matters.
-        groups: the recording of each window. None, or only one recording: blocks of time.
-        in_time: groups follow each other in time, so that a few of them may be cut finer: two long blocks of a
-            sensor's stream tell less of its dependence than √n short ones.
+        groups: the recording of each window. Only one recording: blocks of time.
+        in_time: windows follow each other in time, so that a few groups may be cut finer: two long blocks of a
+            sensor's stream tell less of its dependence than √n short ones. Windows that neither follow each other nor
+            are of recordings are independent.
     """
     n = len(disagree)
-    if n < _FEWEST:
+    dependent = in_time or (groups is not None and any(group is not None for group in groups))
+    if not dependent or n < _FEWEST:
         return 1.0
     flags = np.asarray(disagree, np.float64)
     blocks = _blocks(n, groups, fewest=_FEWEST_BLOCKS if in_time else 2)

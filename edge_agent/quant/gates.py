@@ -16,7 +16,7 @@ Invariants:
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -39,6 +39,7 @@ from edge_agent.quant.findings import (
     size_kept,
     sqnr_reached,
 )
+from edge_agent.quant.judgement import Judgement
 from edge_agent.wire.manifest import Gates, OutputKind
 
 MIN_AGREEMENT = 0.95
@@ -49,21 +50,6 @@ BY_LABEL = ("classes", "binary")
 _CONTINUOUS = ("regression", "embedding", "raw")
 _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The verdict over all gates that could be judged."""
-
-    gates: tuple[GateResult, ...]
-    code: str = ""
-    message: str = ""
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether every gate passed."""
-        return not self.code
 
 
 def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> GateLimits:

@@ -6,22 +6,20 @@ that an output that nobody reads refuses nothing but ruin. Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from msgspec import structs
 
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.quant.findings import Measured, percent
-from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, Judgement, evaluate_heldout, evaluate_search
+from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, evaluate_heldout, evaluate_search
+from edge_agent.quant.judgement import Judgement
 from edge_agent.wire.manifest import Gates, OutputKind
 
 _DECISIONS: tuple[OutputKind, ...] = ("classes", "binary", "anomaly", "detection", "detection_head", "mask", "sequence")
-_AFTER = ("", "latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large")
-"""The codes that say less of a model than a ruined output does."""
 
 
 def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | None, channels: str = "") -> str:
-    """Why an output is ruined, as the end of a sentence whose subject it is; empty: it is not.
+    """Why an output is ruined; empty: it is not.
 
     Args:
         kind: of the output.
@@ -36,12 +34,11 @@ def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | No
         share = 1.0 - disagreements / windows
         if share >= MIN_AGREEMENT:
             return ""
-        wrong = f"{disagreements} of {windows} windows"
-        return f"says something else than float in {wrong}; {percent(MIN_AGREEMENT)} must agree"
+        return f"int8 disagrees with float in {disagreements} of {windows} windows; {percent(MIN_AGREEMENT)} must agree"
     if sqnr_db is None or sqnr_db >= MIN_SQNR_DB:
         return ""
-    where = f" in channels {channels}" if channels else ""
-    return f"is at {sqnr_db:.1f} dB against its error{where}; {MIN_SQNR_DB:g} dB are needed"
+    where = f" of channels {channels}" if channels else ""
+    return f"the SQNR{where} is {sqnr_db:.1f} dB; {MIN_SQNR_DB:g} dB are needed"
 
 
 def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: bool) -> Judgement:
@@ -69,6 +66,4 @@ def judge_named(gates: Gates, kind: OutputKind, measured: Measured, *, search: b
 def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judgement:
     """``judgement``, or the refusal of one of ``outputs`` if it says nothing worse."""
     refusing = next((one for one in outputs if one.code), None)
-    if refusing is None or judgement.code not in _AFTER:
-        return judgement
-    return replace(judgement, code=refusing.code, message=refusing.message)
+    return judgement if refusing is None else judgement.refused(refusing.code, refusing.message)

@@ -33,7 +33,7 @@ def accepted(rate: float, correlation: float, *, corrected: bool = True) -> floa
     count = 0
     for _ in range(RESAMPLES):
         disagree, differences = capture(random, rate, correlation)
-        effect = design_effect(disagree.tolist(), differences.tolist()) if corrected else 1.0
+        effect = design_effect(disagree.tolist(), differences.tolist(), in_time=True) if corrected else 1.0
         count += proved(disagree.sum() / effect, effective_windows(WINDOWS, effect)) >= 0.95
     return count / RESAMPLES
 
@@ -58,37 +58,43 @@ def test_disagreements_in_one_burst_count_as_few_windows() -> None:
     burst = [100 <= index < 115 for index in range(WINDOWS)]
     spread = [index % 20 == 0 for index in range(WINDOWS)]
 
-    assert design_effect(burst, burst) > 8
-    assert design_effect(spread, spread) == 1.0
+    assert design_effect(burst, burst, in_time=True) > 8
+    assert design_effect(spread, spread, in_time=True) == 1.0
 
 
 def test_without_a_disagreement_the_output_differences_tell() -> None:
     drifting = [math.sin(index / 40) for index in range(WINDOWS)]
     random = np.random.default_rng(3).permutation(drifting).tolist()
 
-    assert design_effect([False] * WINDOWS, drifting) > 8
-    assert design_effect([False] * WINDOWS, random) < 2
+    assert design_effect([False] * WINDOWS, drifting, in_time=True) > 8
+    assert design_effect([False] * WINDOWS, random, in_time=True) < 2
 
 
 def test_one_disagreement_more_never_makes_the_proof_easier_where_trouble_comes_together() -> None:
     drifting = [math.sin(index / 40) for index in range(WINDOWS)]
     one = [index == 5 for index in range(WINDOWS)]
 
-    assert design_effect(one, drifting) > 8
+    assert design_effect(one, drifting, in_time=True) > 8
 
 
 def test_recordings_are_the_blocks_where_they_are_known() -> None:
     groups = [index % 10 for index in range(WINDOWS)]
     disagree = [group == 0 for group in groups]
 
-    assert design_effect(disagree, disagree) == 1.0
+    assert design_effect(disagree, disagree, in_time=True) == 1.0
     assert design_effect(disagree, disagree, groups) > 20
+
+
+def test_windows_that_neither_follow_each_other_nor_are_of_recordings_are_independent() -> None:
+    burst = [index < 15 for index in range(WINDOWS)]
+
+    assert design_effect(burst, burst) == design_effect(burst, burst, [None] * WINDOWS) == 1.0
 
 
 def test_a_single_recording_is_blocked_by_time() -> None:
     burst = [index < 15 for index in range(WINDOWS)]
 
-    assert design_effect(burst, burst, [4] * WINDOWS) == design_effect(burst, burst)
+    assert design_effect(burst, burst, [4] * WINDOWS) == design_effect(burst, burst, in_time=True)
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 4, 12])
@@ -106,5 +112,5 @@ def test_a_hundred_quiet_windows_captured_in_few_rounds_can_prove_an_agreement(r
 
 
 def test_too_short_and_constant_series_count_as_they_are() -> None:
-    assert design_effect([True, False], [1.0, 0.0]) == 1.0
-    assert design_effect([True] * 50, [1.0] * 50) < 2
+    assert design_effect([True, False], [1.0, 0.0], in_time=True) == 1.0
+    assert design_effect([True] * 50, [1.0] * 50, in_time=True) < 2

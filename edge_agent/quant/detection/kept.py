@@ -7,20 +7,17 @@ of int8's boxes that float has. Boxes of one window are lost together, so the bo
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from edge_agent.jobs.measured_outputs import ClassBoxes, DetectionsKept
 from edge_agent.quant.bounds import agreement_lower, upper_bound
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.findings import percent
-from edge_agent.quant.gates import Judgement
+from edge_agent.quant.judgement import Judgement
 
 LEAST = 0.8
 """Of float's boxes int8 has to find so many, and of int8's boxes float has to have so many."""
 ENOUGH = 10
 """From so many boxes on the share itself decides; of fewer only what chance does not explain."""
-_AFTER = ("", "latency_too_high", "size_too_large")
-"""The codes that say less of a model than lost boxes do."""
 
 
 class KeptBoxes:
@@ -63,7 +60,7 @@ class KeptBoxes:
 
 def with_detections(judgement: Judgement, kept: DetectionsKept | None) -> Judgement:
     """``judgement``, or a refusal (``detections_lost``) if it says nothing worse and boxes are lost, or made up."""
-    if kept is None or judgement.code not in _AFTER:
+    if kept is None:
         return judgement
     if _too_few(kept.found, kept.reference):
         text = f"int8 finds {kept.found} of the {kept.reference} boxes that float finds"
@@ -71,7 +68,7 @@ def with_detections(judgement: Judgement, kept: DetectionsKept | None) -> Judgem
         text = f"float has {kept.confirmed} of the {kept.target} boxes that int8 finds"
     else:
         return judgement
-    return replace(judgement, code="detections_lost", message=f"{text}; at least {percent(LEAST)} are needed")
+    return judgement.refused("detections_lost", f"{text}; at least {percent(LEAST)} are needed")
 
 
 def _too_few(part: int, whole: int) -> bool:

@@ -18,7 +18,7 @@ from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
-from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
+from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
@@ -30,7 +30,6 @@ from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
 
 _MOST_BYTES = 256 << 20
-_MEANING_WINDOWS = 64
 _NUMBERS = "fiub"
 
 
@@ -117,10 +116,8 @@ class _Port:
         return self._judge if self._sound else None
 
     def _made(self) -> Judge:
-        judge = Judge(resolve_kind(self.asked or Output(), list(islice(self.store, _MEANING_WINDOWS)), None))
-        for reference in self.store:
-            judge.observe(reference)
-        return judge
+        meaning = resolve_kind(self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
+        return Judge.having_seen(meaning, self.store)
 
 
 class Comparison:
@@ -195,17 +192,17 @@ class _Compared:
         elif self._broken:
             code, message = (
                 "output_ruined",
-                f"output {name!r} of int8 is NaN or Inf in {self._broken} of {windows} windows",
+                f"output {name!r}: int8 answers NaN or Inf in {self._broken} of {windows} windows",
             )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
-            code, message = "output_ruined", f"output {name!r} of int8 {why}"
+            code, message = "output_ruined", f"output {name!r}: {why}"
         return replace(summarise(name, self._judge.meaning, windows, wrong, metrics), code=code, message=message)
 
     def _measured(self, *, in_time: bool | None) -> Measured:
         windows, effect = len(self._agreed), 1.0
-        if in_time or (in_time is not None and any(group is not None for group in self._groups)):
+        if in_time is not None:
             wrong = [not agreed for agreed in self._agreed]
-            effect = design_effect(wrong, self._differences, self._groups, in_time=bool(in_time))
+            effect = design_effect(wrong, self._differences, self._groups, in_time=in_time)
         return Measured(
             windows=windows,
             windows_effective=effective_windows(windows, effect),

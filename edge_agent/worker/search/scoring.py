@@ -24,7 +24,7 @@ from edge_agent.errors import Refusal
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
 from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
-from edge_agent.quant.agreement import Judge, Meaning, resolve_kind
+from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
@@ -42,7 +42,6 @@ OnRow = Callable[[int], None]
 OnLabel = Callable[[Any, Array, Array], None]
 """Told of each labelled row: its label, float's output and int8's."""
 
-_MEANING_WINDOWS = 64
 _MOST_LABELS = 20
 
 
@@ -58,7 +57,8 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
-        by_class: class that float gives → windows to which it gives it, and those of them in which int8 agrees.
+        by_class: class that float gives → windows to which it gives it, rightly where they have labels, and those of
+            them in which int8 agrees.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
         judged: what became of the judged output.
@@ -71,19 +71,25 @@ class Score:
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
-    by_class: dict[int, tuple[int, int]] = field(default_factory=dict)
+    by_class: dict[Any, tuple[int, int]] = field(default_factory=dict)
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
     judged: OutputSummary | None = None
     others: Comparison | None = None
     detections: DetectionsKept | None = None
 
-    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
-        """Count one window that carries ``label``."""
+    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> Any:
+        """Count one window that carries ``label``; what it is counted under."""
         values = np.asarray(label).reshape(-1).tolist()
         key = values[0] if len(values) == 1 else tuple(values)
         windows, float_count, int8_count = self.by_label.get(key, (0, 0, 0))
         self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
+        return key
+
+    def count_class(self, given: Any, *, agreed: bool) -> None:
+        """Count one window to which float gives the class ``given``."""
+        windows, kept = self.by_class.get(given, (0, 0))
+        self.by_class[given] = windows + 1, kept + agreed
 
     def losses(self) -> list[ClassLoss]:
         """The labels of which int8 has fewer right than float, the largest loss first."""
@@ -114,20 +120,9 @@ class Score:
         return sum(right for right, _ in self.correct) / count, sum(right for _, right in self.correct) / count
 
     def design_effect(self, *, in_time: bool) -> float:
-        """How many windows count as one: 1 where they are independent, neither of recordings nor in order of time."""
-        if not in_time and all(group is None for group in self.groups):
-            return 1.0
+        """How many windows count as one; ``in_time``: they follow each other in time."""
         disagree = [not agreed for agreed in self.agreed]
         return design_effect(disagree, self.differences, self.groups, in_time=in_time)
-
-    def _recall_counts(self) -> dict[Any, tuple[int, int]]:
-        """Class → windows, and those of them that int8 keeps: by the labels that float has right, where there are any.
-
-        Else by what float says, which is all that is known.
-        """
-        if not self.by_label:
-            return dict(self.by_class)
-        return {label: (right, min(kept, right)) for label, (_, right, kept) in self.by_label.items() if right}
 
     def recorded(self, model: MeasuredModel, **others: Any) -> MeasuredModel:
         """``model`` with what this pass showed, and with ``others``, by the names of its fields."""
@@ -157,7 +152,7 @@ class Score:
             commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
-            classes=self._recall_counts(),
+            classes=self.by_class,
             **device,
         )
 
@@ -206,14 +201,11 @@ class ReferenceOutputs:
 
     def meaning(self, output: Output, labels: Sequence[Any] | None) -> Meaning:
         """What the output means, from the first of float's outputs and whatever labels there are."""
-        return resolve_kind(output, list(islice(self._store, _MEANING_WINDOWS)), labels)
+        return resolve_kind(output, list(islice(self._store, MEANING_WINDOWS)), labels)
 
     def judge(self, meaning: Meaning) -> Judge:
         """A judge that has seen all of float's outputs."""
-        judge = Judge(meaning)
-        for reference in self._store:
-            judge.observe(reference)
-        return judge
+        return Judge.having_seen(meaning, self._store)
 
     def score(
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
@@ -229,9 +221,6 @@ class ReferenceOutputs:
             score.agreed.append(agreed)
             if (counts := judge.counts_by_class(reference, output)) is not None:
                 boxes.add(counts)
-            if (given := judge.named_class(reference)) is not None:
-                windows, kept = score.by_class.get(given, (0, 0))
-                score.by_class[given] = windows + 1, kept + agreed
             if kind_found and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
@@ -240,14 +229,18 @@ class ReferenceOutputs:
                 score.metrics.add(reference, output)
             else:  # as where the number of detections depends on the input
                 score.differences.append(math.inf)
+            given, wrong = judge.named_class(reference), False
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
                     if judge.meaning.kind in BY_LABEL:
-                        score.count_label(row.label, float_right=right[0], int8_right=right[1])
+                        given = score.count_label(row.label, float_right=right[0], int8_right=right[1])
+                        wrong = not right[0]
                     if on_label is not None:
                         on_label(row.label, reference, output)
+            if given is not None and not wrong:
+                score.count_class(given, agreed=agreed)
             on_row(done)
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name

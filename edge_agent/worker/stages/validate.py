@@ -51,7 +51,8 @@ def run(context: Context) -> Outcome:
         judge.check_coverage()
         pace = Pace(context, "held-out set, window", floats.windows, begin=end / 2, end=end)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
-    effective = effective_windows(floats.windows, score.design_effect(in_time=data.ordered_in_time or bool(task.state)))
+    in_time = data.ordered_in_time or bool(task.state)
+    effective = effective_windows(floats.windows, score.design_effect(in_time=in_time))
     measured = score.measured(
         windows_effective=effective,
         size_ratio=target.stat().st_size / info.size_bytes,
@@ -61,7 +62,7 @@ def run(context: Context) -> Outcome:
     )
     evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
     labelled = evaluation.measured if evaluation is not None else None
-    outputs = score.outputs(task.gates, in_time=data.ordered_in_time or bool(task.state))
+    outputs = score.outputs(task.gates, in_time=in_time)
     judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
     judgement = with_detections(judgement, score.detections)
     chosen_now = score.recorded(

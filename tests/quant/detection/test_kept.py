@@ -6,7 +6,7 @@ from edge_agent.jobs.measured_outputs import DetectionsKept
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.detection.match import Counts
-from edge_agent.quant.gates import Judgement
+from edge_agent.quant.judgement import Judgement
 
 
 def kept(*, found: int, reference: int, confirmed: int | None = None, target: int | None = None) -> DetectionsKept:
@@ -61,7 +61,8 @@ def test_what_is_worse_stays_said() -> None:
     lost = kept(found=0, reference=50)
 
     assert with_detections(Judgement((), "agreement_too_low", "x"), lost).code == "agreement_too_low"
-    assert with_detections(Judgement((), "latency_too_high", "x"), lost).code == "detections_lost"
+    for less in ("latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large"):
+        assert with_detections(Judgement((), less, "x"), lost).code == "detections_lost"
     assert with_detections(Judgement(()), lost).message == (
         "int8 finds 0 of the 50 boxes that float finds; at least 80 % are needed"
     )

@@ -122,7 +122,7 @@ def test_a_ruined_output_is_named_with_its_number(tmp_path: Path) -> None:
     found = compared(tmp_path, ruin)
 
     assert found["map"].code == "output_ruined"
-    assert found["map"].message == "output 'map' of int8 is at -6.0 dB against its error; 10 dB are needed"
+    assert found["map"].message == "output 'map': the SQNR is -6.0 dB; 10 dB are needed"
     assert found["age"].code == ""
 
 
