@@ -11,7 +11,8 @@ class GroupError(msgspec.Struct, frozen=True, kw_only=True):
     peak: float | None = None
     """The largest absolute value of float's."""
     sqnr_db: float | None = None
-    """None: float's values never move there, or are as good as zero, so there is nothing to judge by."""
+    """None: nothing to judge by, as float's values never move there, are as good as zero, or are of a few features that
+    hardly fire."""
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class ScaleGroup:
         channels: their places along the axis.
         peak: the largest absolute value of float's.
         rms: of float's values over everything that was seen.
-        judged: False: float's values never move, or are as good as zero.
+        judged: False: float's values never move, are as good as zero, or are of a few features that hardly fire.
     """
 
     axis: int

@@ -48,12 +48,8 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Reason → names of rows."""
-KINDS_TO_COME: Mapping[str, str] = MappingProxyType({})
-"""Kinds that the manifest does not know yet → the reason."""
 
 
 def why(case: Case) -> str | None:
     """Why ``case`` ends wrong; None: it must not."""
-    if case.kind in KINDS_TO_COME:
-        return KINDS_TO_COME[case.kind]
     return next((reason for reason, names in KNOWN.items() if case.name in names), None)
