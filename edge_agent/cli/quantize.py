@@ -26,7 +26,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.execution.run import run_stage
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
-from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, encode_task
+from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, chosen_folder, encode_task
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.report.text import render
 from edge_agent.settings.recipe import RecipeFile, read_recipe
@@ -170,7 +170,7 @@ def _quantize(request: Request) -> Result:
     if ranges.exists():
         shutil.copyfile(ranges, request.out / "ranges.json")
     if result.verdict == "accepted":
-        chosen = job_dir / Stage.QUANTIZE / f"chosen{request.model.suffix}"
+        chosen = chosen_folder(job_dir) / f"chosen{request.model.suffix}"
         write_durably(request.out / f"model{request.model.suffix}", chosen.read_bytes())
     return result
 

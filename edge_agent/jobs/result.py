@@ -67,7 +67,9 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     disagreements: int | None = None
     agreement: float | None = None
     agreement_lower: float | None = None
-    """Exact one-sided 95 % bound of the agreement. Known only of a model that the held-out set was opened for."""
+    """Exact one-sided bound of the agreement. Known only of a model that the held-out set was opened for."""
+    confidence: float | None = None
+    """Of that bound: 0.95, or 0.975 where two finalists shared the held-out set."""
     sqnr_db: float | None = None
     cosine: float | None = None
     max_abs_error: float | None = None
@@ -255,7 +257,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The int8 model that was accepted."""
     candidates: list[MeasuredModel] = []
     finalist: int | None = None
-    """The place among the candidates of the one that the held-out set was opened for."""
+    """The place among the candidates of the one that the held-out set was opened for; of two, the one told of."""
     layers: list[LayerLoss] = []
     """At most ``MAX_LAYERS``, the worst first."""
     data: Data = Data()

@@ -11,8 +11,8 @@ A job's directory is the whole interface between stages. Each stage reads what e
       eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
-      quantize/             candidates/, candidates.json, chosen.json, chosen.onnx, outcome.json
-      validate/             outcome.json
+      quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json
+      validate/             outcome.json; chosen.json, chosen.onnx if the second one was accepted
       benchmark/            outcome.json
       release               (daemon) link to the release that ``activate`` probes
       activate/             outcome.json
@@ -31,6 +31,7 @@ from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Rec
 
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
+CHOSEN_FILE = "chosen.json"
 
 
 class Stage(StrEnum):
@@ -95,3 +96,9 @@ def read_task(job_dir: Path) -> Task:
         return msgspec.json.decode((job_dir / TASK_FILE).read_bytes(), type=Task)
     except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{job_dir / TASK_FILE}: {error}") from None
+
+
+def chosen_folder(job_dir: Path) -> Path:
+    """Where ``chosen.json`` and its model lie: validation leaves its own only if the second finalist was accepted."""
+    own = job_dir / Stage.VALIDATE
+    return own if (own / CHOSEN_FILE).exists() else job_dir / Stage.QUANTIZE

@@ -118,10 +118,10 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
     return allowed
 
 
-def chance_of_proof(failures: float, windows: float, more: int, limit: float) -> float:
+def chance_of_proof(failures: float, windows: float, more: int, limit: float, confidence: float = CONFIDENCE) -> float:
     """How likely ``more`` independent windows will prove ``limit``, after ``failures`` of ``windows`` others disagreed.
 
-    Counts that were seen may be fractional, as a design effect leaves them.
+    Counts that were seen may be fractional, as a design effect leaves them; ``confidence``: of the proof.
 
     The predictive distribution of a binomial share that nothing else is known of: beta-binomial with Jeffreys' prior
     (Gelman et al. (2013), "Bayesian Data Analysis", 3rd ed., sections 2.4 and 2.8).
@@ -135,7 +135,7 @@ def chance_of_proof(failures: float, windows: float, more: int, limit: float) ->
         ways = -log_beta(count + 1, more - count + 1) - math.log(more + 1)
         return math.exp(ways + log_beta(count + a, more - count + b) - log_beta(a, b))
 
-    return math.fsum(likelihood(count) for count in range(allowed_failures(more, limit) + 1))
+    return math.fsum(likelihood(count) for count in range(allowed_failures(more, limit, confidence=confidence) + 1))
 
 
 def windows_enough(disagreements: float, n: float, limit: float, confidence: float = CONFIDENCE) -> int | None:

@@ -1,6 +1,7 @@
 """What was measured of a candidate, and what each gate makes of it: a value against a limit, and the sentence for it.
 
-Proved is what one-sided 95 % bounds over the effective windows exclude; estimated, what search windows show.
+Proved is what one-sided bounds over the effective windows exclude, at 95 %, or 97.5 % where two candidates share the
+windows; estimated, what search windows show.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import Any
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import (
+    CONFIDENCE,
     agreement_lower,
     allowed_failures,
     pairs_needed,
@@ -66,6 +68,8 @@ class Measured:
     """95 % bounds of the full statistic: what the verdict looks at."""
     classes: Mapping[Any, tuple[int, int]] = field(default_factory=dict)
     """Class → windows to which float gives it, and those of them in which int8 agrees."""
+    confidence: float = CONFIDENCE
+    """Of what is proved about agreement and accuracy."""
     rows_of: str = ""
     """The option that names the operator's file whose rows the windows are; empty: captured, as many as the recipe
     says."""
@@ -99,11 +103,11 @@ class GateFinding:
 
 def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """What the effective windows prove about agreement; None without that gate."""
-    limit, wrong = limits.min_agreement, measured.disagreements
+    limit, wrong, confidence = limits.min_agreement, measured.disagreements, measured.confidence
     if not limit or wrong is None:
         return None
     effect, n = measured.design_effect, measured.windows_effective
-    bound = agreement_lower(wrong / effect, n)
+    bound = agreement_lower(wrong / effect, n, confidence)
     gate = GateResult("min_agreement", limit, bound, bound >= limit)
     if limit >= 1.0:
         message = (
@@ -111,11 +115,10 @@ def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | No
             f"{windows_needed(_STRICT)} windows, or 0 for no gate"
         )
         return GateFinding(gate, "too_few_windows", message)
-    allowed = allowed_failures(n, limit, per_window=1.0 / effect)
+    allowed = allowed_failures(n, limit, per_window=1.0 / effect, confidence=confidence)
     if allowed < 0:
-        return GateFinding(
-            gate, "too_few_windows", _too_few(measured, windows_needed(limit), f"{percent(limit)} agreement")
-        )
+        needed = windows_needed(limit, confidence)
+        return GateFinding(gate, "too_few_windows", _too_few(measured, needed, f"{percent(limit)} agreement"))
     message = f"{wrong} of {measured.windows_text} disagree; to prove {percent(limit)} at most {allowed} may"
     return GateFinding(gate, "agreement_too_low", message + _more_would_do(measured, wrong, limit))
 
@@ -140,9 +143,9 @@ def accuracy_proved(limits: GateLimits, measured: Measured) -> GateFinding | Non
     if not limit or lost is None or won is None:
         return None
     effect, n = measured.design_effect, measured.windows_effective
-    bound = tango_upper(lost / effect, won / effect, n)
+    bound = tango_upper(lost / effect, won / effect, n, measured.confidence)
     gate = GateResult("max_accuracy_drop", limit, bound, bound <= limit)
-    needed = pairs_needed(limit)
+    needed = pairs_needed(limit, measured.confidence)
     if n < needed and not gate.passed:
         return GateFinding(
             gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {percent(limit)}")
@@ -243,7 +246,9 @@ def _too_few(measured: Measured, needed: int, what: str) -> str:
 
 def _more_would_do(measured: Measured, wrong: int, limit: float) -> str:
     """What to set so that as many disagreements in a hundred are a proof; empty where that takes too many windows."""
-    independent = windows_enough(wrong, measured.windows, limit) if measured.windows else None
+    if not measured.windows:
+        return ""
+    independent = windows_enough(wrong, measured.windows, limit, measured.confidence)
     if independent is None:
         return ""
     windows = math.ceil(independent * measured.design_effect)

@@ -1,9 +1,9 @@
 """Gates: the limits that a candidate must meet, and one sentence with numbers where it does not.
 
 Numbers in, verdict out. A measurement that is None has not been made, and its gate is not judged: validation hands
-over what outputs say, the benchmark what this device says. Held-out windows are judged by what they *prove* (one-sided
-95 % bounds over the effective windows), search windows by the point estimate against half the allowance, so that what
-the search lets through mostly stands up to the proof.
+over what outputs say, the benchmark what this device says. Held-out windows are judged by what they *prove*: one-sided
+bounds over the effective windows, at 95 %, or at 97.5 % where two candidates share them. Search windows are judged by
+the point estimate against half the allowance, so that what the search lets through mostly stands up to the proof.
 
 A labelled set that came with the model takes over ``max_accuracy_drop``: the gate is then proved on that set, and its
 record says so. The held-out set is judged beside it as ever. Labels of which float itself has fewer right than a
@@ -21,7 +21,7 @@ from dataclasses import replace
 import msgspec
 
 from edge_agent.jobs.result import GateResult
-from edge_agent.quant.bounds import agreement_lower, chance_of_proof
+from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings
 from edge_agent.quant.findings import (
     GateFinding,
@@ -153,19 +153,18 @@ def _sqnr_to_go_on(limits: GateLimits) -> float:
     return limits.min_sqnr_db + _HALF_DB if limits.min_sqnr_db else 0.0
 
 
-def chance_of_verdict(
-    gates: Gates, kind: OutputKind, measured: Measured, heldout: int, *, labels_follow: bool = False
-) -> float:
-    """How likely the held-out windows will prove the agreement that search windows show; 1 where it does not decide.
+def agreement_to_prove(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool = False) -> float:
+    """The agreement that the held-out windows must prove; 0: it does not decide.
 
-    Also 1 if none disagreed: nothing better can be shown on these windows. ``heldout``: how many there will be; they
-    are taken to be as much alike as the search windows are.
+    Args:
+        gates: the manifest's.
+        kind: of the judged output.
+        measured: on the search set.
+        labels_follow: the held-out windows have labels.
     """
-    limit, wrong = _limits(gates, kind, measured).min_agreement, measured.disagreements
-    if not limit or not wrong or _warns_of(gates, kind, measured, labels_follow=labels_follow):
-        return 1.0
-    effect = measured.design_effect
-    return chance_of_proof(wrong / effect, measured.windows / effect, round(heldout / effect), limit)
+    if _warns_of(gates, kind, measured, labels_follow=labels_follow):
+        return 0.0
+    return _limits(gates, kind, measured).min_agreement
 
 
 def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
@@ -222,7 +221,7 @@ def _agreement_warning(limits: GateLimits, measured: Measured) -> tuple[str, ...
     limit, wrong = limits.warn_agreement, measured.disagreements
     if not limit or wrong is None:
         return ()
-    if agreement_lower(wrong / measured.design_effect, measured.windows_effective) >= limit:
+    if agreement_lower(wrong / measured.design_effect, measured.windows_effective, measured.confidence) >= limit:
         return ()
     against = f"which does not prove {percent(limit)}; the labels decide, so this only warns"
     return (f"{wrong} of {measured.windows_text} disagree with float, {against}",)

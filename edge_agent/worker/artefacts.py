@@ -15,12 +15,14 @@ from edge_agent.backends import CandidateSpec, Range
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import StageError
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import CHOSEN_FILE
+from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.manifest import Output
 
 RANGES_FILE = "ranges.json"
 HISTOGRAMS_FILE = "histograms.npz"
-CHOSEN_FILE = "chosen.json"
+SECOND_FILE = "second.json"
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ def save_histograms(path: Path, observer: Observer) -> None:
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """``chosen.json``: the one candidate that the held-out set is opened for."""
+    """``chosen.json``: the candidate that the held-out set is opened for; ``second.json``: the second one, if any."""
 
     number: int
     """Its place among the candidates."""
@@ -82,6 +84,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """What the judged output means, as it was found on the search set."""
     ratio_lower: float | None
     """The latency ratio's lower bound; its upper one is in the record."""
+    confidence: float = CONFIDENCE
+    """Of what the held-out set has to prove: 0.975 where two finalists share it."""
 
 
 def with_refusal(candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel) -> list[MeasuredModel]:
@@ -94,9 +98,26 @@ def chosen_path(folder: Path, suffix: str) -> Path:
     return folder / f"chosen{suffix}"
 
 
+def second_path(folder: Path, suffix: str) -> Path:
+    """Where the second finalist's model lies in the stage's folder."""
+    return folder / f"second{suffix}"
+
+
 def read_chosen(folder: Path) -> Chosen:
-    """What the quantize stage left in ``folder``."""
+    """The chosen candidate that a stage left in ``folder``."""
+    return _read(folder / CHOSEN_FILE)
+
+
+def read_finalists(folder: Path, suffix: str) -> list[tuple[Chosen, Path]]:
+    """What the quantize stage froze in ``folder``, with its files, the preferred one first: one or two."""
+    finalists = [(read_chosen(folder), chosen_path(folder, suffix))]
+    if (folder / SECOND_FILE).exists():
+        finalists.append((_read(folder / SECOND_FILE), second_path(folder, suffix)))
+    return finalists
+
+
+def _read(path: Path) -> Chosen:
     try:
-        return msgspec.json.decode((folder / CHOSEN_FILE).read_bytes(), type=Chosen)
+        return msgspec.json.decode(path.read_bytes(), type=Chosen)
     except (OSError, *UNDECODABLE) as error:
-        raise StageError("stage_crashed", f"{folder / CHOSEN_FILE}: {error}") from None
+        raise StageError("stage_crashed", f"{path}: {error}") from None

@@ -15,6 +15,7 @@ from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
+from edge_agent.report.html import numbers
 from edge_agent.wire.messages import JobReport
 from host_tools.display.console import stdout_console
 
@@ -37,7 +38,7 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
 
     upper, lower = after.ratio_p50_upper, after.agreement_lower
     slowest = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
-    least = "" if lower is None else f"at least {_percent(lower)} (95 %)"
+    least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),

@@ -9,7 +9,7 @@ from edge_agent.errors import CODES
 from edge_agent.quant.bounds import refusal_chance, tango_upper
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import (
-    chance_of_verdict,
+    agreement_to_prove,
     evaluate_heldout,
     evaluate_memory,
     evaluate_search,
@@ -435,32 +435,27 @@ def test_no_gate_of_accuracy_is_none_on_the_labelled_set_either() -> None:
     assert names(judgement.gates) == ["min_agreement"]
 
 
-def test_the_chance_of_a_verdict_falls_with_every_search_window_that_disagrees() -> None:
-    chances = [
-        chance_of_verdict(Gates(), "embedding", Measured(windows=150, windows_effective=150, disagreements=wrong), 300)
-        for wrong in range(8)
-    ]
-
-    assert chances[0] == 1.0
-    assert chances == sorted(chances, reverse=True)
-    assert chances[1] > 0.9
-    assert chances[7] < 0.3
-
-
-def test_the_chance_is_of_agreement_only_where_that_decides() -> None:
+def test_agreement_is_to_be_proved_only_where_it_decides() -> None:
     seen = Measured(windows=150, windows_effective=150, disagreements=7)
-
-    assert chance_of_verdict(Gates(), "classes", seen, 300) < 0.3
-    assert chance_of_verdict(Gates(), "classes", seen, 300, labels_follow=True) == 1.0
-    assert chance_of_verdict(Gates(min_agreement=0.95), "classes", seen, 300, labels_follow=True) < 0.3
-    assert chance_of_verdict(Gates(min_agreement=0), "embedding", seen, 300) == 1.0
     labelled = replace(seen, lost=1, won=1, float_right=140, commonest_label=20)
-    assert chance_of_verdict(Gates(), "classes", labelled, 300) == 1.0
+
+    assert agreement_to_prove(Gates(), "classes", seen) == 0.95
+    assert agreement_to_prove(Gates(), "classes", seen, labels_follow=True) == 0.0
+    assert agreement_to_prove(Gates(min_agreement=0.9), "classes", seen, labels_follow=True) == 0.9
+    assert agreement_to_prove(Gates(min_agreement=0), "embedding", seen) == 0.0
+    assert agreement_to_prove(Gates(), "classes", labelled) == 0.0
 
 
-def test_windows_that_are_alike_leave_less_of_a_chance() -> None:
-    alone, alike = (Measured(windows=150, windows_effective=count, disagreements=1) for count in (150, 75))
+def test_where_two_share_the_windows_each_has_to_prove_more() -> None:
+    eight = Measured(windows=300, windows_effective=300, disagreements=8)
+    lost = replace(GOOD, lost=6, won=2, float_right=290, commonest_label=40)
 
-    assert (
-        chance_of_verdict(Gates(), "embedding", alone, 300) > chance_of_verdict(Gates(), "embedding", alike, 300) + 0.1
+    assert evaluate_heldout(Gates(), "embedding", eight).passed
+    shared = evaluate_heldout(Gates(), "embedding", replace(eight, confidence=0.975))
+    assert shared.code == "agreement_too_low"
+    assert "at most 7 may" in shared.message
+    alone, both = (
+        next(gate.value or 0 for gate in evaluate_heldout(Gates(), "classes", one).gates if "drop" in gate.name)
+        for one in (lost, replace(lost, confidence=0.975))
     )
+    assert both > alone + 0.002

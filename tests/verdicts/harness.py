@@ -19,8 +19,8 @@ from edge_agent.backends import CandidateSpec, load
 from edge_agent.errors import EdgeAgentError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, OutputKindFound
-from edge_agent.jobs.task import OUTCOME_FILE, Stage, read_task
-from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, chosen_path, read_ranges
+from edge_agent.jobs.task import CHOSEN_FILE, OUTCOME_FILE, Stage, read_task
+from edge_agent.worker.artefacts import Chosen, chosen_path, read_ranges
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset

@@ -15,7 +15,7 @@ from edge_agent import __version__
 from edge_agent.errors import StageError
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.jobs.task import Stage, Task
+from edge_agent.jobs.task import Task, chosen_folder
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import Manifest, contract_digest
@@ -26,7 +26,7 @@ def chosen_model(job_dir: Path, task: Task, *, use_float: bool) -> Path:
     """The file to activate: the candidate that passed, or the float model itself."""
     if use_float:
         return job_dir / task.model
-    return job_dir / Stage.QUANTIZE / f"chosen{Path(task.model).suffix}"
+    return chosen_folder(job_dir) / f"chosen{Path(task.model).suffix}"
 
 
 def make_release(

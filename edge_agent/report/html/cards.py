@@ -57,7 +57,8 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
         tiles.append(_tile(numbers.ratio(after / before), "of float's size", numbers.size(after), after / before))
     if (agreement := target.agreement) is not None:
         bound = target.agreement_lower
-        note = "on the search set" if bound is None else f"at least {numbers.share(bound)} (95 %)"
+        sure = numbers.confidence(target.confidence)
+        note = "on the search set" if bound is None else f"at least {numbers.share(bound)} ({sure})"
         tiles.append(_tile(numbers.share(agreement), "decides as float does", note, agreement))
     if (accuracy := target.accuracy) is not None:
         note = f"float {numbers.known(numbers.share, reference.accuracy)}"

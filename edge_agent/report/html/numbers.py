@@ -35,6 +35,11 @@ def share(value: float) -> str:
     return f"{value:.1%}".replace("%", " %")
 
 
+def confidence(value: float | None) -> str:
+    """Of a bound; 95 % where the result does not name it, as one of version 0.1."""
+    return f"{100 * (value or 0.95):g} %"
+
+
 def decibel(value: float) -> str:
     """Decibel."""
     return f"{value:.1f} dB"

@@ -27,8 +27,8 @@ class Evaluation:
     shown: LabelledSet
 
 
-def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) -> Evaluation:
-    """Run float and the candidate in ``target`` over the labelled set; progress goes from ``begin`` to 1.
+def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float, end: float) -> Evaluation:
+    """Run float and the candidate in ``target`` over the labelled set; progress goes from ``begin`` to ``end``.
 
     Raises:
         Refusal: ``non_finite`` if float itself answers with NaN or Inf.
@@ -37,17 +37,17 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float) ->
     task = context.task
     backend = load(task.format)
     data = open_labelled(context, backend.inspect(context.model_path))
-    half = (1.0 + begin) / 2.0
+    half = (begin + end) / 2.0
     with ReferenceOutputs(backend, context.model_path, data, "eval", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "labelled set, float window", floats.windows, begin=begin, end=half)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         outputs = LabelledOutputs(judge.meaning.kind, judge.meaning.output)
-        pace = Pace(context, "labelled set, window", floats.windows, begin=half, end=1.0)
+        pace = Pace(context, "labelled set, window", floats.windows, begin=half, end=end)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "", on_label=outputs.add)
     effect = score.design_effect(in_time=bool(task.state))
     effective = effective_windows(floats.windows, effect)
-    measured = score.measured(windows_effective=effective, rows_of="--eval")
+    measured = score.measured(windows_effective=effective, rows_of="--eval", confidence=chosen.confidence)
     share = accuracy(measured)
     metrics = [*([share] if share is not None else []), *outputs.metrics(effect)]
     shown = LabelledSet(

@@ -20,7 +20,8 @@ from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
-from edge_agent.quant.gates import chance_of_verdict, evaluate_search
+from edge_agent.quant.gates import agreement_to_prove, evaluate_search
+from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
@@ -176,7 +177,9 @@ class CandidateEvaluator:
         outputs = score.outputs(gates)
         judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
         judgement = with_detections(judgement, score.detections)
-        chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
+        limit = agreement_to_prove(gates, kind, measured, labels_follow=labels_follow)
+        seen = score.disagreements, len(score.agreed), effect
+        prospect = Prospect(*seen, self._heldout.windows, limit) if 0 < limit < 1 and score.agreed else None
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(
             screened,
@@ -186,9 +189,9 @@ class CandidateEvaluator:
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        return EvaluatedCandidate(
-            spec, record, judgement.passed or (judgement.code == "latency_too_high" and near), chance, outputs
-        )
+        passed = judgement.passed or (judgement.code == "latency_too_high" and near)
+        chance = 1.0 if prospect is None else prospect.chance()
+        return EvaluatedCandidate(spec, record, passed, chance, prospect=prospect, outputs=outputs)
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.

@@ -19,6 +19,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
+from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
@@ -133,14 +134,15 @@ class Comparison:
             if one.port.asked is not None or number % self._every == 0:
                 one.add(group, one.port.take(feeds, outputs))
 
-    def summaries(self, gates: Gates, *, in_time: bool | None) -> list[OutputSummary]:
+    def summaries(self, gates: Gates, *, in_time: bool | None, confidence: float = CONFIDENCE) -> list[OutputSummary]:
         """What int8 makes of each output.
 
         Args:
             gates: the manifest's, for the outputs that it names.
             in_time: whether held-out windows follow each other in time; None: these are search windows.
+            confidence: of what held-out windows prove.
         """
-        return [one.summary(gates, in_time=in_time) for one in self._outputs]
+        return [one.summary(gates, in_time=in_time, confidence=confidence) for one in self._outputs]
 
 
 class _Compared:
@@ -179,12 +181,13 @@ class _Compared:
             return self._judge.agrees(reference, output)
         return float(np.mean(reference == output)) >= MIN_AGREEMENT
 
-    def summary(self, gates: Gates, *, in_time: bool | None) -> OutputSummary:
+    def summary(self, gates: Gates, *, in_time: bool | None, confidence: float) -> OutputSummary:
         kind, metrics, name = self._judge.meaning.kind, self._metrics, self.port.name
         windows, wrong = len(self._agreed), self._agreed.count(False)
         code = message = ""
         if self.port.asked is not None:
-            judged = judge_named(gates, kind, self._measured(in_time=in_time), search=in_time is None)
+            measured = self._measured(in_time=in_time, confidence=confidence)
+            judged = judge_named(gates, kind, measured, search=in_time is None)
             judged = with_detections(judged, self._boxes.summary())
             code, message = judged.code, judged.message and f"output {name!r}: {judged.message}"
             if in_time is not None and not self._judge.varies:
@@ -198,7 +201,7 @@ class _Compared:
             code, message = "output_ruined", f"output {name!r}: {why}"
         return replace(summarise(name, self._judge.meaning, windows, wrong, metrics), code=code, message=message)
 
-    def _measured(self, *, in_time: bool | None) -> Measured:
+    def _measured(self, *, in_time: bool | None, confidence: float) -> Measured:
         windows, effect = len(self._agreed), 1.0
         if in_time is not None:
             wrong = [not agreed for agreed in self._agreed]
@@ -210,6 +213,7 @@ class _Compared:
             sqnr_db=self._metrics.sqnr_db,
             sqnr_of=self._metrics.worst,
             classes=self._classes,
+            confidence=confidence,
         )
 
 

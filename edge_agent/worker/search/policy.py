@@ -14,6 +14,7 @@ from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Recipe
 
@@ -32,7 +33,7 @@ SCREEN_SLACK = 1.1
 
 SURE = 0.85
 """The chance that earns a candidate the verdict before faster ones: the held-out set is opened once, and what fails
-there ends the job. A candidate is one of many that were tried, so the fastest that passes mostly was lucky as well."""
+there ends the job."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
@@ -54,6 +55,8 @@ class EvaluatedCandidate:
     """Every gate of the search set; at speed the screen needs only to come near."""
     chance: float = 1.0
     """That it stands before the held-out set, by what the search set shows."""
+    prospect: Prospect | None = None
+    """What that chance is made of; None where the agreement does not decide."""
     outputs: Sequence[OutputSummary] = ()
     """What became of every output of the model."""
 
@@ -188,15 +191,25 @@ def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
 
 
 def _fastest_first(items: list[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    rest = sorted(items, key=_ratio)
+    classes: dict[int, list[EvaluatedCandidate]] = {}
+    for number, item in zip(speed_classes(items), items, strict=True):
+        classes.setdefault(number, []).append(item)
     order: list[EvaluatedCandidate] = []
-    while rest:
-        limit = _ratio(rest[0]) * (1 + SAME_SPEED)
-        equals = [item for item in rest if _ratio(item) <= limit]
-        faster = _is_faster(rest[0])
+    for _, equals in sorted(classes.items()):
+        faster = _is_faster(min(equals, key=_ratio))
         order += sorted(equals, key=lambda item: (faster or -_size_class(item), item.record.closeness), reverse=True)
-        rest = rest[len(equals) :]
     return order
+
+
+def speed_classes(items: Sequence[EvaluatedCandidate]) -> list[int]:
+    """Of each item how many speeds are faster; ratios that a screening does not tell apart are one speed."""
+    classes: dict[int, int] = {}
+    fastest, number = -math.inf, -1
+    for place in sorted(range(len(items)), key=lambda place: _ratio(items[place])):
+        if _ratio(items[place]) > fastest * (1 + SAME_SPEED) or number < 0:
+            fastest, number = _ratio(items[place]), number + 1
+        classes[place] = number
+    return [classes[place] for place in range(len(items))]
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
@@ -206,10 +219,11 @@ def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
 
 
 def select_for_report(
-    tried: Sequence[EvaluatedCandidate], chosen: EvaluatedCandidate | None, most: int
+    tried: Sequence[EvaluatedCandidate], chosen: Sequence[EvaluatedCandidate], most: int
 ) -> list[EvaluatedCandidate]:
-    """At most ``most`` of ``tried``, in their order: the chosen one, and what passed or ran before what did not."""
-    rank = sorted(tried, key=lambda item: (item is not chosen, not item.passed, item.record.agreement is None))
+    """At most ``most`` of ``tried``, in their order: the chosen ones, and what passed or ran before what did not."""
+    frozen = {id(item) for item in chosen}
+    rank = sorted(tried, key=lambda item: (id(item) not in frozen, not item.passed, item.record.agreement is None))
     kept = {id(item) for item in rank[:most]}
     return [item for item in tried if id(item) in kept]
 

@@ -25,6 +25,7 @@ from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
 from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
+from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
@@ -96,9 +97,11 @@ class Score:
         lost = [ClassLoss(label, *counts) for label, counts in self.by_label.items() if counts[2] < counts[1]]
         return sorted(lost, key=lambda one: one.int8_right - one.float_right)[:_MOST_LABELS]
 
-    def outputs(self, gates: Gates, *, in_time: bool | None = None) -> list[OutputSummary]:
+    def outputs(
+        self, gates: Gates, *, in_time: bool | None = None, confidence: float = CONFIDENCE
+    ) -> list[OutputSummary]:
         """What became of every output, the judged one first; arguments as of :meth:`Comparison.summaries`."""
-        others = [] if self.others is None else self.others.summaries(gates, in_time=in_time)
+        others = [] if self.others is None else self.others.summaries(gates, in_time=in_time, confidence=confidence)
         return [*([self.judged] if self.judged is not None else []), *others]
 
     @property

@@ -6,9 +6,9 @@ measuring :mod:`.evaluator`'s. Never opens anything but the search set.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import msgspec
+from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
@@ -17,6 +17,7 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
+from edge_agent.worker.search.freezing import second_finalists, with_chances
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.policy import (
@@ -43,13 +44,27 @@ _COMPARISON_SHARE = 0.5
 """Of the budget; afterwards nothing is measured that is only there to be compared with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A candidate whose speed is proved, with what it was measured beside.
+
+    Attributes:
+        item: the candidate.
+        reference: the float model, with its latency of that measurement.
+        ratio_lower: the lower bound of the latency ratio.
+    """
+
+    item: EvaluatedCandidate
+    reference: MeasuredModel
+    ratio_lower: float
+
+
 class Search:
     """One run over the candidates of one model.
 
     Attributes:
         tried: every candidate, in the order tried.
         reference: the float model, with the latency last measured.
-        ratio_lower: the lower bound of the last finalist's latency ratio.
         known: what each rounding does to the output, for the candidates of which it was measured.
     """
 
@@ -70,7 +85,7 @@ class Search:
         self._fraction = _SCREENED / 2
         self._screened: dict[Structure, MeasuredModel] = {}
         self.reference: MeasuredModel = evaluator.reference
-        self.ratio_lower: float | None = None
+        self._timed: dict[Structure, Latency] = {}
         self._warnings = list(warnings)
         self.tried: list[EvaluatedCandidate] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
@@ -129,6 +144,7 @@ class Search:
         self._fraction = end
         try:
             self.tried.append(self._evaluator.score(spec, self._screened[structure(spec)], pace))
+            self.tried[:] = with_chances(self.tried)
         except ModelError as error:
             self._drop(spec, error)
             return None
@@ -146,49 +162,58 @@ class Search:
         self.reference = self._evaluator.reference
 
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
-        record = msgspec.structs.replace(self._evaluator.blank(spec), code=error.code, message=error.message)
+        record = replace_in(self._evaluator.blank(spec), code=error.code, message=error.message)
         self.tried.append(EvaluatedCandidate(spec, record, passed=False))
 
-    def prove_speed(self) -> EvaluatedCandidate | None:
-        """The first finalist that the full latency statistic does not refuse.
+    def prove_speed(self) -> list[Finalist]:
+        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most.
 
         Over budget one sure finalist is asked, and then one doubtful one: where only the sure ones are slow, speed
-        would be a false reason to refuse the model.
+        would be a false reason to refuse the model. A second one is asked for within the budget only.
         """
-        refused: set[Structure] = set()
+        first = self._first_finalist()
+        if first is None:
+            return []
+        second = self._second_finalist(first)
+        if not first.item.likely_to_pass and second is None:
+            self._warn_of_doubt(first.item)
+        return [first] if second is None else [first, second]
+
+    def _first_finalist(self) -> Finalist | None:
         best_first = finalists(self.tried)
         for sure in (True, False):
             asked = False
             for finalist in (item for item in best_first if item.likely_to_pass is sure):
-                if structure(finalist.spec) in refused:
+                if structure(finalist.spec) in self._timed:
                     continue
                 if asked and self.left_s() < 0:
                     break
                 asked = True
-                proven = self._time(finalist)
-                if proven.passed:
-                    return proven
-                refused.add(structure(finalist.spec))
+                if (proved := self._prove(finalist)) is not None:
+                    return proved
         return None
 
-    def _time(self, finalist: EvaluatedCandidate) -> EvaluatedCandidate:
-        """The finalist after the full latency statistic."""
-        pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
-        proven = self._take(finalist, self._evaluator.time(finalist, pace))
-        if proven.passed and not proven.likely_to_pass:
-            wrong = proven.record.disagreements
-            self.warn(
-                f"the verdict was in doubt: {wrong} of {proven.record.windows} search windows disagree, so the chance "
-                f"that the held-out set proves the agreement was {proven.chance:.0%}, and no surer candidate passed"
-            )
-        return proven
+    def _second_finalist(self, first: Finalist) -> Finalist | None:
+        for finalist in second_finalists(self.tried, first.item):
+            known = self._timed.get(structure(finalist.spec))
+            if known is not None and known.decision is not Decision.ACCEPTED:
+                continue
+            if known is None and self.left_s() < 0:
+                break
+            if (proved := self._prove(finalist)) is not None:
+                return proved
+        return None
 
-    def _take(self, finalist: EvaluatedCandidate, latency: Latency) -> EvaluatedCandidate:
-        """Put the full statistic into the records of float and of the finalist."""
-        self.reference = msgspec.structs.replace(timed(self.reference, latency.reference), ratio_p50=1.0)
-        self.ratio_lower = latency.ratio_p50_lower
+    def _prove(self, finalist: EvaluatedCandidate) -> Finalist | None:
+        """The finalist after the full latency statistic of its structure; None if that refuses it."""
+        key = structure(finalist.spec)
+        if key not in self._timed:
+            pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
+            self._timed[key] = self._evaluator.time(finalist, pace)
+        latency = self._timed[key]
+        self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
         accepted = latency.decision is Decision.ACCEPTED
-        record = msgspec.structs.replace(
+        record = replace_in(
             timed(finalist.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
@@ -199,7 +224,14 @@ class Search:
         )
         proven = replace(finalist, record=record, passed=accepted)
         self.tried[self.tried.index(finalist)] = proven
-        return proven
+        return Finalist(proven, self.reference, latency.ratio_p50_lower) if accepted else None
+
+    def _warn_of_doubt(self, item: EvaluatedCandidate) -> None:
+        wrong, windows = item.record.disagreements, item.record.windows
+        self.warn(
+            f"the verdict was in doubt: {wrong} of {windows} search windows disagree, so the chance that the "
+            f"held-out set proves the agreement was {item.chance:.0%}, and no surer candidate passed"
+        )
 
     def warn(self, warning: str) -> None:
         """Say something in the report."""
@@ -219,14 +251,13 @@ class Search:
         )
         return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
 
-    def records(self, chosen: EvaluatedCandidate | None) -> tuple[list[MeasuredModel], int]:
-        """What is told of the candidates, the Pareto front marked, and the place of the chosen one (-1: none)."""
+    def records(self, chosen: Sequence[EvaluatedCandidate]) -> tuple[list[MeasuredModel], list[int]]:
+        """What is told of the candidates, the Pareto front marked, and the places of the chosen ones."""
         items = select_for_report(self.tried, chosen, MAX_CANDIDATES)
         records = [item.record for item in items]
-        marked = [
-            msgspec.structs.replace(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)
-        ]
-        return marked, next((place for place, item in enumerate(items) if item is chosen), -1)
+        marked = [replace_in(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)]
+        places = {id(item): place for place, item in enumerate(items)}
+        return marked, [places[id(item)] for item in chosen]
 
 
 def _proved(gate: GateResult, latency: Latency) -> GateResult:
@@ -234,4 +265,4 @@ def _proved(gate: GateResult, latency: Latency) -> GateResult:
     if gate.name != "max_latency_ratio":
         return gate
     passed = latency.decision is Decision.ACCEPTED
-    return msgspec.structs.replace(gate, value=latency.ratio_p50_upper, passed=passed)
+    return replace_in(gate, value=latency.ratio_p50_upper, passed=passed)

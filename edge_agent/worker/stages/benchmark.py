@@ -16,7 +16,7 @@ from edge_agent.device import board
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import chosen_folder
 from edge_agent.quant.gates import evaluate_memory
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
@@ -33,7 +33,7 @@ def run(context: Context) -> Outcome:
     row = next(iter(open_dataset(context, info).rows("calibration")))
     feeds = context.out_dir / "feeds.npz"
     write_feeds(feeds, CarriedState(context.task.state, info).feeds(row))
-    folder = context.folder(Stage.QUANTIZE)
+    folder = chosen_folder(context.job_dir)
     chosen = read_chosen(folder)
     models = [
         _served(context.model_path, chosen.reference),

@@ -1,8 +1,9 @@
-"""The quantize stage: search over candidates on the search set, and freeze the one that is to be judged.
+"""The quantize stage: search over candidates on the search set, and freeze the one or two that are to be judged.
 
 The search itself is :mod:`edge_agent.worker.search.search`. A finalist gets the full latency statistic before anybody
 opens the held-out set; if it fails, the next follows. Leaves ``candidates.json`` and, if a candidate is left,
-``chosen.json`` with ``chosen.<format>``.
+``chosen.json`` with ``chosen.<format>``; ``second.json`` with ``second.<format>`` where a second one makes the job
+likelier to end accepted.
 """
 
 import shutil
@@ -20,9 +21,18 @@ from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
-from edge_agent.jobs.task import Stage, Task
+from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
 from edge_agent.quant.agreement import Meaning
-from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, Ranges, chosen_path, prepared_path, read_ranges
+from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.worker.artefacts import (
+    SECOND_FILE,
+    Chosen,
+    Ranges,
+    chosen_path,
+    prepared_path,
+    read_ranges,
+    second_path,
+)
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
@@ -32,9 +42,10 @@ from edge_agent.worker.measure.probe import write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
+from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
-from edge_agent.worker.search.search import PROVED, Search
+from edge_agent.worker.search.search import PROVED, Finalist, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
 
 CANDIDATES_FILE = "candidates.json"
@@ -65,9 +76,8 @@ class _Found:
     """What the search ended with."""
 
     search: Search
-    chosen: EvaluatedCandidate | None
-    model: Path | None
-    """The chosen one's file."""
+    finalists: Sequence[tuple[Finalist, Path]]
+    """Those that the held-out set is opened for, with their files, the preferred one first: two at most."""
     meaning: Meaning
     layers: list[LayerLoss]
 
@@ -148,29 +158,31 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
         search.compare(prepared.plan)
-        chosen = search.prove_speed()
-        model = None if chosen is None else evaluator.build(chosen.spec, chosen.record.runtime or "")
+        proved = search.prove_speed()
+        frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
-        layers = _explained(context, backend, data, evaluator, search, chosen or closest(search.tried))
-    return _Found(search=search, chosen=chosen, model=model, meaning=meaning, layers=layers)
+        layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
+    return _Found(search=search, finalists=frozen, meaning=meaning, layers=layers)
 
 
 def _publish(context: Context, found: _Found) -> Outcome:
-    """Leave the candidates and the chosen one's file, and say what was found."""
-    search, meaning = found.search, found.meaning
-    records, number = search.records(found.chosen)
+    """Leave the candidates and the finalists' files, and say what was found."""
+    search, meaning, finalists = found.search, found.meaning, found.finalists
+    records, numbers = search.records([finalist.item for finalist, _ in finalists])
     _write(context.out_dir / CANDIDATES_FILE, records)
-    if found.chosen is not None and found.model is not None:
-        shutil.copyfile(found.model, chosen_path(context.out_dir, found.model.suffix))
-        _write(context.out_dir / CHOSEN_FILE, _frozen(search, found.chosen, number, meaning))
+    confidence = CONFIDENCE if len(finalists) < 2 else SHARED_CONFIDENCE  # noqa: PLR2004  # two share the held-out set
+    places = ((CHOSEN_FILE, chosen_path), (SECOND_FILE, second_path))
+    for (finalist, model), number, (file, path) in zip(finalists, numbers, places, strict=False):
+        shutil.copyfile(model, path(context.out_dir, model.suffix))
+        _write(context.out_dir / file, _frozen(finalist, number, meaning, confidence))
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
-    explained = found.chosen or closest(search.tried)
+    explained = _foremost(search, [finalist for finalist, _ in finalists])
     result = msgspec.structs.replace(
         before,
         reference=search.reference,
         candidates=records,
-        finalist=number if found.chosen is not None else None,
+        finalist=next(iter(numbers), None),
         layers=found.layers,
         data=msgspec.structs.replace(
             before.data,
@@ -180,7 +192,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
             warnings=[*before.data.warnings, *search.warnings()],
         ),
     )
-    code, message = ("", "") if found.chosen is not None else why_none(search.tried)
+    code, message = ("", "") if finalists else why_none(search.tried)
     return Outcome(code=code, message=message, results=result)
 
 
@@ -192,15 +204,21 @@ def _budget_s(task: Task, ranges: Ranges) -> float:
     return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
 
 
-def _frozen(search: Search, chosen: EvaluatedCandidate, number: int, meaning: Meaning) -> Chosen:
-    """The candidate that the held-out set is opened for, with all that its verdict needs."""
+def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandidate | None:
+    """The candidate to explain: the preferred finalist, else the closest of all that ran."""
+    return finalists[0].item if finalists else closest(search.tried)
+
+
+def _frozen(finalist: Finalist, number: int, meaning: Meaning, confidence: float) -> Chosen:
+    """A candidate that the held-out set is opened for, with all that its verdict needs."""
     return Chosen(
         number=number,
-        spec=chosen.spec,
-        record=chosen.record,
-        reference=search.reference,
+        spec=finalist.item.spec,
+        record=finalist.item.record,
+        reference=finalist.reference,
         output=meaning.output,
-        ratio_lower=search.ratio_lower,
+        ratio_lower=finalist.ratio_lower,
+        confidence=confidence,
     )
 
 

@@ -1,35 +1,63 @@
-"""The validate stage: the held-out set is opened once, for the one frozen candidate, and the gates decide.
+"""The validate stage: the held-out set is opened once, for the frozen finalists, and the gates decide.
 
-The reference is the model file as it was pushed. What the output means and how fast the candidate is was found before,
-on the search set and by the full latency statistic; here only what the held-out windows prove is new. A refusal here
-is final for the job: there is no way back to the search. Its layers are explained on the held-out windows. A labelled
-set that came with the model is opened after the held-out set, whatever that said, and its labels judge accuracy.
+The reference is the model file as it was pushed. What the output means and how fast a finalist is was found before, on
+the search set and by the full latency statistic; here only what the held-out windows prove is new. Where two finalists
+were frozen, each has to prove what it proves at 97.5 %, and the second one is judged only if the first is refused. A
+refusal here is final for the job: there is no way back to the search. Its layers are explained on the held-out windows.
+A labelled set that came with the model is opened after the held-out set, whatever that said, and its labels judge
+accuracy.
+
+If the second finalist is accepted, this stage leaves it as ``chosen.json`` and ``chosen.<format>`` of its own.
 """
 
-import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
-from edge_agent.backends import load
+from edge_agent.backends import ModelInfo, load
+from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import EnoughWindows, SetSummary
-from edge_agent.jobs.task import Stage, Task
-from edge_agent.quant.bounds import agreement_lower, windows_enough
+from edge_agent.jobs.result import LabelledSet, MeasuredModel, Result, SetSummary
+from edge_agent.jobs.task import CHOSEN_FILE, Stage
+from edge_agent.quant.agreement import Judge
+from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
+from edge_agent.quant.judgement import Judgement
 from edge_agent.quant.ruin import with_outputs
-from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
+from edge_agent.worker.artefacts import Chosen, chosen_path, read_finalists, with_refusal
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
+from edge_agent.worker.explain.enough_windows import enough_heldout
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.policy import describe
 from edge_agent.worker.search.scoring import ReferenceOutputs, Score
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """One finalist after the held-out set."""
+
+    finalist: Chosen
+    target: Path
+    score: Score
+    effective: float
+    """How many independent windows the held-out set counts as."""
+    judgement: Judgement
+    outputs: Sequence[OutputSummary]
+    labelled: LabelledSet | None
+    record: MeasuredModel
+
+
 def run(context: Context) -> Outcome:
-    """Judge the chosen candidate.
+    """Judge the finalists.
 
     Raises:
         Refusal: ``no_coverage`` or ``non_finite``, about float's own outputs on these windows.
@@ -39,87 +67,154 @@ def run(context: Context) -> Outcome:
     backend = load(task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
-    chosen = read_chosen(context.folder(Stage.QUANTIZE))
-    target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
+    finalists = read_finalists(context.folder(Stage.QUANTIZE), backend.SUFFIX)
+    before = read_result(context.job_dir)
+    preferred, _ = finalists[0]
+    judged: list[_Judged] = []
     with ReferenceOutputs(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
-        before = read_result(context.job_dir)
-        labelled_windows = before.data.eval.windows if before.data.eval is not None else 0
-        end = floats.windows / (floats.windows + labelled_windows)
-        pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=end / 2)
-        floats.run(pace, runtime=chosen.reference.runtime or "")
-        judge = floats.judge(floats.meaning(chosen.output, None))
+        heldout = _HeldOut(context, info, data, floats, passes=1 + len(finalists), before=before)
+        judge = heldout.open(preferred)
+        for finalist, target in finalists:
+            judged.append(heldout.judge(judge, finalist, target))
+            if judged[-1].judgement.passed:
+                break
+    told = next((one for one in judged if one.judgement.passed), judged[0])
+    if told.judgement.passed and told.finalist is not preferred:
+        shutil.copyfile(told.target, chosen_path(context.out_dir, backend.SUFFIX))
+        (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
+    result = _result(context, before, judged, told)
+    if not told.judgement.passed:
+        layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
+        result = replace(result, layers=with_measured(layers, before.layers))
+    return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
+
+
+class _HeldOut:
+    """The held-out set, with float's outputs once it is opened."""
+
+    def __init__(
+        self,
+        context: Context,
+        info: ModelInfo,
+        data: DataSet,
+        floats: ReferenceOutputs,
+        *,
+        passes: int,
+        before: Result,
+    ) -> None:
+        self._context = context
+        self._task = context.task
+        self._size_bytes = info.size_bytes
+        self._in_time = data.ordered_in_time or bool(context.task.state)
+        self._floats = floats
+        self._before = before
+        labelled = before.data.eval.windows if before.data.eval is not None else 0
+        rows = passes * floats.windows + 2 * (passes - 1) * labelled
+        self._step = floats.windows / rows
+        self._labelled_step = 2 * labelled / rows
+        self._done = 0.0
+
+    def open(self, preferred: Chosen) -> Judge:
+        """Run float; the judge that has seen its outputs."""
+        self._floats.run(self._pace("held-out set, float window"), runtime=preferred.reference.runtime or "")
+        judge = self._floats.judge(self._floats.meaning(preferred.output, None))
         judge.check_coverage()
-        pace = Pace(context, "held-out set, window", floats.windows, begin=end / 2, end=end)
-        score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
-    in_time = data.ordered_in_time or bool(task.state)
-    effective = effective_windows(floats.windows, score.design_effect(in_time=in_time))
-    measured = score.measured(
-        windows_effective=effective,
-        size_ratio=target.stat().st_size / info.size_bytes,
-        latency_ratio_lower=chosen.ratio_lower,
-        latency_ratio_upper=chosen.record.ratio_p50_upper,
-        rows_of="--heldout" if task.arrays is not None else "",
+        return judge
+
+    def judge(self, judge: Judge, finalist: Chosen, target: Path) -> _Judged:
+        """What the windows, and the labelled set if there is one, prove of one finalist."""
+        task, windows, confidence = self._task, self._floats.windows, finalist.confidence
+        score = self._floats.score(
+            target, judge, self._pace("held-out set, window"), runtime=finalist.record.runtime or ""
+        )
+        effective = effective_windows(windows, score.design_effect(in_time=self._in_time))
+        measured = score.measured(
+            windows_effective=effective,
+            size_ratio=target.stat().st_size / self._size_bytes,
+            latency_ratio_lower=finalist.ratio_lower,
+            latency_ratio_upper=finalist.record.ratio_p50_upper,
+            rows_of="--heldout" if task.arrays is not None else "",
+            confidence=confidence,
+        )
+        evaluation = None
+        if task.eval:
+            begin, self._done = self._done, self._done + self._labelled_step
+            evaluation = evaluate(self._context, finalist, target, begin=begin, end=self._done)
+        labelled = evaluation.measured if evaluation is not None else None
+        outputs = score.outputs(task.gates, in_time=self._in_time, confidence=confidence)
+        judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
+        judgement = with_detections(judgement, score.detections)
+        labelled_set = self._before.data.eval
+        if evaluation is not None:
+            by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
+            labelled_set = replace(evaluation.shown, decides=bool(by_label))
+        record = score.recorded(
+            finalist.record,
+            windows_effective=effective,
+            agreement_lower=agreement_lower(score.disagreements * effective / windows, effective, confidence),
+            confidence=confidence,
+            gates=list(judgement.gates),
+            code=judgement.code or None,
+            message=judgement.message or None,
+        )
+        return _Judged(
+            finalist=finalist,
+            target=target,
+            score=score,
+            effective=effective,
+            judgement=judgement,
+            outputs=outputs,
+            labelled=labelled_set,
+            record=record,
+        )
+
+    def _pace(self, what: str) -> Pace:
+        begin, self._done = self._done, self._done + self._step
+        return Pace(self._context, what, self._floats.windows, begin=begin, end=self._done)
+
+
+def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _Judged) -> Result:
+    """The result object with what was found; ``told``: the finalist that the verdict is about."""
+    score, effective, task = told.score, told.effective, context.task
+    windows, asked = len(score.agreed), task.gates.min_agreement
+    enough = enough_heldout(
+        windows,
+        score.disagreements,
+        effective=effective,
+        limit=MIN_AGREEMENT if asked is None else asked,
+        confidence=told.finalist.confidence,
+        arrays=task.arrays is not None,
     )
-    evaluation = evaluate(context, chosen, target, begin=end) if task.eval else None
-    labelled = evaluation.measured if evaluation is not None else None
-    outputs = score.outputs(task.gates, in_time=in_time)
-    judgement = with_outputs(evaluate_heldout(task.gates, judge.meaning.kind, measured, labelled), outputs)
-    judgement = with_detections(judgement, score.detections)
-    chosen_now = score.recorded(
-        chosen.record,
-        windows_effective=effective,
-        agreement_lower=agreement_lower(score.disagreements * effective / floats.windows, effective),
-        gates=list(judgement.gates),
-        code=judgement.code or None,
-        message=judgement.message or None,
-    )
-    labelled_set = before.data.eval
-    if evaluation is not None:
-        by_label = [gate for gate in judgement.gates if gate.on == "eval" and gate.name == "max_accuracy_drop"]
-        labelled_set = replace(evaluation.shown, decides=bool(by_label))
-    result = replace(
+    accuracy = score.accuracy
+    candidates: Sequence[MeasuredModel] = before.candidates
+    for one in judged:
+        if not one.judgement.passed:
+            candidates = with_refusal(candidates, one.finalist.number, one.record)
+    return replace(
         before,
-        reference=replace(chosen.reference, accuracy=None if score.accuracy is None else score.accuracy[0]),
-        chosen=chosen_now,
+        reference=replace(told.finalist.reference, accuracy=None if accuracy is None else accuracy[0]),
+        chosen=told.record,
+        candidates=list(candidates),
+        finalist=told.finalist.number,
         data=replace(
             before.data,
-            heldout=replace(before.data.heldout or SetSummary(windows=floats.windows), windows_effective=effective),
-            eval=labelled_set,
-            enough=replace(before.data.enough, heldout=_enough(score, effective, task)),
-            outputs=outputs,
+            heldout=replace(before.data.heldout or SetSummary(windows=windows), windows_effective=effective),
+            eval=told.labelled,
+            enough=replace(before.data.enough, heldout=enough),
+            outputs=list(told.outputs),
             detections=score.detections,
             classes=score.losses(),
-            warnings=[*before.data.warnings, *judgement.warnings],
+            warnings=[*before.data.warnings, *told.judgement.warnings, *_of_the_others(judged, told)],
         ),
     )
-    if not judgement.passed:
-        result = replace(
-            result,
-            candidates=with_refusal(before.candidates, chosen.number, chosen_now),
-            layers=with_measured(worst_layers(context, backend, data, "heldout", chosen.spec), before.layers),
-        )
-    return Outcome(code=judgement.code, message=judgement.message, results=result)
 
 
-def _enough(score: Score, effective: float, task: Task) -> EnoughWindows:
-    """How many held-out windows it takes to prove the agreement, at the share of disagreements that was seen."""
-    asked = task.gates.min_agreement
-    windows, limit = len(score.agreed), MIN_AGREEMENT if asked is None else asked
-    independent = None
-    if 0 < limit < 1:
-        independent = windows_enough(score.disagreements, windows, limit)
-    enough = None if independent is None else math.ceil(independent * windows / effective)
-    return EnoughWindows(windows=windows, enough=enough, message=_enough_sentence(windows, enough, limit, task))
-
-
-def _enough_sentence(windows: int, enough: int | None, limit: float, task: Task) -> str:
-    if not 0 < limit < 1:
-        return f"{windows} windows were judged; no agreement was to be proved"
-    if enough is None:
-        return f"as often as int8 disagrees, no number of windows proves an agreement of {limit:g}"
-    sentence = f"{enough} such windows prove an agreement of {limit:g}; {windows} were judged"
-    if enough <= windows:
-        return sentence
-    return f"{sentence}; " + (
-        "give more rows (--heldout)" if task.arrays else f"set [recipe] heldout_windows = {enough}"
-    )
+def _of_the_others(judged: Sequence[_Judged], told: _Judged) -> list[str]:
+    """What became of the finalists that the verdict is not about."""
+    ended = "this one was accepted" if told.judgement.passed else "it was refused as well"
+    return [
+        f"two finalists were judged, each at {100 * one.finalist.confidence:g} %: {describe(one.record)} was refused "
+        f"({one.judgement.code}: {one.judgement.message}); {ended}"
+        for one in judged
+        if one is not told
+    ]

@@ -242,11 +242,11 @@ def test_the_chosen_one_and_what_ran_are_told_before_what_did_not() -> None:
     chosen = tried(0.9, 0.99)
     every = [*dropped, *failed, chosen]
 
-    kept = select_for_report(every, chosen, 10)
+    kept = select_for_report(every, [chosen], 10)
 
     assert kept == [*dropped[:4], *failed, chosen]
     assert kept[-1] is chosen
-    assert select_for_report(failed, None, 10) == failed
+    assert select_for_report(failed, [], 10) == failed
 
 
 def test_integers_are_told_where_they_are_not_the_usual() -> None:

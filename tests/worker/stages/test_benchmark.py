@@ -16,10 +16,10 @@ from edge_agent.errors import StageError
 from edge_agent.execution.run import StageEnd, run_stage
 from edge_agent.jobs.outcome import Outcome, read_outcome, read_result
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
-from edge_agent.jobs.task import ArrayFiles, Stage, Task
+from edge_agent.jobs.task import CHOSEN_FILE, ArrayFiles, Stage, Task
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.wire.manifest import Gates, Output
-from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen
+from edge_agent.worker.artefacts import Chosen
 from edge_agent.worker.stages.benchmark import _served
 
 WIDTH, LAYERS = 1024, 12  # 48 MiB of weights

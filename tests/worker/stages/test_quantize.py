@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.search import evaluator, screening
 from edge_agent.worker.search import search as module
+from edge_agent.worker.search.policy import EvaluatedCandidate
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -271,12 +273,12 @@ def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_tha
         asked.append(fast(target))
         return latency(Decision.ACCEPTED, 0.3) if fast(target) else latency(Decision.SLOWER, 1.01)
 
-    def chance(_gates: Gates, _kind: str, measured: Any, *_: Any, **__: Any) -> float:
-        return 0.6 if measured.latency_ratio == 0.3 else 1.0
+    def with_chances(tried: list[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
+        return [replace(one, chance=0.6 if one.record.ratio_p50 == 0.3 else 1.0) for one in tried]
 
     monkeypatch.setattr(screening, "screen", screen)
     monkeypatch.setattr(evaluator, "compare", compare)
-    monkeypatch.setattr(evaluator, "chance_of_verdict", chance)
+    monkeypatch.setattr(module, "with_chances", with_chances)
     monkeypatch.setattr(module.Search, "left_s", lambda _self: -1.0 if asked else 1000.0)
 
     outcome, folder = search(tmp_path, model, gates=Gates(), recipe=Recipe())

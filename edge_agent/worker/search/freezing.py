@@ -1,0 +1,41 @@
+"""Which candidates stand before the held-out set: chances as one of many, and whether a second one follows. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.quant.prospect import Prospect, chances
+from edge_agent.worker.search.policy import EvaluatedCandidate, finalists
+
+SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
+"""Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
+_BY_AGREEMENT = ("agreement_too_low", "output_kind_needed")
+
+
+def with_chances(tried: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
+    """``tried``, with the chance that each stands as one of all of them."""
+    among = _chances(tried, CONFIDENCE)
+    return [replace(item, chance=among.get(number, item.chance)) for number, item in enumerate(tried)]
+
+
+def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandidate) -> list[EvaluatedCandidate]:
+    """Those that make the job likelier to end accepted beside ``first``, the likeliest before all others.
+
+    Two finalists share the held-out set, so each has to prove more. A second one pays where it is likelier to do so
+    than the first is to prove what one alone has to.
+    """
+    among = _chances(tried, SHARED_CONFIDENCE)
+    shared = {id(item): among.get(number, 0.0) for number, item in enumerate(tried)}
+    likelier = [item for item in finalists(tried) if item.spec != first.spec and shared[id(item)] > first.chance]
+    return sorted(likelier, key=lambda item: -shared[id(item)])
+
+
+def _chances(tried: Sequence[EvaluatedCandidate], confidence: float) -> dict[int, float]:
+    """Place in ``tried`` → chance, of those that fail nothing but agreement: no other can be chosen."""
+    running: list[tuple[int, Prospect]] = [
+        (number, item.prospect)
+        for number, item in enumerate(tried)
+        if item.prospect is not None and (item.passed or item.record.code in _BY_AGREEMENT)
+    ]
+    found = chances([prospect for _, prospect in running], confidence)
+    return {number: chance for (number, _), chance in zip(running, found, strict=True)}

@@ -1,0 +1,89 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from edge_agent.quant.bounds import chance_of_proof
+from edge_agent.quant.prospect import Prospect, chances
+
+SURE = 0.85
+
+
+def prospect(wrong: int, *, windows: int = 150, effect: float = 1.0, heldout: int = 300) -> Prospect:
+    return Prospect(wrong, windows, effect, heldout, 0.95)
+
+
+def test_the_chance_falls_with_every_search_window_that_disagrees() -> None:
+    alone = [prospect(wrong).chance() for wrong in range(8)]
+
+    assert alone[0] == 1.0
+    assert all(one > after for one, after in pairwise(alone))
+    assert alone[1] == pytest.approx(chance_of_proof(1, 150, 300, 0.95))
+    assert alone[7] < 0.3
+
+
+def test_to_prove_more_is_less_likely() -> None:
+    assert prospect(3).chance(0.975) < prospect(3).chance() - 0.05
+    assert prospect(0).chance(0.975) < 1.0
+
+
+def test_windows_that_are_alike_leave_less_of_a_chance() -> None:
+    assert prospect(1).chance() > prospect(1, effect=2.0).chance() + 0.1
+
+
+def test_nothing_better_than_no_disagreement_can_be_shown() -> None:
+    """Also where so few windows will be opened that they prove nothing at all."""
+    for one in (prospect(0, windows=20), prospect(0, heldout=40)):
+        assert one.chance() == 1.0
+        assert chances([one, one, one]) == pytest.approx([1.0, 1.0, 1.0], abs=0.1)
+    assert prospect(1, heldout=40).chance() == 0.0
+
+
+def test_one_alone_is_what_it_is() -> None:
+    assert chances([]) == []
+    for wrong in range(5):
+        (chance,) = chances([prospect(wrong)])
+        assert prospect(wrong).chance() - 0.2 < chance <= prospect(wrong).chance()
+
+
+def test_the_best_of_many_that_are_equally_bad_was_lucky() -> None:
+    lucky, *_ = chances([prospect(wrong) for wrong in (1, 3, 4, 4, 5, 5, 6, 6, 7)])
+
+    assert lucky < 0.65
+    assert prospect(1).chance() > 0.9
+
+
+def test_a_good_one_among_good_ones_is_charged_nothing() -> None:
+    good, after, *_ = chances([prospect(wrong) for wrong in (0, 1, 0, 1, 2, 0, 0, 1)])
+
+    assert good > 0.97
+    assert after > 0.9
+
+
+def test_bad_ones_of_another_kind_say_nothing_of_a_good_one() -> None:
+    """As per tensor everything is lost, and per channel hardly anything."""
+    good, *_ = chances([prospect(wrong) for wrong in (0, 75, 80, 90, 120, 60)])
+
+    assert good > 0.95
+
+
+def test_nobody_is_surer_among_others_than_alone() -> None:
+    seen = [prospect(wrong) for wrong in (0, 3, 0, 0, 0, 12)]
+
+    assert all(chance <= one.chance() for one, chance in zip(seen, chances(seen), strict=True))
+
+
+def test_the_foretold_holds_in_simulated_searches() -> None:
+    """The closest of twelve that truly disagree in 3 %: alone they promise twice what is kept."""
+    random = np.random.default_rng(1)
+    stood, foretold, alone = [], [], []
+    for wrong in random.binomial(150, 0.03, (200, 12)).tolist():
+        seen = [prospect(count) for count in wrong]
+        best = int(np.argmin(wrong))
+        stood.append(random.binomial(300, 0.03) <= 8)
+        foretold.append(chances(seen)[best])
+        alone.append(seen[best].chance())
+
+    assert np.mean(stood) < 0.55
+    assert np.mean(alone) > 0.85
+    assert np.mean(foretold) < np.mean(stood) + 0.2
