@@ -38,7 +38,7 @@ def evaluate(context: Context, chosen: Chosen, target: Path, *, begin: float, en
     backend = load(task.format)
     data = open_labelled(context, backend.inspect(context.model_path))
     half = (begin + end) / 2.0
-    with ReferenceOutputs(backend, context.model_path, data, "eval", task, context.out_dir / "float.bin") as floats:
+    with ReferenceOutputs(backend, context.model_path, data, "eval", task, context.out_dir / "labelled.bin") as floats:
         pace = Pace(context, "labelled set, float window", floats.windows, begin=begin, end=half)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
