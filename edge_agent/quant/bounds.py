@@ -210,6 +210,18 @@ def tango_upper(lost: float, won: float, n: float, confidence: float = CONFIDENC
     return _bisect(lambda delta: -_tango_score(lost, won, n, delta), z, (lost - won) / n, 1.0)
 
 
+def allowed_losses(won: int, n: int, limit: float, confidence: float = CONFIDENCE) -> int:
+    """How many of ``n`` pairs may be lost at most, with ``won`` of them won, to exclude a drop above ``limit``.
+
+    -1: not even none.
+    """
+    z = NormalDist().inv_cdf(confidence)
+    lost = -1
+    while lost + 1 + won <= n and _tango_score(lost + 1, won, n, limit) <= -z:
+        lost += 1
+    return lost
+
+
 def pairs_needed(limit: float, confidence: float = CONFIDENCE) -> int:
     """The fewest pairs that prove a drop of at most ``limit`` (> 0) when float and int8 are never of two minds.
 

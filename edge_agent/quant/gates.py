@@ -167,6 +167,11 @@ def agreement_to_prove(gates: Gates, kind: OutputKind, measured: Measured, *, la
     return _limits(gates, kind, measured).min_agreement
 
 
+def drop_to_exclude(gates: Gates, kind: OutputKind, measured: Measured) -> float:
+    """The drop in accuracy that the held-out windows must exclude; 0: it does not decide. Arguments as above."""
+    return _limits(gates, kind, measured).max_accuracy_drop
+
+
 def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
     """The peak memory of a process with the candidate alone, against its gate."""
     limit = gates.max_peak_rss_bytes

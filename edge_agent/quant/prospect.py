@@ -1,4 +1,6 @@
-"""How likely held-out windows will prove the agreement that search windows show, for each of many candidates. Pure.
+"""How likely held-out windows will prove what search windows show, for each of many candidates. Pure.
+
+What is to be proved is an agreement with float, or a drop in accuracy where labels decide.
 
 The best of many on the same windows was lucky as well. So a candidate's chance is also computed with what all the
 others show: the shares in which they truly disagree are taken to come from one distribution, which is estimated from
@@ -14,6 +16,7 @@ held-out set; each by itself foretold 85 %, with the others 62 %. Where the best
 96 %, and 83 to 100 % stand, 94 to 100 % where a second finalist may follow.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,37 +24,41 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.quant.bounds import CONFIDENCE, allowed_failures, chance_of_proof, regularised_beta
+from edge_agent.quant.bounds import CONFIDENCE, allowed_failures, allowed_losses, chance_of_proof, regularised_beta
 
 _SHARES = np.concatenate([np.geomspace(5e-4, 0.2, 40), np.linspace(0.25, 0.999, 8)])
-"""Shares of windows that may truly disagree: the grid of the mixing distribution."""
+"""Shares of windows that may truly be wrong: the grid of the mixing distribution."""
+_JEFFREYS = np.gradient(_SHARES) / np.sqrt(_SHARES * (1.0 - _SHARES))
 _STEPS = 20
+_NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What the search set says of one candidate's agreement, and what the held-out set will have to prove.
+    """What the search set says of one candidate, and what the held-out set will have to prove.
 
     Attributes:
-        disagreements: search windows in which int8 disagrees.
+        wrong: search windows in which int8 disagrees; where labels decide, in which float is right and int8 is not.
         windows: of the search set.
         effect: how many windows count as one, here and, for all that is known, in the held-out set.
         heldout: windows of the held-out set.
-        limit: the agreement to prove, below 1.
+        limit: the agreement to prove, below 1; where labels decide, the drop in accuracy that may be.
+        won: where labels decide, search windows in which int8 is right and float is not; None: agreement decides.
     """
 
-    disagreements: int
+    wrong: int
     windows: int
     effect: float
     heldout: int
     limit: float
+    won: int | None = None
 
     def chance(self, confidence: float = CONFIDENCE) -> float:
         """That ``heldout`` windows prove the limit at ``confidence``, by this candidate alone.
 
-        1 at 95 % if none disagreed: nothing better can be shown on these windows.
+        1 at 95 % if none is wrong: nothing better can be shown on these windows.
         """
-        return self._told(self._predicted(self.disagreements, confidence))
+        return self._told(self._predicted(self.wrong, confidence))
 
     def among(self, weights: NDArray[np.float64], confidence: float) -> float:
         """The same where the true share is distributed over the grid with ``weights``."""
@@ -59,26 +66,36 @@ class Prospect:
 
     def log_likelihoods(self) -> NDArray[np.float64]:
         """Of each share of the grid, by what the search windows show."""
-        seen, windows = self.disagreements / self.effect, self.windows / self.effect
-        likelihoods: NDArray[np.float64] = seen * np.log(_SHARES) + (windows - seen) * np.log1p(-_SHARES)
-        return likelihoods
+        return _log_likelihoods(self.wrong / self.effect, self.windows / self.effect)
 
     def _told(self, chance: float) -> float:
         best = self._predicted(0, CONFIDENCE)
-        if self.disagreements or not best:
-            return chance if self.disagreements else 1.0
+        if self.wrong or not best:
+            return chance if self.wrong else 1.0
         return min(1.0, chance / best)
 
-    def _predicted(self, disagreements: int, confidence: float) -> float:
-        seen, windows = disagreements / self.effect, self.windows / self.effect
-        return _predicted(seen, windows, self._more, self.limit, confidence)
+    def _predicted(self, wrong: int, confidence: float) -> float:
+        seen, windows = wrong / self.effect, self.windows / self.effect
+        if self.won is None:
+            return _predicted(seen, windows, self._more, self.limit, confidence)
+        logs = _log_likelihoods(seen, windows)
+        weights = _JEFFREYS * np.exp(logs - logs.max())
+        return float(weights @ self._passing(confidence) / weights.sum())
 
     def _passing(self, confidence: float) -> NDArray[np.float64]:
-        return _passing(self._more, self.limit, confidence)
+        if self.won is None:
+            return _passing(self._more, self.limit, confidence)
+        windows = self.windows / self.effect
+        return _keeping(self._more, self.limit, (self.won / self.effect + 0.5) / (windows + 1.0), confidence)
 
     @property
     def _more(self) -> int:
         return round(self.heldout / self.effect)
+
+
+def _log_likelihoods(seen: float, windows: float) -> NDArray[np.float64]:
+    likelihoods: NDArray[np.float64] = seen * np.log(_SHARES) + (windows - seen) * np.log1p(-_SHARES)
+    return likelihoods
 
 
 def chances(prospects: Sequence[Prospect], confidence: float = CONFIDENCE) -> list[float]:
@@ -108,8 +125,29 @@ def _predicted(seen: float, windows: float, more: int, limit: float, confidence:
 
 @cache
 def _passing(more: int, limit: float, confidence: float) -> NDArray[np.float64]:
-    """The chance of a proof by ``more`` windows for each share of the grid."""
-    allowed = allowed_failures(more, limit, confidence=confidence)
+    """The chance that ``more`` windows prove an agreement, for each share of the grid that disagrees."""
+    return _at_most(allowed_failures(more, limit, confidence=confidence), more)
+
+
+@cache
+def _keeping(more: int, limit: float, won: float, confidence: float) -> NDArray[np.float64]:
+    """The chance that ``more`` windows exclude a larger drop in accuracy, for each share of the grid that is lost.
+
+    ``won``: the share of windows that int8 wins, of which little is known and which matters little.
+    """
+    chance = np.zeros(len(_SHARES))
+    for count in range(more + 1):
+        log = math.lgamma(more + 1) - math.lgamma(count + 1) - math.lgamma(more - count + 1)
+        likelihood = math.exp(log + count * math.log(won) + (more - count) * math.log1p(-won))
+        if count > more * won and likelihood < _NEGLIGIBLE:
+            break
+        chance += likelihood * _at_most(allowed_losses(count, more, limit, confidence), more)
+    return chance
+
+
+@cache
+def _at_most(allowed: int, more: int) -> NDArray[np.float64]:
+    """The chance of at most ``allowed`` of ``more``, for each share of the grid."""
     if allowed < 0:
         return np.zeros(len(_SHARES))
     if allowed >= more:

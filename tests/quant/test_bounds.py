@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge_agent.quant.bounds import (
     agreement_lower,
     allowed_failures,
+    allowed_losses,
     chance_of_proof,
     order_statistic_bound,
     pairs_needed,
@@ -185,3 +186,12 @@ def test_enough_windows_are_those_of_the_tables_of_sample_sizes(disagreements: i
 @pytest.mark.parametrize("disagreements", [15, 16, 300])
 def test_no_number_of_windows_proves_what_is_not_so(disagreements: int) -> None:
     assert windows_enough(disagreements, 300, 0.95) is None
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.975])
+@pytest.mark.parametrize("won", [0, 1, 5])
+def test_losses_that_are_allowed_are_those_that_the_bound_excludes(won: int, confidence: float) -> None:
+    allowed = allowed_losses(won, 300, 0.03, confidence)
+
+    assert tango_upper(allowed, won, 300, confidence) <= 0.03 < tango_upper(allowed + 1, won, 300, confidence)
+    assert allowed_losses(0, 50, 0.03) == -1

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edge_agent.quant.bounds import chance_of_proof
+from edge_agent.quant.bounds import chance_of_proof, tango_upper
 from edge_agent.quant.prospect import Prospect, chances
 
 SURE = 0.85
@@ -87,3 +87,34 @@ def test_the_foretold_holds_in_simulated_searches() -> None:
     assert np.mean(stood) < 0.55
     assert np.mean(alone) > 0.85
     assert np.mean(foretold) < np.mean(stood) + 0.2
+
+
+def labelled(lost: int, won: int = 1, **others: float) -> Prospect:
+    return Prospect(lost, 150, others.get("effect", 1.0), 300, 0.03, won=won)
+
+
+def test_where_labels_decide_the_chance_is_that_of_the_drop() -> None:
+    alone = [labelled(lost).chance() for lost in range(8)]
+
+    assert alone[0] == 1.0
+    assert all(one > after for one, after in pairwise(alone))
+    assert alone[7] < 0.3
+    assert labelled(3, won=4).chance() > labelled(3, won=0).chance()
+    assert labelled(3).chance(0.975) < labelled(3).chance()
+    assert labelled(2).chance() > labelled(2, effect=2.0).chance()
+
+
+@pytest.mark.parametrize(("lost", "won"), [(1, 0), (3, 2), (5, 5)])
+def test_the_chance_of_the_drop_is_how_often_it_is_excluded(lost: int, won: int) -> None:
+    random = np.random.default_rng(2)
+    shares = random.beta(lost + 0.5, 150 - lost + 0.5, 3000)
+    pairs = zip(random.binomial(300, shares), random.binomial(300, (won + 0.5) / 151, 3000), strict=True)
+    excluded = [tango_upper(int(one), int(other), 300) <= 0.03 for one, other in pairs]
+
+    assert labelled(lost, won).chance() == pytest.approx(np.mean(excluded), abs=0.03)
+
+
+def test_the_best_of_many_drops_was_lucky_too() -> None:
+    lucky, *_ = chances([labelled(lost) for lost in (1, 4, 5, 5, 6, 6, 7)])
+
+    assert lucky < labelled(1).chance() - 0.2

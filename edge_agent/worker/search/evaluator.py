@@ -20,7 +20,8 @@ from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
-from edge_agent.quant.gates import agreement_to_prove, evaluate_search
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
@@ -177,9 +178,7 @@ class CandidateEvaluator:
         outputs = score.outputs(gates)
         judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
         judgement = with_detections(judgement, score.detections)
-        limit = agreement_to_prove(gates, kind, measured, labels_follow=labels_follow)
-        seen = score.disagreements, len(score.agreed), effect
-        prospect = Prospect(*seen, self._heldout.windows, limit) if 0 < limit < 1 and score.agreed else None
+        prospect = self._prospect(measured)
         near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
         record = score.recorded(
             screened,
@@ -192,6 +191,18 @@ class CandidateEvaluator:
         passed = judgement.passed or (judgement.code == "latency_too_high" and near)
         chance = 1.0 if prospect is None else prospect.chance()
         return EvaluatedCandidate(spec, record, passed, chance, prospect=prospect, outputs=outputs)
+
+    def _prospect(self, measured: Measured) -> Prospect | None:
+        """What a candidate has shown of what will decide; None where search windows say nothing of it."""
+        gates, kind, heldout = self._context.task.gates, self._judge.meaning.kind, self._heldout
+        windows, effect = measured.windows, measured.design_effect
+        limit = agreement_to_prove(gates, kind, measured, labels_follow=heldout.labelled)
+        if 0 < limit < 1 and windows and measured.disagreements is not None:
+            return Prospect(measured.disagreements, windows, effect, heldout.windows, limit)
+        drop = drop_to_exclude(gates, kind, measured)
+        if not 0 < drop < 1 or not windows or measured.lost is None or not heldout.labelled:
+            return None
+        return Prospect(measured.lost, windows, effect, heldout.windows, drop, won=measured.won)
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
         """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.

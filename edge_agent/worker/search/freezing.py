@@ -9,7 +9,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, finalists
 
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
 """Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
-_BY_AGREEMENT = ("agreement_too_low", "output_kind_needed")
+_FOR_WINDOWS = ("agreement_too_low", "accuracy_too_low", "output_kind_needed")
 
 
 def with_chances(tried: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
@@ -31,11 +31,11 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
 
 
 def _chances(tried: Sequence[EvaluatedCandidate], confidence: float) -> dict[int, float]:
-    """Place in ``tried`` → chance, of those that fail nothing but agreement: no other can be chosen."""
+    """Place in ``tried`` → chance, of those that fail nothing but what windows prove: no other can be chosen."""
     running: list[tuple[int, Prospect]] = [
         (number, item.prospect)
         for number, item in enumerate(tried)
-        if item.prospect is not None and (item.passed or item.record.code in _BY_AGREEMENT)
+        if item.prospect is not None and (item.passed or item.record.code in _FOR_WINDOWS)
     ]
     found = chances([prospect for _, prospect in running], confidence)
     return {number: chance for (number, _), chance in zip(running, found, strict=True)}

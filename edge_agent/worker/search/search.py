@@ -227,10 +227,13 @@ class Search:
         return Finalist(proven, self.reference, latency.ratio_p50_lower) if accepted else None
 
     def _warn_of_doubt(self, item: EvaluatedCandidate) -> None:
-        wrong, windows = item.record.disagreements, item.record.windows
+        seen = item.prospect
+        if seen is None:
+            return
+        what = "disagree" if seen.won is None else "are lost"
         self.warn(
-            f"the verdict was in doubt: {wrong} of {windows} search windows disagree, so the chance that the "
-            f"held-out set proves the agreement was {item.chance:.0%}, and no surer candidate passed"
+            f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, so the chance that the "
+            f"held-out set proves what it has to was {item.chance:.0%}, and no surer candidate passed"
         )
 
     def warn(self, warning: str) -> None:
