@@ -64,8 +64,8 @@ class Measured:
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
-    classes: Mapping[Any, tuple[int, int]] = field(default_factory=dict)
-    """Class → windows to which float gives it, and those of them in which int8 agrees."""
+    classes: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
+    """Class → windows to which float gives it, and how many of them int8 keeps."""
     rows_of: str = ""
     """The option that names the operator's file whose rows the windows are; empty: captured, as many as the recipe
     says."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
 from edge_agent.wire.manifest import Output
@@ -55,9 +56,15 @@ class Kind:
         """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
         return None
 
-    def named_class(self, output: NDArray[Any]) -> int | None:  # noqa: ARG002  # for those that have classes
-        """The class that the output gives a window; None where the kind gives none, or several."""
-        return None
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # for those that have classes
+        """What int8 keeps of each class that float gives this window; empty where the kind has no classes.
+
+        Args:
+            reference: float's output.
+            target: int8's, which is finite.
+            label: of the window, if it has one that says something of the kind: what float has wrong is not counted.
+        """
+        return {}
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
         """Whether the output is right; None where labels say nothing about this kind.

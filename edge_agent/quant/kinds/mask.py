@@ -3,7 +3,11 @@
 Without its batch axis an output is ``[H, W]``, or has one more axis for the classes, first or last, whichever is the
 shorter. Integers are class numbers; of several scores a pixel the largest counts; a single score is held against
 ``[output] threshold`` (0.5 for probabilities, 0 for logits). The mean is over the classes that either mask has, the
-background included, so one that appears or vanishes counts as fully missed.
+background included, so one that appears or vanishes counts as fully missed. A pixel whose int8 score is exactly at the
+threshold, or whose two largest are equal, has no class (:mod:`edge_agent.quant.near`).
+
+What int8 keeps of a class is counted in pixels, over all windows that have it, as the mean IoU of the field is: stray
+pixels at an edge make no window lost.
 """
 
 from collections.abc import Sequence
@@ -13,14 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.kinds.kind import Kind, are_fractions, with_defaults
+from edge_agent.quant.near import ValueRange, at_threshold, tied
 from edge_agent.wire.manifest import Output
 
 _FLAT, _SCORED = 2, 3
+_NONE = -1
 
 
 class Mask(Kind):
     """A class for each pixel."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._range = ValueRange()
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Learn the range of float's scores."""
+        self._range.add_whole(output)
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -38,8 +53,29 @@ class Mask(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both masks cover the same."""
-        wanted, got = self.answer(reference), self.answer(target)
+        wanted, got = self.answer(reference), self._decided(reference, target)
         return wanted.shape == got.shape and mean_overlap(wanted, got) >= (self.output.tolerance or 0.0)
+
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # there are none
+        """Of each class float's pixels, and how many of them int8 gives it."""
+        wanted, got = self.answer(reference), self._decided(reference, target)
+        same = wanted == got if wanted.shape == got.shape else np.zeros(wanted.shape, bool)
+        numbers, place = np.unique(wanted, return_inverse=True)
+        given = np.bincount(place.ravel())
+        kept = np.bincount(place.ravel(), weights=same.ravel())
+        return {
+            int(number): (float(all_), float(part)) for number, all_, part in zip(numbers, given, kept, strict=True)
+        }
+
+    def _decided(self, reference: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
+        """int8's class of each pixel, :data:`_NONE` where it has not decided."""
+        got, wanted, scores = self.answer(target), _pixels(reference), _pixels(target)
+        if wanted.shape != scores.shape or scores.dtype.kind in "biu":
+            return got
+        if scores.ndim == _SCORED:
+            return np.where(tied(wanted, scores, self._range.near), _NONE, got)
+        undecided = at_threshold(wanted, scores, self.output.threshold or 0.0, self._range.near)
+        return np.where(undecided, _NONE, got)
 
 
 def mean_overlap(first: NDArray[Any], second: NDArray[Any]) -> float:

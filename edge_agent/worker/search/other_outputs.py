@@ -19,6 +19,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
+from edge_agent.quant.class_recall import ClassCounts
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
@@ -153,7 +154,7 @@ class _Compared:
         self._agreed: list[bool] = []
         self._differences: list[float] = []
         self._groups: list[int | None] = []
-        self._classes: dict[int, tuple[int, int]] = {}
+        self._classes = ClassCounts()
         self._broken = 0
 
     def add(self, group: int | None, output: Array) -> None:
@@ -166,9 +167,7 @@ class _Compared:
         self._agreed.append(agreed)
         self._groups.append(group)
         self._differences.append(relative_rms(reference, output) if same_shape and finite else math.inf)
-        if (given := self._judge.named_class(reference)) is not None:
-            windows, kept = self._classes.get(given, (0, 0))
-            self._classes[given] = windows + 1, kept + agreed
+        self._classes.add(self._judge.kept_classes(reference, output))
         if same_shape:
             self._metrics.add(reference, output)
         self._broken += not finite
@@ -209,7 +208,7 @@ class _Compared:
             disagreements=self._agreed.count(False),
             sqnr_db=self._metrics.sqnr_db,
             sqnr_of=self._metrics.worst,
-            classes=self._classes,
+            classes=self._classes.counts,
         )
 
 

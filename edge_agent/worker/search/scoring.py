@@ -25,6 +25,7 @@ from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
 from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
+from edge_agent.quant.class_recall import ClassCounts
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
@@ -57,8 +58,7 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
-        by_class: class that float gives → windows to which it gives it, rightly where they have labels, and those of
-            them in which int8 agrees.
+        classes: what int8 keeps of each class that float gives, rightly where the rows have labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
         judged: what became of the judged output.
@@ -71,25 +71,19 @@ class Score:
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
-    by_class: dict[Any, tuple[int, int]] = field(default_factory=dict)
+    classes: ClassCounts = field(default_factory=ClassCounts)
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
     judged: OutputSummary | None = None
     others: Comparison | None = None
     detections: DetectionsKept | None = None
 
-    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> Any:
-        """Count one window that carries ``label``; what it is counted under."""
+    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
+        """Count one window that carries ``label``."""
         values = np.asarray(label).reshape(-1).tolist()
         key = values[0] if len(values) == 1 else tuple(values)
         windows, float_count, int8_count = self.by_label.get(key, (0, 0, 0))
         self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
-        return key
-
-    def count_class(self, given: Any, *, agreed: bool) -> None:
-        """Count one window to which float gives the class ``given``."""
-        windows, kept = self.by_class.get(given, (0, 0))
-        self.by_class[given] = windows + 1, kept + agreed
 
     def losses(self) -> list[ClassLoss]:
         """The labels of which int8 has fewer right than float, the largest loss first."""
@@ -152,7 +146,7 @@ class Score:
             commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
-            classes=self.by_class,
+            classes=self.classes.counts,
             **device,
         )
 
@@ -229,18 +223,15 @@ class ReferenceOutputs:
                 score.metrics.add(reference, output)
             else:  # as where the number of detections depends on the input
                 score.differences.append(math.inf)
-            given, wrong = judge.named_class(reference), False
+            score.classes.add(judge.kept_classes(reference, output, row.label))
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
                     if judge.meaning.kind in BY_LABEL:
-                        given = score.count_label(row.label, float_right=right[0], int8_right=right[1])
-                        wrong = not right[0]
+                        score.count_label(row.label, float_right=right[0], int8_right=right[1])
                     if on_label is not None:
                         on_label(row.label, reference, output)
-            if given is not None and not wrong:
-                score.count_class(given, agreed=agreed)
             on_row(done)
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
