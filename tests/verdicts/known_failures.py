@@ -20,14 +20,6 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "regression: a group that is constant but for rounding",
             "regression: float constant but for rounding",
         ),
-        "only labels of classes and binary are held against what float has right": (
-            "anomaly: labelled set unfit",
-            "anomaly: held-out labels unfit",
-            "regression: labelled set unfit",
-            "regression: held-out labels unfit",
-            "sequence: labelled set unfit",
-            "sequence: held-out labels unfit",
-        ),
     }
 )
 """Reason → names of rows."""

@@ -29,10 +29,10 @@ from edge_agent.quant.class_recall import ClassCounts
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gates import BY_LABEL
+from edge_agent.quant.float_skill import FloatSkill
 from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.raw import relative_rms
-from edge_agent.wire.manifest import Gates, Output
+from edge_agent.wire.manifest import Gates, Output, OutputKind
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
@@ -44,6 +44,7 @@ OnLabel = Callable[[Any, Array, Array], None]
 """Told of each labelled row: its label, float's output and int8's."""
 
 _MOST_LABELS = 20
+_SIDES_OR_CLASSES: tuple[OutputKind, ...] = ("classes", "binary", "anomaly")
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Score:
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
         classes: what int8 keeps of each class that float gives, rightly where the rows have labels.
+        skill: how float fits its labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
         judged: what became of the judged output.
@@ -72,6 +74,7 @@ class Score:
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     classes: ClassCounts = field(default_factory=ClassCounts)
+    skill: FloatSkill | None = None
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
     judged: OutputSummary | None = None
@@ -143,7 +146,8 @@ class Score:
             lost=self.correct.count((True, False)) if self.correct else None,
             won=self.correct.count((False, True)) if self.correct else None,
             float_right=sum(right for right, _ in self.correct) if self.correct else None,
-            commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
+            commonest_label=None if self.skill is None else self.skill.commonest,
+            worse_than_constant="" if self.skill is None else self.skill.worse,
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
             classes=self.classes.counts,
@@ -205,7 +209,8 @@ class ReferenceOutputs:
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
-        score = Score(metrics=GroupedMetrics(judge.groups))
+        skill = FloatSkill(judge.meaning.kind)
+        score = Score(metrics=GroupedMetrics(judge.groups), skill=skill)
         kind_found = first_output(self._task).kind is None
         others, boxes = self._others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
@@ -228,7 +233,8 @@ class ReferenceOutputs:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
-                    if judge.meaning.kind in BY_LABEL:
+                    skill.add(row.label, reference)
+                    if judge.meaning.kind in _SIDES_OR_CLASSES:
                         score.count_label(row.label, float_right=right[0], int8_right=right[1])
                     if on_label is not None:
                         on_label(row.label, reference, output)
