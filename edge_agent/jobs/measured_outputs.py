@@ -11,8 +11,9 @@ class GroupError(msgspec.Struct, frozen=True, kw_only=True):
     peak: float | None = None
     """The largest absolute value of float's."""
     sqnr_db: float | None = None
-    """None: nothing to judge by, as float's values never move there, are as good as zero, or are of a few features that
-    hardly fire."""
+    """None: nothing to judge by."""
+    why_not: str = ""
+    """Why it is not judged; empty: it is."""
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,6 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "embedding: rare one lost",
             "raw: rare one lost",
         ),
-        "a channel that is constant but for rounding is judged by its rounding, or not told of": (
-            "raw: a group that is constant but for rounding",
-            "embedding: a group that is constant but for rounding",
-            "regression: a group that is constant but for rounding",
-            "regression: float constant but for rounding",
-        ),
     }
 )
 """Reason → names of rows."""

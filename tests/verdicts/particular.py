@@ -122,6 +122,12 @@ def _groups() -> Iterator[Case]:
         rounded = Tamper(step=np.where(still, 0.25, 0.03))
         row = _case(kind, "a group that is constant but for rounding", "nothing", accepted(_SAID), heldout, rounded)
         yield replace(row, calibration=known)
+        dead = Tamper(factor=np.where(still, 0.0, 1.0))
+        row = _case(kind, "a constant group dead", "one group", refused(*NOT_KEPT), heldout, dead)
+        yield replace(row, calibration=known)
+        coarse = Tamper(step=np.where(still, 1.0, 0.8))
+        row = _case(kind, "coarse beside a constant group", "all of it dead", refused(*NOT_KEPT), heldout, coarse)
+        yield replace(row, calibration=known)
     for output, words in ((Output(kind="raw"), "raw"), (Output(), "no kind")):
         head = TRAITS["detection_head"]
         known, heldout = calibration("detection_head"), windows("detection_head", WINDOWS, 3)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_agent.errors import ContractError
 from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection.match import Counts
-from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
+from edge_agent.quant.scale_groups import NOTHING, STILL, ChannelScales, ScaleGroup
 from edge_agent.wire.manifest import Output
 
 
@@ -45,6 +45,10 @@ class Kind:
     def answer(self, output: NDArray[Any]) -> NDArray[Any]:
         """What the output says. If float always says the same, agreement proves nothing."""
         return row(output)
+
+    def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
+        """Whether two of float's answers are one and the same."""
+        return np.array_equal(first, second)
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether ``target`` says what ``reference`` says."""
@@ -90,6 +94,14 @@ class ScaledKind(Kind):
     def groups(self) -> Sequence[ScaleGroup]:
         """The groups of like scale, if there are several."""
         return self._scales.groups
+
+    def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
+        """Whether they are equal but for rounding."""
+        if first.shape != second.shape:
+            return False
+        sizes = np.maximum(np.abs(first), np.abs(second))
+        slack = np.maximum(STILL * sizes, NOTHING * sizes.max(initial=0.0))
+        return bool((np.abs(first - second) <= slack).all())
 
 
 def row(values: ArrayLike) -> NDArray[np.float64]:

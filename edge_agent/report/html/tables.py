@@ -121,7 +121,7 @@ def _output(one: OutputSummary) -> list[Markup]:
 
 
 def _group(group: GroupError) -> Markup:
-    why = "" if group.sqnr_db is not None else "float's values never move, or are as good as zero: not judged"
+    why = f"{group.why_not}: not judged" if group.why_not else ""
     return element(
         "tr",
         element("td", element("small", f"channels {group.channels}")),

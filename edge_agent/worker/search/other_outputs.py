@@ -32,6 +32,12 @@ from edge_agent.worker.data.float_outputs import OutputStore
 
 _MOST_BYTES = 256 << 20
 _NUMBERS = "fiub"
+_WHY_NOT = {
+    "": "",
+    "constant": "float's values are constant but for rounding",
+    "zero": "float's values are as good as zero",
+    "seldom": "a few features of many that hardly fire",
+}
 
 
 def other_positions(info: ModelInfo, task: Task) -> list[int]:
@@ -223,6 +229,7 @@ def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: Gr
         agreement=1 - wrong / windows if windows else None,
         sqnr_db=metrics.sqnr_db,
         groups=[
-            GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db) for group, sqnr_db in metrics.groups()
+            GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db, why_not=_WHY_NOT[group.why_not])
+            for group, sqnr_db in metrics.groups()
         ],
     )

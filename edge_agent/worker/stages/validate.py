@@ -18,7 +18,7 @@ from edge_agent.quant.bounds import agreement_lower, windows_enough
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
-from edge_agent.quant.ruin import with_outputs
+from edge_agent.quant.ruin import not_judged, with_outputs
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
@@ -89,7 +89,7 @@ def run(context: Context) -> Outcome:
             outputs=outputs,
             detections=score.detections,
             classes=score.losses(),
-            warnings=[*before.data.warnings, *judgement.warnings],
+            warnings=[*before.data.warnings, *judgement.warnings, *not_judged(outputs)],
         ),
     )
     if not judgement.passed:
