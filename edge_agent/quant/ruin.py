@@ -70,10 +70,11 @@ def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judg
 
 
 def not_judged(outputs: Iterable[OutputSummary]) -> list[str]:
-    """What is said of channels that have nothing to be judged by, one sentence a group."""
+    """What is said of channels that have nothing to be judged by, where numbers are judged; one sentence a group."""
     return [
         f"output {one.name!r}: channels {group.channels} are not judged: {group.why_not}"
         for one in outputs
+        if one.kind not in _DECISIONS
         for group in one.groups
         if group.why_not
     ]

@@ -82,6 +82,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """What the judged output means, as it was found on the search set."""
     ratio_lower: float | None
     """The latency ratio's lower bound; its upper one is in the record."""
+    others: dict[str, Output] = {}
+    """The same of each other output, by its name. What another version left may lack it: then it is found again."""
 
 
 def with_refusal(candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel) -> list[MeasuredModel]:

@@ -1,11 +1,11 @@
 """The outputs of a model beside the one that the gates are about: float's are kept for some windows, int8's compared.
 
-Which ones: all but the judged one and what is carried as state. A model may have outputs of megabytes, so together they
-take a bounded part of the disk: where that is not enough for every window, every n-th is kept.
+Which ones: all but the judged one and what is carried as state. A model may have outputs of megabytes, so those that
+nobody named together take a bounded part of the disk (:mod:`edge_agent.worker.data.window_quota`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,8 +29,8 @@ from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
+from edge_agent.worker.data.window_quota import WindowQuota
 
-_MOST_BYTES = 256 << 20
 _NUMBERS = "fiub"
 _WHY_NOT = {
     "": "",
@@ -69,21 +69,28 @@ class OtherOutputs:
             )
             for place, (take, asked) in enumerate([*named, *alone])
         ]
-        self._windows = windows
-        self._every = 0
+        self._quota = WindowQuota(scratch.parent, windows)
+
+    def settle(self, meanings: Mapping[str, Output]) -> None:
+        """What is known of the outputs' meaning already, by their names; what is not is found from the windows."""
+        for port in self._ports:
+            port.known = meanings.get(port.name)
+
+    def meanings(self) -> dict[str, Output]:
+        """What the outputs mean, with every default filled in; without those that float leaves undefined."""
+        return {port.name: port.judge.meaning.output for port in self._ports if port.judge is not None}
 
     def keep(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Keep float's outputs of window ``number``, counted from 0."""
-        if not self._every:
-            unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
-            self._every = max(1, math.ceil(unnamed * self._windows / _MOST_BYTES))
+        unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
+        kept = self._quota.take(number, unnamed)
         for port in self._ports:
-            if port.asked is not None or number % self._every == 0:
+            if port.asked is not None or kept:
                 port.keep(port.take(feeds, outputs))
 
     def compare(self) -> "Comparison":
         """A comparison of one quantized model, from the first window on."""
-        return Comparison(self._ports, self._every)
+        return Comparison(self._ports, self._quota.taken)
 
     def close(self) -> None:
         """Remove what is kept."""
@@ -99,6 +106,8 @@ class _Port:
     asked: Output | None
     name: str
     store: OutputStore
+    known: Output | None = None
+    """What it means, where that was found before."""
     _sound: bool = True
     _judge: Judge | None = None
 
@@ -123,21 +132,21 @@ class _Port:
         return self._judge if self._sound else None
 
     def _made(self) -> Judge:
-        meaning = resolve_kind(self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
+        meaning = resolve_kind(self.known or self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
         return Judge.having_seen(meaning, self.store)
 
 
 class Comparison:
     """int8's other outputs against float's, window by window."""
 
-    def __init__(self, ports: Sequence[_Port], every: int) -> None:
-        self._every = every
+    def __init__(self, ports: Sequence[_Port], kept: Collection[int]) -> None:
+        self._kept = kept
         self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
     def add(self, number: int, group: int | None, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Compare int8's outputs of window ``number``, which is of the recording ``group``."""
         for one in self._outputs:
-            if one.port.asked is not None or number % self._every == 0:
+            if one.port.asked is not None or number in self._kept:
                 one.add(group, one.port.take(feeds, outputs))
 
     def summaries(self, gates: Gates, *, in_time: bool | None) -> list[OutputSummary]:

@@ -159,6 +159,10 @@ class ReferenceOutputs:
     """One set of windows with the float model's judged output for each.
 
     Use as a context manager: the outputs lie in a scratch file.
+
+    Attributes:
+        windows: how many there are.
+        others: the model's other outputs.
     """
 
     def __init__(self, backend: Backend, model: Path, data: DataSet, split: Split, task: Task, scratch: Path) -> None:
@@ -181,7 +185,7 @@ class ReferenceOutputs:
         self._judged = ScoredOutput(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
-        self._others = OtherOutputs(self._info, task, scratch, self.windows)
+        self.others = OtherOutputs(self._info, task, scratch, self.windows)
 
     def run(self, on_row: OnRow, *, runtime: str) -> None:
         """Compute the float outputs.
@@ -190,7 +194,7 @@ class ReferenceOutputs:
             Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
         """
         for done, (_, output, every) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
-            self._others.keep(done - 1, *every)
+            self.others.keep(done - 1, *every)
             if not np.isfinite(output).all():
                 text = f"float's own output for {self._split} window {done} is NaN or Inf"
                 raise Refusal("non_finite", f"{text}; check the model and what it is fed")
@@ -212,7 +216,7 @@ class ReferenceOutputs:
         skill = FloatSkill(judge.meaning.kind)
         score = Score(metrics=GroupedMetrics(judge.groups), skill=skill)
         kind_found = first_output(self._task).kind is None
-        others, boxes = self._others.compare(), KeptBoxes()
+        others, boxes = self.others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
             others.add(done - 1, row.group, *every)
@@ -261,4 +265,4 @@ class ReferenceOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._store.close()
-        self._others.close()
+        self.others.close()

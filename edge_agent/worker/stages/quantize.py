@@ -22,6 +22,7 @@ from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.agreement import Meaning
+from edge_agent.wire.manifest import Output
 from edge_agent.worker.artefacts import CHOSEN_FILE, Chosen, Ranges, chosen_path, prepared_path, read_ranges
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
@@ -69,6 +70,8 @@ class _Found:
     model: Path | None
     """The chosen one's file."""
     meaning: Meaning
+    others: dict[str, Output]
+    """What the other outputs mean."""
     layers: list[LayerLoss]
 
 
@@ -152,7 +155,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         model = None if chosen is None else evaluator.build(chosen.spec, chosen.record.runtime or "")
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, chosen or closest(search.tried))
-    return _Found(search=search, chosen=chosen, model=model, meaning=meaning, layers=layers)
+        others = floats.others.meanings()
+    return _Found(search=search, chosen=chosen, model=model, meaning=meaning, others=others, layers=layers)
 
 
 def _publish(context: Context, found: _Found) -> Outcome:
@@ -162,7 +166,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
     _write(context.out_dir / CANDIDATES_FILE, records)
     if found.chosen is not None and found.model is not None:
         shutil.copyfile(found.model, chosen_path(context.out_dir, found.model.suffix))
-        _write(context.out_dir / CHOSEN_FILE, _frozen(search, found.chosen, number, meaning))
+        _write(context.out_dir / CHOSEN_FILE, _frozen(search, found.chosen, number, meaning, found.others))
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
     explained = found.chosen or closest(search.tried)
@@ -192,7 +196,9 @@ def _budget_s(task: Task, ranges: Ranges) -> float:
     return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
 
 
-def _frozen(search: Search, chosen: EvaluatedCandidate, number: int, meaning: Meaning) -> Chosen:
+def _frozen(
+    search: Search, chosen: EvaluatedCandidate, number: int, meaning: Meaning, others: dict[str, Output]
+) -> Chosen:
     """The candidate that the held-out set is opened for, with all that its verdict needs."""
     return Chosen(
         number=number,
@@ -201,6 +207,7 @@ def _frozen(search: Search, chosen: EvaluatedCandidate, number: int, meaning: Me
         reference=search.reference,
         output=meaning.output,
         ratio_lower=search.ratio_lower,
+        others=others,
     )
 
 

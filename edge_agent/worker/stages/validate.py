@@ -46,6 +46,7 @@ def run(context: Context) -> Outcome:
         labelled_windows = before.data.eval.windows if before.data.eval is not None else 0
         end = floats.windows / (floats.windows + labelled_windows)
         pace = Pace(context, "held-out set, float window", floats.windows, begin=0.0, end=end / 2)
+        floats.others.settle(chosen.others)
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         judge.check_coverage()
