@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from edge_agent.jobs.measured_outputs import MOST_CLASSES, ClassKept
 from edge_agent.jobs.result import GateResult
-from edge_agent.quant.bounds import upper_bound
+from edge_agent.quant.bounds import agreement_lower, upper_bound
 from edge_agent.quant.findings import GateFinding, percent
 
 FEWEST = 10
@@ -59,6 +60,14 @@ class ClassCounts:
     def counts(self) -> dict[Any, tuple[int, float]]:
         """The counts so far; kept windows are weighed by what they hold of the class."""
         return {label: (one.windows, one.windows * (one.kept / one.given)) for label, one in self._sums.items()}
+
+
+def told(counts: Counts) -> list[ClassKept]:
+    """What a report says of the classes, the worst first; the bound takes windows for independent."""
+    return [
+        ClassKept(one.label, one.windows, one.recall, agreement_lower(one.windows - one.kept, one.windows))
+        for one in _worst_first(counts)[:MOST_CLASSES]
+    ]
 
 
 class _Row(NamedTuple):

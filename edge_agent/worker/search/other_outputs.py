@@ -19,7 +19,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
-from edge_agent.quant.class_recall import ClassCounts
+from edge_agent.quant.class_recall import ClassCounts, told
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
@@ -210,7 +210,8 @@ class _Compared:
             )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
             code, message = "output_ruined", f"output {name!r}: {why}"
-        return replace(summarise(name, self._judge.meaning, windows, wrong, metrics), code=code, message=message)
+        found = summarise(name, self._judge.meaning, windows, wrong, metrics, self._classes)
+        return replace(found, code=code, message=message)
 
     def _measured(self, *, in_time: bool | None) -> Measured:
         windows, effect = len(self._agreed), 1.0
@@ -227,7 +228,9 @@ class _Compared:
         )
 
 
-def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics) -> OutputSummary:
+def summarise(
+    name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics, classes: ClassCounts
+) -> OutputSummary:
     """What was measured of one output."""
     return OutputSummary(
         name=name,
@@ -241,4 +244,5 @@ def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: Gr
             GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db, why_not=_WHY_NOT[group.why_not])
             for group, sqnr_db in metrics.groups()
         ],
+        classes=told(classes.counts),
     )

@@ -245,7 +245,9 @@ class ReferenceOutputs:
             on_row(done)
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
-        score.judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
+        score.judged = summarise(
+            name, judge.meaning, len(score.agreed), score.disagreements, score.metrics, score.classes
+        )
         score.others = others
         return score
 
