@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 GAP = 10.0
 """From one group's largest peak to the next one's smallest. int8 under one range costs a group 20 dB for each such gap:
-what is left of the 40 to 50 dB of a sound tensor is near the 10 dB that the gate asks for after two of them."""
+what is left of the 40 to 50 dB of a sound tensor is near the 10 dB that the gate asks for after two of them. In eight
+public exports, neighbours of one scale are at most 2.5 apart; boxes and scores are 465, and hidden and cell state of an
+LSTM, in one output, 9.6."""
 NOTHING = 1e-6
 """Of the largest group's peak: smaller values are within the rounding of float32 sums."""
 STILL = 1e-5

@@ -105,6 +105,18 @@ def _together() -> Iterator[Case]:
     few = Windows(values=values, marked=marks(MANY, 16))
     lost = Tamper(factor=np.array([1.0, 1.0, 0.0, 0.0, 0.0]))
     yield replace(row, name="classes: three of five each lost", heldout=few, tamper=lost)
+    for words, right, factor in (("lost", refused("class_lost"), 0.4), ("kept", accepted(), 0.9)):
+        row = _case("binary", f"rare yes of one of four {words}", "one class or regime", right, _decisions(MANY, RARE))
+        last = Tamper(factor=np.array([1.0, 1.0, 1.0, factor]))
+        yield replace(row, calibration=_decisions(120, 12), tamper=last)
+
+
+def _decisions(count: int, rare: int) -> Windows:
+    """Four logits of yes or no, the last of which is a rare yes."""
+    random = np.random.default_rng([9, count])
+    yes = random.random((count, 4)) < 0.5  # a coin
+    yes[:, 3] = marks(count, rare)
+    return Windows(values=np.where(yes, 4.0, -4.0) + random.normal(0, 0.3, (count, 4)), marked=marks(count, rare))
 
 
 def _groups() -> Iterator[Case]:
