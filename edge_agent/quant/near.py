@@ -53,12 +53,8 @@ def at_threshold(
 
 def tied(wanted: NDArray[Any], got: NDArray[Any], near: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where int8's largest score, along the first axis, is there twice though float is not torn between two."""
-    first, second = _two_largest(got)
-    surer, less = _two_largest(wanted)
-    torn: NDArray[np.bool_] = (first == second) & (surer - less > near)
+    torn = np.asarray(np.count_nonzero(got == got.max(axis=0), axis=0) > 1)
+    if torn.any():  # which is seldom, so only these places are looked at closely
+        less, surer = np.partition(np.asarray(wanted[:, torn], np.float64), [-2, -1], axis=0)[-2:]
+        torn[torn] = surer - less > near
     return torn
-
-
-def _two_largest(scores: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    largest = np.partition(np.asarray(scores, np.float64), [-2, -1], axis=0)
-    return largest[-1], largest[-2]
