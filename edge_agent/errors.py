@@ -102,8 +102,8 @@ CODES: dict[str, Code] = {
     ),
     "labels_unfit": Code(
         "rejected",
-        "float has fewer labels of the labelled set right than a constant answer would",
-        "correct the labels: they count from 0, in the output's order",
+        "float fits the labelled set worse than a constant answer would",
+        "correct the labels: they count from 0, in the output's order; numbers have its unit",
     ),
     "no_candidate": Code("rejected", "no candidate passed the gates on the search set", "see candidates and layers"),
     # Model: failed.

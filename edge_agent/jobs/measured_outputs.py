@@ -1,6 +1,10 @@
 """What a result object says of each output of a model, and of a detector's boxes. Values only."""
 
+from typing import Any
+
 import msgspec
+
+MOST_CLASSES = 20
 
 
 class GroupError(msgspec.Struct, frozen=True, kw_only=True):
@@ -11,8 +15,21 @@ class GroupError(msgspec.Struct, frozen=True, kw_only=True):
     peak: float | None = None
     """The largest absolute value of float's."""
     sqnr_db: float | None = None
-    """None: nothing to judge by, as float's values never move there, are as good as zero, or are of a few features that
-    hardly fire."""
+    """None: nothing to judge by."""
+    why_not: str = ""
+    """Why it is not judged; empty: it is."""
+
+
+class ClassKept(msgspec.Struct, frozen=True):
+    """What int8 keeps of one class that float gives, rightly where there are labels."""
+
+    label: Any
+    windows: int
+    """To which float gives it."""
+    recall: float
+    """The share of them that int8 keeps."""
+    recall_lower: float
+    """What so many independent windows prove, at 95 %."""
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +45,16 @@ class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of the worst group."""
     groups: list[GroupError] = []
     """Empty: all channels are of one scale."""
+    classes: list[ClassKept] = []
+    """The classes that float gives, at most ``MOST_CLASSES``, those that int8 keeps least of first."""
     code: str = ""
     """Why it refuses the model; empty: it does not. ``output_ruined`` of one that nobody named."""
     message: str = ""
+
+    @property
+    def lost_classes(self) -> list[ClassKept]:
+        """The classes of which int8 does not keep all."""
+        return [one for one in self.classes if one.recall < 1.0]
 
 
 class ClassBoxes(msgspec.Struct, frozen=True):

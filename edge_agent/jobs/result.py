@@ -267,9 +267,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def told_outputs(self) -> list[OutputSummary]:
-        """The outputs that say more than the gates do: several, or one whose channels are judged in groups."""
+        """The outputs that say more than the gates do: several, or one with groups of channels or a class lost."""
         outputs = self.data.outputs
-        return outputs if len(outputs) > 1 or any(one.groups for one in outputs) else []
+        return outputs if len(outputs) > 1 or any(one.groups or one.lost_classes for one in outputs) else []
 
     @property
     def lossy_layers(self) -> list[LayerLoss]:

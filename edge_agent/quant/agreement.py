@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import Refusal
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection.labels import are_boxes
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.detection.recognition import recognised
@@ -116,7 +117,7 @@ class Judge:
         answer = self._kind.answer(output)
         if self._first is None:
             self._first = answer
-        elif not np.array_equal(self._first, answer):
+        elif not self._varies and not self._kind.same_answer(self._first, answer):
             self._varies = True
         self._kind.observe(output)
 
@@ -157,9 +158,15 @@ class Judge:
         own = self._kind.counts_by_class(wanted, wanted)
         return own and {number: Counts(reference=one.reference) for number, one in own.items()}
 
-    def named_class(self, reference: ArrayLike) -> int | None:
-        """The class that float gives a window; None where the kind gives none, or several."""
-        return self._kind.named_class(np.asarray(reference))
+    def kept_classes(self, reference: ArrayLike, target: ArrayLike, label: Any = None) -> Kept:
+        """What int8 keeps of each class that float gives a window, rightly if there is a ``label``.
+
+        A target that is not finite, or of another shape where the kind has one shape, keeps nothing.
+        """
+        wanted, got = np.asarray(reference), np.asarray(target)
+        if np.isfinite(got).all():
+            return self._kind.kept_classes(wanted, got, label)
+        return {one: (given, 0.0) for one, (given, _) in self._kind.kept_classes(wanted, wanted, label).items()}
 
     def argmax_agrees(self, reference: ArrayLike, target: ArrayLike) -> bool | None:
         """Raw only: whether it would agree as a classifier; None where it cannot be one."""

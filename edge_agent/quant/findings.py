@@ -56,7 +56,9 @@ class Measured:
     float_right: int | None = None
     """Labelled windows where float is right."""
     commonest_label: int | None = None
-    """Windows that carry the commonest of the labels: what a constant answer has right. classes and binary only."""
+    """Windows that carry the commonest of the labels: what a constant answer has right. classes, binary, sequence."""
+    worse_than_constant: str = ""
+    """In what float is worse than a constant answer, where that is no number of windows: anomaly and regression."""
     sqnr_db: float | None = None
     sqnr_of: str = ""
     """The channels that this is of, where they are judged in groups: the worst group's."""
@@ -66,8 +68,8 @@ class Measured:
     latency_ratio_lower: float | None = None
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
-    classes: Mapping[Any, tuple[int, int]] = field(default_factory=dict)
-    """Class → windows to which float gives it, and those of them in which int8 agrees."""
+    classes: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
+    """Class → windows to which float gives it, and how many of them int8 keeps."""
     confidence: float = CONFIDENCE
     """Of what is proved about agreement and accuracy."""
     rows_of: str = ""
@@ -75,9 +77,19 @@ class Measured:
     says."""
 
     @property
+    def misfit(self) -> str:
+        """What shows that float fits the labels worse than a constant answer; empty: nothing does."""
+        if self.worse_than_constant or (self.float_right or 0) >= (self.commonest_label or 0):
+            return self.worse_than_constant
+        return (
+            f"float has {self.float_right} of {self.windows} labels right, a constant answer would have "
+            f"{self.commonest_label}"
+        )
+
+    @property
     def labels_doubtful(self) -> bool:
-        """Whether float has fewer labels right than a constant answer: then a drop of accuracy says nothing."""
-        return (self.float_right or 0) < (self.commonest_label or 0)
+        """Whether the labels are of something else: then a drop of accuracy says nothing."""
+        return bool(self.misfit)
 
     @property
     def design_effect(self) -> float:

@@ -16,7 +16,9 @@ Invariants:
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import msgspec
 
@@ -47,6 +49,13 @@ MAX_ACCURACY_DROP = 0.03
 MIN_SQNR_DB = 10.0
 BY_LABEL = ("classes", "binary")
 """The kinds whose labels take the place of agreement."""
+_LABELS_ARE: Mapping[OutputKind, str] = MappingProxyType(
+    {
+        "anomaly": "1 stands for an anomaly and 0 for usual",
+        "regression": "labels have the output's unit and order",
+        "sequence": "[output] alphabet and blank are the model's",
+    }
+)
 _CONTINUOUS = ("regression", "embedding", "raw")
 _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
@@ -212,6 +221,7 @@ def _by_argmax(measured: Measured) -> Measured:
         won=None,
         float_right=None,
         commonest_label=None,
+        worse_than_constant="",
     )
 
 
@@ -238,11 +248,7 @@ def _label_warning(gates: Gates, measured: Measured) -> tuple[str, ...]:
         return ("the held-out windows have no labels, so max_accuracy_drop was not judged",) if asked else ()
     if not measured.labels_doubtful:
         return ()
-    text = (
-        f"float has {measured.float_right} of {measured.windows} labels right, a constant answer would have "
-        f"{measured.commonest_label}; check labels and output, as agreement with float decides instead"
-    )
-    return (text,)
+    return (f"{measured.misfit}; check labels and output, as agreement with float decides instead",)
 
 
 def _eval_warning(gates: Gates, kind: OutputKind, labelled: Measured | None) -> tuple[str, ...]:
@@ -278,8 +284,7 @@ def _accuracy_of_eval(gates: Gates, kind: OutputKind, labelled: Measured | None)
 
 def _misfit(labelled: Measured, kind: OutputKind) -> str:
     """What shows that labels are of something else, and what to look at."""
+    what = _LABELS_ARE.get(kind, "labels count from 0 in the output's order")
     return (
-        f"float has {labelled.float_right} of {labelled.windows} labels right, a constant answer would have "
-        f"{labelled.commonest_label}; check that labels count from 0 in the output's order, that its arrays are what "
-        f'the model is fed, and [output] kind = "{kind}"'
+        f'{labelled.misfit}; check that {what}, that its arrays are what the model is fed, and [output] kind = "{kind}"'
     )

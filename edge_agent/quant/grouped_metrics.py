@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_agent.quant.kinds.kind import row
 from edge_agent.quant.metrics import ErrorMetrics
-from edge_agent.quant.scale_groups import ScaleGroup
+from edge_agent.quant.scale_groups import ScaleGroup, judged_parts
 
 
 class GroupedMetrics:
@@ -15,7 +15,8 @@ class GroupedMetrics:
 
     def __init__(self, groups: Sequence[ScaleGroup] = ()) -> None:
         self.whole = ErrorMetrics()
-        self._parts = [(group, ErrorMetrics() if group.judged else None) for group in groups]
+        self._groups = groups
+        self._parts = [(group, ErrorMetrics()) for group in judged_parts(groups)]
 
     def add(self, reference: NDArray[Any], target: NDArray[Any]) -> None:
         """Add one window's output of float and of int8, of equal shape."""
@@ -23,8 +24,7 @@ class GroupedMetrics:
         if self._parts:
             wanted, got = row(reference), row(target)
             for group, metrics in self._parts:
-                if metrics is not None:
-                    metrics.add(group.take(wanted), group.take(got))
+                metrics.add(group.take(wanted), group.take(got))
 
     @property
     def sqnr_db(self) -> float | None:
@@ -39,10 +39,11 @@ class GroupedMetrics:
 
     def groups(self) -> Iterator[tuple[ScaleGroup, float | None]]:
         """Each group with its SQNR; None where it is not judged."""
-        for group, metrics in self._parts:
-            yield group, None if metrics is None else metrics.sqnr_db
+        known = {group.channels: metrics.sqnr_db for group, metrics in self._parts}
+        for group in self._groups:
+            yield group, known[group.channels] if group.judged else None
 
     @property
     def _worst(self) -> tuple[ScaleGroup | None, float | None]:
-        known = [(group, found) for group, found in self.groups() if found is not None]
+        known = [(group, found) for group, metrics in self._parts if (found := metrics.sqnr_db) is not None]
         return min(known, key=lambda one: one[1]) if known else (None, self.whole.sqnr_db)

@@ -67,3 +67,14 @@ def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judg
     """``judgement``, or the refusal of one of ``outputs`` if it says nothing worse."""
     refusing = next((one for one in outputs if one.code), None)
     return judgement if refusing is None else judgement.refused(refusing.code, refusing.message)
+
+
+def not_judged(outputs: Iterable[OutputSummary]) -> list[str]:
+    """What is said of channels that have nothing to be judged by, where numbers are judged; one sentence a group."""
+    return [
+        f"output {one.name!r}: channels {group.channels} are not judged: {group.why_not}"
+        for one in outputs
+        if one.kind not in _DECISIONS
+        for group in one.groups
+        if group.why_not
+    ]

@@ -9,6 +9,7 @@ from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
+_CLASSES_SHOWN = 3
 
 
 def _number(digits: int, unit: str) -> Callable[[float], str]:
@@ -89,6 +90,11 @@ def _outputs(outputs: Iterable[OutputSummary]) -> list[str]:
         agreement = _UNKNOWN if one.agreement is None else _percent(one.agreement)
         lines.append(f"  {one.name} ({one.kind}): agreement {agreement}, SQNR {_decibel(one.sqnr_db)}")
         lines += [f"    channels {group.channels}: SQNR {_decibel(group.sqnr_db)}" for group in one.groups]
+        lines += [
+            f"    class {kept.label}: {_percent(kept.recall)} of {kept.windows} windows kept, at least "
+            f"{_percent(kept.recall_lower)}"
+            for kept in one.lost_classes[:_CLASSES_SHOWN]
+        ]
     return lines
 
 

@@ -86,6 +86,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The latency ratio's lower bound; its upper one is in the record."""
     confidence: float = CONFIDENCE
     """Of what the held-out set has to prove: 0.975 where two finalists share it."""
+    others: dict[str, Output] = {}
+    """The same of each other output, by its name. What another version left may lack it: then it is found again."""
 
 
 def with_refusal(candidates: Sequence[MeasuredModel], number: int, refused: MeasuredModel) -> list[MeasuredModel]:

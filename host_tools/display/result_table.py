@@ -168,6 +168,9 @@ def _output_table(outputs: Sequence[OutputSummary]) -> Table:
         table.add_row(f"  {escape(one.name)}", escape(one.kind), *numbers)
         for group in one.groups:
             table.add_row(f"    channels {escape(group.channels)}", "", "", _number(group.sqnr_db, " dB"))
+        for kept in one.lost_classes[:_MAX_LAYERS]:
+            windows = f"of {kept.windows} windows"
+            table.add_row(f"    class {escape(str(kept.label))}", windows, _percent(kept.recall), "")
     return table
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
+from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup, judged_parts
 
 RANDOM = np.random.default_rng(0)
 
@@ -67,9 +67,27 @@ def test_what_never_moves_or_is_nothing_is_named_and_not_judged() -> None:
         for _ in range(5)
     ]
 
-    found = {group.name: group.judged for group in groups(*seen)}
+    found = {group.name: group.why_not for group in groups(*seen)}
 
-    assert found == {"0": True, "2": True, "1, 3": False}
+    assert found == {"0": "", "2": "", "1": "constant", "3": "zero"}
+
+
+def test_what_moves_by_its_rounding_is_constant() -> None:
+    seen = [np.concatenate([RANDOM.normal(0, 1, 6), 5 + RANDOM.normal(0, 1e-6, 2)]).astype(np.float32) for _ in "abcde"]
+
+    assert [(group.name, group.why_not) for group in groups(*seen)] == [("0-5", ""), ("6-7", "constant")]
+
+
+def test_what_is_not_judged_by_itself_is_beside_all_others() -> None:
+    seen = [np.concatenate([RANDOM.normal(0, 1, 6), [5.0, 5.0]]) for _ in range(9)]
+    towering = [np.concatenate([RANDOM.normal(0, 1, 6), [-1e9, -1e9]]) for _ in range(9)]
+
+    parts, beside_tower = judged_parts(groups(*seen)), judged_parts(groups(*towering))
+
+    assert [part.name for part in parts] == ["0-5", "0-7"]
+    assert parts[1].rms == pytest.approx(np.sqrt(np.mean(np.square(seen))))
+    assert [part.name for part in beside_tower] == ["0-5"]
+    assert judged_parts([]) == []
 
 
 def test_a_few_features_of_many_that_hardly_fire_are_not_judged() -> None:

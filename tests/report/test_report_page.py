@@ -22,9 +22,11 @@ from edge_agent.calibration.observer import Observer
 from edge_agent.cli import main
 from edge_agent.errors import CODES
 from edge_agent.jobs.lenient import lenient
+from edge_agent.jobs.measured_outputs import ClassKept, OutputSummary
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.report.page import render
 from edge_agent.report.shapes import columns, expected_sqnr_db, worst
+from edge_agent.report.text import render as as_text
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, save_histograms
 from edge_agent.worker.explain.evidence import read_evidence
 
@@ -188,6 +190,22 @@ def test_the_labelled_set_has_its_section() -> None:
     assert "does not decide" not in read.text
     assert "Labelled set" not in Reader(page(rejected())).text
     assert read.tags["script"] == read.tags["img"] == 0
+
+
+def test_a_class_that_is_not_kept_is_told_of_on_page_and_terminal() -> None:
+    """Also where there is but one output, whose numbers are the gates' otherwise."""
+    classes = [ClassKept("b", 15, 0.4, 0.19), ClassKept("a", 40, 1.0, 0.92)]
+    result = accepted()
+    result["data"]["outputs"] = [
+        msgspec.to_builtins(OutputSummary(name="y", kind="classes", found="", classes=classes))
+    ]
+
+    shown, text = Reader(page(result)).text, as_text(lenient(result, Result))
+
+    assert "of the 15 windows to which float gives it; at least 19" in shown
+    assert "class b" in shown
+    assert "    class b: 40.00% of 15 windows kept, at least 19.00%" in text
+    assert "class a" not in text
 
 
 def test_the_result_object_is_in_the_page_as_it_is() -> None:

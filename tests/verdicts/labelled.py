@@ -58,7 +58,7 @@ UNFIT: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
 
 def labelled() -> list[Case]:
     """All of them."""
-    return [row for kind in TRUTH for row in _rows(kind)]
+    return [*(row for kind in TRUTH for row in _rows(kind)), *_imperfect()]
 
 
 def _rows(kind: str) -> Iterator[Case]:
@@ -88,6 +88,22 @@ def _rows(kind: str) -> Iterator[Case]:
     worse = replace(base, tamper=tamper, wrong="one class or regime", right=refused(*NOT_KEPT, "accuracy_too_low"))
     yield replace(worse, name=f"{kind}: rare label lost, held-out", heldout=lost)
     yield replace(worse, name=f"{kind}: rare label lost, labelled set", evaluation=lost)
+
+
+def _imperfect() -> Iterator[Case]:
+    """Float fits its labels, but not by much: no reason to doubt them."""
+    known = {kind: windows(kind, WINDOWS, 5) for kind in ("anomaly", "regression")}
+    alarms = anomalies(known["anomaly"].values)
+    true = alarms * (np.cumsum(alarms) <= 6)  # so "usual" has more right than float with its alarms
+    noise = np.random.default_rng(7).normal(0, 0.8, (WINDOWS, 4))
+    labels = {"anomaly": true, "regression": estimates(known["regression"].values + noise)}
+    for kind, words in (("anomaly", "mostly false alarms"), ("regression", "noisy labels")):
+        trait = TRAITS[kind]
+        yield Case(
+            name=f"{kind}: labelled set, {words}", kind=kind, wrong="nothing", right=accepted(), tamper=trait.good,
+            gates=DECIDING, output=trait.output, model=FloatModel(last=trait.last), calibration=calibration(kind),
+            heldout=windows(kind, WINDOWS, 3), evaluation=replace(known[kind], labels=labels[kind]),
+        )  # fmt: skip
 
 
 def with_labels(kind: str, some: Windows) -> Windows:

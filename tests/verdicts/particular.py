@@ -18,7 +18,7 @@ _SAID = r"(?i)\b(constant|tiny|small|hardly|never changes|not judged)"
 
 def particular() -> list[Case]:
     """All of them."""
-    return [*_borders(), *_ties(), *_rare(), *_groups(), *_outputs(), *_useless()]
+    return [*_borders(), *_ties(), *_rare(), *_together(), *_groups(), *_outputs(), *_useless()]
 
 
 def _case(
@@ -64,6 +64,14 @@ def _ties() -> Iterator[Case]:
     first = replace(few, values=6.0 * np.eye(5)[truth] + np.random.default_rng(5).normal(0, 0.3, (WINDOWS, 5)))
     equal = Tamper(factor=0.0, offset=0.2)
     yield _case("classes", "all scores equal, mostly class 0", "all of it dead", refused(*NOT_KEPT), first, equal)
+    two = Tamper(factor=np.array([0, 0, 1, 1, 1]), offset=np.array([0.9, 0.9, 0, 0, 0]))
+    yield _case("classes", "two scores equal, mostly class 0", "all of it dead", refused(*NOT_KEPT), first, two)
+    covered = 1.0 - 2.0 * marks(WINDOWS, 8)[:, None, None] * (np.arange(8) < 3)  # 24 pixels
+    at = Windows(values=np.broadcast_to(covered, (WINDOWS, 8, 8)), marked=marks(WINDOWS, 0))
+    known = calibration("mask")
+    known = replace(known, values=known.values[:, 1])
+    row = _case("mask", "all at the threshold, mostly covered", "all of it dead", refused(*NOT_KEPT), at, DEAD)
+    yield replace(row, calibration=known)
     for kind, threshold in (("binary", 0.5), ("anomaly", 2.0)):
         at = Tamper(factor=0.0, offset=threshold, marked=True)
         heldout = windows(kind, MANY, 4, rare=RARE)
@@ -72,7 +80,7 @@ def _ties() -> Iterator[Case]:
 
 def _rare() -> Iterator[Case]:
     """A class of few windows, and one that is kept in part."""
-    for kind in ("classes", "binary", "anomaly", "detection"):
+    for kind in ("classes", "binary", "anomaly", "detection", "detection_head", "mask", "sequence"):
         right = accepted(_NAMED, or_refused=("class_lost",))
         heldout = windows(kind, MANY, 4, rare=5)
         yield _case(kind, "5 of 5 lost", "one class or regime", right, heldout, TRAITS[kind].lost)
@@ -82,6 +90,33 @@ def _rare() -> Iterator[Case]:
             heldout = replace(rare, marked=marks(MANY, places))
             tamper = replace(TRAITS[kind].lost, marked=True)
             yield _case(kind, f"{lost} of 15 lost", "part of a class", part, heldout, tamper)
+
+
+def _together() -> Iterator[Case]:
+    """Classes that are rare one by one."""
+    row = _case("classes", "", "one group", refused("class_lost"), windows("classes", MANY, 4))
+    scaled = replace(row, model=FloatModel(), calibration=calibration("classes", scaled=True))
+    many = windows("classes", 2 * MANY, 4, rare=36, scaled=True)
+    yield replace(
+        scaled, name="classes: small group dead, twelve of each", heldout=many, tamper=TRAITS["classes"].small
+    )
+    truth = np.where(marks(MANY, 16), 2 + np.arange(MANY) % 3, np.arange(MANY) % 2)
+    values = 6.0 * np.eye(5)[truth] + np.random.default_rng(5).normal(0, 0.3, (MANY, 5))
+    few = Windows(values=values, marked=marks(MANY, 16))
+    lost = Tamper(factor=np.array([1.0, 1.0, 0.0, 0.0, 0.0]))
+    yield replace(row, name="classes: three of five each lost", heldout=few, tamper=lost)
+    for words, right, factor in (("lost", refused("class_lost"), 0.4), ("kept", accepted(), 0.9)):
+        row = _case("binary", f"rare yes of one of four {words}", "one class or regime", right, _decisions(MANY, RARE))
+        last = Tamper(factor=np.array([1.0, 1.0, 1.0, factor]))
+        yield replace(row, calibration=_decisions(120, 12), tamper=last)
+
+
+def _decisions(count: int, rare: int) -> Windows:
+    """Four logits of yes or no, the last of which is a rare yes."""
+    random = np.random.default_rng([9, count])
+    yes = random.random((count, 4)) < 0.5  # a coin
+    yes[:, 3] = marks(count, rare)
+    return Windows(values=np.where(yes, 4.0, -4.0) + random.normal(0, 0.3, (count, 4)), marked=marks(count, rare))
 
 
 def _groups() -> Iterator[Case]:
@@ -98,6 +133,12 @@ def _groups() -> Iterator[Case]:
         )
         rounded = Tamper(step=np.where(still, 0.25, 0.03))
         row = _case(kind, "a group that is constant but for rounding", "nothing", accepted(_SAID), heldout, rounded)
+        yield replace(row, calibration=known)
+        dead = Tamper(factor=np.where(still, 0.0, 1.0))
+        row = _case(kind, "a constant group dead", "one group", refused(*NOT_KEPT), heldout, dead)
+        yield replace(row, calibration=known)
+        coarse = Tamper(step=np.where(still, 1.0, 0.8))
+        row = _case(kind, "coarse beside a constant group", "all of it dead", refused(*NOT_KEPT), heldout, coarse)
         yield replace(row, calibration=known)
     for output, words in ((Output(kind="raw"), "raw"), (Output(), "no kind")):
         head = TRAITS["detection_head"]

@@ -42,3 +42,12 @@ def all_found(labels: NDArray[np.float64], detections: NDArray[np.float64], leas
         return False
     same = labels[:, None, _CLASS] == detections[None, :, CLASS]
     return bool((pairs(same & (overlaps(labels, detections) >= least_overlap)) >= 0).all())
+
+
+def rightly_found(detections: NDArray[np.float64], label: Any, least_overlap: float) -> NDArray[np.float64]:
+    """The detections that a labelled box has as a partner; all of them where the label has no boxes."""
+    if label is None or not are_boxes([label]):
+        return detections
+    truth = labelled_boxes(label)
+    same = detections[:, None, CLASS] == truth[None, :, _CLASS]
+    return detections[pairs(same & (overlaps(detections, truth) >= least_overlap)) >= 0]

@@ -1,5 +1,6 @@
 """Which boxes of two tables of detections are the same: same class, enough overlap, one partner each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,15 @@ def counts_by_class(
         )
         for number in np.unique(np.concatenate(strong))
     }
+
+
+def shares_found(by_class: Mapping[int, Counts]) -> dict[int, tuple[float, float]]:
+    """Of one window: class → (1, the share of float's boxes that int8 has), for the classes that float has.
+
+    Each window counts the same: boxes of one are found or lost together, and a crowd that is found must not stand for
+    many windows in which a single box is lost. All boxes as one are :mod:`.kept`'s.
+    """
+    return {number: (1.0, one.found / one.reference) for number, one in by_class.items() if one.reference}
 
 
 def alike(

@@ -6,25 +6,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.kinds.kind import Kind, are_fractions, numbers, row, with_defaults
+from edge_agent.quant.near import ValueRange, at_threshold
 from edge_agent.wire.manifest import Output
 
-_NEAR = 1 / 64
-"""Of the range of float's values: four steps of int8."""
+_MOST_DECISIONS = 128
+"""Of more decisions in one output each is no class of its own: a map of them is of the kind mask."""
 
 
 class Binary(Kind):
-    """One or several decisions of yes or no."""
+    """One or several decisions of yes or no, each with a scale of its own."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._low = self._high = output.threshold or 0.0
+        self._range = ValueRange()
 
     def observe(self, output: NDArray[Any]) -> None:
-        """Learn the range of float's values."""
-        if output.size:
-            self._low = min(self._low, float(np.min(output)))
-            self._high = max(self._high, float(np.max(output)))
+        """Learn the range of each of float's values, the threshold included."""
+        values = row(output)
+        self._range.add(values)
+        self._range.add(np.full_like(values, self.output.threshold or 0.0))
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -35,25 +37,36 @@ class Binary(Kind):
         """The sides."""
         return np.asarray(row(output) >= (self.output.threshold or 0.0))
 
-    def named_class(self, output: NDArray[Any]) -> int | None:
-        """0 or 1, where there is one decision."""
-        return int(self.answer(output).item()) if output.size == 1 else None
-
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
-        """Whether all sides are the same; an int8 value at the very threshold has not decided.
+        """Whether all sides are the same; an int8 value at the very threshold has not decided."""
+        return row(reference).shape == row(target).shape and bool(self._same(reference, target).all())
 
-        Dead outputs come to lie there. Where float itself is near, rounding may lead there, and nothing is said by it.
-        """
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
+        """0 or 1, where there is one decision; of several each decision's yes and no."""
+        sides = self.answer(reference)
+        if sides.size > _MOST_DECISIONS:
+            return {}
+        same = self._same(reference, target) if row(target).shape == sides.shape else np.zeros(sides.shape, bool)
+        right = np.ones(sides.shape, bool) if label is None else sides == self._truth(reference, label)
+        return {
+            (int(side) if sides.size == 1 else f"{place} ({'yes' if side else 'no'})"): (1.0, float(kept))
+            for place, (side, kept, counts) in enumerate(zip(sides.flat, same.flat, right.flat, strict=True))
+            if counts
+        }
+
+    def _same(self, reference: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         wanted, got = row(reference), row(target)
-        if wanted.shape != got.shape:
-            return False
         threshold = self.output.threshold or 0.0
-        undecided = (got == threshold) & (np.abs(wanted - threshold) > _NEAR * (self._high - self._low))
-        return not undecided.any() and np.array_equal(self.answer(reference), self.answer(target))
+        undecided = at_threshold(wanted, got, threshold, self._range.near)
+        same: NDArray[np.bool_] = (self.answer(reference) == self.answer(target)) & ~undecided
+        return same
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether every element is on its label's side; -1 means no, as 0 does."""
+        truth = self._truth(output, label)
+        return bool(np.isfinite(output).all()) and np.array_equal(self.answer(output), truth)
+
+    def _truth(self, output: NDArray[Any], label: Any) -> NDArray[np.bool_]:
         kind = self.output.kind or "binary"
         wanted = f"{output.size} times 0 or 1 (or -1 and 1)"
-        truth = numbers(kind, label, output.size, wanted, (-1, 0, 1))
-        return bool(np.isfinite(output).all()) and np.array_equal(self.answer(output), truth > 0.0)
+        return np.reshape(numbers(kind, label, output.size, wanted, (-1, 0, 1)) > 0.0, row(output).shape)

@@ -1,4 +1,7 @@
-"""Classes: the same largest element; of an output of integers, the same class numbers. Labels are class numbers."""
+"""Classes: the same largest element; of an output of integers, the same class numbers. Labels are class numbers.
+
+Two largest int8 scores that are equal name no class (:mod:`edge_agent.quant.near`).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.kinds.kind import Kind, numbers, row
+from edge_agent.quant.near import ValueRange, tied
 from edge_agent.wire.manifest import Output
 
 
 class Classes(Kind):
     """One score a class, logits or probabilities; or the class numbers themselves, as integers."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._range = ValueRange()
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Learn the range of float's scores."""
+        self._range.add_whole(output)
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -30,13 +43,24 @@ class Classes(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether the largest element is the same; scores that are all equal name no class."""
-        dead = target.size > 1 and not _are_numbers(target) and bool(np.ptp(target) == 0.0 != np.ptp(reference))
-        return not dead and super().agrees(reference, target)
+        if not super().agrees(reference, target):
+            return False
+        if _are_numbers(target) or target.size < 2:  # noqa: PLR2004  # nothing to be torn between
+            return True
+        wanted, got = row(reference), row(target)
+        dead = bool(np.ptp(got) == 0.0 != np.ptp(wanted))
+        return not dead and not tied(wanted, got, self._range.near)
 
-    def named_class(self, output: NDArray[Any]) -> int | None:
-        """The class, where there is one."""
-        answer = self.answer(output)
-        return int(answer[0]) if answer.size == 1 else None
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
+        """The class of the window; of an output of several class numbers each number, by its share of places."""
+        if label is not None and not self.correct(reference, label):
+            return {}
+        wanted = self.answer(reference).ravel()
+        if wanted.size == 1:
+            return {int(wanted[0]): (1.0, float(self.agrees(reference, target)))}
+        got = self.answer(target).ravel()
+        same = wanted == got if wanted.shape == got.shape else np.zeros(wanted.shape, bool)
+        return {int(number): (1.0, float(same[wanted == number].mean())) for number in np.unique(wanted)}
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the label's class is the largest."""

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection import CLASS, COLUMNS, SCORE
-from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes
-from edge_agent.quant.detection.match import Counts, alike, counts_by_class, pairs
+from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes, rightly_found
+from edge_agent.quant.detection.match import Counts, alike, counts_by_class, pairs, shares_found
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.manifest import Output
 
@@ -51,8 +52,15 @@ class Detection(Kind):
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner."""
-        boxes = self.answer(reference), self.answer(target)
-        return counts_by_class(*boxes, self.output.threshold or 0.0, self.output.tolerance or 0.0)
+        return self._counted(self.answer(reference), self.answer(target))
+
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
+        """Of each class the share of float's boxes that int8 finds."""
+        wanted = rightly_found(self.answer(reference), label, self.output.tolerance or 0.0)
+        return shares_found(self._counted(wanted, self.answer(target)))
+
+    def _counted(self, wanted: NDArray[np.float64], got: NDArray[np.float64]) -> dict[int, Counts]:
+        return counts_by_class(wanted, got, self.output.threshold or 0.0, self.output.tolerance or 0.0)
 
 
 def _table(output: NDArray[Any]) -> NDArray[np.float64]:

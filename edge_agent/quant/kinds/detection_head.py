@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection import COLUMNS
 from edge_agent.quant.detection.decode import decode
-from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes
+from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes, rightly_found
 from edge_agent.quant.detection.layouts import USUAL, settle
-from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, slack
+from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, shares_found, slack
 from edge_agent.quant.detection.suppress import suppress
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.detection_head import Head
@@ -73,6 +74,14 @@ class DetectionHead(Kind):
             wanted, got = self._down_to(reference, least), self._down_to(target, least)
             self._last = reference, target, counts_by_class(wanted, got, self._threshold, self._overlap)
         return self._last[2]
+
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
+        """Of each class the share of float's boxes that int8 finds."""
+        if label is None or not are_boxes([label]):
+            return shares_found(self.counts_by_class(reference, target))
+        least = self._threshold - slack(self._threshold)
+        right = rightly_found(self._down_to(reference, least), label, self._overlap)
+        return shares_found(counts_by_class(right, self._down_to(target, least), self._threshold, self._overlap))
 
     @property
     def _threshold(self) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.quant.kinds.kind import ScaledKind, row, with_defaults
+from edge_agent.quant.scale_groups import judged_parts
 from edge_agent.wire.manifest import Output
 
 _QUIET = 0.1
@@ -30,7 +31,7 @@ class Embedding(ScaledKind):
         wanted, got = row(reference), row(target)
         if wanted.shape != got.shape:
             return False
-        judged = [group for group in self.groups if group.judged]
+        judged = judged_parts(self.groups)
         if not judged:
             return self._alike(wanted, got)
         return all(self._alike(group.take(wanted), group.take(got), usual_rms=group.rms) for group in judged)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection.match import Counts
-from edge_agent.quant.scale_groups import ChannelScales, ScaleGroup
+from edge_agent.quant.scale_groups import NOTHING, STILL, ChannelScales, ScaleGroup
 from edge_agent.wire.manifest import Output
 
 
@@ -45,6 +46,10 @@ class Kind:
         """What the output says. If float always says the same, agreement proves nothing."""
         return row(output)
 
+    def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
+        """Whether two of float's answers are one and the same."""
+        return np.array_equal(first, second)
+
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether ``target`` says what ``reference`` says."""
         return np.shape(row(reference)) == np.shape(row(target)) and np.array_equal(
@@ -55,9 +60,15 @@ class Kind:
         """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
         return None
 
-    def named_class(self, output: NDArray[Any]) -> int | None:  # noqa: ARG002  # for those that have classes
-        """The class that the output gives a window; None where the kind gives none, or several."""
-        return None
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # for those that have classes
+        """What int8 keeps of each class that float gives this window; empty where the kind has no classes.
+
+        Args:
+            reference: float's output.
+            target: int8's, which is finite.
+            label: of the window, if it has one that says something of the kind: what float has wrong is not counted.
+        """
+        return {}
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:  # noqa: ARG002  # for those that have labels
         """Whether the output is right; None where labels say nothing about this kind.
@@ -83,6 +94,14 @@ class ScaledKind(Kind):
     def groups(self) -> Sequence[ScaleGroup]:
         """The groups of like scale, if there are several."""
         return self._scales.groups
+
+    def same_answer(self, first: NDArray[Any], second: NDArray[Any]) -> bool:
+        """Whether they are equal but for rounding."""
+        if first.shape != second.shape:
+            return False
+        sizes = np.maximum(np.abs(first), np.abs(second))
+        slack = np.maximum(STILL * sizes, NOTHING * sizes.max(initial=0.0))
+        return bool((np.abs(first - second) <= slack).all())
 
 
 def row(values: ArrayLike) -> NDArray[np.float64]:

@@ -3,7 +3,11 @@
 Without its batch axis an output is ``[H, W]``, or has one more axis for the classes, first or last, whichever is the
 shorter. Integers are class numbers; of several scores a pixel the largest counts; a single score is held against
 ``[output] threshold`` (0.5 for probabilities, 0 for logits). The mean is over the classes that either mask has, the
-background included, so one that appears or vanishes counts as fully missed.
+background included, so one that appears or vanishes counts as fully missed. A pixel whose int8 score is exactly at the
+threshold, or whose two largest are equal, has no class (:mod:`edge_agent.quant.near`).
+
+What int8 keeps of a class is counted in pixels, over all windows that have it, as the mean IoU of the field is: stray
+pixels at an edge make no window lost.
 """
 
 from collections.abc import Sequence
@@ -13,14 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.kinds.kind import Kind, are_fractions, with_defaults
+from edge_agent.quant.near import ValueRange, at_threshold, tied
 from edge_agent.wire.manifest import Output
 
 _FLAT, _SCORED = 2, 3
+_NONE = -1
+_MOST_COUNTED = 65_535
+"""Class numbers up to here are counted without being sorted."""
 
 
 class Mask(Kind):
     """A class for each pixel."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._range = ValueRange()
+        self._last: tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]]] | None = None
+        """The window that was compared last, as it is asked for twice."""
+
+    def observe(self, output: NDArray[Any]) -> None:
+        """Learn the range of float's scores."""
+        self._range.add_whole(output)
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -38,8 +57,41 @@ class Mask(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both masks cover the same."""
-        wanted, got = self.answer(reference), self.answer(target)
+        wanted, got = self._both(reference, target)
         return wanted.shape == got.shape and mean_overlap(wanted, got) >= (self.output.tolerance or 0.0)
+
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # there are none
+        """Of each class float's pixels, and how many of them int8 gives it."""
+        wanted, got = self._both(reference, target)
+        same = wanted == got if wanted.shape == got.shape else np.zeros(wanted.shape, bool)
+        kept = _pixels_of(wanted[same])
+        return {number: (given, kept.get(number, 0.0)) for number, given in _pixels_of(wanted).items()}
+
+    def _both(self, reference: NDArray[Any], target: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The class of each pixel by float and by int8, :data:`_NONE` where that has not decided."""
+        if self._last is None or self._last[0] is not reference or self._last[1] is not target:
+            self._last = reference, target, (self.answer(reference), self._decided(reference, target))
+        return self._last[2]
+
+    def _decided(self, reference: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
+        got, wanted, scores = self.answer(target), _pixels(reference), _pixels(target)
+        if wanted.shape != scores.shape or scores.dtype.kind in "biu":
+            return got
+        if scores.ndim == _SCORED:
+            return np.where(tied(wanted, scores, self._range.near), _NONE, got)
+        undecided = at_threshold(wanted, scores, self.output.threshold or 0.0, self._range.near)
+        return np.where(undecided, _NONE, got)
+
+
+def _pixels_of(classes: NDArray[Any]) -> dict[int, float]:
+    """How many pixels each class has."""
+    if classes.dtype.kind != "b" and (not classes.size or classes.min() < 0 or classes.max() > _MOST_COUNTED):
+        numbers, counts = np.unique(classes, return_counts=True)
+    else:
+        counts = np.bincount(classes.ravel())
+        numbers = np.flatnonzero(counts)
+        counts = counts[numbers]
+    return {int(number): float(count) for number, count in zip(numbers, counts, strict=True)}
 
 
 def mean_overlap(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.quant.kinds.kind import ScaledKind, row, with_defaults
+from edge_agent.quant.scale_groups import judged_parts
 from edge_agent.wire.manifest import Output
 
 
@@ -27,7 +28,7 @@ class Raw(ScaledKind):
         wanted, got = row(reference), row(target)
         if wanted.shape != got.shape:
             return False
-        tolerance, judged = self.output.tolerance or 0.0, [group for group in self.groups if group.judged]
+        tolerance, judged = self.output.tolerance or 0.0, judged_parts(self.groups)
         if not judged:
             return relative_rms(wanted, got) <= tolerance
         return all(

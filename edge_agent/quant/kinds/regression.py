@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
 from edge_agent.quant.kinds.kind import ScaledKind, numbers, row, with_defaults
+from edge_agent.quant.scale_groups import NOTHING, STILL
 from edge_agent.wire.manifest import Output
 
 _PERCENTILES = (1.0, 99.0)
@@ -74,11 +75,11 @@ class Regression(ScaledKind):
 
 
 def _spread(rows: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Float's 1st to 99th percentile in each element; an element that never varies takes the whole output's."""
+    """Float's 1st to 99th percentile in each element; one that moves by its rounding takes the whole output's."""
     values = np.stack(rows)
     low, high = np.percentile(values, _PERCENTILES, axis=0)
     spread = np.asarray(high - low, np.float64)
-    still = spread == 0.0
+    still = spread <= np.maximum(STILL * np.maximum(np.abs(low), np.abs(high)), NOTHING * spread.max())
     if still.any():
         low, high = np.percentile(values, _PERCENTILES)
         spread[still] = high - low

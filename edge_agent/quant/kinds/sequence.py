@@ -4,6 +4,9 @@ The output is ``[T, C]`` (axes of one apart, so ``[1, T, C]`` and ``[T, 1, C]`` 
 one of which, ``[output] blank`` (0; -1 for the last), stands for none. Decoding is greedy: the largest at each step,
 repeats become one, blanks go (Graves et al. 2006, "Connectionist Temporal Classification", best path). Labels are
 strings; they say whether an output is right where ``[output] alphabet`` gives the C - 1 characters, in order.
+
+What int8 keeps of a symbol is the share of its places in float's string that a longest common subsequence of both
+strings has.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.class_recall import Kept
+from edge_agent.quant.common_subsequence import aligned
 from edge_agent.quant.kinds.kind import Kind
 from edge_agent.wire.manifest import Output
 
@@ -40,27 +45,56 @@ class Symbols(Kind):
         steps = _steps(output)
         best = np.argmax(steps, axis=1)
         new = np.append([True], best[1:] != best[:-1])
-        symbols: NDArray[Any] = best[new & (best != self.output.blank % steps.shape[1])]
+        symbols: NDArray[Any] = best[new & (best != self._blank(output))]
         return symbols
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both read the same."""
         return np.array_equal(self.answer(reference), self.answer(target))
 
+    def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
+        """Of each symbol that float reads, rightly if there is a label, the share that int8 reads there, too."""
+        wanted = self.answer(reference)
+        kept = aligned(wanted, self.answer(target))
+        right = np.ones(len(wanted), bool)
+        if label is not None and self.output.alphabet:
+            truth = list(self._text(label))
+            right = aligned(wanted, np.array([self._number(letter, reference) for letter in truth], wanted.dtype))
+        return {
+            self._name(number, reference): (1.0, float(kept[right & (wanted == number)].mean()))
+            for number in np.unique(wanted[right]).tolist()
+        }
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the string is the label; None without an alphabet."""
         if not self.output.alphabet:
             return None
+        text = self._text(label)
+        if not np.isfinite(output).all():
+            return False
+        return "".join(str(self._name(number, output)) for number in self.answer(output).tolist()) == text
+
+    def _text(self, label: Any) -> str:
+        """The label's string; raises ``ContractError`` (shape_mismatch) where it cannot be read."""
         text = label.decode() if isinstance(label, bytes) else label
         if not isinstance(text, str):
             raise ContractError("shape_mismatch", f"label {label!r} is no string; a sequence needs strings as labels")
         if lacking := sorted(set(text) - set(self.output.alphabet)):
             letters = ", ".join(map(repr, lacking))
             raise ContractError("shape_mismatch", f"label {text!r} cannot be: [output] alphabet lacks {letters}")
-        if not np.isfinite(output).all():
-            return False
-        blank = self.output.blank % _steps(output).shape[1]
-        return "".join(self.output.alphabet[number - (number > blank)] for number in self.answer(output)) == text
+        return text
+
+    def _name(self, number: int, output: NDArray[Any]) -> str | int:
+        """A symbol's character; its number without an alphabet."""
+        alphabet = self.output.alphabet
+        return alphabet[number - (number > self._blank(output))] if alphabet else number
+
+    def _number(self, letter: str, output: NDArray[Any]) -> int:
+        place = self.output.alphabet.index(letter)
+        return place + (place >= self._blank(output))
+
+    def _blank(self, output: NDArray[Any]) -> int:
+        return self.output.blank % _steps(output).shape[1]
 
 
 def _steps(output: NDArray[Any]) -> NDArray[Any]:

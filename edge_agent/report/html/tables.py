@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
+from edge_agent.jobs.measured_outputs import ClassKept, GroupError, OutputSummary
 from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
@@ -117,11 +117,23 @@ def _output(one: OutputSummary) -> list[Markup]:
         element("td", numbers.known(numbers.decibel, one.sqnr_db), class_="n"),
         element("td", one.message, class_="note"),
     )
-    return [first, *(_group(group) for group in one.groups)]
+    return [first, *(_group(group) for group in one.groups), *(_kept(kept) for kept in one.lost_classes)]
+
+
+def _kept(kept: ClassKept) -> Markup:
+    proved = f"of the {kept.windows} windows to which float gives it; at least {numbers.share(kept.recall_lower)}"
+    return element(
+        "tr",
+        element("td", element("small", f"class {kept.label}")),
+        element("td", "kept"),
+        element("td", numbers.share(kept.recall), class_="n"),
+        element("td"),
+        element("td", proved, class_="note"),
+    )
 
 
 def _group(group: GroupError) -> Markup:
-    why = "" if group.sqnr_db is not None else "float's values never move, or are as good as zero: not judged"
+    why = f"{group.why_not}: not judged" if group.why_not else ""
     return element(
         "tr",
         element("td", element("small", f"channels {group.channels}")),

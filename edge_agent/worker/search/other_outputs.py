@@ -1,11 +1,11 @@
 """The outputs of a model beside the one that the gates are about: float's are kept for some windows, int8's compared.
 
-Which ones: all but the judged one and what is carried as state. A model may have outputs of megabytes, so together they
-take a bounded part of the disk: where that is not enough for every window, every n-th is kept.
+Which ones: all but the judged one and what is carried as state. A model may have outputs of megabytes, so those that
+nobody named together take a bounded part of the disk (:mod:`edge_agent.worker.data.window_quota`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.quant.class_recall import ClassCounts, told
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
@@ -29,9 +30,15 @@ from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
+from edge_agent.worker.data.window_quota import WindowQuota
 
-_MOST_BYTES = 256 << 20
 _NUMBERS = "fiub"
+_WHY_NOT = {
+    "": "",
+    "constant": "float's values are constant but for rounding",
+    "zero": "float's values are as good as zero",
+    "seldom": "a few features of many that hardly fire",
+}
 
 
 def other_positions(info: ModelInfo, task: Task) -> list[int]:
@@ -63,21 +70,28 @@ class OtherOutputs:
             )
             for place, (take, asked) in enumerate([*named, *alone])
         ]
-        self._windows = windows
-        self._every = 0
+        self._quota = WindowQuota(scratch.parent, windows)
+
+    def settle(self, meanings: Mapping[str, Output]) -> None:
+        """What is known of the outputs' meaning already, by their names; what is not is found from the windows."""
+        for port in self._ports:
+            port.known = meanings.get(port.name)
+
+    def meanings(self) -> dict[str, Output]:
+        """What the outputs mean, with every default filled in; without those that float leaves undefined."""
+        return {port.name: port.judge.meaning.output for port in self._ports if port.judge is not None}
 
     def keep(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Keep float's outputs of window ``number``, counted from 0."""
-        if not self._every:
-            unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
-            self._every = max(1, math.ceil(unnamed * self._windows / _MOST_BYTES))
+        unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)
+        kept = self._quota.take(number, unnamed)
         for port in self._ports:
-            if port.asked is not None or number % self._every == 0:
+            if port.asked is not None or kept:
                 port.keep(port.take(feeds, outputs))
 
     def compare(self) -> "Comparison":
         """A comparison of one quantized model, from the first window on."""
-        return Comparison(self._ports, self._every)
+        return Comparison(self._ports, self._quota.taken)
 
     def close(self) -> None:
         """Remove what is kept."""
@@ -93,6 +107,8 @@ class _Port:
     asked: Output | None
     name: str
     store: OutputStore
+    known: Output | None = None
+    """What it means, where that was found before."""
     _sound: bool = True
     _judge: Judge | None = None
 
@@ -117,21 +133,21 @@ class _Port:
         return self._judge if self._sound else None
 
     def _made(self) -> Judge:
-        meaning = resolve_kind(self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
+        meaning = resolve_kind(self.known or self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
         return Judge.having_seen(meaning, self.store)
 
 
 class Comparison:
     """int8's other outputs against float's, window by window."""
 
-    def __init__(self, ports: Sequence[_Port], every: int) -> None:
-        self._every = every
+    def __init__(self, ports: Sequence[_Port], kept: Collection[int]) -> None:
+        self._kept = kept
         self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
     def add(self, number: int, group: int | None, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Compare int8's outputs of window ``number``, which is of the recording ``group``."""
         for one in self._outputs:
-            if one.port.asked is not None or number % self._every == 0:
+            if one.port.asked is not None or number in self._kept:
                 one.add(group, one.port.take(feeds, outputs))
 
     def summaries(self, gates: Gates, *, in_time: bool | None, confidence: float = CONFIDENCE) -> list[OutputSummary]:
@@ -155,7 +171,7 @@ class _Compared:
         self._agreed: list[bool] = []
         self._differences: list[float] = []
         self._groups: list[int | None] = []
-        self._classes: dict[int, tuple[int, int]] = {}
+        self._classes = ClassCounts()
         self._broken = 0
 
     def add(self, group: int | None, output: Array) -> None:
@@ -168,9 +184,7 @@ class _Compared:
         self._agreed.append(agreed)
         self._groups.append(group)
         self._differences.append(relative_rms(reference, output) if same_shape and finite else math.inf)
-        if (given := self._judge.named_class(reference)) is not None:
-            windows, kept = self._classes.get(given, (0, 0))
-            self._classes[given] = windows + 1, kept + agreed
+        self._classes.add(self._judge.kept_classes(reference, output))
         if same_shape:
             self._metrics.add(reference, output)
         self._broken += not finite
@@ -199,7 +213,8 @@ class _Compared:
             )
         elif self._judge.varies and (why := ruin(kind, windows, wrong, metrics.sqnr_db, metrics.worst)):
             code, message = "output_ruined", f"output {name!r}: {why}"
-        return replace(summarise(name, self._judge.meaning, windows, wrong, metrics), code=code, message=message)
+        found = summarise(name, self._judge.meaning, windows, wrong, metrics, self._classes)
+        return replace(found, code=code, message=message)
 
     def _measured(self, *, in_time: bool | None, confidence: float) -> Measured:
         windows, effect = len(self._agreed), 1.0
@@ -212,12 +227,14 @@ class _Compared:
             disagreements=self._agreed.count(False),
             sqnr_db=self._metrics.sqnr_db,
             sqnr_of=self._metrics.worst,
-            classes=self._classes,
+            classes=self._classes.counts,
             confidence=confidence,
         )
 
 
-def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics) -> OutputSummary:
+def summarise(
+    name: str, meaning: Meaning, windows: int, wrong: int, metrics: GroupedMetrics, classes: ClassCounts
+) -> OutputSummary:
     """What was measured of one output."""
     return OutputSummary(
         name=name,
@@ -228,6 +245,8 @@ def summarise(name: str, meaning: Meaning, windows: int, wrong: int, metrics: Gr
         agreement=1 - wrong / windows if windows else None,
         sqnr_db=metrics.sqnr_db,
         groups=[
-            GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db) for group, sqnr_db in metrics.groups()
+            GroupError(channels=group.name, peak=group.peak, sqnr_db=sqnr_db, why_not=_WHY_NOT[group.why_not])
+            for group, sqnr_db in metrics.groups()
         ],
+        classes=told(classes.counts),
     )

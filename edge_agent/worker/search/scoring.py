@@ -26,13 +26,14 @@ from edge_agent.jobs.result import ClassLoss, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.quant.class_recall import ClassCounts
 from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gates import BY_LABEL
+from edge_agent.quant.float_skill import FloatSkill
 from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.raw import relative_rms
-from edge_agent.wire.manifest import Gates, Output
+from edge_agent.wire.manifest import Gates, Output, OutputKind
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
@@ -44,6 +45,7 @@ OnLabel = Callable[[Any, Array, Array], None]
 """Told of each labelled row: its label, float's output and int8's."""
 
 _MOST_LABELS = 20
+_SIDES_OR_CLASSES: tuple[OutputKind, ...] = ("classes", "binary", "anomaly")
 
 
 @dataclass(slots=True)
@@ -58,8 +60,8 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
-        by_class: class that float gives → windows to which it gives it, rightly where they have labels, and those of
-            them in which int8 agrees.
+        classes: what int8 keeps of each class that float gives, rightly where the rows have labels.
+        skill: how float fits its labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
         judged: what became of the judged output.
@@ -72,25 +74,20 @@ class Score:
     differences: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
-    by_class: dict[Any, tuple[int, int]] = field(default_factory=dict)
+    classes: ClassCounts = field(default_factory=ClassCounts)
+    skill: FloatSkill | None = None
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
     judged: OutputSummary | None = None
     others: Comparison | None = None
     detections: DetectionsKept | None = None
 
-    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> Any:
-        """Count one window that carries ``label``; what it is counted under."""
+    def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
+        """Count one window that carries ``label``."""
         values = np.asarray(label).reshape(-1).tolist()
         key = values[0] if len(values) == 1 else tuple(values)
         windows, float_count, int8_count = self.by_label.get(key, (0, 0, 0))
         self.by_label[key] = windows + 1, float_count + float_right, int8_count + int8_right
-        return key
-
-    def count_class(self, given: Any, *, agreed: bool) -> None:
-        """Count one window to which float gives the class ``given``."""
-        windows, kept = self.by_class.get(given, (0, 0))
-        self.by_class[given] = windows + 1, kept + agreed
 
     def losses(self) -> list[ClassLoss]:
         """The labels of which int8 has fewer right than float, the largest loss first."""
@@ -152,10 +149,11 @@ class Score:
             lost=self.correct.count((True, False)) if self.correct else None,
             won=self.correct.count((False, True)) if self.correct else None,
             float_right=sum(right for right, _ in self.correct) if self.correct else None,
-            commonest_label=max((windows for windows, _, _ in self.by_label.values()), default=None),
+            commonest_label=None if self.skill is None else self.skill.commonest,
+            worse_than_constant="" if self.skill is None else self.skill.worse,
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
-            classes=self.by_class,
+            classes=self.classes.counts,
             **device,
         )
 
@@ -164,6 +162,10 @@ class ReferenceOutputs:
     """One set of windows with the float model's judged output for each.
 
     Use as a context manager: the outputs lie in a scratch file.
+
+    Attributes:
+        windows: how many there are.
+        others: the model's other outputs.
     """
 
     def __init__(self, backend: Backend, model: Path, data: DataSet, split: Split, task: Task, scratch: Path) -> None:
@@ -186,7 +188,7 @@ class ReferenceOutputs:
         self._judged = ScoredOutput(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
-        self._others = OtherOutputs(self._info, task, scratch, self.windows)
+        self.others = OtherOutputs(self._info, task, scratch, self.windows)
 
     def run(self, on_row: OnRow, *, runtime: str) -> None:
         """Compute the float outputs.
@@ -195,7 +197,7 @@ class ReferenceOutputs:
             Refusal: ``non_finite`` if the float model itself answers with NaN or Inf.
         """
         for done, (_, output, every) in enumerate(self._outputs(self._backend.open(self._model, runtime=runtime)), 1):
-            self._others.keep(done - 1, *every)
+            self.others.keep(done - 1, *every)
             if not np.isfinite(output).all():
                 text = f"float's own output for {self._split} window {done} is NaN or Inf"
                 raise Refusal("non_finite", f"{text}; check the model and what it is fed")
@@ -214,9 +216,10 @@ class ReferenceOutputs:
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
-        score = Score(metrics=GroupedMetrics(judge.groups))
+        skill = FloatSkill(judge.meaning.kind)
+        score = Score(metrics=GroupedMetrics(judge.groups), skill=skill)
         kind_found = first_output(self._task).kind is None
-        others, boxes = self._others.compare(), KeptBoxes()
+        others, boxes = self.others.compare(), KeptBoxes()
         outputs = self._outputs(self._backend.open(target, runtime=runtime))
         for done, ((row, output, every), reference) in enumerate(zip(outputs, self._store, strict=True), start=1):
             others.add(done - 1, row.group, *every)
@@ -232,22 +235,22 @@ class ReferenceOutputs:
                 score.metrics.add(reference, output)
             else:  # as where the number of detections depends on the input
                 score.differences.append(math.inf)
-            given, wrong = judge.named_class(reference), False
+            score.classes.add(judge.kept_classes(reference, output, row.label))
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
-                    if judge.meaning.kind in BY_LABEL:
-                        given = score.count_label(row.label, float_right=right[0], int8_right=right[1])
-                        wrong = not right[0]
+                    skill.add(row.label, reference)
+                    if judge.meaning.kind in _SIDES_OR_CLASSES:
+                        score.count_label(row.label, float_right=right[0], int8_right=right[1])
                     if on_label is not None:
                         on_label(row.label, reference, output)
-            if given is not None and not wrong:
-                score.count_class(given, agreed=agreed)
             on_row(done)
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
-        score.judged = summarise(name, judge.meaning, len(score.agreed), score.disagreements, score.metrics)
+        score.judged = summarise(
+            name, judge.meaning, len(score.agreed), score.disagreements, score.metrics, score.classes
+        )
         score.others = others
         return score
 
@@ -267,4 +270,4 @@ class ReferenceOutputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._store.close()
-        self._others.close()
+        self.others.close()

@@ -24,6 +24,7 @@ from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.wire.manifest import Output
 from edge_agent.worker.artefacts import (
     SECOND_FILE,
     Chosen,
@@ -79,6 +80,8 @@ class _Found:
     finalists: Sequence[tuple[Finalist, Path]]
     """Those that the held-out set is opened for, with their files, the preferred one first: two at most."""
     meaning: Meaning
+    others: dict[str, Output]
+    """What the other outputs mean."""
     layers: list[LayerLoss]
 
 
@@ -162,7 +165,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
-    return _Found(search=search, finalists=frozen, meaning=meaning, layers=layers)
+        others = floats.others.meanings()
+    return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers)
 
 
 def _publish(context: Context, found: _Found) -> Outcome:
@@ -174,7 +178,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
     places = ((CHOSEN_FILE, chosen_path), (SECOND_FILE, second_path))
     for (finalist, model), number, (file, path) in zip(finalists, numbers, places, strict=False):
         shutil.copyfile(model, path(context.out_dir, model.suffix))
-        _write(context.out_dir / file, _frozen(finalist, number, meaning, confidence))
+        _write(context.out_dir / file, _frozen(finalist, number, found, confidence))
     shutil.rmtree(context.out_dir / "candidates")
     before = read_result(context.job_dir)
     explained = _foremost(search, [finalist for finalist, _ in finalists])
@@ -209,16 +213,17 @@ def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandida
     return finalists[0].item if finalists else closest(search.tried)
 
 
-def _frozen(finalist: Finalist, number: int, meaning: Meaning, confidence: float) -> Chosen:
+def _frozen(finalist: Finalist, number: int, found: _Found, confidence: float) -> Chosen:
     """A candidate that the held-out set is opened for, with all that its verdict needs."""
     return Chosen(
         number=number,
         spec=finalist.item.spec,
         record=finalist.item.record,
         reference=finalist.reference,
-        output=meaning.output,
+        output=found.meaning.output,
         ratio_lower=finalist.ratio_lower,
         confidence=confidence,
+        others=found.others,
     )
 
 

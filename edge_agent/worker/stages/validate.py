@@ -29,7 +29,7 @@ from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
 from edge_agent.quant.judgement import Judgement
-from edge_agent.quant.ruin import with_outputs
+from edge_agent.quant.ruin import not_judged, with_outputs
 from edge_agent.worker.artefacts import Chosen, chosen_path, read_finalists, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
@@ -116,6 +116,7 @@ class _HeldOut:
 
     def open(self, preferred: Chosen) -> Judge:
         """Run float; the judge that has seen its outputs."""
+        self._floats.others.settle(preferred.others)
         self._floats.run(self._pace("held-out set, float window"), runtime=preferred.reference.runtime or "")
         judge = self._floats.judge(self._floats.meaning(preferred.output, None))
         judge.check_coverage()
@@ -204,7 +205,12 @@ def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _
             outputs=list(told.outputs),
             detections=score.detections,
             classes=score.losses(),
-            warnings=[*before.data.warnings, *told.judgement.warnings, *_of_the_others(judged, told)],
+            warnings=[
+                *before.data.warnings,
+                *told.judgement.warnings,
+                *not_judged(told.outputs),
+                *_of_the_others(judged, told),
+            ],
         ),
     )
 

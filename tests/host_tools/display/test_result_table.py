@@ -158,6 +158,20 @@ def test_a_failed_gate_stands_out_with_its_layers() -> None:
     assert "keep it float" in text
 
 
+def test_a_class_that_is_not_kept_is_a_row() -> None:
+    classes = [
+        {"label": "knock", "windows": 15, "recall": 0.4, "recall_lower": 0.19},
+        {"label": "quiet", "windows": 40, "recall": 1.0, "recall_lower": 0.92},
+    ]
+    outputs = [{"name": "y", "kind": "classes", "found": "", "agreement": 0.98, "classes": classes}]
+    results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "data": {"outputs": outputs}}
+
+    shown = text_of(report("rejected", "class_lost", results=results))
+
+    assert re.search(r"class knock +of 15 windows +40\.0 %", shown)
+    assert "quiet" not in shown
+
+
 def test_layers_that_lose_nothing_are_no_rows() -> None:
     layers = [{"name": "conv", "op": "Conv", "sqnr_db": 50.0, "cause": "faithful by itself", "remedy": "nothing to do"}]
     lossy = {"name": "head", "op": "Gemm", "sqnr_db": 3.2, "cause": "wide range", "remedy": "leave it float"}

@@ -1,6 +1,8 @@
 """Outputs that no gate is about: float's are kept, int8's compared, and one that is ruined is named."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.task import Task
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Gates, Output, State
-from edge_agent.worker.search import other_outputs as module
+from edge_agent.worker.data import window_quota
 from edge_agent.worker.search.other_outputs import OtherOutputs, other_positions
 
 INFO = model_info(
@@ -65,10 +67,16 @@ def seen(number: int) -> list[NDArray[Any]]:
 
 
 def compared(
-    folder: Path, change: Any = lambda outputs: outputs, floats: Any = outputs, info: Any = INFO, **fields: Any
+    folder: Path,
+    change: Any = lambda outputs: outputs,
+    floats: Any = outputs,
+    info: Any = INFO,
+    known: Mapping[str, Output] = MappingProxyType({}),
+    **fields: Any,
 ) -> dict[str, OutputSummary]:
     asked = task(**fields) if info is INFO else Task(job="j", name="m", version=1, format="onnx", model="m", **fields)
     kept = OtherOutputs(info, asked, folder / "float.bin", WINDOWS)
+    kept.settle(known)
     for number in range(WINDOWS):
         kept.keep(number, {}, floats(number))
     comparison = kept.compare()
@@ -127,9 +135,24 @@ def test_a_ruined_output_is_named_with_its_number(tmp_path: Path) -> None:
 
 
 def test_outputs_of_megabytes_are_kept_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_BYTES", WINDOWS * 4 * (2 + 25) // 3)
+    monkeypatch.setattr(window_quota, "MOST_BYTES", WINDOWS * 4 * (2 + 25) // 3)
 
     assert {one.windows for one in compared(tmp_path).values()} == {WINDOWS // 3}
+
+
+def test_what_an_output_means_stands_from_the_search_on(tmp_path: Path) -> None:
+    """The windows of the verdict look like probabilities, or do not, as it happens."""
+    search = OtherOutputs(INFO, task(), tmp_path / "float.bin", WINDOWS)
+    for number in range(WINDOWS):
+        made = outputs(number)
+        made[1] = np.array([[0.25, 0.75]]) if number % 2 else np.array([[0.75, 0.25]])
+        search.keep(number, {}, made)
+    meanings = search.meanings()
+    search.close()
+
+    assert {name: one.kind for name, one in meanings.items()} == {"age": "classes", "map": "raw"}
+    assert compared(tmp_path)["age"].kind == "raw"
+    assert compared(tmp_path, known=meanings)["age"].kind == "classes"
 
 
 def test_what_float_itself_leaves_undefined_is_not_judged(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_without_labels_a_class_has_the_windows_that_float_gives_it(tmp_path: Pa
     lost = np.eye(CLASSES)
     lost[2] = lost[0]
 
-    assert scored(tmp_path, lost, None).by_class == {0: (EACH, EACH), 1: (EACH, EACH), 2: (EACH, 0)}
+    assert scored(tmp_path, lost, None).classes.counts == {0: (EACH, EACH), 1: (EACH, EACH), 2: (EACH, 0)}
 
 
 def test_what_int8_has_right_by_luck_does_not_make_up_for_what_it_has_lost(tmp_path: Path) -> None:
@@ -59,4 +59,4 @@ def test_what_int8_has_right_by_luck_does_not_make_up_for_what_it_has_lost(tmp_p
     score = scored(tmp_path, NEXT_CLASS, labels)
 
     assert score.correct.count((True, False)) == score.correct.count((False, True)) == GIVEN.size // 2
-    assert score.by_class == dict.fromkeys(range(CLASSES), (EACH // 2, 0))
+    assert score.classes.counts == dict.fromkeys(range(CLASSES), (EACH // 2, 0))

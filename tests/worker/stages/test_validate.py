@@ -1,5 +1,6 @@
 """The verdict on the held-out set, for a real candidate and for files that someone put in its place."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -230,3 +231,22 @@ def test_speed_that_was_proved_before_is_a_gate_of_the_verdict(judge: Judge, cla
 
     speed = next(gate for gate in results["chosen"]["gates"] if gate["name"] == "max_latency_ratio")
     assert speed == {"name": "max_latency_ratio", "limit": 5, "value": pytest.approx(0.55), "passed": True}
+
+
+def test_what_other_outputs_mean_is_what_the_search_found(tmp_path: Path, classifier: Path) -> None:
+    built = onnx.load(classifier)
+    logits = built.graph.node[-1].input[0]
+    built.graph.output.append(onnx.helper.make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
+    onnx.save(built, tmp_path / "two.onnx")
+    data = {"x": windows(240, seed=2)[0]}, {"x": windows(300, seed=3)[0]}
+    job_dir = make_job(tmp_path, tmp_path / "two.onnx", *data, gates=ANY_SPEED, recipe=ONE_CANDIDATE)
+    assert run_stages(job_dir, Stage.CAPTURE, *SEARCH).code == ""
+    path = job_dir / "quantize" / "chosen.json"
+    left = json.loads(path.read_text())
+
+    for others, kind in ((left["others"], "raw"), ({logits: {"kind": "embedding"}}, "embedding"), (None, "raw")):
+        known = {} if others is None else {"others": others}  # as version 0.1 left it
+        path.write_text(json.dumps({key: one for key, one in left.items() if key != "others"} | known))
+        assert run_stages(job_dir, Stage.VALIDATE).code == ""
+        assert [one["kind"] for one in read_results(job_dir)["data"]["outputs"]] == ["classes", kind]
+        shutil.rmtree(job_dir / "validate")

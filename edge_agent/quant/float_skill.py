@@ -1,0 +1,90 @@
+"""Whether float itself fits its labels better than a constant answer does. Pure.
+
+Labels that it fits worse are of something else: counted from 1, turned round, in another unit. Float and int8 are wrong
+alike then, and no drop of accuracy can be seen. What a constant answer is, depends on the kind:
+
+* classes, binary, sequence: the commonest label; what counts is how many windows are right.
+* anomaly: anomalies are rare, so "usual" is nearly always right; and a threshold is a matter of taste. A constant score
+  tells no anomaly from another window: its area under the ROC curve is 0.5 (Mann & Whitney 1947, see :mod:`.labelled`).
+* regression: the mean of the labels. Float's squared error is held against theirs, so what is asked for is a
+  coefficient of determination of 0 or more, over all elements as they are (Wright 1921, "Correlation and causation").
+"""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.quant.kinds.kind import row
+from edge_agent.quant.labelled import area_under_curve
+from edge_agent.wire.manifest import OutputKind
+
+COUNTED: tuple[OutputKind, ...] = ("classes", "binary", "sequence")
+_CHANCE = 0.5
+
+
+class FloatSkill:
+    """Takes labelled windows, one by one. Labels are taken to fit the output's shape."""
+
+    def __init__(self, kind: OutputKind) -> None:
+        self._kind = kind
+        self._labels: Counter[Any] = Counter()
+        self._scores: list[tuple[bool, float]] = []
+        self._squares = _Squares()
+
+    def add(self, label: Any, reference: NDArray[Any]) -> None:
+        """Take one window's label and float's output."""
+        if self._kind in COUNTED:
+            values = np.asarray(label).reshape(-1).tolist()
+            self._labels[values[0] if len(values) == 1 else tuple(values)] += 1
+        elif self._kind == "anomaly" and reference.size == 1:
+            self._scores.append((bool(row(label)[0] > 0.0), float(row(reference)[0])))
+        elif self._kind == "regression":
+            self._squares.add(np.ravel(np.asarray(label, np.float64)), np.ravel(np.asarray(reference, np.float64)))
+
+    @property
+    def commonest(self) -> int | None:
+        """Windows that carry the commonest label, where these are counted."""
+        return max(self._labels.values(), default=None)
+
+    @property
+    def worse(self) -> str:
+        """In what float is worse than a constant answer, where that is no number of windows; empty: it is not."""
+        if self._scores:
+            positive, scores = (np.array(column) for column in zip(*self._scores, strict=True))
+            area = area_under_curve(scores, positive)
+            if area is not None and area < _CHANCE:
+                return (
+                    f"float scores a labelled anomaly above another window in {area:.0%} of all pairs, a constant "
+                    "answer would in 50 %"
+                )
+        return self._squares.worse
+
+
+class _Squares:
+    """Float's squared errors, and those of the labels' mean (Welford 1962), in constant memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: NDArray[np.float64] = np.zeros(1)
+        self._apart: NDArray[np.float64] = np.zeros(1)
+        self._off = 0.0
+
+    def add(self, label: NDArray[np.float64], output: NDArray[np.float64]) -> None:
+        self._count += 1
+        before = label - self._mean
+        self._mean = self._mean + before / self._count
+        self._apart = self._apart + before * (label - self._mean)
+        self._off += float(np.sum(np.square(output - label)))
+
+    @property
+    def worse(self) -> str:
+        apart = float(self._apart.sum())
+        if not apart or self._off <= apart:
+            return ""
+        values = self._count * self._mean.size
+        return (
+            f"float is {(self._off / values) ** 0.5:.4g} off the labels (RMS), their own mean would be "
+            f"{(apart / values) ** 0.5:.4g} off"
+        )
