@@ -6,6 +6,7 @@ prepared one.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -35,6 +36,7 @@ from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
+from edge_agent.worker.search.float_answers import classes_given
 from edge_agent.worker.search.other_outputs import Comparison, OtherOutputs, summarise
 
 OnRow = Callable[[int], None]
@@ -206,6 +208,10 @@ class ReferenceOutputs:
     def judge(self, meaning: Meaning) -> Judge:
         """A judge that has seen all of float's outputs."""
         return Judge.having_seen(meaning, self._store)
+
+    def classes(self, judge: Judge) -> dict[int, int]:
+        """Class → windows to which float gives it; empty where the output has no classes."""
+        return dict(Counter(number for output in self._store for number in classes_given(judge, output)))
 
     def score(
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None

@@ -3,7 +3,8 @@
 The reference is the model file as it was pushed. What the output means and how fast the candidate is was found before,
 on the search set and by the full latency statistic; here only what the held-out windows prove is new. A refusal here
 is final for the job: there is no way back to the search. Its layers are explained on the held-out windows. A labelled
-set that came with the model is opened after the held-out set, whatever that said, and its labels judge accuracy.
+set that came with the model is opened after the held-out set, whatever that said, and its labels judge accuracy. What
+the held-out windows hold that calibration has not seen is told of; it decides nothing.
 """
 
 import math
@@ -22,9 +23,14 @@ from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.data.finding import with_more_findings
+from edge_agent.worker.data.seen import read_seen
+from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.quality.beyond import BeyondCalibration
+from edge_agent.worker.quality.class_coverage import class_unseen
 from edge_agent.worker.search.scoring import ReferenceOutputs, Score
 
 
@@ -38,7 +44,9 @@ def run(context: Context) -> Outcome:
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
-    data = open_dataset(context, info)
+    seen = read_seen(context.folder(Stage.CALIBRATE))
+    beyond = BeyondCalibration(seen.inputs)
+    data = Watched(open_dataset(context, info), "heldout", beyond.add)
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     with ReferenceOutputs(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
@@ -49,6 +57,7 @@ def run(context: Context) -> Outcome:
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         judge.check_coverage()
+        unseen = class_unseen(seen.classes, floats.classes(judge), floats.windows, rows=task.arrays is not None)
         pace = Pace(context, "held-out set, window", floats.windows, begin=end / 2, end=end)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
     in_time = data.ordered_in_time or bool(task.state)
@@ -92,6 +101,8 @@ def run(context: Context) -> Outcome:
             warnings=[*before.data.warnings, *judgement.warnings],
         ),
     )
+    findings = [*unseen, *beyond.findings(rows=task.arrays is not None)]
+    result = replace(result, data=with_more_findings(result.data, findings))
     if not judgement.passed:
         result = replace(
             result,

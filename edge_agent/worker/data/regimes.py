@@ -1,0 +1,82 @@
+"""Which rows are of a rare regime, and how calibration and search set share them. Pure.
+
+A seeded shuffle leaves four impacts among 450 rows to chance: in one draw of five no search row is one, and in one of
+eighty no calibration row is, so that ranges clip them all. So the rows are put in order by what float makes of them,
+first by the class that it gives, the rarest where it gives several, then by how unusual output and inputs are; and the
+search set takes its share evenly from that order (systematic sampling: Cochran, Sampling Techniques, chapter 8). Each
+regime, whether it has a name or not, is then in both sets in proportion. The most unusual row of a stratum goes to
+calibration, as ranges come from there, and so does a class of one row.
+
+Memory is :data:`NUMBERS` an array and row.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.backends import Array
+
+Numbers = NDArray[np.float64]
+_STRETCHES = 8
+NUMBERS = 2 + _STRETCHES
+"""How many numbers describe an array."""
+_USUAL = 0.9
+"""Nine rows in ten lie within a feature's scale; by the largest row's value one mad row would make the others alike."""
+
+
+def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
+    """A row in a few numbers: of each array its strength, its largest magnitude, and the means of its stretches."""
+    parts = []
+    for array in arrays:
+        flat = np.nan_to_num(np.ravel(array).astype(np.float64))
+        described = np.zeros(NUMBERS)
+        if flat.size:
+            described[0] = np.sqrt(np.mean(flat * flat))
+            described[1] = np.abs(flat).max()
+            count = min(_STRETCHES, flat.size)
+            starts = np.arange(count) * flat.size // count
+            described[2 : 2 + count] = np.add.reduceat(flat, starts) / np.diff(np.append(starts, flat.size))
+        parts.append(described)
+    return np.concatenate(parts).astype(np.float32)
+
+
+def unusual(described: NDArray[np.float32]) -> Numbers:
+    """How far each of the rows ``[n, features]`` is from the usual one: its worst feature's distance, in its scale."""
+    away = np.abs(described - np.median(described, axis=0)).astype(np.float64)
+    scale = np.quantile(away, _USUAL, axis=0, method="higher")
+    scale = np.where(scale > 0, scale, away.max(axis=0))
+    farthest: Numbers = (away / np.where(scale > 0, scale, 1.0)).max(axis=1)
+    return farthest
+
+
+def rarest(classes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Of the classes that float gives each row, the one that the fewest rows have; -1 for a row without."""
+    known = Counter(number for given in classes for number in set(given))
+    return np.array([min(given, key=lambda number: (known[number], number), default=-1) for given in classes], np.int64)
+
+
+def search_rows(strata: NDArray[np.int64], away: Numbers, count: int) -> NDArray[np.bool_]:
+    """Which rows the search set takes.
+
+    Args:
+        strata: the class of each row.
+        away: how unusual each row is.
+        count: rows of the search set; the rest are calibration's.
+
+    Returns:
+        A mask with ``count`` rows. A class of two rows or more is in both sets as far as ``count`` allows.
+    """
+    taken = np.zeros(len(strata), bool)
+    left, rows = count, len(strata)
+    names, sizes = np.unique(strata, return_counts=True)
+    for size, name in sorted(zip(sizes.tolist(), names.tolist(), strict=True)):
+        share = min(max(round(left * size / rows), 1), size - 1, left)
+        share = max(share, left - (rows - size))
+        members = np.flatnonzero(strata == name)
+        members = members[np.argsort(away[members], kind="stable")]
+        if share:
+            taken[members[((2 * np.arange(share) + 1) * size - 1) // (2 * share)]] = True
+        left, rows = left - share, rows - size
+    return taken
