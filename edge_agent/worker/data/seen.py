@@ -19,10 +19,18 @@ class Reach(msgspec.Struct, frozen=True):
 
     low: list[float]
     high: list[float]
+    part_low: list[float]
+    """The same of a twelfth of the windows, the median of all twelfths: where tails are long, much less."""
+    part_high: list[float]
     axis: int | None = None
     """The axis of the channels; None: the tensor as a whole."""
     names: list[str] = []
     """Of the channels, where they are known."""
+
+    @classmethod
+    def of_all(cls, low: float, high: float) -> "Reach":
+        """Of a tensor as a whole, of which no more is known."""
+        return cls([low], [high], [low], [high])
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

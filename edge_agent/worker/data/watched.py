@@ -10,11 +10,11 @@ class Watched:
     """The same data set, watched; implements :class:`edge_agent.worker.data.dataset.DataSet`."""
 
     def __init__(self, data: DataSet, split: Split, watch: Callable[[Row], None]) -> None:
-        """Show each row of ``split`` to ``watch``, until all of them have passed once."""
+        """Show each row of ``split`` to ``watch`` once, in order, however often and far the set is read."""
         self._data = data
         self._split = split
         self._watch = watch
-        self._seen = False
+        self._shown = 0
 
     @property
     def labels(self) -> bool:
@@ -41,10 +41,8 @@ class Watched:
 
     def rows(self, split: Split) -> Iterator[Row]:
         """As of the data set."""
-        if split != self._split or self._seen:
-            yield from self._data.rows(split)
-            return
-        for row in self._data.rows(split):
-            self._watch(row)
+        for place, row in enumerate(self._data.rows(split)):
+            if split == self._split and place == self._shown:
+                self._shown += 1
+                self._watch(row)
             yield row
-        self._seen = True

@@ -6,7 +6,6 @@ prepared one.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,7 +35,6 @@ from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
 from edge_agent.worker.data.split import Split
-from edge_agent.worker.search.float_answers import classes_given
 from edge_agent.worker.search.other_outputs import Comparison, OtherOutputs, summarise
 
 OnRow = Callable[[int], None]
@@ -209,9 +207,9 @@ class ReferenceOutputs:
         """A judge that has seen all of float's outputs."""
         return Judge.having_seen(meaning, self._store)
 
-    def classes(self, judge: Judge) -> dict[int, int]:
-        """Class → windows to which float gives it; empty where the output has no classes."""
-        return dict(Counter(number for output in self._store for number in classes_given(judge, output)))
+    def answers(self) -> Iterator[Array]:
+        """Float's judged output, window by window, once it has run."""
+        return iter(self._store)
 
     def score(
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None

@@ -74,10 +74,10 @@ def run(context: Context) -> Outcome:
     runtimes, left_out = usable(backend)
     notes = [*info.notes, *left_out]
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
-    reach = InputReach(info, data)
+    reach = InputReach(info, data.channels, data.count("calibration"))
     context.progress(0.04, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
-    watched = Watched(data, "calibration", reach.add)
+    watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))
     calibration = _Calibration(context, backend, prepared, watched, info, runtimes[0])
     window_s = calibration.prove_prepared()
     methods = range_methods(context.task.recipe)

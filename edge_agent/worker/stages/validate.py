@@ -24,13 +24,10 @@ from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.data.finding import with_more_findings
-from edge_agent.worker.data.seen import read_seen
-from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.labelled_evaluation import evaluate
+from edge_agent.worker.explain.unseen import Unseen
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.quality.beyond import BeyondCalibration
-from edge_agent.worker.quality.class_coverage import class_unseen
 from edge_agent.worker.search.scoring import ReferenceOutputs, Score
 
 
@@ -44,9 +41,8 @@ def run(context: Context) -> Outcome:
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
-    seen = read_seen(context.folder(Stage.CALIBRATE))
-    beyond = BeyondCalibration(seen.inputs)
-    data = Watched(open_dataset(context, info), "heldout", beyond.add)
+    unseen = Unseen(context, info, open_dataset(context, info))
+    data = unseen.data
     chosen = read_chosen(context.folder(Stage.QUANTIZE))
     target = chosen_path(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     with ReferenceOutputs(backend, context.model_path, data, "heldout", task, context.out_dir / "float.bin") as floats:
@@ -57,9 +53,9 @@ def run(context: Context) -> Outcome:
         floats.run(pace, runtime=chosen.reference.runtime or "")
         judge = floats.judge(floats.meaning(chosen.output, None))
         judge.check_coverage()
-        unseen = class_unseen(seen.classes, floats.classes(judge), floats.windows, rows=task.arrays is not None)
         pace = Pace(context, "held-out set, window", floats.windows, begin=end / 2, end=end)
         score = floats.score(target, judge, pace, runtime=chosen.record.runtime or "")
+        findings = unseen.findings(floats, judge)
     in_time = data.ordered_in_time or bool(task.state)
     effective = effective_windows(floats.windows, score.design_effect(in_time=in_time))
     measured = score.measured(
@@ -101,7 +97,6 @@ def run(context: Context) -> Outcome:
             warnings=[*before.data.warnings, *judgement.warnings],
         ),
     )
-    findings = [*unseen, *beyond.findings(rows=task.arrays is not None)]
     result = replace(result, data=with_more_findings(result.data, findings))
     if not judgement.passed:
         result = replace(
