@@ -22,6 +22,8 @@ Numbers = NDArray[np.float64]
 _STRETCHES = 8
 NUMBERS = 2 + _STRETCHES
 """How many numbers describe an array."""
+_LARGEST = 1e30
+"""What is larger, or infinite, would only overflow; the search refuses it."""
 _USUAL = 0.9
 """Nine rows in ten lie within a feature's scale; by the largest row's value one mad row would make the others alike."""
 
@@ -30,7 +32,7 @@ def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
     """A row in a few numbers: of each array its strength, its largest magnitude, and the means of its stretches."""
     parts = []
     for array in arrays:
-        flat = np.nan_to_num(np.ravel(array).astype(np.float64))
+        flat = np.nan_to_num(np.ravel(array).astype(np.float64)).clip(-_LARGEST, _LARGEST)
         described = np.zeros(NUMBERS)
         if flat.size:
             described[0] = np.sqrt(np.mean(flat * flat))
@@ -44,10 +46,12 @@ def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
 
 def unusual(described: NDArray[np.float32]) -> Numbers:
     """How far each of the rows ``[n, features]`` is from the usual one: its worst feature's distance, in its scale."""
-    away = np.abs(described - np.median(described, axis=0)).astype(np.float64)
-    scale = np.quantile(away, _USUAL, axis=0, method="higher")
-    scale = np.where(scale > 0, scale, away.max(axis=0))
-    farthest: Numbers = (away / np.where(scale > 0, scale, 1.0)).max(axis=1)
+    farthest = np.zeros(len(described))
+    for feature in described.T:  # one at a time: of all together there would be several copies
+        away = np.abs(feature.astype(np.float64) - np.median(feature))
+        scale = float(np.quantile(away, _USUAL, method="higher")) or float(away.max())
+        if scale:
+            np.maximum(farthest, away / scale, out=farthest)
     return farthest
 
 
@@ -57,24 +61,26 @@ def rarest(classes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     return np.array([min(given, key=lambda number: (known[number], number), default=-1) for given in classes], np.int64)
 
 
-def search_rows(strata: NDArray[np.int64], away: Numbers, count: int) -> NDArray[np.bool_]:
+def search_rows(strata: NDArray[np.int64], away: Numbers, count: int, *, seed: int) -> NDArray[np.bool_]:
     """Which rows the search set takes.
 
     Args:
         strata: the class of each row.
         away: how unusual each row is.
         count: rows of the search set; the rest are calibration's.
+        seed: of the order of rows that are equally unusual.
 
     Returns:
         A mask with ``count`` rows. A class of two rows or more is in both sets as far as ``count`` allows.
     """
     taken = np.zeros(len(strata), bool)
     left, rows = count, len(strata)
+    shuffled = np.random.default_rng(seed).permutation(rows)
     names, sizes = np.unique(strata, return_counts=True)
     for size, name in sorted(zip(sizes.tolist(), names.tolist(), strict=True)):
         share = min(max(round(left * size / rows), 1), size - 1, left)
         share = max(share, left - (rows - size))
-        members = np.flatnonzero(strata == name)
+        members = shuffled[strata[shuffled] == name]
         members = members[np.argsort(away[members], kind="stable")]
         if share:
             taken[members[((2 * np.arange(share) + 1) * size - 1) // (2 * share)]] = True

@@ -50,10 +50,15 @@ def channel_axis(shape: Sequence[int | None], channels: int) -> int | None:
     if channels == 1:
         return None
     fixed = {axis: size for axis, size in enumerate(shape) if size is not None and 1 < size <= _MOST_CHANNELS}
-    named = [axis for axis, size in fixed.items() if size == channels]
-    if len(named) == 1:
-        return named[0]
+    if (named := _named_axis(shape, channels)) is not None:
+        return named
     return min(fixed, key=lambda axis: fixed[axis], default=None)
+
+
+def _named_axis(shape: Sequence[int | None], channels: int) -> int | None:
+    """The one axis that is as long as there are channels; None: there is none, or several."""
+    fitting = [axis for axis, size in enumerate(shape) if size == channels]
+    return fitting[0] if len(fitting) == 1 and channels > 1 else None
 
 
 class InputReach:
@@ -69,8 +74,13 @@ class InputReach:
         """
         self._windows = max(windows, 1)
         self._seen = 0
-        self._names = {spec.name: channels(spec.name) for spec in info.inputs}
-        self._axes = {spec.name: channel_axis(spec.shape, len(self._names[spec.name])) for spec in info.inputs}
+        self._axes: dict[str, int | None] = {}
+        self._names: dict[str, list[str]] = {}
+        for spec in info.inputs:
+            names = channels(spec.name)
+            self._axes[spec.name] = channel_axis(spec.shape, len(names))
+            known = len(names) == 1 or _named_axis(spec.shape, len(names)) is not None
+            self._names[spec.name] = names if known else []
         self._parts: dict[str, dict[int, tuple[Numbers, Numbers]]] = {}
         """Input → twelfth of the windows → lowest and highest of each channel."""
 
@@ -97,11 +107,8 @@ class InputReach:
             part_low=np.median(low, axis=0).tolist(),
             part_high=np.median(high, axis=0).tolist(),
             axis=self._axes[name],
-            names=self._told(name, low.shape[1]),
+            names=self._names[name],
         )
-
-    def _told(self, name: str, count: int) -> list[str]:
-        return self._names[name] if len(self._names[name]) == count else []
 
 
 class BeyondCalibration:

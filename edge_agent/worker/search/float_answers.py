@@ -1,14 +1,14 @@
 """What float itself says of calibration and search rows: one pass of the pushed model before any range is taken.
 
 No held-out row is run. What is kept of a row are a few numbers (:func:`.regimes.describe`) and the classes that float
-gives it, so memory grows by some hundred bytes a row. Where rows may not change places and the output has no classes,
+gives it, so memory grows by about 150 bytes a row. Where rows may not change places and the output has no classes,
 nothing could be learnt of more than the first rows, and the pass ends with them.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,36 +35,39 @@ class FloatAnswers:
     """What became of each row of the pool, calibration's first, in the order in which they were read.
 
     Attributes:
-        rows: its place in its file.
-        splits: the set that it was in.
-        classes: those that float gives it; none where the output has no classes.
-        described: a few numbers of it; empty where rows may not change places.
+        sizes: rows of each set.
+        rows: the place of each in its file.
+        classes: those that float gives it; empty where the output has no classes.
+        described: a few numbers of it; None where rows may not change places.
         one_each: the output gives each window one class, as a classifier's does.
     """
 
-    rows: list[int] = field(default_factory=list)
-    splits: list[Split] = field(default_factory=list)
+    sizes: dict[Split, int]
+    rows: NDArray[np.int64]
     classes: list[Classes] = field(default_factory=list)
-    described: list[NDArray[np.float32]] = field(default_factory=list)
+    described: NDArray[np.float32] | None = None
     one_each: bool = False
 
-    def division(self) -> Division:
-        """The rows divided anew, so that each regime is in both sets."""
-        order = np.argsort(self.rows, kind="stable")
-        away, strata = unusual(np.stack(self.described)[order]), rarest(self.classes)[order]
-        taken = search_rows(strata, away, self.splits.count("search"))
-        rows = np.array(self.rows)[order]
+    def division(self, seed: int) -> Division | None:
+        """The rows divided anew, so that each regime is in both sets; None where they may not change places."""
+        if self.described is None:
+            return None
+        order = np.argsort(self.rows, kind="stable")  # so that it does not matter how they were divided before
+        strata = rarest(self.classes)[order] if self.classes else np.zeros(len(order), np.int64)
+        taken = search_rows(strata, unusual(self.described)[order], self.sizes["search"], seed=seed)
+        rows = self.rows[order]
         return Division(calibration=rows[~taken].tolist(), search=rows[taken].tolist())
 
     def counts(self, division: Division | None) -> dict[Split, dict[int, int]]:
         """Set → class → rows to which float gives it; with ``division`` as that divides them."""
-        if not any(self.classes):
+        if not self.classes:
             return {}
-        search = set() if division is None else set(division.search)
+        searched = np.arange(len(self.rows)) >= self.sizes["calibration"]
+        if division is not None:
+            searched = np.isin(self.rows, division.search)
         found: dict[Split, Counter[int]] = {split: Counter() for split in POOL}
-        for row, split, given in zip(self.rows, self.splits, self.classes, strict=True):
-            now = split if division is None else ("search" if row in search else "calibration")
-            found[now].update(set(given))
+        for in_search, given in zip(searched.tolist(), self.classes, strict=True):
+            found["search" if in_search else "calibration"].update(given)
         return {split: dict(sorted(counted.items())) for split, counted in found.items()}
 
 
@@ -72,22 +75,26 @@ def ask_float(
     session: Session, info: ModelInfo, data: DataSet, task: Task, on_row: Callable[[int], None]
 ) -> FloatAnswers:
     """Run float over the pool; ``on_row`` is told how many rows are done."""
-    answers, windows = FloatAnswers(), _Windows(session, info, data, task)
+    sizes = {split: data.count(split) for split in POOL}
+    answers = FloatAnswers(sizes, np.zeros(sum(sizes.values()), np.int64))
+    windows = _Windows(session, info, data, task)
     judge = windows.judge_of_classes()
     exchangeable = data.exchangeable
     if judge is None and not exchangeable:
         return answers
-    for split in POOL:
-        for row, feeds, output in windows.of(split):
-            answers.rows.append(row.index)
-            answers.splits.append(split)
-            answers.one_each = judge is not None and judge.named_class(output) is not None
-            answers.classes.append(() if judge is None else classes_given(judge, output))
-            if exchangeable:
-                answers.described.append(
-                    describe([output, *(one for one in feeds.values() if one.dtype.kind in "fiu")])
-                )
-            on_row(len(answers.rows))
+    met: dict[Classes, Classes] = {}
+    for place, (row, feeds, output) in enumerate(chain.from_iterable(windows.of(split) for split in POOL)):
+        answers.rows[place] = row.index
+        if judge is not None:
+            given = classes_given(judge, output)
+            answers.classes.append(met.setdefault(given, given))  # one object for all rows of a class
+            answers.one_each = judge.named_class(output) is not None
+        if exchangeable:
+            numbers = describe([output, *(one for one in feeds.values() if one.dtype.kind in "fiu")])
+            if answers.described is None:
+                answers.described = np.zeros((len(answers.rows), len(numbers)), np.float32)
+            answers.described[place] = numbers
+        on_row(place + 1)
     return answers
 
 

@@ -129,7 +129,7 @@ def _divided(
     windows = sum(data.count(split) for split in POOL)
     pace = Pace(context, "asking float, window", windows, begin=0.0, end=0.04, timed=False)
     answers = ask_float(backend.open(context.model_path, runtime=runtime), info, data, context.task, pace)
-    division = answers.division() if data.exchangeable else None
+    division = answers.division(context.task.seed)
     if division is not None:
         write_division(context.out_dir, division)
         data = open_dataset(context, info, division)
