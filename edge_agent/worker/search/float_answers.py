@@ -17,7 +17,6 @@ from edge_agent.backends import Array, Feeds, ModelInfo, Session
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
-from edge_agent.errors import ContractError
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, resolve_kind
 from edge_agent.worker.data.dataset import DataSet, Row
@@ -74,7 +73,18 @@ class FloatAnswers:
 def ask_float(
     session: Session, info: ModelInfo, data: DataSet, task: Task, on_row: Callable[[int], None]
 ) -> FloatAnswers:
-    """Run float over the pool; ``on_row`` is told how many rows are done."""
+    """Run float over the pool.
+
+    Args:
+        session: the pushed model.
+        info: its ends.
+        data: the sets.
+        task: which output is judged, and state.
+        on_row: told how many rows are done.
+
+    Raises:
+        ContractError: ``shape_mismatch``: the output is not what its kind says.
+    """
     sizes = {split: data.count(split) for split in POOL}
     answers = FloatAnswers(sizes, np.zeros(sum(sizes.values()), np.int64))
     windows = _Windows(session, info, data, task)
@@ -130,9 +140,6 @@ class _Windows:
     def judge_of_classes(self) -> Judge | None:
         """Who says which classes float gives, as the search will find it; None: the output has none."""
         sample = [output for _, _, output in islice(self.of("search"), MEANING_WINDOWS)]
-        try:
-            judge = Judge(resolve_kind(first_output(self._task), sample, label_sample(self._data)))
-            named = judge.named_class(sample[0])
-            return judge if named is not None or judge.counts_by_class(sample[0], sample[0]) is not None else None
-        except ContractError:  # what does not fit, the search says
-            return None
+        judge = Judge(resolve_kind(first_output(self._task), sample, label_sample(self._data)))
+        named, boxes = judge.named_class(sample[0]), judge.counts_by_class(sample[0], sample[0])
+        return None if named is None and boxes is None else judge
