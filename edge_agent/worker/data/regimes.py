@@ -10,8 +10,10 @@ calibration, as ranges come from there, and so does a class of one row.
 Memory is :data:`NUMBERS` an array and row.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ _STRETCHES = 8
 NUMBERS = 2 + _STRETCHES
 """How many numbers describe an array."""
 _LARGEST = 1e30
-"""What is larger, or infinite, would only overflow; the search refuses it."""
+"""What is larger, or infinite, is as unusual as this; the search refuses it."""
 _USUAL = 0.9
 """Nine rows in ten lie within a feature's scale; by the largest row's value one mad row would make the others alike."""
 
@@ -31,24 +33,33 @@ _USUAL = 0.9
 def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
     """A row in a few numbers: of each array its strength, its largest magnitude, and the means of its stretches."""
     parts = []
-    for array in arrays:
-        flat = np.nan_to_num(np.ravel(array).astype(np.float64)).clip(-_LARGEST, _LARGEST)
-        described = np.zeros(NUMBERS)
-        if flat.size:
-            described[0] = np.sqrt(np.mean(flat * flat))
-            described[1] = np.abs(flat).max()
-            count = min(_STRETCHES, flat.size)
-            starts = np.arange(count) * flat.size // count
-            described[2 : 2 + count] = np.add.reduceat(flat, starts) / np.diff(np.append(starts, flat.size))
-        parts.append(described)
-    return np.concatenate(parts).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for array in arrays:
+            flat = array.reshape(-1).astype(np.float64)
+            described = np.zeros(NUMBERS)
+            if flat.size:
+                starts, lengths = _stretches(flat.size)
+                described[0] = math.sqrt(np.dot(flat, flat) / flat.size)
+                described[1] = max(flat.max(), -flat.min())
+                described[2 : 2 + len(starts)] = np.add.reduceat(flat, starts) / lengths
+            parts.append(described)
+        return np.concatenate(parts).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _stretches(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the stretches of so many values begin, and how long they are."""
+    count = min(_STRETCHES, size)
+    starts = np.arange(count) * size // count
+    return starts, np.diff(np.append(starts, size))
 
 
 def unusual(described: NDArray[np.float32]) -> Numbers:
     """How far each of the rows ``[n, features]`` is from the usual one: its worst feature's distance, in its scale."""
     farthest = np.zeros(len(described))
     for feature in described.T:  # one at a time: of all together there would be several copies
-        away = np.abs(feature.astype(np.float64) - np.median(feature))
+        finite = np.nan_to_num(feature.astype(np.float64)).clip(-_LARGEST, _LARGEST)
+        away = np.abs(finite - np.median(finite))
         scale = float(np.quantile(away, _USUAL, method="higher")) or float(away.max())
         if scale:
             np.maximum(farthest, away / scale, out=farthest)

@@ -98,7 +98,7 @@ def ask_float(
         if judge is not None:
             given = classes_given(judge, output)
             answers.classes.append(met.setdefault(given, given))  # one object for all rows of a class
-            answers.one_each = judge.named_class(output) is not None
+            answers.one_each = answers.one_each if place else judge.named_class(output) is not None
         if exchangeable:
             numbers = describe([output, *(one for one in feeds.values() if one.dtype.kind in "fiu")])
             if answers.described is None:

@@ -76,11 +76,13 @@ def test_of_several_classes_the_rarest_counts() -> None:
     "values",
     [np.zeros((0,)), np.array([3.0]), np.array([1.0, np.nan, np.inf]), RANDOM.normal(size=(3, 16, 16)), np.arange(9)],
 )
-def test_whatever_float_says_becomes_as_many_finite_numbers(values: np.ndarray) -> None:
+def test_whatever_float_says_becomes_as_many_numbers(values: np.ndarray) -> None:
     described = describe([values, np.ones(5, np.uint8)])
 
     assert described.shape == (2 * NUMBERS,)
-    assert np.isfinite(described).all()
+    away = unusual(np.stack([described, *[describe([np.ones(5), np.ones(5)])] * 20]))
+    assert np.isfinite(away).all()
+    assert away.argmax() == 0
 
 
 def test_strength_peak_and_place_are_told_apart() -> None:

@@ -1,6 +1,7 @@
 """Rare regimes, with the real stages: how rows are divided, and what is said of what calibration has not seen."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ from verdicts.case import Case, FloatModel, Tamper, Windows, accepted, marks
 from verdicts.harness import judge, leave_chosen
 from verdicts.nets import quiet, spike_finder
 
+from edge_agent.backends import onnx as backend
 from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Data, Result, SetSummary
 from edge_agent.jobs.task import OUTCOME_FILE, TASK_FILE, Stage, read_task
 from edge_agent.wire.manifest import InputContract, Output, OutputKind, State, Window
-from edge_agent.worker.data.dataset import SETS_FILE, Shard, ShardSets
+from edge_agent.worker.context import Context
+from edge_agent.worker.data.dataset import SETS_FILE, Shard, ShardSets, open_dataset
 from edge_agent.worker.data.division import DIVISION_FILE, Division, read_division, write_division
 from edge_agent.worker.data.seen import SEEN_FILE, read_seen
+from edge_agent.worker.search.float_answers import ask_float
 
 CLASSES = Output(kind="classes")
 ROWS = 450
+PRODUCT = helper.make_node("MatMul", ["x", "w"], ["y"], "product")
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +167,29 @@ def test_rows_of_a_model_that_carries_state_stay_in_order(tmp_path: Path) -> Non
     assert sets(job_dir)["calibration"] == list(range(40))
 
 
+def test_what_is_kept_of_a_row_is_little_however_large_it_is(tmp_path: Path) -> None:
+    ends = [value("x", [1, 2000])], [value("y", [1, 1])]
+    wide = save(model([PRODUCT], *ends, {"w": np.eye(2000, 1, dtype=np.float32)}), tmp_path / "m.onnx")
+    peaks = []
+    for count in (1000, 3000):
+        rows = {"x": np.random.default_rng(0).normal(size=(count, 2000)).astype(np.float32)}
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        job_dir = make_job(folder, wide, rows, {"x": rows["x"][:10]})
+        assert run_stages(job_dir, Stage.CAPTURE).code == ""
+        context = Context(job_dir, job_dir, read_task(job_dir), Stage.CALIBRATE, lambda *_: None)
+        info = backend.inspect(context.model_path)
+        data = open_dataset(context, info)
+        session = backend.open(context.model_path)
+        tracemalloc.start()
+        answers = ask_float(session, info, data, context.task, lambda _: None)
+        assert answers.division(0) is not None
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] - peaks[0] < 2000 * 500, "a row has 8000 bytes"
+
+
 def test_a_division_of_other_rows_is_no_division_of_this_job(tmp_path: Path, finder: Path) -> None:
     job_dir = calibrated(tmp_path, finder, {"x": quiet(ROWS, 1)}, output=CLASSES)
     division = read_division(job_dir / "calibrate")
@@ -263,8 +291,7 @@ def test_a_channel_of_a_sensor_is_told_by_its_name(tmp_path: Path) -> None:
 def captured_from_sensor(folder: Path, loud: str) -> Path:
     """A job whose capture is there: three channels, windows ``[3, 32]``; ``loud`` goes far in ten held-out windows."""
     ends = [value("x", [1, 3, 32])], [value("y", [1, 3, 32])]
-    product = helper.make_node("MatMul", ["x", "w"], ["y"], "product")
-    float_model = save(model([product], *ends, {"w": np.eye(32, dtype=np.float32)}), folder / "float.onnx")
+    float_model = save(model([PRODUCT], *ends, {"w": np.eye(32, dtype=np.float32)}), folder / "float.onnx")
     job_dir = make_job(folder, float_model, {"x": np.zeros((3, 3, 32), np.float32)}, output=Output(kind="raw"))
     contract = InputContract("imu", CHANNELS, Window(32, 32), [{"op": "transpose", "axes": [1, 0]}])
     task = msgspec.structs.replace(read_task(job_dir), arrays=None, inputs=[contract])
