@@ -5,7 +5,8 @@ eighty no calibration row is, so that ranges clip them all. So the rows are put 
 first by the class that it gives, the rarest where it gives several, then by how unusual output and inputs are; and the
 search set takes its share evenly from that order (systematic sampling: Cochran, Sampling Techniques, chapter 8). Each
 regime, whether it has a name or not, is then in both sets in proportion. The most unusual row of a stratum goes to
-calibration, as ranges come from there, and so does a class of one row.
+calibration, as ranges come from there, and so do a class of one row and the rows with an array's largest and smallest
+value.
 
 Memory is :data:`NUMBERS` an array and row.
 """
@@ -22,7 +23,8 @@ from edge_agent.backends import Array
 
 Numbers = NDArray[np.float64]
 _STRETCHES = 8
-NUMBERS = 2 + _STRETCHES
+_HIGHEST, _LOWEST, _FIRST_STRETCH = 1, 2, 3
+NUMBERS = _FIRST_STRETCH + _STRETCHES
 """How many numbers describe an array."""
 _LARGEST = 1e30
 """What is larger, or infinite, is as unusual as this; the search refuses it."""
@@ -31,7 +33,7 @@ _USUAL = 0.9
 
 
 def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
-    """A row in a few numbers: of each array its strength, its largest magnitude, and the means of its stretches."""
+    """A row in a few numbers: of each array strength, largest and smallest value, and the means of its stretches."""
     parts = []
     with np.errstate(over="ignore", invalid="ignore"):
         for array in arrays:
@@ -40,8 +42,8 @@ def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
             if flat.size:
                 starts, lengths = _stretches(flat.size)
                 described[0] = math.sqrt(np.dot(flat, flat) / flat.size)
-                described[1] = max(flat.max(), -flat.min())
-                described[2 : 2 + len(starts)] = np.add.reduceat(flat, starts) / lengths
+                described[_HIGHEST], described[_LOWEST] = flat.max(), flat.min()
+                described[_FIRST_STRETCH : _FIRST_STRETCH + len(starts)] = np.add.reduceat(flat, starts) / lengths
             parts.append(described)
         return np.concatenate(parts).astype(np.float32)
 
@@ -66,18 +68,32 @@ def unusual(described: NDArray[np.float32]) -> Numbers:
     return farthest
 
 
+def extremes(described: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of the rows ``[n, features]`` hold the largest or the smallest value of an array."""
+    ends = np.zeros(len(described), bool)
+    for first in range(0, described.shape[1], NUMBERS):
+        for column, sign in ((first + _HIGHEST, 1), (first + _LOWEST, -1)):
+            values = sign * described[:, column]
+            if values.min() < values.max():
+                ends[values.argmax()] = True
+    return ends
+
+
 def rarest(classes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Of the classes that float gives each row, the one that the fewest rows have; -1 for a row without."""
     known = Counter(number for given in classes for number in set(given))
     return np.array([min(given, key=lambda number: (known[number], number), default=-1) for given in classes], np.int64)
 
 
-def search_rows(strata: NDArray[np.int64], away: Numbers, count: int, *, seed: int) -> NDArray[np.bool_]:
+def search_rows(
+    strata: NDArray[np.int64], away: Numbers, ends: NDArray[np.bool_], count: int, *, seed: int
+) -> NDArray[np.bool_]:
     """Which rows the search set takes.
 
     Args:
         strata: the class of each row.
         away: how unusual each row is.
+        ends: rows that calibration gets, as far as others of their class can take their places.
         count: rows of the search set; the rest are calibration's.
         seed: of the order of rows that are equally unusual.
 
@@ -95,5 +111,15 @@ def search_rows(strata: NDArray[np.int64], away: Numbers, count: int, *, seed: i
         members = members[np.argsort(away[members], kind="stable")]
         if share:
             taken[members[((2 * np.arange(share) + 1) * size - 1) // (2 * share)]] = True
+            _give_back(members, taken, ends)
         left, rows = left - share, rows - size
     return taken
+
+
+def _give_back(members: NDArray[np.int64], taken: NDArray[np.bool_], ends: NDArray[np.bool_]) -> None:
+    """Put in the place of each taken row of ``ends`` the nearest one, in the order of ``members``, that is neither."""
+    for place in np.flatnonzero(taken[members] & ends[members]):
+        others = np.flatnonzero(~taken[members] & ~ends[members])
+        if others.size:
+            taken[members[place]] = False
+            taken[members[others[np.abs(others - place).argmin()]]] = True
