@@ -63,6 +63,19 @@ CODES: dict[str, Code] = {
     "drift": Code("warning", "a channel moved one way all the time", "let the sensor settle, or capture longer"),
     "same_burst": Code("warning", "ranges and verdict rest on one and the same event", "capture longer"),
     "ranges_unsure": Code("warning", "other data of the same kind would give other ranges", "capture more windows"),
+    "one_class": Code(
+        "warning", "all windows of a set are of one class, by what float gives", "capture windows of the other classes"
+    ),
+    "class_unseen": Code(
+        "warning",
+        "float gives a class on held-out windows only",
+        "give calibration and search windows of that class",
+    ),
+    "beyond_calibration": Code(
+        "warning",
+        "a few held-out windows go far beyond what calibration has seen",
+        "calibrate with such windows, too",
+    ),
     "stream_gaps": Code("warning", "samples are missing between others", "check cable, and load of the device"),
     "malformed_samples": Code("warning", "samples could not be understood", "check the sensor's cable and framing"),
     # Gates: rejected.

@@ -72,10 +72,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         | {"worker.data", "worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
-    "worker.explain": (WORKER | {"worker.capture", "worker.data", "worker.search"}, {"msgspec", "numpy"}),
+    "worker.explain": (
+        WORKER | {"worker.capture", "worker.data", "worker.quality", "worker.search"},
+        {"msgspec", "numpy"},
+    ),
     "worker.stages": (
         WORKER
-        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.measure", "worker.search"},
+        | {"device", "serving", "worker.capture", "worker.data", "worker.explain", "worker.measure"}
+        | {"worker.quality", "worker.search"},
         {"msgspec", "numpy"},
     ),
     # what people see

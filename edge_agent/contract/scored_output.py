@@ -54,6 +54,11 @@ class ScoredOutput:
         self._inputs = [spec.name for spec in info.inputs if spec.name not in carried]
 
     @property
+    def as_it_is(self) -> bool:
+        """Whether what is judged is one output, not made of several or of the input."""
+        return self.positions == {self.position} and not self._scored
+
+    @property
     def positions(self) -> set[int]:
         """Of all outputs that what is judged is made of."""
         return {self.position, *(one for one in (self._scores, self._classes, self._offset) if one is not None)}

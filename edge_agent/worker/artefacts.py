@@ -72,6 +72,18 @@ def save_histograms(path: Path, observer: Observer) -> None:
     np.savez_compressed(path, names=np.array(list(observer.histograms)), **arrays)
 
 
+def read_extremes(path: Path, tensor: str) -> tuple[float, float] | None:
+    """The smallest and the largest value of a tensor whose histogram was written; None: there is none of it."""
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        names: list[str] = kept["names"].tolist()
+        if tensor not in names:
+            return None
+        low, high = kept[f"{names.index(tensor)}.extremes"].tolist()
+        return low, high
+
+
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """``chosen.json``: the candidate that the held-out set is opened for; ``second.json``: the second one, if any."""
 

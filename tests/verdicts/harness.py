@@ -47,7 +47,7 @@ def judge(case: Case, folder: Path) -> End:
         if not outcome.code:
             outcome = run_stages(job_dir, Stage.CALIBRATE)
         if not outcome.code:
-            _leave_chosen(job_dir, target)
+            leave_chosen(job_dir, target)
             outcome = run_stages(job_dir, Stage.VALIDATE)
     except EdgeAgentError as error:
         return End(error.code, error.message)
@@ -65,7 +65,7 @@ def _arrays(windows: Windows) -> dict[str, Array]:
     return {"x": values, "mark": marked} | {name: one for name, one in others.items() if one is not None}
 
 
-def _leave_chosen(job_dir: Path, target: Path) -> None:
+def leave_chosen(job_dir: Path, target: Path) -> None:
     """Leave what the quantize stage leaves when ``target`` is its best candidate."""
     task = read_task(job_dir)
     backend = load(task.format)

@@ -10,10 +10,6 @@ KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "windows that are equally wrong are taken for dependent, as the first of them are of one recording": (
             "classes: identical, in twelve recordings",
         ),
-        "a few windows beyond what calibration has seen are not told of": (
-            "embedding: rare one lost",
-            "raw: rare one lost",
-        ),
     }
 )
 """Reason → names of rows."""

@@ -14,7 +14,7 @@ from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays, widened
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays, widened
 from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
 from edge_agent.worker.data.finding import refuse, with_findings
 from edge_agent.worker.data.npz_rows import ArrayFile
@@ -109,7 +109,7 @@ def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool)
     groups = recording_numbers(file.load(GROUPS)) if GROUPS in file.members else None
     if carried and groups is not None:
         check_contiguous(groups)
-    stratified = labels is not None and labels.dtype.kind in "biu" and len(labels.shape) == 1
+    stratified = labels is not None and lead(labels.dtype, labels.shape)
     return split_rows(
         _row_count(file, info),
         seed=task.seed,

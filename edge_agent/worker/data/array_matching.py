@@ -1,6 +1,6 @@
 """Which array of an operator's ``.npz`` feeds which input of the model. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ def match_arrays(names: Iterable[str], info: Signature) -> dict[str, str]:
     if not matched and len(info.inputs) == len(free) == 1:
         return {info.inputs[0].name: next(iter(free.values()))}
     return matched
+
+
+def lead(labels: np.dtype[Any], shape: Sequence[int]) -> bool:
+    """Whether an array of labels says of each row which class it is of, so that the sets take their share of each."""
+    return labels.kind in "biu" and len(shape) == 1
 
 
 def widened(dtypes: Mapping[str, np.dtype[Any]], matched: Mapping[str, str], info: Signature) -> list[str]:

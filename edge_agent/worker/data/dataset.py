@@ -1,7 +1,9 @@
 """What later stages read: the rows of each set, one at a time, as the model wants them.
 
 Capture leaves ``sets.json``, which says where the rows are: in an operator's ``.npz`` (then by number), or in shards
-of raw samples that this device captured (then steps turn each window into a tensor here, on reading).
+of raw samples that this device captured (then steps turn each window into a tensor here, on reading). Rows of an
+``.npz`` may be divided anew between calibration and search by the calibrate stage
+(:mod:`edge_agent.worker.data.division`).
 
 Invariant: rows come in ascending order and always the same, so what one stage kept row by row fits what another reads.
 """
@@ -15,6 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from edge_agent.backends import Array, Signature
 from edge_agent.contract.feeding import feed, fixed_feeds, sensor_inputs, window_maker
@@ -23,7 +26,8 @@ from edge_agent.jobs.task import Stage, Task
 from edge_agent.preprocess.resample import Resampler
 from edge_agent.strict import UNDECODABLE
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
+from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays
+from edge_agent.worker.data.division import DIVISION_FILE, Division, read_division
 from edge_agent.worker.data.npz_rows import ArrayFile
 from edge_agent.worker.data.split import Split
 
@@ -114,6 +118,15 @@ class DataSet(Protocol):
         """Whether neighbours are neighbours in time, so that they may resemble each other."""
         ...
 
+    @property
+    def exchangeable(self) -> bool:
+        """Whether calibration and search rows may change places: of no recording, in no order, led by no labels."""
+        ...
+
+    def channels(self, name: str) -> list[str]:
+        """Names of the channels that an input is made of; empty: unknown."""
+        ...
+
     def count(self, split: Split) -> int:
         """How many rows a set has."""
         ...
@@ -123,16 +136,29 @@ class DataSet(Protocol):
         ...
 
 
-def open_dataset(context: Context, info: Signature) -> DataSet:
-    """What the capture stage left, for the model ``info``; raises ``StageError`` if it is not readable."""
+def open_dataset(context: Context, info: Signature, division: Division | None = None) -> DataSet:
+    """What the capture stage left, for the model ``info``; raises ``StageError`` if it is not readable.
+
+    ``division`` of its rows is what the calibrate stage has left; None: it is read.
+    """
     folder = context.folder(Stage.CAPTURE)
     try:
         sets = msgspec.json.decode((folder / SETS_FILE).read_bytes(), type=ArraySets | ShardSets)
     except (OSError, *UNDECODABLE) as error:
         raise StageError("stage_crashed", f"{folder / SETS_FILE}: {error}") from None
     if isinstance(sets, ArraySets):
-        return ArrayData(sets, info, context.task, context.out_dir)
+        division = division or read_division(context.folder(Stage.CALIBRATE))
+        return ArrayData(_divided(sets, division), info, context.task, context.out_dir)
     return ShardData(sets, folder, info, context.task)
+
+
+def _divided(sets: ArraySets, division: Division | None) -> ArraySets:
+    if division is None:
+        return sets
+    if not division.same_rows(sets.calibration.rows, sets.search.rows):
+        raise StageError("stage_crashed", f"{DIVISION_FILE} divides other rows than capture drew")
+    calibration, search = (RowSet(sets.calibration.file, rows) for rows in (division.calibration, division.search))
+    return replace(sets, calibration=calibration, search=search)
 
 
 class ArrayData:
@@ -143,6 +169,7 @@ class ArrayData:
         self._sets = sets
         self._info = info
         self._fixed = fixed_feeds(info, task)
+        self._states = [state.input for state in task.state]
         files = {part.file for part in (sets.calibration, sets.search, sets.heldout, sets.eval) if part.file}
         self._files = {file: ArrayFile(Path(file), scratch) for file in sorted(files)}
 
@@ -155,6 +182,19 @@ class ArrayData:
     def ordered_in_time(self) -> bool:
         """Never: the operator's rows count as independent unless ``groups`` says otherwise."""
         return False
+
+    @property
+    def exchangeable(self) -> bool:
+        """Unless there are recordings, state that goes from row to row, or labels that say the class."""
+        members = self._files[self._sets.calibration.file].members
+        labels = members.get(LABELS)
+        led = labels is not None and lead(labels.dtype, labels.shape)
+        carried = any(name not in match_arrays(members, self._info) for name in self._states)
+        return not (led or carried or GROUPS in members)
+
+    def channels(self, name: str) -> list[str]:  # noqa: ARG002  # an array does not say
+        """Always unknown."""
+        return []
 
     def count(self, split: Split) -> int:
         """How many rows a set has."""
@@ -193,9 +233,9 @@ class ShardData:
         self._fixed = fixed_feeds(info, task)
         self._resample = Resampler(Fraction(*sets.ratio))
         specs = {spec.name: spec for spec in info.inputs}
+        self._contracts = sensor_inputs(info, task)
         self._makers = {
-            name: window_maker(contract, specs[name], sets.channels)
-            for name, contract in sensor_inputs(info, task).items()
+            name: window_maker(contract, specs[name], sets.channels) for name, contract in self._contracts.items()
         }
 
     @property
@@ -207,6 +247,16 @@ class ShardData:
     def ordered_in_time(self) -> bool:
         """Always: windows come in the order in which they were captured."""
         return True
+
+    @property
+    def exchangeable(self) -> bool:
+        """Never: each set is blocks of time, with gaps between them."""
+        return False
+
+    def channels(self, name: str) -> list[str]:
+        """As the contract names them, else all that were captured; of a constant none."""
+        contract = self._contracts.get(name)
+        return [] if contract is None else contract.channels or self._sets.channels
 
     def count(self, split: Split) -> int:
         """How many windows a set has."""

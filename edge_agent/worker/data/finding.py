@@ -33,3 +33,9 @@ def with_findings(data: Data, findings: Iterable[Finding]) -> Data:
     """``data`` with its findings, each of which is a warning."""
     found = [DataFinding(finding.code, finding.message, finding.refuse) for finding in findings]
     return replace(data, findings=found, warnings=[finding.message for finding in found])
+
+
+def with_more_findings(data: Data, findings: Iterable[Finding]) -> Data:
+    """``data`` with what a later stage has found, after what was said before."""
+    more = with_findings(data, findings)
+    return replace(data, findings=[*data.findings, *more.findings], warnings=[*data.warnings, *more.warnings])

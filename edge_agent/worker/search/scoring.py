@@ -212,6 +212,10 @@ class ReferenceOutputs:
         """A judge that has seen all of float's outputs."""
         return Judge.having_seen(meaning, self._store)
 
+    def answers(self) -> Iterator[Array]:
+        """Float's judged output, window by window, once it has run."""
+        return iter(self._store)
+
     def score(
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:

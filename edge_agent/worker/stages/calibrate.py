@@ -1,9 +1,12 @@
 """The calibrate stage: one pass of the float model over the calibration set, and from it every range.
 
+Before that float is asked what it makes of calibration and search rows (:mod:`edge_agent.worker.search.float_answers`):
+rows of an ``.npz`` that may change places are divided anew, so that both sets hold the rare regimes.
+
 Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
-``histograms.npz`` and ``ranges.json`` with the ranges of every method that the recipe may try. Memory does not grow
-with the number of windows: batch 1, fixed-size histograms, and where a memory limit is set, as many activations at a
-time as fit.
+``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, and ``seen.json``. Memory
+does not grow with the number of windows: batch 1, fixed-size histograms, and where a memory limit is set, as many
+activations at a time as fit.
 """
 
 import time
@@ -27,10 +30,17 @@ from edge_agent.jobs.result import MovedRanges
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, prepared_path, save_histograms
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.division import write_division
+from edge_agent.worker.data.finding import Finding, with_more_findings
+from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
+from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.measure.heap import trimmed_heap
 from edge_agent.worker.measure.runtimes import usable
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.quality.beyond import InputReach
+from edge_agent.worker.quality.class_coverage import one_class
+from edge_agent.worker.search.float_answers import POOL, ask_float
 from edge_agent.worker.search.policy import range_methods
 
 _PROOF_WINDOWS = 8
@@ -63,9 +73,12 @@ def run(context: Context) -> Outcome:
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
     runtimes, left_out = usable(backend)
     notes = [*info.notes, *left_out]
-    context.progress(0.0, "preparing the model", force=True)
+    data, seen, findings = _divided(context, backend, info, data, runtimes[0])
+    reach = InputReach(info, data.channels, data.count("calibration"))
+    context.progress(0.04, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
-    calibration = _Calibration(context, backend, prepared, data, info, runtimes[0])
+    watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))
+    calibration = _Calibration(context, backend, prepared, watched, info, runtimes[0])
     window_s = calibration.prove_prepared()
     methods = range_methods(context.task.recipe)
     names, same_range = _wanted(backend, prepared, runtimes[0]) if methods else ((), {})
@@ -95,6 +108,7 @@ def run(context: Context) -> Outcome:
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
     (context.out_dir / RANGES_FILE).write_bytes(msgspec.json.encode(found))
+    write_seen(context.out_dir, replace(seen, inputs=reach.found() if methods else {}))
     before = read_result(context.job_dir)
     more = (
         "; give more calibration rows" if context.task.arrays else f"; set [recipe] calibration_windows = {2 * windows}"
@@ -104,7 +118,24 @@ def run(context: Context) -> Outcome:
         warnings=[*before.data.warnings, *notes],
         enough=replace(before.data.enough, activations=_moved(observer, calibration.early, more)),
     )
+    told = with_more_findings(told, findings)
     return Outcome(results=replace(before, data=told))
+
+
+def _divided(
+    context: Context, backend: Backend, info: ModelInfo, data: DataSet, runtime: str
+) -> tuple[DataSet, Seen, list[Finding]]:
+    """The sets, rows of an ``.npz`` divided so that each regime is in both; and which classes float gives in them."""
+    windows = sum(data.count(split) for split in POOL)
+    pace = Pace(context, "asking float, window", windows, begin=0.0, end=0.04, timed=False)
+    answers = ask_float(backend.open(context.model_path, runtime=runtime), info, data, context.task, pace)
+    division = answers.division(context.task.seed)
+    if division is not None:
+        write_division(context.out_dir, division)
+        data = open_dataset(context, info, division)
+    counts = answers.counts(division)
+    told = one_class(counts, rows=context.task.arrays is not None) if answers.one_each else []
+    return data, Seen(classes=counts), told
 
 
 def _wanted(backend: Backend, prepared: Path, runtime: str) -> tuple[Sequence[str], Mapping[str, str]]:

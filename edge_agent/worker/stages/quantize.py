@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from edge_agent.worker.artefacts import (
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
-from edge_agent.worker.data.split import Split
+from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.probe import write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
@@ -52,7 +51,6 @@ from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
 _BUDGET_PASSES = 40
-_LABELS_SEEN = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +136,9 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
         floats.run(pace, runtime=prepared.ranges.runtimes[0])
-        meaning = floats.meaning(first_output(task), _labels(data))
+        meaning = floats.meaning(first_output(task), label_sample(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
-        labelled = bool(_labels_of(data, "heldout"))
+        labelled = bool(labels_of(data, "heldout"))
         evaluator = CandidateEvaluator(
             context,
             backend,
@@ -242,12 +240,3 @@ def _explained(
     layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
     costs = evaluator.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
     return [msgspec.structs.replace(layer, float_cost_ms=costs.get(layer.name)) for layer in layers]
-
-
-def _labels(data: DataSet) -> list[Any] | None:
-    """A few labels, only to see of what type they are: of the search set, else of the held-out set."""
-    return _labels_of(data, "search") or _labels_of(data, "heldout") or None
-
-
-def _labels_of(data: DataSet, split: Split) -> list[Any]:
-    return [row.label for row in islice(data.rows(split), _LABELS_SEEN) if row.label is not None]

@@ -5,7 +5,7 @@ the search set and by the full latency statistic; here only what the held-out wi
 were frozen, each has to prove what it proves at 97.5 %, and the second one is judged only if the first is refused. A
 refusal here is final for the job: there is no way back to the search. Its layers are explained on the held-out windows.
 A labelled set that came with the model is opened after the held-out set, whatever that said, and its labels judge
-accuracy.
+accuracy. What the held-out windows hold that calibration has not seen is told of; it decides nothing.
 
 If the second finalist is accepted, this stage leaves it as ``chosen.json`` and ``chosen.<format>`` of its own.
 """
@@ -33,9 +33,11 @@ from edge_agent.quant.ruin import not_judged, with_outputs
 from edge_agent.worker.artefacts import Chosen, chosen_path, read_finalists, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.finding import with_more_findings
 from edge_agent.worker.explain.diagnose import with_measured, worst_layers
 from edge_agent.worker.explain.enough_windows import enough_heldout
 from edge_agent.worker.explain.labelled_evaluation import evaluate
+from edge_agent.worker.explain.unseen import Unseen
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.policy import describe
 from edge_agent.worker.search.scoring import ReferenceOutputs, Score
@@ -66,7 +68,8 @@ def run(context: Context) -> Outcome:
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
-    data = open_dataset(context, info)
+    unseen = Unseen(context, info, open_dataset(context, info))
+    data = unseen.data
     finalists = read_finalists(context.folder(Stage.QUANTIZE), backend.SUFFIX)
     before = read_result(context.job_dir)
     preferred, _ = finalists[0]
@@ -78,11 +81,13 @@ def run(context: Context) -> Outcome:
             judged.append(heldout.judge(judge, finalist, target))
             if judged[-1].judgement.passed:
                 break
+        findings = unseen.findings(floats, judge)
     told = next((one for one in judged if one.judgement.passed), judged[0])
     if told.judgement.passed and told.finalist is not preferred:
         shutil.copyfile(told.target, chosen_path(context.out_dir, backend.SUFFIX))
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
     result = _result(context, before, judged, told)
+    result = replace(result, data=with_more_findings(result.data, findings))
     if not told.judgement.passed:
         layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
         result = replace(result, layers=with_measured(layers, before.layers))

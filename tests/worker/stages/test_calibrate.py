@@ -16,6 +16,7 @@ from edge_agent.errors import EdgeAgentError, ModelError
 from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Recipe, State
 from edge_agent.worker.artefacts import Ranges, read_ranges
+from edge_agent.worker.data.division import read_division
 from edge_agent.worker.stages.calibrate import _same
 
 RANDOM = np.random.default_rng(0)
@@ -33,6 +34,9 @@ def images(count: int) -> dict[str, Any]:
 
 def rows_of(job_dir: Path) -> list[int]:
     """The rows of the data that calibration saw."""
+    division = read_division(job_dir / "calibrate")
+    if division is not None:
+        return division.calibration
     rows: list[int] = json.loads((job_dir / "capture" / "sets.json").read_text())["calibration"]["rows"]
     return rows
 
