@@ -103,6 +103,10 @@ class Layer:
     """The output channel axis of ``weights``."""
     depthwise: bool = False
     """Whether it is a convolution of each channel by itself."""
+    tail: bool = False
+    """Whether no further layer with weights is reached from it (:mod:`edge_agent.backends.tail`)."""
+    joins: bool = False
+    """Whether it puts its inputs side by side, so that all are on one grid in int8."""
 
 
 class Signature(Protocol):

@@ -5,6 +5,7 @@ Pure: reads a ``ModelProto``. Only the main graph counts; nodes inside If, Loop 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array, Layer
-from edge_agent.backends.onnx.operators import FOLDED, MOVING, QUANTIZABLE, WEIGHTED
+from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
+from edge_agent.backends.tail import Node, in_tail
 
 
 class Graph:
@@ -84,6 +86,23 @@ class Graph:
                 return str(name)
         return None
 
+    def tail(self) -> set[str]:
+        """The names of the nodes from which no further layer with weights is reached."""
+        flow = [Node(self._read(node), node.output, self._weights(node)) for node in self.nodes]
+        return {node.name for node, last in zip(self.nodes, in_tail(flow), strict=True) if last}
+
+    def _read(self, node: Any) -> list[str]:
+        """The tensors that a node reads, also within graphs of its own."""
+        return [name for one in with_inner([node]) for name in one.input if name and name not in self.constants]
+
+    def _weights(self, node: Any) -> float:
+        """How many weights a node multiplies by; infinite where they are in a graph of its own."""
+        if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):
+            return inf
+        if node.op_type not in (*WEIGHTED, *RECURRENT):
+            return 0
+        return float(sum(prod(self.constants[name].dims) for name in node.input if name in self.constants))
+
     def array(self, name: str) -> Array:
         """A constant's value."""
         return onnx.numpy_helper.to_array(self.constants[name])
@@ -130,6 +149,7 @@ def attribute(node: Any, name: str, default: int = 0) -> int:
 def read_layers(prepared: Path) -> list[Layer]:
     """Every quantizable node of a prepared model, in graph order."""
     graph = Graph(onnx.load_model(prepared, load_external_data=False))
+    tail = graph.tail()
     layers = []
     for node in graph.quantizable():
         weight = graph.weight(node)
@@ -142,6 +162,8 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.array(weight),
                 weight_axis=0 if weight is None else graph.output_axis(node),
                 depthwise=graph.depthwise(node),
+                tail=node.name in tail,
+                joins=node.op_type in JOINING,
             )
         )
     return layers

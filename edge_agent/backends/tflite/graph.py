@@ -5,11 +5,22 @@ no names in this format, so a node is called after its first output.
 """
 
 from collections.abc import Iterable
+from math import inf, prod
 from pathlib import Path
 
 from edge_agent.backends import Layer
+from edge_agent.backends.tail import Node, in_tail
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.operators import QUANTIZABLE, TABLES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.operators import (
+    CALLING,
+    JOINING,
+    OTHER_LAYERS,
+    OWN_CUSTOM,
+    QUANTIZABLE,
+    TABLES,
+    WEIGHT,
+    WEIGHTED,
+)
 from edge_agent.backends.tflite.reading import Model, Operator, Tensor, read_model
 
 _ADJOINT_WEIGHTS = 1
@@ -54,6 +65,29 @@ class PreparedGraph:
         tensor = self.tensors[operator.inputs[WEIGHT]]
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
 
+    def tail(self) -> set[str]:
+        """The names of the nodes from which no further layer with weights is reached."""
+        flow = [
+            Node([self.tensors[index].name for index in one.inputs if index >= 0], self._given(one), self._weights(one))
+            for one in self.operators
+        ]
+        last = (one for one, ends in zip(self.operators, in_tail(flow), strict=True) if ends)
+        return {self._given(one)[0] for one in last if self._given(one)}
+
+    def _given(self, operator: Operator) -> list[str]:
+        return [self.tensors[index].name for index in operator.outputs if index >= 0]
+
+    def _weights(self, operator: Operator) -> float:
+        """How many weights an operator multiplies by; infinite where they are in another graph."""
+        layers = (*WEIGHTED, *OTHER_LAYERS)
+        if operator.name in CALLING:
+            inner = (one.name for graph in self.model.graphs[1:] for one in graph.operators)
+            return inf if not set(layers).isdisjoint(inner) else 0
+        if operator.name not in layers and (operator.name != "CUSTOM" or operator.custom in OWN_CUSTOM):
+            return 0
+        constants = (self.tensors[index] for index in operator.inputs if index >= 0)
+        return sum(prod(tensor.shape) for tensor in constants if tensor.constant)
+
     def output_axis(self, operator: Operator) -> int:
         """The axis of a weighted operator's weights that counts its output channels."""
         match operator.name:
@@ -70,6 +104,7 @@ class PreparedGraph:
 def read_layers(prepared: Path) -> list[Layer]:
     """Every quantizable node of a prepared model, in graph order."""
     graph = PreparedGraph(read_model(prepared))
+    tail = graph.tail()
     layers = []
     for operator in graph.quantizable():
         weight = graph.weight(operator)
@@ -82,6 +117,8 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.model.value(weight),
                 weight_axis=0 if weight is None else graph.output_axis(operator),
                 depthwise=operator.name == "DEPTHWISE_CONV_2D",
+                tail=graph.name(operator) in tail,
+                joins=operator.name in JOINING,
             )
         )
     return layers

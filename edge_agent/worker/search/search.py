@@ -74,6 +74,7 @@ class Search:
         self._warnings = list(warnings)
         self.tried: list[EvaluatedCandidate] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
+        self._starts: set[tuple[str, ...]] = {()}
 
     def left_s(self) -> float:
         """Seconds of the budget that are left; below zero when it is over."""
@@ -81,6 +82,7 @@ class Search:
 
     def score(self, specs: list[CandidateSpec]) -> None:
         """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
+        self._starts.update(spec.float_layers for spec in specs)
         self._screen(specs)
         self._fraction = _SCREENED
         order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, specs)
@@ -107,7 +109,14 @@ class Search:
             return self.known[spec]
 
         in_time = lambda: self.left_s() > 0  # noqa: E731  # asked at each step
-        try_mixed_precision(self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first)
+        try_mixed_precision(
+            self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
+        )
+
+    def planned(self, spec: CandidateSpec) -> CandidateSpec:
+        """What a candidate was before further layers of it were left float: itself where it was planned so."""
+        within = [start for start in self._starts if set(start) <= set(spec.float_layers)]
+        return replace(spec, float_layers=max(within, key=len))
 
     def compare(self, planned: list[CandidateSpec]) -> None:
         """Further candidates to compare with, in the first part of the budget."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, ModelInfo, load
+from edge_agent.backends import Backend, CandidateSpec, Layer, ModelInfo, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.outcome import Outcome, read_result
@@ -36,6 +36,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, w
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.search.tail import float_tail
 
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
@@ -51,9 +52,10 @@ class _Prepared:
     info: ModelInfo
     data: DataSet
     ranges: Ranges
-    plan: list[CandidateSpec]
-    weighted: list[str]
-    """The layers with weights, in graph order."""
+    layers: list[Layer]
+    """All that can be quantized, in graph order, without their weights."""
+    weighted: list[Layer]
+    """Those with weights."""
     served: Sequence[ServingOption]
     notes: list[str]
     """What the report has to warn of, whatever the search finds."""
@@ -88,20 +90,12 @@ def run(context: Context) -> Outcome:
 
 
 def _prepare(context: Context) -> _Prepared:
-    """Plan the candidates, and write down one row to time them with."""
+    """Read what calibration has left, and write down one row to time candidates with."""
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
-    layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
-    candidates = plan(
-        task.recipe,
-        {layer.operator for layer in layers},
-        {layer.operator for layer in layers if layer.weights is not None},
-        core=backend.core_operators(),
-        products=backend.product_operators(),
-        schemes=backend.schemes,
-    )
+    given = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     served, few_cores = serving_options(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
@@ -111,11 +105,26 @@ def _prepare(context: Context) -> _Prepared:
         info=info,
         data=data,
         ranges=ranges,
-        plan=candidates,
-        weighted=[layer.name for layer in layers if layer.weights is not None],
+        layers=[replace(layer, weights=None) for layer in given],
+        weighted=[replace(layer, weights=None) for layer in given if layer.weights is not None],
         served=served,
         notes=few_cores,
         feeds=feeds,
+    )
+
+
+def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
+    """The candidates; ``kind``: of the judged output."""
+    backend = prepared.backend
+    seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
+    return plan(
+        task.recipe,
+        {layer.operator for layer in prepared.layers},
+        {layer.operator for layer in prepared.weighted},
+        core=backend.core_operators(),
+        products=backend.product_operators(),
+        schemes=backend.schemes,
+        tail=float_tail(prepared.layers, kind, prepared.ranges.of(seen)),
     )
 
 
@@ -141,13 +150,14 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         )
         budget_s = _budget_s(task, prepared.ranges)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
-        search.score(prepared.plan)
+        planned = _plan(task, prepared, meaning.kind)
+        search.score(planned)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             sensitivity = partial(measure, context, backend, info, data)
-            search.try_mixed_precision(sensitivity, backend.SWITCHED, prepared.weighted)
+            search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
-        search.compare(prepared.plan)
+        search.compare(planned)
         chosen = search.prove_speed()
         model = None if chosen is None else evaluator.build(chosen.spec, chosen.record.runtime or "")
         context.progress(PROVED, "looking at each layer", force=True)
@@ -215,9 +225,10 @@ def _explained(
     """The worst layers of one candidate, with what leaving them float costs."""
     if one is None:
         return []
-    plain = replace(one, spec=replace(one.spec, float_layers=()))
-    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
-    costs = evaluator.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
+    planned = replace(one, spec=search.planned(one.spec))
+    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(planned.spec))
+    asked = [name for name in suspects(layers, one.spec) if name not in planned.spec.float_layers]
+    costs = evaluator.float_costs(planned, asked) if search.left_s() > 0 else {}
     return [msgspec.structs.replace(layer, float_cost_ms=costs.get(layer.name)) for layer in layers]
 
 
