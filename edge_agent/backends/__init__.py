@@ -103,8 +103,17 @@ class Layer:
     """The output channel axis of ``weights``."""
     depthwise: bool = False
     """Whether it is a convolution of each channel by itself."""
-    tail: bool = False
-    """Whether no further layer with weights is reached from it (:mod:`edge_agent.backends.tail`)."""
+
+
+class Node(NamedTuple):
+    """One node of a graph, quantizable or not."""
+
+    name: str
+    inputs: Sequence[str]
+    """The tensors that it reads; constants may be among them."""
+    outputs: Sequence[str]
+    weights: float = 0
+    """How many weights it multiplies by; infinite where they are in a graph of its own, as a loop's."""
     joins: bool = False
     """Whether it puts its inputs side by side, so that all are on one grid in int8."""
 
@@ -213,6 +222,10 @@ class Backend(Protocol):
 
     def layers(self, prepared: Path) -> list[Layer]:
         """The nodes that can be quantized, in graph order."""
+        ...
+
+    def nodes(self, prepared: Path) -> list[Node]:
+        """Every node of the graph, in an order in which they can run; named as :meth:`layers` names those it has."""
         ...
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from edge_agent.backends import Array, Layer
+from edge_agent.backends import Array, Layer, Node
 from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
-from edge_agent.backends.tail import Node, in_tail
 
 
 class Graph:
@@ -86,16 +85,7 @@ class Graph:
                 return str(name)
         return None
 
-    def tail(self) -> set[str]:
-        """The names of the nodes from which no further layer with weights is reached."""
-        flow = [Node(self._read(node), node.output, self._weights(node)) for node in self.nodes]
-        return {node.name for node, last in zip(self.nodes, in_tail(flow), strict=True) if last}
-
-    def _read(self, node: Any) -> list[str]:
-        """The tensors that a node reads, also within graphs of its own."""
-        return [name for one in with_inner([node]) for name in one.input if name and name not in self.constants]
-
-    def _weights(self, node: Any) -> float:
+    def weight_count(self, node: Any) -> float:
         """How many weights a node multiplies by; infinite where they are in a graph of its own."""
         if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):
             return inf
@@ -149,7 +139,6 @@ def attribute(node: Any, name: str, default: int = 0) -> int:
 def read_layers(prepared: Path) -> list[Layer]:
     """Every quantizable node of a prepared model, in graph order."""
     graph = Graph(onnx.load_model(prepared, load_external_data=False))
-    tail = graph.tail()
     layers = []
     for node in graph.quantizable():
         weight = graph.weight(node)
@@ -162,8 +151,21 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.array(weight),
                 weight_axis=0 if weight is None else graph.output_axis(node),
                 depthwise=graph.depthwise(node),
-                tail=node.name in tail,
-                joins=node.op_type in JOINING,
             )
         )
     return layers
+
+
+def read_nodes(prepared: Path) -> list[Node]:
+    """Every node of a prepared model's main graph; one with graphs of its own reads what these read."""
+    graph = Graph(onnx.load_model(prepared, load_external_data=False))
+    return [
+        Node(
+            name=node.name,
+            inputs=tuple(name for one in with_inner([node]) for name in one.input if name),
+            outputs=tuple(name for name in node.output if name),
+            weights=graph.weight_count(node),
+            joins=node.op_type in JOINING,
+        )
+        for node in graph.nodes
+    ]

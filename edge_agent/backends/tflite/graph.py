@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from math import inf, prod
 from pathlib import Path
 
-from edge_agent.backends import Layer
-from edge_agent.backends.tail import Node, in_tail
+from edge_agent.backends import Layer, Node
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.operators import (
     CALLING,
@@ -65,19 +64,7 @@ class PreparedGraph:
         tensor = self.tensors[operator.inputs[WEIGHT]]
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
 
-    def tail(self) -> set[str]:
-        """The names of the nodes from which no further layer with weights is reached."""
-        flow = [
-            Node([self.tensors[index].name for index in one.inputs if index >= 0], self._given(one), self._weights(one))
-            for one in self.operators
-        ]
-        last = (one for one, ends in zip(self.operators, in_tail(flow), strict=True) if ends)
-        return {self._given(one)[0] for one in last if self._given(one)}
-
-    def _given(self, operator: Operator) -> list[str]:
-        return [self.tensors[index].name for index in operator.outputs if index >= 0]
-
-    def _weights(self, operator: Operator) -> float:
+    def weight_count(self, operator: Operator) -> float:
         """How many weights an operator multiplies by; infinite where they are in another graph."""
         layers = (*WEIGHTED, *OTHER_LAYERS)
         if operator.name in CALLING:
@@ -104,7 +91,6 @@ class PreparedGraph:
 def read_layers(prepared: Path) -> list[Layer]:
     """Every quantizable node of a prepared model, in graph order."""
     graph = PreparedGraph(read_model(prepared))
-    tail = graph.tail()
     layers = []
     for operator in graph.quantizable():
         weight = graph.weight(operator)
@@ -117,8 +103,21 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.model.value(weight),
                 weight_axis=0 if weight is None else graph.output_axis(operator),
                 depthwise=operator.name == "DEPTHWISE_CONV_2D",
-                tail=graph.name(operator) in tail,
-                joins=operator.name in JOINING,
             )
         )
     return layers
+
+
+def read_nodes(prepared: Path) -> list[Node]:
+    """Every node of a prepared model's main graph; one without an output has no name."""
+    graph = PreparedGraph(read_model(prepared))
+    return [
+        Node(
+            name=graph.name(operator) if operator.outputs and operator.outputs[0] >= 0 else "",
+            inputs=tuple(graph.tensors[index].name for index in operator.inputs if index >= 0),
+            outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
+            weights=graph.weight_count(operator),
+            joins=operator.name in JOINING,
+        )
+        for operator in graph.operators
+    ]

@@ -1,17 +1,22 @@
 """Which layers the search leaves float from the start: a detector's decoding, and what joins unlike scales. Pure.
 
-One grid of 256 steps over boxes in pixels leaves no step for scores from 0 to 1. Where such a grid would be, no range
-method helps and no layer is to blame; so there the candidates that leave the whole tail float
-(:mod:`edge_agent.backends.tail`) are planned beside the others and tried first. Any other model is spared the time.
+The *tail* of a graph are the nodes from which no further layer with weights is reached. In a detector they decode
+boxes. They do next to no work, and put boxes in pixels beside scores from 0 to 1: on one grid of 256 steps no step is
+left for the scores, whatever the range method, and no layer is to blame. So there candidates that leave the tail float
+are planned beside the others and tried first. Any other model is spared the time.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from edge_agent.backends import Layer, Range
+from edge_agent.backends import Layer, Node, Range
 
 UNLIKE = 10.0
 """Tensors whose largest values differ by this factor are of unlike scale: the smaller one has 25 of 256 steps left."""
+
+_NEXT_TO_NONE = 1e-4
+"""The part of all of a model's weights below which a layer only decodes. The convolution that sums up a box's
+distribution has sixteen weights (Li et al. 2020, "Generalized Focal Loss")."""
 
 _DETECTORS = ("detection", "detection_head")
 
@@ -28,24 +33,39 @@ class Tail(NamedTuple):
 NO_TAIL = Tail()
 
 
-def float_tail(layers: Collection[Layer], kind: str, ranges: Mapping[str, Range]) -> Tail:
+def float_tail(nodes: Sequence[Node], layers: Collection[Layer], kind: str, ranges: Mapping[str, Range]) -> Tail:
     """The tail of a detector, or of a model whose tail joins unlike scales; else an empty one.
 
     Args:
-        layers: all that can be quantized, in graph order.
+        nodes: the graph, in an order in which it can run.
+        layers: those of its nodes that can be quantized.
         kind: of the judged output.
         ranges: tensor → what calibration has found.
     """
-    tail = [layer for layer in layers if layer.tail]
-    if kind not in _DETECTORS and not any(_joins_unlike(layer, ranges) for layer in tail):
+    tail = tail_nodes(nodes)
+    if kind not in _DETECTORS and not any(_joins_unlike(node, ranges) for node in tail):
         return NO_TAIL
-    rest = frozenset(layer.operator for layer in layers if not layer.tail)
-    return Tail(tuple(layer.name for layer in tail), rest) if rest else NO_TAIL
+    names = {node.name for node in tail}
+    rest = frozenset(layer.operator for layer in layers if layer.name not in names)
+    return Tail(tuple(layer.name for layer in layers if layer.name in names), rest) if rest else NO_TAIL
 
 
-def _joins_unlike(layer: Layer, ranges: Mapping[str, Range]) -> bool:
-    """Whether a layer puts tensors side by side of which one is much larger; one that is always 0 loses nothing."""
-    return layer.joins and _are_unlike(ranges[name] for name in layer.inputs if name in ranges)
+def tail_nodes(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes from which no further layer is reached that has more than next to no weights."""
+    least = sum(node.weights for node in nodes if node.weights < float("inf")) * _NEXT_TO_NONE
+    before: set[str] = set()
+    tail: list[Node] = []
+    for node in reversed(nodes):
+        if node.weights > least or not before.isdisjoint(node.outputs):
+            before.update(node.inputs)
+        else:
+            tail.append(node)
+    return tail[::-1] if before else []
+
+
+def _joins_unlike(node: Node, ranges: Mapping[str, Range]) -> bool:
+    """Whether a node puts tensors side by side of which one is much larger; one that is always 0 loses nothing."""
+    return node.joins and _are_unlike(ranges[name] for name in node.inputs if name in ranges)
 
 
 def _are_unlike(ranges: Iterable[Range]) -> bool:

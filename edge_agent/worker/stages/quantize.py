@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, Layer, ModelInfo, load
+from edge_agent.backends import Backend, CandidateSpec, Layer, ModelInfo, Node, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.jobs.outcome import Outcome, read_result
@@ -56,6 +56,8 @@ class _Prepared:
     """All that can be quantized, in graph order, without their weights."""
     weighted: list[Layer]
     """Those with weights."""
+    nodes: list[Node]
+    """The whole graph."""
     served: Sequence[ServingOption]
     notes: list[str]
     """What the report has to warn of, whatever the search finds."""
@@ -95,7 +97,8 @@ def _prepare(context: Context) -> _Prepared:
     backend = load(task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
-    given = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
+    path = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
+    given = backend.layers(path)
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     served, few_cores = serving_options(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
@@ -107,6 +110,7 @@ def _prepare(context: Context) -> _Prepared:
         ranges=ranges,
         layers=[replace(layer, weights=None) for layer in given],
         weighted=[replace(layer, weights=None) for layer in given if layer.weights is not None],
+        nodes=backend.nodes(path),
         served=served,
         notes=few_cores,
         feeds=feeds,
@@ -124,7 +128,7 @@ def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,
-        tail=float_tail(prepared.layers, kind, prepared.ranges.of(seen)),
+        tail=float_tail(prepared.nodes, prepared.layers, kind, prepared.ranges.of(seen)),
     )
 
 
