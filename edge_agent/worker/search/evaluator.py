@@ -29,7 +29,7 @@ from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.mixed_precision import with_float
-from edge_agent.worker.search.policy import SCREEN_SLACK, EvaluatedCandidate
+from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screening import Screening, Speed
 
@@ -177,7 +177,7 @@ class CandidateEvaluator:
         judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
         judgement = with_detections(judgement, score.detections)
         chance = chance_of_verdict(gates, kind, measured, self._heldout.windows, labels_follow=labels_follow)
-        near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
+        near = (screened.ratio_p50 or 0.0) <= most_time(gates)
         record = score.recorded(
             screened,
             calibration=spec.calibration or None,

@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from edge_agent.backends import Method
-from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, closest, finalists, structure
+from edge_agent.jobs.result import GateResult
+from edge_agent.worker.search.policy import SAME_SPEED, SCREEN_SLACK, EvaluatedCandidate, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
 """A group of places with at most this part of the whole error is not split further."""
@@ -129,8 +130,9 @@ def repairable(
 ) -> list[EvaluatedCandidate]:
     """The candidates that more float layers could make the best one, the most promising first; one a structure.
 
-    Only those of ``methods``, as they were planned. Where nothing is sure of its verdict: what failed for accuracy or
-    may yet, the closest to float first. Else what did so and is clearly faster than the best that is sure.
+    Only those of ``methods``, as they were planned, and none that is too slow by far: float layers mend no speed.
+    Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to float first. Else what did
+    so and is clearly faster than the best that is sure.
     """
     best = next((item for item in finalists(tried) if item.likely_to_pass), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
@@ -151,9 +153,18 @@ def refinable(
 
 
 def _repairable(item: EvaluatedCandidate, methods: Collection[Method], starts: Starts) -> bool:
+    if any(_too_slow(gate) for gate in item.record.gates):
+        return False
     whole = item.spec.method in methods and item.spec.float_layers in starts
     doubtful = item.passed and not item.likely_to_pass
     return whole and (doubtful or (not item.passed and item.record.code in _ACCURACY_CODES))
+
+
+def _too_slow(gate: GateResult) -> bool:
+    """Whether this is the gate of latency, and missed by more than a screening spreads."""
+    if gate.name != "max_latency_ratio" or gate.limit is None or gate.value is None:
+        return False
+    return gate.value > gate.limit * SCREEN_SLACK
 
 
 def _ratio(item: EvaluatedCandidate) -> float:

@@ -15,7 +15,7 @@ from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.strict import counted
-from edge_agent.wire.manifest import Recipe
+from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
@@ -103,10 +103,11 @@ def plan(
 ) -> list[CandidateSpec]:
     """The candidates of a recipe.
 
-    static: {every operator but the tail, where there is one, every operator, core only} x schemes x range methods.
-    dynamic: the matrix products, and if asked for by name convolutions too, which it nearly always makes slower than
-    float. uniform: one; it makes nothing but products faster, but what else fails to do what float did, it does.
-    ``auto`` is all of them; a named calibration leaves only what has ranges.
+    static: {every operator, core only} x schemes x range methods; where there is a tail, every operator but the tail
+    comes first, and every operator with one range method is enough, as it seldom does. dynamic: the matrix products,
+    and if asked for by name convolutions too, which it nearly always makes slower than float. uniform: one; it makes
+    nothing but products faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named
+    calibration leaves only what has ranges.
 
     Args:
         recipe: what may be tried.
@@ -131,12 +132,15 @@ def plan(
             for calibration in ranges
         ]
 
-    sets: list[tuple[Sequence[str], tuple[str, ...]]] = [((), ())]
+    ranges = range_methods(recipe)
     if tail.layers and recipe.io == "float":  # the ends of an int8 model are in its tail
-        sets.insert(0, ((), tail.layers))
-    if set(present) - set(core) and not (len(sets) > 1 and tail.rest <= set(core)):  # else core is what is before it
-        sets.append((core, ()))
-    static = [spec for operators, floats in sets for spec in of("static", operators, range_methods(recipe), floats)]
+        static = [*of("static", (), ranges, tail.layers), *of("static", (), ranges[:1])]
+        others = tail.rest - set(core)  # without any, core is what is before the tail
+    else:
+        static = of("static", (), ranges)
+        others = frozenset(present) - set(core)
+    if others:
+        static += of("static", core, ranges)
     some = of("dynamic", products) if set(weighted) & set(products) else []
     uniform = of("uniform")
     match recipe.method:
@@ -163,20 +167,28 @@ def describe(record: MeasuredModel) -> str:
     return f"{record.method}, {record.operators} operators{integers}{ranges}{floats}"
 
 
-def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:
+def by_speed(
+    ratios: dict[Structure, float], specs: Iterable[CandidateSpec], limit: float = math.inf
+) -> list[CandidateSpec]:
     """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
 
     So whatever the budget, every structure is known before one is known in all its ranges. What leaves layers float
-    from the start comes before the others: it is planned only where these are known to fail.
+    from the start comes before the others: it is planned only where these are known to fail. What is slower than
+    ``limit`` comes last: it can only explain a refusal.
     """
     rounds: dict[Structure, int] = {}
-    order: list[tuple[int, bool, float, CandidateSpec]] = []
+    order: list[tuple[bool, int, bool, float, CandidateSpec]] = []
     for spec in specs:
         key = structure(spec)
         if key in ratios:
             rounds[key] = rounds.get(key, 0) + 1
-            order.append((rounds[key], not spec.float_layers, ratios[key], spec))
-    return [spec for *_, spec in sorted(order, key=lambda item: item[:3])]
+            order.append((ratios[key] > limit, rounds[key], not spec.float_layers, ratios[key], spec))
+    return [spec for *_, spec in sorted(order, key=lambda item: item[:4])]
+
+
+def most_time(gates: Gates) -> float:
+    """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
+    return gates.max_latency_ratio * SCREEN_SLACK or math.inf
 
 
 def worth_scoring(ratio: float, tried: Iterable[EvaluatedCandidate]) -> bool:

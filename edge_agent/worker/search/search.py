@@ -25,6 +25,7 @@ from edge_agent.worker.search.policy import (
     by_speed,
     describe,
     finalists,
+    most_time,
     pareto,
     select_for_report,
     structure,
@@ -85,7 +86,8 @@ class Search:
         self._starts.update(spec.float_layers for spec in specs)
         self._screen(specs)
         self._fraction = _SCREENED
-        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, specs)
+        ratios = {key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}
+        order = by_speed(ratios, specs, most_time(self._context.task.gates))
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
             if number > 0 and self.left_s() < self._budget_s * _MENDING_SHARE:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.wire.manifest import Recipe
+from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.policy import (
     SAME_SPEED,
     EvaluatedCandidate,
@@ -18,6 +18,7 @@ from edge_agent.worker.search.policy import (
     closest,
     describe,
     finalists,
+    most_time,
     pareto,
     plan,
     range_methods,
@@ -70,8 +71,21 @@ def test_a_float_tail_is_planned_beside_the_others_and_tried_first_however_slow(
 
     assert {spec.float_layers for spec in tail} == {("add", "join")}
     assert {spec.operators for spec in tail} == {()}
-    assert [spec for spec in specs if not spec.float_layers] == planned(Recipe(method="static"), ["Conv", "Add"])
+    assert {spec.calibration for spec in specs if not (spec.float_layers or spec.operators)} == {"mse"}
+    assert [one for one in specs if one.operators] == [
+        one for one in planned(Recipe(method="static"), ["Conv", "Add"]) if one.operators
+    ]
     assert [bool(spec.float_layers) for spec in by_speed(ratios, specs)][:6] == [True, True, False, False, False, False]
+
+
+def test_what_is_too_slow_to_pass_is_scored_last() -> None:
+    specs = planned(Recipe(method="static"))
+    every, core = structure(specs[0]), structure(specs[-1])
+
+    order = by_speed({every: 1.2, core: 0.5}, specs, limit=most_time(Gates()))
+
+    assert [spec.operators for spec in order] == [CORE] * 3 + [()] * 3
+    assert by_speed({every: 1.2, core: 0.5}, specs, most_time(Gates(max_latency_ratio=0))) != order
 
 
 def test_core_operators_are_planned_only_where_they_are_not_all_before_the_tail() -> None:
