@@ -37,6 +37,9 @@ from edge_agent.quant.detection.recognition import (
 from edge_agent.wire.detection_head import Activation, Background, BoxFormat, Head, HeadLayout
 
 _MAPS = 3
+_UNLIKELY = -1.0
+"""Below this logit most candidates show nothing by a sigmoid; of a softmax the largest of all would be no object's."""
+_MOSTLY = 0.5
 _SUM_SLACK = 0.01
 """float16 softmax rows add up to 1 within this."""
 
@@ -85,6 +88,7 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
         )
     values = np.stack([candidates(one, head) for one in few(sample)])
     boxes, scores = values[..., :BOX], values[..., BOX:]
+    _check_columns(scores, head)
     units = "pixels" if float(np.abs(boxes).max()) > IN_PIXELS else "fractions"
     corners: BoxFormat = "xyxy" if are_ordered(boxes) and head.layout != "detr" else "cxcywh"
     if head.layout == "end_to_end":
@@ -159,18 +163,42 @@ def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:
 def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Activation, Background]:
     """The activation of separate scores, and whether one of them is that of no object.
 
-    Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small.
+    Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small, though
+    the commonest class may be the largest of them nearly everywhere, too.
     """
+    nobody = _nobody(scores)
     if head.activation in ("sigmoid", "softmax"):
-        return head.activation, first if head.activation == "softmax" else "none"
+        return head.activation, nobody or first if head.activation == "softmax" else "none"
     if scores.shape[-1] == 1:
         return ("none" if are_fractions(scores) else "sigmoid"), "none"
     if are_fractions(scores):
         sums_to_one = bool(np.all(np.abs(scores.sum(axis=-1) - 1.0) <= _SUM_SLACK))
-        return "none", first if sums_to_one else "none"
-    nobody = 0 if first == "first" else scores.shape[-1] - 1
-    common = float(np.mean(np.argmax(scores, axis=-1) == nobody))
-    return ("softmax", first) if common > 0.5 else ("sigmoid", "none")  # noqa: PLR2004  # of most candidates
+        return "none", nobody or first if sums_to_one else "none"
+    unlikely = float(np.median(scores.max(axis=-1))) < _UNLIKELY
+    return ("softmax", nobody) if nobody and not unlikely else ("sigmoid", "none")
+
+
+def _nobody(scores: NDArray[Any]) -> Background:
+    """Which end of the scores is the largest of most candidates; empty: neither."""
+    best = np.argmax(scores, axis=-1)
+    ends: dict[Background, int] = {"first": 0, "last": scores.shape[-1] - 1}
+    return next((end for end, place in ends.items() if float(np.mean(best == place)) > _MOSTLY), "")
+
+
+def _check_columns(scores: NDArray[Any], head: Head) -> None:
+    """Raise ``ContractError`` (shape_mismatch) if only the first of the scores can be such.
+
+    Masks and keypoints stand behind the scores in exports for segmentation and poses.
+    """
+    single = [are_fractions(scores[..., column]) for column in range(scores.shape[-1])]
+    count = single.index(False) if False in single else 0
+    if head.layout != "end_to_end" and count and not any(single[count:]):
+        raise ContractError(
+            "shape_mismatch",
+            f"{count} columns behind the boxes are scores from 0 to 1 and {len(single) - count} more are none, as the "
+            'masks or keypoints of another task; set kind = "raw" under [output], which judges all columns by their '
+            "scale",
+        )
 
 
 def _described(layout: HeadLayout) -> str:
