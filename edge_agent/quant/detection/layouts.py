@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection.plausible import check_boxes, check_scores
 from edge_agent.quant.detection.recognition import (
     BOX,
     END_TO_END,
@@ -88,11 +89,13 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
         )
     values = np.stack([candidates(one, head) for one in few(sample)])
     boxes, scores = values[..., :BOX], values[..., BOX:]
-    _check_columns(scores, head)
     units = "pixels" if float(np.abs(boxes).max()) > IN_PIXELS else "fractions"
     corners: BoxFormat = "xyxy" if are_ordered(boxes) and head.layout != "detr" else "cxcywh"
     if head.layout == "end_to_end":
         return _fill(head, activation="none", box_format="xyxy", units=units)
+    check_scores(scores)
+    if not head.box_format:
+        check_boxes(boxes, corners)
     if not USUAL[head.layout].separate:
         activation: Activation = "none" if are_fractions(scores) else "sigmoid"
         return _fill(head, activation=activation, box_format=corners, units=units)
@@ -183,22 +186,6 @@ def _nobody(scores: NDArray[Any]) -> Background:
     best = np.argmax(scores, axis=-1)
     ends: dict[Background, int] = {"first": 0, "last": scores.shape[-1] - 1}
     return next((end for end, place in ends.items() if float(np.mean(best == place)) > _MOSTLY), "")
-
-
-def _check_columns(scores: NDArray[Any], head: Head) -> None:
-    """Raise ``ContractError`` (shape_mismatch) if only the first of the scores can be such.
-
-    Masks and keypoints stand behind the scores in exports for segmentation and poses.
-    """
-    single = [are_fractions(scores[..., column]) for column in range(scores.shape[-1])]
-    count = single.index(False) if False in single else 0
-    if head.layout != "end_to_end" and count and not any(single[count:]):
-        raise ContractError(
-            "shape_mismatch",
-            f"{count} columns behind the boxes are scores from 0 to 1 and {len(single) - count} more are none, as the "
-            'masks or keypoints of another task; set kind = "raw" under [output], which judges all columns by their '
-            "scale",
-        )
 
 
 def _described(layout: HeadLayout) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from support.detection_heads import (
@@ -77,6 +78,30 @@ def test_what_stands_behind_the_scores_is_not_taken_for_classes(columns: int, sc
         DetectionHead.resolve(output, made)
     assert error.value.code == "shape_mismatch"
     assert recognised(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("offsets", "why"),
+    [
+        (lambda random: random.normal(0, 1, (896, 4)), "have a side below 0"),
+        (
+            lambda random: np.hstack([random.normal(0, 5, (896, 2)), random.uniform(20, 90, (896, 2))]),
+            "lie on one heap",
+        ),
+    ],
+    ids=["encoded", "in pixels"],
+)
+def test_offsets_from_anchors_are_no_boxes(offsets: Any, why: str) -> None:
+    """As of an SSD that is exported without its anchors."""
+    random = np.random.default_rng(0)
+    made = [join(offsets(random)[None], logit(random.uniform(0, 0.9, (1, 896, 1)))) for _ in range(WINDOWS)]
+
+    with pytest.raises(ContractError, match=why) as error:
+        DetectionHead.resolve(SEPARATE, made)
+    assert error.value.code == "shape_mismatch"
+    assert "export it with its decoding" in error.value.message
+    said = msgspec.structs.replace(SEPARATE, head=Head(box_format="cxcywh"))
+    assert DetectionHead.resolve(said, made).head, "what is said is believed"
 
 
 @pytest.mark.parametrize("head", [ssd, ssd_logits], ids=lambda head: head.__name__)
