@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
-from edge_agent.quant.detection.plausible import check_boxes, check_scores
+from edge_agent.quant.detection.plausible import check_boxes, check_final, check_scores
 from edge_agent.quant.detection.recognition import (
     BOX,
     END_TO_END,
@@ -78,6 +78,8 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     """
     if not head.layout:
         head = msgspec.structs.replace(head, layout=_layout(sample, separate=separate))
+    elif not separate:
+        _check_orientation(head.layout, sample)
     for one in sample:
         heat_map(one) if head.layout == "centernet" else candidates(one, head)
     if not head.layout or not any(one.any() for one in sample):
@@ -92,6 +94,7 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     units = "pixels" if float(np.abs(boxes).max()) > IN_PIXELS else "fractions"
     corners: BoxFormat = "xyxy" if are_ordered(boxes) and head.layout != "detr" else "cxcywh"
     if head.layout == "end_to_end":
+        check_final(values)
         return _fill(head, activation="none", box_format="xyxy", units=units)
     check_scores(scores)
     if not head.box_format:
@@ -157,6 +160,17 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
         f"an output of shape {sample[0].shape} does not show which detection head it is of; set head = "
         '{ layout = "yolov8" } (or yolov5, end_to_end) under [output]',
     )
+
+
+def _check_orientation(layout: HeadLayout, sample: Sequence[NDArray[Any]]) -> None:
+    """Raise ``ContractError`` (shape_mismatch) if candidates lie in rows where columns were said, or in columns."""
+    found = recognised(sample)
+    if {layout, found} <= {"yolov5", "yolov8", "yolov8_rows"} and (layout == "yolov8") != (found == "yolov8"):
+        raise ContractError(
+            "shape_mismatch",
+            f"an output of shape {sample[0].shape} has the layout {found}, not {layout}; correct head.layout under "
+            "[output], or leave it out",
+        )
 
 
 def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:

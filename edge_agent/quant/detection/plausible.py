@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection import CLASS, SCORE
 from edge_agent.quant.detection.recognition import are_fractions
 from edge_agent.wire.detection_head import BoxFormat
 
 _NEGATIVE = 0.1
 """The part of all boxes that may have a side below 0, as where a corner is cut."""
 _MANY = 64
-_SPREAD = 0.25
-"""Least deviation of the centres of many candidates, in median sides: those of a picture are spread all over it."""
+_SPREAD = 0.5
+"""Least deviation of the centres of many candidates, in median sides. Centres in a picture are spread all over it:
+1.5 to 2 of a YOLOv8, 0.2 of a YOLOX without decoding."""
 _RAW = 'set kind = "raw" under [output], which judges all columns by their scale'
 
 
@@ -33,6 +35,17 @@ def check_scores(scores: NDArray[Any]) -> None:
             "shape_mismatch",
             f"{count} columns behind the boxes are scores from 0 to 1 and {len(single) - count} more are none, as the "
             f"masks or keypoints of another task; {_RAW}",
+        )
+
+
+def check_final(rows: NDArray[Any]) -> None:
+    """Raise ``ContractError`` (shape_mismatch) if rows of six do not end in a score and the number of a class."""
+    scores, classes = rows[..., SCORE], rows[..., CLASS]
+    if not are_fractions(scores) or bool(np.any(classes != np.rint(classes))):
+        raise ContractError(
+            "shape_mismatch",
+            "the last two of six columns are no score from 0 to 1 and no class, so this is no end_to_end head; "
+            f"correct head.layout, or {_RAW}",
         )
 
 

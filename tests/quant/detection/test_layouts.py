@@ -64,6 +64,28 @@ def test_an_objectness_that_is_never_high_is_one_where_classes_are_high_as_it_co
     assert recognised(quiet) == "yolov5"
 
 
+@pytest.mark.parametrize(("head", "layout"), [(yolov8, "yolov8_rows"), (yolov8, "yolov5"), (yolov5, "yolov8")])
+def test_a_layout_that_lies_the_other_way_is_refused(head: Any, layout: Any) -> None:
+    with pytest.raises(ContractError, match=f"has the layout {head.__name__}, not {layout}") as error:
+        DetectionHead.resolve(Output(kind="detection_head", head=Head(layout=layout)), outputs(head))
+    assert error.value.code == "shape_mismatch"
+
+
+def test_six_columns_without_classes_are_no_end_to_end_head() -> None:
+    made = [np.random.default_rng(0).uniform(0, 1, (1, 50, 6)) for _ in range(4)]
+
+    with pytest.raises(ContractError, match="no end_to_end head"):
+        DetectionHead.resolve(Output(kind="detection_head", head=Head(layout="end_to_end")), made)
+
+
+def test_objectness_or_not_is_believed_as_it_is_said() -> None:
+    said = Output(kind="detection_head", head=Head(layout="yolov8_rows"))
+    meaning = DetectionHead.resolve(said, outputs(yolov5))
+
+    assert meaning.head
+    assert meaning.head.layout == "yolov8_rows"
+
+
 @pytest.mark.parametrize(("columns", "scale"), [(32, 1.0), (51, 200.0)], ids=["masks", "keypoints"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_stands_behind_the_scores_is_not_taken_for_classes(columns: int, scale: float, *, turned: bool) -> None:
@@ -88,8 +110,9 @@ def test_what_stands_behind_the_scores_is_not_taken_for_classes(columns: int, sc
             lambda random: np.hstack([random.normal(0, 5, (896, 2)), random.uniform(20, 90, (896, 2))]),
             "lie on one heap",
         ),
+        (lambda random: random.normal([0.5, 0.5, 1.5, 1.5], [0.3, 0.3, 0.4, 0.4], (896, 4)), "lie on one heap"),
     ],
-    ids=["encoded", "in pixels"],
+    ids=["encoded", "in pixels", "in cells"],
 )
 def test_offsets_from_anchors_are_no_boxes(offsets: Any, why: str) -> None:
     """As of an SSD that is exported without its anchors."""
