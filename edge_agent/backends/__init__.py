@@ -118,6 +118,15 @@ class Node(NamedTuple):
     """Whether it puts its inputs side by side, so that all are on one grid in int8."""
 
 
+class Flow(NamedTuple):
+    """A whole graph."""
+
+    nodes: Sequence[Node]
+    """In an order in which they can run."""
+    outputs: Sequence[str]
+    """The tensors that are the model's outputs, in its order."""
+
+
 class Signature(Protocol):
     """A model's ends: what :class:`ModelInfo` says of a file, and a :class:`Session` of what it has loaded."""
 
@@ -224,8 +233,8 @@ class Backend(Protocol):
         """The nodes that can be quantized, in graph order."""
         ...
 
-    def nodes(self, prepared: Path) -> list[Node]:
-        """Every node of the graph, in an order in which they can run; named as :meth:`layers` names those it has."""
+    def flow(self, prepared: Path) -> Flow:
+        """Every node of the graph, named as :meth:`layers` names those it has."""
         ...
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

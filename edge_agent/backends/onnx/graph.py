@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from edge_agent.backends import Array, Layer, Node
+from edge_agent.backends import Array, Flow, Layer, Node
 from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
 
 
@@ -156,10 +156,11 @@ def read_layers(prepared: Path) -> list[Layer]:
     return layers
 
 
-def read_nodes(prepared: Path) -> list[Node]:
-    """Every node of a prepared model's main graph; one with graphs of its own reads what these read."""
-    graph = Graph(onnx.load_model(prepared, load_external_data=False))
-    return [
+def read_flow(prepared: Path) -> Flow:
+    """A prepared model's main graph; a node with graphs of its own reads what these read."""
+    model = onnx.load_model(prepared, load_external_data=False)
+    graph = Graph(model)
+    nodes = [
         Node(
             name=node.name,
             inputs=tuple(name for one in with_inner([node]) for name in one.input if name),
@@ -169,3 +170,4 @@ def read_nodes(prepared: Path) -> list[Node]:
         )
         for node in graph.nodes
     ]
+    return Flow(nodes, [value.name for value in model.graph.output])

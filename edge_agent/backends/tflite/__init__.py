@@ -28,10 +28,10 @@ from pathlib import Path
 from edge_agent.backends import (
     CandidateSpec,
     FakeQuantSwitches,
+    Flow,
     Layer,
     Method,
     ModelInfo,
-    Node,
     Range,
     Scheme,
     Session,
@@ -115,11 +115,11 @@ def layers(prepared: Path) -> list[Layer]:
     return read_layers(prepared)
 
 
-def nodes(prepared: Path) -> list[Node]:
-    """Every node of the graph, in an order in which they can run."""
-    from edge_agent.backends.tflite.graph import read_nodes
+def flow(prepared: Path) -> Flow:
+    """Every node of the graph, quantizable or not."""
+    from edge_agent.backends.tflite.graph import read_flow
 
-    return read_nodes(prepared)
+    return read_flow(prepared)
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

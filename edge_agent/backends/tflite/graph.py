@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from math import inf, prod
 from pathlib import Path
 
-from edge_agent.backends import Layer, Node
+from edge_agent.backends import Flow, Layer, Node
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.operators import (
     CALLING,
@@ -108,10 +108,10 @@ def read_layers(prepared: Path) -> list[Layer]:
     return layers
 
 
-def read_nodes(prepared: Path) -> list[Node]:
-    """Every node of a prepared model's main graph; one without an output has no name."""
+def read_flow(prepared: Path) -> Flow:
+    """A prepared model's main graph; a node without an output has no name."""
     graph = PreparedGraph(read_model(prepared))
-    return [
+    nodes = [
         Node(
             name=graph.name(operator) if operator.outputs and operator.outputs[0] >= 0 else "",
             inputs=tuple(graph.tensors[index].name for index in operator.inputs if index >= 0),
@@ -121,3 +121,4 @@ def read_nodes(prepared: Path) -> list[Node]:
         )
         for operator in graph.operators
     ]
+    return Flow(nodes, [graph.tensors[index].name for index in graph.model.main.outputs])

@@ -9,7 +9,7 @@ are planned beside the others and tried first. Any other model is spared the tim
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from edge_agent.backends import Layer, Node, Range
+from edge_agent.backends import Flow, Layer, Node, Range
 
 UNLIKE = 10.0
 """Tensors whose largest values differ by this factor are of unlike scale: the smaller one has 25 of 256 steps left."""
@@ -18,7 +18,7 @@ _NEXT_TO_NONE = 1e-4
 """The part of all of a model's weights below which a layer only decodes. The convolution that sums up a box's
 distribution has sixteen weights (Li et al. 2020, "Generalized Focal Loss")."""
 
-_DETECTORS = ("detection", "detection_head")
+_DETECTORS = frozenset({"detection", "detection_head"})
 
 
 class Tail(NamedTuple):
@@ -33,17 +33,21 @@ class Tail(NamedTuple):
 NO_TAIL = Tail()
 
 
-def float_tail(nodes: Sequence[Node], layers: Collection[Layer], kind: str, ranges: Mapping[str, Range]) -> Tail:
-    """The tail of a detector, or of a model whose tail joins unlike scales; else an empty one.
+def float_tail(
+    flow: Flow, layers: Collection[Layer], kinds: Collection[str], judged: Collection[int], ranges: Mapping[str, Range]
+) -> Tail:
+    """The tail of a detector, or of a model whose judged output joins unlike scales; else an empty one.
 
     Args:
-        nodes: the graph, in an order in which it can run.
+        flow: the graph.
         layers: those of its nodes that can be quantized.
-        kind: of the judged output.
+        kinds: of the outputs that have one.
+        judged: the positions of the outputs that what is judged is made of.
         ranges: tensor → what calibration has found.
     """
-    tail = tail_nodes(nodes)
-    if kind not in _DETECTORS and not any(_joins_unlike(node, ranges) for node in tail):
+    tail = tail_nodes(flow.nodes)
+    judged_tail = _leading_to([flow.outputs[place] for place in judged], tail)
+    if _DETECTORS.isdisjoint(kinds) and not any(_joins_unlike(node, ranges) for node in judged_tail):
         return NO_TAIL
     names = {node.name for node in tail}
     rest = frozenset(layer.operator for layer in layers if layer.name not in names)
@@ -61,6 +65,17 @@ def tail_nodes(nodes: Sequence[Node]) -> list[Node]:
         else:
             tail.append(node)
     return tail[::-1] if before else []
+
+
+def _leading_to(outputs: Collection[str], nodes: Sequence[Node]) -> list[Node]:
+    """Those of ``nodes`` that compute ``outputs``."""
+    wanted = set(outputs)
+    found = []
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.outputs):
+            wanted.update(node.inputs)
+            found.append(node)
+    return found
 
 
 def _joins_unlike(node: Node, ranges: Mapping[str, Range]) -> bool:

@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, Layer, ModelInfo, Node, load
+from edge_agent.backends import Backend, CandidateSpec, Flow, Layer, ModelInfo, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import Stage, Task
@@ -56,7 +57,7 @@ class _Prepared:
     """All that can be quantized, in graph order, without their weights."""
     weighted: list[Layer]
     """Those with weights."""
-    nodes: list[Node]
+    flow: Flow
     """The whole graph."""
     served: Sequence[ServingOption]
     notes: list[str]
@@ -110,7 +111,7 @@ def _prepare(context: Context) -> _Prepared:
         ranges=ranges,
         layers=[replace(layer, weights=None) for layer in given],
         weighted=[replace(layer, weights=None) for layer in given if layer.weights is not None],
-        nodes=backend.nodes(path),
+        flow=backend.flow(path),
         served=served,
         notes=few_cores,
         feeds=feeds,
@@ -118,8 +119,10 @@ def _prepare(context: Context) -> _Prepared:
 
 
 def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
-    """The candidates; ``kind``: of the judged output."""
+    """The candidates; ``kind``: of the first judged output."""
     backend = prepared.backend
+    kinds = [kind, *(one.kind or "" for one in task.outputs)]
+    judged = ScoredOutput(prepared.info, task).positions
     seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
     return plan(
         task.recipe,
@@ -128,7 +131,7 @@ def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,
-        tail=float_tail(prepared.nodes, prepared.layers, kind, prepared.ranges.of(seen)),
+        tail=float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen)),
     )
 
 

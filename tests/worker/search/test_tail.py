@@ -13,7 +13,7 @@ from support.jobs import make_job, run_stages
 from support.results import told
 from support.speeds import latency, screened_at
 
-from edge_agent.backends import Backend, Layer, Node, Range, load
+from edge_agent.backends import Backend, Flow, Layer, Node, Range, load
 from edge_agent.jobs.task import Stage
 from edge_agent.wire.detection_head import HeadLayout
 from edge_agent.wire.manifest import Gates, Output, Recipe
@@ -84,7 +84,7 @@ def test_detectors_and_what_joins_unlike_scales_start_with_a_float_tail(
 ) -> None:
     layers = [Layer("0", "Conv", ("t0",), ("t1",)), Layer("2", "Concat", ("t2", "a", "b"), ("y",))]
 
-    found = float_tail(chain(10, 0, 0, joins=joins), layers, kind, ranges)
+    found = float_tail(Flow(chain(10, 0, 0, joins=joins), ["t3"]), layers, ["raw", kind], [0], ranges)
 
     assert found == (Tail(("2",), frozenset({"Conv"})) if wanted else NO_TAIL)
 
@@ -92,7 +92,16 @@ def test_detectors_and_what_joins_unlike_scales_start_with_a_float_tail(
 def test_a_model_that_is_all_tail_has_none() -> None:
     layers = [Layer("1", "Sigmoid", ("t1",), ("t2",))]
 
-    assert float_tail(chain(10, 0), layers, "detection_head", {}) == NO_TAIL
+    assert float_tail(Flow(chain(10, 0), ["t2"]), layers, ["detection_head"], [0], {}) == NO_TAIL
+
+
+def test_what_another_output_joins_is_no_reason() -> None:
+    """As the state of a recurrent model, which is carried and not judged."""
+    flow = Flow([Node("0", ["t0"], ["t1"], 10), Node("2", ["a", "b", "t1"], ["state"], joins=True)], ["t1", "state"])
+    layers = [Layer("0", "Conv", ("t0",), ("t1",)), Layer("2", "Concat", ("a", "b"), ("state",))]
+
+    assert float_tail(flow, layers, ["binary"], [0], UNLIKE) == NO_TAIL
+    assert float_tail(flow, layers, ["raw"], [1], UNLIKE).layers == ("2",)
 
 
 def prepared(built: Any, folder: Path) -> tuple[Backend, Path]:
@@ -105,7 +114,7 @@ def prepared(built: Any, folder: Path) -> tuple[Backend, Path]:
 def tail_of(built: Any, folder: Path) -> list[str]:
     backend, path = prepared(built, folder)
     named = {layer.name for layer in backend.layers(path)}
-    return [node.name for node in tail_nodes(backend.nodes(path)) if node.name in named]
+    return [node.name for node in tail_nodes(backend.flow(path).nodes) if node.name in named]
 
 
 def test_the_tail_of_a_detector_is_its_decoding(tmp_path: Path) -> None:
@@ -119,7 +128,7 @@ def test_every_layout_has_its_decoding_behind_the_last_convolutions(layout: Head
     tail = tail_of(onnx_detector(layout), tmp_path)
 
     assert not [name for name in tail if "conv" in name and "flat" not in name]
-    behind = {name for node in tail_nodes(backend.nodes(path)) for name in node.outputs}
+    behind = {name for node in tail_nodes(backend.flow(path).nodes) for name in node.outputs}
     assert {spec.name for spec in backend.inspect(path).outputs} <= behind
 
 
@@ -127,7 +136,7 @@ def test_the_tail_of_a_classifier_is_its_softmax_and_layers_in_a_loop_or_branch_
     backend, path = prepared(tflite_models.branching_net(), tmp_path)
 
     assert tail_of(tflite_models.lstm_net(), tmp_path) == []
-    assert tail_nodes(backend.nodes(path)) == []
+    assert tail_nodes(backend.flow(path).nodes) == []
     assert all("softmax" in name.lower() or name == "y" for name in tail_of(onnx_models.conv_net(), tmp_path))
 
 
@@ -142,8 +151,8 @@ def test_joining_unlike_scales_shows_in_the_ranges_of_a_real_calibration(built: 
     backend, ready = load(path.suffix[1:]), job_dir / "calibrate" / f"prepared{path.suffix}"
     ranges = read_ranges(job_dir / "calibrate").of("minmax")
 
-    assert float_tail(backend.nodes(ready), backend.layers(ready), "raw", ranges).layers
-    assert not float_tail(backend.nodes(ready), backend.layers(ready), "raw", {}).layers
+    assert float_tail(backend.flow(ready), backend.layers(ready), ["raw"], [0], ranges).layers
+    assert not float_tail(backend.flow(ready), backend.layers(ready), ["raw"], [0], {}).layers
 
 
 @pytest.mark.children(covered=False)
@@ -188,4 +197,4 @@ def test_a_classifier_is_searched_as_before(tmp_path: Path) -> None:
     backend, path = prepared(onnx_models.conv_net(), tmp_path)
     values = {name: Range(-1.0, float(np.random.default_rng(0).uniform(1, 5))) for name in "abc"}
 
-    assert float_tail(backend.nodes(path), backend.layers(path), "classes", values) == NO_TAIL
+    assert float_tail(backend.flow(path), backend.layers(path), ["classes"], [0], values) == NO_TAIL
