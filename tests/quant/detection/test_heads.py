@@ -30,6 +30,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.detection.recognition import recognised
+from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.detection_head import DetectionHead, detections
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
@@ -130,6 +131,22 @@ def test_a_head_whose_scores_are_dead_disagrees_wherever_float_sees_something(he
         assert made.agrees(one, dead) == (seen == 0)
         counts = sum(kind.counts_by_class(one, dead).values(), Counts())
         assert (counts.reference, counts.found) == (seen, 0)
+
+
+def test_the_error_of_a_head_is_that_of_its_scores() -> None:
+    """Dead scores are no noise beside boxes in pixels; of candidates alike the closest must not be the deadest."""
+    reference = outputs(yolov8)
+    metrics = GroupedMetrics(judge(asked(yolov8), reference).groups)
+
+    for one in reference:
+        dead = one.copy()
+        dead[0, 4:] = 0.0
+        metrics.add(one, dead)
+
+    assert metrics.worst == "4-6"
+    assert metrics.sqnr_db == pytest.approx(0.0, abs=1e-6)
+    assert metrics.whole.sqnr_db
+    assert metrics.whole.sqnr_db > 40
 
 
 def test_scores_that_sit_on_the_threshold_stand_for_nothing() -> None:
