@@ -105,6 +105,28 @@ class Layer:
     """Whether it is a convolution of each channel by itself."""
 
 
+class Node(NamedTuple):
+    """One node of a graph, quantizable or not."""
+
+    name: str
+    inputs: Sequence[str]
+    """The tensors that it reads; constants may be among them."""
+    outputs: Sequence[str]
+    weights: float = 0
+    """How many weights it multiplies by; infinite where they are in a graph of its own, as a loop's."""
+    joins: bool = False
+    """Whether it puts its inputs side by side, so that all are on one grid in int8."""
+
+
+class Flow(NamedTuple):
+    """A whole graph."""
+
+    nodes: Sequence[Node]
+    """In an order in which they can run."""
+    outputs: Sequence[str]
+    """The tensors that are the model's outputs, in its order."""
+
+
 class Signature(Protocol):
     """A model's ends: what :class:`ModelInfo` says of a file, and a :class:`Session` of what it has loaded."""
 
@@ -209,6 +231,10 @@ class Backend(Protocol):
 
     def layers(self, prepared: Path) -> list[Layer]:
         """The nodes that can be quantized, in graph order."""
+        ...
+
+    def flow(self, prepared: Path) -> Flow:
+        """Every node of the graph, named as :meth:`layers` names those it has."""
         ...
 
     def rewrite(self, prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

@@ -1,6 +1,7 @@
 """The separate outputs of a detection head, side by side: one array a window, as boxes and scores are judged together.
 
-Boxes ``[N, 4]`` and scores ``[N, C]`` become ``[N, 4 + C]``. Of maps, the sizes ``[2, H, W]``, the scores ``[C, H, W]``
+Boxes ``[N, 4]`` and scores ``[N, C]``, or ``[N]`` of a single class, become ``[N, 4 + C]``; scores may also come as
+``[C, N]``. Of maps, the sizes ``[2, H, W]``, the scores ``[C, H, W]``
 and the offsets ``[2, H, W]`` become ``[C + 4, H, W]``, the scores first.
 """
 
@@ -20,11 +21,11 @@ _PLANES = 2
 def join(boxes: Array, scores: Array, offset: Array | None = None) -> Array:
     """Boxes and scores in one; raises ``ContractError`` (shape_mismatch) if they do not fit together."""
     given = [one for one in (boxes, scores, offset) if one is not None]
-    first = boxes[0] if boxes.ndim > _TABLE and len(boxes) == 1 else boxes
+    first = _without_batch(boxes, _TABLE)
     if first.ndim == _TABLE and first.shape[1] == _CORNERS and len(given) == _TABLE:
-        count = len(first)
-        if count and scores.size and not scores.size % count:
-            return np.concatenate([first, scores.reshape(count, -1)], axis=1, dtype=np.float32)
+        rows = _score_rows(scores, len(first))
+        if rows is not None:
+            return np.concatenate([first, rows], axis=1, dtype=np.float32)
     if (maps := _maps(given)) is not None:
         sizes, heat, *rest = maps
         return np.concatenate([heat, sizes, *rest], axis=0, dtype=np.float32)
@@ -36,9 +37,24 @@ def join(boxes: Array, scores: Array, offset: Array | None = None) -> Array:
     )
 
 
+def _score_rows(scores: Array, count: int) -> Array | None:
+    """Scores with a row for each of ``count`` boxes; None if there is none."""
+    table = _without_batch(scores, _TABLE)
+    if table.shape in ((count,), (1, count)):
+        table = table.reshape(count, 1)
+    if table.ndim != _TABLE or not table.size or count not in table.shape:
+        return None
+    return table if len(table) == count else table.T
+
+
+def _without_batch(values: Array, axes: int) -> Array:
+    """``values`` without a first axis of one that is more than ``axes``."""
+    return values[0] if values.ndim > axes and len(values) == 1 else values
+
+
 def _maps(given: Sequence[Array]) -> list[Array] | None:
     """Maps of one height and width; None if they are none."""
-    maps = [one[0] if one.ndim > _MAPS and len(one) == 1 else one for one in given]
+    maps = [_without_batch(one, _MAPS) for one in given]
     if any(one.ndim != _MAPS or one.shape[1:] != maps[0].shape[1:] for one in maps):
         return None
     return maps if all(len(one) == _PLANES for one in (maps[0], *maps[2:])) else None

@@ -125,7 +125,8 @@ class Judge:
         """Raise ``Refusal`` (``no_coverage``) if float gave the same answer on every window: agreement is no proof."""
         if not self._varies:
             what = {"classes": "the same class", "binary": "the same class"}
-            what |= dict.fromkeys(("detection", "detection_head"), "the same boxes")
+            boxes = "the same boxes" if self._first is not None and self._first.size else "no box"
+            what |= dict.fromkeys(("detection", "detection_head"), boxes)
             raise Refusal(
                 "no_coverage",
                 f"float gives {what.get(self.meaning.kind, 'the same output')} on all {self._seen} windows, so "

@@ -207,6 +207,25 @@ def test_layers_are_named_once_and_all_that_they_compute_is_tapped(subject: Subj
         assert layer.weight_axis < layer.weights.ndim
 
 
+def test_the_flow_is_the_whole_graph_in_the_order_of_a_run(subject: Subject) -> None:
+    flow = subject.backend.flow(subject.prepared)
+    layers = {layer.name: layer for layer in subject.backend.layers(subject.prepared)}
+    nodes = {node.name: node for node in flow.nodes}
+
+    assert set(layers) <= set(nodes)
+    computed = {name for node in flow.nodes for name in node.outputs}
+    done: set[str] = set()
+    for node in flow.nodes:
+        assert not computed.intersection(node.inputs) - done
+        done.update(node.outputs)
+    for name, layer in layers.items():
+        assert tuple(nodes[name].outputs) == layer.outputs
+        assert nodes[name].weights >= (0 if layer.weights is None else layer.weights.size)
+        assert (nodes[name].weights > 0) == (layer.weights is not None)
+    assert len(flow.outputs) == len(subject.backend.inspect(subject.original).outputs)
+    assert set(flow.outputs) <= done
+
+
 @pytest.mark.parametrize("method", get_args(Method))
 def test_every_scheme_worth_trying_gives_a_sound_file_that_does_what_float_does(
     subject: Subject, method: Method

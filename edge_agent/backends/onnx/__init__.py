@@ -24,7 +24,18 @@ Each function imports its file when it is called: a process that only serves a m
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, FakeQuantSwitches, Layer, Method, ModelInfo, Range, Scheme, Session, Tap
+from edge_agent.backends import (
+    CandidateSpec,
+    FakeQuantSwitches,
+    Flow,
+    Layer,
+    Method,
+    ModelInfo,
+    Range,
+    Scheme,
+    Session,
+    Tap,
+)
 from edge_agent.errors import ModelError
 
 SUFFIX = ".onnx"
@@ -103,6 +114,13 @@ def layers(prepared: Path) -> list[Layer]:
     from edge_agent.backends.onnx.graph import read_layers
 
     return read_layers(prepared)
+
+
+def flow(prepared: Path) -> Flow:
+    """Every node of the graph, quantizable or not."""
+    from edge_agent.backends.onnx.graph import read_flow
+
+    return read_flow(prepared)
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

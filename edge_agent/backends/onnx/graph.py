@@ -5,14 +5,15 @@ Pure: reads a ``ModelProto``. Only the main graph counts; nodes inside If, Loop 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnx import TensorProto
 
-from edge_agent.backends import Array, Layer
-from edge_agent.backends.onnx.operators import FOLDED, MOVING, QUANTIZABLE, WEIGHTED
+from edge_agent.backends import Array, Flow, Layer, Node
+from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
 
 
 class Graph:
@@ -84,6 +85,14 @@ class Graph:
                 return str(name)
         return None
 
+    def weight_count(self, node: Any) -> float:
+        """How many weights a node multiplies by; infinite where they are in a graph of its own."""
+        if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):
+            return inf
+        if node.op_type not in (*WEIGHTED, *RECURRENT):
+            return 0
+        return float(sum(prod(self.constants[name].dims) for name in node.input if name in self.constants))
+
     def array(self, name: str) -> Array:
         """A constant's value."""
         return onnx.numpy_helper.to_array(self.constants[name])
@@ -145,3 +154,20 @@ def read_layers(prepared: Path) -> list[Layer]:
             )
         )
     return layers
+
+
+def read_flow(prepared: Path) -> Flow:
+    """A prepared model's main graph; a node with graphs of its own reads what these read."""
+    model = onnx.load_model(prepared, load_external_data=False)
+    graph = Graph(model)
+    nodes = [
+        Node(
+            name=node.name,
+            inputs=tuple(name for one in with_inner([node]) for name in one.input if name),
+            outputs=tuple(name for name in node.output if name),
+            weights=graph.weight_count(node),
+            joins=node.op_type in JOINING,
+        )
+        for node in graph.nodes
+    ]
+    return Flow(nodes, [value.name for value in model.graph.output])

@@ -14,6 +14,8 @@ CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""
 MOVING = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Operators that give the values they are given, each once, in another shape or order."""
+JOINING = ("Concat",)
+"""Operators that put their inputs side by side."""
 PASSING = (*MOVING, "AveragePool", "Gather", "MaxPool", "Resize", "Slice", "Split")
 """Operators whose int8 output is on the grid of their input: they move values, or pool them."""
 QUANTIZABLE = (

@@ -25,7 +25,18 @@ writes a file imports, 7 MB; litert-quantizer, which only ``rewrite`` imports, 2
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent.backends import CandidateSpec, FakeQuantSwitches, Layer, Method, ModelInfo, Range, Scheme, Session, Tap
+from edge_agent.backends import (
+    CandidateSpec,
+    FakeQuantSwitches,
+    Flow,
+    Layer,
+    Method,
+    ModelInfo,
+    Range,
+    Scheme,
+    Session,
+    Tap,
+)
 
 SUFFIX = ".tflite"
 RUNTIMES = ("ai-edge-litert", "tflite-runtime")
@@ -102,6 +113,13 @@ def layers(prepared: Path) -> list[Layer]:
     from edge_agent.backends.tflite.graph import read_layers
 
     return read_layers(prepared)
+
+
+def flow(prepared: Path) -> Flow:
+    """Every node of the graph, quantizable or not."""
+    from edge_agent.backends.tflite.graph import read_flow
+
+    return read_flow(prepared)
 
 
 def rewrite(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSpec, out: Path) -> None:

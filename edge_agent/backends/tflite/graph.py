@@ -5,11 +5,21 @@ no names in this format, so a node is called after its first output.
 """
 
 from collections.abc import Iterable
+from math import inf, prod
 from pathlib import Path
 
-from edge_agent.backends import Layer
+from edge_agent.backends import Flow, Layer, Node
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.operators import QUANTIZABLE, TABLES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.operators import (
+    CALLING,
+    JOINING,
+    OTHER_LAYERS,
+    OWN_CUSTOM,
+    QUANTIZABLE,
+    TABLES,
+    WEIGHT,
+    WEIGHTED,
+)
 from edge_agent.backends.tflite.reading import Model, Operator, Tensor, read_model
 
 _ADJOINT_WEIGHTS = 1
@@ -54,6 +64,17 @@ class PreparedGraph:
         tensor = self.tensors[operator.inputs[WEIGHT]]
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
 
+    def weight_count(self, operator: Operator) -> float:
+        """How many weights an operator multiplies by; infinite where they are in another graph."""
+        layers = (*WEIGHTED, *OTHER_LAYERS)
+        if operator.name in CALLING:
+            inner = (one.name for graph in self.model.graphs[1:] for one in graph.operators)
+            return inf if not set(layers).isdisjoint(inner) else 0
+        if operator.name not in layers and (operator.name != "CUSTOM" or operator.custom in OWN_CUSTOM):
+            return 0
+        constants = (self.tensors[index] for index in operator.inputs if index >= 0)
+        return sum(prod(tensor.shape) for tensor in constants if tensor.constant)
+
     def output_axis(self, operator: Operator) -> int:
         """The axis of a weighted operator's weights that counts its output channels."""
         match operator.name:
@@ -85,3 +106,19 @@ def read_layers(prepared: Path) -> list[Layer]:
             )
         )
     return layers
+
+
+def read_flow(prepared: Path) -> Flow:
+    """A prepared model's main graph; a node without an output has no name."""
+    graph = PreparedGraph(read_model(prepared))
+    nodes = [
+        Node(
+            name=graph.name(operator) if operator.outputs and operator.outputs[0] >= 0 else "",
+            inputs=tuple(graph.tensors[index].name for index in operator.inputs if index >= 0),
+            outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
+            weights=graph.weight_count(operator),
+            joins=operator.name in JOINING,
+        )
+        for operator in graph.operators
+    ]
+    return Flow(nodes, [graph.tensors[index].name for index in graph.model.main.outputs])

@@ -10,6 +10,20 @@ WEIGHT = 1
 """The position of the weights among a weighted operator's inputs."""
 BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 """The position of the bias among the inputs, where there may be one."""
+OTHER_LAYERS = (
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "CONV_3D",
+    "CONV_3D_TRANSPOSE",
+    "LSTM",
+    "RNN",
+    "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+)
+"""Operators with weights that stay float."""
+CALLING = ("CALL", "IF", "STABLEHLO_COMPOSITE", "WHILE")
+"""Operators that run another graph of the model."""
 VALUES = {"TRANSPOSE_CONV": 2}
 """The position of the activation among a weighted operator's inputs, where it is not the first."""
 TABLES = ("EMBEDDING_LOOKUP",)
@@ -40,6 +54,8 @@ PASSING = (
 """Operators whose int8 output is on the grid of their input: they move values, or pool them."""
 GATHERING = ("CONCATENATION", "DYNAMIC_UPDATE_SLICE", "MAXIMUM", "PACK", "PADV2", "SELECT", "SELECT_V2")
 """Operators whose int8 inputs must be on the grid of their output."""
+JOINING = ("CONCATENATION", "PACK")
+"""Operators that put their inputs side by side."""
 FIXED = {"LOGISTIC": (0.0, 255 / 256), "SOFTMAX": (0.0, 255 / 256), "TANH": (-1.0, 127 / 128)}
 """Operators whose int8 output has a grid that the runtime prescribes, whatever was seen, and its ends."""
 QUANTIZABLE = (

@@ -4,6 +4,7 @@
     layouts     which layout a head's outputs have, found from float's outputs or given
     decode      a head's outputs become boxes with a score and a class
     suppress    of boxes on one object the strongest stays
+    plausible   whether values can be the boxes and scores of a layout
     match       each box and its partner
     kept        how many of float's boxes int8 keeps over a whole set
 

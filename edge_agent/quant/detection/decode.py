@@ -87,13 +87,18 @@ def _with_corners(found: Floats, box_format: BoxFormat) -> Floats:
 
 
 def _peaks(maps: NDArray[Any], head: Head, least_score: float) -> Floats:
-    """Cells that are no weaker than their eight neighbours (Zhou et al. 2019, "Objects as Points", section 4)."""
+    """Cells that are no weaker than their eight neighbours (Zhou et al. 2019, "Objects as Points", section 4).
+
+    Of neighbours that are equal, as in int8 next to every peak, the first one counts: it has to be stronger than those
+    before it.
+    """
     tail = maps[-4:] if head.offset else maps[-2:]
     heat = probabilities(maps[: -len(tail)], head.activation)
     _, height, width = heat.shape
     walled = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
     shifted = [walled[:, down : down + height, right : right + width] for down in range(3) for right in range(3)]
-    number, row, column = np.nonzero((heat >= np.max(shifted, axis=0)) & (heat >= least_score))
+    before, after = np.max(shifted[:4], axis=0), np.max(shifted[5:], axis=0)
+    number, row, column = np.nonzero((heat > before) & (heat >= after) & (heat >= least_score))
     found = np.empty((len(number), COLUMNS))
     place = tail[2:, row, column] if head.offset else np.full((2, len(number)), 0.5)
     centre = np.stack([column, row], axis=1) + place.T

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
+from edge_agent.quant.detection.plausible import check_boxes, check_final, check_scores
 from edge_agent.quant.detection.recognition import (
     BOX,
     END_TO_END,
@@ -37,6 +38,9 @@ from edge_agent.quant.detection.recognition import (
 from edge_agent.wire.detection_head import Activation, Background, BoxFormat, Head, HeadLayout
 
 _MAPS = 3
+_UNLIKELY = -1.0
+"""Below this logit most candidates show nothing by a sigmoid; of a softmax the largest of all would be no object's."""
+_MOSTLY = 0.5
 _SUM_SLACK = 0.01
 """float16 softmax rows add up to 1 within this."""
 
@@ -74,6 +78,8 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     """
     if not head.layout:
         head = msgspec.structs.replace(head, layout=_layout(sample, separate=separate))
+    elif not separate:
+        _check_orientation(head.layout, sample)
     for one in sample:
         heat_map(one) if head.layout == "centernet" else candidates(one, head)
     if not head.layout or not any(one.any() for one in sample):
@@ -88,7 +94,11 @@ def settle(head: Head, sample: Sequence[NDArray[Any]], *, separate: bool = False
     units = "pixels" if float(np.abs(boxes).max()) > IN_PIXELS else "fractions"
     corners: BoxFormat = "xyxy" if are_ordered(boxes) and head.layout != "detr" else "cxcywh"
     if head.layout == "end_to_end":
+        check_final(values)
         return _fill(head, activation="none", box_format="xyxy", units=units)
+    check_scores(scores)
+    if not head.box_format:
+        check_boxes(boxes, corners)
     if not USUAL[head.layout].separate:
         activation: Activation = "none" if are_fractions(scores) else "sigmoid"
         return _fill(head, activation=activation, box_format=corners, units=units)
@@ -152,6 +162,17 @@ def _layout(sample: Sequence[NDArray[Any]], *, separate: bool) -> HeadLayout:
     )
 
 
+def _check_orientation(layout: HeadLayout, sample: Sequence[NDArray[Any]]) -> None:
+    """Raise ``ContractError`` (shape_mismatch) if candidates lie in rows where columns were said, or in columns."""
+    found = recognised(sample)
+    if {layout, found} <= {"yolov5", "yolov8", "yolov8_rows"} and (layout == "yolov8") != (found == "yolov8"):
+        raise ContractError(
+            "shape_mismatch",
+            f"an output of shape {sample[0].shape} has the layout {found}, not {layout}; correct head.layout under "
+            "[output], or leave it out",
+        )
+
+
 def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:
     return maps[: -4 if head.offset else -2]
 
@@ -159,18 +180,26 @@ def _heat(maps: NDArray[Any], head: Head) -> NDArray[Any]:
 def _normalised(scores: NDArray[Any], first: Background, head: Head) -> tuple[Activation, Background]:
     """The activation of separate scores, and whether one of them is that of no object.
 
-    Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small.
+    Of a softmax one is, and it is the largest nearly everywhere; with sigmoids there is none, and all are small, though
+    the commonest class may be the largest of them nearly everywhere, too.
     """
+    nobody = _nobody(scores)
     if head.activation in ("sigmoid", "softmax"):
-        return head.activation, first if head.activation == "softmax" else "none"
+        return head.activation, nobody or first if head.activation == "softmax" else "none"
     if scores.shape[-1] == 1:
         return ("none" if are_fractions(scores) else "sigmoid"), "none"
     if are_fractions(scores):
         sums_to_one = bool(np.all(np.abs(scores.sum(axis=-1) - 1.0) <= _SUM_SLACK))
-        return "none", first if sums_to_one else "none"
-    nobody = 0 if first == "first" else scores.shape[-1] - 1
-    common = float(np.mean(np.argmax(scores, axis=-1) == nobody))
-    return ("softmax", first) if common > 0.5 else ("sigmoid", "none")  # noqa: PLR2004  # of most candidates
+        return "none", nobody or first if sums_to_one else "none"
+    unlikely = float(np.median(scores.max(axis=-1))) < _UNLIKELY
+    return ("softmax", nobody) if nobody and not unlikely else ("sigmoid", "none")
+
+
+def _nobody(scores: NDArray[Any]) -> Background:
+    """Which end of the scores is the largest of most candidates; empty: neither."""
+    best = np.argmax(scores, axis=-1)
+    ends: dict[Background, int] = {"first": 0, "last": scores.shape[-1] - 1}
+    return next((end for end, place in ends.items() if float(np.mean(best == place)) > _MOSTLY), "")
 
 
 def _described(layout: HeadLayout) -> str:

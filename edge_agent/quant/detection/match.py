@@ -107,24 +107,26 @@ def alike(
 def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
     """For each row its own column, -1 where none is left; no other choice gives more rows one.
 
-    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some.
+    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some. A column that is free is taken at once:
+    where all boxes lie on one another, the paths through the others' partners are long.
     """
     column_of = np.full(len(alike), -1, np.intp)
-    row_of: dict[int, int] = {}
+    row_of = np.full(alike.shape[1], -1, np.intp)
 
-    def place(row: int, tried: set[int]) -> bool:
-        for column in np.flatnonzero(alike[row]).tolist():
-            if column in tried:
+    def place(row: int, tried: NDArray[np.bool_]) -> bool:
+        free = np.flatnonzero(alike[row] & (row_of < 0))[:1].tolist()
+        for column in free or np.flatnonzero(alike[row]).tolist():
+            if tried[column]:
                 continue
-            tried.add(column)
-            if column not in row_of or place(row_of[column], tried):
+            tried[column] = True
+            if row_of[column] < 0 or place(int(row_of[column]), tried):
                 row_of[column] = row
                 column_of[row] = column
                 return True
         return False
 
     for row in range(len(alike)):
-        place(row, set())
+        place(row, np.zeros(alike.shape[1], np.bool_))
     return column_of
 
 

@@ -23,6 +23,8 @@ _GRID = 21
 _EVENLY = 0.2
 """Least deviation of the centres, in widths of the picture; evenly spread ones have 0.29."""
 _RARE = 0.1
+_HIGH = 0.25
+_HALF = 0.5
 
 
 def recognised(sample: Sequence[NDArray[Any]]) -> HeadLayout:
@@ -42,7 +44,7 @@ def recognised(sample: Sequence[NDArray[Any]]) -> HeadLayout:
     if _is_head(values.swapaxes(1, 2)):
         return "yolov8"
     if _is_head(values):
-        return "yolov5" if values.shape[2] > OBJECTNESS else "yolov8_rows"
+        return "yolov5" if _has_objectness(values) else "yolov8_rows"
     return ""
 
 
@@ -85,6 +87,22 @@ def _is_head(values: NDArray[Any]) -> bool:
     if in_pixels and are_fractions(scores):
         return float(np.ptp(boxes[..., :2])) > IN_PIXELS
     return not count % _GRID and count >= BOX * _GRID and _spread_evenly(boxes) and _mostly_off(scores)
+
+
+def _has_objectness(values: NDArray[Any]) -> bool:
+    """Whether the first score is that of any object, so that a row that shows one has two high scores.
+
+    Where no row has it high, the classes tell: objectness left them untrained on the background, where they are high as
+    it comes; without it they are high in a few rows.
+    """
+    if values.shape[2] <= OBJECTNESS:
+        return False
+    scores = values[..., BOX:].reshape(-1, values.shape[2] - BOX)
+    high = scores >= (_HIGH if are_fractions(scores) else 0.0)
+    shows, other = high[:, 0], high[:, 1:].any(axis=1)
+    if shows.all():  # YOLOv6 writes a 1 there
+        return True
+    return bool(np.mean(other[shows]) > _HALF) if shows.any() else bool(np.mean(other) > _RARE)
 
 
 def _spread_evenly(boxes: NDArray[Any]) -> bool:

@@ -11,6 +11,8 @@ from edge_agent.quant.detection import CLASS, SCORE
 from edge_agent.quant.detection.match import overlaps
 
 MOST = 300
+_AT_ONCE = 256
+"""Boxes that are looked at together: where int8 is ruined, thousands may be above the threshold."""
 
 
 def suppress(detections: NDArray[np.float64], max_overlap: float) -> NDArray[np.float64]:
@@ -18,13 +20,23 @@ def suppress(detections: NDArray[np.float64], max_overlap: float) -> NDArray[np.
 
     ``max_overlap`` of 1 keeps all, up to :data:`MOST`.
     """
-    left = detections[np.argsort(-detections[:, SCORE], kind="stable")]
+    ordered = detections[np.argsort(-detections[:, SCORE], kind="stable")]
     if max_overlap >= 1:
-        return left[:MOST]
-    kept: list[NDArray[np.float64]] = []
-    while len(left) and len(kept) < MOST:
-        strongest, left = left[0], left[1:]
-        kept.append(strongest)
-        covered = overlaps(strongest[None], left)[0] > max_overlap
-        left = left[~covered | (left[:, CLASS] != strongest[CLASS])]
-    return np.array(kept).reshape(-1, detections.shape[1])
+        return ordered[:MOST]
+    kept = ordered[:0]
+    for start in range(0, len(ordered), _AT_ONCE):
+        left = ordered[start : start + _AT_ONCE]
+        left = left[~_covered(kept, left, max_overlap)]
+        while len(left) and len(kept) < MOST:
+            kept = np.vstack([kept, left[:1]])
+            left = left[1:][~_covered(left[:1], left[1:], max_overlap)]
+        if len(kept) == MOST:
+            break
+    return kept
+
+
+def _covered(kept: NDArray[np.float64], others: NDArray[np.float64], max_overlap: float) -> NDArray[np.bool_]:
+    """Which of ``others`` overlap one of ``kept`` of their class too much."""
+    same = kept[:, None, CLASS] == others[None, :, CLASS]
+    covered: NDArray[np.bool_] = (same & (overlaps(kept, others) > max_overlap)).any(axis=0)
+    return covered

@@ -31,13 +31,13 @@ from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_box
 from edge_agent.quant.detection.layouts import USUAL, settle
 from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, shares_found, slack
 from edge_agent.quant.detection.suppress import suppress
-from edge_agent.quant.kinds.kind import Kind, with_defaults
+from edge_agent.quant.kinds.kind import ScaledKind, with_defaults
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
 
 
-class DetectionHead(Kind):
-    """Boxes before suppression."""
+class DetectionHead(ScaledKind):
+    """Boxes before suppression. Its error is measured by groups of channels, as scores are small beside boxes."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)

@@ -6,7 +6,6 @@ candidate's is the one in which its structure was screened fastest, and float's 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +30,8 @@ from edge_agent.worker.measure.latency import Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.policy import SCREEN_SLACK, EvaluatedCandidate
+from edge_agent.worker.search.mixed_precision import with_float
+from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screening import Screening, Speed
 
@@ -179,7 +179,7 @@ class CandidateEvaluator:
         judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
         judgement = with_detections(judgement, score.detections)
         prospect = self._prospect(measured)
-        near = (screened.ratio_p50 or 0.0) <= gates.max_latency_ratio * SCREEN_SLACK
+        near = (screened.ratio_p50 or 0.0) <= most_time(gates)
         record = score.recorded(
             screened,
             calibration=spec.calibration or None,
@@ -205,14 +205,14 @@ class CandidateEvaluator:
         return Prospect(measured.lost, windows, effect, heldout.windows, drop, won=measured.won)
 
     def float_costs(self, item: EvaluatedCandidate, layers: Sequence[str]) -> dict[str, float]:
-        """What a call takes longer (ms) with each of ``layers`` alone left float; below zero: it takes less.
+        """What a call takes longer (ms) with each of ``layers`` alone left float, too; below zero: it takes less.
 
         Measured: one process holds all and calls them in turn, so they share whatever slows the device. Empty where
         they cannot be built or do not fit into memory together.
         """
         if not layers:
             return {}
-        specs = [replace(item.spec, float_layers=floats) for floats in ((), *((layer,) for layer in layers))]
+        specs = [with_float(item.spec, floats) for floats in ((), *((layer,) for layer in layers))]
         try:
             paths = [self._rewrite(one) for one in specs]
             option = _serving(item.record)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from edge_agent.backends import Method
-from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, closest, finalists, structure
+from edge_agent.jobs.result import GateResult
+from edge_agent.worker.search.policy import SAME_SPEED, SCREEN_SLACK, EvaluatedCandidate, closest, finalists, structure
 
 NEGLIGIBLE = 0.01
 """A group of places with at most this part of the whole error is not split further."""
@@ -120,15 +121,22 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
     return best
 
 
-def repairable(tried: Sequence[EvaluatedCandidate], methods: Collection[Method]) -> list[EvaluatedCandidate]:
-    """The candidates that float layers could make the best one, the most promising first; one a structure.
+Starts = Collection[tuple[str, ...]]
+"""The sets of float layers that candidates were planned with; what has more was mended already."""
 
-    Only those of ``methods``. Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to
-    float first. Else what did so and is clearly faster than the best that is sure.
+
+def repairable(
+    tried: Sequence[EvaluatedCandidate], methods: Collection[Method], starts: Starts = ((),)
+) -> list[EvaluatedCandidate]:
+    """The candidates that more float layers could make the best one, the most promising first; one a structure.
+
+    Only those of ``methods``, as they were planned, and none that is too slow by far: float layers mend no speed.
+    Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to float first. Else what did
+    so and is clearly faster than the best that is sure.
     """
     best = next((item for item in finalists(tried) if item.likely_to_pass), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
-    failed = [item for item in tried if _repairable(item, methods) and (limit is None or _ratio(item) < limit)]
+    failed = [item for item in tried if _repairable(item, methods, starts) and (limit is None or _ratio(item) < limit)]
     found = []
     while (nearest := closest(failed)) is not None:
         found.append(nearest)
@@ -136,16 +144,27 @@ def repairable(tried: Sequence[EvaluatedCandidate], methods: Collection[Method])
     return found
 
 
-def refinable(tried: Iterable[EvaluatedCandidate], methods: Collection[Method]) -> EvaluatedCandidate | None:
+def refinable(
+    tried: Iterable[EvaluatedCandidate], methods: Collection[Method], starts: Starts = ((),)
+) -> EvaluatedCandidate | None:
     """The best candidate that passes, if a float layer could bring it closer to float; None if not of ``methods``."""
     best = next(iter(finalists(tried)), None)
-    return best if best is not None and best.spec.method in methods and not best.spec.float_layers else None
+    return best if best is not None and best.spec.method in methods and best.spec.float_layers in starts else None
 
 
-def _repairable(item: EvaluatedCandidate, methods: Collection[Method]) -> bool:
-    whole = item.spec.method in methods and not item.spec.float_layers
+def _repairable(item: EvaluatedCandidate, methods: Collection[Method], starts: Starts) -> bool:
+    if any(_too_slow(gate) for gate in item.record.gates):
+        return False
+    whole = item.spec.method in methods and item.spec.float_layers in starts
     doubtful = item.passed and not item.likely_to_pass
     return whole and (doubtful or (not item.passed and item.record.code in _ACCURACY_CODES))
+
+
+def _too_slow(gate: GateResult) -> bool:
+    """Whether this is the gate of latency, and missed by more than a screening spreads."""
+    if gate.name != "max_latency_ratio" or gate.limit is None or gate.value is None:
+        return False
+    return gate.value > gate.limit * SCREEN_SLACK
 
 
 def _ratio(item: EvaluatedCandidate) -> float:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.search.layer_selection import Sensitivity, float_steps, refinable, repairable
+from edge_agent.worker.search.layer_selection import Sensitivity, Starts, float_steps, refinable, repairable
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
@@ -32,37 +32,44 @@ def try_mixed_precision(
     *,
     methods: Collection[Method],
     first: Sequence[str] = (),
+    starts: Starts = ((),),
 ) -> None:
     """Try candidates with float layers; ``tried`` grows by what ``attempt`` adds.
 
     Args:
         tried: what has been measured so far, the very list that ``attempt`` adds to.
         attempt: measures one.
-        measure: the sensitivity of a candidate without float layers.
+        measure: the sensitivity of a candidate as it was planned.
         in_time: whether there is time for one more.
         methods: those of which ``measure`` knows the roundings.
         first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
             saturate are seen by no simulation of roundings: so a few of the first are tried whatever ``measure`` says.
+        starts: the sets of float layers that candidates were planned with.
     """
     done = set()
     while in_time():
-        base = next((item for item in repairable(tried, methods) if structure(item.spec) not in done), None)
+        base = next((item for item in repairable(tried, methods, starts) if structure(item.spec) not in done), None)
         if base is None:
             break
         done.add(structure(base.spec))
         for layers in _steps(base, measure, first):
             if not in_time():
                 return
-            mended = attempt(replace(base.spec, float_layers=layers))
+            mended = attempt(with_float(base.spec, layers))
             if mended is not None and mended.likely_to_pass:
                 break
-    best = refinable(tried, methods)
+    best = refinable(tried, methods, starts)
     if best is None or not in_time():
         return
     for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
         if not in_time():
             return
-        attempt(replace(best.spec, float_layers=layers))
+        attempt(with_float(best.spec, layers))
+
+
+def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
+    """``spec`` with these layers left float, too."""
+    return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
 
 
 def _steps(base: EvaluatedCandidate, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:

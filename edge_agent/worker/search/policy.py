@@ -16,7 +16,8 @@ from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
-from edge_agent.wire.manifest import Recipe
+from edge_agent.wire.manifest import Gates, Recipe
+from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
 """What ``auto`` tries, in this order: the one that most often is the best first, as the budget may end early. Entropy
@@ -101,13 +102,15 @@ def plan(
     core: Sequence[str],
     products: Sequence[str],
     schemes: Callable[[Method], Sequence[Scheme]],
+    tail: Tail = NO_TAIL,
 ) -> list[CandidateSpec]:
     """The candidates of a recipe.
 
-    static: {every operator, core only} x schemes x range methods. dynamic: the matrix products, and if asked for by
-    name convolutions too, which it nearly always makes slower than float. uniform: one; it makes nothing but products
-    faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named calibration leaves only
-    what has ranges.
+    static: {every operator, core only} x schemes x range methods; where there is a tail, every operator but the tail
+    comes first, and every operator with one range method is enough, as it seldom does. dynamic: the matrix products,
+    and if asked for by name convolutions too, which it nearly always makes slower than float. uniform: one; it makes
+    nothing but products faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named
+    calibration leaves only what has ranges.
 
     Args:
         recipe: what may be tried.
@@ -116,21 +119,31 @@ def plan(
         core: those of this format that carry the work (convolutions, matrix products).
         products: those that are matrix products.
         schemes: which integers are worth trying of a method here.
+        tail: the layers to leave float from the start, where int8 is known to lose what they tell.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
     """
     check_recipe(recipe)
 
-    def of(method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",)) -> list[CandidateSpec]:
+    def of(
+        method: Method, operators: Sequence[str] = (), ranges: Sequence[str] = ("",), floats: tuple[str, ...] = ()
+    ) -> list[CandidateSpec]:
         return [
-            CandidateSpec(method, calibration, tuple(operators), types=types, per_channel=per_channel, io=recipe.io)
+            CandidateSpec(method, calibration, tuple(operators), per_channel, floats, types, recipe.io)
             for types, per_channel in schemes(method)
             for calibration in ranges
         ]
 
-    sets: list[Sequence[str]] = [(), core] if set(present) - set(core) else [()]
-    static = [spec for operators in sets for spec in of("static", operators, range_methods(recipe))]
+    ranges = range_methods(recipe)
+    if tail.layers and recipe.io == "float":  # the ends of an int8 model are in its tail
+        static = [*of("static", (), ranges, tail.layers), *of("static", (), ranges[:1])]
+        others = tail.rest - set(core)  # without any, core is what is before the tail
+    else:
+        static = of("static", (), ranges)
+        others = frozenset(present) - set(core)
+    if others:
+        static += of("static", core, ranges)
     some = of("dynamic", products) if set(weighted) & set(products) else []
     uniform = of("uniform")
     match recipe.method:
@@ -157,19 +170,32 @@ def describe(record: MeasuredModel) -> str:
     return f"{record.method}, {record.operators} operators{integers}{ranges}{floats}"
 
 
-def by_speed(ratios: dict[Structure, float], specs: Iterable[CandidateSpec]) -> list[CandidateSpec]:
+def by_speed(
+    ratios: dict[Structure, float], specs: Iterable[CandidateSpec], limit: float = math.inf
+) -> list[CandidateSpec]:
     """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
 
-    So whatever the budget, every structure is known before one is known in all its ranges.
+    So whatever the budget, every structure is known before one is known in all its ranges. What leaves layers float
+    from the start comes before the others: it is planned only where these are known to fail. What is slower than
+    ``limit`` comes last, and of each structure only one if any other is not so slow: it can only explain a refusal.
     """
     rounds: dict[Structure, int] = {}
-    order: list[tuple[int, float, CandidateSpec]] = []
+    hopeful = any(ratio <= limit for ratio in ratios.values())
+    order: list[tuple[bool, int, bool, float, CandidateSpec]] = []
     for spec in specs:
         key = structure(spec)
-        if key in ratios:
-            rounds[key] = rounds.get(key, 0) + 1
-            order.append((rounds[key], ratios[key], spec))
-    return [spec for *_, spec in sorted(order, key=lambda item: item[:2])]
+        if key not in ratios:
+            continue
+        rounds[key] = rounds.get(key, 0) + 1
+        slow = ratios[key] > limit
+        if not (slow and hopeful and rounds[key] > 1):
+            order.append((slow, rounds[key], not spec.float_layers, ratios[key], spec))
+    return [spec for *_, spec in sorted(order, key=lambda item: item[:4])]
+
+
+def most_time(gates: Gates) -> float:
+    """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
+    return gates.max_latency_ratio * SCREEN_SLACK or math.inf
 
 
 def worth_scoring(ratio: float, tried: Iterable[EvaluatedCandidate]) -> bool:

@@ -26,6 +26,7 @@ from edge_agent.worker.search.policy import (
     by_speed,
     describe,
     finalists,
+    most_time,
     pareto,
     select_for_report,
     structure,
@@ -89,6 +90,7 @@ class Search:
         self._warnings = list(warnings)
         self.tried: list[EvaluatedCandidate] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
+        self._starts: set[tuple[str, ...]] = {()}
 
     def left_s(self) -> float:
         """Seconds of the budget that are left; below zero when it is over."""
@@ -96,9 +98,11 @@ class Search:
 
     def score(self, specs: list[CandidateSpec]) -> None:
         """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
+        self._starts.update(spec.float_layers for spec in specs)
         self._screen(specs)
         self._fraction = _SCREENED
-        order = by_speed({key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}, specs)
+        ratios = {key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}
+        order = by_speed(ratios, specs, most_time(self._context.task.gates))
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
             if number > 0 and self.left_s() < self._budget_s * _MENDING_SHARE:
@@ -122,7 +126,14 @@ class Search:
             return self.known[spec]
 
         in_time = lambda: self.left_s() > 0  # noqa: E731  # asked at each step
-        try_mixed_precision(self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first)
+        try_mixed_precision(
+            self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
+        )
+
+    def planned(self, spec: CandidateSpec) -> CandidateSpec:
+        """What a candidate was before further layers of it were left float: itself where it was planned so."""
+        within = [start for start in self._starts if set(start) <= set(spec.float_layers)]
+        return replace(spec, float_layers=max(within, key=len))
 
     def compare(self, planned: list[CandidateSpec]) -> None:
         """Further candidates to compare with, in the first part of the budget."""

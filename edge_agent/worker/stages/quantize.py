@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, ModelInfo, load
+from edge_agent.backends import Backend, CandidateSpec, Flow, Layer, ModelInfo, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
+from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
@@ -47,6 +48,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, w
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, Finalist, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.search.tail import float_tail
 
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
@@ -61,9 +63,12 @@ class _Prepared:
     info: ModelInfo
     data: DataSet
     ranges: Ranges
-    plan: list[CandidateSpec]
-    weighted: list[str]
-    """The layers with weights, in graph order."""
+    layers: list[Layer]
+    """All that can be quantized, in graph order, without their weights."""
+    weighted: list[Layer]
+    """Those with weights."""
+    flow: Flow
+    """The whole graph."""
     served: Sequence[ServingOption]
     notes: list[str]
     """What the report has to warn of, whatever the search finds."""
@@ -99,20 +104,13 @@ def run(context: Context) -> Outcome:
 
 
 def _prepare(context: Context) -> _Prepared:
-    """Plan the candidates, and write down one row to time them with."""
+    """Read what calibration has left, and write down one row to time candidates with."""
     task = context.task
     backend = load(task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
-    layers = backend.layers(prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX))
-    candidates = plan(
-        task.recipe,
-        {layer.operator for layer in layers},
-        {layer.operator for layer in layers if layer.weights is not None},
-        core=backend.core_operators(),
-        products=backend.product_operators(),
-        schemes=backend.schemes,
-    )
+    path = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
+    given = backend.layers(path)
     ranges = read_ranges(context.folder(Stage.CALIBRATE))
     served, few_cores = serving_options(ranges.runtimes, task.recipe.threads)
     feeds = context.out_dir / "feeds.npz"
@@ -122,11 +120,29 @@ def _prepare(context: Context) -> _Prepared:
         info=info,
         data=data,
         ranges=ranges,
-        plan=candidates,
-        weighted=[layer.name for layer in layers if layer.weights is not None],
+        layers=[replace(layer, weights=None) for layer in given],
+        weighted=[replace(layer, weights=None) for layer in given if layer.weights is not None],
+        flow=backend.flow(path),
         served=served,
         notes=few_cores,
         feeds=feeds,
+    )
+
+
+def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
+    """The candidates; ``kind``: of the first judged output."""
+    backend = prepared.backend
+    kinds = [kind, *(one.kind or "" for one in task.outputs)]
+    judged = ScoredOutput(prepared.info, task).positions
+    seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
+    return plan(
+        task.recipe,
+        {layer.operator for layer in prepared.layers},
+        {layer.operator for layer in prepared.weighted},
+        core=backend.core_operators(),
+        products=backend.product_operators(),
+        schemes=backend.schemes,
+        tail=float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen)),
     )
 
 
@@ -152,13 +168,14 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         )
         budget_s = _budget_s(task, prepared.ranges)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
-        search.score(prepared.plan)
+        planned = _plan(task, prepared, meaning.kind)
+        search.score(planned)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             sensitivity = partial(measure, context, backend, info, data)
-            search.try_mixed_precision(sensitivity, backend.SWITCHED, prepared.weighted)
+            search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
             search.warn("which layers to leave float was not looked for: this model needs more memory for that")
-        search.compare(prepared.plan)
+        search.compare(planned)
         proved = search.prove_speed()
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
@@ -236,7 +253,8 @@ def _explained(
     """The worst layers of one candidate, with what leaving them float costs."""
     if one is None:
         return []
-    plain = replace(one, spec=replace(one.spec, float_layers=()))
-    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(plain.spec))
-    costs = evaluator.float_costs(plain, suspects(layers, one.spec)) if search.left_s() > 0 else {}
+    planned = replace(one, spec=search.planned(one.spec))
+    layers = worst_layers(context, backend, data, "search", one.spec, search.known.get(planned.spec))
+    asked = [name for name in suspects(layers, one.spec) if name not in planned.spec.float_layers]
+    costs = evaluator.float_costs(planned, asked) if search.left_s() > 0 else {}
     return [msgspec.structs.replace(layer, float_cost_ms=costs.get(layer.name)) for layer in layers]

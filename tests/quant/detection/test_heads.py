@@ -30,6 +30,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.quant.agreement import Judge, resolve_kind
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.detection.recognition import recognised
+from edge_agent.quant.grouped_metrics import GroupedMetrics
 from edge_agent.quant.kinds.detection_head import DetectionHead, detections
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
@@ -132,6 +133,22 @@ def test_a_head_whose_scores_are_dead_disagrees_wherever_float_sees_something(he
         assert (counts.reference, counts.found) == (seen, 0)
 
 
+def test_the_error_of_a_head_is_that_of_its_scores() -> None:
+    """Dead scores are no noise beside boxes in pixels; of candidates alike the closest must not be the deadest."""
+    reference = outputs(yolov8)
+    metrics = GroupedMetrics(judge(asked(yolov8), reference).groups)
+
+    for one in reference:
+        dead = one.copy()
+        dead[0, 4:] = 0.0
+        metrics.add(one, dead)
+
+    assert metrics.worst == "4-6"
+    assert metrics.sqnr_db == pytest.approx(0.0, abs=1e-6)
+    assert metrics.whole.sqnr_db
+    assert metrics.whole.sqnr_db > 40
+
+
 def test_scores_that_sit_on_the_threshold_stand_for_nothing() -> None:
     """A dead head whose one score is next to the threshold must not pass as rounding."""
     reference = outputs(yolov8)
@@ -181,7 +198,7 @@ def test_a_head_that_never_sees_anything_proves_nothing() -> None:
     random = np.random.default_rng(0)
     nothing = [yolov8(random, scene(random, 0)) for _ in range(4)]
 
-    with pytest.raises(Refusal, match="the same boxes") as refusal:
+    with pytest.raises(Refusal, match="float gives no box on all 4 windows") as refusal:
         judge(asked(yolov8), nothing).check_coverage()
     assert refusal.value.code == "no_coverage"
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects, float_steps, refinable, repairable
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
@@ -137,9 +137,12 @@ def candidate(
     method: str = "static",
     operators: Sequence[str] = (),
     floats: Sequence[str] = (),
+    gates: Sequence[GateResult] = (),
 ) -> EvaluatedCandidate:
     spec = CandidateSpec(method, "mse", tuple(operators), float_layers=tuple(floats))  # type: ignore[arg-type]  # a str of the three
-    record = MeasuredModel(method=method, ratio_p50=ratio, agreement=agreement, sqnr_db=20.0, code=code or None)
+    record = MeasuredModel(
+        method=method, ratio_p50=ratio, agreement=agreement, sqnr_db=20.0, code=code or None, gates=list(gates)
+    )
     return EvaluatedCandidate(spec, record, passed=not code)
 
 
@@ -166,6 +169,29 @@ def test_float_layers_mend_neither_speed_nor_size_nor_what_has_no_ranges() -> No
     mended = candidate(0.9, 0.5, "agreement_too_low", floats=["head"])
 
     assert repairable([slow, large, dynamic, mended], METHODS) == []
+
+
+def test_what_is_too_slow_by_far_is_not_mended() -> None:
+    near, far = (
+        candidate(
+            ratio,
+            0.9,
+            "agreement_too_low",
+            operators=operators,
+            gates=[GateResult("max_latency_ratio", limit=1.0, value=ratio, passed=False)],
+        )
+        for ratio, operators in ((1.09, ["Conv"]), (1.25, []))
+    )
+
+    assert repairable([near, far], METHODS) == [near]
+
+
+def test_float_layers_that_were_planned_are_no_mending() -> None:
+    planned = candidate(0.6, 0.9, "agreement_too_low", floats=["c", "d"])
+    mended = candidate(0.6, 0.95, "agreement_too_low", floats=["c", "d", "a"])
+
+    assert repairable([planned, mended], METHODS, [(), ("c", "d")]) == [planned]
+    assert repairable([planned, mended], METHODS) == []
 
 
 def test_the_best_static_candidate_is_refined() -> None:

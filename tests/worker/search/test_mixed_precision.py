@@ -55,6 +55,21 @@ def test_the_bad_layer_is_left_float_and_nothing_more() -> None:
     assert device.tried[-1].passed
 
 
+def test_what_was_planned_with_float_layers_keeps_them_when_more_are_added() -> None:
+    device = Device("cg")
+    planned = replace(STATIC, float_layers=("g", "h"))
+    device.attempt(planned)
+
+    try_mixed_precision(
+        device.tried, device.attempt, device.measure, lambda: True, methods=("static",), starts=[(), ("g", "h")]
+    )
+
+    assert device.asked == [planned]
+    assert device.tried[1].spec.float_layers == ("g", "h", "c")
+    assert device.tried[1].passed
+    assert len(device.tried) == 2
+
+
 def test_steps_go_on_until_one_passes() -> None:
     device = Device("bcfg")
     device.attempt(STATIC)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.wire.manifest import Recipe
+from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.policy import (
     SAME_SPEED,
     EvaluatedCandidate,
@@ -18,6 +18,7 @@ from edge_agent.worker.search.policy import (
     closest,
     describe,
     finalists,
+    most_time,
     pareto,
     plan,
     range_methods,
@@ -26,6 +27,7 @@ from edge_agent.worker.search.policy import (
     why_none,
     worth_scoring,
 )
+from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 CORE = ("Conv", "MatMul")
 PRODUCTS = ("Gemm", "MatMul")
@@ -33,9 +35,9 @@ PRESENT = ("Conv", "Add")
 SCHEMES = (Scheme("u8s8", per_channel=True), Scheme("u8u8", per_channel=False))
 
 
-def planned(recipe: Recipe, present: Sequence[str] = PRESENT) -> list[CandidateSpec]:
+def planned(recipe: Recipe, present: Sequence[str] = PRESENT, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     weighted = {"Conv", *PRODUCTS}.intersection(present)
-    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS, schemes=lambda _: SCHEMES)
+    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS, schemes=lambda _: SCHEMES, tail=tail)
 
 
 def tried(
@@ -60,6 +62,43 @@ def test_static_tries_both_operator_sets_with_every_range_method() -> None:
 
 def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
     assert {spec.operators for spec in planned(Recipe(method="static"), ["Conv"])} == {()}
+
+
+def test_a_float_tail_is_planned_beside_the_others_and_tried_first_however_slow() -> None:
+    specs = planned(Recipe(method="static"), ["Conv", "Add"], Tail(("add", "join"), frozenset({"Conv", "Add"})))
+    tail = [spec for spec in specs if spec.float_layers]
+    ratios = {structure(spec): 0.9 if spec.float_layers else 0.3 for spec in specs}
+
+    assert {spec.float_layers for spec in tail} == {("add", "join")}
+    assert {spec.operators for spec in tail} == {()}
+    assert {spec.calibration for spec in specs if not (spec.float_layers or spec.operators)} == {"mse"}
+    assert [one for one in specs if one.operators] == [
+        one for one in planned(Recipe(method="static"), ["Conv", "Add"]) if one.operators
+    ]
+    assert [bool(spec.float_layers) for spec in by_speed(ratios, specs)][:6] == [True, True, False, False, False, False]
+
+
+def test_what_is_too_slow_to_pass_is_scored_last_and_once() -> None:
+    specs = planned(Recipe(method="static"))
+    every, core = structure(specs[0]), structure(specs[-1])
+
+    order = by_speed({every: 1.2, core: 0.5}, specs, limit=most_time(Gates()))
+
+    assert [spec.operators for spec in order] == [CORE, CORE, CORE, ()]
+    assert by_speed({every: 1.2, core: 1.3}, specs, most_time(Gates())) == by_speed({every: 1.2, core: 1.3}, specs)
+    assert len(by_speed({every: 1.2, core: 0.5}, specs, most_time(Gates(max_latency_ratio=0)))) == 6
+
+
+def test_core_operators_are_planned_only_where_they_are_not_all_before_the_tail() -> None:
+    specs = planned(Recipe(method="static"), ["Conv", "Add"], Tail(("add",), frozenset({"Conv"})))
+
+    assert {(spec.operators, spec.float_layers) for spec in specs} == {((), ("add",)), ((), ())}
+
+
+def test_a_model_with_int8_ends_has_no_float_tail() -> None:
+    recipe = Recipe(method="static", io="int8")
+
+    assert planned(recipe, tail=Tail(("add",), frozenset({"Conv"}))) == planned(recipe)
 
 
 @pytest.mark.parametrize("method", ["minmax", "entropy"])
