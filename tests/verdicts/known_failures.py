@@ -7,9 +7,6 @@ from verdicts.case import Case
 
 KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "windows that are equally wrong are taken for dependent, as the first of them are of one recording": (
-            "classes: identical, in twelve recordings",
-        ),
         "decisions whose scale is a hundredth of the others' lie near the threshold by that alone": (
             "binary: small group dead",
         ),

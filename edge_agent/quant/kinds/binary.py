@@ -51,6 +51,12 @@ class Binary(Kind):
         undecided = (got == threshold) & (np.abs(wanted - threshold) > _NEAR * (self._high - self._low))
         return not undecided.any() and np.array_equal(self.answer(reference), self.answer(target))
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How far int8 is beyond the threshold, seen from float's side, in the element that is furthest."""
+        threshold = self.output.threshold or 0.0
+        beyond = (row(target) - threshold) * np.where(self.answer(reference), -1.0, 1.0)
+        return float(beyond.max())
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether every element is on its label's side; -1 means no, as 0 does."""
         kind = self.output.kind or "binary"

@@ -33,6 +33,14 @@ class Classes(Kind):
         dead = target.size > 1 and not _are_numbers(target) and bool(np.ptp(target) == 0.0 != np.ptp(reference))
         return not dead and super().agrees(reference, target)
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """By how much another score is above that of float's class, in int8's output; negative: it is below."""
+        if _are_numbers(reference):
+            return super().nearness(reference, target)
+        scores, given = row(target).copy(), int(self.answer(reference)[0])
+        own, scores[given] = scores[given], -np.inf
+        return float(scores.max() - own)
+
     def named_class(self, output: NDArray[Any]) -> int | None:
         """The class, where there is one."""
         answer = self.answer(output)

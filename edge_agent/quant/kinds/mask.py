@@ -22,6 +22,11 @@ _FLAT, _SCORED = 2, 3
 class Mask(Kind):
     """A class for each pixel."""
 
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._last: tuple[NDArray[Any], NDArray[Any], float] | None = None
+        """The overlap of the window that was compared last, as it is asked for twice."""
+
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
         """With the least overlap, and the threshold that float's outputs suggest."""
@@ -38,8 +43,17 @@ class Mask(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both masks cover the same."""
-        wanted, got = self.answer(reference), self.answer(target)
-        return wanted.shape == got.shape and mean_overlap(wanted, got) >= (self.output.tolerance or 0.0)
+        return self._overlap(reference, target) >= (self.output.tolerance or 0.0)
+
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """The part of the masks that is not shared."""
+        return 1.0 - self._overlap(reference, target)
+
+    def _overlap(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        if self._last is None or self._last[0] is not reference or self._last[1] is not target:
+            wanted, got = self.answer(reference), self.answer(target)
+            self._last = reference, target, mean_overlap(wanted, got) if wanted.shape == got.shape else 0.0
+        return self._last[2]
 
 
 def mean_overlap(first: NDArray[Any], second: NDArray[Any]) -> float:

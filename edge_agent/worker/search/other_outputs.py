@@ -24,7 +24,6 @@ from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.quant.grouped_metrics import GroupedMetrics
-from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
@@ -151,7 +150,7 @@ class _Compared:
         self._metrics = GroupedMetrics(judge.groups)
         self._boxes = KeptBoxes()
         self._agreed: list[bool] = []
-        self._differences: list[float] = []
+        self._nearness: list[float] = []
         self._groups: list[int | None] = []
         self._classes: dict[int, tuple[int, int]] = {}
         self._broken = 0
@@ -165,7 +164,7 @@ class _Compared:
         agreed = self._agrees(reference, output) if same_shape else self._judge.agrees(reference, output)
         self._agreed.append(agreed)
         self._groups.append(group)
-        self._differences.append(relative_rms(reference, output) if same_shape and finite else math.inf)
+        self._nearness.append(self._judge.nearness(reference, output))
         if (given := self._judge.named_class(reference)) is not None:
             windows, kept = self._classes.get(given, (0, 0))
             self._classes[given] = windows + 1, kept + agreed
@@ -202,7 +201,7 @@ class _Compared:
         windows, effect = len(self._agreed), 1.0
         if in_time is not None:
             wrong = [not agreed for agreed in self._agreed]
-            effect = design_effect(wrong, self._differences, self._groups, in_time=in_time)
+            effect = design_effect(wrong, self._nearness, self._groups, in_time=in_time)
         return Measured(
             windows=windows,
             windows_effective=effective_windows(windows, effect),
