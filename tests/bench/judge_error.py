@@ -2,14 +2,15 @@
 
     python tests/bench/judge_error.py [DIR] [--only a,b] [--draws 200] [--windows 300]
 
-On the demo's model and recordings, and on every ``NAME-float.onnx`` or ``.tflite`` of DIR with ``NAME-calibration.npz``
-and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must be said), as ``zoo.py`` takes them. A
-model needs three times as many held-out rows as windows are drawn, best thousands; array ``groups``: the recordings.
+On the demo's model and recordings, and on every model of DIR: ``NAME-float.onnx`` or ``.tflite`` with
+``NAME-calibration.npz`` and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must be said), as
+``zoo.py`` takes them and ``real_models.py`` makes them. A model needs three times as many held-out rows as windows are
+drawn, best thousands; array ``groups``: the recordings.
 
 Each candidate (:mod:`bench.judge_candidates`) runs over all rows once. Then seeded draws of held-out windows,
 independent, in stretches as a device captures them, and of few recordings, are judged by every rule
-(:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not measured yet: latency, float against a copy of itself
-and against one 5 % slower. The demo's recordings are short, so its windows overlap by a half, which a device's do not.
+(:mod:`bench.judge_draws`). Prints tables, asserts nothing; ``judge_latency.py`` does the same for the gate of latency.
+The demo's recordings are short, so its windows overlap by a half, which a device's do not.
 """
 
 import argparse
@@ -127,26 +128,28 @@ def counted(found: Mapping[str, Compared], count: int, windows: int) -> dict[tup
 
 def tables(models: Mapping[str, Mapping[tuple[str, str], Counted]]) -> Iterator[str]:
     """Lines of the tables: each rule over all models, and the verdict on each model."""
-    rules: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
+    rules: dict[tuple[str, str], dict[str, Tally]] = defaultdict(lambda: defaultdict(Tally))
     for parts in models.values():
-        for (how, trouble), part in parts.items():
+        for place, part in parts.items():
             for rule, tally in part.tallies.items():
-                rules[how, trouble, rule] += tally
-    yield "| windows | int8 fails | rule | false accepts | false refusals | good, refused for something else |"
-    yield "|---|---|---|--:|--:|---|"
-    for (how, trouble, rule), tally in rules.items():
-        others = ", ".join(f"{code} {_percent(times, tally.good)}" for code, times in tally.others.items())
-        errors = f"{_share(tally.accepted_bad, tally.bad)} | {_share(tally.refused_good, tally.good)}"
-        yield f"| {how} | {trouble} | {rule} | {errors} | {others} |"
+                rules[place][rule] += tally
+    yield "False accepts, then false refusals:"
     yield ""
-    yield "| model | windows | int8 fails | false accepts | false refusals | bound holds | windows count as, median |"
+    yield f"| windows | int8 fails | draws, bad and good | {' | '.join(RULES)} | good, refused for something else |"
+    yield f"|---|---|--:|{'--:|' * len(RULES)}---|"
+    for place, tallies in rules.items():
+        ours = tallies["edge-agent"]
+        errors = [_errors(tallies[rule]) for rule in RULES]
+        others = ", ".join(f"`{code}` {_percent(times, ours.good)}" for code, times in ours.others.items())
+        yield f"| {' | '.join((*place, f'{ours.bad}, {ours.good}', *errors, others))} |"
+    yield ""
+    yield "| model | windows | int8 fails | draws, bad and good | errors | bound holds | windows count as, median |"
     yield "|---|---|---|--:|--:|--:|--:|"
     for name, parts in models.items():
-        for (how, trouble), part in parts.items():
+        for place, part in parts.items():
             tally = part.tallies["edge-agent"]
-            errors = f"{_share(tally.accepted_bad, tally.bad)} | {_share(tally.refused_good, tally.good)}"
-            held = _percent(part.covered, part.draws)
-            yield f"| {name} | {how} | {trouble} | {errors} | {held} | {median(part.effective):.0f} |"
+            found = (f"{tally.bad}, {tally.good}", _errors(tally), _percent(part.covered, part.draws))
+            yield f"| {' | '.join((name, *place, *found, f'{median(part.effective):.0f}'))} |"
 
 
 def main() -> None:
@@ -180,12 +183,12 @@ def described(name: str, found: Mapping[str, Compared]) -> str:
     return f"| {name} | {one.kind} | {len(one.agreed)} | {recordings} | {len(found)} | {bad} | {good} |"
 
 
-def _share(count: int, of: int) -> str:
-    return f"{_percent(count, of)} of {of}" if of else "-"
+def _errors(tally: Tally) -> str:
+    return f"{_percent(tally.accepted_bad, tally.bad)}, {_percent(tally.refused_good, tally.good)}"
 
 
 def _percent(count: int, of: int) -> str:
-    return f"{count / of:.1%}" if of else "-"
+    return f"{100 * count / of:.1f} %" if of else "-"
 
 
 if __name__ == "__main__":

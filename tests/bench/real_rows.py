@@ -20,6 +20,11 @@ _PADDING = 256
 _PIECE = 2048
 _PIECES = 8
 _LINES = 30
+_FONTS = (
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono"),
+    *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
+    *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10"),
+)
 _TEXT = (
     "Any application may read what int8 says; a verdict is proved on windows nobody has seen, 2048 of them (or more)."
 )
@@ -56,17 +61,17 @@ def _ends(piece: bytes) -> Array:
 def text_lines(packages: Path) -> list[dict[str, Array]]:
     """Pages of lines, upright or turned by half a turn: ``x`` [n, 3, 48, 192] in [-1, 1], and ``labels``."""
     words, random = _TEXT.split(), np.random.default_rng(0)
-    fonts = sorted(one for one in packages.rglob("*.ttf") if "Sym" not in one.name and "Size" not in one.name)
+    fonts = sorted(one for one in packages.rglob("*.ttf") if one.stem in _FONTS)
     pages = []
     for font in fonts:
-        for _ in range(4):
-            face = ImageFont.truetype(str(font), int(random.integers(16, 38)))
-            ink, noise, turned = random.uniform(0, 150), random.uniform(0, 40), random.integers(0, 2, _LINES)
+        for _ in range(8):
+            face = ImageFont.truetype(str(font), int(random.integers(24, 38)))
+            ink, noise, turned = random.uniform(0, 120), random.uniform(0, 20), random.integers(0, 2, _LINES)
             rows = []
             for label in turned:
                 image = Image.new("L", (192, 48), 235)
                 line = " ".join(random.permutation(words)[: random.integers(1, 5)])
-                ImageDraw.Draw(image).text((4, int(random.integers(0, 12))), line, fill=int(ink), font=face)
+                ImageDraw.Draw(image).text((4, int(random.integers(0, 6))), line, fill=int(ink), font=face)
                 values = np.asarray(image.rotate(180 * int(label)), np.float32) + random.normal(0, noise, (48, 192))
                 rows.append(np.repeat(np.clip(values, 0, 255)[None] / 127.5 - 1.0, 3, axis=0))
             pages.append({"x": np.stack(rows).astype(np.float32), "labels": turned})
