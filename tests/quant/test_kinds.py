@@ -246,7 +246,7 @@ def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
         (Output(kind="anomaly", threshold=2.0), [1.0], [1.9], [1.2]),
         (Output(kind="regression"), [1.0, 100.0], [1.04, 100.0], [1.0, 101.0]),
         (Output(kind="raw"), [1.0, 1.0], [1.2, 1.0], [1.1, 1.0]),
-        (Output(kind="mask"), [[0.9, 0.9], [0.1, 0.1]], [[0.9, 0.1], [0.1, 0.1]], [[0.6, 0.6], [0.4, 0.4]]),
+        (Output(kind="mask"), [[0.9, 0.9], [0.1, 0.1]], [[0.9, 0.1], [0.1, 0.1]], [[0.6, 5.0], [0.4, 0.4]]),
     ],
 )
 def test_the_window_that_is_nearer_to_a_disagreement_is_said_to_be(
