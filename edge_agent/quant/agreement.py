@@ -5,6 +5,7 @@ and judged window by window: the caller runs float over the set once and shows e
 then the judge answers. Outputs come with or without their batch axis of one. A target that is not finite never agrees.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -147,6 +148,16 @@ class Judge:
         """Whether int8 still says what float says."""
         got = np.asarray(target)
         return bool(np.isfinite(got).all()) and self._kind.agrees(np.asarray(reference), got)
+
+    def nearness(self, reference: ArrayLike, target: ArrayLike) -> float:
+        """How near the window came to a disagreement; only the order of windows means anything.
+
+        Infinite if target is not finite or not of float's shape, as where the number of detections varies.
+        """
+        wanted, got = np.asarray(reference), np.asarray(target)
+        if wanted.shape != got.shape or not np.isfinite(got).all():
+            return math.inf
+        return self._kind.nearness(wanted, got)
 
     def counts_by_class(self, reference: ArrayLike, target: ArrayLike) -> dict[int, Counts] | None:
         """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None.

@@ -113,9 +113,14 @@ def allowed_failures(n: float, limit: float, *, per_window: float = 1.0, confide
         confidence: of the bound.
     """
     allowed = -1
-    while (allowed + 1) * per_window <= n and (agreement_lower((allowed + 1) * per_window, n, confidence) >= limit):
+    while _proves((allowed + 1) * per_window, n, limit, confidence):
         allowed += 1
     return allowed
+
+
+def _proves(failures: float, n: float, limit: float, confidence: float) -> bool:
+    """Whether :func:`agreement_lower` reaches ``limit``, without looking for where it lies."""
+    return failures < n and regularised_beta(1.0 - limit, failures + 1.0, n - failures) >= confidence
 
 
 def chance_of_proof(failures: float, windows: float, more: int, limit: float, confidence: float = CONFIDENCE) -> float:

@@ -4,7 +4,8 @@ Sabotage of files: a share of weights with their sign flipped, activations' zero
 Sabotage of outputs: a class that is never said, and a known share of rows that answer as another row does.
 """
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,29 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-from edge_agent.backends import Backend, CandidateSpec, Range
+from edge_agent.backends import Backend, CandidateSpec, Feeds, Range
 from edge_agent.errors import EdgeAgentError
+from edge_agent.quant.agreement import Judge
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.artefacts import Ranges
-from edge_agent.worker.search.policy import plan
+from edge_agent.worker.search.policy import plan, structure
 
 Outputs = NDArray[Any]
 FLIPPED = (0.001, 0.01, 0.05)
 ZERO_POINTS = (2, 16)
 REGIMES = (0.5, 0.1)
+ORT_WINDOWS = 100
+"""The peer keeps every activation of every window."""
+IN_FEW = ", in few recordings"
+"""How names end where whole recordings are wrong."""
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)
 
 
-def candidate_files(backend: Backend, prepared: Path, ranges: Ranges, folder: Path) -> Iterator[tuple[str, Path]]:
+def candidate_files(
+    backend: Backend, prepared: Path, ranges: Ranges, folder: Path, calibration: Sequence[Feeds]
+) -> Iterator[tuple[str, Path]]:
     """(name, file) of what every recipe makes, and of the sabotaged ones; those that cannot be built are left out."""
     layers = backend.layers(prepared)
     specs = plan(
@@ -37,10 +46,17 @@ def candidate_files(backend: Backend, prepared: Path, ranges: Ranges, folder: Pa
         products=backend.product_operators(),
         schemes=backend.schemes,
     )
+    first = next((spec for spec in specs if spec.method == "static"), None)
     for spec in specs:
+        if (
+            first is not None
+            and spec.calibration
+            and spec.calibration != first.calibration
+            and structure(spec) != structure(first)
+        ):
+            continue  # other ranges are tried with the first structure
         if (path := _built(backend, prepared, ranges.of(spec.calibration), spec, folder)) is not None:
             yield _named(spec), path
-    first = next((spec for spec in specs if spec.method == "static"), None)
     if first is None:
         return
     for factor in REGIMES:
@@ -49,6 +65,7 @@ def candidate_files(backend: Backend, prepared: Path, ranges: Ranges, folder: Pa
             yield f"ranges of a regime {factor:g} times as large", path
     if backend.SUFFIX != ".onnx":
         return
+    yield from _of_onnxruntime(prepared, folder, calibration)
     for share in FLIPPED:
         yield f"{share:.1%} of weights flipped", _flipped(prepared, share, folder)
     if (path := _built(backend, prepared, ranges.of(first.calibration), first, folder)) is not None:
@@ -56,34 +73,65 @@ def candidate_files(backend: Backend, prepared: Path, ranges: Ranges, folder: Pa
             yield f"zero points off by {steps}", _moved(path, steps, folder)
 
 
-def sabotaged_outputs(wanted: Outputs, groups: NDArray[np.intp] | None, seed: int = 0) -> Iterator[tuple[str, Outputs]]:
-    """(name, outputs) made of float's own: a class lost, and each share of rows that answer as another row does."""
+def sabotaged_outputs(
+    judge: Judge, wanted: Outputs, rounding: Outputs, groups: NDArray[np.intp] | None, seed: int = 0
+) -> Iterator[tuple[str, Outputs]]:
+    """(name, outputs) of which it is known how many rows disagree.
+
+    Args:
+        judge: of the output.
+        wanted: float's.
+        rounding: int8's that all agree, so that the other rows differ as int8 does; where there is none, float's own.
+        groups: the recording of each row.
+        seed: of the places.
+    """
     random = np.random.default_rng(seed)
-    flat = wanted.reshape(len(wanted), -1)
-    if flat.shape[1] > 1:
-        said = np.bincount(flat.argmax(axis=1), minlength=flat.shape[1])
-        rarest = int(np.argmin(np.where(said > 0, said, said.max() + 1)))
-        lost = np.array(flat)
-        lost[:, rarest] = flat.min() - 1
-        yield f"class {rarest} lost ({said[rarest]} of {len(flat)} rows)", lost.reshape(wanted.shape)
+    yield "float itself", wanted
+    said = np.array([-1 if (one := judge.named_class(row)) is None else one for row in wanted])
+    known, counts = np.unique(said[said >= 0], return_counts=True)
+    if len(known) > 1:
+        rarest = known[np.argmin(counts)]
+        places = np.flatnonzero(said == rarest)
+        yield f"class {rarest} lost ({len(places)} of {len(wanted)} rows)", _as_another(judge, wanted, rounding, places)
     for share in SHARES:
-        places = random.permutation(len(flat))[: round(share * len(flat))]
-        yield f"{share:.1%} of rows as another", _as_another(wanted, places)
+        places = random.permutation(len(wanted))[: round(share * len(wanted))]
+        yield f"{share:.1%} of rows as another", _as_another(judge, wanted, rounding, places)
         if groups is not None and share:
             order = np.concatenate([np.flatnonzero(groups == name) for name in random.permutation(np.unique(groups))])
-            yield f"{share:.1%} of rows, in few recordings", _as_another(wanted, order[: len(places)])
+            whole = _as_another(judge, wanted, rounding, order[: len(places)])
+            yield f"{share:.1%} of rows{IN_FEW}", whole
 
 
-def _as_another(wanted: Outputs, places: NDArray[np.intp]) -> Outputs:
-    """Each row of ``places`` takes the next row that says something else."""
-    flat = wanted.reshape(len(wanted), -1)
-    answers = flat.argmax(axis=1) if flat.shape[1] > 1 else flat[:, 0] > np.median(flat[:, 0])
-    changed = np.array(wanted)
+def _as_another(judge: Judge, wanted: Outputs, rounding: Outputs, places: NDArray[np.intp]) -> Outputs:
+    """Each row of ``places`` takes float's next row that says something else."""
+    changed = np.array(rounding)
     for place in places:
-        others = np.flatnonzero(answers != answers[place])
-        if len(others):
-            changed[place] = wanted[others[np.searchsorted(others, place) % len(others)]]
+        for step in range(1, len(wanted)):
+            other = wanted[(place + step) % len(wanted)]
+            if not judge.agrees(wanted[place], other):
+                changed[place] = other
+                break
     return changed
+
+
+def _of_onnxruntime(prepared: Path, folder: Path, calibration: Sequence[Feeds]) -> Iterator[tuple[str, Path]]:
+    """What onnxruntime's own quantizer makes, with its defaults and the ends of every range."""
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
+        def __init__(self) -> None:
+            self._left = iter(calibration[:ORT_WINDOWS])
+
+        def get_next(self) -> Feeds | None:
+            return next(self._left, None)
+
+    for per_channel in (False, True):
+        path = folder / f"ort-{per_channel}.onnx"
+        try:
+            quantize_static(prepared, path, Reader(), per_channel=per_channel)
+        except Exception as error:  # noqa: BLE001  # a peer may raise anything
+            print(f"onnxruntime's quantizer: {error}", file=sys.stderr)
+            continue
+        yield f"onnxruntime minmax{' per channel' if per_channel else ''}", path
 
 
 def _built(

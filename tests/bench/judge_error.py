@@ -2,14 +2,15 @@
 
     python tests/bench/judge_error.py [DIR] [--only a,b] [--draws 200] [--windows 300]
 
-On the demo's model and recordings, and on every ``NAME-float.onnx`` or ``.tflite`` of DIR with ``NAME-calibration.npz``
-and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must be said), as ``zoo.py`` takes them. A
-model needs three times as many held-out rows as windows are drawn, best thousands; array ``groups``: the recordings.
+On the demo's model and recordings, and on every model of DIR: ``NAME-float.onnx`` or ``.tflite`` with
+``NAME-calibration.npz`` and ``NAME-heldout.npz`` (and ``NAME-recipe.toml`` where the output's kind must be said), as
+``zoo.py`` takes them and ``real_models.py`` makes them. A model needs three times as many held-out rows as windows are
+drawn, best thousands; array ``groups``: the recordings.
 
 Each candidate (:mod:`bench.judge_candidates`) runs over all rows once. Then seeded draws of held-out windows,
 independent, in stretches as a device captures them, and of few recordings, are judged by every rule
-(:mod:`bench.judge_draws`). Prints tables, asserts nothing. Not measured yet: latency, float against a copy of itself
-and against one 5 % slower. The demo's recordings are short, so its windows overlap by a half, which a device's do not.
+(:mod:`bench.judge_draws`). Prints tables, asserts nothing; ``judge_latency.py`` does the same for the gate of latency.
+The demo's recordings are short, so its windows overlap by a half, which a device's do not.
 """
 
 import argparse
@@ -17,11 +18,10 @@ import sys
 import tempfile
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import msgspec
 import numpy as np
@@ -30,48 +30,21 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from bench.judge_candidates import candidate_files, sabotaged_outputs  # noqa: E402  # after the path above
-from bench.judge_draws import (  # noqa: E402
-    RULES,
-    Compared,
-    Draw,
-    Tally,
-    covered,
-    independent_draws,
-    recording_draws,
-    stretch_draws,
-)
+from bench.judge_candidates import IN_FEW  # noqa: E402  # after the path above
+from bench.judge_compare import Arrays, Subject, compared  # noqa: E402  # after the path above
+from bench.judge_draws import Draw, independent_draws, recording_draws, stretch_draws  # noqa: E402
+from bench.judge_rules import GOOD, RULES, Compared, Seen, Tally  # noqa: E402
 from support.demo import MANIFEST, MODEL, read_recording  # noqa: E402
-from support.jobs import make_job, run_stages  # noqa: E402
 
 from edge_agent.backends import load  # noqa: E402
-from edge_agent.contract.scored_output import ScoredOutput  # noqa: E402
-from edge_agent.errors import EdgeAgentError  # noqa: E402
-from edge_agent.jobs.task import Stage, read_task  # noqa: E402
 from edge_agent.preprocess import Preprocess  # noqa: E402
-from edge_agent.quant.agreement import Judge, resolve_kind  # noqa: E402
-from edge_agent.quant.kinds.raw import relative_rms  # noqa: E402
+from edge_agent.quant.gates import MIN_AGREEMENT  # noqa: E402
 from edge_agent.wire.manifest import Output  # noqa: E402
-from edge_agent.worker.artefacts import prepared_path, read_ranges  # noqa: E402
-from edge_agent.worker.context import Context  # noqa: E402
-from edge_agent.worker.data.dataset import open_dataset  # noqa: E402
 from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
 
-Arrays = dict[str, NDArray[Any]]
-MEANING_ROWS = 64
+SPREAD, WHOLE = "here and there", "in whole recordings"
 ENOUGH = 3
 """Times as many rows as windows are drawn, or the others tell no truth."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A float model with its rows."""
-
-    name: str
-    model: Path
-    calibration: Arrays
-    rows: Arrays
-    output: Output
 
 
 def independent(rows: int, groups: NDArray[np.intp] | None, windows: int, count: int) -> Iterator[Draw]:
@@ -123,68 +96,60 @@ def of_folder(folder: Path) -> Iterator[Subject]:
         yield Subject(name, model, sets[0], sets[1], output)
 
 
-def compared(subject: Subject, folder: Path) -> Iterator[tuple[str, Compared]]:
-    """(name, comparison with float) of each candidate."""
-    job_dir = make_job(folder, subject.model, subject.calibration, subject.rows, output=subject.output)
-    outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE)
-    if outcome.code:
-        raise SystemExit(f"{subject.name}: {outcome.code}: {outcome.message}")
-    task, built = read_task(job_dir), folder / "built"
-    built.mkdir()
-    backend = load(task.format)
-    context = Context(job_dir, folder, task, Stage.VALIDATE, lambda *_: None)
-    info = backend.inspect(context.model_path)
-    ranges = read_ranges(context.folder(Stage.CALIBRATE))
-    rows = list(open_dataset(context, info).rows("heldout"))
-    taken = ScoredOutput(info, task)
+@dataclass(slots=True)
+class Counted:
+    """What was counted of one model under one way of drawing."""
 
-    def run(path: Path) -> NDArray[Any]:
-        session = backend.open(path, runtime=ranges.runtimes[0])
-        return np.stack([taken(row.feeds, session.run(row.feeds)) for row in rows])
+    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    draws: int = 0
+    covered: int = 0
+    effective: list[float] = field(default_factory=list)
 
-    wanted = run(context.model_path)
-    labels = subject.rows.get("labels")
-    meaning = resolve_kind(task.output, list(wanted[:MEANING_ROWS]), None if labels is None else list(labels))
-    judge = Judge(meaning)
-    for one in wanted:
-        judge.observe(one)
-    groups = np.unique(subject.rows["groups"], return_inverse=True)[1] if "groups" in subject.rows else None
-    against = partial(_against, judge, wanted, labels, groups)
-    prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
-    for name, path in candidate_files(backend, prepared, ranges, built):
-        try:
-            got = run(path)
-        except EdgeAgentError as error:
-            print(f"{subject.name}: {name}: left out, {error.message}", file=sys.stderr)
-            continue
-        yield name, against(got)
-    for name, got in sabotaged_outputs(wanted, groups):
-        yield name, against(got)
+    def add(self, one: Compared, drawn: Draw) -> None:
+        """Judge one draw of one candidate by every rule."""
+        seen = Seen(one, drawn)
+        self.draws += 1
+        self.covered += seen.lower <= seen.truth
+        self.effective.append(len(drawn.rows) / seen.effect)
+        for name, rule in RULES.items():
+            self.tallies[name].count(rule(seen), truth=seen.truth)
 
 
-def _against(
-    judge: Judge, wanted: NDArray[Any], labels: NDArray[Any] | None, groups: NDArray[np.intp] | None, got: NDArray[Any]
-) -> Compared:
-    """One candidate's outputs against float's."""
-    flat, other = (values.reshape(len(values), -1).astype(np.float64) for values in (wanted, got))
-    lengths = np.linalg.norm(flat, axis=1) * np.linalg.norm(other, axis=1)
-    right = None
-    if labels is not None:
-        pairs = [
-            (judge.correct(one, label), judge.correct(two, label))
-            for one, two, label in zip(wanted, got, labels, strict=True)
-        ]
-        right = None if pairs[0][0] is None else np.array(pairs, bool)
-    return Compared(
-        kind=judge.meaning.kind,
-        agreed=np.array([judge.agrees(one, two) for one, two in zip(wanted, got, strict=True)]),
-        differences=np.array([relative_rms(one, two) for one, two in zip(wanted, got, strict=True)]),
-        cosines=(flat * other).sum(axis=1) / np.where(lengths > 0, lengths, 1.0),
-        errors=((flat - other) ** 2).sum(axis=1),
-        signals=(flat**2).sum(axis=1),
-        correct=right,
-        groups=groups,
-    )
+def counted(found: Mapping[str, Compared], count: int, windows: int) -> dict[tuple[str, str], Counted]:
+    """(way of drawing, size of the trouble) → what was counted over all candidates."""
+    kept: dict[tuple[str, str], Counted] = defaultdict(Counted)
+    for name, one in found.items():
+        trouble = WHOLE if name.endswith(IN_FEW) else SPREAD
+        for how, draw in DRAWS.items():
+            for drawn in draw(len(one.agreed), one.groups, windows, count):
+                kept[how, trouble].add(one, drawn)
+    return kept
+
+
+def tables(models: Mapping[str, Mapping[tuple[str, str], Counted]]) -> Iterator[str]:
+    """Lines of the tables: each rule over all models, and the verdict on each model."""
+    rules: dict[tuple[str, str], dict[str, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    for parts in models.values():
+        for place, part in parts.items():
+            for rule, tally in part.tallies.items():
+                rules[place][rule] += tally
+    yield "False accepts, then false refusals:"
+    yield ""
+    yield f"| windows | int8 fails | draws, bad and good | {' | '.join(RULES)} | good, refused for something else |"
+    yield f"|---|---|--:|{'--:|' * len(RULES)}---|"
+    for place, tallies in rules.items():
+        ours = tallies["edge-agent"]
+        errors = [_errors(tallies[rule]) for rule in RULES]
+        others = ", ".join(f"`{code}` {_percent(times, ours.good)}" for code, times in ours.others.items())
+        yield f"| {' | '.join((*place, f'{ours.bad}, {ours.good}', *errors, others))} |"
+    yield ""
+    yield "| model | windows | int8 fails | draws, bad and good | errors | bound holds | windows count as, median |"
+    yield "|---|---|---|--:|--:|--:|--:|"
+    for name, parts in models.items():
+        for place, part in parts.items():
+            tally = part.tallies["edge-agent"]
+            found = (f"{tally.bad}, {tally.good}", _errors(tally), _percent(part.covered, part.draws))
+            yield f"| {' | '.join((name, *place, *found, f'{median(part.effective):.0f}'))} |"
 
 
 def main() -> None:
@@ -195,44 +160,35 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--windows", type=int, default=300)
     options = parser.parse_args()
-    subjects = [demo(), *(of_folder(options.folder) if options.folder else ())]
     only = set(filter(None, options.only.split(",")))
-    print("| model | draws | rule | false accepts | false refusals |", "|---|---|---|---|---|", sep="\n")
-    bounds = []
-    for subject in subjects:
+    models = {}
+    print("| model | kind | rows | recordings | candidates | agree on less than 95 % | on 99 % or more |")
+    print("|---|---|--:|--:|--:|--:|--:|")
+    for subject in (demo(), *(of_folder(options.folder) if options.folder else ())):
         if only and subject.name not in only:
             continue
         with tempfile.TemporaryDirectory() as folder:
             found = dict(compared(subject, Path(folder)))
-        bounds += _judged(subject.name, found, options.draws, options.windows)
-    print("\n| model | draws | lower bound of the agreement holds |", "|---|---|---|", *bounds, sep="\n")
+        print(described(subject.name, found), flush=True)
+        models[subject.name] = counted(found, options.draws, options.windows)
+    print("", *tables(models), sep="\n")
 
 
-def _judged(name: str, found: dict[str, Compared], count: int, windows: int) -> list[str]:
-    """Print the rows of one model; returns those of the table of bounds."""
-    bounds = []
-    for how, draw in DRAWS.items():
-        tallies: dict[str, Tally] = defaultdict(Tally)
-        held = judged = 0
-        for one in found.values():
-            draws = draw(len(one.agreed), one.groups, windows, count)
-            for drawn in draws:
-                judged += 1
-                held += covered(one, drawn)
-                truth = one.truth(drawn)
-                for rule_name, rule in RULES.items():
-                    if (accepts := rule(one, drawn)) is not None:
-                        tallies[rule_name].count(accepts=accepts, truth=truth)
-        for rule_name, tally in tallies.items():
-            print(f"| {name} | {how} | {rule_name} | {_share(tally.accepted_bad, tally.bad)} "
-                  f"| {_share(tally.refused_good, tally.good)} |", flush=True)  # fmt: skip
-        if judged:
-            bounds.append(f"| {name} | {how} | {_share(held, judged)} |")
-    return bounds
+def described(name: str, found: Mapping[str, Compared]) -> str:
+    """The model's line in the first table."""
+    one = next(iter(found.values()))
+    recordings = "-" if one.groups is None else len(np.unique(one.groups))
+    shares = [float(candidate.agreed.mean()) for candidate in found.values()]
+    bad, good = sum(share < MIN_AGREEMENT for share in shares), sum(share >= GOOD for share in shares)
+    return f"| {name} | {one.kind} | {len(one.agreed)} | {recordings} | {len(found)} | {bad} | {good} |"
 
 
-def _share(count: int, of: int) -> str:
-    return f"{count} of {of} ({count / of:.1%})" if of else "-"
+def _errors(tally: Tally) -> str:
+    return f"{_percent(tally.accepted_bad, tally.bad)}, {_percent(tally.refused_good, tally.good)}"
+
+
+def _percent(count: int, of: int) -> str:
+    return f"{100 * count / of:.1f} %" if of else "-"
 
 
 if __name__ == "__main__":

@@ -1,21 +1,19 @@
-"""What the bench of the verdict's error counts, on rows whose truth is known."""
+"""What the bench of the verdict's error counts, on rows whose truth is known; and what its rows are made of."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bench.judge_candidates import sabotaged_outputs
-from bench.judge_draws import (
-    Compared,
-    Draw,
-    Tally,
-    covered,
-    independent_draws,
-    ours,
-    point_estimate,
-    recording_draws,
-    stretch_draws,
-)
+from bench.judge_draws import Draw, independent_draws, recording_draws, stretch_draws
+from bench.judge_error import WHOLE, counted, tables
+from bench.judge_rules import Compared, Seen, Tally, ours, point_estimate
+from bench.real_models import stored
+from numpy.typing import NDArray
+
+from edge_agent.quant.agreement import Judge, resolve_kind
+from edge_agent.wire.manifest import Output
 
 ROWS, WINDOWS, DRAWS = 6000, 300, 200
 
@@ -27,10 +25,10 @@ def with_disagreement(share: float) -> Compared:
     return Compared(
         kind="classes",
         agreed=agreed,
-        differences=np.where(agreed, noise, 1.0),
+        nearness=np.where(agreed, noise, 1.0),
         cosines=1 - noise,
-        errors=noise,
-        signals=np.ones(ROWS),
+        errors=noise[:, None],
+        signals=np.ones((ROWS, 1)),
     )
 
 
@@ -39,7 +37,7 @@ def test_the_verdict_errs_in_at_most_five_of_a_hundred_independent_draws(share: 
     one, tally = with_disagreement(share), Tally()
 
     for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0):
-        tally.count(accepts=ours(one, drawn), truth=1 - share)
+        tally.count(ours(Seen(one, drawn)), truth=1 - share)
 
     assert tally.bad + tally.good == DRAWS
     assert getattr(tally, errs) <= 0.05 * DRAWS
@@ -48,7 +46,7 @@ def test_the_verdict_errs_in_at_most_five_of_a_hundred_independent_draws(share: 
 def test_a_point_estimate_accepts_what_is_just_below_the_gate_half_of_the_time() -> None:
     one = with_disagreement(0.052)
 
-    accepted = [point_estimate(one, drawn) for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0)]
+    accepted = [not point_estimate(Seen(one, drawn)) for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0)]
 
     assert 0.3 < np.mean(accepted) < 0.6
 
@@ -56,7 +54,9 @@ def test_a_point_estimate_accepts_what_is_just_below_the_gate_half_of_the_time()
 def test_the_bound_holds_in_ninety_five_of_a_hundred_draws() -> None:
     one = with_disagreement(0.05)
 
-    assert np.mean([covered(one, drawn) for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0)]) >= 0.95
+    seen = [Seen(one, drawn) for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0)]
+
+    assert np.mean([each.lower <= each.truth for each in seen]) >= 0.95
 
 
 def test_a_draw_by_recording_holds_whole_recordings_but_for_the_last() -> None:
@@ -85,15 +85,64 @@ def test_truth_is_of_the_rows_that_were_not_drawn() -> None:
     agreed = np.array(one.agreed)
     agreed[drawn.rows] = False
 
-    assert replace(one, agreed=agreed).truth(drawn) == 1.0
+    assert Seen(replace(one, agreed=agreed), drawn).truth == 1.0
+
+
+def test_there_are_no_stretches_where_recordings_are_short() -> None:
+    assert not list(stretch_draws(np.repeat(np.arange(600), 10), 300, 10, 0))
+
+
+def judged(wanted: NDArray[np.float64]) -> Judge:
+    return Judge.having_seen(resolve_kind(Output(kind="classes"), list(wanted), None), wanted)
 
 
 def test_sabotage_is_of_the_size_that_it_says() -> None:
-    wanted = np.eye(4)[np.random.default_rng(0).integers(0, 4, 1000)]
+    random = np.random.default_rng(0)
+    wanted = np.eye(4)[random.integers(0, 4, 1000)]
+    rounding = wanted + random.normal(0, 0.01, wanted.shape)
+    groups = np.arange(1000) // 50
 
-    changed = {name: (got.argmax(1) != wanted.argmax(1)).mean() for name, got in sabotaged_outputs(wanted, None)}
+    made = dict(sabotaged_outputs(judged(wanted), wanted, rounding, groups))
+    changed = {name: (got.argmax(1) != wanted.argmax(1)) for name, got in made.items()}
 
-    assert changed["5.0% of rows as another"] == 0.05
-    assert changed["0.0% of rows as another"] == 0.0
+    assert changed["5.0% of rows as another"].mean() == 0.05
+    assert changed["0.0% of rows as another"].mean() == 0.0
+    assert np.unique(groups[changed["10.0% of rows, in few recordings"]]).size == 2
+    assert not np.array_equal(made["0.0% of rows as another"], wanted)
+    assert np.array_equal(made["float itself"], wanted)
     lost = next(name for name in changed if name.startswith("class"))
-    assert f"({round(changed[lost] * 1000)} of 1000 rows)" in lost
+    assert f"({round(changed[lost].mean() * 1000)} of 1000 rows)" in lost
+
+
+def test_a_lost_class_is_no_false_refusal_but_counted_apart() -> None:
+    good = with_disagreement(0.0)
+    classes = np.arange(ROWS) % 20
+    agreed = (classes != 3) | (np.arange(ROWS) % 400 > 60)
+    one = replace(good, classes=classes, agreed=agreed)
+    tally = Tally()
+
+    for drawn in independent_draws(ROWS, WINDOWS, DRAWS, 0):
+        tally.count(ours(Seen(one, drawn)), truth=0.99)
+
+    assert tally.others["class_lost"] > 0
+    assert tally.refused_good <= 0.05 * DRAWS
+
+
+def test_whole_recordings_that_fail_have_their_own_lines() -> None:
+    one = replace(with_disagreement(0.0), groups=np.arange(ROWS) // 100)
+    lines = list(tables({"made": counted({"1 % of rows, in few recordings": one, "static": one}, 5, WINDOWS)}))
+
+    assert sum(line.startswith("| made | by recording |") for line in lines) == 2
+    assert any(line.startswith(f"| made | independent | {WHOLE} | 0, 5 | -, 0.0 % | 100.0 % | 300 |") for line in lines)
+
+
+def test_calibration_and_held_out_rows_are_of_different_recordings(tmp_path: Path) -> None:
+    recordings = [{"x": np.full((length, 2), number, np.float32)} for number, length in enumerate([3, 4, 5, 6, 7, 8])]
+
+    stored(tmp_path, "made", recordings)
+
+    first, second = (np.load(tmp_path / f"made-{which}.npz") for which in ("calibration", "heldout"))
+    assert not set(first["x"].ravel()) & set(second["x"].ravel())
+    assert len(first["x"]) + len(second["x"]) == 33
+    assert np.unique(second["groups"]).size == 5
+    assert np.all(np.diff(second["groups"]) >= 0)

@@ -203,7 +203,7 @@ def test_a_copy_that_is_hardly_off_agrees_and_one_that_is_does_not(tmp_path: Pat
 
     assert near.disagreements <= 3
     assert far.disagreements >= 10
-    assert near.measured().windows == len(near.differences) == 60
+    assert near.measured().windows == len(near.nearness) == 60
     if labels is None:
         assert near.accuracy is None
     else:

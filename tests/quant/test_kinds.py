@@ -235,3 +235,37 @@ def test_agreement_is_their_only_gate_of_accuracy(kind: Any) -> None:
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="mean"):
         Output(**options)
+
+
+@pytest.mark.parametrize(
+    ("output", "reference", "near", "far"),
+    [
+        (Output(kind="classes"), [1.0, 3.0, 0.0], [2.0, 2.1, 0.0], [20.0, 33.0, 0.0]),
+        (Output(kind="binary", threshold=0.5), [0.9], [0.55], [0.7]),
+        (Output(kind="binary", threshold=0.5), [0.1, 0.9], [0.45, 0.6], [0.2, 0.7]),
+        (Output(kind="anomaly", threshold=2.0), [1.0], [1.9], [1.2]),
+        (Output(kind="regression"), [1.0, 100.0], [1.04, 100.0], [1.0, 101.0]),
+        (Output(kind="raw"), [1.0, 1.0], [1.2, 1.0], [1.1, 1.0]),
+        (Output(kind="mask"), [[0.9, 0.9], [0.1, 0.1]], [[0.9, 0.1], [0.1, 0.1]], [[0.6, 5.0], [0.4, 0.4]]),
+    ],
+)
+def test_the_window_that_is_nearer_to_a_disagreement_is_said_to_be(
+    output: Output, reference: Any, near: Any, far: Any
+) -> None:
+    made = judge(output, reference, np.zeros_like(reference) + 0.5 * np.asarray(reference))
+
+    assert made.nearness(reference, near) > made.nearness(reference, far)
+    assert made.nearness(reference, np.full_like(reference, np.nan)) == np.inf
+
+
+@pytest.mark.parametrize("output", [Output(kind="classes"), Output(kind="binary", threshold=0.5)])
+def test_what_disagrees_is_nearer_than_all_that_agrees(output: Output) -> None:
+    random = np.random.default_rng(0)
+    pairs_ = [(one, one + random.normal(0, 0.3, 2)) for one in random.uniform(0, 1, (200, 2))]
+    made = judge(output, *(one for one, _ in pairs_))
+
+    agreed = [made.nearness(one, two) for one, two in pairs_ if made.agrees(one, two)]
+    others = [made.nearness(one, two) for one, two in pairs_ if not made.agrees(one, two)]
+
+    assert others
+    assert max(agreed) <= min(others)

@@ -5,13 +5,7 @@ from types import MappingProxyType
 
 from verdicts.case import Case
 
-KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "windows that are equally wrong are taken for dependent, as the first of them are of one recording": (
-            "classes: identical, in twelve recordings",
-        ),
-    }
-)
+KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 """Reason → names of rows."""
 
 

@@ -51,6 +51,14 @@ class Classes(Kind):
         dead = bool(np.ptp(got) == 0.0 != np.ptp(wanted))
         return not dead and not tied(wanted, got, self._range.near)
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """By how much another score is above that of float's class, in int8's output; negative: it is below."""
+        if _are_numbers(reference):
+            return super().nearness(reference, target)
+        scores, given = row(target).copy(), int(self.answer(reference)[0])
+        own, scores[given] = scores[given], -np.inf
+        return float(scores.max() - own)
+
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
         """The class of the window; of an output of several class numbers each number, by its share of places."""
         if label is not None and not self.correct(reference, label):

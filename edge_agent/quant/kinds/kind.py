@@ -56,6 +56,14 @@ class Kind:
             self.answer(reference), self.answer(target)
         )
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How near the window came to a disagreement; only the order of windows means anything.
+
+        For most kinds it is how far the outputs are apart (:func:`relative_rms`). A kind that decides at a limit says
+        how far int8 still is from it.
+        """
+        return relative_rms(reference, target)
+
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts] | None:  # noqa: ARG002  # for detectors
         """Of a detector, class by class, how many of float's boxes int8 has and the other way round; else None."""
         return None
@@ -107,6 +115,19 @@ class ScaledKind(Kind):
 def row(values: ArrayLike) -> NDArray[np.float64]:
     """One window's output without axes of one; a single element keeps one axis."""
     return np.atleast_1d(np.squeeze(np.asarray(values, np.float64)))
+
+
+def relative_rms(reference: ArrayLike, target: ArrayLike, *, usual_rms: float = 0.0) -> float:
+    """RMS of the difference as a share of the RMS of ``reference``, or of the usual one where that is larger.
+
+    Infinite where both are zero and ``target`` is not.
+    """
+    wanted, got = np.asarray(reference, np.float64), np.asarray(target, np.float64)
+    error, signal = float(np.linalg.norm(got - wanted)), float(np.linalg.norm(wanted))
+    if not error:
+        return 0.0
+    signal = max(signal, usual_rms * wanted.size**0.5)
+    return error / signal if signal else float("inf")
 
 
 def are_fractions(rows: Sequence[NDArray[Any]]) -> bool:

@@ -11,7 +11,7 @@ pixels at an edge make no window lost.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +28,25 @@ _MOST_COUNTED = 65_535
 """Class numbers up to here are counted without being sorted."""
 
 
+class _Compared(NamedTuple):
+    """One window by float and by int8: the outputs, the class of each pixel, and the mean IoU of both."""
+
+    reference: NDArray[Any]
+    target: NDArray[Any]
+    wanted: NDArray[Any]
+    got: NDArray[Any]
+    """:data:`_NONE` where int8 has not decided."""
+    overlap: float
+
+
 class Mask(Kind):
     """A class for each pixel."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
         self._range = ValueRange()
-        self._last: tuple[NDArray[Any], NDArray[Any], tuple[NDArray[Any], NDArray[Any]]] | None = None
-        """The window that was compared last, as it is asked for twice."""
+        self._last: _Compared | None = None
+        """The window that was compared last, as it is asked for thrice."""
 
     def observe(self, output: NDArray[Any]) -> None:
         """Learn the range of float's scores."""
@@ -57,21 +68,27 @@ class Mask(Kind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both masks cover the same."""
-        wanted, got = self._both(reference, target)
-        return wanted.shape == got.shape and mean_overlap(wanted, got) >= (self.output.tolerance or 0.0)
+        return self._compared(reference, target).overlap >= (self.output.tolerance or 0.0)
+
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """The part of the masks that is not shared."""
+        return 1.0 - self._compared(reference, target).overlap
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:  # noqa: ARG002  # there are none
         """Of each class float's pixels, and how many of them int8 gives it."""
-        wanted, got = self._both(reference, target)
+        compared = self._compared(reference, target)
+        wanted, got = compared.wanted, compared.got
         same = wanted == got if wanted.shape == got.shape else np.zeros(wanted.shape, bool)
         kept = _pixels_of(wanted[same])
         return {number: (given, kept.get(number, 0.0)) for number, given in _pixels_of(wanted).items()}
 
-    def _both(self, reference: NDArray[Any], target: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The class of each pixel by float and by int8, :data:`_NONE` where that has not decided."""
-        if self._last is None or self._last[0] is not reference or self._last[1] is not target:
-            self._last = reference, target, (self.answer(reference), self._decided(reference, target))
-        return self._last[2]
+    def _compared(self, reference: NDArray[Any], target: NDArray[Any]) -> _Compared:
+        last = self._last
+        if last is None or last.reference is not reference or last.target is not target:
+            wanted, got = self.answer(reference), self._decided(reference, target)
+            overlap = mean_overlap(wanted, got) if wanted.shape == got.shape else 0.0
+            last = self._last = _Compared(reference, target, wanted, got, overlap)
+        return last
 
     def _decided(self, reference: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
         got, wanted, scores = self.answer(target), _pixels(reference), _pixels(target)

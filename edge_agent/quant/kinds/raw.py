@@ -7,10 +7,9 @@ quiet is held against what is usual for that group: noise beside nothing says no
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from edge_agent.quant.kinds.kind import ScaledKind, row, with_defaults
+from edge_agent.quant.kinds.kind import ScaledKind, relative_rms, row, with_defaults
 from edge_agent.quant.scale_groups import judged_parts
 from edge_agent.wire.manifest import Output
 
@@ -34,16 +33,3 @@ class Raw(ScaledKind):
         return all(
             relative_rms(group.take(wanted), group.take(got), usual_rms=group.rms) <= tolerance for group in judged
         )
-
-
-def relative_rms(reference: ArrayLike, target: ArrayLike, *, usual_rms: float = 0.0) -> float:
-    """RMS of the difference as a share of the RMS of ``reference``, or of the usual one where that is larger.
-
-    Infinite where both are zero and ``target`` is not.
-    """
-    wanted, got = np.asarray(reference, np.float64), np.asarray(target, np.float64)
-    error, signal = float(np.linalg.norm(got - wanted)), float(np.linalg.norm(wanted))
-    if not error:
-        return 0.0
-    signal = max(signal, usual_rms * wanted.size**0.5)
-    return error / signal if signal else float("inf")

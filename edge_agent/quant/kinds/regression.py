@@ -13,6 +13,7 @@ from edge_agent.wire.manifest import Output
 
 _PERCENTILES = (1.0, 99.0)
 _VALUES = 4_000_000  # float32 values kept for the spread: 16 MB
+_TINY = 1e-300  # an output that never varies has no spread
 _ROWS = 32  # but never fewer rows than this: percentiles of a handful say nothing
 
 
@@ -57,6 +58,11 @@ class Regression(ScaledKind):
         wanted, got = row(reference), row(target)
         return wanted.shape == got.shape and self._within_spread(got - wanted)
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """The largest difference, as a share of the element's spread."""
+        difference = np.abs(row(target) - row(reference))
+        return float(np.max(difference / np.maximum(self._spreads, _TINY)))
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether no element is far from its label."""
         values = row(output)
@@ -68,10 +74,14 @@ class Regression(ScaledKind):
             truth = truth.reshape(values.shape)
         return bool(np.isfinite(values).all()) and self._within_spread(values - truth)
 
-    def _within_spread(self, difference: NDArray[np.float64]) -> bool:
+    @property
+    def _spreads(self) -> NDArray[np.float64]:
         if self._spread is None:
             self._spread = _spread(self._kept)
-        return bool(np.all(np.abs(difference) <= (self.output.tolerance or 0.0) * self._spread))
+        return self._spread
+
+    def _within_spread(self, difference: NDArray[np.float64]) -> bool:
+        return bool(np.all(np.abs(difference) <= (self.output.tolerance or 0.0) * self._spreads))
 
 
 def _spread(rows: list[NDArray[np.float32]]) -> NDArray[np.float64]:

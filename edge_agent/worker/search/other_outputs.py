@@ -4,7 +4,6 @@ Which ones: all but the judged one and what is carried as state. A model may hav
 nobody named together take a bounded part of the disk (:mod:`edge_agent.worker.data.window_quota`).
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,7 +25,6 @@ from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.quant.grouped_metrics import GroupedMetrics
-from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore
@@ -169,7 +167,7 @@ class _Compared:
         self._metrics = GroupedMetrics(judge.groups)
         self._boxes = KeptBoxes()
         self._agreed: list[bool] = []
-        self._differences: list[float] = []
+        self._nearness: list[float] = []
         self._groups: list[int | None] = []
         self._classes = ClassCounts()
         self._broken = 0
@@ -183,7 +181,7 @@ class _Compared:
         agreed = self._agrees(reference, output) if same_shape else self._judge.agrees(reference, output)
         self._agreed.append(agreed)
         self._groups.append(group)
-        self._differences.append(relative_rms(reference, output) if same_shape and finite else math.inf)
+        self._nearness.append(self._judge.nearness(reference, output))
         self._classes.add(self._judge.kept_classes(reference, output))
         if same_shape:
             self._metrics.add(reference, output)
@@ -220,7 +218,7 @@ class _Compared:
         windows, effect = len(self._agreed), 1.0
         if in_time is not None:
             wrong = [not agreed for agreed in self._agreed]
-            effect = design_effect(wrong, self._differences, self._groups, in_time=in_time)
+            effect = design_effect(wrong, self._nearness, self._groups, in_time=in_time)
         return Measured(
             windows=windows,
             windows_effective=effective_windows(windows, effect),

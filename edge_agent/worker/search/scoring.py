@@ -5,7 +5,6 @@ candidate then runs over the same rows, one at a time. The reference is always t
 prepared one.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,7 +31,6 @@ from edge_agent.quant.detection.kept import KeptBoxes
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.float_skill import FloatSkill
 from edge_agent.quant.grouped_metrics import GroupedMetrics
-from edge_agent.quant.kinds.raw import relative_rms
 from edge_agent.wire.manifest import Gates, Output, OutputKind
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.float_outputs import OutputStore
@@ -54,7 +52,7 @@ class Score:
 
     Attributes:
         agreed: whether the window agrees with float.
-        differences: relative RMS difference of the judged output, the measure of how much neighbours resemble.
+        nearness: how near the window came to a disagreement, which tells how those lie in time while they are few.
         argmax_agreed: the same as if it were a classifier; only where the kind was found to be raw and it
             could be one.
         correct: (float is right, int8 is right) where the rows have labels.
@@ -71,7 +69,7 @@ class Score:
 
     agreed: list[bool] = field(default_factory=list)
     argmax_agreed: list[bool] = field(default_factory=list)
-    differences: list[float] = field(default_factory=list)
+    nearness: list[float] = field(default_factory=list)
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     classes: ClassCounts = field(default_factory=ClassCounts)
@@ -122,7 +120,7 @@ class Score:
     def design_effect(self, *, in_time: bool) -> float:
         """How many windows count as one; ``in_time``: they follow each other in time."""
         disagree = [not agreed for agreed in self.agreed]
-        return design_effect(disagree, self.differences, self.groups, in_time=in_time)
+        return design_effect(disagree, self.nearness, self.groups, in_time=in_time)
 
     def recorded(self, model: MeasuredModel, **others: Any) -> MeasuredModel:
         """``model`` with what this pass showed, and with ``others``, by the names of its fields."""
@@ -234,11 +232,9 @@ class ReferenceOutputs:
             if kind_found and (as_class := judge.argmax_agrees(reference, output)) is not None:
                 score.argmax_agreed.append(as_class)
             score.groups.append(row.group)
+            score.nearness.append(judge.nearness(reference, output))
             if output.shape == reference.shape:
-                score.differences.append(relative_rms(reference, output))
                 score.metrics.add(reference, output)
-            else:  # as where the number of detections depends on the input
-                score.differences.append(math.inf)
             score.classes.add(judge.kept_classes(reference, output, row.label))
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)

@@ -191,6 +191,25 @@ def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Pat
     assert told.ratio_p50 > 2 * told.ratio_p50_same_runtime  # the target's own kind of float is as slow as the target
 
 
+def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = (Served(str(folder / f"{size}.onnx"), "onnxruntime") for size in ("small", "large"))
+    orders: list[list[Served]] = []
+
+    def spied(request: Request) -> Answer:
+        orders.append(request.models)
+        return ask(request)
+
+    monkeypatch.setattr(comparison, "ask", spied)
+
+    told = compare(small, large, folder / "feeds.npz", limit=0, root=folder)
+
+    assert orders[:3] == [[small, small, large], [small, large, small], [large, small, small]]
+    assert told.ratio_p50 > 1.5
+    assert told.noise < 0.5
+
+
 def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
         "import sys, atexit; from edge_agent.worker.measure import probe\n"
@@ -287,6 +306,7 @@ def test_an_input_may_have_any_name(tmp_path: Path) -> None:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]] | LimitError]) -> list[Request]:
+    """Answers in the order of the models that were to be compared; each process is asked beginning with another."""
     asked: list[Request] = []
 
     def answer(request: Request) -> Answer:
@@ -294,7 +314,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]
         found = next(answers)
         if isinstance(found, LimitError):
             raise found
-        return Answer(times_ms=found)
+        first = (len(asked) - 1) % len(found)
+        return Answer(times_ms=[*found[first:], *found[:first]])
 
     monkeypatch.setattr(comparison, "ask", answer)
     return asked

@@ -60,3 +60,14 @@ def test_what_int8_has_right_by_luck_does_not_make_up_for_what_it_has_lost(tmp_p
 
     assert score.correct.count((True, False)) == score.correct.count((False, True)) == GIVEN.size // 2
     assert score.classes.counts == dict.fromkeys(range(CLASSES), (EACH // 2, 0))
+
+
+def test_what_is_kept_of_a_window_is_how_near_it_came_to_another_class_and_not_how_far_its_output_moved(
+    tmp_path: Path,
+) -> None:
+    """int8 scales class 0 a hundredfold and all but mixes up class 1."""
+    score = scored(tmp_path, np.array([[100.0, 0, 0], [0, 1.0, 0.9], [0, 0, 1.0]]), None)
+
+    far, near, same = np.array(score.nearness).reshape(CLASSES, EACH)[:, 0]
+    assert near == max(far, near, same)
+    assert far == min(far, near, same)
