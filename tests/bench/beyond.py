@@ -78,7 +78,7 @@ def says(calibration: Windows, heldout: Windows) -> bool:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--draws", type=int, default=25)
     parser.add_argument("recordings", nargs="*", type=Path)
     args = parser.parse_args()
     draws: dict[str, Draw] = {**ORDINARY, **{path.name: recorded(path) for path in (RECORDING, *args.recordings)}}

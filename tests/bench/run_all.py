@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SOAK = "soak"
 BENCHES = (
     SOAK,
+    "beyond",
     "calibration_memory",
     "calibration_speed",
     "daemon_idle",

@@ -73,10 +73,10 @@ def run(context: Context) -> Outcome:
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
     runtimes, left_out = usable(backend)
     notes = [*info.notes, *left_out]
+    context.progress(0.0, "preparing the model", force=True)
+    backend.prepare(context.model_path, prepared)
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
     reach = InputReach(info, data.channels, data.count("calibration"))
-    context.progress(0.04, "preparing the model", force=True)
-    backend.prepare(context.model_path, prepared)
     watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))
     calibration = _Calibration(context, backend, prepared, watched, info, runtimes[0])
     window_s = calibration.prove_prepared()
@@ -125,7 +125,7 @@ def run(context: Context) -> Outcome:
 def _divided(
     context: Context, backend: Backend, info: ModelInfo, data: DataSet, runtime: str
 ) -> tuple[DataSet, Seen, list[Finding]]:
-    """The sets, rows of an ``.npz`` divided so that each regime is in both; and which classes float gives in them."""
+    """The sets, rows of an ``.npz`` divided so that both hold each regime, and which classes float gives in them."""
     windows = sum(data.count(split) for split in POOL)
     pace = Pace(context, "asking float, window", windows, begin=0.0, end=0.04, timed=False)
     answers = ask_float(backend.open(context.model_path, runtime=runtime), info, data, context.task, pace)

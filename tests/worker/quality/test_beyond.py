@@ -65,6 +65,13 @@ def test_what_calibration_has_seen_itself_is_not_told_of() -> None:
     assert said(with_spikes(300, 0, 3, 20.0), with_spikes(300, 1, 12, 20.0)) == []
 
 
+def test_where_tails_are_long_more_is_expected() -> None:
+    calibration, heldout = with_spikes(300, 0, 1, 30.0), with_spikes(300, 1, 8, 50.0)
+
+    assert said(calibration, heldout) == []
+    assert said(np.minimum(calibration, 25.0), with_spikes(300, 1, 8, 200.0))
+
+
 @pytest.mark.parametrize("spikes", [1, 2])
 def test_one_or_two_windows_must_be_farther_outside(spikes: int) -> None:
     assert said(movement(300, 0), with_spikes(300, 1, spikes, 9.0)) == []

@@ -127,13 +127,16 @@ def test_a_stage_that_is_run_again_divides_alike(tmp_path: Path, finder: Path) -
 
 
 def test_ranges_are_of_the_rows_that_the_division_names(tmp_path: Path, finder: Path) -> None:
-    job_dir = calibrated(tmp_path, finder, {"x": quiet(ROWS, 1, spikes=2)}, output=CLASSES)
+    rows = quiet(ROWS, 1, spikes=2)
+    job_dir = calibrated(tmp_path, finder, {"x": rows}, {"x": quiet(60, 2)}, output=CLASSES)
 
     reach = read_seen(job_dir / "calibrate").inputs["x"]
+    division = read_division(job_dir / "calibrate")
+    assert division is not None
+    assert reach.high == pytest.approx(rows[division.calibration].max(axis=0).tolist())
+    assert reach.low == pytest.approx(rows[division.calibration].min(axis=0).tolist())
     ranges = json.loads((job_dir / "calibrate" / "ranges.json").read_text())["ranges"]["minmax"]["x"]
-    assert max(reach.high) == pytest.approx(ranges[1])
-    assert min(reach.low) == pytest.approx(ranges[0])
-    assert reach.high[7] == pytest.approx(20.0)
+    assert ranges == pytest.approx([rows.min(), rows.max()]), "the ends of ranges go to calibration"
 
 
 @pytest.mark.parametrize("leads", ["labels", "groups"])
