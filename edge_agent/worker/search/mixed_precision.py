@@ -60,7 +60,7 @@ def try_mixed_precision(
             mended = attempt(with_float(base.spec, (*ground, *layers)))
             if mended is not None and mended.likely_to_pass:
                 break
-            if early and mended is not None and 0 < _wrong(base) and _wrong(mended) <= _wrong(base) * HALVED:
+            if early and mended is not None and _wrong(base) > 0 and _wrong(mended) <= _wrong(base) * HALVED:
                 ground = layers
     best = refinable(tried, methods, starts)
     if best is None or not in_time():
