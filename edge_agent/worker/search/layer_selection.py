@@ -23,7 +23,7 @@ NEGLIGIBLE = 0.01
 
 _MOST_FLOAT = 0.5
 """The part of all layers that may be left float; beyond it the rest is no int8 model."""
-_HALVED = 0.5
+HALVED = 0.5
 _ACCURACY_CODES = (
     "agreement_too_low",
     "accuracy_too_low",
@@ -99,7 +99,7 @@ def float_steps(known: Sensitivity) -> Iterator[tuple[str, ...]]:
     """
     left = {place: effect for place, effect in known.effects.items() if effect > 0}
     floats: frozenset[str] = frozenset()
-    goal = sum(left.values()) * _HALVED
+    goal = sum(left.values()) * HALVED
     while left:
         floats = _extended(known, left, floats)
         if len(floats) > _MOST_FLOAT * len(known.layers):
@@ -107,7 +107,7 @@ def float_steps(known: Sensitivity) -> Iterator[tuple[str, ...]]:
         left = {place: effect for place, effect in left.items() if not floats.issuperset(known.needed_by[place])}
         rest = sum(left.values())
         if rest <= goal:
-            goal = rest * _HALVED
+            goal = rest * HALVED
             yield tuple(layer for layer in known.layers if layer in floats)
 
 

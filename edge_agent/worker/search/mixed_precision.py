@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.search.layer_selection import Sensitivity, Starts, float_steps, refinable, repairable
+from edge_agent.worker.search.layer_selection import HALVED, Sensitivity, Starts, float_steps, refinable, repairable
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
@@ -43,7 +43,8 @@ def try_mixed_precision(
         in_time: whether there is time for one more.
         methods: those of which ``measure`` knows the roundings.
         first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
-            saturate are seen by no simulation of roundings: so a few of the first are tried whatever ``measure`` says.
+            saturate are seen by no simulation of roundings: so a few of the first are tried whatever ``measure`` says,
+            and stay float in what follows where they halve the disagreements.
         starts: the sets of float layers that candidates were planned with.
     """
     done = set()
@@ -52,12 +53,15 @@ def try_mixed_precision(
         if base is None:
             break
         done.add(structure(base.spec))
-        for layers in _steps(base, measure, first):
+        ground: tuple[str, ...] = ()
+        for layers, early in _steps(base, measure, first):
             if not in_time():
                 return
-            mended = attempt(with_float(base.spec, layers))
+            mended = attempt(with_float(base.spec, (*ground, *layers)))
             if mended is not None and mended.likely_to_pass:
                 break
+            if early and mended is not None and _wrong(base) > 0 and _wrong(mended) <= _wrong(base) * HALVED:
+                ground = layers
     best = refinable(tried, methods, starts)
     if best is None or not in_time():
         return
@@ -72,11 +76,16 @@ def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
     return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
 
 
-def _steps(base: EvaluatedCandidate, measure: Measure, first: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Ever more float layers: the first few, then those that :func:`.layer_selection.float_steps` says."""
+def _steps(base: EvaluatedCandidate, measure: Measure, first: Sequence[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Ever more float layers: the first few (True), then those that :func:`.layer_selection.float_steps` says."""
     if base.spec.method == "static":
-        yield from (tuple(first[:count]) for count in _FIRST if count <= len(first) / 2)
-    yield from float_steps(measure(base.spec))
+        yield from ((tuple(first[:count]), True) for count in _FIRST if count <= len(first) / 2)
+    yield from ((layers, False) for layers in float_steps(measure(base.spec)))
+
+
+def _wrong(item: EvaluatedCandidate) -> float:
+    """The share of the search windows that disagree."""
+    return 1.0 if item.record.agreement is None else 1.0 - item.record.agreement
 
 
 def top_up_candidates(

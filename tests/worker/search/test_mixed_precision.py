@@ -22,6 +22,8 @@ class Device:
         self.tried: list[EvaluatedCandidate] = []
         self.asked: list[CandidateSpec] = []
         self.unbuildable: set[CandidateSpec] = set()
+        self.blind: set[str] = set()
+        """Bad layers of which no simulation knows."""
 
     def attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         self.time -= 1
@@ -37,7 +39,7 @@ class Device:
 
     def measure(self, spec: CandidateSpec) -> Sensitivity:
         self.asked.append(spec)
-        effects = {layer: 1.0 if layer in self.bad else 0.01 for layer in LAYERS}
+        effects = {layer: 1.0 if layer in self.bad - self.blind else 0.01 for layer in LAYERS}
         return Sensitivity(effects, {layer: (layer,) for layer in LAYERS}, LAYERS)
 
     def try_mixed_precision(self) -> list[tuple[str, ...]]:
@@ -68,6 +70,18 @@ def test_what_was_planned_with_float_layers_keeps_them_when_more_are_added() -> 
     assert device.tried[1].spec.float_layers == ("g", "h", "c")
     assert device.tried[1].passed
     assert len(device.tried) == 2
+
+
+def test_first_layers_that_halve_the_disagreements_stay_float() -> None:
+    """Of a YOLOv8n with Conv alone in int8, the first four took 20 of 166 windows down to 8."""
+    device = Device("af")
+    device.blind = {"a"}
+    device.attempt(STATIC)
+
+    try_mixed_precision(device.tried, device.attempt, device.measure, lambda: True, methods=("static",), first=LAYERS)
+
+    assert [item.spec.float_layers for item in device.tried[1:]] == [("a",), tuple("abcd"), tuple("abcdf")]
+    assert device.tried[-1].passed
 
 
 def test_steps_go_on_until_one_passes() -> None:
