@@ -28,6 +28,7 @@ ZERO_POINTS = (2, 16)
 REGIMES = (0.5, 0.1)
 ORT_WINDOWS = 100
 """The peer keeps every activation of every window."""
+_ONE_EACH = ("classes", "binary", "anomaly")
 IN_FEW = ", in few recordings"
 """How names end where whole recordings are wrong."""
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)
@@ -87,7 +88,7 @@ def sabotaged_outputs(
     """
     random = np.random.default_rng(seed)
     yield "float itself", wanted
-    said = np.array([-1 if (one := judge.named_class(row)) is None else one for row in wanted])
+    said = np.array([-1 if (one := class_given(judge, row)) is None else one for row in wanted])
     known, counts = np.unique(said[said >= 0], return_counts=True)
     if len(known) > 1:
         rarest = known[np.argmin(counts)]
@@ -100,6 +101,12 @@ def sabotaged_outputs(
             order = np.concatenate([np.flatnonzero(groups == name) for name in random.permutation(np.unique(groups))])
             whole = _as_another(judge, wanted, rounding, order[: len(places)])
             yield f"{share:.1%} of rows{IN_FEW}", whole
+
+
+def class_given(judge: Judge, output: NDArray[Any]) -> int | None:
+    """The class that float gives a row; None where the kind gives none, or several."""
+    given = judge.kept_classes(output, output) if judge.meaning.kind in _ONE_EACH else {}
+    return next(iter(given)) if len(given) == 1 else None
 
 
 def _as_another(judge: Judge, wanted: Outputs, rounding: Outputs, places: NDArray[np.intp]) -> Outputs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.judge_candidates import candidate_files, sabotaged_outputs
+from bench.judge_candidates import candidate_files, class_given, sabotaged_outputs
 from bench.judge_rules import Compared
 from numpy.typing import NDArray
 from support.jobs import make_job, run_stages
@@ -88,7 +88,7 @@ def _against(
 ) -> Compared:
     """One candidate's outputs against float's."""
     pairs = list(zip(wanted, got, strict=True))
-    given = [judge.named_class(one) for one, _ in pairs]
+    given = [class_given(judge, one) for one, _ in pairs]
     boxes = [judge.counts_by_class(one, two) for one, two in pairs]
     right = None
     if labels is not None:
