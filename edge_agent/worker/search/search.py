@@ -19,6 +19,7 @@ from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.freezing import second_finalists, with_chances
 from edge_agent.worker.search.layer_selection import Sensitivity
+from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,
@@ -27,8 +28,6 @@ from edge_agent.worker.search.policy import (
     describe,
     finalists,
     most_time,
-    pareto,
-    select_for_report,
     structure,
     worth_scoring,
 )

@@ -11,6 +11,7 @@ from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.wire.manifest import Gates, Recipe
+from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.policy import (
     SAME_SPEED,
     EvaluatedCandidate,
@@ -19,10 +20,8 @@ from edge_agent.worker.search.policy import (
     describe,
     finalists,
     most_time,
-    pareto,
     plan,
     range_methods,
-    select_for_report,
     structure,
     why_none,
     worth_scoring,
