@@ -13,6 +13,7 @@ from msgspec.structs import replace as replace_in
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MAX_CANDIDATES, GateResult, MeasuredModel
+from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
@@ -240,10 +241,11 @@ class Search:
         seen = item.prospect
         if seen is None:
             return
-        what = "disagree" if seen.won is None else "are lost"
+        what = "disagree with float" if seen.won is None else "are right by float and wrong by int8"
         self.warn(
-            f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, so the chance that the "
-            f"held-out set proves what it has to was {item.chance:.0%}, and no surer candidate passed"
+            f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, for the best of "
+            f"{counted(measured(self.tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
+            "held-out set proves what it has to, and no surer candidate passed"
         )
 
     def warn(self, warning: str) -> None:
