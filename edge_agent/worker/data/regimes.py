@@ -3,10 +3,10 @@
 A seeded shuffle leaves four impacts among 450 rows to chance: in one draw of five no search row is one, and in one of
 eighty no calibration row is, so that ranges clip them all. So the rows are put in order by what float makes of them,
 first by the class that it gives, the rarest where it gives several, then by how unusual output and inputs are; and the
-search set takes its share evenly from that order (systematic sampling: Cochran, Sampling Techniques, chapter 8). Each
-regime, whether it has a name or not, is then in both sets in proportion. The most unusual row of a stratum goes to
-calibration, as ranges come from there, and so do a class of one row and the rows with an array's largest and smallest
-value.
+search set takes its share evenly from that order, from a place on that the seed says (systematic sampling: Cochran,
+Sampling Techniques, chapter 8). Each regime, whether it has a name or not, is then in both sets in proportion. A class
+of one row goes to calibration, as ranges come from there. No other row does for what it holds: a search set without the
+rows at which ranges end would show less clipping than the held-out windows do.
 
 Memory is :data:`NUMBERS` an array and row.
 """
@@ -23,7 +23,7 @@ from edge_agent.backends import Array
 
 Numbers = NDArray[np.float64]
 _STRETCHES = 8
-_HIGHEST, _LOWEST, _FIRST_STRETCH = 1, 2, 3
+_FIRST_STRETCH = 3
 NUMBERS = _FIRST_STRETCH + _STRETCHES
 """How many numbers describe an array."""
 _LARGEST = 1e30
@@ -42,7 +42,7 @@ def describe(arrays: Iterable[Array]) -> NDArray[np.float32]:
             if flat.size:
                 starts, lengths = _stretches(flat.size)
                 described[0] = math.sqrt(np.dot(flat, flat) / flat.size)
-                described[_HIGHEST], described[_LOWEST] = flat.max(), flat.min()
+                described[1:_FIRST_STRETCH] = flat.max(), flat.min()
                 described[_FIRST_STRETCH : _FIRST_STRETCH + len(starts)] = np.add.reduceat(flat, starts) / lengths
             parts.append(described)
         return np.concatenate(parts).astype(np.float32)
@@ -68,41 +68,28 @@ def unusual(described: NDArray[np.float32]) -> Numbers:
     return farthest
 
 
-def extremes(described: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which of the rows ``[n, features]`` hold the largest or the smallest value of an array."""
-    ends = np.zeros(len(described), bool)
-    for first in range(0, described.shape[1], NUMBERS):
-        for column, sign in ((first + _HIGHEST, 1), (first + _LOWEST, -1)):
-            values = sign * described[:, column]
-            if values.min() < values.max():
-                ends[values.argmax()] = True
-    return ends
-
-
 def rarest(classes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Of the classes that float gives each row, the one that the fewest rows have; -1 for a row without."""
     known = Counter(number for given in classes for number in set(given))
     return np.array([min(given, key=lambda number: (known[number], number), default=-1) for given in classes], np.int64)
 
 
-def search_rows(
-    strata: NDArray[np.int64], away: Numbers, ends: NDArray[np.bool_], count: int, *, seed: int
-) -> NDArray[np.bool_]:
+def search_rows(strata: NDArray[np.int64], away: Numbers, count: int, *, seed: int) -> NDArray[np.bool_]:
     """Which rows the search set takes.
 
     Args:
         strata: the class of each row.
         away: how unusual each row is.
-        ends: rows that calibration gets, as far as others of their class can take their places.
         count: rows of the search set; the rest are calibration's.
-        seed: of the order of rows that are equally unusual.
+        seed: of the order of rows that are equally unusual, and of where in the order of each class sampling begins.
 
     Returns:
         A mask with ``count`` rows. A class of two rows or more is in both sets as far as ``count`` allows.
     """
     taken = np.zeros(len(strata), bool)
     left, rows = count, len(strata)
-    shuffled = np.random.default_rng(seed).permutation(rows)
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(rows)
     names, sizes = np.unique(strata, return_counts=True)
     for size, name in sorted(zip(sizes.tolist(), names.tolist(), strict=True)):
         share = min(max(round(left * size / rows), 1), size - 1, left)
@@ -110,16 +97,6 @@ def search_rows(
         members = shuffled[strata[shuffled] == name]
         members = members[np.argsort(away[members], kind="stable")]
         if share:
-            taken[members[((2 * np.arange(share) + 1) * size - 1) // (2 * share)]] = True
-            _give_back(members, taken, ends)
+            taken[members[((np.arange(share) + random.random()) * size / share).astype(np.intp)]] = True
         left, rows = left - share, rows - size
     return taken
-
-
-def _give_back(members: NDArray[np.int64], taken: NDArray[np.bool_], ends: NDArray[np.bool_]) -> None:
-    """Put in the place of each taken row of ``ends`` the nearest one, in the order of ``members``, that is neither."""
-    for place in np.flatnonzero(taken[members] & ends[members]):
-        others = np.flatnonzero(~taken[members] & ~ends[members])
-        if others.size:
-            taken[members[place]] = False
-            taken[members[others[np.abs(others - place).argmin()]]] = True

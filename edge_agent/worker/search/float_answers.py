@@ -22,7 +22,7 @@ from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, resolve_kind
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.division import Division
 from edge_agent.worker.data.label_sample import label_sample
-from edge_agent.worker.data.regimes import describe, extremes, rarest, search_rows, unusual
+from edge_agent.worker.data.regimes import describe, rarest, search_rows, unusual
 from edge_agent.worker.data.split import Split
 
 POOL: tuple[Split, ...] = ("calibration", "search")
@@ -54,8 +54,7 @@ class FloatAnswers:
             return None
         order = np.argsort(self.rows, kind="stable")  # so that it does not matter how they were divided before
         strata = rarest(self.classes)[order] if self.classes else np.zeros(len(order), np.int64)
-        away, ends = unusual(self.described)[order], extremes(self.described)[order]
-        taken = search_rows(strata, away, ends, self.sizes["search"], seed=seed)
+        taken = search_rows(strata, unusual(self.described)[order], self.sizes["search"], seed=seed)
         rows = self.rows[order]
         return Division(calibration=rows[~taken].tolist(), search=rows[taken].tolist())
 
