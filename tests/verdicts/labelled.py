@@ -88,6 +88,8 @@ def _rows(kind: str) -> Iterator[Case]:
     worse = replace(base, tamper=tamper, wrong="one class or regime", right=refused(*NOT_KEPT, "accuracy_too_low"))
     yield replace(worse, name=f"{kind}: rare label lost, held-out", heldout=lost)
     yield replace(worse, name=f"{kind}: rare label lost, labelled set", evaluation=lost)
+    unfit = replace(lost, labels=UNFIT[kind](lost.labels if lost.labels is not None else np.zeros(0)))
+    yield replace(worse, name=f"{kind}: rare class lost, held-out labels unfit", heldout=unfit)
 
 
 def _imperfect() -> Iterator[Case]:

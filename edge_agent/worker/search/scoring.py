@@ -58,7 +58,7 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
-        classes: what int8 keeps of each class that float gives, rightly where the rows have labels.
+        classes: what int8 keeps of each class that float gives, rightly where the rows have labels that float fits.
         skill: how float fits its labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
@@ -218,7 +218,7 @@ class ReferenceOutputs:
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
-        skill = FloatSkill(judge.meaning.kind)
+        skill, given = FloatSkill(judge.meaning.kind), ClassCounts()
         score = Score(metrics=GroupedMetrics(judge.groups), skill=skill)
         kind_found = first_output(self._task).kind is None
         others, boxes = self.others.compare(), KeptBoxes()
@@ -235,7 +235,9 @@ class ReferenceOutputs:
             score.nearness.append(judge.nearness(reference, output))
             if output.shape == reference.shape:
                 score.metrics.add(reference, output)
-            score.classes.add(judge.kept_classes(reference, output, row.label))
+            kept = judge.kept_classes(reference, output)
+            given.add(kept)
+            score.classes.add(kept if row.label is None else judge.kept_classes(reference, output, row.label))
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
@@ -246,6 +248,8 @@ class ReferenceOutputs:
                     if on_label is not None:
                         on_label(row.label, reference, output)
             on_row(done)
+        if score.measured().labels_doubtful:  # labels of something else call right what is lost, and wrong what counts
+            score.classes = given
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
         score.judged = summarise(
