@@ -39,6 +39,12 @@ def test_nothing_better_than_no_disagreement_can_be_shown() -> None:
     assert prospect(1, heldout=40).chance() == 0.0
 
 
+def test_windows_so_alike_that_the_held_out_ones_count_as_none_prove_no_drop() -> None:
+    """Search windows of two recordings count as one, and a smaller held-out set as less than half of one."""
+    assert Prospect(2, 150, 150.0, 40, 0.03, won=0).chance() == 0.0
+    assert chances([Prospect(0, 150, 150.0, 40, 0.03, won=0)]) == [1.0]
+
+
 def test_one_alone_is_what_it_is() -> None:
     assert chances([]) == []
     for wrong in range(5):
