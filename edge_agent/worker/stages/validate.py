@@ -3,7 +3,8 @@
 The reference is the model file as it was pushed. What the output means and how fast a finalist is was found before, on
 the search set and by the full latency statistic; here only what the held-out windows prove is new. Where two finalists
 were frozen, each has to prove what it proves at 97.5 %, and the second one is judged only if the first is refused. A
-refusal here is final for the job: there is no way back to the search. Its layers are explained on the held-out windows.
+refusal here is final for the job: there is no way back to the search. Layers of what is refused, and of a second one
+that is accepted, are explained on the held-out windows.
 A labelled set that came with the model is opened after the held-out set, whatever that said, and its labels judge
 accuracy. What the held-out windows hold that calibration has not seen is told of; it decides nothing.
 
@@ -88,9 +89,10 @@ def run(context: Context) -> Outcome:
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
     result = _result(context, before, judged, told)
     result = replace(result, data=with_more_findings(result.data, findings))
-    if not told.judgement.passed:
+    explained = told.finalist is preferred  # by the search
+    if not (explained and told.judgement.passed):
         layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
-        result = replace(result, layers=with_measured(layers, before.layers))
+        result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
     return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
 
 
