@@ -58,7 +58,8 @@ class Measured:
     commonest_label: int | None = None
     """Windows that carry the commonest of the labels: what a constant answer has right. classes, binary, sequence."""
     worse_than_constant: str = ""
-    """In what float is worse than a constant answer, where that is no number of windows: anomaly and regression."""
+    """In what float is worse than a constant answer, where that is no number of windows: anomaly, regression and
+    detectors."""
     sqnr_db: float | None = None
     sqnr_of: str = ""
     """The channels that this is of, where they are judged in groups: the worst group's."""

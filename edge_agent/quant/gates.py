@@ -49,11 +49,14 @@ MAX_ACCURACY_DROP = 0.03
 MIN_SQNR_DB = 10.0
 BY_LABEL = ("classes", "binary")
 """The kinds whose labels take the place of agreement."""
+_BOXES_ARE = "labels are x1, y1, x2, y2 and class, in the unit of the model's boxes"
 _LABELS_ARE: Mapping[OutputKind, str] = MappingProxyType(
     {
         "anomaly": "1 stands for an anomaly and 0 for usual",
         "regression": "labels have the output's unit and order",
         "sequence": "[output] alphabet and blank are the model's",
+        "detection": _BOXES_ARE,
+        "detection_head": _BOXES_ARE,
     }
 )
 _CONTINUOUS = ("regression", "embedding", "raw")

@@ -235,14 +235,16 @@ class ReferenceOutputs:
             score.nearness.append(judge.nearness(reference, output))
             if output.shape == reference.shape:
                 score.metrics.add(reference, output)
-            kept = judge.kept_classes(reference, output)
+            kept = rightly = judge.kept_classes(reference, output)
+            if row.label is not None:
+                rightly = judge.kept_classes(reference, output, row.label)
             given.add(kept)
-            score.classes.add(kept if row.label is None else judge.kept_classes(reference, output, row.label))
+            score.classes.add(rightly)
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
-                    skill.add(row.label, reference)
+                    skill.add(row.label, reference, rightly)
                     if judge.meaning.kind in _SIDES_OR_CLASSES:
                         score.count_label(row.label, float_right=right[0], int8_right=right[1])
                     if on_label is not None:
