@@ -224,7 +224,7 @@ def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _
 
 def _of_the_others(judged: Sequence[_Judged], told: _Judged) -> list[str]:
     """What became of the finalists that the verdict is not about."""
-    ended = "this one was accepted" if told.judgement.passed else "it was refused as well"
+    ended = "the other one passed" if told.judgement.passed else "the other one was refused as well"
     return [
         f"two finalists were judged, each at {100 * one.finalist.confidence:g} %: {describe(one.record)} was refused "
         f"({one.judgement.code}: {one.judgement.message}); {ended}"
