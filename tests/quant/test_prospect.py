@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -124,3 +125,12 @@ def test_the_best_of_many_drops_was_lucky_too() -> None:
     lucky, *_ = chances([labelled(lost) for lost in (1, 4, 5, 5, 6, 6, 7)])
 
     assert lucky < labelled(1).chance() - 0.2
+
+
+def test_a_hundred_thousand_windows_are_no_burden() -> None:
+    begun = time.process_time()
+
+    found = chances([Prospect(500, 50_000, 1.0, 100_000, 0.03, won=won) for won in (2500, 2600)])
+
+    assert time.process_time() - begun < 10.0
+    assert found == pytest.approx([1.0, 1.0])
