@@ -24,7 +24,7 @@ import msgspec
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
-from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings
+from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -116,6 +116,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     warnings = (
         *_agreement_warning(limits, measured),
         *recall_warnings(measured.classes, gates.min_class_recall),
+        *unlabelled_warnings(measured.classes, measured.classes_given, gates.min_class_recall),
         *(() if accuracy else _label_warning(gates, measured)),
         *_eval_warning(gates, kind, labelled),
     )

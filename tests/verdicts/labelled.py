@@ -58,7 +58,7 @@ UNFIT: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
 
 def labelled() -> list[Case]:
     """All of them."""
-    return [*(row for kind in TRUTH for row in _rows(kind)), *_imperfect(), *_boxes()]
+    return [*(row for kind in TRUTH for row in _rows(kind)), *_imperfect(), *_boxes(), _unlabelled()]
 
 
 def _rows(kind: str) -> Iterator[Case]:
@@ -126,6 +126,18 @@ def _boxes() -> Iterator[Case]:
     worse = replace(good, wrong="one class or regime", right=refused(*NOT_KEPT, "accuracy_too_low"), tamper=trait.lost)
     yield replace(worse, name="detection: rare label lost, held-out", heldout=lost)
     yield replace(worse, name="detection: rare class lost, held-out labels unfit", heldout=lost_unfit)
+
+
+def _unlabelled() -> Case:
+    """A class that float knows and labels do not."""
+    kind, trait = "classes", TRAITS["classes"]
+    some = windows(kind, MANY + 200, 6, rare=RARE)
+    return Case(
+        name="classes: a class that labels do not know lost", kind=kind, wrong="one class or regime",
+        right=accepted("class 4.*labels", or_refused=("class_lost",)), tamper=replace(trait.lost, marked=True),
+        output=trait.output, model=FloatModel(last=trait.last), calibration=calibration(kind),
+        heldout=replace(some, labels=np.where(some.marked, 0, classes(some.values))),
+    )  # fmt: skip
 
 
 def boxes(values: Array, unit: float = 1.0) -> Array:

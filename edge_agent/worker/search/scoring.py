@@ -59,6 +59,7 @@ class Score:
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
         classes: what int8 keeps of each class that float gives, rightly where the rows have labels that float fits.
+        given: the same of all rows.
         skill: how float fits its labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
@@ -73,6 +74,7 @@ class Score:
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     classes: ClassCounts = field(default_factory=ClassCounts)
+    given: ClassCounts = field(default_factory=ClassCounts)
     skill: FloatSkill | None = None
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
@@ -152,6 +154,7 @@ class Score:
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
             classes=self.classes.counts,
+            classes_given=self.given.counts,
             **device,
         )
 
@@ -218,7 +221,7 @@ class ReferenceOutputs:
         self, target: Path, judge: Judge, on_row: OnRow, *, runtime: str, on_label: OnLabel | None = None
     ) -> Score:
         """Run the quantized model in ``target`` over the set on the runtime that would serve it; compare with float."""
-        skill, given = FloatSkill(judge.meaning.kind), ClassCounts()
+        skill = FloatSkill(judge.meaning.kind)
         score = Score(metrics=GroupedMetrics(judge.groups), skill=skill)
         kind_found = first_output(self._task).kind is None
         others, boxes = self.others.compare(), KeptBoxes()
@@ -238,7 +241,7 @@ class ReferenceOutputs:
             kept = rightly = judge.kept_classes(reference, output)
             if row.label is not None:
                 rightly = judge.kept_classes(reference, output, row.label)
-            given.add(kept)
+            score.given.add(kept)
             score.classes.add(rightly)
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
@@ -251,7 +254,7 @@ class ReferenceOutputs:
                         on_label(row.label, reference, output)
             on_row(done)
         if score.measured().labels_doubtful:  # labels of something else call right what is lost, and wrong what counts
-            score.classes = given
+            score.classes = score.given
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
         score.judged = summarise(
