@@ -82,12 +82,12 @@ def run(context: Context) -> Outcome:
             judged.append(heldout.judge(judge, finalist, target))
             if judged[-1].judgement.passed:
                 break
-        findings = unseen.findings(floats, judge)
+        findings, undefined = unseen.findings(floats, judge), floats.others.undefined
     told = next((one for one in judged if one.judgement.passed), judged[0])
     if told.judgement.passed and told.finalist is not preferred:
         shutil.copyfile(told.target, chosen_path(context.out_dir, backend.SUFFIX))
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
-    result = _result(context, before, judged, told)
+    result = _result(context, before, judged, told, undefined)
     result = replace(result, data=with_more_findings(result.data, findings))
     explained = told.finalist is preferred  # by the search
     if not (explained and told.judgement.passed):
@@ -181,8 +181,13 @@ class _HeldOut:
         return Pace(self._context, what, self._floats.windows, begin=begin, end=self._done)
 
 
-def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _Judged) -> Result:
-    """The result object with what was found; ``told``: the finalist that the verdict is about."""
+def _result(
+    context: Context, before: Result, judged: Sequence[_Judged], told: _Judged, undefined: Sequence[str]
+) -> Result:
+    """The result object with what was found.
+
+    ``told``: the finalist that the verdict is about; ``undefined``: the other outputs that float leaves so.
+    """
     score, effective, task = told.score, told.effective, context.task
     windows, asked = len(score.agreed), task.gates.min_agreement
     enough = enough_heldout(
@@ -215,7 +220,7 @@ def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _
             warnings=[
                 *before.data.warnings,
                 *told.judgement.warnings,
-                *not_judged(told.outputs),
+                *not_judged(told.outputs, undefined),
                 *_of_the_others(judged, told),
             ],
         ),
