@@ -222,7 +222,7 @@ def allowed_losses(won: int, n: int, limit: float, confidence: float = CONFIDENC
     """
     z = NormalDist().inv_cdf(confidence)
     lost = -1
-    while lost + 1 + won <= n and _tango_score(lost + 1, won, n, limit) <= -z:
+    while n and lost + 1 + won <= n and _tango_score(lost + 1, won, n, limit) <= -z:
         lost += 1
     return lost
 

@@ -125,6 +125,24 @@ def recall_warnings(counts: Counts, asked: float | None) -> tuple[str, ...]:
     return (f"int8 keeps too little of what float gives, in too few windows to refuse: {told}{more}; capture more",)
 
 
+def unlabelled_warnings(counts: Counts, given: Counts, asked: float | None) -> tuple[str, ...]:
+    """What is said of classes that int8 loses and that labels call wrong in every window: they may not know them.
+
+    Args:
+        counts: of the windows in which float is right.
+        given: of all windows.
+        asked: the manifest's limit, as of :func:`class_recall`.
+    """
+    limit = MIN_CLASS_RECALL if asked is None else asked
+    lost = [one for one in _worst_first(given) if one.label not in counts and one.windows >= FEWEST]
+    return tuple(
+        f"of {one.windows} windows to which float gives class {one.label}, int8 keeps {_amount(one.kept)}; the labels "
+        "call all of them wrong, so this decides nothing: check that the labels know the class"
+        for one in lost[:_MOST_TOLD]
+        if one.recall < limit
+    )
+
+
 def _worst_first(counts: Counts) -> list[_Row]:
     rows = [_Row(label, windows, kept) for label, (windows, kept) in counts.items()]
     return sorted(rows, key=lambda one: one.recall)

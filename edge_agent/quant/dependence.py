@@ -139,9 +139,11 @@ def _chance(wrong: int, sizes: NDArray[np.intp], alike: float) -> float:
     """
     total = np.array([1.0])
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
-        single = _beta_binomial(int(size), alike)[: wrong + 1]
-        for _ in range(count):
-            total = np.convolve(total, single)[: wrong + 1]
+        power, blocks = _beta_binomial(int(size), alike)[: wrong + 1], int(count)
+        while blocks:  # a sum of so many blocks by halves: there may be tens of thousands
+            if blocks % 2:
+                total = np.convolve(total, power)[: wrong + 1]
+            power, blocks = np.convolve(power, power)[: wrong + 1], blocks // 2
     return float(total.sum())
 
 

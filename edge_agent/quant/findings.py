@@ -58,7 +58,8 @@ class Measured:
     commonest_label: int | None = None
     """Windows that carry the commonest of the labels: what a constant answer has right. classes, binary, sequence."""
     worse_than_constant: str = ""
-    """In what float is worse than a constant answer, where that is no number of windows: anomaly and regression."""
+    """In what float is worse than a constant answer, where that is no number of windows: anomaly, regression and
+    detectors."""
     sqnr_db: float | None = None
     sqnr_of: str = ""
     """The channels that this is of, where they are judged in groups: the worst group's."""
@@ -69,7 +70,9 @@ class Measured:
     latency_ratio_upper: float | None = None
     """95 % bounds of the full statistic: what the verdict looks at."""
     classes: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
-    """Class → windows to which float gives it, and how many of them int8 keeps."""
+    """Class → windows to which float gives it, rightly if there are labels, and how many of them int8 keeps."""
+    classes_given: Mapping[Any, tuple[int, float]] = field(default_factory=dict)
+    """The same of all windows, whatever their labels say."""
     confidence: float = CONFIDENCE
     """Of what is proved about agreement and accuracy."""
     rows_of: str = ""

@@ -8,6 +8,7 @@ alike then, and no drop of accuracy can be seen. What a constant answer is, depe
   tells no anomaly from another window: its area under the ROC curve is 0.5 (Mann & Whitney 1947, see :mod:`.labelled`).
 * regression: the mean of the labels. Float's squared error is held against theirs, so what is asked for is a
   coefficient of determination of 0 or more, over all elements as they are (Wright 1921, "Correlation and causation").
+* detection, detection_head: no box at all. Float that finds none of the labelled boxes does no better.
 """
 
 from collections import Counter
@@ -16,11 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.quant.class_recall import Kept
+from edge_agent.quant.detection.labels import are_boxes, labelled_boxes
 from edge_agent.quant.kinds.kind import row
 from edge_agent.quant.labelled import area_under_curve
+from edge_agent.strict import counted
 from edge_agent.wire.manifest import OutputKind
 
 COUNTED: tuple[OutputKind, ...] = ("classes", "binary", "sequence")
+_BOXES: tuple[OutputKind, ...] = ("detection", "detection_head")
 _CHANCE = 0.5
 
 
@@ -32,9 +37,11 @@ class FloatSkill:
         self._labels: Counter[Any] = Counter()
         self._scores: list[tuple[bool, float]] = []
         self._squares = _Squares()
+        self._boxed = 0
+        self._found = False
 
-    def add(self, label: Any, reference: NDArray[Any]) -> None:
-        """Take one window's label and float's output."""
+    def add(self, label: Any, reference: NDArray[Any], right: Kept | None = None) -> None:
+        """Take one window's label and float's output; ``right``: the classes that float rightly gives it."""
         if self._kind in COUNTED:
             values = np.asarray(label).reshape(-1).tolist()
             self._labels[values[0] if len(values) == 1 else tuple(values)] += 1
@@ -42,6 +49,9 @@ class FloatSkill:
             self._scores.append((bool(row(label)[0] > 0.0), float(row(reference)[0])))
         elif self._kind == "regression":
             self._squares.add(np.ravel(np.asarray(label, np.float64)), np.ravel(np.asarray(reference, np.float64)))
+        elif self._kind in _BOXES and are_boxes([label]) and len(labelled_boxes(label)):
+            self._boxed += 1
+            self._found = self._found or bool(right)
 
     @property
     def commonest(self) -> int | None:
@@ -59,6 +69,8 @@ class FloatSkill:
                     f"float scores a labelled anomaly above another window in {area:.0%} of all pairs, a constant "
                     "answer would in 50 %"
                 )
+        if self._boxed and not self._found:
+            return f"float finds none of the labelled boxes of {counted(self._boxed, 'window')}"
         return self._squares.worse
 
 

@@ -24,7 +24,7 @@ import msgspec
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
-from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings
+from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -49,11 +49,14 @@ MAX_ACCURACY_DROP = 0.03
 MIN_SQNR_DB = 10.0
 BY_LABEL = ("classes", "binary")
 """The kinds whose labels take the place of agreement."""
+_BOXES_ARE = "labels are x1, y1, x2, y2 and class, in the unit of the model's boxes"
 _LABELS_ARE: Mapping[OutputKind, str] = MappingProxyType(
     {
         "anomaly": "1 stands for an anomaly and 0 for usual",
         "regression": "labels have the output's unit and order",
         "sequence": "[output] alphabet and blank are the model's",
+        "detection": _BOXES_ARE,
+        "detection_head": _BOXES_ARE,
     }
 )
 _CONTINUOUS = ("regression", "embedding", "raw")
@@ -113,6 +116,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     warnings = (
         *_agreement_warning(limits, measured),
         *recall_warnings(measured.classes, gates.min_class_recall),
+        *unlabelled_warnings(measured.classes, measured.classes_given, gates.min_class_recall),
         *(() if accuracy else _label_warning(gates, measured)),
         *_eval_warning(gates, kind, labelled),
     )

@@ -25,9 +25,9 @@ class ValueRange:
         """Take values into account: element by element, or as a whole where their shape changes."""
         low = high = np.asarray(values, np.float64)
         if self._low is not None and self._high is not None:
-            if low.shape != self._low.shape and low.size:
-                low, self._low = low.min(), self._low.min()
-                high, self._high = high.max(), self._high.max()
+            if low.shape != self._low.shape:
+                low, self._low = (one.min(initial=np.inf) for one in (low, self._low))
+                high, self._high = (one.max(initial=-np.inf) for one in (high, self._high))
             low, high = np.minimum(self._low, low), np.maximum(self._high, high)
         self._low, self._high = np.asarray(low), np.asarray(high)
 

@@ -69,9 +69,16 @@ def with_outputs(judgement: Judgement, outputs: Iterable[OutputSummary]) -> Judg
     return judgement if refusing is None else judgement.refused(refusing.code, refusing.message)
 
 
-def not_judged(outputs: Iterable[OutputSummary]) -> list[str]:
-    """What is said of channels that have nothing to be judged by, where numbers are judged; one sentence a group."""
-    return [
+def not_judged(outputs: Iterable[OutputSummary], undefined: Iterable[str]) -> list[str]:
+    """What is said of channels and of whole outputs that have nothing to be judged by, where numbers are judged.
+
+    ``undefined``: the outputs that float leaves so.
+    """
+    whole = [
+        f"output {name!r} is not judged: float itself gives NaN, Inf, nothing, no numbers or a changing shape there"
+        for name in undefined
+    ]
+    return whole + [
         f"output {one.name!r}: channels {group.channels} are not judged: {group.why_not}"
         for one in outputs
         if one.kind not in _DECISIONS

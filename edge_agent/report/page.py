@@ -79,7 +79,7 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
         for key, title in (("sqnr_db", "SQNR"), ("agreement", "agreement with float"))
     ]
     judged = any(one.agreement_lower is not None for one in models)
-    but = " The one that was judged shows what the held-out set said." if judged else ""
+    but = " What was refused by the held-out set shows what that said." if judged else ""
     what = (
         f"Measured on the search set, which the verdict has not seen.{but} Further left is faster, further up is "
         "closer to float; the line joins those that no other beats in both."

@@ -1,6 +1,6 @@
 import pytest
 
-from edge_agent.quant.class_recall import ClassCounts, class_recall, recall_warnings
+from edge_agent.quant.class_recall import ClassCounts, class_recall, recall_warnings, unlabelled_warnings
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import evaluate_heldout, evaluate_search
 from edge_agent.wire.manifest import Gates
@@ -83,3 +83,12 @@ def test_a_lost_class_refuses_where_agreement_is_proved() -> None:
 
     assert evaluate_heldout(FREE, "binary", measured).code == "class_lost"
     assert evaluate_search(FREE, "binary", measured).code == "class_lost"
+
+
+def test_a_class_that_labels_always_call_wrong_is_told_of_where_it_is_lost() -> None:
+    given = {0: (785, 785), 1: (15, 3), 2: (15, 15), 3: (9, 0)}
+
+    (said,) = unlabelled_warnings({0: (785, 785)}, given, None)
+
+    assert said.startswith("of 15 windows to which float gives class 1, int8 keeps 3; ")
+    assert unlabelled_warnings(given, given, None) == unlabelled_warnings({}, given, 0) == ()

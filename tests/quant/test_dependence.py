@@ -1,4 +1,5 @@
 import math
+import time
 from functools import cache
 from statistics import NormalDist
 from typing import Any
@@ -168,3 +169,14 @@ def test_a_hundred_quiet_windows_captured_in_few_rounds_can_prove_an_agreement(r
 def test_too_short_and_constant_series_count_as_they_are() -> None:
     assert design_effect([True, False], [1.0, 0.0], in_time=True) == 1.0
     assert design_effect([True] * 50, [1.0] * 50, in_time=True) < 3
+
+
+def test_ten_thousand_recordings_are_no_burden() -> None:
+    random = np.random.default_rng(0)
+    wrong, near = (random.random(100_000) < 0.049).tolist(), random.random(100_000).tolist()
+    begun = time.process_time()
+
+    effect = design_effect(wrong, near, np.repeat(np.arange(10_000), 10).tolist())
+
+    assert time.process_time() - begun < 2.0
+    assert effect == pytest.approx(1.0, abs=0.05)

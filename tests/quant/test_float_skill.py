@@ -54,3 +54,16 @@ def test_estimates_are_held_against_the_mean_of_their_labels(
     if worse:
         off, apart = np.sqrt(np.mean((said - labels) ** 2)), np.sqrt(labels.var(axis=0).mean())
         assert skill.worse == f"float is {off:.4g} off the labels (RMS), their own mean would be {apart:.4g} off"
+
+
+def test_a_detector_finds_some_of_its_labels() -> None:
+    box, none = np.array([[0.0, 0.0, 9.0, 9.0, 1.0]]), np.array([[0.0, 0.0, 0.0, 0.0, -1.0]])
+    skill = FloatSkill("detection")
+
+    skill.add(none, np.zeros((4, 6)), {})
+    assert skill.worse == ""  # there was nothing to find
+    skill.add(box, np.zeros((4, 6)), {})
+    assert skill.worse == "float finds none of the labelled boxes of 1 window"
+    skill.add(box, np.zeros((4, 6)), {1: (1.0, 0.0)})
+    assert skill.worse == ""
+    assert skill.commonest is None

@@ -269,3 +269,14 @@ def test_what_disagrees_is_nearer_than_all_that_agrees(output: Output) -> None:
 
     assert others
     assert max(agreed) <= min(others)
+
+
+def test_decisions_may_be_none_in_some_windows() -> None:
+    """As of a detector's scores above a threshold, of which there are as many as there are objects."""
+    some, none = np.array([2.0, 3.0]), np.zeros(0)
+    judge = Judge.having_seen(resolve_kind(Output(kind="binary"), [none, some], None), [none, some, none])
+
+    assert judge.agrees(none, none)
+    assert not judge.agrees(some, none)
+    assert judge.nearness(none, none) < judge.nearness(some, some) < judge.nearness(some, none)
+    assert judge.kept_classes(none, some) == {}

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +38,12 @@ def test_nothing_better_than_no_disagreement_can_be_shown() -> None:
         assert one.chance() == 1.0
         assert chances([one, one, one]) == pytest.approx([1.0, 1.0, 1.0], abs=0.1)
     assert prospect(1, heldout=40).chance() == 0.0
+
+
+def test_windows_so_alike_that_the_held_out_ones_count_as_none_prove_no_drop() -> None:
+    """Search windows of two recordings count as one, and a smaller held-out set as less than half of one."""
+    assert Prospect(2, 150, 150.0, 40, 0.03, won=0).chance() == 0.0
+    assert chances([Prospect(0, 150, 150.0, 40, 0.03, won=0)]) == [1.0]
 
 
 def test_one_alone_is_what_it_is() -> None:
@@ -118,3 +125,12 @@ def test_the_best_of_many_drops_was_lucky_too() -> None:
     lucky, *_ = chances([labelled(lost) for lost in (1, 4, 5, 5, 6, 6, 7)])
 
     assert lucky < labelled(1).chance() - 0.2
+
+
+def test_a_hundred_thousand_windows_are_no_burden() -> None:
+    begun = time.process_time()
+
+    found = chances([Prospect(500, 50_000, 1.0, 100_000, 0.03, won=won) for won in (2500, 2600)])
+
+    assert time.process_time() - begun < 10.0
+    assert found == pytest.approx([1.0, 1.0])

@@ -58,7 +58,7 @@ UNFIT: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
 
 def labelled() -> list[Case]:
     """All of them."""
-    return [*(row for kind in TRUTH for row in _rows(kind)), *_imperfect()]
+    return [*(row for kind in TRUTH for row in _rows(kind)), *_imperfect(), *_boxes(), _unlabelled()]
 
 
 def _rows(kind: str) -> Iterator[Case]:
@@ -88,6 +88,8 @@ def _rows(kind: str) -> Iterator[Case]:
     worse = replace(base, tamper=tamper, wrong="one class or regime", right=refused(*NOT_KEPT, "accuracy_too_low"))
     yield replace(worse, name=f"{kind}: rare label lost, held-out", heldout=lost)
     yield replace(worse, name=f"{kind}: rare label lost, labelled set", evaluation=lost)
+    unfit = replace(lost, labels=UNFIT[kind](lost.labels if lost.labels is not None else np.zeros(0)))
+    yield replace(worse, name=f"{kind}: rare class lost, held-out labels unfit", heldout=unfit)
 
 
 def _imperfect() -> Iterator[Case]:
@@ -104,6 +106,44 @@ def _imperfect() -> Iterator[Case]:
             gates=DECIDING, output=trait.output, model=FloatModel(last=trait.last), calibration=calibration(kind),
             heldout=windows(kind, WINDOWS, 3), evaluation=replace(known[kind], labels=labels[kind]),
         )  # fmt: skip
+
+
+def _boxes() -> Iterator[Case]:
+    """Labels of a detector: float's own boxes, or these as fractions of a frame beside boxes in pixels."""
+    kind, trait = "detection", TRAITS["detection"]
+    few, rare = windows(kind, WINDOWS, 3), windows(kind, MANY, 4, rare=RARE)
+    fit, lost = (replace(one, labels=boxes(one.values)) for one in (few, rare))
+    unfit, lost_unfit = (replace(one, labels=boxes(one.values, unit=320.0)) for one in (few, rare))
+    good = Case(
+        name="", kind=kind, wrong="nothing", right=accepted(), tamper=trait.good, gates=DECIDING, output=trait.output,
+        model=FloatModel(last=trait.last), calibration=calibration(kind), heldout=few,
+    )  # fmt: skip
+    yield replace(good, name="detection: labelled set, good", evaluation=fit)
+    wrong, right = "labels float does not fit", refused("labels_unfit")
+    yield replace(good, name="detection: labelled set unfit", wrong=wrong, right=right, evaluation=unfit)
+    told = accepted(r"(?i)\blabel", or_refused=("labels_unfit",))
+    yield replace(good, name="detection: held-out labels unfit", wrong=wrong, right=told, heldout=unfit)
+    worse = replace(good, wrong="one class or regime", right=refused(*NOT_KEPT, "accuracy_too_low"), tamper=trait.lost)
+    yield replace(worse, name="detection: rare label lost, held-out", heldout=lost)
+    yield replace(worse, name="detection: rare class lost, held-out labels unfit", heldout=lost_unfit)
+
+
+def _unlabelled() -> Case:
+    """A class that float knows and labels do not."""
+    kind, trait = "classes", TRAITS["classes"]
+    some = windows(kind, MANY + 200, 6, rare=RARE)
+    return Case(
+        name="classes: a class that labels do not know lost", kind=kind, wrong="one class or regime",
+        right=accepted("class 4.*labels", or_refused=("class_lost",)), tamper=replace(trait.lost, marked=True),
+        output=trait.output, model=FloatModel(last=trait.last), calibration=calibration(kind),
+        heldout=replace(some, labels=np.where(some.marked, 0, classes(some.values))),
+    )  # fmt: skip
+
+
+def boxes(values: Array, unit: float = 1.0) -> Array:
+    """The boxes that score 0.5 or more as labels, ``unit`` pixels in a unit of theirs; class -1 where there is none."""
+    corners, classes = values[..., :4] / unit, np.where(values[..., 4] >= 0.5, values[..., 5], -1.0)
+    return np.concatenate([corners, classes[..., None]], axis=-1).astype(np.float32)
 
 
 def with_labels(kind: str, some: Windows) -> Windows:

@@ -107,11 +107,13 @@ def alike(
 def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
     """For each row its own column, -1 where none is left; no other choice gives more rows one.
 
-    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some. A column that is free is taken at once:
-    where all boxes lie on one another, the paths through the others' partners are long.
+    By augmenting paths (Kuhn 1955): taking the best pairs first may miss some. A column that is free is taken at once,
+    and none is looked for once all are taken: where all boxes lie on one another, the paths through the others'
+    partners are long.
     """
     column_of = np.full(len(alike), -1, np.intp)
     row_of = np.full(alike.shape[1], -1, np.intp)
+    wanted = alike.any(axis=0)
 
     def place(row: int, tried: NDArray[np.bool_]) -> bool:
         free = np.flatnonzero(alike[row] & (row_of < 0))[:1].tolist()
@@ -125,7 +127,9 @@ def pairs(alike: NDArray[np.bool_]) -> NDArray[np.intp]:
                 return True
         return False
 
-    for row in range(len(alike)):
+    for row in np.flatnonzero(alike.any(axis=1)).tolist():
+        if not (wanted & (row_of < 0)).any():
+            break
         place(row, np.zeros(alike.shape[1], np.bool_))
     return column_of
 

@@ -65,7 +65,7 @@ class Binary(Kind):
         """How far int8 is beyond the threshold, seen from float's side, in the element that is furthest."""
         threshold = self.output.threshold or 0.0
         beyond = (row(target) - threshold) * np.where(self.answer(reference), -1.0, 1.0)
-        return float(beyond.max())
+        return float(beyond.max(initial=-np.inf))
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether every element is on its label's side; -1 means no, as 0 does."""

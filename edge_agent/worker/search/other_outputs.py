@@ -79,6 +79,11 @@ class OtherOutputs:
         """What the outputs mean, with every default filled in; without those that float leaves undefined."""
         return {port.name: port.judge.meaning.output for port in self._ports if port.judge is not None}
 
+    @property
+    def undefined(self) -> list[str]:
+        """Those that float leaves undefined, once it has run: nothing of int8's is compared there."""
+        return [port.name for port in self._ports if port.judge is None]
+
     def keep(self, number: int, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Keep float's outputs of window ``number``, counted from 0."""
         unnamed = sum(outputs[port.take.position].nbytes for port in self._ports if port.asked is None)

@@ -58,7 +58,8 @@ class Score:
         correct: (float is right, int8 is right) where the rows have labels.
         by_label: label → windows that carry it, and how many of them float and int8 have right; where the output says
             classes or sides of a threshold.
-        classes: what int8 keeps of each class that float gives, rightly where the rows have labels.
+        classes: what int8 keeps of each class that float gives, rightly where the rows have labels that float fits.
+        given: the same of all rows.
         skill: how float fits its labels.
         groups: the recording that each window is from.
         metrics: error of the judged output over all windows.
@@ -73,6 +74,7 @@ class Score:
     correct: list[tuple[bool, bool]] = field(default_factory=list)
     by_label: dict[Any, tuple[int, int, int]] = field(default_factory=dict)
     classes: ClassCounts = field(default_factory=ClassCounts)
+    given: ClassCounts = field(default_factory=ClassCounts)
     skill: FloatSkill | None = None
     groups: list[int | None] = field(default_factory=list)
     metrics: GroupedMetrics = field(default_factory=GroupedMetrics)
@@ -152,6 +154,7 @@ class Score:
             sqnr_db=self.metrics.sqnr_db,
             sqnr_of=self.metrics.worst,
             classes=self.classes.counts,
+            classes_given=self.given.counts,
             **device,
         )
 
@@ -235,17 +238,23 @@ class ReferenceOutputs:
             score.nearness.append(judge.nearness(reference, output))
             if output.shape == reference.shape:
                 score.metrics.add(reference, output)
-            score.classes.add(judge.kept_classes(reference, output, row.label))
+            kept = rightly = judge.kept_classes(reference, output)
+            if row.label is not None:
+                rightly = judge.kept_classes(reference, output, row.label)
+            score.given.add(kept)
+            score.classes.add(rightly)
             if row.label is not None:
                 right = judge.correct(reference, row.label), judge.correct(output, row.label)
                 if right[0] is not None and right[1] is not None:
                     score.correct.append((right[0], right[1]))
-                    skill.add(row.label, reference)
+                    skill.add(row.label, reference, rightly)
                     if judge.meaning.kind in _SIDES_OR_CLASSES:
                         score.count_label(row.label, float_right=right[0], int8_right=right[1])
                     if on_label is not None:
                         on_label(row.label, reference, output)
             on_row(done)
+        if score.measured().labels_doubtful:  # labels of something else call right what is lost, and wrong what counts
+            score.classes = score.given
         score.detections = boxes.summary()
         name = self._info.outputs[self._judged.position].name
         score.judged = summarise(

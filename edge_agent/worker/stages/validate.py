@@ -3,7 +3,8 @@
 The reference is the model file as it was pushed. What the output means and how fast a finalist is was found before, on
 the search set and by the full latency statistic; here only what the held-out windows prove is new. Where two finalists
 were frozen, each has to prove what it proves at 97.5 %, and the second one is judged only if the first is refused. A
-refusal here is final for the job: there is no way back to the search. Its layers are explained on the held-out windows.
+refusal here is final for the job: there is no way back to the search. Layers of what is refused, and of a second one
+that is accepted, are explained on the held-out windows.
 A labelled set that came with the model is opened after the held-out set, whatever that said, and its labels judge
 accuracy. What the held-out windows hold that calibration has not seen is told of; it decides nothing.
 
@@ -81,16 +82,17 @@ def run(context: Context) -> Outcome:
             judged.append(heldout.judge(judge, finalist, target))
             if judged[-1].judgement.passed:
                 break
-        findings = unseen.findings(floats, judge)
+        findings, undefined = unseen.findings(floats, judge), floats.others.undefined
     told = next((one for one in judged if one.judgement.passed), judged[0])
     if told.judgement.passed and told.finalist is not preferred:
         shutil.copyfile(told.target, chosen_path(context.out_dir, backend.SUFFIX))
         (context.out_dir / CHOSEN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(told.finalist), indent=2))
-    result = _result(context, before, judged, told)
+    result = _result(context, before, judged, told, undefined)
     result = replace(result, data=with_more_findings(result.data, findings))
-    if not told.judgement.passed:
+    explained = told.finalist is preferred  # by the search
+    if not (explained and told.judgement.passed):
         layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
-        result = replace(result, layers=with_measured(layers, before.layers))
+        result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
     return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
 
 
@@ -179,8 +181,13 @@ class _HeldOut:
         return Pace(self._context, what, self._floats.windows, begin=begin, end=self._done)
 
 
-def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _Judged) -> Result:
-    """The result object with what was found; ``told``: the finalist that the verdict is about."""
+def _result(
+    context: Context, before: Result, judged: Sequence[_Judged], told: _Judged, undefined: Sequence[str]
+) -> Result:
+    """The result object with what was found.
+
+    ``told``: the finalist that the verdict is about; ``undefined``: the other outputs that float leaves so.
+    """
     score, effective, task = told.score, told.effective, context.task
     windows, asked = len(score.agreed), task.gates.min_agreement
     enough = enough_heldout(
@@ -213,7 +220,7 @@ def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _
             warnings=[
                 *before.data.warnings,
                 *told.judgement.warnings,
-                *not_judged(told.outputs),
+                *not_judged(told.outputs, undefined),
                 *_of_the_others(judged, told),
             ],
         ),
@@ -222,7 +229,7 @@ def _result(context: Context, before: Result, judged: Sequence[_Judged], told: _
 
 def _of_the_others(judged: Sequence[_Judged], told: _Judged) -> list[str]:
     """What became of the finalists that the verdict is not about."""
-    ended = "this one was accepted" if told.judgement.passed else "it was refused as well"
+    ended = "the other one passed" if told.judgement.passed else "the other one was refused as well"
     return [
         f"two finalists were judged, each at {100 * one.finalist.confidence:g} %: {describe(one.record)} was refused "
         f"({one.judgement.code}: {one.judgement.message}); {ended}"

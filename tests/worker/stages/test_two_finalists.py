@@ -33,6 +33,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate
 
 pytestmark = pytest.mark.children(covered=False)
 
+OF_THE_FIRST = "a layer of the first"
 FAST = Recipe(method="uniform", search_budget_s=1e-6)
 
 
@@ -78,6 +79,7 @@ def frozen(folder: Path, classifier: Path, *, bad: tuple[bool, bool], labelled: 
     before = read_result(job_dir)
     outcome = msgspec.json.decode((quantized / OUTCOME_FILE).read_bytes())
     outcome["results"]["candidates"] = msgspec.to_builtins([first.record, second.record])
+    outcome["results"]["layers"] = [{"name": OF_THE_FIRST}]
     assert before.finalist == 0
     (quantized / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
     return job_dir
@@ -100,6 +102,7 @@ def test_the_first_that_passes_is_chosen_and_proves_at_97_5_percent(tmp_path: Pa
     assert results["finalist"] == 0
     assert chosen_folder(job_dir) == job_dir / Stage.QUANTIZE
     assert results["candidates"][1]["code"] is None  # nobody asked it
+    assert [layer["name"] for layer in results["layers"]] == [OF_THE_FIRST]
 
 
 def test_the_second_is_chosen_where_the_first_is_refused(tmp_path: Path, classifier: Path) -> None:
@@ -112,7 +115,9 @@ def test_the_second_is_chosen_where_the_first_is_refused(tmp_path: Path, classif
     assert results["finalist"] == 1
     assert results["candidates"][0]["code"] == "agreement_too_low"
     assert any("two finalists were judged, each at 97.5 %" in one for one in results["data"]["warnings"])
-    assert any("agreement_too_low" in one and "this one was accepted" in one for one in results["data"]["warnings"])
+    assert any("agreement_too_low" in one and "the other one passed" in one for one in results["data"]["warnings"])
+    assert results["layers"]
+    assert OF_THE_FIRST not in [layer["name"] for layer in results["layers"]]
     folder = chosen_folder(job_dir)
     assert folder == job_dir / Stage.VALIDATE
     assert read_chosen(folder).spec.method == "static"

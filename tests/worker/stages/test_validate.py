@@ -250,3 +250,24 @@ def test_what_other_outputs_mean_is_what_the_search_found(tmp_path: Path, classi
         assert run_stages(job_dir, Stage.VALIDATE).code == ""
         assert [one["kind"] for one in read_results(job_dir)["data"]["outputs"]] == ["classes", kind]
         shutil.rmtree(job_dir / "validate")
+
+
+def test_another_output_that_float_itself_leaves_undefined_is_told_of(tmp_path: Path, logits: Path) -> None:
+    built = onnx.load(logits)
+    built.graph.node.append(onnx.helper.make_node("Log", ["y"], ["z"], name="log"))  # of logits below 0
+    built.graph.output.append(onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, None))
+    onnx.save(built, tmp_path / "two.onnx")
+    job_dir = make_job(
+        tmp_path,
+        tmp_path / "two.onnx",
+        {"x": windows(240, seed=2)[0]},
+        {"x": windows(300, seed=3)[0]},
+        output=Output(kind="classes", name="y"),
+        gates=Gates(max_latency_ratio=0),
+        recipe=Recipe(method="uniform", search_budget_s=1e-6),
+    )
+
+    outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE, Stage.VALIDATE)
+
+    assert outcome.code == ""
+    assert any(one.startswith("output 'z' is not judged: float") for one in read_results(job_dir)["data"]["warnings"])
