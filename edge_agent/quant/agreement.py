@@ -152,10 +152,10 @@ class Judge:
     def nearness(self, reference: ArrayLike, target: ArrayLike) -> float:
         """How near the window came to a disagreement; only the order of windows means anything.
 
-        Infinite if target is not finite or not of float's shape, as where the number of detections varies.
+        Infinite if target is not finite, or not of float's shape where the kind has one shape.
         """
         wanted, got = np.asarray(reference), np.asarray(target)
-        if wanted.shape != got.shape or not np.isfinite(got).all():
+        if not np.isfinite(got).all() or (wanted.shape != got.shape and not self._kind.ANY_SHAPE):
             return math.inf
         return self._kind.nearness(wanted, got)
 

@@ -29,6 +29,7 @@ def one_hot(*symbols: int, of: int = 4) -> Any:
 
 
 BOX = [10.0, 10.0, 20.0, 20.0, 0.9, 1.0]
+FAINT = [90.0, 90.0, 99.0, 99.0, 0.2, 2.0]
 
 
 def moved(box: list[float], right: float = 0.0, **columns: float) -> list[float]:
@@ -247,6 +248,13 @@ def test_options_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
         (Output(kind="regression"), [1.0, 100.0], [1.04, 100.0], [1.0, 101.0]),
         (Output(kind="raw"), [1.0, 1.0], [1.2, 1.0], [1.1, 1.0]),
         (Output(kind="mask"), [[0.9, 0.9], [0.1, 0.1]], [[0.9, 0.1], [0.1, 0.1]], [[0.6, 5.0], [0.4, 0.4]]),
+        (Output(kind="embedding"), [3.0, 4.0], [3.1, 4.0], [6.0, 8.0]),
+        (Output(kind="sequence"), one_hot(1, 0, 2), one_hot(1, 0, 2) + one_hot(0, 0, 0) * 0.9, 5 * one_hot(1, 0, 2)),
+        (Output(kind="sequence"), one_hot(1, 0, 2), one_hot(1, 0, 3), one_hot(1, 0, 2) * 0.1),
+        (Output(kind="sequence"), one_hot(1, 2, 3), one_hot(1, 1, 1), one_hot(1, 2, 2)),
+        (Output(kind="detection"), [[BOX, FAINT]], [[moved(BOX, 3.0), FAINT]], [[moved(BOX, 1.0), [0.0] * 6]]),
+        (Output(kind="detection"), [[BOX, FAINT]], [[moved(BOX, score=0.6), FAINT]], [[BOX, [0.0] * 6]]),
+        (Output(kind="detection"), [[FAINT]], [[moved(FAINT, score=0.4)]], [[moved(FAINT, 90.0)]]),
     ],
 )
 def test_the_window_that_is_nearer_to_a_disagreement_is_said_to_be(
@@ -256,6 +264,60 @@ def test_the_window_that_is_nearer_to_a_disagreement_is_said_to_be(
 
     assert made.nearness(reference, near) > made.nearness(reference, far)
     assert made.nearness(reference, np.full_like(reference, np.nan)) == np.inf
+
+
+def test_a_group_of_small_numbers_is_as_near_as_one_of_large_numbers() -> None:
+    reference = np.array([100.0, 90.0, 0.5, 0.4])
+    raw, embedding = (judge(Output(kind=kind), reference, 0.5 * reference) for kind in ("raw", "embedding"))
+    near, far = reference - [0.0, 0.0, 0.1, -0.1], reference * [1.05, 0.95, 1.0, 1.0]
+
+    assert len(raw.groups) == 2  # large and small
+    assert raw.nearness(reference, near) > raw.nearness(reference, far)
+    assert embedding.nearness(reference, near) > embedding.nearness(reference, far)
+
+
+def test_a_group_that_is_to_be_quiet_comes_near_as_it_grows() -> None:
+    usual, quiet = np.array([100.0, 90.0, 0.5, 0.4]), np.array([100.0, 90.0, 0.0, 0.0])
+    embedding = judge(Output(kind="embedding"), *[usual] * 9, quiet)
+    silent, soft, loud = ([100.0, 90.0, one, 0.0] for one in (0.0, 0.05, 0.3))
+
+    near = [embedding.nearness(quiet, one) for one in (silent, soft, loud)]
+
+    assert near == sorted(near)
+    assert [embedding.agrees(quiet, one) for one in (silent, soft, loud)] == [True, True, False]
+
+
+def test_more_or_fewer_boxes_than_float_say_nothing_by_themselves() -> None:
+    detection = judge(Output(kind="detection"), [[BOX]], [[FAINT]])
+
+    assert detection.nearness([[BOX]], [[BOX, FAINT]]) < detection.nearness([[BOX]], [[moved(BOX, 3.0)]]) < 1.0
+    assert judge(Output(kind="raw"), [1.0, 2.0]).nearness([1.0, 2.0], [1.0, 2.0, 3.0]) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("output", "shape"),
+    [
+        (Output(kind="embedding", tolerance=0.9), (3,)),
+        (Output(kind="raw", tolerance=0.5), (3,)),
+        (Output(kind="sequence"), (3, 3)),
+        (Output(kind="detection"), (1, 6)),
+    ],
+)
+def test_the_nearest_of_all_that_agree_is_further_than_what_disagrees(output: Output, shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    wanted = random.uniform(0, 1, (200, *shape))
+    got = wanted + random.normal(0, 0.2, wanted.shape)
+    if output.kind == "detection":
+        wanted[..., 2:4] += 1.0
+        got[..., 2:4] += 1.0
+        wanted[..., 5] = got[..., 5] = 1.0
+    made = judge(output, *wanted)
+
+    near = np.array([made.nearness(one, two) for one, two in zip(wanted, got, strict=True)])
+    agreed = np.array([made.agrees(one, two) for one, two in zip(wanted, got, strict=True)])
+
+    assert 20 < agreed.sum() < 180
+    assert near[agreed].max() <= near[~agreed].min()
 
 
 @pytest.mark.parametrize("output", [Output(kind="classes"), Output(kind="binary", threshold=0.5)])

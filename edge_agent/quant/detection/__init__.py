@@ -6,6 +6,7 @@
     suppress    of boxes on one object the strongest stays
     plausible   whether values can be the boxes and scores of a layout
     match       each box and its partner
+    room        how near boxes came to having no partner
     kept        how many of float's boxes int8 keeps over a whole set
 
 Everywhere detections are a table ``[N, 6]``: x1, y1, x2, y2, score, class. Stages of a job and

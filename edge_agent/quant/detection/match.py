@@ -60,7 +60,7 @@ def counts(
     """What int8 has of float's boxes, and float of int8's.
 
     Args:
-        reference: float's detections ``[N, 6]`` down to ``threshold - slack(threshold)``.
+        reference: float's detections ``[N, 6]`` down to ``threshold - slack(threshold)``, or further.
         target: int8's.
         threshold: the least score that counts.
         least_overlap: the least intersection over union of the same box.

@@ -18,12 +18,15 @@ from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.detection import CLASS, COLUMNS, SCORE
 from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes, rightly_found
 from edge_agent.quant.detection.match import Counts, alike, counts_by_class, pairs, shares_found
+from edge_agent.quant.detection.room import used_up, worth_a_look
 from edge_agent.quant.kinds.kind import Kind, with_defaults
 from edge_agent.wire.manifest import Output
 
 
 class Detection(Kind):
     """Boxes."""
+
+    ANY_SHAPE = True
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -43,6 +46,12 @@ class Detection(Kind):
         if len(wanted) != len(got):
             return False
         return bool((pairs(alike(wanted, got, self.output.tolerance or 0.0)) >= 0).all())
+
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How much of the room of its boxes the error has used up."""
+        threshold = self.output.threshold or 0.0
+        wanted, got = (worth_a_look(_table(one), threshold) for one in (reference, target))
+        return used_up(wanted, got, threshold, self.output.tolerance or 0.0)
 
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the boxes that count are those of the label, one to one; None: the label has no boxes."""

@@ -17,7 +17,7 @@ out: what the exporters' own applications use (0.25 for YOLO, 0.5 for SSD and DE
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,24 +25,37 @@ from numpy.typing import NDArray
 
 from edge_agent.errors import ContractError
 from edge_agent.quant.class_recall import Kept
-from edge_agent.quant.detection import COLUMNS
+from edge_agent.quant.detection import COLUMNS, SCORE
 from edge_agent.quant.detection.decode import decode
 from edge_agent.quant.detection.labels import all_found, are_boxes, labelled_boxes, rightly_found
 from edge_agent.quant.detection.layouts import USUAL, settle
 from edge_agent.quant.detection.match import LEAST_OVERLAP, Counts, counts_by_class, shares_found, slack
+from edge_agent.quant.detection.room import used_up, worth_a_look
 from edge_agent.quant.detection.suppress import suppress
 from edge_agent.quant.kinds.kind import ScaledKind, with_defaults
 from edge_agent.wire.detection_head import Head
 from edge_agent.wire.manifest import Output
 
 
+class _Compared(NamedTuple):
+    """One window by float and by int8: the outputs, and the boxes ``[N, 6]`` of each that are worth a look."""
+
+    reference: NDArray[Any]
+    target: NDArray[Any]
+    wanted: NDArray[np.float64]
+    got: NDArray[np.float64]
+    counts: dict[int, Counts]
+
+
 class DetectionHead(ScaledKind):
     """Boxes before suppression. Its error is measured by groups of channels, as scores are small beside boxes."""
 
+    ANY_SHAPE = True
+
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._last: tuple[NDArray[Any], NDArray[Any], dict[int, Counts]] | None = None
-        """The window that was compared last, as it is asked for twice."""
+        self._last: _Compared | None = None
+        """The window that was compared last, as it is asked for several times."""
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -61,6 +74,11 @@ class DetectionHead(ScaledKind):
         """Whether no box of either is without a partner."""
         return all(one.complete for one in self.counts_by_class(reference, target).values())
 
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How much of the room of its boxes the error has used up."""
+        compared = self._compared(reference, target)
+        return used_up(compared.wanted, compared.got, self._threshold, self._overlap, slack(self._threshold))
+
     def correct(self, output: NDArray[Any], label: Any) -> bool | None:
         """Whether the boxes that count are those of the label, one to one; None: the label has no boxes."""
         if not are_boxes([label]):
@@ -69,19 +87,24 @@ class DetectionHead(ScaledKind):
 
     def counts_by_class(self, reference: NDArray[Any], target: NDArray[Any]) -> dict[int, Counts]:
         """How many boxes of one window have a partner: recall and precision of float's."""
-        if self._last is None or self._last[0] is not reference or self._last[1] is not target:
-            least = self._threshold - slack(self._threshold)
-            wanted, got = self._down_to(reference, least), self._down_to(target, least)
-            self._last = reference, target, counts_by_class(wanted, got, self._threshold, self._overlap)
-        return self._last[2]
+        return self._compared(reference, target).counts
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
         """Of each class the share of float's boxes that int8 finds."""
         if label is None or not are_boxes([label]):
             return shares_found(self.counts_by_class(reference, target))
-        least = self._threshold - slack(self._threshold)
-        right = rightly_found(self._down_to(reference, least), label, self._overlap)
-        return shares_found(counts_by_class(right, self._down_to(target, least), self._threshold, self._overlap))
+        compared = self._compared(reference, target)
+        close = compared.wanted[:, SCORE] >= self._threshold - slack(self._threshold)
+        right = rightly_found(compared.wanted[close], label, self._overlap)
+        return shares_found(counts_by_class(right, compared.got, self._threshold, self._overlap))
+
+    def _compared(self, reference: NDArray[Any], target: NDArray[Any]) -> _Compared:
+        last = self._last
+        if last is None or last.reference is not reference or last.target is not target:
+            wanted, got = self._worth_a_look(reference), self._worth_a_look(target)
+            found = counts_by_class(wanted, got, self._threshold, self._overlap)
+            last = self._last = _Compared(reference, target, wanted, got, found)
+        return last
 
     @property
     def _threshold(self) -> float:
@@ -91,8 +114,9 @@ class DetectionHead(ScaledKind):
     def _overlap(self) -> float:
         return LEAST_OVERLAP if self.output.tolerance is None else self.output.tolerance
 
-    def _down_to(self, output: NDArray[Any], least: float) -> NDArray[np.float64]:
-        return detections(output, msgspec.structs.replace(self.output, threshold=least))
+    def _worth_a_look(self, output: NDArray[Any]) -> NDArray[np.float64]:
+        every = _candidates(output, self.output, 0.0)
+        return _suppressed(worth_a_look(every, self._threshold), self.output)
 
 
 def given_head(output: Output) -> Head:
@@ -121,14 +145,23 @@ def detections(output: NDArray[Any], meaning: Output) -> NDArray[np.float64]:
     Raises:
         ContractError: ``shape_mismatch``: the output is not of its layout, or no layout is known.
     """
+    return _suppressed(_candidates(output, meaning, meaning.threshold or 0.0), meaning)
+
+
+def _candidates(output: NDArray[Any], meaning: Output, least_score: float) -> NDArray[np.float64]:
+    """The detections of one window before suppression; raises ``ContractError`` as :func:`detections` does."""
     head = given_head(meaning)
-    if not head.layout or not head.activation:
-        if not output.any():  # what stands for an output whose values are not known yet
-            return np.zeros((0, COLUMNS))
-        raise ContractError(
-            "shape_mismatch",
-            f"an output of shape {output.shape} does not show how its boxes and scores are laid out; set head under "
-            "[output]",
-        )
-    found = decode(output, head, meaning.threshold or 0.0)
-    return suppress(found, 1.0 if head.max_overlap is None else head.max_overlap)
+    if head.layout and head.activation:
+        return decode(output, head, least_score)
+    if not output.any():  # what stands for an output whose values are not known yet
+        return np.zeros((0, COLUMNS))
+    raise ContractError(
+        "shape_mismatch",
+        f"an output of shape {output.shape} does not show how its boxes and scores are laid out; set head under "
+        "[output]",
+    )
+
+
+def _suppressed(found: NDArray[np.float64], meaning: Output) -> NDArray[np.float64]:
+    most = given_head(meaning).max_overlap
+    return suppress(found, 1.0 if most is None else most)

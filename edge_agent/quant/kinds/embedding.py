@@ -16,6 +16,8 @@ from edge_agent.wire.manifest import Output
 
 _QUIET = 0.1
 """Of a group's usual length: below it the direction is mostly noise."""
+_LEAST_ROOM = 1e-9
+"""Of a cosine; where it has to be 1, lengths are still to be compared."""
 
 
 class Embedding(ScaledKind):
@@ -28,20 +30,24 @@ class Embedding(ScaledKind):
 
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both point the same way."""
+        same_shape = row(reference).shape == row(target).shape
+        return same_shape and self.nearness(reference, target) <= 0.0
+
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How far the cosine of the worst group is below the least one; negative: it is above."""
         wanted, got = row(reference), row(target)
-        if wanted.shape != got.shape:
-            return False
         judged = judged_parts(self.groups)
         if not judged:
-            return self._alike(wanted, got)
-        return all(self._alike(group.take(wanted), group.take(got), usual_rms=group.rms) for group in judged)
+            return self._lacking(wanted, got)
+        return max(self._lacking(group.take(wanted), group.take(got), usual_rms=group.rms) for group in judged)
 
-    def _alike(self, wanted: NDArray[Any], got: NDArray[Any], *, usual_rms: float = 0.0) -> bool:
+    def _lacking(self, wanted: NDArray[Any], got: NDArray[Any], *, usual_rms: float = 0.0) -> float:
+        least = self.output.tolerance or 0.0
         first, second = float(np.linalg.norm(wanted)), float(np.linalg.norm(got))
-        quiet = _QUIET * usual_rms * wanted.size**0.5
-        if first < quiet:
-            return bool(second < 2.0 * quiet)
+        quiet = _QUIET * usual_rms * float(np.sqrt(wanted.size))
+        if first < quiet:  # its length has as much room as the cosine of others
+            return (second / (2.0 * quiet) - 1.0) * max(1.0 - least, _LEAST_ROOM)
         if not first or not second:
-            return np.array_equal(wanted, got)
+            return least - (1.0 if np.array_equal(wanted, got) else -1.0)
         cosine = float(np.dot(wanted.ravel(), got.ravel())) / (first * second)
-        return cosine >= (self.output.tolerance or 0.0)
+        return least - cosine

@@ -1,7 +1,7 @@
 """What every kind of output answers, and what most of them share."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from edge_agent.wire.manifest import Output
 
 class Kind:
     """How one kind of output is judged. Outputs come with or without their batch axis of one; targets are finite."""
+
+    ANY_SHAPE: ClassVar[bool] = False
+    """Whether what an output says can be compared where shapes differ, as where the number of boxes varies."""
 
     def __init__(self, output: Output) -> None:
         """Take the options of :meth:`resolve`'s result."""
@@ -59,8 +62,8 @@ class Kind:
     def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
         """How near the window came to a disagreement; only the order of windows means anything.
 
-        For most kinds it is how far the outputs are apart (:func:`relative_rms`). A kind that decides at a limit says
-        how far int8 still is from it.
+        Here it is how far the outputs are apart (:func:`relative_rms`). A kind that decides at a limit says how far
+        int8 still is from it. Shapes are the same unless :attr:`ANY_SHAPE` says that they need not be.
         """
         return relative_rms(reference, target)
 

@@ -19,11 +19,14 @@ from edge_agent.errors import ContractError
 from edge_agent.quant.class_recall import Kept
 from edge_agent.quant.common_subsequence import aligned
 from edge_agent.quant.kinds.kind import Kind
+from edge_agent.quant.reading_margin import reading_margin
 from edge_agent.wire.manifest import Output
 
 
 class Symbols(Kind):
     """Scores of symbols, step by step."""
+
+    ANY_SHAPE = True
 
     @classmethod
     def resolve(cls, output: Output, sample: Sequence[NDArray[Any]]) -> Output:
@@ -51,6 +54,13 @@ class Symbols(Kind):
     def agrees(self, reference: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether both read the same."""
         return np.array_equal(self.answer(reference), self.answer(target))
+
+    def nearness(self, reference: NDArray[Any], target: NDArray[Any]) -> float:
+        """How much of the string has changed; if nothing has, the least lead of a score that decides, negative."""
+        wanted, got = self.answer(reference), self.answer(target)
+        if not np.array_equal(wanted, got):
+            return 1.0 - float(aligned(wanted, got).sum()) / max(len(wanted), len(got))
+        return -reading_margin(_steps(target), self._blank(target))
 
     def kept_classes(self, reference: NDArray[Any], target: NDArray[Any], label: Any = None) -> Kept:
         """Of each symbol that float reads, rightly if there is a label, the share that int8 reads there, too."""

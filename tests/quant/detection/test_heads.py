@@ -179,6 +179,38 @@ def test_only_a_score_near_the_threshold_may_cross_it(score: float, *, agrees: b
     assert made.agrees(target, reference) == agrees or score < 0.25
 
 
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.__name__)
+def test_boxes_say_how_near_a_window_came_to_a_disagreement(head: Any) -> None:
+    """And not the thousands of candidates that count for nothing, however far they are off."""
+    made = judge(asked(head), outputs(head))
+    threshold = made.meaning.output.threshold or 0.0
+    found = scene(np.random.default_rng(0), 3)
+    found[:, 5] = 0
+    weaker, moved = found.copy(), found.copy()
+    weaker[-1, 4] = (found[-1, 4] + threshold) / 2
+    moved[0, [0, 2]] += 0.25 * (found[0, 2] - found[0, 0])
+    reference, fainter, shifted = (head(np.random.default_rng(1), one) for one in (found, weaker, moved))
+    other_candidates = head(np.random.default_rng(2), found)
+
+    assert made.nearness(reference, reference) == 0.0
+    assert made.nearness(reference, other_candidates) < 0.1
+    assert made.nearness(reference, fainter) == pytest.approx(0.5, abs=0.05)
+    assert made.nearness(reference, shifted) == pytest.approx(0.8, abs=0.05)  # overlap 0.6
+
+
+def test_a_window_without_boxes_is_near_as_a_score_rises() -> None:
+    made = judge(asked(yolov8), outputs(yolov8))
+    nothing = scene(np.random.default_rng(0), 0)
+    one = scene(np.random.default_rng(0), 1)
+    reference = yolov8(np.random.default_rng(1), nothing)
+
+    near = []
+    for one[0, 4] in (0.03, 0.1, 0.2, 0.3):
+        near.append(made.nearness(reference, yolov8(np.random.default_rng(1), one)))
+
+    assert near == pytest.approx([0.12, 0.4, 0.8, 1.2], abs=0.01)
+
+
 def test_counts_are_recall_and_precision_and_those_of_each_class() -> None:
     found = np.array(
         [[0, 0, 40, 40, 0.9, 0], [100, 0, 140, 40, 0.8, 1], [0, 100, 40, 140, 0.7, 1]], np.float64
