@@ -1,0 +1,13 @@
+"""Recordings that are tables of text: ``.csv``, ``.tsv``, ``.txt``, as loggers, spreadsheets and programs write them.
+
+What a file may look like is found by counting over its first lines (:mod:`.layout`); nothing of it is configured.
+
+* ``lines``: bytes become numbered lines, whatever the encoding and the ends of lines
+* ``fields``: a line becomes fields, a field a number
+* ``units``: ``ax [m/s²]`` is a name and a unit
+* ``stamps``: times become seconds
+* ``layout``: separator, decimal mark, header, units, and which column is the time
+* ``pace``: the rate and the gaps that time stamps tell of
+* ``rows``: lines become rows of numbers, or a reason why not
+* ``recording``: the file played as a sensor, read twice and never held whole where it is large
+"""

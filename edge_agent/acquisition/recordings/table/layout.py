@@ -1,0 +1,191 @@
+"""What a table of text looks like: separator, decimal mark, header, units, and which column is the time. Pure.
+
+Each dialect is tried on the first lines. The one wins in which most lines are rows of numbers, all equally wide and
+under a header as wide as they are. A row is made of numbers, times and empty fields, with a number among them. The
+header is the last line of another kind before the first row, or a comment there; a row of units may stand between. What
+comes before the header (a logger's own words) is not looked at.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.acquisition.recordings.table.fields import BLANKS, DIALECTS, FORMS, Dialect, trimmed
+from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
+from edge_agent.acquisition.recordings.table.stamps import seconds
+from edge_agent.acquisition.recordings.table.units import are_units
+
+_HEADER_WORTH = 0.5
+"""A header is worth as much as half of the lines: a stray row of another width does not outvote it."""
+_SEPARATORS = ",;\t|"
+
+
+class Layout(NamedTuple):
+    """A table's form.
+
+    Attributes:
+        dialect: how its fields stand apart.
+        width: how many columns there are.
+        header: the columns' words; empty if there is no header.
+        units: those of a row of its own; else empty.
+        begins: the number of the first line that may be a row.
+        rows: the first rows, as fields.
+        plain: commas, points, and an unquoted header in the first line: what every version has read.
+    """
+
+    dialect: Dialect
+    width: int
+    header: list[str]
+    units: list[str]
+    begins: int
+    rows: list[list[str]]
+    plain: bool
+
+
+def layout_of(lines: Sequence[Line], names: Sequence[str] = ()) -> Layout:
+    """The form of a table that begins with ``lines``.
+
+    Args:
+        lines: its first, without blank ones.
+        names: of columns as far as the operator says; one that has no header needs them.
+
+    Raises:
+        Unreadable: with the line that is in the way, and what to do.
+    """
+    if not lines:
+        raise Unreadable("it is empty; record it again")
+    found = [candidate for dialect in DIALECTS for candidate in _candidates(lines, dialect, len(names))]
+    if not found:
+        raise Unreadable(no_rows(lines))
+    best = max(found, key=lambda candidate: candidate.score)
+    _refuse_unclear_marks(lines, best)
+    return best.layout(lines)
+
+
+class _Candidate(NamedTuple):
+    score: tuple[float, int, int, int]
+    dialect: Dialect
+    width: int
+    first: int
+    """The index of the first row."""
+    header: int | None
+    """The index of the header."""
+
+    def layout(self, lines: Sequence[Line]) -> Layout:
+        split = self.dialect.split
+        header, units = [] if self.header is None else _header(lines[self.header], self.dialect), []
+        between = (
+            [] if self.header is None else [line for line in lines[self.header + 1 : self.first] if not line.comment]
+        )
+        begins = self.first if self.header is None else self.header + 1
+        if between and are_units(fields := split(between[0].text)):
+            units, begins = fields, begins + 1
+        rows = [split(line.text)[: self.width] for line in lines[self.first :] if not line.comment]
+        return Layout(
+            dialect=self.dialect,
+            width=self.width,
+            header=header[: self.width],
+            units=[*units, *[""] * self.width][: self.width],
+            begins=lines[begins].number,
+            rows=[row for row in rows if len(row) == self.width and is_row(row, self.dialect)],
+            plain=self.dialect == DIALECTS[0] and self.header == 0 and lines[0].number == 1 and _unquoted(lines[0]),
+        )
+
+
+def _candidates(lines: Sequence[Line], dialect: Dialect, named: int) -> Iterator[_Candidate]:
+    """What a table in ``dialect`` may be, one for each width that rows have."""
+    split = [None if line.comment else dialect.split(line.text) for line in lines]
+    rows = {index: fields for index, fields in enumerate(split) if fields is not None and is_row(fields, dialect)}
+    first_line = next((index for index, fields in enumerate(split) if fields is not None), None)
+    if first_line is not None and _counts(trimmed(rows.get(first_line, []))) and len(rows) > 1:
+        del rows[first_line]  # pandas' names of columns that have none: 0, 1, 2
+    for width, count in Counter(len(trimmed(fields)) for fields in rows.values()).items():
+        own = [index for index, fields in rows.items() if len(trimmed(fields)) == width]
+        header = _find_header(lines[: own[0]], dialect, width, rows)
+        grouped = sum(dialect.grouped(field) for index in own for field in rows[index])
+        worth = _HEADER_WORTH * len(lines) * (header is not None or width == named)
+        yield _Candidate((count + worth, width, -grouped, -DIALECTS.index(dialect)), dialect, width, own[0], header)
+
+
+def is_row(fields: list[str], dialect: Dialect) -> bool:
+    """Whether a line is one of numbers, times and empty fields, with a number among them."""
+    numbers = [dialect.number(field) is not None for field in fields if field]
+    return any(numbers) and all(
+        number or seconds(field) is not None for number, field in zip(numbers, filter(None, fields), strict=True)
+    )
+
+
+def _find_header(before: Sequence[Line], dialect: Dialect, width: int, rows: dict[int, list[str]]) -> int | None:
+    """The index of the header of a table whose first row comes after ``before``."""
+    fitting = [
+        index
+        for index, line in enumerate(before)
+        if index not in rows and width in (len(fields := _header(line, dialect)), len(trimmed(fields)))
+    ]
+    fitting = [index for index in fitting if not _foreign(before[index], dialect)]
+    plain = [index for index in fitting if not before[index].comment]
+    if len(plain) > 1 and are_units(_header(before[plain[-1]], dialect)):
+        return plain[-2]
+    return max(plain or fitting, default=None)
+
+
+def _header(line: Line, dialect: Dialect) -> list[str]:
+    text = line.text.strip()
+    if line.comment:
+        text = text.removeprefix(next(mark for mark in COMMENTS if text.startswith(mark))).strip()
+    if dialect.separator == BLANKS:  # a unit belongs to the name before it
+        text = text.replace(" [", "[").replace(" (", "(")
+    return dialect.split(text)
+
+
+def _foreign(line: Line, dialect: Dialect) -> bool:
+    """Whether a header would have another separator within its names, so that it is one of another dialect."""
+    others = set(_SEPARATORS) - {dialect.separator}
+    return '"' not in line.text and bool(others & set(line.text.strip()))
+
+
+def _counts(fields: list[str]) -> bool:
+    names = fields[1:] if fields[:1] == [""] else fields
+    return bool(names) and names == [str(number) for number in range(len(names))]
+
+
+def _unquoted(line: Line) -> bool:
+    return '"' not in line.text and not line.comment
+
+
+def _refuse_unclear_marks(lines: Sequence[Line], found: _Candidate) -> None:
+    """``1,234`` may be a decimal or a thousand; raises ``Unreadable`` where no number shows which.
+
+    Where fields stand apart by semicolons it is a decimal: spreadsheets write them where the comma is taken.
+    """
+    dialect = found.dialect
+    if dialect.decimal != "," or dialect.separator == ";":
+        return
+    unclear: Line | None = None
+    for line in lines[found.first :]:
+        marked = [field for field in dialect.split(line.text) if "," in field and dialect.number(field) is not None]
+        if any(not FORMS["."].grouped.fullmatch(field) for field in marked):
+            return
+        unclear = unclear or (line if marked else None)
+    if unclear is not None:
+        raise Unreadable(
+            f"{unclear}: whether its comma is a decimal mark or sets thousands apart is not clear; "
+            "write numbers with a decimal point and without thousands separators"
+        )
+
+
+def no_rows(lines: Sequence[Line]) -> str:
+    """Why a file has no row of numbers, shown on the line that should be the first."""
+    table = [line for line in lines if not line.comment]
+    if len(table) < 2:  # noqa: PLR2004  # header and row
+        return f"{(table or list(lines))[0]} has no row of numbers under it; record it again"
+    header, line = table[0], table[1]
+    separator = max(_SEPARATORS, key=lambda mark: (line.text.count(mark), -_SEPARATORS.index(mark)))
+    dialect = Dialect(separator if separator in line.text else BLANKS, ".")
+    names, fields = dialect.split(header.text), dialect.split(line.text)
+    for place, field in enumerate(fields):
+        if field and dialect.number(field) is None and seconds(field) is None:
+            name = f" ({names[place]})" if place < len(names) and names[place] else ""
+            return f"{line}: field {place + 1}{name} is {field[:40]!r}, no number; leave that column out of the file"
+    return f"{line} is no row of numbers; write one sample a line, its numbers apart by commas"
