@@ -15,9 +15,10 @@ from edge_agent.acquisition.recordings.table.fields import BLANKS, DIALECTS, FOR
 from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
 from edge_agent.acquisition.recordings.table.stamps import seconds
 from edge_agent.acquisition.recordings.table.units import are_units
+from edge_agent.acquisition.shown import shown
 
-_HEADER_WORTH = 0.5
-"""A header is worth as much as half of the lines: a stray row of another width does not outvote it."""
+_HEADER_WORTH, _FIRST_WORTH = 0.5, 0.25
+"""A header is worth as much as half of the lines, and more in the first line: stray rows do not outvote it."""
 _SEPARATORS = ",;\t|"
 
 
@@ -104,7 +105,7 @@ def _candidates(lines: Sequence[Line], dialect: Dialect, named: int) -> Iterator
         own = [index for index, fields in rows.items() if len(trimmed(fields)) == width]
         header = _find_header(lines[: own[0]], dialect, width, rows)
         grouped = sum(dialect.grouped(field) for index in own for field in rows[index])
-        worth = _HEADER_WORTH * len(lines) * (header is not None or width == named)
+        worth = len(lines) * (_HEADER_WORTH * (header is not None or width == named) + _FIRST_WORTH * (header == 0))
         yield _Candidate((count + worth, width, -grouped, -DIALECTS.index(dialect)), dialect, width, own[0], header)
 
 
@@ -142,7 +143,7 @@ def _header(line: Line, dialect: Dialect) -> list[str]:
 def _foreign(line: Line, dialect: Dialect) -> bool:
     """Whether a header would have another separator within its names, so that it is one of another dialect."""
     others = set(_SEPARATORS) - {dialect.separator}
-    return '"' not in line.text and bool(others & set(line.text.strip()))
+    return '"' not in line.text and bool(others & set("".join(dialect.split(line.text))))
 
 
 def _counts(fields: list[str]) -> bool:
@@ -186,6 +187,6 @@ def no_rows(lines: Sequence[Line]) -> str:
     names, fields = dialect.split(header.text), dialect.split(line.text)
     for place, field in enumerate(fields):
         if field and dialect.number(field) is None and seconds(field) is None:
-            name = f" ({names[place]})" if place < len(names) and names[place] else ""
-            return f"{line}: field {place + 1}{name} is {field[:40]!r}, no number; leave that column out of the file"
+            name = f" ({shown(names[place])})" if len(names) == len(fields) and names[place] else ""
+            return f"{line}: field {place + 1}{name} is {shown(field)}, no number; leave that column out of the file"
     return f"{line} is no row of numbers; write one sample a line, its numbers apart by commas"

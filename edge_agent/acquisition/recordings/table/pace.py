@@ -11,12 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.acquisition.monitored import FEW_SAMPLES, QuietLimits
+from edge_agent.acquisition.monitored import QuietLimits
 
 Times = NDArray[np.float64]
 _EVEN_SHARE, _EVEN_BAND = 0.8, 0.5
 _GAP_STEPS = 1.5
-_JITTER_QUANTILE = 0.9
+_JITTER_DEVIATIONS = 4
+"""So far from the mean is one normally distributed step in thirty thousand."""
+_TO_DEVIATION = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
 _ROUND = 1e-3
 """A crystal is not surer than this, so 99.98 samples a second are 100."""
 
@@ -43,9 +46,8 @@ def pace_of(times: Times) -> Pace | None:
     even = steps[np.abs(steps - typical) <= _EVEN_BAND * typical] if typical else steps[:0]
     if len(even) >= _EVEN_SHARE * len(steps):
         period = float(even.mean())
-        usual = steps[steps <= FEW_SAMPLES * period]
-        longest = _GAP_STEPS * max(period, float(np.quantile(usual, _JITTER_QUANTILE)))
-        return Pace(_rounded(1 / period), longest)
+        deviation = _TO_DEVIATION * float(np.median(np.abs(steps - period)))
+        return Pace(_rounded(1 / period), max(_GAP_STEPS * period, period + _JITTER_DEVIATIONS * deviation))
     rate_hz = len(steps) / float(steps.sum())
     return Pace(_rounded(rate_hz), QuietLimits.of(rate_hz, 0).dropout_s)
 

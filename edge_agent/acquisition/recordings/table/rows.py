@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_agent.acquisition.recordings.table.fields import BLANKS, Dialect
 from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.stamps import seconds
+from edge_agent.acquisition.shown import shown
 
 Numbers = NDArray[np.float64]
 
@@ -102,8 +103,8 @@ def _row(line: Line, columns: Columns) -> list[float] | str:
         field = fields[place]
         value = _value(field, place, columns)
         if value is None:
-            name = f" ({columns.names[place]})" if columns.names[place] else ""
-            return f"field {place + 1}{name} is " + (f"{field[:40]!r}, no number" if field else "empty")
+            name = f" ({shown(columns.names[place])})" if columns.names[place] else ""
+            return f"field {place + 1}{name} is " + (f"{shown(field)}, no number" if field else "empty")
         row.append(value)
     return row
 
