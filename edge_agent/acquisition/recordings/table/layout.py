@@ -106,6 +106,8 @@ def _candidates(lines: Sequence[Line], dialect: Dialect, named: int) -> Iterator
         header = _find_header(lines[: own[0]], dialect, width, rows)
         grouped = sum(dialect.grouped(field) for index in own for field in rows[index])
         worth = len(lines) * (_HEADER_WORTH * (header is not None or width == named) + _FIRST_WORTH * (header == 0))
+        if header == 0 and width > 1 and dialect == DIALECTS[0] and _unquoted(lines[0]):
+            worth += len(lines)  # commas in the header and a row of as many: nothing else looks like that
         yield _Candidate((count + worth, width, -grouped, -DIALECTS.index(dialect)), dialect, width, own[0], header)
 
 
@@ -119,12 +121,7 @@ def is_row(fields: list[str], dialect: Dialect) -> bool:
 
 def _find_header(before: Sequence[Line], dialect: Dialect, width: int, rows: dict[int, list[str]]) -> int | None:
     """The index of the header of a table whose first row comes after ``before``."""
-    fitting = [
-        index
-        for index, line in enumerate(before)
-        if index not in rows and width in (len(fields := _header(line, dialect)), len(trimmed(fields)))
-    ]
-    fitting = [index for index in fitting if not _foreign(before[index], dialect)]
+    fitting = [index for index, line in enumerate(before) if index not in rows and _names(line, dialect, width)]
     plain = [index for index in fitting if not before[index].comment]
     if len(plain) > 1 and are_units(_header(before[plain[-1]], dialect)):
         return plain[-2]
@@ -140,10 +137,23 @@ def _header(line: Line, dialect: Dialect) -> list[str]:
     return dialect.split(text)
 
 
-def _foreign(line: Line, dialect: Dialect) -> bool:
-    """Whether a header would have another separator within its names, so that it is one of another dialect."""
+def _names(line: Line, dialect: Dialect, width: int) -> bool:
+    """Whether a line may be the header of so many columns: words, without another separator within them.
+
+    With commas it may hold others, as it always could.
+    """
+    fields = _header(line, dialect)
+    words = [field for field in fields if field]
+    if width not in (len(fields), len(trimmed(fields))) or (all(map(_is_number, words)) and not _counts(fields)):
+        return False
     others = set(_SEPARATORS) - {dialect.separator}
-    return '"' not in line.text and bool(others & set("".join(dialect.split(line.text))))
+    return "".join(words).isprintable() and (
+        '"' in line.text or dialect == DIALECTS[0] or not others & set("".join(words))
+    )
+
+
+def _is_number(word: str) -> bool:
+    return any(Dialect(",", mark).number(word) is not None for mark in FORMS)
 
 
 def _counts(fields: list[str]) -> bool:

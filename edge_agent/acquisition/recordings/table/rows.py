@@ -82,12 +82,21 @@ def _at_once(lines: Sequence[Line], columns: Columns) -> list[list[float]] | Non
     try:
         if columns.time is None:
             return [[float(row[place]) for place in columns.values] for row in fields]
-        times = [_time(row[columns.time].strip(), columns) for row in fields]
+        times = [_time_at_once(row[columns.time], columns.scale) for row in fields]
         return [
             [time, *(float(row[place]) for place in columns.values)] for time, row in zip(times, fields, strict=True)
         ]
     except ValueError:
         return None
+
+
+def _time_at_once(field: str, scale: float | None) -> float:
+    if scale is not None:
+        return float(field) * scale
+    time = seconds(field.strip())
+    if time is None:
+        raise ValueError(field)
+    return time
 
 
 def _row(line: Line, columns: Columns) -> list[float] | str:
@@ -97,29 +106,20 @@ def _row(line: Line, columns: Columns) -> list[float] | str:
         fields = fields[:width]
     if len(fields) != width:
         return f"{len(fields)} fields, not {width}"
+    row = [] if columns.time is None else [_time(fields[columns.time], columns)]
+    row += [columns.dialect.number(fields[place]) for place in columns.values]
+    if None not in row:
+        return [value for value in row if value is not None]
     places = columns.values if columns.time is None else [columns.time, *columns.values]
-    row = []
-    for place in places:
-        field = fields[place]
-        value = _value(field, place, columns)
-        if value is None:
-            name = f" ({shown(columns.names[place])})" if columns.names[place] else ""
-            return f"field {place + 1}{name} is " + (f"{shown(field)}, no number" if field else "empty")
-        row.append(value)
-    return row
+    place = places[row.index(None)]
+    name = f" ({shown(columns.names[place])})" if columns.names[place] else ""
+    what = f"{shown(fields[place])}, no {'time' if place == columns.time else 'number'}" if fields[place] else "empty"
+    return f"field {place + 1}{name} is {what}"
 
 
-def _value(field: str, place: int, columns: Columns) -> float | None:
-    if place == columns.time and columns.scale is None:
+def _time(field: str, columns: Columns) -> float | None:
+    """The time in seconds; None if ``field`` is none."""
+    if columns.scale is None:
         return seconds(field)
-    value = columns.dialect.number(field)
-    if value is None or place != columns.time or columns.scale is None:
-        return value
-    return value * columns.scale
-
-
-def _time(field: str, columns: Columns) -> float:
-    time = seconds(field) if columns.scale is None else float(field) * columns.scale
-    if time is None:
-        raise ValueError(field)
-    return time
+    number = columns.dialect.number(field)
+    return None if number is None else number * columns.scale
