@@ -2,11 +2,11 @@
 
 [sources.recorded]
 kind = "replay"
-path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a csv file with a header row
+path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a table: .csv, .tsv, .txt
 rate = "real"            # at rate_hz; or "max": as fast as it is read
 loop = false
-channels = ["ax", "ay"]  # where the file does not name them (csv header, .npz array ``channels``)
-rate_hz = 50             # where the file does not say (time stamps in a csv, .npz array ``rate_hz``, .wav)
+channels = ["ax", "ay"]  # where the file does not name them (a table's header, .npz array ``channels``)
+rate_hz = 50             # where the file does not say (a table's time stamps, .npz array ``rate_hz``, .wav)
 
 [sources.sound]
 kind = "replay"

@@ -94,7 +94,8 @@ def _number(value: Any, name: str) -> float:
             return float(value)
         except OverflowError:
             raise Malformed(f"field {name!r} is a number that is too large") from None
-    raise Malformed(f"field {name!r} is {_told(value)}, no number")
+    remedy = "; name the path to one of these" if isinstance(value, dict) else ""
+    raise Malformed(f"field {name!r} is {_told(value)}, no number{remedy}")
 
 
 def _told(value: Any) -> str:
@@ -102,7 +103,7 @@ def _told(value: Any) -> str:
         case str():
             return shown(value)
         case dict():
-            return f"an object of {', '.join(list(value)[:_LISTED])}; a channel is the path to one of these"
+            return f"an object of {', '.join(list(value)[:_LISTED])}"
         case list():
             return "an array"
     return {None: "null", True: "true", False: "false"}.get(value, "something else")
