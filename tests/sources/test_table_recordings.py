@@ -145,6 +145,15 @@ READ = {
         ("Acceleration x", "Acceleration y"),
         100,
     ),
+    "pandas' index and times": Case(
+        lines(
+            ",time,ax,ay",
+            "0,2026-05-01 12:00:00.000,0.5,-1234.5",
+            "1,2026-05-01 12:00:00.020,1.25,2.0",
+            "2,2026-05-01 12:00:00.040,-0.75,9.81",
+        ),
+        options={},
+    ),
     "the operator's rate beside the times of a table that is no plain one": Case(
         lines("t;ax;ay", "0;0,5;-1234,5", "20;1,25;2", "40;-0,75;9,81")
     ),
@@ -206,6 +215,17 @@ REFUSED = {
         {},
         r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', no number; leave that column out of the file",
     ),
+    "a time that may be of May or of January": (
+        "time,ax\n5/1/2026 12:00:00 PM,1\n",
+        {},
+        r"line 2 .*: field 1 \('time'\) is '5/1/2026 12:00:00 PM', no known time; write 2026-05-01T12:00:00.250",
+    ),
+    "a header of another separator": (
+        "ax,ay\n1;2\n3;4\n",
+        {},
+        r"line 1 \('ax,ay'\) and line 2 \('1;2'\) have different separators; write both with the same",
+    ),
+    "JSON": ('{"ax": 1}\n{"ax": 2}\n', {}, r"""line 1 \('{"ax": 1}'\) is JSON and no table; write one sample a line"""),
     "hexadecimal": ("ax\n0x1F\n", {}, r"line 2 \('0x1F'\): field 1 \('ax'\) is '0x1F', no number"),
     "prose": ("Dear diary\ntoday it rained\n", {}, r"line 2 \('today it rained'\): field 1 is 'today'"),
     "a long line": ("ax,ay\n" + "walking " * 99, {}, r"line 2 \('walking walking .{44}\.\.\.'\)"),

@@ -61,7 +61,8 @@ class CsvDecoder:
             return np.empty((0, self._columns))
         values = None
         if self._dialect is not None:
-            values = decimals([self._dialect(line) for line in lines], self._columns)
+            plain = self._dialect is self._known[0]  # as it is: no time for a call a line
+            values = decimals(lines if plain else [self._dialect(line) for line in lines], self._columns)
             self._in_a_row = 0 if values is not None else self._in_a_row
         if values is None:
             values = [number for line in lines for number in self._one(line)]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.acquisition.recordings.table.fields import DIALECTS
 from edge_agent.acquisition.recordings.table.layout import Layout
 from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.rows import Columns
@@ -53,7 +54,8 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
     }
     as_ever = table.plain and rate_hz is not None
     stay = counts if as_ever else {}
-    channels = [place for place in range(table.width) if place in stay or place not in {*texts, *counts}]
+    dropped = {*texts, *counts, *([0] if not as_ever and _is_index(table, words[0]) else [])}
+    channels = [place for place in range(table.width) if place in stay or place not in dropped]
     if not channels:
         raise Unreadable(f"{head[0]} begins a table that holds nothing but the time; record it again")
     time = _time(table, texts, labels, counts, rate_hz)
@@ -79,6 +81,8 @@ def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int
     row = next(line for line in head if line.number == table.begins)
     other = next((line for line in head if line.number < table.begins and not line.comment), None)
     if other is not None:
+        if any(len(dialect.split(other.text)) == table.width > 1 for dialect in DIALECTS):
+            raise Unreadable(f"{other} and {row} have different separators; write both with the same")
         count = len(table.dialect.split(other.text))
         raise Unreadable(
             f"{row} has {table.width} fields, {other} above it {count}; name each column there, or in channels"
@@ -90,6 +94,13 @@ def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int
 def _label(word: str, unit: str) -> Named:
     found = named(word)
     return Named(found.name, found.unit or unit.strip("[]() "))
+
+
+def _is_index(table: Layout, word: str) -> bool:
+    """Whether the first column is what pandas writes for the number of a row: without a name, and counting from 0."""
+    return (
+        not word and table.width > 1 and [row[0] for row in table.rows] == [str(row) for row in range(len(table.rows))]
+    )
 
 
 def _is_text_time(table: Layout, place: int) -> bool:

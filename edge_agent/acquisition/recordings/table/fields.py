@@ -8,6 +8,7 @@ import csv
 import re
 from typing import NamedTuple
 
+SEPARATORS = ",;\t|"
 BLANKS = " "
 """The separator of a table whose fields stand apart by any number of blanks or tabs."""
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -65,7 +66,7 @@ class Dialect(NamedTuple):
         return not form.plain.fullmatch(field) and form.grouped.fullmatch(field) is not None
 
 
-DIALECTS = [Dialect(separator, decimal) for separator in (",", ";", "\t", "|", BLANKS) for decimal in (".", ",")]
+DIALECTS = [Dialect(separator, decimal) for separator in (*SEPARATORS, BLANKS) for decimal in (".", ",")]
 """Those that are looked for, the plainest first. A comma is mark and separator at once where numbers are quoted."""
 
 

@@ -1,4 +1,4 @@
-"""What a table of text looks like: separator, decimal mark, header, units, and which column is the time. Pure.
+"""What a table of text looks like: separator, decimal mark, header and units. Pure.
 
 Each dialect is tried on the first lines. The one wins in which most lines are rows of numbers, all equally wide and
 under a header as wide as they are. A row is made of numbers, times and empty fields, with a number among them. The
@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edge_agent.acquisition.recordings import Unreadable
-from edge_agent.acquisition.recordings.table.fields import BLANKS, DIALECTS, FORMS, Dialect, trimmed
+from edge_agent.acquisition.recordings.table.fields import BLANKS, DIALECTS, FORMS, SEPARATORS, Dialect, trimmed
 from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
+from edge_agent.acquisition.recordings.table.refusals import no_rows, unclear_marks
 from edge_agent.acquisition.recordings.table.stamps import seconds
 from edge_agent.acquisition.recordings.table.units import are_units
-from edge_agent.acquisition.shown import shown
 
 _HEADER_WORTH, _FIRST_WORTH = 0.5, 0.25
 """A header is worth as much as half of the lines, and more in the first line: stray rows do not outvote it."""
-_SEPARATORS = ",;\t|"
 
 
 class Layout(NamedTuple):
@@ -60,7 +59,8 @@ def layout_of(lines: Sequence[Line], names: Sequence[str] = ()) -> Layout:
     if not found:
         raise Unreadable(no_rows(lines))
     best = max(found, key=lambda candidate: candidate.score)
-    _refuse_unclear_marks(lines, best)
+    if unclear := unclear_marks(lines[best.first :], best.dialect):
+        raise Unreadable(unclear)
     return best.layout(lines)
 
 
@@ -146,7 +146,7 @@ def _names(line: Line, dialect: Dialect, width: int) -> bool:
     words = [field for field in fields if field]
     if width not in (len(fields), len(trimmed(fields))) or (all(map(_is_number, words)) and not _counts(fields)):
         return False
-    others = set(_SEPARATORS) - {dialect.separator}
+    others = set(SEPARATORS) - {dialect.separator}
     return "".join(words).isprintable() and (
         '"' in line.text or dialect == DIALECTS[0] or not others & set("".join(words))
     )
@@ -163,40 +163,3 @@ def _counts(fields: list[str]) -> bool:
 
 def _unquoted(line: Line) -> bool:
     return '"' not in line.text and not line.comment
-
-
-def _refuse_unclear_marks(lines: Sequence[Line], found: _Candidate) -> None:
-    """``1,234`` may be a decimal or a thousand; raises ``Unreadable`` where no number shows which.
-
-    Where fields stand apart by semicolons it is a decimal: spreadsheets write them where the comma is taken.
-    """
-    dialect = found.dialect
-    if dialect.decimal != "," or dialect.separator == ";":
-        return
-    unclear: Line | None = None
-    for line in lines[found.first :]:
-        marked = [field for field in dialect.split(line.text) if "," in field and dialect.number(field) is not None]
-        if any(not FORMS["."].grouped.fullmatch(field) for field in marked):
-            return
-        unclear = unclear or (line if marked else None)
-    if unclear is not None:
-        raise Unreadable(
-            f"{unclear}: whether its comma is a decimal mark or sets thousands apart is not clear; "
-            "write numbers with a decimal point and without thousands separators"
-        )
-
-
-def no_rows(lines: Sequence[Line]) -> str:
-    """Why a file has no row of numbers, shown on the line that should be the first."""
-    table = [line for line in lines if not line.comment]
-    if len(table) < 2:  # noqa: PLR2004  # header and row
-        return f"{(table or list(lines))[0]} has no row of numbers under it; record it again"
-    header, line = table[0], table[1]
-    separator = max(_SEPARATORS, key=lambda mark: (line.text.count(mark), -_SEPARATORS.index(mark)))
-    dialect = Dialect(separator if separator in line.text else BLANKS, ".")
-    names, fields = dialect.split(header.text), dialect.split(line.text)
-    for place, field in enumerate(fields):
-        if field and dialect.number(field) is None and seconds(field) is None:
-            name = f" ({shown(names[place])})" if len(names) == len(fields) and names[place] else ""
-            return f"{line}: field {place + 1}{name} is {shown(field)}, no number; leave that column out of the file"
-    return f"{line} is no row of numbers; write one sample a line, its numbers apart by commas"

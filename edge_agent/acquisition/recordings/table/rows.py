@@ -105,7 +105,7 @@ def _row(line: Line, columns: Columns) -> list[float] | str:
     if len(fields) > width and not any(fields[width:]):
         fields = fields[:width]
     if len(fields) != width:
-        return f"{len(fields)} fields, not {width}"
+        return f"it has {len(fields)} field{'s' * (len(fields) != 1)}, not {width}"
     row = [] if columns.time is None else [_time(fields[columns.time], columns)]
     row += [columns.dialect.number(fields[place]) for place in columns.values]
     if None not in row:
