@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from edge_agent.acquisition.source import Source
+from edge_agent.acquisition.source import Source, malformed_example, source_findings
 from edge_agent.acquisition.stream_findings import (
     StreamFinding,
     deadline_error,
@@ -162,8 +162,10 @@ class MonitoredSource:
 
     def findings(self) -> list[StreamFinding]:
         """All that is to be said of the stream until here."""
-        found = (self._rate_finding(), malformed_finding(self._source.malformed), gaps_finding(self.interruptions))
-        return [finding for finding in found if finding is not None]
+        source = self._source
+        malformed = malformed_finding(source.malformed, malformed_example(source), live=source.live)
+        found = (self._rate_finding(), malformed, gaps_finding(self.interruptions))
+        return [*source_findings(source), *(finding for finding in found if finding is not None)]
 
     @property
     def expected_rate_hz(self) -> float | None:

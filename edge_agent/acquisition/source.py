@@ -3,12 +3,14 @@
 A source is pulled: it reads when it is asked to, and says of what it returns whether it follows on what came before.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.arrivals import Arrivals
+from edge_agent.acquisition.stream_findings import StreamFinding
 from edge_agent.errors import SourceError
 
 Samples = NDArray[np.float32]
@@ -63,6 +65,20 @@ class Source(Protocol):
     def close(self) -> None:
         """Let the sensor go; may be called twice."""
         ...
+
+
+def malformed_example(source: Source) -> str:
+    """A sample of ``source`` that could not be understood, and why; empty where it shows none.
+
+    A kind of another package need not have the attribute.
+    """
+    return str(getattr(source, "malformed_example", ""))
+
+
+def source_findings(source: Source) -> Sequence[StreamFinding]:
+    """What ``source`` has to say of itself; a kind of another package need not have the attribute ``findings``."""
+    found: Sequence[StreamFinding] = getattr(source, "findings", ())
+    return found
 
 
 class Stream:

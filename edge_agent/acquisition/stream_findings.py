@@ -29,12 +29,19 @@ def rate_finding(seen_hz: float, rate_hz: float) -> StreamFinding | None:
     return None
 
 
-def malformed_finding(samples: int) -> StreamFinding | None:
-    """Of so many samples that were dropped; None of none."""
+def malformed_finding(samples: int, example: str = "", *, live: bool = True) -> StreamFinding | None:
+    """Of so many samples that were dropped; None of none.
+
+    Args:
+        samples: how many.
+        example: one of them, and what is wrong with it; may be empty.
+        live: whether a sensor sent them; else they stand in a file.
+    """
     if not samples:
         return None
-    text = f"{samples} malformed samples were dropped; check the sensor's cable and framing"
-    return StreamFinding("malformed_samples", text, refuse=False)
+    remedy = "check the sensor's cable and framing" if live else "correct them in the recording"
+    such = f", such as {example}" if example else ""
+    return StreamFinding("malformed_samples", f"{samples} malformed samples were dropped{such}; {remedy}", refuse=False)
 
 
 def gaps_finding(interruptions: int) -> StreamFinding | None:

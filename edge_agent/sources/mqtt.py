@@ -4,7 +4,7 @@
     kind = "mqtt"
     topic = "factory/pump-3/vibration"
     format = "json"          # {"x": 0.1, "y": 0.2}, {"x": [0.1, 0.3], "y": [0.2, 0.4]}, or an array of such objects
-    channels = ["x", "y"]    # fields of the object; "acc.x" is the field x of the object acc
+    channels = ["x", "y"]    # fields of the object, numbers or "1.5"; "acc.x" is the field x of the object acc
     rate_hz = 100            # samples, not messages, a second
     silence_s = 10
     counter = "seq"          # optional: a field that counts samples; where it jumps, the stream was interrupted
@@ -30,8 +30,9 @@ import msgspec
 import numpy as np
 
 from edge_agent.acquisition.framing import Numbers, to_samples
-from edge_agent.acquisition.framing.fields import Fields
+from edge_agent.acquisition.framing.fields import Fields, Malformed
 from edge_agent.acquisition.sample_counter import Counter
+from edge_agent.acquisition.shown import shown
 from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, SubscribeFailed
 from edge_agent.settings.broker import BrokerSettings
@@ -40,6 +41,7 @@ from edge_agent.sources import Samples, Stream
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_WAITING_BYTES = 4 << 20
 """What may wait here for a reader that is late; what comes then is lost, and counts as an interruption."""
+_SHOWN_BYTES = 256
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
@@ -85,7 +87,7 @@ class MqttSource(Stream):
         self._stretches: deque[tuple[Numbers, bool]] = deque()
         self._mailbox = _Mailbox(options.topic)
         self._refused = ""
-        self.malformed = 0
+        self.malformed, self.malformed_example = 0, ""
         if not options.url:
             raise SourceError("source_unavailable", "kind mqtt needs the url of a broker when no device gives its own")
         try:
@@ -107,7 +109,8 @@ class MqttSource(Stream):
             return self._refused
         if self.malformed:
             wanted = ", ".join(self.channels)
-            return f"{self.malformed} messages were not {self._options.format} with {wanted}; check format and channels"
+            text = f"{self.malformed} messages were not {self._options.format} with {wanted}; check format and channels"
+            return f"{text}; the last was {self.malformed_example}"
         return f"check that {self._options.topic} is published, and that this client may read it"
 
     def read(self, timeout_s: float) -> Samples | None:
@@ -139,21 +142,26 @@ class MqttSource(Stream):
             case SubscribeFailed():
                 self._refused = f"the broker refused to subscribe {self._options.topic}: {event.reason}"
             case Incoming():
-                numbers = self._decode(event.payload)
-                if numbers is None:
+                try:
+                    numbers = self._decode(event.payload)
+                except Malformed as error:
                     self.malformed += 1
-                elif self._counter is not None:
+                    self.malformed_example = f"{shown(event.payload[:_SHOWN_BYTES])}: {error}"
+                    return
+                if self._counter is not None:
                     self._stretches.extend(self._counter.split(numbers))
                 else:
                     self._stretches.append((numbers, True))
 
-    def _decode(self, payload: bytes) -> Numbers | None:
+    def _decode(self, payload: bytes) -> Numbers:
+        """The samples in a message; raises ``Malformed``."""
         if self._options.format == "json":
-            rows = self._fields.rows(payload)
-            return None if rows is None else np.array(rows, np.float64)
-        if not payload or len(payload) % (self._dtype.itemsize * len(self.channels)):
-            return None
-        return np.frombuffer(payload, self._dtype).reshape(-1, len(self.channels)).astype(np.float64)
+            return np.array(self._fields.rows(payload), np.float64)
+        columns = len(self.channels)
+        if not payload or len(payload) % (self._dtype.itemsize * columns):
+            of = f"{columns} x {self._options.dtype}"
+            raise Malformed(f"its {len(payload)} bytes are no whole samples of {of}; correct dtype or channels")
+        return np.frombuffer(payload, self._dtype).reshape(-1, columns).astype(np.float64)
 
 
 class _Lost:

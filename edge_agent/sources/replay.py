@@ -2,15 +2,15 @@
 
 [sources.recorded]
 kind = "replay"
-path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a csv file with a header row
+path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a table: .csv, .tsv, .txt
 rate = "real"            # at rate_hz; or "max": as fast as it is read
 loop = false
-channels = ["ax", "ay"]  # where the file does not name them (csv header, .npz array ``channels``)
-rate_hz = 50             # where the file does not say (.npz array ``rate_hz``, .wav)
+channels = ["ax", "ay"]  # where the file does not name them (a table's header, .npz array ``channels``)
+rate_hz = 50             # where the file does not say (a table's time stamps, .npz array ``rate_hz``, .wav)
 
 [sources.sound]
 kind = "replay"
-path = "factory.wav"     # PCM; float32 from -1 to 1, channels "mono", or "left" and "right"
+path = "factory.wav"     # PCM or floats; float32 from -1 to 1, channels "mono", or "left" and "right"
 
 [sources.pictures]       # needs the extra camera
 kind = "replay"
@@ -22,6 +22,7 @@ rate_hz = 10
 
 import math
 import time
+from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,15 +30,18 @@ import msgspec
 
 from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.acquisition.pacing import Schedule
-from edge_agent.acquisition.recordings import BROKEN, Data, Recording
-from edge_agent.acquisition.recordings.arrays import read_csv, read_npz
+from edge_agent.acquisition.recordings import BROKEN, Data, Recording, Unreadable
+from edge_agent.acquisition.recordings.arrays import read_npz
 from edge_agent.acquisition.recordings.sound import SoundRecording
+from edge_agent.acquisition.recordings.table.recording import TableRecording
 from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource
 
 if TYPE_CHECKING:
     from edge_agent.acquisition.recordings.pictures import PictureRecording
+
+_TABLES = (".csv", ".tsv", ".txt")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
@@ -60,7 +64,6 @@ class ReplaySource:
     """An open recording."""
 
     live = False
-    gaps = 0
     trouble = ""
 
     def __init__(self, options: Options) -> None:
@@ -68,12 +71,12 @@ class ReplaySource:
         path = Path(options.path)
         try:
             self._recording = recording = _open(path, options)
+        except Unreadable as error:
+            raise SourceError("source_unavailable", f"{path} cannot be replayed: {error}") from None
         except BROKEN as error:
             text = f"{path} cannot be replayed ({error}); check path in the config"
             raise SourceError("source_unavailable", text) from None
-        self.channels = tuple(
-            options.channels or recording.names or [f"c{index}" for index in range(recording.columns)]
-        )
+        self.channels = tuple(recording.names or [f"c{index}" for index in range(recording.columns)])
         if len(self.channels) != recording.columns:
             text = f"{path} has {recording.columns} channels, not {len(self.channels)}; correct channels in the config"
             raise SourceError("source_unavailable", text)
@@ -87,6 +90,8 @@ class ReplaySource:
         self.length = recording.length
         self.repeats = options.loop
         self.arrivals = Arrivals(self.rate_hz)
+        self.findings = recording.findings
+        self.gaps = 0
         self._path = path
         self._schedule = Schedule(self.rate_hz) if options.rate == "real" else None
         self._next = 0
@@ -97,6 +102,11 @@ class ReplaySource:
         """Samples of the recording that were dropped."""
         return self._recording.malformed
 
+    @property
+    def malformed_example(self) -> str:
+        """One of them, and what is wrong with it."""
+        return self._recording.malformed_example
+
     def read(self, timeout_s: float) -> Data | None:
         """The samples that are due; at ``rate = "max"`` the next ones."""
         if self._next == self.length:
@@ -106,7 +116,10 @@ class ReplaySource:
         due = self._recording.at_once
         if self._schedule is not None:
             due = min(self._schedule.wait(timeout_s), due)
-        wanted = min(due, self.length - self._next)
+        breaks = self._recording.breaks
+        ahead = bisect_right(breaks, self._next)
+        broken = ahead > 0 and breaks[ahead - 1] == self._next
+        wanted = min(due, (breaks[ahead] if ahead < len(breaks) else self.length) - self._next)
         if self._schedule is not None:
             self._schedule.take(wanted)
         try:
@@ -117,6 +130,9 @@ class ReplaySource:
         self._given += len(samples)
         if not len(samples):
             return None
+        if broken:
+            self.gaps += 1
+            self.arrivals.interrupt()
         self.arrivals.hear(len(samples), time.monotonic())
         return samples
 
@@ -148,12 +164,15 @@ def _picture_recording() -> "type[PictureRecording]":
 
 
 def _open(path: Path, options: Options) -> Recording:
+    """The recording, its channels named as the operator says."""
+    if path.suffix.lower() in _TABLES and not path.is_dir():
+        return TableRecording(path, options.channels, options.rate_hz)
+    recording = _open_named(path, options)
+    recording.names = options.channels or recording.names
+    return recording
+
+
+def _open_named(path: Path, options: Options) -> Recording:
     if path.is_dir():
         return _picture_recording()(path, options.colour, options.size)
-    match path.suffix.lower():
-        case ".csv":
-            return read_csv(path)
-        case ".wav":
-            return SoundRecording(path)
-        case _:
-            return read_npz(path)
+    return SoundRecording(path) if path.suffix.lower() == ".wav" else read_npz(path)

@@ -4,10 +4,14 @@
     kind = "serial"
     port = "/dev/ttyUSB0"    # or "socket://10.0.0.7:4000", "rfc2217://server:2217"
     baud = 115200
-    framing = "csv"          # decimals in the order of channels, comma, LF; a malformed line is counted and dropped
+    framing = "csv"          # a line of decimals in the order of channels; a malformed line is counted and dropped
     channels = ["ax", "ay", "az", "gx", "gy", "gz"]
     rate_hz = 50
     silence_s = 10           # this long without a sample: silent or lost
+
+Between decimals stand commas, semicolons, tabs or blanks, as the first line shows. Lines may have labels instead, as
+Arduino's plotter wants them (``ax:0.1,ay:0.2``); channels are then named as they are, and others do no harm. What a
+board prints when it boots is counted as malformed, and no more.
 
 Other framings:
 
@@ -97,17 +101,21 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def columns(self) -> int:
         """Numbers in a sample, the counter included."""
-        return len(self.channels) + bool(self.counter)
+        return len(self.names)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the numbers in a sample, the counter's first."""
+        return [*([self.counter] if self.counter else []), *self.channels]
 
 
 def decoder(options: Options) -> tuple[Decoder, int]:
     """The framing's decoder, and at what a counter begins again; raises ``ValueError``."""
     match options.framing:
         case "csv":
-            return CsvDecoder(options.columns), 0
+            return CsvDecoder(options.columns, options.names), 0
         case "json":
-            names = [options.counter] if options.counter else []
-            return JsonDecoder([*names, *options.channels]), 0
+            return JsonDecoder(options.names), 0
     record = Record(options.layout, options.columns, options.check)
     if options.framing == "cobs":
         return CobsDecoder(record, options.columns), record.first_modulus
@@ -144,8 +152,14 @@ class SerialSource(Stream):
         if self._port is None:
             return f"{self._options.port} is gone"
         if self.malformed:
-            return f"{self.malformed} {self._decoder.wrong}; check baud, framing and channels"
+            last = f"; the last was {self.malformed_example}" if self.malformed_example else ""
+            return f"{self.malformed} {self._decoder.wrong}; check baud, framing and channels{last}"
         return ""
+
+    @property
+    def malformed_example(self) -> str:
+        """The last of them, and what is wrong with it; empty if it cannot be shown."""
+        return self._decoder.example
 
     def read(self, timeout_s: float) -> Samples | None:
         """The samples that ended since the last read and follow on each other; waits for one at most ``timeout_s``."""

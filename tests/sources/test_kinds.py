@@ -23,6 +23,7 @@ from support.captures import Terminal, serial_table
 from support.links import QueuedLink
 from support.rigs import AudioRig, IioRig, iio_scan, ramp, write_iio_tree, write_video, write_wav
 
+from edge_agent.acquisition.monitored import MonitoredSource
 from edge_agent.errors import SourceError
 from edge_agent.execution.launcher import source_table
 from edge_agent.mqtt import Connected
@@ -167,6 +168,55 @@ class TestMqtt:
         assert arrived.tolist() == [[2, 4], [6, 8], [10, 12]]
         assert source.malformed == 2
         assert source.gaps == 0
+
+    def test_strings_and_paths_as_home_automation_sends_them(self, broker: IotcoreBroker) -> None:
+        source = open_source("it", self.table(broker.url, channels=["AM2301.Temperature", "acc.1"]))
+        self.send(
+            broker.url,
+            source,
+            b'{"Time": "2026-05-01T12:00:00", "AM2301": {"Temperature": "21.5", "Humidity": 40}, "acc": [1, "2.5"]}',
+            b'{"AM2301.Temperature": -3, "acc": ["0", 1e1]}',
+        )
+        arrived = collect(source, 2)
+        source.close()
+
+        assert arrived.tolist() == [[21.5, 2.5], [-3, 10]]
+        assert source.malformed == 0
+
+    @pytest.mark.parametrize(
+        ("options", "payload", "says"),
+        [
+            (
+                {},
+                b'{"acc": {"x": 1}}',
+                """'{"acc": {"x": 1}}': there is no field 'x'; it has acc.x; name channels so""",
+            ),
+            ({}, b"21.5", "'21.5': there is no field 'x'; it is no object with fields"),
+            ({}, b'{"x": true, "y": 1}', "field 'x' is true, no number"),
+            ({}, b"\xff\x00" + b"z" * 999, r"'\xff\x00zzz"),
+            (
+                {"format": "raw"},
+                b"\0" * 9,
+                "its 9 bytes are no whole samples of 2 x float32; correct dtype or channels",
+            ),
+        ],
+    )
+    def test_a_malformed_message_is_shown(
+        self, broker: IotcoreBroker, options: dict[str, Any], payload: bytes, says: str
+    ) -> None:
+        source = open_source("it", self.table(broker.url, **options))
+        self.send(broker.url, source, payload)
+        deadline = time.monotonic() + 10
+        while not source.malformed and time.monotonic() < deadline:
+            source.read(0.2)
+        trouble = source.trouble
+        (finding,) = MonitoredSource(source, "it").findings()
+        source.close()
+
+        assert says in trouble
+        assert says in finding.message
+        assert finding.message.isprintable()
+        assert len(trouble) < 500
 
     @pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint8", "int32"])
     def test_raw_little_endian_numbers(self, broker: IotcoreBroker, dtype: str) -> None:

@@ -3,7 +3,7 @@
 A decoder starts in the middle of a stream, finds where a sample begins, and finds it again after noise or lost bytes.
 What it cannot understand it counts and drops: a sample is whole and its channels are in their places, or it is none.
 
-* ``decimals``: lines of comma-separated decimals
+* ``decimals``: lines of decimals, in any of the ``dialects`` of firmware
 * ``json_lines``: one JSON document a line
 * ``cobs``: binary records in COBS frames
 * ``sync``: binary records behind a sync word, with a checksum
@@ -27,6 +27,11 @@ class Decoder(Protocol):
     @property
     def malformed(self) -> int:
         """Samples that were dropped."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """One of them, printable and cut, and what is wrong with it; may be empty."""
         ...
 
     def restart(self) -> None:

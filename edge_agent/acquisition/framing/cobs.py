@@ -13,6 +13,7 @@ from edge_agent.acquisition.framing import Numbers
 from edge_agent.acquisition.framing.lines import Lines
 from edge_agent.acquisition.framing.record import Record
 
+_SHOWN = 16
 _decode: Any = cobs.decode
 """The library brings no types."""
 
@@ -25,6 +26,7 @@ class CobsDecoder:
         self._columns = columns
         self._frames = Lines()
         self._malformed = 0
+        self.example = ""
         self.wrong = f"frames were not COBS of {record.size} bytes with a right checksum"
 
     @property
@@ -45,6 +47,7 @@ class CobsDecoder:
             row = self._decode(frame)
             if row is None:
                 self._malformed += 1
+                self.example = f"a frame of {len(frame)} bytes, {frame[:_SHOWN].hex(' ')}"
             else:
                 rows.append(row)
         return np.array(rows, np.float64).reshape(-1, self._columns)

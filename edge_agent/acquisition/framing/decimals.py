@@ -1,35 +1,54 @@
-"""Lines of comma-separated decimals become samples. Pure.
+"""Lines of decimals become samples. Pure.
 
 One line is one sample: as many decimals as there are columns, in their order; LF or CRLF; blanks around a number do no
-harm, ``nan`` and ``inf`` are numbers (quality will speak of them). A line that is anything else is counted and dropped.
+harm, ``nan`` and ``inf`` are numbers (quality will speak of them). What stands between numbers, or labels before them,
+is found by the first line that is a sample (:mod:`.dialects`). A line that is anything else is counted and dropped, a
+firmware's words when it boots included. After many such lines in a row, the dialect is looked for anew.
 
 Lines are decoded a block at a time; only a block with a malformed line in it is looked at line by line.
 """
 
-from itertools import chain
+from collections.abc import Sequence
 
 import numpy as np
 
 from edge_agent.acquisition.framing import Numbers
+from edge_agent.acquisition.framing.dialects import Dialect, decimals, dialects, why_malformed
 from edge_agent.acquisition.framing.lines import Lines
+from edge_agent.acquisition.shown import shown
 
-_ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
-"""What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
+_ANOTHER_DIALECT = 20
+"""After so many malformed lines in a row."""
 
 
 class CsvDecoder:
-    """Feed it bytes; it gives rows. ``malformed`` counts the lines that were dropped."""
+    """Feed it bytes; it gives rows. ``malformed`` counts the lines that were dropped.
 
-    def __init__(self, columns: int) -> None:
-        self._columns = columns
+    Args:
+        columns: how many numbers a sample has.
+        names: of them, for lines with labels.
+    """
+
+    def __init__(self, columns: int, names: Sequence[str] = ()) -> None:
+        self._columns, self._names = columns, list(names)
         self._lines = Lines()
-        self._malformed = 0
+        self._known = dialects(self._names)
+        self._dialect: Dialect | None = None
+        self._malformed = self._in_a_row = 0
+        self._last: bytes | None = None
         self.wrong = f"lines were not {columns} decimals"
 
     @property
     def malformed(self) -> int:
         """Lines that were dropped."""
         return self._malformed + self._lines.overlong
+
+    @property
+    def example(self) -> str:
+        """The last of them, and what is wrong with it."""
+        if self._last is None:
+            return ""
+        return f"{shown(self._last)}: {why_malformed(self._last, self._columns, self._names)}"
 
     def restart(self) -> None:
         """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
@@ -40,19 +59,25 @@ class CsvDecoder:
         lines = self._lines.feed(data)
         if not lines:
             return np.empty((0, self._columns))
-        values = self._numbers(lines)
+        values = None
+        if self._dialect is not None:
+            plain = self._dialect is self._known[0]  # as it is: no time for a call a line
+            values = decimals(lines if plain else [self._dialect(line) for line in lines], self._columns)
+            self._in_a_row = 0 if values is not None else self._in_a_row
         if values is None:
-            decoded = [numbers for line in lines if (numbers := self._numbers([line])) is not None]
-            self._malformed += len(lines) - len(decoded)
-            values = list(chain.from_iterable(decoded))
+            values = [number for line in lines for number in self._one(line)]
         return np.array(values, np.float64).reshape(-1, self._columns)
 
-    def _numbers(self, lines: list[bytes]) -> list[float] | None:
-        """All numbers of ``lines``, or None if one of them is malformed."""
-        rows = [line.split(b",") for line in lines]
-        if any(len(row) != self._columns for row in rows) or any(line.translate(None, _ALLOWED) for line in lines):
-            return None
-        try:
-            return [float(field) for row in rows for field in row]
-        except ValueError:
-            return None
+    def _one(self, line: bytes) -> list[float]:
+        """The numbers of one line; none if it is malformed."""
+        for dialect in self._known if self._dialect is None else [self._dialect]:
+            values = decimals([dialect(line)], self._columns)
+            if values is not None:
+                self._dialect, self._in_a_row = dialect, 0
+                return values
+        self._last = line
+        self._malformed += 1
+        self._in_a_row += 1
+        if self._in_a_row >= _ANOTHER_DIALECT:
+            self._dialect = None
+        return []

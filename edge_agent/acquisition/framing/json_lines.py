@@ -3,8 +3,9 @@
 import numpy as np
 
 from edge_agent.acquisition.framing import Numbers
-from edge_agent.acquisition.framing.fields import Fields
+from edge_agent.acquisition.framing.fields import Fields, Malformed
 from edge_agent.acquisition.framing.lines import Lines
+from edge_agent.acquisition.shown import shown
 
 
 class JsonDecoder:
@@ -15,12 +16,18 @@ class JsonDecoder:
         self._columns = len(names)
         self._lines = Lines()
         self._malformed = 0
+        self._last: bytes | None = None
         self.wrong = f"lines were not JSON with numbers {', '.join(names)}"
 
     @property
     def malformed(self) -> int:
         """Lines that were dropped."""
         return self._malformed + self._lines.overlong
+
+    @property
+    def example(self) -> str:
+        """The last of them, and what is wrong with it."""
+        return "" if self._last is None else f"{shown(self._last)}: {self._fields.why_malformed(self._last)}"
 
     def restart(self) -> None:
         """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
@@ -30,7 +37,9 @@ class JsonDecoder:
         """The rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
         rows: list[list[float]] = []
         for line in self._lines.feed(data):
-            found = self._fields.rows(line)
-            self._malformed += found is None
-            rows += found or []
+            try:
+                rows += self._fields.rows(line)
+            except Malformed:
+                self._malformed += 1
+                self._last = line
         return np.array(rows, np.float64).reshape(-1, self._columns)

@@ -14,6 +14,9 @@ from edge_agent.acquisition.framing.record import Record
 class SyncDecoder:
     """Feed it bytes; it gives rows. ``malformed`` is about how many frames were dropped."""
 
+    example = ""
+    """Where none of its bytes is in a frame, none of them shows what is wrong."""
+
     def __init__(self, record: Record, columns: int, sync: bytes) -> None:
         self._record = record
         self._columns = columns

@@ -1,6 +1,7 @@
 """Recordings: files that play a sensor. One file per format.
 
-* ``arrays``: ``.npz`` and ``.csv``
+* ``arrays``: ``.npz``
+* ``table``: ``.csv`` and other tables of text
 * ``sound``: ``.wav``
 * ``pictures``: a folder of images
 
@@ -10,10 +11,13 @@ What is wrong with a file is raised as one of :data:`BROKEN`, with what is wrong
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_agent.acquisition.stream_findings import StreamFinding
 
 Data = NDArray[np.float32] | NDArray[np.uint8]
 
@@ -31,6 +35,10 @@ BROKEN: tuple[type[BaseException], ...] = (
 """What reading a broken file raises."""
 
 
+class Unreadable(ValueError):  # noqa: N818  # a finding about a file, in words that say what to do
+    """A file that cannot be read as a recording; the message says where, why, and what to do."""
+
+
 class Recording(Protocol):
     """An open recording.
 
@@ -43,6 +51,9 @@ class Recording(Protocol):
         frame_shape: ``()`` for numbers (float32), ``(height, width)`` for pictures (uint8).
         at_once: how many samples to take at a time, so that little memory is held.
         malformed: samples that could not be understood so far.
+        malformed_example: the first of them, and what is wrong with it; empty if there is none, or it cannot be shown.
+        breaks: samples, ascending, before which others are missing.
+        findings: what is to be said of it.
     """
 
     names: list[str]
@@ -53,6 +64,9 @@ class Recording(Protocol):
     frame_shape: tuple[int, ...]
     at_once: int
     malformed: int
+    malformed_example: str
+    breaks: Sequence[int]
+    findings: Sequence[StreamFinding]
 
     def take(self, start: int, count: int) -> Data:
         """Samples ``[n, *frame_shape, columns]``; n is less than ``count`` at the end, or by what is malformed."""
@@ -61,6 +75,14 @@ class Recording(Protocol):
     def close(self) -> None:
         """Close its files; may be called twice."""
         ...
+
+
+class Unbroken:
+    """What is the same in recordings that have no time stamps."""
+
+    malformed_example = ""
+    breaks: Sequence[int] = ()
+    findings: Sequence[StreamFinding] = ()
 
 
 def numbers_only(array: NDArray[Any], what: str) -> NDArray[Any]:

@@ -1,6 +1,6 @@
-"""Recordings of numbers: ``.npz`` with samples x channels or ready windows, ``.csv`` with a header row.
+"""Recordings of numbers: ``.npz`` with samples x channels or ready windows.
 
-Of an ``.npz`` the array ``samples`` or ``windows`` is taken, or the only one of two or three axes; ``channels`` and
+The array ``samples`` or ``windows`` is taken, or the only one of two or three axes; ``channels`` and
 ``rate_hz`` may lie beside it. The recording is held in memory as float32.
 """
 
@@ -12,27 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.framing import to_samples
-from edge_agent.acquisition.framing.decimals import CsvDecoder
-from edge_agent.acquisition.recordings import numbers_only
+from edge_agent.acquisition.recordings import Unbroken, numbers_only
 
 _DATA = ("samples", "windows")
 _STREAM_AXES, _WINDOWS_AXES = 2, 3
 
 
-class ArrayRecording:
+class ArrayRecording(Unbroken):
     """A recording in memory; ``data`` is ``[samples, channels]`` or ``[windows, size, channels]``."""
 
     frame_shape: tuple[int, ...] = ()
     at_once = 1024
+    malformed = 0
 
-    def __init__(self, data: NDArray[Any], names: list[str], rate_hz: float | None, malformed: int = 0) -> None:
+    def __init__(self, data: NDArray[Any], names: list[str], rate_hz: float | None) -> None:
         self.names = names
         self.columns = data.shape[-1]
         self.rate_hz = rate_hz
         self.window_size = data.shape[1] if data.ndim == _WINDOWS_AXES else 0
         self._samples = to_samples(data).reshape(-1, data.shape[-1])
         self.length = len(self._samples)
-        self.malformed = malformed
 
     def take(self, start: int, count: int) -> NDArray[np.float32]:
         """Samples ``[n, columns]``, a copy."""
@@ -54,14 +53,3 @@ def read_npz(path: Path) -> ArrayRecording:
         names = [str(name) for name in file["channels"]] if "channels" in file else []
         rate_hz = float(file["rate_hz"]) if "rate_hz" in file else None
     return ArrayRecording(numbers_only(arrays[chosen], f"array {chosen!r}"), names, rate_hz)
-
-
-def read_csv(path: Path) -> ArrayRecording:
-    """The recording in a ``.csv`` whose first row names the channels; raises one of ``BROKEN``."""
-    header, _, body = path.read_bytes().partition(b"\n")
-    names = [name.strip() for name in header.decode("utf-8-sig").split(",")]
-    decoder = CsvDecoder(len(names))
-    data = decoder.feed(b"\n" + body.rstrip() + b"\n")
-    if not len(data):
-        raise ValueError("no row of numbers under its header")
-    return ArrayRecording(data, names, None, decoder.malformed)

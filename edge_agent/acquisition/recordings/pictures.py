@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from edge_agent.acquisition.recordings import Unbroken
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 COLOURS = {"rgb": ["r", "g", "b"], "bgr": ["b", "g", "r"], "gray": ["gray"]}
 _BAD_IMAGE = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, Image.DecompressionBombError)
 
 
-class PictureRecording:
+class PictureRecording(Unbroken):
     """An open folder."""
 
     window_size = 0
@@ -51,6 +53,7 @@ class PictureRecording:
                 image = ImageOps.exif_transpose(opened).convert("L" if self._colour == "gray" else "RGB")
         except _BAD_IMAGE:
             self.malformed += 1
+            self.malformed_example = self.malformed_example or f"{path.name}: it is no image"
             return None
         if self._size is not None and image.size != self._size:
             image = image.resize(self._size, Image.Resampling.BILINEAR)

@@ -1,20 +1,51 @@
-"""Recordings of sound: ``.wav`` with PCM samples of 8, 16, 24 or 32 bits, read piece by piece.
+"""Recordings of sound: ``.wav``, read piece by piece.
 
-Samples are float32 from -1 to 1, as the kind ``audio`` delivers them, and channels have the names that it gives them.
+Integers of 8, 16, 24 or 32 bits and floats of 32 or 64 bits, plain or as WAVE_FORMAT_EXTENSIBLE. Samples are float32,
+integers from -1 to 1 as the kind ``audio`` delivers them, and channels have the names that it gives them. The format is
+that of Microsoft's "Multimedia Programming Interface and Data Specifications 1.0" and ``mmreg.h``.
 """
 
-import wave
+import os
+import struct
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.acquisition.recordings import Unbroken, Unreadable
+
 CHANNEL_NAMES = {1: ["mono"], 2: ["left", "right"]}
 _TYPES = {1: "u1", 2: "<i2", 4: "<i4"}
+_FLOATS = {4: "<f4", 8: "<f8"}
 _BYTES_OF_24_BITS = 3
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+_COMPRESSED = {
+    0x0002: "Microsoft ADPCM",
+    0x0006: "A-law",
+    0x0007: "mu-law",
+    0x0011: "IMA ADPCM",
+    0x0031: "GSM 6.10",
+    0x0050: "MPEG",
+    0x0055: "MP3",
+    0x00FF: "AAC",
+    0x0161: "WMA",
+    0x2000: "AC-3",
+}
+_SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+"""What follows the format's number in the GUIDs of WAVE_FORMAT_EXTENSIBLE that name one."""
+_TO_DO = "save it as plain PCM, e.g. with ffmpeg -c:a pcm_s16le"
+_PLAIN_BYTES, _EXTENSIBLE_BYTES = 16, 40
 
 
-class SoundRecording:
+class _Format(NamedTuple):
+    code: int
+    columns: int
+    rate_hz: int
+    width: int
+
+
+class SoundRecording(Unbroken):
     """An open ``.wav``."""
 
     window_size = 0
@@ -24,28 +55,67 @@ class SoundRecording:
 
     def __init__(self, path: Path) -> None:
         """Read the header; raises one of ``BROKEN``."""
-        try:
-            self._file = wave.open(str(path), "rb")  # noqa: SIM115  # it stays open until close()
-        except wave.Error as error:
-            raise ValueError(f"{error}; save it as plain PCM, e.g. with ffmpeg -c:a pcm_s16le") from None
-        self.columns = self._file.getnchannels()
+        self._path = path
+        with path.open("rb") as file:
+            form, self._begin, size = _find(file)
+        self._float, self._width, self.columns = form.code == _FLOAT, form.width, form.columns
         self.names = CHANNEL_NAMES.get(self.columns, [])
-        self.rate_hz: float | None = float(self._file.getframerate())
-        self.length = self._file.getnframes()
+        self.rate_hz: float | None = float(form.rate_hz)
+        self.length = size // (self._width * self.columns)
         if not self.length:
-            raise ValueError("it holds no sound")
-        self._width = self._file.getsampwidth()
+            raise Unreadable("it holds no sound; record it again")
 
     def take(self, start: int, count: int) -> NDArray[np.float32]:
-        """Samples ``[n, columns]`` from -1 to 1."""
-        self._file.setpos(start)
-        data = self._file.readframes(count)
-        whole = len(data) // (self._width * self.columns) * self._width * self.columns  # a file that was cut short
-        return pcm(data[:whole], self._width).reshape(-1, self.columns)
+        """Samples ``[n, columns]``; integers from -1 to 1, floats as they are."""
+        frame = self._width * self.columns
+        with self._path.open("rb") as file:
+            file.seek(self._begin + start * frame)
+            data = file.read(min(count, self.length - start) * frame)
+        whole = data[: len(data) // frame * frame]
+        numbers = np.frombuffer(whole, _FLOATS[self._width]) if self._float else pcm(whole, self._width)
+        return numbers.astype(np.float32).reshape(-1, self.columns)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Nothing is held open."""
+
+
+def _find(file: BinaryIO) -> tuple[_Format, int, int]:
+    """The format, and where the samples begin and how many bytes they have; raises ``Unreadable``."""
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        raise Unreadable("it is no WAV file, which begins with RIFF and WAVE; check path in the config")
+    end = os.fstat(file.fileno()).st_size
+    form: _Format | None = None
+    while len(chunk := file.read(8)) == 8:  # noqa: PLR2004  # a name and a size
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"fmt ":
+            form = _format(file.read(size + size % 2)[:size])
+        elif name == b"data":
+            if form is None:
+                break
+            left = end - file.tell()
+            # A program that wrote into a pipe did not know the size, and a file may have been cut short.
+            return form, file.tell(), left if size == 0 else min(size, left)
+        else:
+            file.seek(size + size % 2, os.SEEK_CUR)
+    raise Unreadable("it has no chunk 'fmt ' with a chunk 'data' behind it; record it again")
+
+
+def _format(chunk: bytes) -> _Format:
+    """What the chunk ``fmt`` says; raises ``Unreadable`` for what cannot be read, by its name."""
+    if len(chunk) < _PLAIN_BYTES:
+        raise Unreadable("its chunk 'fmt ' is cut short; record it again")
+    code, columns, rate_hz, _, align, bits = struct.unpack("<HHIIHH", chunk[:_PLAIN_BYTES])
+    if code == _EXTENSIBLE and len(chunk) >= _EXTENSIBLE_BYTES and chunk[26:40] == _SUBFORMAT_TAIL:
+        (code,) = struct.unpack("<H", chunk[24:26])
+    width = align // columns if columns else 0
+    if code not in (_PCM, _FLOAT):
+        raise Unreadable(f"its sound is compressed as {_COMPRESSED.get(code, f'format 0x{code:04x}')}; {_TO_DO}")
+    if not columns or not rate_hz or align != columns * width:
+        raise Unreadable(f"its header says {columns} channels, {rate_hz} Hz, {align} bytes a sample; record it again")
+    if width not in (_FLOATS if code == _FLOAT else {*_TYPES, _BYTES_OF_24_BITS}) or bits > 8 * width:
+        raise Unreadable(f"it has {'floats' if code == _FLOAT else 'integers'} of {bits} bits; {_TO_DO}")
+    return _Format(code, columns, rate_hz, width)
 
 
 def pcm(data: bytes, width: int) -> NDArray[np.float32]:

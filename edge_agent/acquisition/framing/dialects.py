@@ -1,0 +1,112 @@
+"""The ways in which firmware prints a sample on a line, each made one: decimals with commas between them. Pure.
+
+* commas, also with one behind the last: ``1.5,-2,3,``
+* semicolons or tabs, also with decimal commas: ``1,5;-2;3``
+* blanks: ``1.5  -2 3``
+* labels, as Arduino's plotter wants them, in any order: ``ay:-2,ax:1.5``, ``ax: 1.5  ay: -2``, ``ax=1.5 ay=-2``
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
+"""What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
+_PAIR = re.compile(rb"\s*([^\s:=,;][^:=,;\t]*?)\s*[:=]\s*([^\s:=,;]+)[\s,;]*")
+_TEXT_SHARE = 0.9
+
+Dialect = Callable[[bytes], bytes]
+"""Makes a line one of decimals with commas between them; a line of another dialect becomes one that is malformed."""
+
+
+def dialects(names: Sequence[str]) -> list[Dialect]:
+    """Those that are tried, in this order.
+
+    Args:
+        names: of the numbers in a sample, for labels; empty: no labels are looked for.
+    """
+    plain: list[Dialect] = [_commas, _comma_behind, _semicolons, _tabs, _blanks]
+    return [*plain, _by_label(names)] if names else plain
+
+
+def decimals(lines: Sequence[bytes], columns: int) -> list[float] | None:
+    """All numbers of lines of comma-separated decimals, or None if one of them is malformed."""
+    rows = [line.split(b",") for line in lines]
+    if any(len(row) != columns for row in rows) or any(line.translate(None, ALLOWED) for line in lines):
+        return None
+    try:
+        return [float(field) for field in chain.from_iterable(rows)]
+    except ValueError:
+        return None
+
+
+def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
+    """What is wrong with a line that is no sample in any dialect, and what to do."""
+    text = line.strip()
+    printable = sum(letter in b"\t" or 0x20 <= letter < 0x7F for letter in text)  # noqa: PLR2004  # ASCII's
+    if not text:
+        return "it is empty"
+    if printable < _TEXT_SHARE * len(text):
+        return "it is no text; check baud, or set the framing of binary records"
+    if text[:1] in b"{[":
+        return 'it is JSON; set framing = "json"'
+    if labels := labelled(text):
+        have = [label.decode("utf-8", "backslashreplace") for label in labels]
+        absent = [name for name in names if name not in have]
+        if absent:
+            return f"it has no label {absent[0]}; name channels as its labels: {', '.join(have)}"
+    for dialect in dialects(()):
+        fields = dialect(text).split(b",")
+        if len(fields) > 1 and len(fields) != columns and decimals([b",".join(fields)], len(fields)) is not None:
+            return f"it has {len(fields)} numbers, not {columns}; name as many channels"
+    return f"it is no row of {columns} decimals"
+
+
+def labelled(line: bytes) -> dict[bytes, bytes]:
+    """The values behind labels, by label; empty if the line is made of anything else, or repeats one."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(line):
+        pair = _PAIR.match(line, at)
+        if pair is None or pair[1] in found:
+            return {}
+        found[pair[1]] = pair[2]
+        at = pair.end()
+    return found
+
+
+def _commas(line: bytes) -> bytes:
+    return line
+
+
+def _comma_behind(line: bytes) -> bytes:
+    return line.rstrip().removesuffix(b",")
+
+
+def _semicolons(line: bytes) -> bytes:
+    return _apart(line, b";")
+
+
+def _tabs(line: bytes) -> bytes:
+    return _apart(line, b"\t")
+
+
+def _apart(line: bytes, mark: bytes) -> bytes:
+    """With ``mark`` between numbers, whose decimals may be behind a comma."""
+    if mark not in line.strip(b" \r"):
+        return b""
+    return line.strip(b" \r").removesuffix(mark).replace(b",", b".").replace(mark, b",")
+
+
+def _blanks(line: bytes) -> bytes:
+    return b"" if b"," in line else b",".join(line.split())
+
+
+def _by_label(names: Sequence[str]) -> Dialect:
+    wanted = [name.encode() for name in names]
+
+    def ordered(line: bytes) -> bytes:
+        values = labelled(line.strip())
+        return b",".join(values[name] for name in wanted) if all(name in values for name in wanted) else b""
+
+    return ordered

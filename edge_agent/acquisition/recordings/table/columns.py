@@ -1,0 +1,141 @@
+"""Which columns of a table are channels, which is the time, and what they are called. Pure.
+
+The time is a column of dates or times of day, else one of numbers that never go down and whose name says so (``t``,
+``Time (s)``, ``timestamp_ms``). It is no channel. Names are without their units.
+
+A plain table whose rate the operator says keeps every column of numbers as a channel, named by all of its words. Such
+tables were read before times and units were, and what manifests name must stay.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.acquisition.recordings.table.fields import DIALECTS
+from edge_agent.acquisition.recordings.table.layout import Layout
+from edge_agent.acquisition.recordings.table.lines import Line
+from edge_agent.acquisition.recordings.table.rows import Columns
+from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, scale_of, seconds
+from edge_agent.acquisition.recordings.table.units import Named, named
+
+
+class Chosen(NamedTuple):
+    """The columns, the names of the channels among them, and that of the time."""
+
+    columns: Columns
+    names: list[str]
+    time_name: str
+
+
+class _Time(NamedTuple):
+    place: int
+    scale: float | None
+
+
+def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], rate_hz: float | None) -> Chosen:
+    """The columns of ``table``.
+
+    Args:
+        table: the form of the file.
+        head: its first lines, for messages.
+        names: of all columns, or of those that are channels, as far as the operator says.
+        rate_hz: samples a second, as far as the operator says.
+
+    Raises:
+        Unreadable: columns have no names or too few; the unit of the time is not clear; there is none but the time.
+    """
+    texts = [place for place in range(table.width) if _is_text_time(table, place)]
+    words = _words(table, head, names, len(texts))
+    labels = [_label(word, unit) for word, unit in zip(words, table.units, strict=True)]
+    counts = {
+        place: times for place in range(table.width) if (times := _numeric_times(table, place, labels)) is not None
+    }
+    as_ever = table.plain and rate_hz is not None
+    stay = counts if as_ever else {}
+    dropped = {*texts, *counts, *([0] if not as_ever and _is_index(table, words[0]) else [])}
+    channels = [place for place in range(table.width) if place in stay or place not in dropped]
+    if not channels:
+        raise Unreadable(f"{head[0]} begins a table that holds nothing but the time; record it again")
+    time = _time(table, texts, labels, counts, rate_hz)
+    own = [words[place] if as_ever else labels[place].name for place in channels]
+    if len(set(own)) < len(own):  # acc [g] beside acc [m/s²]
+        own = [words[place] for place in channels]
+    if names and len(names) not in (table.width, len(channels)):
+        raise Unreadable(f"it has {len(channels)} channels, not {len(names)}; correct channels in the config")
+    if len(names) == len(channels):
+        own = list(names)
+    columns = Columns(table.dialect, words, channels, time.place if time else None, time.scale if time else None)
+    return Chosen(columns, own, words[time.place] if time else "")
+
+
+def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int) -> list[str]:
+    """What each column is called, in the operator's words or the file's."""
+    if len(names) == table.width:
+        return list(names)
+    if table.header:
+        return [*table.header, *[""] * table.width][: table.width]
+    if names and len(names) == table.width - texts:
+        return [""] * table.width
+    row = next(line for line in head if line.number == table.begins)
+    other = next((line for line in head if line.number < table.begins and not line.comment), None)
+    if other is not None:
+        if any(len(dialect.split(other.text)) == table.width > 1 for dialect in DIALECTS):
+            raise Unreadable(f"{other} and {row} have different separators; write both with the same")
+        count = len(table.dialect.split(other.text))
+        raise Unreadable(
+            f"{row} has {table.width} fields, {other} above it {count}; name each column there, or in channels"
+        )
+    many = f"the {table.width} columns" if table.width > 1 else "the column"
+    raise Unreadable(f"{row} is a row of numbers without a header; name {many} in channels of [sources]")
+
+
+def _label(word: str, unit: str) -> Named:
+    found = named(word)
+    return Named(found.name, found.unit or unit.strip("[]() "))
+
+
+def _is_index(table: Layout, word: str) -> bool:
+    """Whether the first column is what pandas writes for the number of a row: without a name, and counting from 0."""
+    return (
+        not word and table.width > 1 and [row[0] for row in table.rows] == [str(row) for row in range(len(table.rows))]
+    )
+
+
+def _is_text_time(table: Layout, place: int) -> bool:
+    fields = [row[place] for row in table.rows if row[place]]
+    return bool(fields) and all(table.dialect.number(field) is None and seconds(field) is not None for field in fields)
+
+
+def _numeric_times(table: Layout, place: int, labels: Sequence[Named]) -> Times | None:
+    """The first numbers of a column that its name and its going up make a time."""
+    if not is_time_name(labels[place].name):
+        return None
+    numbers = [table.dialect.number(row[place]) for row in table.rows]
+    times = np.array([number for number in numbers if number is not None], np.float64)
+    steps = np.diff(times)
+    rises = len(times) == len(numbers) and bool(np.all(np.isfinite(times)) and np.all(steps >= 0) and np.any(steps > 0))
+    return times if rises else None
+
+
+def _time(
+    table: Layout, texts: Sequence[int], labels: Sequence[Named], counts: dict[int, Times], rate_hz: float | None
+) -> _Time | None:
+    """The column that is the time: one with a time of day, else any date, else a count whose unit is known."""
+    if texts:
+        clocks = [place for place in texts if has_clock(table.rows[0][place])]
+        return _Time((clocks or texts)[0], None)
+    scales = {place: scale_of(*labels[place], times, rate_hz) for place, times in counts.items()}
+    known = {place: scale for place, scale in scales.items() if scale is not None}
+    if known:
+        place = max(known, key=lambda place: (known[place].said, -place))
+        return _Time(place, known[place].seconds)
+    if not counts or rate_hz:
+        return None
+    place, times = next(iter(counts.items()))
+    first = ", ".join(f"{time:g}" for time in times[:3])
+    name = labels[place].name
+    raise Unreadable(
+        f"the unit of column {name!r} ({first}) is not clear; write it into the header, as {name} [ms], or set rate_hz"
+    )
