@@ -24,7 +24,7 @@ import msgspec
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
-from edge_agent.quant.class_recall import class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
+from edge_agent.quant.class_recall import Counts, class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -107,7 +107,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     findings = (
         agreement_proved(limits, measured),
         accuracy or accuracy_proved(limits, measured),
-        class_recall(measured.classes, gates.min_class_recall),
+        class_recall(_classes(limits, measured), gates.min_class_recall),
         recall_of_labelled(labelled.classes, gates.min_class_recall) if labelled is not None and accuracy else None,
         sqnr_reached(limits.min_sqnr_db, measured),
         size_kept(limits, measured),
@@ -115,8 +115,8 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
     )
     warnings = (
         *_agreement_warning(limits, measured),
-        *recall_warnings(measured.classes, gates.min_class_recall),
-        *unlabelled_warnings(measured.classes, measured.classes_given, gates.min_class_recall),
+        *recall_warnings(_classes(limits, measured), gates.min_class_recall),
+        *unlabelled_warnings(_classes(limits, measured), measured.classes_given, gates.min_class_recall),
         *(() if accuracy else _label_warning(gates, measured)),
         *_eval_warning(gates, kind, labelled),
     )
@@ -139,7 +139,7 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
     findings = (
         agreement_estimated(_agreement_to_go_on(limits, softer), measured),
         accuracy_estimated(limits, measured),
-        class_recall(measured.classes, gates.min_class_recall),
+        class_recall(_classes(limits, measured), gates.min_class_recall),
         sqnr_reached(_sqnr_to_go_on(limits), measured),
         size_kept(limits, measured),
         latency_screened(limits, measured),
@@ -149,6 +149,11 @@ def evaluate_search(gates: Gates, kind: OutputKind, measured: Measured, *, label
         as_classes = evaluate_search(gates, "classes", _by_argmax(measured), labels_follow=labels_follow)
         return _kind_needed(judgement, as_classes)
     return judgement
+
+
+def _classes(limits: GateLimits, measured: Measured) -> Counts:
+    """What int8 keeps of each class that float gives: of what float has right where labels decide, else of all."""
+    return measured.classes if limits.max_accuracy_drop or not measured.classes_given else measured.classes_given
 
 
 def _agreement_to_go_on(limits: GateLimits, softer: float) -> float:

@@ -459,3 +459,17 @@ def test_where_two_share_the_windows_each_has_to_prove_more() -> None:
         for one in (lost, replace(lost, confidence=0.975))
     )
     assert both > alone + 0.002
+
+
+def test_where_agreement_decides_float_s_false_alarms_are_classes_like_any_other() -> None:
+    """Labels that decide nothing do not say which of float's windows count."""
+    alarms = {0: (280, 280.0), 1: (20, 0.0)}
+    right = {0: (280, 280.0)}
+    seen = replace(GOOD, disagreements=0, classes=right, classes_given=alarms, lost=0, won=0, float_right=280)
+
+    decided = evaluate_heldout(Gates(max_accuracy_drop=0), "anomaly", seen)
+    by_labels = evaluate_heldout(Gates(), "binary", replace(seen, commonest_label=100))
+
+    assert decided.code == "class_lost"
+    assert by_labels.passed
+    assert any("labels call all of them wrong" in warning for warning in by_labels.warnings)
