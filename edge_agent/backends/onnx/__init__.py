@@ -11,6 +11,9 @@
     rewriting     the static int8 model in QDQ form, from ranges that we found
     dynamic       the int8 model that quantizes activations as they come
     uniform       the model of which only the weights are int8
+    sharing       which weights are the same, and a finished model in which each is stored once
+    tables        rows of an integer table, read as floats
+    static_tables tables that layers of the static model multiply by as well
     surgery       exchanges nodes for such that read integer weights
     keeping       layers left float that the runtime would round by itself
     switching     the float model with every rounding of int8 in it, each to be switched on by itself

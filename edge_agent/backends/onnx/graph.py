@@ -15,6 +15,8 @@ from onnx import TensorProto
 from edge_agent.backends import Array, Flow, Layer, Node
 from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
 
+_MATRIX = 2
+
 
 class Graph:
     """A prepared model's main graph with what the questions below need: constants by name, types by tensor."""
@@ -92,6 +94,11 @@ class Graph:
         if node.op_type not in (*WEIGHTED, *RECURRENT):
             return 0
         return float(sum(prod(self.constants[name].dims) for name in node.input if name in self.constants))
+
+    def is_table(self, node: Any) -> bool:
+        """Whether a node is a Gather of rows of a constant float matrix."""
+        table = self.constants.get(node.input[0]) if node.op_type == "Gather" and not attribute(node, "axis") else None
+        return table is not None and table.data_type == TensorProto.FLOAT and len(table.dims) == _MATRIX
 
     def array(self, name: str) -> Array:
         """A constant's value."""
