@@ -18,6 +18,8 @@ JOINING = ("Concat",)
 """Operators that put their inputs side by side."""
 PASSING = (*MOVING, "AveragePool", "Gather", "MaxPool", "Resize", "Slice", "Split")
 """Operators whose int8 output is on the grid of their input: they move values, or pool them."""
+SETTINGS_BEHIND = ("Clip", "Resize")
+"""Operators whose float inputs behind the first are settings, which may be infinite or empty."""
 QUANTIZABLE = (
     *CORE,
     "Add",
