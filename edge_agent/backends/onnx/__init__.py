@@ -2,6 +2,7 @@
 
     skeleton      a file without its weights
     inspection    what a file holds, read from its skeleton and without the runtime
+    stored_weights whether a model's weights are integers already
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
     tensor_types  the type of every tensor
     operators     which operators can be quantized
@@ -48,7 +49,7 @@ SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 
 def inspect(path: Path) -> ModelInfo:
-    """What the file holds; raises ``ModelError``. The runtime never sees the file here."""
+    """What the file holds; raises ``ModelError``. The runtime sees the file only if an operator is unknown."""
     from edge_agent.backends.onnx.inspection import read_info
 
     return read_info(path)
