@@ -218,7 +218,7 @@ class Backend(Protocol):
         ...
 
     def product_operators(self) -> tuple[str, ...]:
-        """The operators that dynamic quantization makes faster: matrix products."""
+        """The operators that dynamic quantization makes faster: matrix products, and what else has such a kernel."""
         ...
 
     def schemes(self, method: Method) -> Sequence[Scheme]:

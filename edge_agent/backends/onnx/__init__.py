@@ -11,6 +11,7 @@
     taps          the float model with its activations as outputs
     rewriting     the static int8 model in QDQ form, from ranges that we found
     dynamic       the int8 model that quantizes activations as they come
+    recurrent     the LSTM of the dynamic model
     uniform       the model of which only the weights are int8
     sharing       which weights are the same, and a finished model in which each is stored once
     tables        rows of an integer table, read as floats
@@ -93,10 +94,10 @@ def core_operators() -> tuple[str, ...]:
 
 
 def product_operators() -> tuple[str, ...]:
-    """Matrix products: the operators that dynamic quantization makes faster."""
-    from edge_agent.backends.onnx.operators import PRODUCTS
+    """Matrix products and LSTMs: the operators that dynamic quantization makes faster."""
+    from edge_agent.backends.onnx.operators import AS_THEY_COME
 
-    return PRODUCTS
+    return AS_THEY_COME
 
 
 def schemes(method: Method) -> Sequence[Scheme]:

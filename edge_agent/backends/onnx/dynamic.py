@@ -2,7 +2,8 @@
 
 Written in ONNX's own operators (DynamicQuantizeLinear, MatMulInteger, ConvInteger), which onnxruntime fuses where it
 can. It fuses products well; ConvInteger is 3 to 12 times slower than a float Conv, so whoever asks for ``operators``
-decides whether convolutions take part. Products of two activations, as in attention, stay float.
+decides whether convolutions take part. Products of two activations, as in attention, stay float. Of recurrent layers
+the LSTM has a form of its own (:mod:`.recurrent`).
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.onnx.operators import DYNAMIC
+from edge_agent.backends.onnx.recurrent import is_quantizable_lstm, quantized_lstm
 from edge_agent.backends.onnx.surgery import ZERO_POINT, Surgery, as_unsigned, bias, int8_grid, is_product, product
 
 _SPATIAL_AXES_FROM = 2
@@ -25,9 +27,12 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     surgery = Surgery(model)
     nodes = [node for node in surgery.graph.quantizable(spec.operators or DYNAMIC) if _takes_part(surgery, node, spec)]
     axis_of = surgery.graph.output_axis if spec.per_channel else lambda _: None
-    axes = surgery.twins.common_axes((node.input[1], axis_of(node)) for node in nodes)
+    axes = surgery.twins.common_axes((node.input[1], axis_of(node)) for node in nodes if node.op_type != "LSTM")
     for node in nodes:
-        surgery.exchange(node, _layer(surgery, node, axes[node.input[1]], spec))
+        if node.op_type == "LSTM":
+            surgery.exchange(node, quantized_lstm(surgery, node, spec))
+        else:
+            surgery.exchange(node, _layer(surgery, node, axes[node.input[1]], spec))
     surgery.store_tables(spec.float_layers, axes, unsigned=axes if spec.types == "u8u8" else ())
     onnx.save_model(surgery.finish(), out)
 
@@ -37,7 +42,7 @@ def _takes_part(surgery: Surgery, node: Any, spec: CandidateSpec) -> bool:
     if node.name in spec.float_layers:
         return False
     if node.op_type != "Conv":
-        return is_product(surgery.graph, node)
+        return is_product(surgery.graph, node) or is_quantizable_lstm(surgery.graph, node)
     return surgery.graph.weight(node) is not None and bias(node) in {"", *surgery.graph.constants}
 
 

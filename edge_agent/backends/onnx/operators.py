@@ -8,7 +8,9 @@ FOLDED = ("Relu", "Clip")
 """Activations that the runtime folds into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")
 """Matrix products: where quantizing an activation as it comes costs less than the integers save."""
-DYNAMIC = ("Conv", *PRODUCTS)
+AS_THEY_COME = (*PRODUCTS, "LSTM")
+"""Operators that quantizing activations as they come makes faster; the runtime has such a kernel for the LSTM, too."""
+DYNAMIC = ("Conv", *AS_THEY_COME)
 """Operators whose activations can be quantized as they come."""
 CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""

@@ -21,10 +21,10 @@ _INT8 = (TensorProto.INT8, TensorProto.UINT8)
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
 _SCALE, _ZERO_POINT = 1, 2
 """Positions among a pair's inputs."""
-_STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "Cast": 0, "Gather": 0}
+_STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "DynamicQuantizeLSTM": 1, "Cast": 0, "Gather": 0}
 """Operators besides a pair that read int8 weights, and the position of these among their inputs."""
-_BLOCK_SCALES = 2
-"""The position of a MatMulNBits' scales."""
+_OWN_SCALES = {"MatMulNBits": (2,), "DynamicQuantizeLSTM": (8, 10)}
+"""Operators that are given the scales of their weights, and where."""
 
 
 def check_model(original: Path, quantized: Path) -> dict[str, int]:
@@ -81,9 +81,9 @@ def _stored_weight(node: Any) -> str:
 def _check_scales(nodes: Iterable[Any], readers: list[Any], constants: dict[str, Any]) -> None:
     """The scales of int8 weights that no pair dequantizes: a node's own, or what its result is multiplied by."""
     for node in readers:
-        if node.op_type == "MatMulNBits":
-            _check_positive(node, constants.get(node.input[_BLOCK_SCALES]))
-    unscaled = {node.output[0] for node in readers if node.op_type != "MatMulNBits"}
+        for place in _OWN_SCALES.get(node.op_type, ()):
+            _check_positive(node, constants.get(node.input[place]))
+    unscaled = {node.output[0] for node in readers if node.op_type not in _OWN_SCALES}
     for node in nodes:  # in an order of evaluation
         if node.op_type == "Cast" and node.input[0] in unscaled:
             unscaled.add(node.output[0])

@@ -134,11 +134,14 @@ def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
     backend = prepared.backend
     kinds = [kind, *(one.kind or "" for one in task.outputs)]
     judged = ScoredOutput(prepared.info, task).positions
+    layers = {layer.operator for layer in prepared.layers}
+    # An LSTM has no static form, so it is none of the layers; of what it loses only the candidate itself can tell.
+    unlisted = set(prepared.info.operators) & set(backend.product_operators()) - layers
     seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
     return plan(
         task.recipe,
-        {layer.operator for layer in prepared.layers},
-        {layer.operator for layer in prepared.weighted},
+        layers,
+        unlisted | {layer.operator for layer in prepared.weighted},
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,
