@@ -147,18 +147,18 @@ def _short(name: str, index: int) -> str:
 
 
 def _sign(model: Model, objects: Any) -> None:
-    """One signature that names every input and output."""
+    """One signature that names every input and output of the main graph; those that others are called by stay."""
     made = generated()
     main, signature = model.main, model.signature
 
     def mapped(names: tuple[str, ...], indices: tuple[int, ...]) -> list[Any]:
         return [made.TensorMapT(name=name, tensorIndex=index) for name, index in zip(names, indices, strict=True)]
 
-    objects.signatureDefs = [
-        made.SignatureDefT(
-            inputs=mapped(model.input_names, main.inputs),
-            outputs=mapped(model.output_names, main.outputs),
-            signatureKey=signature.key if signature else "serving_default",
-            subgraphIndex=0,
-        )
-    ]
+    ours = made.SignatureDefT(
+        inputs=mapped(model.input_names, main.inputs),
+        outputs=mapped(model.output_names, main.outputs),
+        signatureKey=signature.key if signature else "serving_default",
+        subgraphIndex=0,
+    )
+    given = zip(model.signatures, objects.signatureDefs or [], strict=True)
+    objects.signatureDefs = [ours, *(one for known, one in given if known is not signature)]

@@ -36,7 +36,7 @@ from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.measure.heap import trimmed_heap
-from edge_agent.worker.measure.runtimes import usable
+from edge_agent.worker.measure.runtimes import that_load, usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quality.beyond import InputReach
 from edge_agent.worker.quality.class_coverage import one_class
@@ -73,7 +73,8 @@ def run(context: Context) -> Outcome:
     data = open_dataset(context, info)
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
     runtimes, left_out = usable(backend)
-    notes = [*info.notes, *left_out]
+    runtimes, lacking = that_load(backend, context.model_path, info, runtimes)
+    notes = [*info.notes, *left_out, *lacking]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
