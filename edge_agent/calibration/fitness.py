@@ -2,8 +2,8 @@
 
 * A tensor with infinite values or NaN has no range: a mask that is added to attention scores, for one.
 * A tensor without elements has none either: what a slice leaves of an axis that it passes by.
-* A tensor whose values are one large constant and others much smaller has two levels left of 256: scores under a mask
-  of -10000 or of the lowest float. All that tells windows apart is rounded to zero.
+* A tensor whose values are one large constant, give or take little, and others much smaller has a few steps left of 255
+  for all that tells windows apart: scores under a mask of -10000, or of the lowest float.
 """
 
 import numpy as np
@@ -14,8 +14,10 @@ NOT_FINITE = "infinite values or NaN"
 """The reason for a tensor that has no range for its values' sake."""
 _EMPTY = "no elements"
 _STEPS = 255
-_OFTEN = 0.01
-"""The part of the values from which on a large constant is no outlier: those a range method may cut off."""
+_FEW_STEPS = 8
+_OFTEN = 0.05
+"""The part of the values from which on a large constant is no outlier: those a range method may cut off, and a sensor
+that is at its rail now and then says what it is for."""
 _WIDEST = float(np.finfo(np.float32).max)
 
 
@@ -26,13 +28,13 @@ def why_unfit(seen: Histogram) -> str:
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
     if high - low > _WIDEST:
         return f"values from {low:.3g} to {high:.3g}, too far apart for 32-bit floats"
-    step = (high - low) / _STEPS
+    few = (high - low) / _STEPS * _FEW_STEPS
     cells = seen.cells()
-    far = cells.high >= high - step if high > -low else cells.low <= low + step
+    far = cells.high >= high - few if high > -low else cells.low <= low + few
     if not far.any() or far.all() or cells.counts[far].sum() < _OFTEN * seen.total:
         return ""
     others = float(np.maximum(-cells.low, cells.high)[~far].max())
-    if others > step / 2:
+    if others > few:
         return ""
     constant = high if high > -low else low
-    return f"all values beside {constant:.4g} are below {others:.3g}, less than half a step of int8"
+    return f"its values are near {constant:.4g} or below {others:.3g}, and int8 has no steps for the latter"

@@ -21,9 +21,10 @@ def masked(value: float, share: float = 0.4) -> NDArray[np.float32]:
     ("values", "says"),
     [
         pytest.param(np.zeros(0, np.float32), "no elements", id="empty"),
-        pytest.param(masked(-1e4), "all values beside -1e+04 are below 1", id="masked"),
-        pytest.param(masked(-1e9) + SCORES, "less than half a step", id="scores-added-to-a-mask"),
-        pytest.param(masked(LOWEST), "half a step", id="lowest-float"),
+        pytest.param(masked(-1e4), "near -1e+04 or below 1", id="masked"),
+        pytest.param(masked(-1e4) + 5 * SCORES, "no steps", id="large-scores-added-to-a-mask"),
+        pytest.param(masked(-1e9) + SCORES, "near -1e+09 or below", id="scores-added-to-a-mask"),
+        pytest.param(masked(LOWEST), "near -3.403e+38", id="lowest-float"),
         pytest.param(np.float32([LOWEST, -LOWEST, 1]), "too far apart", id="both-ends"),
     ],
 )
@@ -43,6 +44,7 @@ def test_is_said_of_what_no_grid_can_stand_for(values: NDArray[np.float32], says
         pytest.param(np.where(SCORES > 0, np.float32(-1e9), np.float32(0)), id="the-mask-itself"),
         pytest.param(masked(-100), id="a-mask-that-leaves-steps"),
         pytest.param(masked(-1e4, share=0.002), id="outliers-that-a-range-may-cut-off"),
+        pytest.param(masked(32767, share=0.03), id="a-sensor-at-its-rail"),
         pytest.param(RANDOM.standard_cauchy(4000).astype(np.float32), id="long-tails"),
         pytest.param(np.full(10, -7, np.float32), id="a-constant"),
     ],

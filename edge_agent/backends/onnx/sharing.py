@@ -26,6 +26,7 @@ _LEAST_BYTES = 64
 """A smaller constant costs no more than what says that it is another's twin."""
 _LEAST_TURNED_BYTES = 1024
 """The same for a twin of another shape or order, which takes a node."""
+_ROWS = 256
 _MATRIX = 2
 
 _Place = tuple[int, int, int]
@@ -54,7 +55,7 @@ class Twins:
             if alike[kinds[name]] == 1:  # reading the values of all others would take longer than rewriting them
                 continue
             values = numpy_helper.to_array(tensor)
-            if values.nbytes < _LEAST_BYTES or values.dtype.kind not in "fiu":
+            if values.nbytes < _LEAST_BYTES or not values.ndim or values.dtype.kind not in "fiu":
                 continue
             key = kinds[name], _digest(values)
             self._first[name] = seen.setdefault(key, Twin(name, turned=False))
@@ -95,7 +96,11 @@ class Twins:
 
 
 def _digest(values: Array) -> bytes:
-    return blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16).digest()
+    """Of the values in their order, a few rows at a time: a table turned at once would be in memory twice."""
+    hashed = blake2b(digest_size=16)
+    for first in range(0, len(values), _ROWS):
+        hashed.update(np.ascontiguousarray(values[first : first + _ROWS]).data)
+    return hashed.digest()
 
 
 def tables_of(graph: Graph, weights: Iterable[str], twins: Twins) -> dict[str, str]:

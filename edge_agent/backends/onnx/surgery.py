@@ -48,7 +48,7 @@ class Surgery:
 
     def constant(self, name: str, value: Array) -> str:
         """Add a constant, unless there is one of this value; returns the name it has."""
-        key = str(value.dtype), value.shape, blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()
+        key = str(value.dtype), value.shape, blake2b(np.ascontiguousarray(value).data, digest_size=16).digest()
         if key not in self._names:
             self._names[key] = self.fresh(name)
             self._constants[self._names[key]] = value
