@@ -20,6 +20,7 @@ from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.inspection import float_weights, read_info
 from edge_agent.backends.tflite.operators import WEIGHTED
 from edge_agent.backends.tflite.reading import Model, Tensor, read_model, unique
+from edge_agent.backends.tflite.shared_tables import look_up_shared
 from edge_agent.backends.tflite.writing import Drafter, generated, load_objects, save_objects
 from edge_agent.errors import ModelError
 
@@ -39,6 +40,7 @@ def prepare_model(path: Path, out: Path) -> None:
     objects = load_objects(path)
     _say_reshape(model, objects)
     _store_floats(model, objects)
+    look_up_shared(objects)
     _drop_unread(objects)
     _rename(model, objects)
     _sign(model, objects)

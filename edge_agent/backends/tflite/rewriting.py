@@ -31,6 +31,7 @@ from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.operators import BIAS, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Operator, read_model
+from edge_agent.backends.tflite.shared_tables import shared_lookups, without_float_twins
 from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
 from edge_agent.errors import ModelError, StageError
 
@@ -63,6 +64,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
         if spec.io == "int8":
             _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
+        chosen += shared_lookups(graph, chosen, spec.float_layers)
     objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
     _reconnect(objects)
     _restore_outputs(objects, graph)
@@ -77,7 +79,7 @@ def chosen_operators(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator
     chosen = [one for one in graph.quantizable(operators) if graph.name(one) not in spec.float_layers]
     if spec.method == "static":
         return chosen
-    return [one for one in chosen if graph.weight(one) is not None]
+    return without_float_twins(graph, (one for one in chosen if graph.weight(one) is not None))
 
 
 def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range]) -> None:
@@ -238,6 +240,8 @@ def _by_channel(operator: str, spec: CandidateSpec) -> bool:
 
 def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
     match spec.method:
+        case "static" if operator.name in TABLES:  # whose rows become float as they are read
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
         case "static":
             recipe.add_static_config(".*", operator, 8, 8, granularity)
         case "dynamic":
