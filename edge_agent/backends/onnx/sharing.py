@@ -11,7 +11,7 @@ reshapes constants while it loads a file.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from hashlib import blake2b
 from math import prod
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ _LEAST_BYTES = 64
 """A smaller constant costs no more than what says that it is another's twin."""
 _LEAST_TURNED_BYTES = 1024
 """The same for a twin of another shape or order, which takes a node."""
+_NUMBERS = "fiu"
 _ROWS = 256
 _MATRIX = 2
 
@@ -48,19 +49,14 @@ class Twins:
         """``constants``: ``TensorProto`` by name."""
         self._dims = {name: tuple(tensor.dims) for name, tensor in constants.items()}
         self._first: dict[str, Twin] = {}
-        kinds = {name: (tensor.data_type, prod(tensor.dims)) for name, tensor in constants.items()}
-        alike = Counter(kinds.values())
-        seen: dict[tuple[Any, bytes], Twin] = {}
-        for name, tensor in constants.items():
-            if alike[kinds[name]] == 1:  # reading the values of all others would take longer than rewriting them
+        seen: dict[bytes, Twin] = {}
+        for name, tensor in _alike(dict(_alike(constants, _size)), _mixed):
+            one = numpy_helper.to_array(tensor)  # a copy, so one at a time
+            if one.nbytes < _LEAST_BYTES:
                 continue
-            values = numpy_helper.to_array(tensor)
-            if values.nbytes < _LEAST_BYTES or not values.ndim or values.dtype.kind not in "fiu":
-                continue
-            key = kinds[name], _digest(values)
-            self._first[name] = seen.setdefault(key, Twin(name, turned=False))
-            if self._first[name].name == name and values.ndim == _MATRIX and min(values.shape) > 1:
-                seen.setdefault((kinds[name], _digest(values.T)), Twin(name, turned=True))
+            self._first[name] = seen.setdefault(_digest(one), Twin(name, turned=False))
+            if self._first[name].name == name and one.ndim == _MATRIX and min(one.shape) > 1:
+                seen.setdefault(_digest(one.T), Twin(name, turned=True))
 
     def of(self, name: str) -> Twin:
         """The first constant with the values of this one: itself where there is none before."""
@@ -95,9 +91,29 @@ class Twins:
         return place[::-1] if self.of(name).turned else place
 
 
+def _alike(items: Mapping[str, Any], look: Callable[[Any], Hashable]) -> list[tuple[str, Any]]:
+    """The items that look like another one: whatever costs more to tell apart need not be told of the others."""
+    looks = {name: look(item) for name, item in items.items()}
+    counts = Counter(looks.values())
+    return [(name, item) for name, item in items.items() if counts[looks[name]] > 1]
+
+
+def _size(tensor: Any) -> Hashable:
+    return tensor.data_type, prod(tensor.dims)
+
+
+def _mixed(tensor: Any) -> Hashable:
+    """What the values give together, whatever their order."""
+    values = numpy_helper.to_array(tensor)
+    if values.dtype.kind not in _NUMBERS:
+        return str(tensor.name)
+    words = np.ascontiguousarray(values).reshape(-1).view(f"u{values.itemsize}")
+    return values.dtype.str, values.size, int(np.bitwise_xor.reduce(words))
+
+
 def _digest(values: Array) -> bytes:
-    """Of the values in their order, a few rows at a time: a table turned at once would be in memory twice."""
-    hashed = blake2b(digest_size=16)
+    """Of type and values in their order, a few rows at a time: a table turned at once would be in memory twice."""
+    hashed = blake2b(values.dtype.str.encode(), digest_size=16)
     for first in range(0, len(values), _ROWS):
         hashed.update(np.ascontiguousarray(values[first : first + _ROWS]).data)
     return hashed.digest()
