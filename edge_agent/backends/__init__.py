@@ -46,6 +46,8 @@ class ModelInfo:
     size_bytes: int
     notes: tuple[str, ...] = ()
     """What a person should know of the file: sentences, as of weights that are stored in fewer bits than they have."""
+    custom: tuple[str, ...] = ()
+    """Operators that are in no list of the format: a runtime here has them, another may not."""
     rounds: bool = False
     """Whether the runtime rounds activations of the file as they come, so its outputs are only near float's."""
 
@@ -218,7 +220,7 @@ class Backend(Protocol):
         ...
 
     def product_operators(self) -> tuple[str, ...]:
-        """The operators that dynamic quantization makes faster: matrix products."""
+        """The operators that dynamic quantization makes faster: matrix products, and what else has such a kernel."""
         ...
 
     def schemes(self, method: Method) -> Sequence[Scheme]:

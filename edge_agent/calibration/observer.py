@@ -9,6 +9,9 @@ range a second pass counts again, finer.
 
 Counting every value of a large net takes longer than running it; of the common values a few do as well
 (:mod:`.sampling`).
+
+Some tensors have no range, or none that int8 could use (:mod:`.fitness`). They are told, not refused: whether the data
+or the model is to blame is for the caller to know.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_agent.backends import Range
 from edge_agent.calibration import find_range
+from edge_agent.calibration.fitness import NOT_FINITE, why_unfit
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.sampling import Sampler
 from edge_agent.errors import Refusal
@@ -38,20 +42,25 @@ class Observer:
         self._waiting_values = dict.fromkeys(self._histograms, 0)
         self._together = min(_COUNTED_TOGETHER, _WAITING_AT_MOST // max(len(self._histograms), 1))
         self._samplers = {name: Sampler(name, one_in) for name in self._histograms} if one_in > 1 else {}
+        self._not_finite: set[str] = set()
 
     @property
     def histograms(self) -> dict[str, Histogram]:
-        """Name to histogram, in the order of ``names``, with all that was added; raises as :meth:`add`."""
+        """Name to histogram, in the order of ``names``, with all that was added; none of what was not finite."""
         for name in self._histograms:
             self._count_waiting(name)
-        return self._histograms
+        return {name: one for name, one in self._histograms.items() if name not in self._not_finite}
+
+    def unfit(self) -> dict[str, str]:
+        """Tensor → why no int8 grid can stand for it, by what was added so far; only those that none can."""
+        known = self.histograms
+        reasons = {name: why_unfit(known[name]) if name in known else NOT_FINITE for name in self._histograms}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def add(self, name: str, array: ArrayLike) -> None:
-        """Count one sample's value of a tensor; in its second pass only what lies in the range asked for.
-
-        Raises:
-            Refusal: ``non_finite``; of a small tensor maybe only when it is counted.
-        """
+        """Count one sample's value of a tensor; in its second pass only what lies in the range asked for."""
+        if name in self._not_finite:
+            return
         values = np.asarray(array)
         if values.size >= self._together or values.dtype != np.float32:
             self._count(name, values)
@@ -75,12 +84,13 @@ class Observer:
         sampled = sampler.draw(values, histogram) if sampler is not None and values.dtype == np.float32 else None
         try:
             histogram.finest.add(values, sampled)
-        except Refusal as refusal:
-            raise Refusal(refusal.code, f"tensor {name!r}: {refusal.message}") from None
+        except Refusal:
+            self._not_finite.add(name)
 
     def ranges(self, names: Iterable[str], methods: Iterable[str], *, symmetric: bool) -> dict[str, dict[str, Range]]:
-        """Method to tensor to range, as of now; raises ``StageError`` for a tensor that was never seen."""
-        listed, histograms = list(names), self.histograms
+        """Method to tensor to range, as of now, of those of ``names`` that have one."""
+        histograms = self.histograms
+        listed = [name for name in names if name in histograms and histograms[name].total]
         return {
             method: {name: find_range(method, histograms[name], symmetric=symmetric) for name in listed}
             for method in methods

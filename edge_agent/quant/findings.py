@@ -19,6 +19,7 @@ from edge_agent.quant.bounds import (
     windows_enough,
     windows_needed,
 )
+from edge_agent.quant.digits import apart, percent_apart
 
 _STRICT = 0.99
 _WORTH_IT = 10
@@ -165,10 +166,11 @@ def accuracy_proved(limits: GateLimits, measured: Measured) -> GateFinding | Non
         return GateFinding(
             gate, "too_few_windows", _too_few(measured, needed, f"an accuracy drop of at most {percent(limit)}")
         )
+    excluded, allowed = percent_apart(bound, limit)
     message = (
         f"int8 loses {lost} labelled windows that float has right and wins {won}, of {measured.windows_text}: "
-        f"a drop of {percent((lost - won) / measured.windows)}, and up to {percent(bound)} is not excluded; "
-        f"at most {percent(limit)} may be"
+        f"a drop of {percent((lost - won) / measured.windows)}, and up to {excluded} is not excluded; "
+        f"at most {allowed} may be"
     )
     return GateFinding(gate, "accuracy_too_low", message)
 
@@ -183,9 +185,10 @@ def accuracy_estimated(limits: GateLimits, measured: Measured) -> GateFinding | 
     gate = GateResult("max_accuracy_drop", limit, drop, drop is not None and drop <= limit + 1e-12)
     if drop is None:
         return GateFinding(gate, "too_few_windows", "there is no search window; give more calibration data")
+    found, allowed = percent_apart(drop, limit)
     message = (
         f"int8 loses {lost} labelled search windows of {measured.windows} that float has right and wins {won}: "
-        f"a drop of {percent(drop)}; to go on at most {percent(limit)} may be"
+        f"a drop of {found}; to go on at most {allowed} may be"
     )
     return GateFinding(gate, "accuracy_too_low", message)
 
@@ -196,14 +199,15 @@ def sqnr_reached(limit: float, measured: Measured) -> GateFinding | None:
     if not limit or value is None:
         return None
     where = f" in channels {measured.sqnr_of}" if measured.sqnr_of else ""
-    message = f"int8's signal{where} is only {value:.1f} dB above its error; {limit:.4g} dB are needed"
+    found, needed = apart(value, limit)
+    message = f"int8's signal{where} is only {found} dB above its error; {needed} dB are needed"
     return GateFinding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
 
 
 def size_kept(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The file's size as a multiple of float's."""
     words = (
-        "the int8 file is {value:.3g} times as large as the float file; at most {limit:.4g} is allowed"
+        "the int8 file is {value} times as large as the float file; at most {limit} is allowed"
         "; [gates] max_size_ratio = {room:g} allows it"
     )
     return at_most("max_size_ratio", limits.max_size_ratio, measured.size_ratio, "size_too_large", words)
@@ -216,21 +220,21 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
         return None
     gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
     if lower > limit:
+        least, allowed = apart(lower, limit)
         message = (
-            f"int8 takes at least {lower:.3g} times as long as float here; at most {limit:.4g} is allowed"
+            f"int8 takes at least {least} times as long as float here; at most {allowed} is allowed"
             f"; [gates] max_latency_ratio = {room_for(upper):g} allows it"
         )
         return GateFinding(gate, "latency_too_high", message)
-    message = (
-        f"int8 takes {lower:.3g} to {upper:.3g} times as long as float here: no proof that it is at most {limit:.4g}"
-    )
+    most, allowed = apart(upper, limit)
+    message = f"int8 takes {lower:.3g} to {most} times as long as float here: no proof that it is at most {allowed}"
     return GateFinding(gate, "latency_inconclusive", message)
 
 
 def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The screened ratio, against the limit itself."""
     words = (
-        "int8 takes {value:.3g} times as long as float here; at most {limit:.4g} is allowed"
+        "int8 takes {value} times as long as float here; at most {limit} is allowed"
         "; [gates] max_latency_ratio = {room:g} allows it"
     )
     return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
@@ -239,11 +243,13 @@ def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | No
 def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> GateFinding | None:
     """A value against the most that is allowed.
 
-    ``words`` says it where it is more, with {value}, {limit} and {room}, a limit that would allow it.
+    ``words`` says it where it is more, with {value} and {limit} in the digits that differ, and {room}, a limit that
+    would allow it.
     """
     if not limit or value is None:
         return None
-    message = words.format(value=value, limit=limit, room=room_for(value))
+    found, allowed = apart(value, limit)
+    message = words.format(value=found, limit=allowed, room=room_for(value))
     return GateFinding(GateResult(name, limit, value, value <= limit), code, message)
 
 

@@ -25,6 +25,7 @@ import msgspec
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.class_recall import Counts, class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
+from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import (
     GateFinding,
     GateLimits,
@@ -193,9 +194,9 @@ def drop_to_exclude(gates: Gates, kind: OutputKind, measured: Measured) -> float
 def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
     """The peak memory of a process with the candidate alone, against its gate."""
     limit = gates.max_peak_rss_bytes
+    needed, allowed = apart(peak_rss_bytes / _MIB, limit / _MIB)
     words = (
-        f"int8 needs {peak_rss_bytes / _MIB:.1f} MiB of memory; "
-        f"at most {limit / _MIB:.1f} MiB are allowed; "
+        f"int8 needs {needed} MiB of memory; at most {allowed} MiB are allowed; "
         f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
     return _judgement((at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())

@@ -4,6 +4,7 @@ Stages meet here and import each other nowhere.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_in
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,16 @@ class Ranges(msgspec.Struct, frozen=True, kw_only=True):
     """Of the common values of large activations; the rare ones, and all of others, were counted one by one."""
     same_range: dict[str, str] = {}
     """Tensors that were not looked at → the one whose range holds for them."""
+    float_layers: list[str] = []
+    """Layers beside tensors that no int8 grid can stand for: no candidate rounds what they read or give."""
     ranges: dict[str, dict[str, tuple[float, float]]]
     """Method → tensor → (low, high)."""
+
+    def bounded(self, spec: CandidateSpec) -> CandidateSpec:
+        """``spec`` as it can be built here: with ``float_layers`` left float where it rounds activations."""
+        if spec.method == "uniform" or not self.float_layers:
+            return spec
+        return replace_in(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *self.float_layers))))
 
     def of(self, method: str) -> dict[str, Range]:
         """The ranges of one method; none for a candidate without (an empty name)."""

@@ -12,7 +12,7 @@ from edge_agent.calibration import METHODS, find_range
 from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.mse import expected_error
 from edge_agent.calibration.observer import FEWEST_BINS, Observer
-from edge_agent.errors import RecipeError, Refusal, StageError
+from edge_agent.errors import RecipeError, StageError
 from edge_agent.quant.affine import fake_quantize, params
 
 RANDOM = np.random.default_rng(0)
@@ -167,15 +167,17 @@ def test_constants_and_float32_neighbours_need_no_second_pass() -> None:
     assert not observer.too_coarse(observer.ranges(["one", "far"], METHODS, symmetric=False))
 
 
-def test_the_observer_names_the_tensor_that_is_not_finite() -> None:
-    small, large = Observer(["conv1"]), Observer(["conv1"])
-    small.add("conv1", np.array([np.nan], np.float32))
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_tensor_that_is_not_finite_has_no_range_and_says_so(size: int, bad: float) -> None:
+    observer = Observer(["conv1", "conv2"])
+    observer.add("conv1", np.append(np.zeros(size, np.float32), np.float32(bad)))
+    observer.add("conv2", np.array([1.0], np.float32))
+    observer.add("conv1", np.array([1.0], np.float32))
 
-    with pytest.raises(Refusal, match="tensor 'conv1': values hold NaN") as refusal:
-        _ = small.histograms
-    assert refusal.value.code == "non_finite"
-    with pytest.raises(Refusal, match="tensor 'conv1': values hold NaN"):
-        large.add("conv1", np.append(np.zeros(100_000, np.float32), np.float32(np.inf)))
+    assert observer.unfit() == {"conv1": "infinite values or NaN"}
+    assert list(observer.histograms) == ["conv2"]
+    assert list(observer.ranges(["conv1", "conv2"], ["minmax"], symmetric=False)["minmax"]) == ["conv2"]
 
 
 @pytest.mark.parametrize("size", [1, 700, 8191, 8192, 40_000])

@@ -188,7 +188,7 @@ def test_zero_is_no_gate() -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        ({"sqnr_db": 7.34}, "sqnr_too_low", "only 7.3 dB above its error; 10 dB are needed"),
+        ({"sqnr_db": 7.34}, "sqnr_too_low", "only 7.34 dB above its error; 10 dB are needed"),
         ({"sqnr_db": float("-inf")}, "sqnr_too_low", "-inf"),
         ({"size_ratio": 1.2}, "size_too_large", "1.2 times as large"),
         ({"latency_ratio_lower": 1.3, "latency_ratio_upper": 1.4}, "latency_too_high", "at least 1.3 times as long"),
@@ -210,7 +210,7 @@ def test_memory_up_to_its_limit_passes_and_zero_is_no_gate() -> None:
     refused = evaluate_memory(gates, 2 * 2**20 + 1)
 
     assert (refused.code, [gate.passed for gate in refused.gates]) == ("memory_too_high", [False])
-    assert "at most 2.0 MiB are allowed" in refused.message
+    assert "at most 2 MiB are allowed" in refused.message
     assert evaluate_memory(gates, 2 * 2**20).passed
     assert evaluate_memory(Gates(), 2**40).gates == ()
 

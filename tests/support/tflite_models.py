@@ -362,6 +362,45 @@ def custom_net(code: str = "Wavelet") -> bytes:
     return net.build(net.dense(hidden, "y", net.constant("w", weights(4, 8)), net.constant("b", weights(4)), (1, 4)))
 
 
+def upscaling_net() -> bytes:
+    """``x`` [1, 4, 4, 8] → convolution → a custom operator that ai-edge-litert has → ``y`` [1, 8, 8, 6]."""
+    net = Net()
+    x = net.input("x", (1, 4, 4, 8))
+    small = net.conv(
+        x, "small", net.constant("w", weights(8, 3, 3, 8)), net.constant("b", weights(8, scale=0.1)), (1, 4, 4, 8)
+    )
+    up = net.constant("up", weights(6, 2, 2, 8)), net.constant("c", weights(6, scale=0.1))
+    y = net.node("CUSTOM", [small, *up], "y", (1, 8, 8, 6))
+    net.model.operatorCodes[-1].customCode = "Convolution2DTransposeBias"
+    padding, stride = 1, 2
+    net.graph.operators[-1].customOptions = np.array([padding, stride, stride], "<i4").view(np.uint8)
+    return net.build(y)
+
+
+def two_signatures_net() -> bytes:
+    """``conv_net`` as ``serving_default``, and ``encode`` with a graph of its own: ``x`` [1, 8] → dense → ``code``."""
+    net = Net()
+    x, y = _conv_body(net)
+    net.sign({"x": x}, {"y": y})
+    net.graph.outputs = [y]
+    inner = Net()
+    fed = inner.input("x", (1, 8))
+    code = inner.dense(fed, "code", inner.constant("we", weights(4, 8)), inner.constant("be", weights(4)), (1, 4))
+    inner.sign({"x": fed}, {"code": code}, key="encode")
+    buffers, codes = len(net.model.buffers), len(net.model.operatorCodes)
+    for tensor in inner.graph.tensors:
+        tensor.buffer += buffers * bool(tensor.buffer)
+    for operator in inner.graph.operators:
+        operator.opcodeIndex += codes
+    inner.graph.outputs, inner.graph.name = [code], "encode"
+    net.model.buffers += inner.model.buffers
+    net.model.operatorCodes += inner.model.operatorCodes
+    net.model.subgraphs.append(inner.graph)
+    inner.model.signatureDefs[0].subgraphIndex = 1
+    net.model.signatureDefs += inner.model.signatureDefs
+    return net.build()
+
+
 def flex_net() -> bytes:
     """A TensorFlow operator inside."""
     return custom_net("FlexErf")

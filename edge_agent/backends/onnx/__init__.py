@@ -2,6 +2,7 @@
 
     skeleton      a file without its weights
     inspection    what a file holds, read from its skeleton and without the runtime
+    stored_weights whether a model's weights are integers already
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
     tensor_types  the type of every tensor
     operators     which operators can be quantized
@@ -10,7 +11,11 @@
     taps          the float model with its activations as outputs
     rewriting     the static int8 model in QDQ form, from ranges that we found
     dynamic       the int8 model that quantizes activations as they come
+    recurrent     the LSTM of the dynamic model
     uniform       the model of which only the weights are int8
+    sharing       which weights are the same, and a finished model in which each is stored once
+    tables        rows of an integer table, read as floats
+    static_tables tables that layers of the static model multiply by as well
     surgery       exchanges nodes for such that read integer weights
     keeping       layers left float that the runtime would round by itself
     switching     the float model with every rounding of int8 in it, each to be switched on by itself
@@ -45,7 +50,7 @@ SWITCHED: Sequence[Method] = ("static", "dynamic")
 
 
 def inspect(path: Path) -> ModelInfo:
-    """What the file holds; raises ``ModelError``. The runtime never sees the file here."""
+    """What the file holds; raises ``ModelError``. The runtime sees the file only if an operator is unknown."""
     from edge_agent.backends.onnx.inspection import read_info
 
     return read_info(path)
@@ -89,10 +94,10 @@ def core_operators() -> tuple[str, ...]:
 
 
 def product_operators() -> tuple[str, ...]:
-    """Matrix products: the operators that dynamic quantization makes faster."""
-    from edge_agent.backends.onnx.operators import PRODUCTS
+    """Matrix products and LSTMs: the operators that dynamic quantization makes faster."""
+    from edge_agent.backends.onnx.operators import AS_THEY_COME
 
-    return PRODUCTS
+    return AS_THEY_COME
 
 
 def schemes(method: Method) -> Sequence[Scheme]:

@@ -2,7 +2,8 @@
 
 Written in ONNX's own operators (DynamicQuantizeLinear, MatMulInteger, ConvInteger), which onnxruntime fuses where it
 can. It fuses products well; ConvInteger is 3 to 12 times slower than a float Conv, so whoever asks for ``operators``
-decides whether convolutions take part. Products of two activations, as in attention, stay float.
+decides whether convolutions take part. Products of two activations, as in attention, stay float. Of recurrent layers
+the LSTM has a form of its own (:mod:`.recurrent`).
 """
 
 from pathlib import Path
@@ -14,44 +15,51 @@ from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.onnx.operators import DYNAMIC
-from edge_agent.backends.onnx.surgery import Surgery, bias, int8_grid, product
+from edge_agent.backends.onnx.recurrent import is_quantizable_lstm, quantized_lstm
+from edge_agent.backends.onnx.surgery import ZERO_POINT, Surgery, as_unsigned, bias, int8_grid, is_product, product
 
 _SPATIAL_AXES_FROM = 2
-_ZERO_POINT = 128
 
 
 def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     """Write the dynamically quantized model; raises ``ModelError`` (``rewrite_invalid``) if no layer takes part."""
     model = onnx.load_model(prepared, load_external_data=False)
     surgery = Surgery(model)
-    for node in surgery.graph.quantizable(spec.operators or DYNAMIC):
-        if node.name in spec.float_layers:
-            continue
-        nodes = _layer(surgery, node, spec)
-        if nodes:
-            surgery.exchange(node, nodes)
-    surgery.store_tables(spec.float_layers)
+    nodes = [node for node in surgery.graph.quantizable(spec.operators or DYNAMIC) if _takes_part(surgery, node, spec)]
+    axis_of = surgery.graph.output_axis if spec.per_channel else lambda _: None
+    axes = surgery.twins.common_axes((node.input[1], axis_of(node)) for node in nodes if node.op_type != "LSTM")
+    for node in nodes:
+        if node.op_type == "LSTM":
+            surgery.exchange(node, quantized_lstm(surgery, node, spec))
+        else:
+            surgery.exchange(node, _layer(surgery, node, axes[node.input[1]], spec))
+    surgery.store_tables(spec.float_layers, axes, unsigned=axes if spec.types == "u8u8" else ())
     onnx.save_model(surgery.finish(), out)
 
 
-def _layer(surgery: Surgery, node: Any, spec: CandidateSpec) -> list[Any]:
-    """The nodes for one layer; none if it is not of a kind that can be."""
-    weight = surgery.graph.weight(node)
+def _takes_part(surgery: Surgery, node: Any, spec: CandidateSpec) -> bool:
+    """Whether a node is to be quantized and of a kind that can be."""
+    if node.name in spec.float_layers:
+        return False
+    if node.op_type != "Conv":
+        return is_product(surgery.graph, node) or is_quantizable_lstm(surgery.graph, node)
+    return surgery.graph.weight(node) is not None and bias(node) in {"", *surgery.graph.constants}
+
+
+def _layer(surgery: Surgery, node: Any, axis: int | None, spec: CandidateSpec) -> list[Any]:
+    """The nodes for one layer; ``axis``: of its weights, along which they have scales."""
+    weight = node.input[1]
     if node.op_type == "Conv":
-        if weight is None or (bias(node) and bias(node) not in surgery.graph.constants):
-            return []
         values = surgery.graph.array(weight)
-        integers, scale = int8_grid(values, 0 if spec.per_channel else None)
+        integers, scale = int8_grid(values, axis)
         spatial = [1] * (values.ndim - _SPATIAL_AXES_FROM)
         attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         scale = scale.reshape(-1, *spatial)  # against [batch, channels, ...]
         stored = _stored(surgery, weight, integers, spec)
         return _integer(surgery, node, "ConvInteger", attributes, stored, scale, (1, -1, *spatial))
     matrix = product(surgery.graph, node)
-    if matrix is None:
-        return []
-    integers, scale = int8_grid(matrix, matrix.ndim - 1 if spec.per_channel else None)
-    stored = _stored(surgery, node.input[1], np.ascontiguousarray(integers), spec)
+    integers, scale = int8_grid(matrix, None if axis is None else matrix.ndim - 1)
+    stored = _stored(surgery, weight, np.ascontiguousarray(integers), spec)
     return _integer(surgery, node, "MatMulInteger", {}, stored, scale.reshape(-1), None)
 
 
@@ -59,8 +67,7 @@ def _stored(surgery: Surgery, weight: str, integers: Array, spec: CandidateSpec)
     """The int8 weights as constants: the tensor and, where it is unsigned, the zero point that makes it so."""
     if spec.types == "u8s8":
         return [surgery.constant(f"{weight}_int8", integers)]
-    unsigned = (integers.astype(np.int16) + _ZERO_POINT).astype(np.uint8)
-    names = (f"{weight}_uint8", unsigned), (f"{weight}_zero_point", np.array(_ZERO_POINT, np.uint8))
+    names = (f"{weight}_uint8", as_unsigned(integers)), (f"{weight}_zero_point", np.array(ZERO_POINT, np.uint8))
     return [surgery.constant(name, value) for name, value in names]
 
 

@@ -9,11 +9,22 @@ from math import inf, prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array, Flow, Layer, Node
-from edge_agent.backends.onnx.operators import FOLDED, JOINING, MOVING, QUANTIZABLE, RECURRENT, WEIGHTED
+from edge_agent.backends.onnx.operators import (
+    FOLDED,
+    JOINING,
+    MOVING,
+    QUANTIZABLE,
+    RECURRENT,
+    SETTINGS_BEHIND,
+    WEIGHTED,
+)
+
+_MATRIX = 2
 
 
 class Graph:
@@ -28,6 +39,7 @@ class Graph:
         read = Counter(name for node in with_inner(self.nodes) for name in node.input)
         read.subtract(Counter(name for node in self.nodes for name in node.input))
         self._outside = {value.name for value in model.graph.output} | set(+read)
+        self._no_range: dict[str, bool] = {}
 
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
         """Nodes of these operators, in graph order, that compute on float."""
@@ -45,9 +57,12 @@ class Graph:
 
         onnxruntime's quantizer lets the grid behind an activation do its work, and gives the tensor before it the same
         one. But a grid has a zero and ends that are always the same, which a Clip's need not be; and what is read
-        outside of the graph's nodes as well would be cut there, too.
+        outside of the graph's nodes as well would be cut there, too. Nor can a grid stand for a constant that is
+        infinite, as in a mask, or empty.
         """
         if node.op_type in FOLDED and node.input[0] in self._outside:
+            return True
+        if node.op_type not in SETTINGS_BEHIND and any(self._has_no_range(name) for name in node.input):
             return True
         if node.op_type != "Clip":
             return False
@@ -55,6 +70,18 @@ class Graph:
         if not {low, high} <= {"", *self.constants}:
             return True
         return bool((low and self.array(low).item() > 0) or (high and self.array(high).item() < 0))
+
+    def _has_no_range(self, name: str) -> bool:
+        """Whether a tensor is a float constant without elements, or with infinite ones."""
+        tensor = self.constants.get(name)
+        if tensor is None or tensor.data_type != TensorProto.FLOAT:
+            return False
+        if name not in self._no_range:
+            without_values = not tensor.raw_data and not tensor.float_data and prod(tensor.dims)  # a skeleton
+            self._no_range[name] = not without_values and not (
+                prod(tensor.dims) and bool(np.isfinite(self.array(name)).all())
+            )
+        return self._no_range[name]
 
     def same_ranges(self) -> dict[str, str]:
         """Tensor → the one whose range holds for it, where looking at either is enough.
@@ -92,6 +119,11 @@ class Graph:
         if node.op_type not in (*WEIGHTED, *RECURRENT):
             return 0
         return float(sum(prod(self.constants[name].dims) for name in node.input if name in self.constants))
+
+    def is_table(self, node: Any) -> bool:
+        """Whether a node is a Gather of rows of a constant float matrix."""
+        table = self.constants.get(node.input[0]) if node.op_type == "Gather" and not attribute(node, "axis") else None
+        return table is not None and table.data_type == TensorProto.FLOAT and len(table.dims) == _MATRIX
 
     def array(self, name: str) -> Array:
         """A constant's value."""

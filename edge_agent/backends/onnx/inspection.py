@@ -1,7 +1,8 @@
 """What an ONNX file holds, and whether it is a float model that this agent can quantize.
 
-Reads structure only (:mod:`.skeleton`): no weights, no external files, no runtime. What only the runtime can say
-(an operator version without a kernel) comes out when the model is prepared or opened.
+Reads structure only (:mod:`.skeleton`): no weights, no external files, and no runtime but where an operator is unknown.
+What else only the runtime can say (an operator version without a kernel) comes out when the model is prepared or
+opened.
 """
 
 from collections import Counter
@@ -14,19 +15,17 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import ModelInfo, TensorSpec
-from edge_agent.backends.onnx.operators import FAMILIAR
+from edge_agent.backends.onnx.operators import FAMILIAR, RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.skeleton import read_skeleton
+from edge_agent.backends.onnx.stored_weights import quantized_by
 from edge_agent.errors import ModelError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-_SERVED_DOMAINS = (*STANDARD_DOMAINS, "ai.onnx.ml", "com.microsoft")
+_CLASSIC = "ai.onnx.ml"
+_SERVED_DOMAINS = (*STANDARD_DOMAINS, _CLASSIC, "com.microsoft")
 """Domains whose operators onnxruntime brings itself."""
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_SMALL = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
-_QUANTIZED_MARKS = ("quantize", "qlinear", "convinteger", "matmulinteger", "nbits", "qattention", "qgemm", "qmoe")
-"""Parts of operator names, in lower case."""
-_TABLE_ELEMENTS = 64
-"""A byte tensor this large that is cast is a stored weight, not a setting."""
+_TREES = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -45,24 +44,41 @@ def read_info(path: Path) -> ModelInfo:
     tensors = [tensor for graph in graphs for tensor in _tensors(graph)]
     _refuse_external_data(tensors)
     _refuse_quantized(graphs, nodes)
+    _refuse_classic(nodes)
     _refuse_half(model, tensors)
-    _refuse_custom(model, nodes)
+    _refuse_custom(path, model, nodes)
     fed = {tensor.name for tensor in model.graph.initializer}
     return ModelInfo(
         format="onnx",
         inputs=tuple(_spec(value, "input") for value in model.graph.input if value.name not in fed),
         outputs=tuple(_spec(value, "output") for value in model.graph.output),
         operators=dict(Counter(node.op_type for node in nodes)),
-        version=f"opset {opset}",
+        version=f"opset {opset}" if opset else "no standard opset",
         size_bytes=size,
     )
 
 
 def _opset(model: Any) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS]
-    if not versions:
+    """The standard opset; 0 where a model has but operators of other sets."""
+    if not model.opset_import:
         raise ModelError("model_unreadable", "the file names no ONNX opset, so it is no ONNX model; export it again")
-    return int(max(versions))
+    return max((int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), default=0)
+
+
+def _refuse_classic(nodes: list[Any]) -> None:
+    """A model of classic machine learning has no layers; where it has both, its layers are quantized."""
+    if any(node.domain != _CLASSIC and node.op_type in (*WEIGHTED, *RECURRENT) for node in nodes):
+        return
+    classic = next((node for node in nodes if node.domain == _CLASSIC), None)
+    if classic is None:
+        return
+    trees = any(node.op_type in _TREES for node in nodes)
+    what = "a tree ensemble" if trees else f"{classic.op_type}, an operator of {_CLASSIC}"
+    raise ModelError(
+        "model_unsupported",
+        f"int8 has nothing to quantize in {what}: node {classic.name or classic.output[0]!r} multiplies by no matrix "
+        "of weights; serve the model as it is",
+    )
 
 
 def _graphs(model: Any) -> Iterator[Any]:
@@ -103,27 +119,8 @@ def _refuse_external_data(tensors: list[Any]) -> None:
 
 
 def _refuse_quantized(graphs: list[Any], nodes: list[Any]) -> None:
-    for node in nodes:
-        if any(mark in node.op_type.lower() for mark in _QUANTIZED_MARKS):
-            raise ModelError("already_quantized", f"the model has a {node.op_type} node; push the float model")
-    for graph in graphs:
-        if not isinstance(graph, onnx.GraphProto):
-            continue
-        stored = {tensor.name for tensor in graph.initializer if _is_stored_weight(tensor)}
-        stored |= {
-            node.output[0]
-            for node in graph.node
-            if node.op_type == "Constant" and any(_is_stored_weight(entry.t) for entry in node.attribute)
-        }
-        for node in graph.node:
-            if node.op_type == "Cast" and node.input and node.input[0] in stored:
-                raise ModelError(
-                    "already_quantized", f"weight {node.input[0]!r} is stored in int8 and cast; push the float model"
-                )
-
-
-def _is_stored_weight(tensor: Any) -> bool:
-    return tensor.data_type in _SMALL and prod(tensor.dims) >= _TABLE_ELEMENTS
+    if found := quantized_by(nodes, graphs):
+        raise ModelError("already_quantized", f"{found}; push the float model")
 
 
 def _refuse_half(model: Any, tensors: list[Any]) -> None:
@@ -134,17 +131,23 @@ def _refuse_half(model: Any, tensors: list[Any]) -> None:
         raise ModelError("model_unsupported", f"{half!r} is 16-bit float; export the model in float32")
 
 
-def _refuse_custom(model: Any, nodes: list[Any]) -> None:
+def _refuse_custom(path: Path, model: Any, nodes: list[Any]) -> None:
+    """What is in no list may still be in the runtime, which alone can tell; only then it is asked."""
     own = {(function.domain, function.name) for function in model.functions}
-    for node in nodes:
-        if (node.domain, node.op_type) in own:
-            continue
-        if not _is_known(node):
-            raise ModelError(
-                "custom_operator",
-                f"operator {node.domain + '.' if node.domain else ''}{node.op_type} is not onnxruntime's; "
-                "export with standard operators",
-            )
+    unknown = next((node for node in nodes if (node.domain, node.op_type) not in own and not _is_known(node)), None)
+    if unknown is None:
+        return
+    from edge_agent.backends.onnx.session import create_session  # noqa: PLC0415  # most models need no runtime here
+
+    try:
+        create_session(path)
+    except (ModelError, MemoryError) as error:
+        kind = f"{unknown.domain + '.' if unknown.domain else ''}{unknown.op_type}"
+        raise ModelError(
+            "custom_operator",
+            f"operator {kind} of node {unknown.name or unknown.output[0]!r} is not onnxruntime's; "
+            f"export with standard operators ({getattr(error, 'message', error)})",
+        ) from error
 
 
 def _is_known(node: Any) -> bool:

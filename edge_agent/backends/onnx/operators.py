@@ -8,7 +8,9 @@ FOLDED = ("Relu", "Clip")
 """Activations that the runtime folds into the layer before."""
 PRODUCTS = ("Gemm", "MatMul")
 """Matrix products: where quantizing an activation as it comes costs less than the integers save."""
-DYNAMIC = ("Conv", *PRODUCTS)
+AS_THEY_COME = (*PRODUCTS, "LSTM")
+"""Operators that quantizing activations as they come makes faster; the runtime has such a kernel for the LSTM, too."""
+DYNAMIC = ("Conv", *AS_THEY_COME)
 """Operators whose activations can be quantized as they come."""
 CORE = (*WEIGHTED, *FOLDED)
 """The weighted operators, with the activations that the runtime folds into them."""
@@ -18,6 +20,8 @@ JOINING = ("Concat",)
 """Operators that put their inputs side by side."""
 PASSING = (*MOVING, "AveragePool", "Gather", "MaxPool", "Resize", "Slice", "Split")
 """Operators whose int8 output is on the grid of their input: they move values, or pool them."""
+SETTINGS_BEHIND = ("Clip", "Resize")
+"""Operators whose float inputs behind the first are settings, which may be infinite or empty."""
 QUANTIZABLE = (
     *CORE,
     "Add",

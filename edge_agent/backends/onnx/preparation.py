@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto, version_converter
 
 from edge_agent.backends.onnx.graph import Graph, with_inner
-from edge_agent.backends.onnx.operators import WEIGHTED
+from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.backends.onnx.tensor_types import infer_types
@@ -55,10 +55,11 @@ def prepare_model(path: Path, out: Path) -> None:
     _own_biases(model)
     _name_nodes(model)
     onnx.helper.set_model_props(model, {entry.key: entry.value for entry in skeleton.metadata_props})
-    if not any(True for _ in Graph(model).quantizable(WEIGHTED)):
+    if not any(True for _ in Graph(model).quantizable((*WEIGHTED, *RECURRENT))):
         raise ModelError(
             "model_unsupported",
-            f"nothing in {path.name} would gain from int8: it has no float Conv, ConvTranspose, Gemm or MatMul",
+            f"nothing in {path.name} would gain from int8: it has no float Conv, ConvTranspose, Gemm, MatMul, LSTM, "
+            "GRU or RNN",
         )
     onnx.save_model(model, out)
 

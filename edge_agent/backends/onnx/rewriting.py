@@ -22,6 +22,8 @@ from edge_agent.backends.onnx.graph import Graph, attribute
 from edge_agent.backends.onnx.operators import QUANTIZABLE
 from edge_agent.backends.onnx.preparation import MIN_OPSET
 from edge_agent.backends.onnx.prevent_requantization import keep_float
+from edge_agent.backends.onnx.sharing import Twins, share_constants
+from edge_agent.backends.onnx.static_tables import read_shared_tables, shared_tables
 from edge_agent.errors import ModelError, StageError
 
 _INFERRED = {"onnx.infer": "onnxruntime.quant"}
@@ -43,11 +45,16 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     graph = Graph(model)
     operators = spec.operators or QUANTIZABLE
     nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
+    axes = weight_axes(graph, nodes, per_channel=spec.per_channel)
+    tables = shared_tables(graph, axes, spec.float_layers)
+    nodes = [node for node in nodes if node.name not in tables]
     _check_opset(model)
     check_ranges(graph, nodes, ranges)
-    overrides = _overrides(graph, nodes, spec)
+    overrides = _overrides(graph, nodes, axes, spec)
     quantized = _quantized(model, nodes, ranges, overrides, spec)
     keep_float(quantized, spec.float_layers)
+    read_shared_tables(quantized, tables)
+    share_constants(quantized)
     onnx.save_model(quantized, out)
 
 
@@ -67,7 +74,9 @@ def check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) ->
                 raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
 
 
-def _overrides(graph: Graph, nodes: list[Any], spec: CandidateSpec) -> dict[str, list[dict[str, Any]]]:
+def _overrides(
+    graph: Graph, nodes: list[Any], axes: Mapping[str, int | None], spec: CandidateSpec
+) -> dict[str, list[dict[str, Any]]]:
     """Per-weight settings where the quantizer's own choice fails.
 
     * It takes axis 1 for every MatMul weight, which counts no outputs where the weight has rank 3 or is the left one.
@@ -81,7 +90,7 @@ def _overrides(graph: Graph, nodes: list[Any], spec: CandidateSpec) -> dict[str,
     overrides: dict[str, list[dict[str, Any]]] = {}
     depthwise = {node.input[1] for node in nodes if graph.depthwise(node)}
     signed = import_module("onnxruntime.quantization").QuantType.QInt8
-    for name, axis in weight_axes(graph, nodes, per_channel=spec.per_channel).items():
+    for name, axis in axes.items():
         weights = graph.array(name)
         all_of_it = float(np.abs(weights).max(initial=0.0)) or 1.0
         common: dict[str, Any] = {"symmetric": spec.symmetric_weights}
@@ -103,15 +112,12 @@ def _ends(peak: float, *, unsigned: bool) -> dict[str, float]:
 
 
 def weight_axes(graph: Graph, nodes: list[Any], *, per_channel: bool) -> dict[str, int | None]:
-    """Weight → the axis along which it has scales; None: one scale for all."""
-    axes: dict[str, int | None] = {}
-    for node in nodes:
-        name = graph.weight(node)
-        if name is None:
-            continue
-        axis = graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None
-        axes[name] = axis if axes.get(name, axis) == axis else None
-    return axes
+    """Weight → the axis along which it has scales; None: one scale for all. Twins have the same."""
+    named = [(name, node) for node in nodes if (name := graph.weight(node)) is not None]
+    return Twins(graph.constants).common_axes(
+        (name, graph.output_axis(node) if per_channel and _has_channels(graph, node, name) else None)
+        for name, node in named
+    )
 
 
 def _has_channels(graph: Graph, node: Any, weight: str) -> bool:

@@ -3,7 +3,7 @@
 Says nothing about accuracy: that is measured on data.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ _INT8 = (TensorProto.INT8, TensorProto.UINT8)
 _PAIR = ("QuantizeLinear", "DequantizeLinear")
 _SCALE, _ZERO_POINT = 1, 2
 """Positions among a pair's inputs."""
-_STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "Cast": 0, "Gather": 0}
+_STORED = {"MatMulInteger": 1, "ConvInteger": 1, "MatMulNBits": 1, "DynamicQuantizeLSTM": 1, "Cast": 0, "Gather": 0}
 """Operators besides a pair that read int8 weights, and the position of these among their inputs."""
-_BLOCK_SCALES = 2
-"""The position of a MatMulNBits' scales."""
+_OWN_SCALES = {"MatMulNBits": (2,), "DynamicQuantizeLSTM": (8, 10)}
+"""Operators that are given the scales of their weights, and where."""
 
 
 def check_model(original: Path, quantized: Path) -> dict[str, int]:
@@ -49,6 +49,7 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
         node.output[0] for node in pairs if node.op_type == "DequantizeLinear" and node.input[0] not in biases
     }
     new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
+    new |= _seen_otherwise(model.graph.node, new)
     readers = [node for node in model.graph.node if _stored_weight(node) in new]
     _check_scales(model.graph.node, readers, constants)
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
@@ -56,6 +57,15 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     if not nodes + len(readers):
         raise _invalid("nothing in the rewritten model is int8")
     return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
+
+
+def _seen_otherwise(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
+    """What nodes turn or reshape constants to."""
+    seen: set[str] = set()
+    for node in nodes:  # in an order of evaluation
+        if node.op_type in ("Transpose", "Reshape") and (node.input[0] in constants or node.input[0] in seen):
+            seen.add(node.output[0])
+    return seen
 
 
 def _constants_of(path: Path) -> set[str]:
@@ -71,9 +81,9 @@ def _stored_weight(node: Any) -> str:
 def _check_scales(nodes: Iterable[Any], readers: list[Any], constants: dict[str, Any]) -> None:
     """The scales of int8 weights that no pair dequantizes: a node's own, or what its result is multiplied by."""
     for node in readers:
-        if node.op_type == "MatMulNBits":
-            _check_positive(node, constants.get(node.input[_BLOCK_SCALES]))
-    unscaled = {node.output[0] for node in readers if node.op_type != "MatMulNBits"}
+        for place in _OWN_SCALES.get(node.op_type, ()):
+            _check_positive(node, constants.get(node.input[place]))
+    unscaled = {node.output[0] for node in readers if node.op_type not in _OWN_SCALES}
     for node in nodes:  # in an order of evaluation
         if node.op_type == "Cast" and node.input[0] in unscaled:
             unscaled.add(node.output[0])

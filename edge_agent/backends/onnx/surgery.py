@@ -6,21 +6,27 @@ DequantizeLinear would look more usual, but the runtime leaves it for a fused ke
 Conv, it runs at each call: 1.4 times float's time, measured with onnxruntime 1.32.)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.backends import Array
 from edge_agent.backends.onnx.graph import Graph, attribute, with_inner
+from edge_agent.backends.onnx.operators import PRODUCTS
+from edge_agent.backends.onnx.sharing import Twins, share_constants, tables_of
+from edge_agent.backends.onnx.tables import IntegerTable, read_rows
 from edge_agent.errors import ModelError
 from edge_agent.quant.affine import quantize, weight_params
 
 TABLE_BYTES = 2**16
 """A float lookup table from this size on is worth the three small nodes that int8 rows cost at each call."""
 _MATRIX = 2
+ZERO_POINT = 128
+"""The integer that unsigned weights have for zero."""
 
 
 class Surgery:
@@ -28,9 +34,11 @@ class Surgery:
 
     def __init__(self, model: Any) -> None:
         self.graph = Graph(model)
+        self.twins = Twins(self.graph.constants)
         self._model = model
         self._exchanged: dict[str, list[Any]] = {}
         self._constants: dict[str, Array] = {}
+        self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._taken = {name for node in self.graph.nodes for name in (*node.input, *node.output)}
         self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -39,10 +47,12 @@ class Surgery:
         self._exchanged[node.name] = list(nodes)
 
     def constant(self, name: str, value: Array) -> str:
-        """Add a constant; returns the name it got."""
-        fresh = self.fresh(name)
-        self._constants[fresh] = value
-        return fresh
+        """Add a constant, unless there is one of this value; returns the name it has."""
+        key = str(value.dtype), value.shape, blake2b(np.ascontiguousarray(value).data, digest_size=16).digest()
+        if key not in self._names:
+            self._names[key] = self.fresh(name)
+            self._constants[self._names[key]] = value
+        return self._names[key]
 
     def fresh(self, name: str) -> str:
         """``name``, or one made from it that no tensor has."""
@@ -79,30 +89,42 @@ class Surgery:
         self._shared[key] = names
         return names, [helper.make_node("DynamicQuantizeLinear", [tensor], names, names[0])]
 
-    def store_tables(self, spared: Sequence[str]) -> None:
-        """Keep the rows of large lookup tables in int8, a scale each; nodes named in ``spared`` stay."""
+    def store_tables(
+        self, spared: Collection[str], axes: Mapping[str, int | None], *, unsigned: Collection[str]
+    ) -> None:
+        """Keep the rows of large lookup tables in int8, a scale each; nodes named in ``spared`` stay.
+
+        A table that layers multiply by as well is stored as they store it, whatever its size, and stays float where
+        one of them does.
+
+        Args:
+            spared: names of nodes that stay float.
+            axes: the axis along which each weight that was stored has scales.
+            unsigned: the weights whose integers are unsigned.
+        """
+        shared = tables_of(self.graph, axes, self.twins)
         for node in self.graph.quantizable(["Gather"]):
-            table = node.input[0]
-            known = self.graph.constants.get(table)
-            if node.name in spared or known is None or attribute(node, "axis"):
+            if node.name in spared or not self.graph.is_table(node) or self._is_read_as_float(node.input[0]):
                 continue
-            if known.data_type != TensorProto.FLOAT or len(known.dims) != _MATRIX or known.ByteSize() < TABLE_BYTES:
+            name, weight = node.input[0], shared.get(node.name)
+            if weight is None and self.graph.constants[name].ByteSize() < TABLE_BYTES:
                 continue
-            stored = self._shared.get(("rows", table))
-            if stored is None:
-                integers, scales = int8_grid(self.graph.array(table), 0)
-                stored = (self.constant(f"{table}_int8", integers), self.constant(f"{table}_scale", scales))
-                self._shared["rows", table] = stored
-            rows, scale, cast = (self.fresh(f"{node.output[0]}_{part}") for part in ("int8", "scale", "cast"))
-            self.exchange(
-                node,
-                [
-                    helper.make_node("Gather", [stored[0], node.input[1]], [rows], node.name),
-                    helper.make_node("Gather", [stored[1], node.input[1]], [scale], scale),
-                    helper.make_node("Cast", [rows], [cast], cast, to=TensorProto.FLOAT),
-                    helper.make_node("Mul", [cast, scale], [node.output[0]], f"{node.name}_scaled"),
-                ],
-            )
+            axis = 0 if weight is None else self.twins.axis_of(name, weight, axes[weight])
+            table = self._table(name, axis, unsigned=weight in unsigned)
+            self.exchange(node, read_rows(node, table, self.fresh))
+
+    def _is_read_as_float(self, table: str) -> bool:
+        """Whether a layer that was not exchanged multiplies by the table."""
+        first = self.twins.of(table).name
+        left = (node for node in self.graph.nodes if node.name not in self._exchanged and node.op_type != "Gather")
+        return any(name in self.graph.constants and self.twins.of(name).name == first for n in left for name in n.input)
+
+    def _table(self, name: str, axis: int | None, *, unsigned: bool) -> IntegerTable:
+        integers, scales = int8_grid(self.graph.array(name), axis)
+        zero = self.constant(f"{name}_zero", np.array(ZERO_POINT, np.float32)) if unsigned else ""
+        stored = self.constant(f"{name}_int8", as_unsigned(integers) if unsigned else integers)
+        scale = self.constant(f"{name}_scale", scales if axis == 0 else scales.reshape(-1))
+        return IntegerTable(stored, scale, by_row=axis == 0, zero=zero)
 
     def finish(self) -> Any:
         """The changed model.
@@ -122,6 +144,7 @@ class Surgery:
         graph.node.extend(nodes)
         graph.initializer.extend(kept)
         self._model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(domains))
+        share_constants(self._model)
         return self._model
 
 
@@ -131,23 +154,27 @@ def int8_grid(weights: Array, axis: int | None) -> tuple[Array, Array]:
     return quantize(weights, grid), grid.scale
 
 
-def product(graph: Graph, node: Any) -> Array | None:
-    """The constant right factor of a MatMul or Gemm as [..., inputs, outputs], Gemm's alpha in it.
+def as_unsigned(integers: Array) -> NDArray[np.uint8]:
+    """The same weights around 128."""
+    return (integers.astype(np.int16) + ZERO_POINT).astype(np.uint8)
 
-    None for other operators and for products that are not of this kind.
-    """
+
+def is_product(graph: Graph, node: Any) -> bool:
+    """Whether a node is a MatMul or Gemm by a constant right factor, and no other kind of Gemm than a layer is."""
     weight = graph.weight(node)
-    if node.op_type not in ("MatMul", "Gemm") or weight is None or weight != node.input[1]:
-        return None
-    values = graph.array(weight)
-    if values.ndim < _MATRIX:
-        return None
-    if node.op_type == "MatMul":
-        return values
-    settings = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-    if settings.get("transA") or (len(node.input) > _MATRIX and settings.get("beta", 1.0) != 1.0):
-        return None
-    return np.asarray((values.T if settings.get("transB") else values) * np.float32(settings.get("alpha", 1.0)))
+    if node.op_type not in PRODUCTS or weight is None or weight != node.input[1]:
+        return False
+    beta = next((entry.f for entry in node.attribute if entry.name == "beta"), 1.0)
+    plain = not attribute(node, "transA") and (len(node.input) <= _MATRIX or beta == 1.0)
+    return plain and len(graph.constants[weight].dims) >= _MATRIX
+
+
+def product(graph: Graph, node: Any) -> Array:
+    """The constant right factor of a node that :func:`is_product` as [..., inputs, outputs], Gemm's alpha in it."""
+    values = graph.array(node.input[1])
+    alpha = next((entry.f for entry in node.attribute if entry.name == "alpha"), 1.0)
+    turned = values.T if node.op_type == "Gemm" and attribute(node, "transB") else values
+    return turned if alpha == 1.0 else np.asarray(turned * np.float32(alpha))
 
 
 def bias(node: Any) -> str:

@@ -7,6 +7,7 @@ fewer rows: 0.3 to 0.6 of float's time, half its memory; 4-bit weights are no fa
 weighted layer computes in float as before and only its weights are stored in int8: a smaller file, float's speed.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +19,70 @@ from onnx import TensorProto, helper
 from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
-from edge_agent.backends.onnx.surgery import Surgery, bias, product
+from edge_agent.backends.onnx.sharing import tables_of
+from edge_agent.backends.onnx.surgery import Surgery, as_unsigned, bias, int8_grid, is_product, product
 from edge_agent.quant.affine import params, quantize
 
 _BLOCKS = (128, 64, 32)
-_ZERO_POINT = 128
+_SMALLEST_BLOCK = 16
 _INT8_ARITHMETIC = 4
 """MatMulNBits' ``accuracy_level`` that lets it multiply integers."""
 _MATRIX = 2
+_UNPACKED = "unpacked"
+"""The way in which a layer that is no product reads its weights."""
 
 
 def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
     """Write the model with int8 weights; raises ``ModelError`` (``rewrite_invalid``) if it has none to store."""
     model = onnx.load_model(prepared, load_external_data=False)
     surgery = Surgery(model)
-    for node in surgery.graph.quantizable(spec.operators or (*WEIGHTED, *RECURRENT)):
-        if node.name in spec.float_layers:
-            continue
-        matrix = product(surgery.graph, node)
-        if matrix is not None and matrix.ndim == _MATRIX:
-            surgery.exchange(node, _in_blocks(surgery, node, matrix))
-        elif nodes := _unpacked(surgery, node, per_channel=spec.per_channel):
-            surgery.exchange(node, nodes)
-    surgery.store_tables(spec.float_layers)
+    graph, twins = surgery.graph, surgery.twins
+    layers = graph.quantizable(spec.operators or (*WEIGHTED, *RECURRENT))
+    nodes = [node for node in layers if node.name not in spec.float_layers]
+    weights = {node.name: _weights(graph, node) for node in nodes}
+    axes = twins.common_axes(
+        (name, axis if spec.per_channel else None) for node in nodes for name, axis in weights[node.name].items()
+    )
+    ways = _ways(surgery, nodes, weights)
+    shared = {name: axis for name, axis in axes.items() if len(ways[twins.of(name).name]) > 1}
+    for node in nodes:
+        if _fits_blocks(graph, node) and _UNPACKED not in ways[twins.of(node.input[1]).name]:
+            surgery.exchange(node, _in_blocks(surgery, node, shared))
+        elif made := _unpacked(surgery, node, axes):
+            surgery.exchange(node, made)
+    in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
+    surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
     onnx.save_model(surgery.finish(), out)
 
 
-def _unpacked(surgery: Surgery, node: Any, *, per_channel: bool) -> list[Any]:
+def _fits_blocks(graph: Graph, node: Any) -> bool:
+    return is_product(graph, node) and len(graph.constants[node.input[1]].dims) == _MATRIX
+
+
+def _ways(surgery: Surgery, nodes: Sequence[Any], weights: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Weight (the first of its twins) → the ways in which it is read; if there are two, it has no blocks of its own."""
+    graph, twins = surgery.graph, surgery.twins
+    ways: dict[str, set[str]] = {}
+    for node in nodes:
+        for name in weights[node.name]:
+            first = twins.of(name)
+            way = _UNPACKED
+            if _fits_blocks(graph, node):
+                way = "columns" if first.turned == (graph.output_axis(node) == 0) else "rows"
+            ways.setdefault(first.name, set()).add(way)
+    names = [name for read in weights.values() for name in read]
+    for name in tables_of(graph, names, twins).values():
+        ways[twins.of(name).name].add("table")
+    return ways
+
+
+def _unpacked(surgery: Surgery, node: Any, axes: Mapping[str, int | None]) -> list[Any]:
     """The same node, its weights unpacked from int8 when the file is loaded; nothing if it has no constant weights."""
     reader = onnx.NodeProto()
     reader.CopyFrom(node)
     nodes: list[Any] = []
-    for name, axis in _weights(surgery.graph, node).items():
-        value, before = surgery.as_float(name, axis if per_channel else None)
+    for name in _weights(surgery.graph, node):
+        value, before = surgery.as_float(name, axes[name])
         reader.input[list(node.input).index(name)] = value
         nodes += before
     return [*nodes, reader] if reader != node else []
@@ -67,16 +99,26 @@ def _weights(graph: Graph, node: Any) -> dict[str, int | None]:
     return {name: graph.output_axis(node) if len(graph.constants[name].dims) >= _MATRIX else None}
 
 
-def _in_blocks(surgery: Surgery, node: Any, matrix: Array) -> list[Any]:
+def _in_blocks(surgery: Surgery, node: Any, shared: Mapping[str, int | None]) -> list[Any]:
+    """A MatMulNBits; a weight among ``shared`` is read in other ways, too, and so lies on the grid of all of them."""
+    matrix, name = product(surgery.graph, node), node.input[1]
     inputs, outputs = matrix.shape
-    size = block_size(inputs)
-    integers, scales = block_grid(matrix, size)
-    name = node.input[1]
-    stored = surgery.constant(f"{name}_blocks", integers)
+    size = block_size(inputs) if name not in shared else common_block_size(inputs)
+    before: list[Any] = []
+    if name in shared:
+        integers, scales = _by_rows(matrix, size, by_output=shared[name] is not None)
+        shape = surgery.constant(f"{name}_shape", np.array([outputs, -1, size], np.int64))
+        stored = surgery.fresh(f"{name}_blocks")
+        rows = surgery.constant(f"{name}_rows", integers)
+        before = [helper.make_node("Reshape", [rows, shape], [stored], stored)]
+    else:
+        integers, scales = block_grid(matrix, size)
+        stored = surgery.constant(f"{name}_blocks", integers)
     scale = surgery.constant(f"{name}_scale", scales)
     added = bias(node)
     product_output = surgery.fresh(f"{node.output[0]}_product") if added else node.output[0]
     nodes = [
+        *before,
         helper.make_node(
             "MatMulNBits",
             [node.input[0], stored, scale],
@@ -88,7 +130,7 @@ def _in_blocks(surgery: Surgery, node: Any, matrix: Array) -> list[Any]:
             bits=8,
             block_size=size,
             accuracy_level=_INT8_ARITHMETIC,
-        )
+        ),
     ]
     if added:
         nodes.append(helper.make_node("Add", [product_output, added], [node.output[0]], f"{node.name}_bias"))
@@ -98,6 +140,22 @@ def _in_blocks(surgery: Surgery, node: Any, matrix: Array) -> list[Any]:
 def block_size(inputs: int) -> int:
     """The block that stores a column of so many weights in the fewest bytes, padding and float scales included."""
     return min(_BLOCKS, key=lambda size: -(-inputs // size) * (size + 4))
+
+
+def common_block_size(inputs: int) -> int:
+    """The largest block that cuts a column without padding, so that it lies in memory as a row of a table does."""
+    return next((size for size in (*_BLOCKS, _SMALLEST_BLOCK) if inputs % size == 0), block_size(inputs))
+
+
+def _by_rows(matrix: Array, size: int, *, by_output: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A float matrix [inputs, outputs] as integers [outputs, inputs (padded)] and scales [outputs, blocks].
+
+    An output has one scale in all its blocks, or all outputs have the same.
+    """
+    integers, scale = int8_grid(np.ascontiguousarray(matrix.T), 0 if by_output else None)
+    blocks = -(-matrix.shape[0] // size)
+    padded = np.pad(integers, ((0, 0), (0, blocks * size - matrix.shape[0])))
+    return as_unsigned(padded), np.ascontiguousarray(np.broadcast_to(scale, (matrix.shape[1], blocks)), np.float32)
 
 
 def block_grid(matrix: Array, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -114,5 +172,4 @@ def block_grid(matrix: Array, size: int) -> tuple[NDArray[np.uint8], NDArray[np.
     columns = padded.reshape(outputs, blocks, size)
     peak = np.max(np.abs(columns), axis=2, keepdims=True)
     grid = params(-peak, peak, symmetric=True)
-    integers = quantize(columns, grid).astype(np.int16) + _ZERO_POINT
-    return integers.astype(np.uint8), grid.scale.reshape(outputs, blocks)
+    return as_unsigned(quantize(columns, grid)), grid.scale.reshape(outputs, blocks)

@@ -8,10 +8,12 @@ Implements :class:`edge_agent.backends.Backend`.
     inspection    what a file holds, and whether it can be quantized
     writing       a file as objects that can be changed, and back
     preparation   one standard shape of file: names, signature, weights in float
+    shared_tables tables that layers multiply by as well
     operators     which operators can be quantized
     graph         which nodes of a prepared file can be, which tensors need a range, and the weights
     taps          the float model with its activations as outputs
     rewriting     the int8 model, from ranges that we found
+    absent_runtime litert-quantizer without the runtime that it would load
     switching     the float model with every rounding of int8 in it, each to be switched on by itself
     soundness     proof that a rewritten file is one
     runtimes      which runtimes are installed

@@ -35,6 +35,7 @@ def read_info(path: Path) -> ModelInfo:
             _refuse_operator(operator)
         _refuse_quantized(graph)
         _refuse_types(graph)
+    _refuse_custom(path, model)
     main = model.main
     return ModelInfo(
         format="tflite",
@@ -44,6 +45,7 @@ def read_info(path: Path) -> ModelInfo:
         version="schema 3",
         size_bytes=model.size,
         notes=tuple(_notes(model)),
+        custom=tuple(sorted({operator.custom for operator, _ in _custom(model)})),
         rounds=any(
             graph.tensors[index].type != schema.FLOAT16 for graph in model.graphs for index in float_weights(graph)
         ),
@@ -66,14 +68,6 @@ def _stands_for_float(tensor: Tensor) -> bool:
 
 
 def _refuse_operator(operator: Operator) -> None:
-    if operator.name == "CUSTOM" and operator.custom not in OWN_CUSTOM:
-        if operator.custom.startswith("Flex"):
-            raise ModelError(
-                "custom_operator",
-                f"{operator.custom.removeprefix('Flex')} is an operator of TensorFlow, which is not here; "
-                "convert with TFLITE_BUILTINS only",
-            )
-        raise ModelError("custom_operator", f"operator {operator.custom!r} is custom; export with builtin operators")
     if operator.name in ("DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"):
         raise ModelError("model_unreadable", f"the file has a {operator.name} in it, which no converter writes")
     if operator.name in STATEFUL:
@@ -81,6 +75,49 @@ def _refuse_operator(operator: Operator) -> None:
             "model_unsupported",
             f"{operator.name} keeps state inside the runtime; export the model with its state as input and output",
         )
+
+
+def _refuse_custom(path: Path, model: Model) -> None:
+    """A custom operator may be in a runtime that is installed, which alone can tell; only then one is asked."""
+    found = next(iter(_custom(model)), None)
+    if found is None:
+        return
+    operator, graph = found
+    if operator.custom.startswith("Flex"):
+        raise ModelError(
+            "custom_operator",
+            f"{operator.custom.removeprefix('Flex')} is an operator of TensorFlow, which is not here; "
+            "convert with TFLITE_BUILTINS only",
+        )
+    if why := _refused_by_runtimes(path):
+        where = f" that gives {graph.tensors[operator.outputs[0]].name!r}" if operator.outputs else ""
+        raise ModelError(
+            "custom_operator",
+            f"operator {operator.custom!r}{where} is custom, and no runtime here has it ({why}); export with builtin "
+            "operators",
+        )
+
+
+def _custom(model: Model) -> list[tuple[Operator, Graph]]:
+    """Custom operators that runtimes do not bring themselves, and the graphs that they are in."""
+    every = ((operator, graph) for graph in model.graphs for operator in graph.operators)
+    return [(one, graph) for one, graph in every if one.name == "CUSTOM" and one.custom not in OWN_CUSTOM]
+
+
+def _refused_by_runtimes(path: Path) -> str:
+    """Why no installed runtime loads the file; empty: one does."""
+    from edge_agent.backends.tflite.runtimes import RUNTIMES  # noqa: PLC0415  # most models need no runtime here
+    from edge_agent.backends.tflite.session import open_model  # noqa: PLC0415
+
+    reasons = []
+    for runtime in RUNTIMES:
+        try:
+            open_model(path, runtime=runtime)
+        except ModelError as error:
+            reasons.append(error.message)
+        else:
+            return ""
+    return "; ".join(reasons)
 
 
 def _refuse_quantized(graph: Graph) -> None:
@@ -124,4 +161,6 @@ def _notes(model: Model) -> Iterator[str]:
         yield f"{len(model.graphs) - 1} graphs inside others (IF, WHILE) or beside the first stay float"
     signature = model.signature
     if signature is not None and len(model.signatures) > 1:
-        yield f"the file has {len(model.signatures)} signatures; {signature.key!r} is the one that is used"
+        others = ", ".join(repr(one.key) for one in model.signatures if one is not signature)
+        count = len(model.signatures)
+        yield f"the file has {count} signatures; {signature.key!r} is quantized and judged, {others} kept"

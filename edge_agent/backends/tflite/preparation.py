@@ -20,6 +20,7 @@ from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.inspection import float_weights, read_info
 from edge_agent.backends.tflite.operators import WEIGHTED
 from edge_agent.backends.tflite.reading import Model, Tensor, read_model, unique
+from edge_agent.backends.tflite.shared_tables import look_up_shared
 from edge_agent.backends.tflite.writing import Drafter, generated, load_objects, save_objects
 from edge_agent.errors import ModelError
 
@@ -39,6 +40,7 @@ def prepare_model(path: Path, out: Path) -> None:
     objects = load_objects(path)
     _say_reshape(model, objects)
     _store_floats(model, objects)
+    look_up_shared(objects)
     _drop_unread(objects)
     _rename(model, objects)
     _sign(model, objects)
@@ -147,18 +149,18 @@ def _short(name: str, index: int) -> str:
 
 
 def _sign(model: Model, objects: Any) -> None:
-    """One signature that names every input and output."""
+    """One signature that names every input and output of the main graph; those that others are called by stay."""
     made = generated()
     main, signature = model.main, model.signature
 
     def mapped(names: tuple[str, ...], indices: tuple[int, ...]) -> list[Any]:
         return [made.TensorMapT(name=name, tensorIndex=index) for name, index in zip(names, indices, strict=True)]
 
-    objects.signatureDefs = [
-        made.SignatureDefT(
-            inputs=mapped(model.input_names, main.inputs),
-            outputs=mapped(model.output_names, main.outputs),
-            signatureKey=signature.key if signature else "serving_default",
-            subgraphIndex=0,
-        )
-    ]
+    ours = made.SignatureDefT(
+        inputs=mapped(model.input_names, main.inputs),
+        outputs=mapped(model.output_names, main.outputs),
+        signatureKey=signature.key if signature else "serving_default",
+        subgraphIndex=0,
+    )
+    given = zip(model.signatures, objects.signatureDefs or [], strict=True)
+    objects.signatureDefs = [ours, *(one for known, one in given if known is not signature)]

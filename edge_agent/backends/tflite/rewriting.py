@@ -13,14 +13,11 @@ wrongly or gives up on is put right here:
 """
 
 import re
-import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,14 +25,15 @@ from numpy.typing import NDArray
 
 from edge_agent.backends import CandidateSpec, Range
 from edge_agent.backends.tflite import schema
+from edge_agent.backends.tflite.absent_runtime import no_runtime
 from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.operators import BIAS, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Operator, read_model
+from edge_agent.backends.tflite.shared_tables import shared_lookups, without_float_twins
 from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
 from edge_agent.errors import ModelError, StageError
 
 _PARTS = ("qtyping", "recipe_manager", "params_generator", "model_modifier", "utils.tfl_flatbuffer_utils")
-_THEIR_RUNTIME = ("ai_edge_litert.interpreter", "ai_edge_litert._pywrap_tfl_calibration")
 _THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 _INTEGERS = 127
 _MOST_BIAS_STEPS = 2**27
@@ -63,6 +61,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
         if spec.io == "int8":
             _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
+        chosen += shared_lookups(graph, chosen, spec.float_layers)
     objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
     _reconnect(objects)
     _restore_outputs(objects, graph)
@@ -77,7 +76,7 @@ def chosen_operators(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator
     chosen = [one for one in graph.quantizable(operators) if graph.name(one) not in spec.float_layers]
     if spec.method == "static":
         return chosen
-    return [one for one in chosen if graph.weight(one) is not None]
+    return without_float_twins(graph, (one for one in chosen if graph.weight(one) is not None))
 
 
 def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range]) -> None:
@@ -167,7 +166,7 @@ def _quantized(
     there are statistics of every tensor.
     """
     try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
-        with _no_runtime():
+        with no_runtime():
             part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
     except ModuleNotFoundError as error:
         raise ModelError("format_unsupported", f"quantizing .tflite needs the package {error.name}") from error
@@ -201,30 +200,6 @@ def _quantized(
     return content
 
 
-class _Absent(ModuleType):
-    """In the place of a module that is imported and never called: its names may stand in annotations."""
-
-    def __getattr__(self, name: str) -> type:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return object
-
-
-@contextmanager
-def _no_runtime() -> Iterator[None]:
-    """Let litert-quantizer be imported without the runtime that it would calibrate with.
-
-    None of the parts called here runs it, and on a processor that it was not built for it crashes when it is loaded.
-    """
-    absent = [name for name in _THEIR_RUNTIME if name not in sys.modules]
-    sys.modules.update({name: _Absent(name) for name in absent})
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]  # whoever wants the true one may still have it
-
-
 def _by_channel(operator: str, spec: CandidateSpec) -> bool:
     """Whether an operator's weights get a scale for each channel: as asked, where the runtimes can do it."""
     match operator, spec.method:
@@ -238,6 +213,8 @@ def _by_channel(operator: str, spec: CandidateSpec) -> bool:
 
 def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
     match spec.method:
+        case "static" if operator.name in TABLES:  # whose rows become float as they are read
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
         case "static":
             recipe.add_static_config(".*", operator, 8, 8, granularity)
         case "dynamic":

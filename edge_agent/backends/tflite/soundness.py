@@ -37,8 +37,9 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
         _check_grid(tensor)
     weights: set[int] = set()
     nodes = pairs = 0
+    custom = {*OWN_CUSTOM, *(operator.custom for operator in before.main.operators)}
     for operator in graph.operators:
-        if operator.name == "CUSTOM" and operator.custom not in OWN_CUSTOM:
+        if operator.name == "CUSTOM" and operator.custom not in custom:
             raise _invalid(f"the rewritten model has an operator {operator.custom!r} that is not known")
         pairs += operator.name in _PAIR
         weights.update(index for index in operator.inputs if index >= 0 and _small_constant(graph.tensors[index]))

@@ -37,7 +37,9 @@ def worst_layers(
     info = backend.inspect(context.model_path)
     fed = {one.name for one in info.inputs}
     found = read_ranges(folder)
-    layers, saturating = backend.layers(prepared), backend.saturates(spec)
+    bound = set(found.float_layers) - set(spec.float_layers) if found.bounded(spec) != spec else set()
+    layers = [layer for layer in backend.layers(prepared) if layer.name not in bound]
+    saturating = backend.saturates(spec)
     explainer = Explainer(
         layers,
         found.of(spec.calibration),

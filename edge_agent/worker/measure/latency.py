@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 
 from edge_agent.quant.bounds import order_statistic_bound
+from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import room_for
 from edge_agent.worker.measure.probe import Served
 
@@ -110,19 +111,20 @@ class Latency:
     def message(self) -> str:
         """One sentence for the report."""
         allow = f", or set [gates] max_latency_ratio = {room_for(max(self.ratio_p50, self.ratio_p50_upper)):g}"
-        times = f"{self.target.p50_ms:.3g} ms against float's {self.reference.p50_ms:.3g} ms"
+        times = "{} ms against float's {} ms".format(*apart(self.target.p50_ms, self.reference.p50_ms))
         match self.decision:
             case Decision.ACCEPTED:
                 return f"int8 takes {self.ratio_p50:.2f} of float's time here ({times})"
             case Decision.SLOWER:
-                return f"int8 is {self.ratio_p50:.2f} times as slow as float here ({times}); keep float{allow}"
+                slower, _ = apart(self.ratio_p50, 1.0)
+                return f"int8 is {slower} times as slow as float here ({times}); keep float{allow}"
             case Decision.NOISY:
                 return f"two runs of float differ by {self.noise:.0%}; stop other load or fix the governor, then retry"
             case Decision.INCONCLUSIVE if self.throttled:
                 reasons = ", ".join(self.throttle_reasons)
                 return f"the device slowed itself down while measuring ({reasons}); cool it or check its power supply"
             case Decision.INCONCLUSIVE:
-                bounds = f"{self.ratio_p50_lower:.3f} to {self.ratio_p50_upper:.3f}"
+                bounds = " to ".join(apart(self.ratio_p50_lower, self.ratio_p50_upper))
                 return (
                     f"int8 takes {bounds} of float's time here, which proves nothing; free the device and retry{allow}"
                 )

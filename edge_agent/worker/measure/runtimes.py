@@ -7,10 +7,11 @@ left out; the one that serves is chosen by measurement among the others.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.advice.installation import absent, how_to_add
-from edge_agent.backends import Backend
+from edge_agent.backends import Backend, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.strict import counted
 from edge_agent.worker.measure.probe import Request, ask
@@ -64,6 +65,26 @@ def usable(backend: Backend) -> tuple[list[str], list[str]]:
     if why := unable(backend, found):
         raise ModelError("format_unsupported", why)
     return list(found.works), warnings
+
+
+def that_load(backend: Backend, model: Path, info: ModelInfo, runtimes: list[str]) -> tuple[list[str], list[str]]:
+    """Those of ``runtimes`` that have a model's custom operators, and a warning for each that has not.
+
+    Raises:
+        ModelError: why the first of them does not load the model, if none does.
+    """
+    if not info.custom:
+        return runtimes, []
+    refused: dict[str, ModelError] = {}
+    for runtime in runtimes:
+        try:
+            backend.open(model, runtime=runtime)
+        except ModelError as error:
+            refused[runtime] = error
+    if len(refused) == len(runtimes):
+        raise next(iter(refused.values()))
+    left = [runtime for runtime in runtimes if runtime not in refused]
+    return left, [f"{name} is left out: {error.message}" for name, error in refused.items()]
 
 
 def unable(backend: Backend, found: Runtimes) -> str:

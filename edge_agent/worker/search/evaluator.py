@@ -108,7 +108,8 @@ class CandidateEvaluator:
 
     def _rewrite(self, spec: CandidateSpec) -> Path:
         path = self._folder / f"{next(self._numbers)}{self._backend.SUFFIX}"
-        self._backend.rewrite(self._prepared, self._ranges.of(spec.calibration), spec, path)
+        ranges = self._ranges
+        self._backend.rewrite(self._prepared, ranges.of(spec.calibration), ranges.bounded(spec), path)
         return path
 
     def blank(self, spec: CandidateSpec) -> MeasuredModel:

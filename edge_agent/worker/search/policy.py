@@ -38,7 +38,7 @@ there ends the job."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
-_NO_FASTER = "; convolutions of such a model run in float, at float's speed: what it gives is its size"
+_NO_FASTER = " of such a model run in float, at float's speed: what it gives is its size"
 _ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
 
 _NO_BUDGET = "the search budget is too small; set [recipe] search_budget_s = 0 for the default"
@@ -244,16 +244,19 @@ def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
     return max(ran, key=lambda item: item.record.closeness, default=None)
 
 
-def why_none(tried: Sequence[EvaluatedCandidate]) -> tuple[str, str]:
+def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) -> tuple[str, str]:
     """The most telling code and sentence when no candidate is left.
+
+    ``in_float``: the operators of this model that compute in float where only weights are int8.
 
     Speed before all: a candidate that failed only there did everything else right. Else the candidate closest to float.
     """
     late = [item for item in tried if item.record.code in _SPEED_CODES]
     if late:
         quickest = min(late, key=_ratio).record
-        advice = _NO_FASTER if quickest.method == "uniform" else ""
-        if advice and "[gates]" not in (quickest.message or ""):
+        floats = " and ".join(sorted(in_float)) if quickest.method == "uniform" else ""
+        advice = f"; {floats}{_NO_FASTER}" if floats else ""
+        if quickest.method == "uniform" and "[gates]" not in (quickest.message or ""):
             advice += _ALLOW_IT
         return quickest.code or "no_candidate", f"int8 refused: {quickest.message} ({describe(quickest)}){advice}"
     best = closest(tried)

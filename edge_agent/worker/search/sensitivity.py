@@ -37,7 +37,8 @@ def measure(
     folder = context.folder(Stage.CALIBRATE)
     prepared = prepared_path(folder, backend.SUFFIX)
     found = read_ranges(folder)
-    switches = backend.switches(prepared, found.of(spec.calibration), spec, runtime=found.runtimes[0])
+    bounded = found.bounded(spec)
+    switches = backend.switches(prepared, found.of(spec.calibration), bounded, runtime=found.runtimes[0])
     positions = sorted(ScoredOutput(info, context.task).positions)
     positions += [place for place in other_positions(info, context.task) if "float" in info.outputs[place].dtype]
     windows: list[tuple[Feeds, Sequence[Array]]] = []

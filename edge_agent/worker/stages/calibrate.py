@@ -36,10 +36,11 @@ from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.measure.heap import trimmed_heap
-from edge_agent.worker.measure.runtimes import usable
+from edge_agent.worker.measure.runtimes import that_load, usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quality.beyond import InputReach
 from edge_agent.worker.quality.class_coverage import one_class
+from edge_agent.worker.search.bound_layers import blame_ends, bound_to_float, told_of
 from edge_agent.worker.search.float_answers import POOL, ask_float
 from edge_agent.worker.search.policy import range_methods
 
@@ -65,14 +66,15 @@ def run(context: Context) -> Outcome:
     Raises:
         ModelError: the model cannot be read, prepared or tapped, or ``prepare_mismatch``.
         ContractError: the data do not fit the model.
-        Refusal: ``non_finite`` if a tensor that is looked at holds NaN or Inf.
+        Refusal: ``non_finite`` if an input or output of the model holds NaN or Inf.
     """
     backend = load(context.task.format)
     info = backend.inspect(context.model_path)
     data = open_dataset(context, info)
     prepared = prepared_path(context.out_dir, backend.SUFFIX)
     runtimes, left_out = usable(backend)
-    notes = [*info.notes, *left_out]
+    runtimes, lacking = that_load(backend, context.model_path, info, runtimes)
+    notes = [*info.notes, *left_out, *lacking]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
@@ -84,9 +86,13 @@ def run(context: Context) -> Outcome:
     names, same_range = _wanted(backend, prepared, runtimes[0]) if methods else ((), {})
     one_in = calibration.one_in(names, context.task.recipe.counting)
     observer = Observer(names, one_in)
-    calibration.observe(observer, list(observer.histograms), begin=0.05, end=0.7)
+    calibration.observe(observer, names, begin=0.05, end=0.7)
     context.progress(0.7, "finding ranges", force=True)
-    ranges = observer.ranges(observer.histograms, methods, symmetric=False)
+    unfit = observer.unfit()
+    blame_ends(unfit, info)
+    unfit |= {name: unfit[other] for name, other in same_range.items() if other in unfit}
+    bound = bound_to_float(backend, prepared, unfit)
+    ranges = observer.ranges([name for name in names if name not in unfit], methods, symmetric=False)
     coarse = observer.too_coarse(ranges)
     for name, wide in coarse.items():
         observer.second_pass(name, wide.low, wide.high)
@@ -95,7 +101,7 @@ def run(context: Context) -> Outcome:
         for method, closer in observer.ranges(coarse, methods, symmetric=False).items():
             ranges[method] |= closer
     for found_ranges in ranges.values():
-        found_ranges |= {name: found_ranges[other] for name, other in same_range.items()}
+        found_ranges |= {name: found_ranges[other] for name, other in same_range.items() if other not in unfit}
     windows = data.count("calibration")
     found = Ranges(
         windows=windows,
@@ -104,6 +110,7 @@ def run(context: Context) -> Outcome:
         second_pass=sorted(coarse),
         counted_one_in=one_in,
         same_range=dict(same_range),
+        float_layers=list(bound),
         ranges={method: {name: astuple(one) for name, one in all_of.items()} for method, all_of in ranges.items()},
     )
     save_histograms(context.out_dir / HISTOGRAMS_FILE, observer)
@@ -115,7 +122,7 @@ def run(context: Context) -> Outcome:
     )
     told = replace(
         before.data,
-        warnings=[*before.data.warnings, *notes],
+        warnings=[*before.data.warnings, *notes, *told_of(bound)],
         enough=replace(before.data.enough, activations=_moved(observer, calibration.early, more)),
     )
     told = with_more_findings(told, findings)
@@ -153,7 +160,7 @@ def _moved(observer: Observer, early: Mapping[str, Range], more: str) -> MovedRa
     keeping as much of every activation would not be constant in memory on small devices.
     """
     late = observer.ranges(early, (_SETTLES,), symmetric=False)[_SETTLES]
-    widths = {name: (early[name].high - early[name].low, late[name].high - late[name].low) for name in early}
+    widths = {name: (early[name].high - early[name].low, one.high - one.low) for name, one in late.items()}
     moves = {name: abs(after / before - 1) for name, (before, after) in widths.items()}
     if not moves:
         return None

@@ -74,6 +74,17 @@ class _Prepared:
     """What the report has to warn of, whatever the search finds."""
     feeds: Path
 
+    @property
+    def unlisted(self) -> set[str]:
+        """Operators that have a dynamic form alone, as an LSTM, and so are none of the layers."""
+        return set(self.info.operators) & set(self.backend.product_operators()) - {one.operator for one in self.layers}
+
+    @property
+    def no_products(self) -> set[str]:
+        """Operators with weights that compute in float where only weights are int8."""
+        products = set(self.backend.product_operators())
+        return ({layer.operator for layer in self.weighted} - products) | self.unlisted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
@@ -100,7 +111,7 @@ def run(context: Context) -> Outcome:
     prepared = _prepare(context)
     found = _search(context, prepared)
     prepared.feeds.unlink()
-    return _publish(context, found)
+    return _publish(context, prepared, found)
 
 
 def _prepare(context: Context) -> _Prepared:
@@ -138,7 +149,7 @@ def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
     return plan(
         task.recipe,
         {layer.operator for layer in prepared.layers},
-        {layer.operator for layer in prepared.weighted},
+        prepared.unlisted | {layer.operator for layer in prepared.weighted},
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,
@@ -184,7 +195,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers)
 
 
-def _publish(context: Context, found: _Found) -> Outcome:
+def _publish(context: Context, prepared: _Prepared, found: _Found) -> Outcome:
     """Leave the candidates and the finalists' files, and say what was found."""
     search, meaning, finalists = found.search, found.meaning, found.finalists
     records, numbers = search.records([finalist.item for finalist, _ in finalists])
@@ -211,7 +222,7 @@ def _publish(context: Context, found: _Found) -> Outcome:
             warnings=[*before.data.warnings, *search.warnings()],
         ),
     )
-    code, message = ("", "") if finalists else why_none(search.tried)
+    code, message = ("", "") if finalists else why_none(search.tried, prepared.no_products)
     return Outcome(code=code, message=message, results=result)
 
 

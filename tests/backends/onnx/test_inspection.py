@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,9 +74,7 @@ def test_refuses_what_it_cannot_quantize(tmp_path: Path, build: Callable[[], Any
 
 def test_refuses_quantized_operators_inside_a_subgraph(tmp_path: Path) -> None:
     inner = models.quantized_net().graph
-    branch = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["outer"]), *inner.node[1:]], "b", [], inner.output, inner.initializer
-    )
+    branch = helper.make_graph(inner.node, "b", [], inner.output, inner.initializer)  # which reads the outer x
     node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
     condition = models.value("c", [], TensorProto.BOOL)
     built = models.model([node], [models.value("x", [1, 8]), condition], [models.value("y", [1, 4])], {})
@@ -230,3 +229,79 @@ def test_a_loop_that_would_run_for_ever_is_only_described(tmp_path: Path) -> Non
 
 def test_operators_taken_for_standard_ones_are() -> None:
     assert all(onnx.defs.has(name) for name in FAMILIAR)
+
+
+def classic(operator: str, *others: Any, **attributes: Any) -> Any:
+    """``x`` [1, 4] → a model of classic machine learning, as converters write it: without the standard opset."""
+    node = helper.make_node(operator, ["x"], ["y"], "classic", domain="ai.onnx.ml", **attributes)
+    built = models.model([node, *others], [models.value("x", [1, 4])], [models.value("y", [1, 1])], {})
+    if not others:
+        del built.opset_import[:]
+    built.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return built
+
+
+STUMP = {
+    "n_targets": 1,
+    "nodes_featureids": [0, 0, 0],
+    "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+    "nodes_values": [0.5, 0.0, 0.0],
+    "nodes_nodeids": [0, 1, 2],
+    "nodes_treeids": [0, 0, 0],
+    "nodes_truenodeids": [1, 0, 0],
+    "nodes_falsenodeids": [2, 0, 0],
+    "target_ids": [0, 0],
+    "target_nodeids": [1, 2],
+    "target_treeids": [0, 0],
+    "target_weights": [1.0, 2.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("built", "says"),
+    [
+        (classic("TreeEnsembleRegressor", **STUMP), "nothing to quantize in a tree ensemble"),
+        (classic("LinearRegressor", coefficients=[1.0] * 4), "nothing to quantize in LinearRegressor"),
+    ],
+)
+def test_classic_machine_learning_is_named_for_what_it_is(tmp_path: Path, built: Any, says: str) -> None:
+    with pytest.raises(ModelError, match=says) as refused:
+        BACKEND.inspect(models.save(built, tmp_path / "m.onnx"))
+
+    assert (refused.value.code, "'classic'" in refused.value.message) == ("model_unsupported", True)
+
+
+def test_what_the_runtime_ships_is_named_too() -> None:
+    with pytest.raises(ModelError, match="nothing to quantize in LinearClassifier"):
+        BACKEND.inspect(Path(onnxruntime.__file__).parent / "datasets" / "logreg_iris.onnx")
+
+
+def test_layers_behind_a_scaler_of_classic_machine_learning_are_quantized(tmp_path: Path) -> None:
+    head = helper.make_node("MatMul", ["s", "w"], ["y"], "head")
+    scaler = helper.make_node("Scaler", ["x"], ["s"], "scale", domain="ai.onnx.ml", offset=[0.0] * 4, scale=[1.0] * 4)
+    inputs, outputs = [models.value("x", [1, 4])], [models.value("y", [1, 3])]
+    built = models.model([scaler, head], inputs, outputs, {"w": models.weights(4, 3)})
+    built.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+
+    assert BACKEND.inspect(models.save(built, tmp_path / "m.onnx")).operators == {"Scaler": 1, "MatMul": 1}
+
+
+def test_an_operator_that_is_in_no_list_but_in_the_runtime_is_no_custom_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.backends.onnx.inspection._SERVED_DOMAINS", ("",))
+    node = helper.make_node("Normalizer", ["h"], ["y"], "norm", domain="ai.onnx.ml", norm="L2")
+    first = helper.make_node("MatMul", ["x", "w"], ["h"], "first")
+    built = models.model(
+        [first, node], [models.value("x", [1, 4])], [models.value("y", [1, 3])], {"w": models.weights(4, 3)}
+    )
+    built.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+
+    assert BACKEND.inspect(models.save(built, tmp_path / "m.onnx")).operators["Normalizer"] == 1
+
+
+def test_an_operator_that_nobody_has_is_named_with_its_node(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"custom_operator.*com\.example\.Wavelet of node") as refused:
+        BACKEND.inspect(models.save(models.custom_net(), tmp_path / "m.onnx"))
+
+    assert "export with standard operators" in refused.value.message

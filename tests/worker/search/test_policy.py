@@ -250,11 +250,14 @@ def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> N
         method="uniform", ratio_p50=1.0, code="latency_inconclusive", message="0.99 to 1.01 of float's time"
     )
 
-    code, message = why_none([EvaluatedCandidate(CandidateSpec(method="uniform"), record, passed=False)])
+    uniform = [EvaluatedCandidate(CandidateSpec(method="uniform"), record, passed=False)]
+    code, message = why_none(uniform, {"LSTM", "Conv"})
 
     assert code == "latency_inconclusive"
     assert "int8 weights only" in message
+    assert "Conv and LSTM of such a model run in float" in message
     assert "max_latency_ratio = 1.1" in message
+    assert "run in float" not in why_none(uniform)[1]
 
 
 def test_else_the_candidate_closest_to_float_says_why() -> None:

@@ -118,7 +118,7 @@ def test_too_much_memory_is_refused_with_its_numbers(tmp_path: Path, files: Path
     end, _ = benchmark(tmp_path)
 
     assert (end.status, end.code) == ("rejected", "memory_too_high")
-    assert "at most 40.0 MiB" in end.message
+    assert "at most 40 MiB" in end.message
     outcome = read_outcome(tmp_path, Stage.BENCHMARK)
     assert outcome is not None
     gates = told(outcome)["chosen"]["gates"]

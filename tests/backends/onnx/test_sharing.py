@@ -1,0 +1,221 @@
+"""A weight that several layers read is written once by every method, whatever stands between it and its readers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from support import onnx_models as models
+
+from edge_agent import backends
+from edge_agent.backends import CandidateSpec, Method, Range
+from edge_agent.backends.onnx.sharing import Twin, Twins, share_constants
+
+BACKEND = backends.load("onnx")
+METHODS: tuple[Method, ...] = ("uniform", "dynamic", "static")
+ROWS, WIDTH = 160, 96
+
+
+def unrolled(steps: int = 8, width: int = 128) -> Any:
+    """A recurrent cell as exporters unroll it: ``h = tanh(W x_t + R h)``, its weights read at each step."""
+    names = [f"x{step}" for step in range(steps)]
+    nodes = [helper.make_node("Split", ["x", "sizes"], names, "split", axis=1)]
+    hidden = "start"
+    for step, name in enumerate(names):
+        nodes += [
+            helper.make_node("Gemm", [name, "w", "b"], [f"i{step}"], f"in{step}", transB=1),
+            helper.make_node("Gemm", [hidden, "r", "b"], [f"r{step}"], f"rec{step}", transB=1),
+            helper.make_node("Add", [f"i{step}", f"r{step}"], [f"s{step}"], f"add{step}"),
+            helper.make_node("Tanh", [f"s{step}"], [f"h{step}"], f"tanh{step}"),
+        ]
+        hidden = f"h{step}"
+    nodes.append(helper.make_node("Gemm", [hidden, "o", "c"], ["y"], "head", transB=1))
+    constants = {
+        "w": models.weights(width, 32),
+        "r": models.weights(width, width, scale=0.05),
+        "b": models.weights(width, scale=0.1),
+        "o": models.weights(4, width),
+        "c": models.weights(4, scale=0.1),
+        "start": np.full((1, width), 0.1, np.float32),
+        "sizes": np.full(steps, 32, np.int64),
+    }
+    return models.model(nodes, [models.value("x", [1, 32 * steps])], [models.value("y", [1, 4])], constants)
+
+
+def tied(between: str) -> Any:
+    """A language model in small: the table that reads the ids also gives the scores, by way of ``between``."""
+    table = models.weights(ROWS, WIDTH, scale=1.0)
+    constants = {"table": table, "w": models.weights(WIDTH, WIDTH)}
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"], "embed"),
+        helper.make_node("MatMul", ["e", "w"], ["h"], "mix"),
+        helper.make_node("Relu", ["h"], ["r"], "relu"),
+    ]
+    match between:
+        case "transpose":
+            nodes.append(helper.make_node("Transpose", ["table"], ["turned"], "turn", perm=[1, 0]))
+        case "identity":
+            nodes.append(helper.make_node("Identity", ["table"], ["same"], "same"))
+            nodes.append(helper.make_node("Transpose", ["same"], ["turned"], "turn", perm=[1, 0]))
+        case "copy":
+            constants["turned"] = np.ascontiguousarray(table.T)
+    nodes.append(helper.make_node("MatMul", ["r", "turned"], ["y"], "head"))
+    ids = models.value("ids", [1, 7], models.INT64)
+    return models.model(nodes, [ids], [models.value("y", [1, 7, ROWS])], constants)
+
+
+def autoencoder() -> Any:
+    """What encodes, turned, decodes."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], "encode"),
+        helper.make_node("Relu", ["h"], ["r"], "relu"),
+        helper.make_node("Transpose", ["w"], ["turned"], "turn", perm=[1, 0]),
+        helper.make_node("MatMul", ["r", "turned"], ["y"], "decode"),
+    ]
+    constants = {"w": models.weights(128, 96, scale=0.1)}
+    return models.model(nodes, [models.value("x", [1, 128])], [models.value("y", [1, 128])], constants)
+
+
+def reshaped() -> Any:
+    """Two layers of the same weights, of which one sees them in another shape."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], "first"),
+        helper.make_node("Relu", ["h"], ["r"], "relu"),
+        helper.make_node("Reshape", ["w", "shape"], ["batched"], "shape"),
+        helper.make_node("MatMul", ["r", "batched"], ["y"], "second"),
+    ]
+    constants = {"w": models.weights(96, 96), "shape": np.array([1, 96, 96], np.int64)}
+    return models.model(nodes, [models.value("x", [1, 4, 96])], [models.value("y", [1, 4, 96])], constants)
+
+
+CASES = [
+    pytest.param(unrolled, 3, id="unrolled-cell"),
+    *(pytest.param(lambda way=way: tied(way), 2, id=f"tied-by-{way}") for way in ("transpose", "identity", "copy")),
+    pytest.param(autoencoder, 1, id="autoencoder"),
+    pytest.param(reshaped, 1, id="reshape"),
+]
+
+
+def rewritten(built: Any, folder: Path, method: Method, **spec: Any) -> tuple[Path, Path]:
+    """The float file and the int8 one."""
+    original, prepared, out = (folder / name for name in ("m.onnx", "prepared.onnx", "int8.onnx"))
+    BACKEND.prepare(models.save(built, original), prepared)
+    ranges: dict[str, Range] = {}
+    tap = BACKEND.tap(prepared)
+    for feeds in models.rows(built, 30):
+        for name, value in tap.run(feeds):
+            known = ranges.get(name, Range(0.0, 0.0))
+            ranges[name] = Range(min(known.low, float(value.min())), max(known.high, float(value.max())))
+    ranges |= {name: ranges[other] for name, other in tap.same_range.items()}
+    BACKEND.rewrite(prepared, ranges, CandidateSpec(method, "minmax" if method == "static" else "", **spec), out)
+    BACKEND.check(original, out)
+    return original, out
+
+
+def stored(path: Path) -> tuple[list[str], list[str]]:
+    """The matrices of an int8 file by name: those of integers of a byte, and those of floats."""
+    large = [tensor for tensor in onnx.load(path).graph.initializer if np.prod(tensor.dims) >= 500]
+    floats = [tensor.name for tensor in large if tensor.data_type == TensorProto.FLOAT and tensor.dims[-1] > 1]
+    return [tensor.name for tensor in large if tensor.data_type in (TensorProto.INT8, TensorProto.UINT8)], floats
+
+
+def sqnr_db(built: Any, original: Path, quantized: Path) -> float:
+    before, after = BACKEND.open(original), BACKEND.open(quantized)
+    rows = models.rows(built, 30)
+    wanted = np.stack([before.run(feeds)[0] for feeds in rows])
+    error = wanted - np.stack([after.run(feeds)[0] for feeds in rows])
+    return float(10 * np.log10((wanted**2).sum() / (error**2).sum()))
+
+
+@pytest.mark.parametrize("types", ["u8s8", "u8u8"])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("build", "weights"), CASES)
+def test_each_weight_is_written_once(
+    tmp_path: Path, build: Callable[[], Any], weights: int, method: Method, types: str, *, per_channel: bool
+) -> None:
+    built = build()
+
+    original, quantized = rewritten(built, tmp_path, method, per_channel=per_channel, types=types)
+
+    integers, floats = stored(quantized)
+    assert (len(integers), floats) == (weights, [])
+    assert sqnr_db(built, original, quantized) > 20
+
+
+@pytest.mark.parametrize("method", ["uniform", "dynamic"])
+def test_an_unrolled_cell_is_a_third_of_its_float_file(tmp_path: Path, method: Method) -> None:
+    original, quantized = rewritten(unrolled(16, 256), tmp_path, method)
+
+    assert quantized.stat().st_size <= 0.35 * original.stat().st_size
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_shared_weight_that_stays_float_is_written_once_too(tmp_path: Path, method: Method) -> None:
+    """The head stays float, so the table that it shares does: int8 rows of it would be a second copy."""
+    original, quantized = rewritten(tied("transpose"), tmp_path, method, float_layers=("head",))
+
+    integers, floats = stored(quantized)
+    if method == "static":  # whose table is on the grid of an activation
+        assert len(floats) == 1
+    else:
+        assert (len(integers), len(floats)) == (1, 1)
+        assert quantized.stat().st_size < original.stat().st_size
+
+
+def test_a_table_that_nobody_multiplies_by_is_read_as_before(tmp_path: Path) -> None:
+    built = models.embedding_net()
+
+    _, quantized = rewritten(built, tmp_path, "dynamic")
+
+    assert "table" in {tensor.name for tensor in onnx.load(quantized).graph.initializer}
+
+
+def test_twins_are_told_by_their_values() -> None:
+    matrix = models.weights(12, 8)
+    arrays = {
+        "first": matrix,
+        "same": matrix.copy(),
+        "turned": np.ascontiguousarray(matrix.T),
+        "batched": matrix.reshape(1, 12, 8),
+        "other": matrix + 1,
+        "integers": np.arange(96, dtype=np.int32).reshape(12, 8),
+    }
+    twins = Twins({name: numpy_helper.from_array(array, name) for name, array in arrays.items()})
+
+    assert {name: twins.of(name) for name in arrays} == {
+        "first": Twin("first", turned=False),
+        "same": Twin("first", turned=False),
+        "turned": Twin("first", turned=True),
+        "batched": Twin("first", turned=False),
+        "other": Twin("other", turned=False),
+        "integers": Twin("integers", turned=False),
+    }
+    assert twins.common_axes([("first", 0), ("turned", 1), ("batched", 1)]) == {"first": 0, "turned": 1, "batched": 1}
+    assert twins.common_axes([("first", 0), ("turned", 0)]) == {"first": None, "turned": None}
+    assert twins.axis_of("turned", "first", 0) == 1
+
+
+def test_sharing_changes_no_value_and_no_end_of_the_model(tmp_path: Path) -> None:
+    """A constant that is an output keeps its place, and a graph inside another reads the twin, too."""
+    same, other = models.weights(16, 16), models.weights(16, 16, seed=1)
+    inner = helper.make_graph([helper.make_node("MatMul", ["x", "b"], ["t"])], "then", [], [models.value("t", [1, 16])])
+    outer = helper.make_graph([helper.make_node("MatMul", ["x", "c"], ["e"])], "else", [], [models.value("e", [1, 16])])
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=outer),
+    ]
+    outputs = [models.value("y", [1, 16]), models.value("h", [1, 16]), models.value("kept", [16, 16])]
+    constants = {"a": same, "b": np.ascontiguousarray(same.T), "c": other, "kept": same, "yes": np.array(True)}
+    built = models.model(nodes, [models.value("x", [1, 16])], outputs, constants)
+    before = models.save(built, tmp_path / "before.onnx")
+    wanted = BACKEND.open(before).run({"x": np.ones((1, 16), np.float32)})
+
+    share_constants(built)
+
+    got = BACKEND.open(models.save(built, tmp_path / "after.onnx")).run({"x": np.ones((1, 16), np.float32)})
+    assert all(np.array_equal(one, two) for one, two in zip(wanted, got, strict=True))
+    assert {tensor.name for tensor in built.graph.initializer} == {"a", "c", "kept", "yes"}

@@ -1,0 +1,52 @@
+"""Numbers in messages show which of both is larger."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.quant.digits import apart, percent_apart
+from edge_agent.quant.findings import Measured
+from edge_agent.quant.gates import evaluate_memory, evaluate_search
+from edge_agent.wire.manifest import Gates
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "texts"),
+    [
+        (1.163, 1.0, ("1.16", "1")),
+        (1.0004, 1.0, ("1.0004", "1")),
+        (1.0, 1.0, ("1", "1")),
+        (0.99996, 1.0, ("0.99996", "1")),
+        (0.95, 0.9125, ("0.95", "0.9125")),
+        (1890.4, 1024.0, ("1890", "1024")),
+        (15.02, 15.0, ("15.02", "15")),
+        (float("inf"), 1.0, ("inf", "1")),
+    ],
+)
+def test_as_few_digits_as_tell_them_apart(value: float, limit: float, texts: tuple[str, str]) -> None:
+    assert apart(value, limit) == texts
+
+
+numbers = st.floats(1e-9, 1e9)
+
+
+@given(numbers, numbers)
+def test_what_is_shown_has_the_order_of_what_is_meant(value: float, limit: float) -> None:
+    one, other = map(float, apart(value, limit))
+
+    assert (one < other, one > other) == (value < limit, value > limit)
+
+
+def test_shares_are_told_in_percent() -> None:
+    assert percent_apart(0.030004, 0.03) == ("3.0004 %", "3 %")
+
+
+def test_messages_of_gates_do_not_hold_one_against_one() -> None:
+    measured = Measured(windows=100, windows_effective=100, disagreements=0, latency_ratio=1.0002, size_ratio=0.5)
+
+    judgement = evaluate_search(Gates(), "classes", measured)
+
+    assert judgement.code == "latency_too_high"
+    assert judgement.message.startswith("int8 takes 1.0002 times as long as float here; at most 1 is allowed")
+    memory = evaluate_memory(Gates(max_peak_rss_bytes=50 * 2**20), 50 * 2**20 + 4096)
+    assert memory.message.startswith("int8 needs 50.004 MiB of memory; at most 50 MiB are allowed")
