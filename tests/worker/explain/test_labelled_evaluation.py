@@ -93,7 +93,10 @@ def test_a_good_candidate_is_proved_on_both_sets(tmp_path: Path, classifier: Pat
     outcome, results = judge(tmp_path, classifier, {"x": windows(300, seed=3)[0]}, {"x": data, "labels": labels})
 
     reference = answers(classifier, data).argmax(1)
-    target = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data).argmax(1)
+    of_int8 = answers(tmp_path / "job" / "quantize" / "chosen.onnx", data)
+    target = of_int8.argmax(1)
+    largest = np.sort(of_int8, axis=1)
+    torn = largest[:, -1] == largest[:, -2]
     lost = int(((reference == labels) & (target != labels)).sum())
     won = int(((reference != labels) & (target == labels)).sum())
     shown = results["data"]["eval"]
@@ -105,7 +108,7 @@ def test_a_good_candidate_is_proved_on_both_sets(tmp_path: Path, classifier: Pat
     assert share["int8"] == pytest.approx((target == labels).mean())
     assert share["drop"] == pytest.approx((lost - won) / 300)
     assert share["drop_upper"] == pytest.approx(tango_upper(lost, won, 300))
-    assert shown["agreement"] == pytest.approx((reference == target).mean())
+    assert shown["agreement"] == pytest.approx(((reference == target) & ~torn).mean())
     gates = {gate["name"]: gate for gate in results["chosen"]["gates"]}
     assert gates["max_accuracy_drop"] == {
         "name": "max_accuracy_drop", "limit": 0.03, "value": share["drop_upper"], "passed": True, "on": "eval",
