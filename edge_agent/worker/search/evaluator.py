@@ -14,7 +14,7 @@ import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
@@ -26,7 +26,7 @@ from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
-from edge_agent.worker.measure.latency import Latency, Percentiles
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
@@ -254,3 +254,11 @@ def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:
     return msgspec.structs.replace(
         record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms
     )
+
+
+def with_proof(gate: GateResult, latency: Latency) -> GateResult:
+    """The gate of latency with what the full statistic says; any other as it is."""
+    if gate.name != "max_latency_ratio":
+        return gate
+    passed = latency.decision is Decision.ACCEPTED
+    return msgspec.structs.replace(gate, value=latency.ratio_p50_upper, passed=passed)
