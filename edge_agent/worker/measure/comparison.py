@@ -101,10 +101,19 @@ def compare(
     return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
 
 
-def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS) -> list[Screened]:
+def screen(
+    models: Sequence[Served],
+    feeds: Path,
+    *,
+    processes: int = SCREENINGS,
+    references: int = 1,
+    most_bytes: int = 0,
+) -> list[Screened]:
     """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
 
-    Where they do not fit together, one process each. Raises as :func:`compare`.
+    Where they do not fit into ``most_bytes`` (0: no matter), groups of them have a process each, and the first
+    ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
+    the first group. Where not even that fits, one process each. Raises as :func:`compare`.
     """
     request = Request(
         feeds=str(feeds),
@@ -113,6 +122,8 @@ def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS
         min_rounds=_SCREEN_MIN_ROUNDS,
         seconds=_SCREEN_MODEL_S * len(models),
         warmed=True,
+        most_bytes=most_bytes,
+        fewest=references + 1,
     )
     runs: list[list[list[float]]] = []
     together = True
@@ -127,7 +138,7 @@ def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS
 
 
 def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[float]], bool]:
-    """Times of each model from one process, or from one each where they do not fit together; and whether they did.
+    """Times of each model from one process, or from several where they do not fit together; and whether they did.
 
     ``first``: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
     x86-64 server: 0.4 to 0.8 %), so each has its turn.
@@ -136,14 +147,28 @@ def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[f
         order = [*range(first, len(request.models)), *range(first)]
         turned = msgspec.structs.replace(request, models=[request.models[index] for index in order])
         try:
-            found = dict(zip(order, ask(turned).times_ms, strict=True))
+            times = ask(turned).times_ms
+            if len(times) < len(order):
+                return _times_in_groups(request, times if first == 0 else []), False
         except LimitError as error:
             if error.code != "out_of_memory":
                 raise
         else:
+            found = dict(zip(order, times, strict=True))
             return [found[index] for index in range(len(order))], True
     alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
     return [ask(one).times_ms[0] for one in alone], False
+
+
+def _times_in_groups(request: Request, times: list[list[float]]) -> list[list[float]]:
+    """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
+    kept = request.fewest - 1
+    while len(times) < len(request.models):
+        rest = request.models[max(len(times), kept) :]
+        found = ask(msgspec.structs.replace(request, models=[*request.models[:kept], *rest])).times_ms
+        slower = median(found[0]) / median(times[0]) if times else 1.0
+        times = [*(times or found[:kept]), *([ms / slower for ms in one] for one in found[kept:])]
+    return times
 
 
 def _observation(times: list[list[float]]) -> Observation:

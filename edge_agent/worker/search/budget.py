@@ -2,6 +2,10 @@
 
 import time
 
+_OVERRUN_SHARE = 1 / 3
+_LEAST_OVERRUN_S = 20.0
+"""However small the budget: so that one candidate of a small model is always tried, and its speed proved."""
+
 
 class Budget:
     """Seconds that a search may take, from now on.
@@ -13,6 +17,16 @@ class Budget:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
+        self._overrun_s = max(seconds * _OVERRUN_SHARE, _LEAST_OVERRUN_S)
+        self._kept_s = 0.0
+
+    def keep(self, seconds: float) -> None:
+        """Keep the part of these seconds free that would exceed what the search may take on top of its budget.
+
+        They are for what has to follow the search.
+        """
+        self._kept_s = seconds
+        self._end -= max(0.0, seconds - self._overrun_s)
 
     def left_s(self) -> float:
         """Seconds that are left; below zero when it is over."""
@@ -21,3 +35,7 @@ class Budget:
     def leaves(self, share: float, seconds: float = 0.0) -> bool:
         """Whether more than ``share`` of it is left when another ``seconds`` are over; below 0: time on top of it."""
         return self.left_s() - seconds > self.seconds * share
+
+    def allows(self, seconds: float) -> bool:
+        """Whether a first candidate that takes ``seconds`` can be tried, however late it is, and what follows it."""
+        return seconds + self._kept_s < self._overrun_s + max(self.left_s(), 0.0)

@@ -86,7 +86,7 @@ class CandidateEvaluator:
         self._judge = judge
         self._heldout = heldout
         self._feeds = feeds
-        self._screening = Screening(context.model_path, feeds, options)
+        self._screening = Screening(context.model_path, feeds, options, context.task.memory_bytes)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
@@ -217,7 +217,8 @@ class CandidateEvaluator:
         try:
             paths = [self._rewrite(one) for one in specs]
             option = _serving(item.record)
-            plain, *others = screen([self._served(path, option) for path in paths], self._feeds, processes=1)
+            models = [self._served(path, option) for path in paths]
+            plain, *others = screen(models, self._feeds, processes=1, most_bytes=self._screening.most_bytes)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
         return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
