@@ -5,8 +5,9 @@
 For every ``NAME-float.onnx`` with ``NAME-calibration.npz`` and ``NAME-heldout.npz`` (and ``NAME-recipe.toml``, where
 the output's kind or gates must be said): ``edge-agent quantize``, and beside it ``quantize_dynamic`` of products and
 LSTMs and ``quantize_static`` of all operators and of the core alone, each per tensor and per channel, all else at its
-default (:mod:`zoo_peers`). What they write is judged by the stages of edge-agent, as the only finalist, on the same
-held-out rows: with the gates of the recipe, latency by its full statistic. Exits with 1 if there is such a refusal.
+default (:mod:`zoo_peers`), as far as the recipe allows. What they write is judged by the stages of edge-agent, as the
+only finalist, on the same held-out rows: with the gates of the recipe, latency by its full statistic. Exits with 1 if
+there is such a refusal.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from edge_agent import backends  # noqa: E402
 from edge_agent.contract.carried_state import CarriedState  # noqa: E402
 from edge_agent.errors import EdgeAgentError  # noqa: E402
 from edge_agent.jobs.task import TASK_FILE, Stage, encode_task, read_task  # noqa: E402
+from edge_agent.settings.recipe import read_recipe  # noqa: E402
+from edge_agent.wire.manifest import Recipe  # noqa: E402
 from edge_agent.worker.context import Context  # noqa: E402
 from edge_agent.worker.data.dataset import open_dataset  # noqa: E402
 from edge_agent.worker.measure.comparison import compare  # noqa: E402
@@ -48,7 +52,7 @@ def bench(name: str, model: Path, folder: Path, limits: dict[str, Any]) -> bool:
     ended = quantize(model, calibration, heldout, ours, ["--recipe", str(recipe)] if recipe.exists() else [], limits)
     print(f"{name}: ours {ended.why or PASSES} ({ended.seconds:.0f} s)", flush=True)
     passing = []
-    for way in WAYS:
+    for way in filter(partial(allowed, read_recipe(recipe).recipe if recipe.exists() else Recipe()), WAYS):
         out = folder / f"{way.replace(' ', '-')}.onnx"
         made = run(
             [sys.executable, str(HERE / "zoo_peers.py"), way, str(model), str(calibration), str(out)], out, **limits
@@ -57,6 +61,13 @@ def bench(name: str, model: Path, folder: Path, limits: dict[str, Any]) -> bool:
         print(f"    {way}: {end}", flush=True)
         passing += [way] if end == PASSES else []
     return bool(ended.why and passing)
+
+
+def allowed(recipe: Recipe, way: str) -> bool:
+    """Whether the recipe lets us try what ``way`` does."""
+    if "dynamic" in way:
+        return recipe.method == "dynamic" or (recipe.method, recipe.calibration) == ("auto", "auto")
+    return recipe.method in ("auto", "static") and recipe.calibration in ("auto", "minmax")
 
 
 def judged(job: Path, target: Path, folder: Path) -> str:

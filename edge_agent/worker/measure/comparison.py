@@ -24,7 +24,7 @@ from edge_agent.worker.measure.latency import (
     percentiles,
     summarise,
 )
-from edge_agent.worker.measure.probe import Request, Served, ask
+from edge_agent.worker.measure.probe import Request, Served, ask, fewest_rounds
 
 SCREENINGS = 3
 """Processes of a screening: one alone may spread several percent on a device that does other things too."""
@@ -61,6 +61,7 @@ def compare(
     *,
     limit: float,
     same: Served | None = None,
+    most_bytes: int = 0,
     on_process: Callable[[int], None] = lambda _count: None,
     root: Path = Path("/"),
 ) -> Latency:
@@ -72,6 +73,7 @@ def compare(
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
         same: float on the target's runtime and threads, where these are not the reference's.
+        most_bytes: what the models of one process may take, as of :func:`screen`.
         on_process: called with the number of processes done, after each.
         root: where to look for throttling (:mod:`edge_agent.device.board`).
 
@@ -81,7 +83,7 @@ def compare(
         StageError: the runtime crashed.
     """
     models = [reference, reference, target] if same is None else [reference, reference, target, same]
-    request = Request(feeds=str(feeds), models=models)
+    request = Request(feeds=str(feeds), models=models, most_bytes=most_bytes)
     begun = time.monotonic()
     counted: list[Observation] = []
     void: list[Observation] = []
@@ -99,6 +101,14 @@ def compare(
         last = tried >= MOST or (tried >= FEWEST and time.monotonic() - begun >= LONGEST_S)
         decision = judge(counted, limit, last=last)
     return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
+
+
+def expected_s(reference_ms: float) -> float:
+    """Seconds of calls in the fewest processes of a comparison with a target that is as slow as its reference."""
+    usual = Request(feeds="")
+    round_s = 3 * reference_ms / 1000.0
+    fewest = fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
+    return FEWEST * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
 
 
 def screen(
@@ -143,19 +153,21 @@ def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[f
     ``first``: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
     x86-64 server: 0.4 to 0.8 %), so each has its turn.
     """
-    if together:
-        order = [*range(first, len(request.models)), *range(first)]
-        turned = msgspec.structs.replace(request, models=[request.models[index] for index in order])
-        try:
+    begun: list[list[float]] = []
+    try:
+        if together:
+            order = [*range(first, len(request.models)), *range(first)]
+            turned = msgspec.structs.replace(request, models=[request.models[index] for index in order])
             times = ask(turned).times_ms
-            if len(times) < len(order):
-                return _times_in_groups(request, times if first == 0 else []), False
-        except LimitError as error:
-            if error.code != "out_of_memory":
-                raise
-        else:
-            found = dict(zip(order, times, strict=True))
-            return [found[index] for index in range(len(order))], True
+            if len(times) == len(order):
+                found = dict(zip(order, times, strict=True))
+                return [found[index] for index in range(len(order))], True
+            begun = times if first == 0 else []
+        if request.most_bytes:
+            return _times_in_groups(request, begun), False
+    except LimitError as error:
+        if error.code != "out_of_memory":
+            raise
     alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
     return [ask(one).times_ms[0] for one in alone], False
 

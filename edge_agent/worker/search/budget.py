@@ -21,16 +21,12 @@ class Budget:
         self._kept_s = 0.0
 
     def keep(self, seconds: float) -> None:
-        """Keep the part of these seconds free that would exceed what the search may take on top of its budget.
-
-        They are for what has to follow the search.
-        """
+        """Keep seconds free for what follows the search, as far as it may not exceed the budget by them."""
         self._kept_s = seconds
-        self._end -= max(0.0, seconds - self._overrun_s)
 
     def left_s(self) -> float:
         """Seconds that are left; below zero when it is over."""
-        return self._end - time.monotonic()
+        return self._end - time.monotonic() - max(0.0, self._kept_s - self._overrun_s)
 
     def leaves(self, share: float, seconds: float = 0.0) -> bool:
         """Whether more than ``share`` of it is left when another ``seconds`` are over; below 0: time on top of it."""
@@ -38,4 +34,4 @@ class Budget:
 
     def allows(self, seconds: float) -> bool:
         """Whether a first candidate that takes ``seconds`` can be tried, however late it is, and what follows it."""
-        return seconds + self._kept_s < self._overrun_s + max(self.left_s(), 0.0)
+        return seconds + self._kept_s < self._overrun_s + max(self._end - time.monotonic(), 0.0)

@@ -232,6 +232,7 @@ class CandidateEvaluator:
             self._feeds,
             limit=self._context.task.gates.max_latency_ratio,
             same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
+            most_bytes=self._screening.most_bytes if self._context.task.memory_bytes else 0,
             on_process=pace,
         )
 

@@ -10,6 +10,10 @@ from edge_agent.backends import CandidateSpec, Method, Scheme
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.search.policy import range_methods
 
+KEPT_SHARE = 0.15
+"""Of a search's budget, kept for these recipes where nothing has passed."""
+OVERRUN_SHARE = 0.15
+"""Of the budget, by which they may exceed it."""
 _PLAIN_RANGES = "minmax"
 """The default of every runtime's quantizer."""
 

@@ -5,7 +5,7 @@ measuring :mod:`.evaluator`'s. Never opens anything but the search set.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from msgspec.structs import replace as replace_in
 
@@ -13,13 +13,15 @@ from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
 from edge_agent.worker.context import Context
+from edge_agent.worker.measure.comparison import expected_s
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import Budget
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed, with_proof
-from edge_agent.worker.search.freezing import second_finalists, with_chances
+from edge_agent.worker.search.freezing import Finalist, second_finalists, with_chances
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
+from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,
     Structure,
@@ -41,27 +43,9 @@ _SENSITIVITY_SHARE = 0.25
 """Of the time that is left, for finding what each rounding costs."""
 _MENDING_SHARE = 0.3
 """Of the budget, kept for float layers."""
-_LAST_WORD_SHARE = 0.15
-"""Of the budget, kept for plain recipes where nothing has passed."""
-_OVERRUN_SHARE = 0.25
-"""Of the budget, by which plain recipes may exceed it."""
 _COMPARISON_SHARE = 0.5
 """Of the budget; afterwards nothing is measured that is only there to be compared with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finalist:
-    """A candidate whose speed is proved, with what it was measured beside.
-
-    Attributes:
-        item: the candidate.
-        reference: the float model, with its latency of that measurement.
-        ratio_lower: the lower bound of the latency ratio.
-    """
-
-    item: EvaluatedCandidate
-    reference: MeasuredModel
-    ratio_lower: float
+TOO_LARGE = "which layers to leave float was not looked for: this model needs more memory for that"
 
 
 class Search:
@@ -103,12 +87,14 @@ class Search:
         """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
         self._starts.update(spec.float_layers for spec in specs)
         self._screen(specs)
+        self._budget.keep(expected_s(self.reference.latency_p50_ms or 0.0))
         self._fraction = _SCREENED
         ratios = {key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}
         order = by_speed(ratios, specs, most_time(self._context.task.gates))
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
-            if number > 0 and not self._budget.leaves(_MENDING_SHARE):
+            fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
+            if not fits:
                 break
             if worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
                 self._score(spec, self._fraction + share)
@@ -129,11 +115,14 @@ class Search:
             return self.known[spec]
 
         def in_time() -> bool:
-            return self._budget.leaves(0.0 if self._passed else _LAST_WORD_SHARE)
+            return self._budget.leaves(0.0 if self._passed else KEPT_SHARE)
 
-        try_mixed_precision(
-            self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
-        )
+        try:
+            try_mixed_precision(
+                self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
+            )
+        except MemoryError:
+            self.warn(TOO_LARGE)
 
     def try_plain(self, recipes: Iterable[CandidateSpec]) -> None:
         """The runtime's own plain recipes, where nothing has passed: what one of them passes is not refused here."""
@@ -144,10 +133,13 @@ class Search:
 
     def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
         """Whether a plain recipe may be fast enough, and a pass of the search set ends in the time that it may take."""
-        screened = self._screened.get(structure(spec), self.reference)
-        pass_s = self._windows * (screened.latency_p50_ms or 0.0) / 1000.0
-        fast = (screened.ratio_p50 or 0.0) <= most_time(self._context.task.gates)
-        return fast and self._budget.leaves(-_OVERRUN_SHARE, pass_s)
+        ratio = self._screened.get(structure(spec), self.reference).ratio_p50 or 0.0
+        fast = ratio <= most_time(self._context.task.gates)
+        return fast and self._budget.leaves(-OVERRUN_SHARE, self._pass_s(spec))
+
+    def _pass_s(self, spec: CandidateSpec) -> float:
+        """Seconds of calls in a pass of the search set through a candidate, or through float if it was not screened."""
+        return self._windows * (self._screened.get(structure(spec), self.reference).latency_p50_ms or 0.0) / 1000.0
 
     @property
     def _passed(self) -> bool:

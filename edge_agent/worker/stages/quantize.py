@@ -43,11 +43,11 @@ from edge_agent.worker.measure.probe import write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
-from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
+from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
-from edge_agent.worker.search.search import PROVED, Finalist, Search
+from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
 from edge_agent.worker.search.tail import float_tail
 
@@ -199,7 +199,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             sensitivity = partial(measure, context, backend, info, data)
             search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
-            search.warn("which layers to leave float was not looked for: this model needs more memory for that")
+            search.warn(TOO_LARGE)
         search.try_plain(_plain(task, prepared))
         search.compare(planned)
         proved = search.prove_speed()

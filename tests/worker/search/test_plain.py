@@ -98,8 +98,8 @@ def test_what_a_plain_recipe_passes_is_not_refused(folder: Path, monkeypatch: py
 
 
 @pytest.mark.children(covered=False)
-def test_they_have_a_quarter_of_the_budget_and_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Budget, "left_s", lambda self: -0.26 * self.seconds)
+def test_they_have_a_seventh_of_the_budget_and_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Budget, "left_s", lambda self: -0.16 * self.seconds)
 
     outcome = run_stages(folder, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
 
