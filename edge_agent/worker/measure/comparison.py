@@ -32,6 +32,8 @@ SCREENING_S = 6.0
 """After this no further process of a screening is started."""
 LONGEST_S = 60.0
 """After this no further process is started, once there are ``FEWEST``."""
+_WARMED_UP = 2
+"""Calls of a slow model before those that are timed."""
 _SCREEN_ROUNDS, _SCREEN_MIN_ROUNDS = 50, 5
 _SCREEN_MODEL_S = 0.3
 """For each model in one process, rounds beyond the fewest allowed."""
@@ -107,7 +109,7 @@ def expected_s(reference_ms: float) -> float:
     """Seconds of calls in the fewest processes of a comparison with a target that is as slow as its reference."""
     usual = Request(feeds="")
     round_s = 3 * reference_ms / 1000.0
-    fewest = fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
+    fewest = _WARMED_UP + fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
     return FEWEST * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
 
 

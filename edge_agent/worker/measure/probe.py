@@ -26,6 +26,7 @@ from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.process.sandbox import confine
 
 LONG_CALL_S = 0.1
+_FEW = 2
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
@@ -47,7 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     caches full of others' weights, which flatters the small ones (measured on an x86-64 server: 5 to 12 %).
 
     Calls of :data:`LONG_CALL_S` and more fill the caches themselves, and a few say as much as many short ones: they are
-    warmed up less, and a quarter of ``min_rounds`` is enough.
+    warmed up less, and a seventh of ``min_rounds`` is enough: that takes as long as what fast models are given.
 
     ``most_bytes``: where the next model would take the process above so much resident memory, it and those behind it
     are left out; 0: all are called. The first ``fewest`` are called in any case.
@@ -138,7 +139,7 @@ def measure(request: Request) -> Answer:
 
 def fewest_rounds(min_rounds: int, call_s: float) -> int:
     """How often a model is called at least whose calls take so long."""
-    return min_rounds if call_s < LONG_CALL_S else -(-min_rounds // 4)
+    return min_rounds if call_s < LONG_CALL_S else max(_FEW, min_rounds // 7)
 
 
 def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float]:
