@@ -146,7 +146,7 @@ def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float]:
     """The models, warmed up: all, or as many of the first as memory allows; and seconds of the slowest's last call."""
     sessions: list[Session] = []
     slowest_s = 0.0
-    taken = largest = 0
+    taken, largest = _peak_rss_bytes(), 0
     for model in request.models:
         if request.most_bytes and len(sessions) >= request.fewest and taken + largest > request.most_bytes:
             break
@@ -154,7 +154,7 @@ def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float]:
         if request.most_bytes:
             slowest_s = max(slowest_s, _warm_up(sessions[-1], feeds))  # only now it has taken the memory that it needs
             before, taken = taken, _peak_rss_bytes()
-            largest = max(largest, taken - before) if before else 0  # the first one brings the runtime along
+            largest = max(largest, taken - before)
     if not request.most_bytes:
         slowest_s = max(_warm_up(session, feeds) for session in sessions)
     return sessions, slowest_s
