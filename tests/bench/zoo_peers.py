@@ -5,9 +5,10 @@
 WAY is ``litert default`` (litert-quantizer's recipe for static int8, with its own calibration), ``litert minmax`` (the
 same with the true ends of every range, as its calibration is a moving average), ``ort METHOD`` or ``ort METHOD per
 channel`` (onnxruntime's ``quantize_static`` after its own
-``quant_pre_process``, all operators, QDQ, all else at its default), or ``compressor`` (onnx-neural-compressor's
-``autotune`` over MinMax and Percentile, per tensor and per channel; it may lose 1 % of what it is shown, agreement with
-float on the calibration rows).
+``quant_pre_process``, all operators, QDQ, all else at its default), ``ort core METHOD`` (the same, of convolutions and
+matrix products alone), ``ort dynamic`` (``quantize_dynamic`` of matrix products and LSTMs), or ``compressor``
+(onnx-neural-compressor's ``autotune`` over MinMax and Percentile, per tensor and per channel; it may lose 1 % of what
+it is shown, agreement with float on the calibration rows).
 Nothing of edge-agent is imported, so it runs in an environment that has none of it; but for a .tflite without what
 litert-quantizer needs (a signature, operators named in the new way), which it gets from edge-agent's preparation.
 """
@@ -67,8 +68,33 @@ class Reader:
         return iter(self._rows)
 
 
-def by_onnxruntime(model: str, data: Path, out: str, method: str, *, per_channel: bool) -> None:
+CORE = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "Clip"]
+PRODUCTS = ["Gemm", "MatMul", "LSTM"]
+
+
+def by_onnxruntime(model: str, data: Path, out: str, method: str, *, per_channel: bool, core: bool = False) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, quantize_static  # noqa: PLC0415
+
+    chosen = CalibrationMethod[{"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}[method]]
+    quantize_static(
+        preprocessed(model, out),
+        out,
+        Reader(list(feeds(session(model), data))),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=CORE if core else None,
+        per_channel=per_channel,
+        calibrate_method=chosen,
+    )
+
+
+def dynamic_by_onnxruntime(model: str, out: str, *, per_channel: bool) -> None:
+    from onnxruntime.quantization import quantize_dynamic  # noqa: PLC0415
+
+    quantize_dynamic(preprocessed(model, out), out, op_types_to_quantize=PRODUCTS, per_channel=per_channel)
+
+
+def preprocessed(model: str, out: str) -> str:
+    """The model as onnxruntime's ``quant_pre_process`` leaves it, or as it is."""
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
     prepared = f"{out}.prepared.onnx"
@@ -76,16 +102,8 @@ def by_onnxruntime(model: str, data: Path, out: str, method: str, *, per_channel
         quant_pre_process(model, prepared, skip_symbolic_shape=True)
     except Exception as error:  # noqa: BLE001  # whatever it cannot do, the model as it is remains
         print(f"quant_pre_process: {error}", file=sys.stderr)
-        prepared = model
-    chosen = CalibrationMethod[{"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}[method]]
-    quantize_static(
-        prepared,
-        out,
-        Reader(list(feeds(session(model), data))),
-        quant_format=QuantFormat.QDQ,
-        per_channel=per_channel,
-        calibrate_method=chosen,
-    )
+        return model
+    return prepared
 
 
 def by_compressor(model: str, data: Path, out: str) -> None:
@@ -185,6 +203,10 @@ def main() -> None:
     match way.split():
         case ["litert", kind]:
             by_litert(model, Path(data), out, kind)
+        case ["ort", "dynamic", *rest]:
+            dynamic_by_onnxruntime(model, out, per_channel=bool(rest))
+        case ["ort", "core", method, *rest]:
+            by_onnxruntime(model, Path(data), out, method, per_channel=bool(rest), core=True)
         case ["ort", method, *rest]:
             by_onnxruntime(model, Path(data), out, method, per_channel=bool(rest))
         case _:

@@ -1,6 +1,7 @@
 """Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.layers`)."""
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 
 from msgspec.structs import replace
@@ -13,10 +14,14 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.split import Split
 from edge_agent.worker.data.tapping import tapped
+from edge_agent.worker.data.tensor_groups import TensorGroups
 from edge_agent.worker.explain.layers import FAITHFUL, Explainer
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 _WINDOWS = 16
+_FEWEST_WINDOWS = 4
+_MOST_BYTES = 1 << 29
+"""Of activations that are looked at in all, where there are more windows than the fewest: some ten seconds."""
 _MOST_SUSPECTS = 6
 
 
@@ -49,11 +54,14 @@ def worst_layers(
         same_range=found.same_range,
         saturating=saturating,
     )
-    names, runtime = explainer.names, found.runtimes[0]
-    windows = tapped(backend, prepared, info, data, split, context.task, names, runtime=runtime)
-    for values in islice(windows, _WINDOWS):
-        for name, value in values:
-            explainer.add(name, value)
+    where = backend, prepared, info, data, split, context.task
+    tap = partial(tapped, *where, runtime=found.runtimes[0])
+    groups = TensorGroups(tap, context.task.memory_bytes)
+    few = max(_FEWEST_WINDOWS, _MOST_BYTES // max(groups.measure(explainer.names), 1))
+    for group in groups.groups(explainer.names):
+        for values in islice(tap(group), min(_WINDOWS, few)):
+            for name, value in values:
+                explainer.add(name, value)
     return explainer.worst()
 
 

@@ -24,7 +24,7 @@ from edge_agent.worker.measure.latency import (
     percentiles,
     summarise,
 )
-from edge_agent.worker.measure.probe import Request, Served, ask
+from edge_agent.worker.measure.probe import Request, Served, ask, fewest_rounds
 
 SCREENINGS = 3
 """Processes of a screening: one alone may spread several percent on a device that does other things too."""
@@ -32,6 +32,8 @@ SCREENING_S = 6.0
 """After this no further process of a screening is started."""
 LONGEST_S = 60.0
 """After this no further process is started, once there are ``FEWEST``."""
+_WARMED_UP = 2
+"""Calls of a slow model before those that are timed."""
 _SCREEN_ROUNDS, _SCREEN_MIN_ROUNDS = 50, 5
 _SCREEN_MODEL_S = 0.3
 """For each model in one process, rounds beyond the fewest allowed."""
@@ -61,6 +63,7 @@ def compare(
     *,
     limit: float,
     same: Served | None = None,
+    most_bytes: int = 0,
     on_process: Callable[[int], None] = lambda _count: None,
     root: Path = Path("/"),
 ) -> Latency:
@@ -72,6 +75,7 @@ def compare(
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
         same: float on the target's runtime and threads, where these are not the reference's.
+        most_bytes: what the models of one process may take, as of :func:`screen`.
         on_process: called with the number of processes done, after each.
         root: where to look for throttling (:mod:`edge_agent.device.board`).
 
@@ -81,7 +85,7 @@ def compare(
         StageError: the runtime crashed.
     """
     models = [reference, reference, target] if same is None else [reference, reference, target, same]
-    request = Request(feeds=str(feeds), models=models)
+    request = Request(feeds=str(feeds), models=models, most_bytes=most_bytes)
     begun = time.monotonic()
     counted: list[Observation] = []
     void: list[Observation] = []
@@ -101,10 +105,27 @@ def compare(
     return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
 
 
-def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS) -> list[Screened]:
+def expected_s(reference_ms: float) -> float:
+    """Seconds of calls in the fewest processes of a comparison with a target that is as slow as its reference."""
+    usual = Request(feeds="")
+    round_s = 3 * reference_ms / 1000.0
+    fewest = _WARMED_UP + fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
+    return FEWEST * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
+
+
+def screen(
+    models: Sequence[Served],
+    feeds: Path,
+    *,
+    processes: int = SCREENINGS,
+    references: int = 1,
+    most_bytes: int = 0,
+) -> list[Screened]:
     """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
 
-    Where they do not fit together, one process each. Raises as :func:`compare`.
+    Where they do not fit into ``most_bytes`` (0: no matter), groups of them have a process each, and the first
+    ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
+    the first group. Where not even that fits, one process each. Raises as :func:`compare`.
     """
     request = Request(
         feeds=str(feeds),
@@ -113,6 +134,8 @@ def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS
         min_rounds=_SCREEN_MIN_ROUNDS,
         seconds=_SCREEN_MODEL_S * len(models),
         warmed=True,
+        most_bytes=most_bytes,
+        fewest=references + 1,
     )
     runs: list[list[list[float]]] = []
     together = True
@@ -127,23 +150,39 @@ def screen(models: Sequence[Served], feeds: Path, *, processes: int = SCREENINGS
 
 
 def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[float]], bool]:
-    """Times of each model from one process, or from one each where they do not fit together; and whether they did.
+    """Times of each model from one process, or from several where they do not fit together; and whether they did.
 
     ``first``: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
     x86-64 server: 0.4 to 0.8 %), so each has its turn.
     """
-    if together:
-        order = [*range(first, len(request.models)), *range(first)]
-        turned = msgspec.structs.replace(request, models=[request.models[index] for index in order])
-        try:
-            found = dict(zip(order, ask(turned).times_ms, strict=True))
-        except LimitError as error:
-            if error.code != "out_of_memory":
-                raise
-        else:
-            return [found[index] for index in range(len(order))], True
+    begun: list[list[float]] = []
+    try:
+        if together:
+            order = [*range(first, len(request.models)), *range(first)]
+            turned = msgspec.structs.replace(request, models=[request.models[index] for index in order])
+            times = ask(turned).times_ms
+            if len(times) == len(order):
+                found = dict(zip(order, times, strict=True))
+                return [found[index] for index in range(len(order))], True
+            begun = times if first == 0 else []
+        if request.most_bytes:
+            return _times_in_groups(request, begun), False
+    except LimitError as error:
+        if error.code != "out_of_memory":
+            raise
     alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
     return [ask(one).times_ms[0] for one in alone], False
+
+
+def _times_in_groups(request: Request, times: list[list[float]]) -> list[list[float]]:
+    """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
+    kept = request.fewest - 1
+    while len(times) < len(request.models):
+        rest = request.models[max(len(times), kept) :]
+        found = ask(msgspec.structs.replace(request, models=[*request.models[:kept], *rest])).times_ms
+        slower = median(found[0]) / median(times[0]) if times else 1.0
+        times = [*(times or found[:kept]), *([ms / slower for ms in one] for one in found[kept:])]
+    return times
 
 
 def _observation(times: list[list[float]]) -> Observation:

@@ -25,6 +25,8 @@ from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.process.sandbox import confine
 
+LONG_CALL_S = 0.1
+_FEW = 2
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
@@ -45,6 +47,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``warmed``: before each call that is timed comes one that is not. With many models in turn each would find the
     caches full of others' weights, which flatters the small ones (measured on an x86-64 server: 5 to 12 %).
 
+    Calls of :data:`LONG_CALL_S` and more fill the caches themselves, and a few say as much as many short ones: they are
+    warmed up less, and a seventh of ``min_rounds`` is enough: that takes as long as what fast models are given.
+
+    ``most_bytes``: where the next model would take the process above so much resident memory, it and those behind it
+    are left out; 0: all are called. The first ``fewest`` are called in any case.
+
     ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
     which tells its version and the memory of an empty one. No other runtime is ever imported: it may crash here.
     """
@@ -56,10 +64,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     min_rounds: int = 20
     seconds: float = 1.0
     warmed: bool = False
+    most_bytes: int = 0
+    fewest: int = 2
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
+
+    Fewer lists than models: no more were called within ``most_bytes``.
 
     ``version``: of the runtime, where one was asked for and no model.
     ``code`` and ``message``: why nothing could be measured.
@@ -118,15 +130,46 @@ def measure(request: Request) -> Answer:
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
-    sessions = [
-        _backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads)
-        for model in request.models
-    ]
-    for session in sessions:
-        for _ in range(_WARM_UP):
-            session.run(feeds)
+    sessions, call_s = _opened(request, feeds)
+    if call_s >= LONG_CALL_S:
+        request = msgspec.structs.replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times = _time_in_turn(sessions, feeds, request)
     return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
+
+
+def fewest_rounds(min_rounds: int, call_s: float) -> int:
+    """How often a model is called at least whose calls take so long."""
+    return min_rounds if call_s < LONG_CALL_S else max(_FEW, min_rounds // 7)
+
+
+def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float]:
+    """The models, warmed up: all, or as many of the first as memory allows; and seconds of the slowest's last call."""
+    sessions: list[Session] = []
+    slowest_s = 0.0
+    taken, largest = _peak_rss_bytes(), 0
+    for model in request.models:
+        if request.most_bytes and len(sessions) >= request.fewest and taken + largest > request.most_bytes:
+            break
+        sessions.append(_backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads))
+        if request.most_bytes:
+            slowest_s = max(slowest_s, _warm_up(sessions[-1], feeds))  # only now it has taken the memory that it needs
+            before, taken = taken, _peak_rss_bytes()
+            largest = max(largest, taken - before)
+    if not request.most_bytes:
+        slowest_s = max(_warm_up(session, feeds) for session in sessions)
+    return sessions, slowest_s
+
+
+def _warm_up(session: Session, feeds: Feeds) -> float:
+    """Warm a session up; seconds of its last call."""
+    call_s = 0.0
+    for number in range(_WARM_UP):
+        begun = time.perf_counter()
+        session.run(feeds)
+        call_s = time.perf_counter() - begun
+        if number > 0 and call_s >= LONG_CALL_S:  # the first one plans the memory that the second one takes
+            break
+    return call_s
 
 
 def _peak_rss_bytes() -> int:
@@ -144,7 +187,7 @@ def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request) -> li
     times: list[list[float]] = [[] for _ in sessions]
     clock = time.perf_counter_ns
     gc.disable()  # a collection would hit one model's call and not the others'
-    end = clock() + int(request.seconds * 1e9)
+    end = clock() + int(request.seconds * 1e9 * len(sessions) / len(request.models))
     for done in range(request.rounds):
         if done >= request.min_rounds and clock() >= end:
             break

@@ -14,7 +14,7 @@ import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
@@ -26,7 +26,7 @@ from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
-from edge_agent.worker.measure.latency import Latency, Percentiles
+from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
@@ -86,7 +86,7 @@ class CandidateEvaluator:
         self._judge = judge
         self._heldout = heldout
         self._feeds = feeds
-        self._screening = Screening(context.model_path, feeds, options)
+        self._screening = Screening(context.model_path, feeds, options, context.task.memory_bytes)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
@@ -217,7 +217,8 @@ class CandidateEvaluator:
         try:
             paths = [self._rewrite(one) for one in specs]
             option = _serving(item.record)
-            plain, *others = screen([self._served(path, option) for path in paths], self._feeds, processes=1)
+            models = [self._served(path, option) for path in paths]
+            plain, *others = screen(models, self._feeds, processes=1, most_bytes=self._screening.most_bytes)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
         return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
@@ -231,6 +232,7 @@ class CandidateEvaluator:
             self._feeds,
             limit=self._context.task.gates.max_latency_ratio,
             same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
+            most_bytes=self._screening.most_bytes if self._context.task.memory_bytes else 0,
             on_process=pace,
         )
 
@@ -254,3 +256,11 @@ def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:
     return msgspec.structs.replace(
         record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms
     )
+
+
+def with_proof(gate: GateResult, latency: Latency) -> GateResult:
+    """The gate of latency with what the full statistic says; any other as it is."""
+    if gate.name != "max_latency_ratio":
+        return gate
+    passed = latency.decision is Decision.ACCEPTED
+    return msgspec.structs.replace(gate, value=latency.ratio_p50_upper, passed=passed)

@@ -1,8 +1,9 @@
 """Which candidates stand before the held-out set: chances as one of many, and whether a second one follows. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.prospect import Prospect, chances
 from edge_agent.worker.search.policy import EvaluatedCandidate, finalists
@@ -10,6 +11,21 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, finalists
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
 """Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
 _FOR_WINDOWS = ("agreement_too_low", "accuracy_too_low", "output_kind_needed")
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A candidate whose speed is proved, with what it was measured beside.
+
+    Attributes:
+        item: the candidate.
+        reference: the float model, with its latency of that measurement.
+        ratio_lower: the lower bound of the latency ratio.
+    """
+
+    item: EvaluatedCandidate
+    reference: MeasuredModel
+    ratio_lower: float
 
 
 def with_chances(tried: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:

@@ -41,7 +41,7 @@ _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 _NO_FASTER = " of such a model run in float, at float's speed: what it gives is its size"
 _ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
 
-_NO_BUDGET = "the search budget is too small; set [recipe] search_budget_s = 0 for the default"
+_NO_BUDGET = "the search budget is too small; raise [recipe] search_budget_s, or set it to 0 for the default"
 
 Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 

@@ -15,6 +15,11 @@ from edge_agent.worker.measure.probe import Request, Served, ask
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search.policy import SAME_SPEED
 
+_SHARE = 0.5
+"""The part of a memory limit that the models of one screening may take together; this process needs the rest."""
+_MOST_BYTES = 512 << 20
+"""What they take without a limit: of models with large activations, all candidates together would take gigabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -39,13 +44,22 @@ class Screening:
     Attributes:
         float_option: the serving option in which float is fastest, as the first screening has found it.
         float_times: float's, served like that, of the last screening; None before the first.
+        most_bytes: what the models that one process holds may take.
     """
 
-    def __init__(self, model: Path, feeds: Path, options: Sequence[ServingOption]) -> None:
-        """Nothing is measured yet; ``options``: what is preferred among equals first."""
+    def __init__(self, model: Path, feeds: Path, options: Sequence[ServingOption], memory_bytes: int = 0) -> None:
+        """Nothing is measured yet.
+
+        Args:
+            model: the float model.
+            feeds: one row (:func:`edge_agent.worker.measure.probe.write_feeds`).
+            options: how a model can be served, what is preferred among equals first.
+            memory_bytes: what this process and those that it starts may take; 0: no limit.
+        """
         self._model = model
         self._feeds = feeds
         self._options = options
+        self.most_bytes = int(memory_bytes * _SHARE) or _MOST_BYTES
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
 
@@ -81,7 +95,10 @@ class Screening:
 
     def _screened(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], Screened]:
         every = [*((self._model, option) for option in self._options), *items]
-        return dict(zip(every, screen([_served(*item) for item in every], self._feeds), strict=True))
+        models = [_served(*item) for item in every]
+        references = len(self._options)
+        times = screen(models, self._feeds, references=references, most_bytes=self.most_bytes)
+        return dict(zip(every, times, strict=True))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
         """Which of these cannot be loaded and run, and why."""

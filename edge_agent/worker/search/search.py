@@ -4,24 +4,26 @@ What to try and what is best is :mod:`.policy`'s, what goes beyond the plan :mod
 measuring :mod:`.evaluator`'s. Never opens anything but the search set.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
-from edge_agent.jobs.result import MAX_CANDIDATES, GateResult, MeasuredModel
+from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
 from edge_agent.strict import counted
 from edge_agent.worker.context import Context
+from edge_agent.worker.measure.comparison import expected_s
 from edge_agent.worker.measure.latency import MOST, Decision, Latency
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
-from edge_agent.worker.search.freezing import second_finalists, with_chances
+from edge_agent.worker.search.budget import Budget
+from edge_agent.worker.search.evaluator import CandidateEvaluator, timed, with_proof
+from edge_agent.worker.search.freezing import Finalist, second_finalists, with_chances
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
+from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,
     Structure,
@@ -43,21 +45,7 @@ _MENDING_SHARE = 0.3
 """Of the budget, kept for float layers."""
 _COMPARISON_SHARE = 0.5
 """Of the budget; afterwards nothing is measured that is only there to be compared with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finalist:
-    """A candidate whose speed is proved, with what it was measured beside.
-
-    Attributes:
-        item: the candidate.
-        reference: the float model, with its latency of that measurement.
-        ratio_lower: the lower bound of the latency ratio.
-    """
-
-    item: EvaluatedCandidate
-    reference: MeasuredModel
-    ratio_lower: float
+TOO_LARGE = "which layers to leave float was not looked for: this model needs more memory for that"
 
 
 class Search:
@@ -81,8 +69,7 @@ class Search:
         self._context = context
         self._evaluator = evaluator
         self._windows = windows
-        self._begun = time.monotonic()
-        self._budget_s = budget_s
+        self._budget = Budget(budget_s)
         self._fraction = _SCREENED / 2
         self._screened: dict[Structure, MeasuredModel] = {}
         self.reference: MeasuredModel = evaluator.reference
@@ -94,18 +81,20 @@ class Search:
 
     def left_s(self) -> float:
         """Seconds of the budget that are left; below zero when it is over."""
-        return self._begun + self._budget_s - time.monotonic()
+        return self._budget.left_s()
 
     def score(self, specs: list[CandidateSpec]) -> None:
         """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
         self._starts.update(spec.float_layers for spec in specs)
         self._screen(specs)
+        self._budget.keep(expected_s(self.reference.latency_p50_ms or 0.0))
         self._fraction = _SCREENED
         ratios = {key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}
         order = by_speed(ratios, specs, most_time(self._context.task.gates))
         share = (_SCORED - _SCREENED) / max(len(order), 1)
         for number, spec in enumerate(order):
-            if number > 0 and self.left_s() < self._budget_s * _MENDING_SHARE:
+            fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
+            if not fits:
                 break
             if worth_scoring(self._screened[structure(spec)].ratio_p50 or 0.0, self.tried):
                 self._score(spec, self._fraction + share)
@@ -125,10 +114,36 @@ class Search:
                 self.known[spec] = measure(spec, seconds=seconds)
             return self.known[spec]
 
-        in_time = lambda: self.left_s() > 0  # noqa: E731  # asked at each step
-        try_mixed_precision(
-            self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
-        )
+        def in_time() -> bool:
+            return self._budget.leaves(0.0 if self._passed else KEPT_SHARE)
+
+        try:
+            try_mixed_precision(
+                self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
+            )
+        except MemoryError:
+            self.warn(TOO_LARGE)
+
+    def try_plain(self, recipes: Iterable[CandidateSpec]) -> None:
+        """The runtime's own plain recipes, where nothing has passed: what one of them passes is not refused here."""
+        known = {item.spec for item in self.tried}
+        for spec in recipes:
+            if not self._passed and spec not in known and self._is_worth_a_pass(spec):
+                self._attempt(spec)
+
+    def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
+        """Whether a plain recipe may be fast enough, and a pass of the search set ends in the time that it may take."""
+        ratio = self._screened.get(structure(spec), self.reference).ratio_p50 or 0.0
+        fast = ratio <= most_time(self._context.task.gates)
+        return fast and self._budget.leaves(-OVERRUN_SHARE, self._pass_s(spec))
+
+    def _pass_s(self, spec: CandidateSpec) -> float:
+        """Seconds of calls in a pass of the search set through a candidate, or through float if it was not screened."""
+        return self._windows * (self._screened.get(structure(spec), self.reference).latency_p50_ms or 0.0) / 1000.0
+
+    @property
+    def _passed(self) -> bool:
+        return any(item.passed for item in self.tried)
 
     def planned(self, spec: CandidateSpec) -> CandidateSpec:
         """What a candidate was before further layers of it were left float: itself where it was planned so."""
@@ -137,8 +152,8 @@ class Search:
 
     def compare(self, planned: list[CandidateSpec]) -> None:
         """Further candidates to compare with, in the first part of the budget."""
-        spare = self._budget_s * (1 - _COMPARISON_SHARE)
-        top_up_candidates(self.tried, planned, self._attempt, lambda: self.left_s() > spare)
+        in_time = lambda: self._budget.leaves(1 - _COMPARISON_SHARE)  # noqa: E731  # asked at each step
+        top_up_candidates(self.tried, planned, self._attempt, in_time)
 
     def _attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         """Measure a candidate beyond those planned; None if it cannot be built."""
@@ -229,7 +244,7 @@ class Search:
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
-            gates=[_proved(gate, latency) for gate in finalist.record.gates],
+            gates=[with_proof(gate, latency) for gate in finalist.record.gates],
             code=None if accepted else str(latency.decision),
             message=None if accepted else latency.message,
         )
@@ -257,10 +272,10 @@ class Search:
         count = measured(self.tried)
         if count >= ENOUGH:
             return self._warnings
-        late = self.left_s() < self._budget_s * (1 - _COMPARISON_SHARE)
+        late, budget_s = not self._budget.leaves(1 - _COMPARISON_SHARE), self._budget.seconds
         why = (
-            f"the search budget of {self._budget_s:g} s is meant for the best first; "
-            f"for more set [recipe] search_budget_s = {2 * self._budget_s:g}"
+            f"the search budget of {budget_s:g} s is meant for the best first; "
+            f"for more set [recipe] search_budget_s = {2 * budget_s:g}"
             if late
             else "the recipe and this model allow no more"
         )
@@ -273,11 +288,3 @@ class Search:
         marked = [replace_in(record, pareto=on) for record, on in zip(records, pareto(records), strict=True)]
         places = {id(item): place for place, item in enumerate(items)}
         return marked, [places[id(item)] for item in chosen]
-
-
-def _proved(gate: GateResult, latency: Latency) -> GateResult:
-    """The gate of latency with what the full statistic says; any other as it is."""
-    if gate.name != "max_latency_ratio":
-        return gate
-    passed = latency.decision is Decision.ACCEPTED
-    return replace_in(gate, value=latency.ratio_p50_upper, passed=passed)

@@ -34,6 +34,7 @@ from edge_agent.worker.data.division import write_division
 from edge_agent.worker.data.finding import Finding, with_more_findings
 from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
+from edge_agent.worker.data.tensor_groups import TensorGroups
 from edge_agent.worker.data.watched import Watched
 from edge_agent.worker.measure.heap import trimmed_heap
 from edge_agent.worker.measure.runtimes import that_load, usable
@@ -49,9 +50,6 @@ _RELATIVE_ERROR = 1e-3
 """Prepared against original: folding constants reorders float sums, it does not change values."""
 _ROUNDED_ERROR = 0.1
 """The same for an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
-_ACTIVATIONS_SHARE = 0.25
-"""The part of a memory limit that tapped activations may take; model, runtime and numpy need the rest."""
-_MEASURED_FIRST = 4
 _COUNTED_AT_MOST = 2**29
 """Values over all windows: two or three seconds of counting on a server, half a minute on a small board."""
 _ONE_IN = 32
@@ -187,7 +185,7 @@ class _Calibration:
         self._prepared = prepared
         self._data = data
         self._info = info
-        self._sizes: dict[str, int] = {}
+        self._groups = TensorGroups(self._tapped, context.task.memory_bytes)
         self.early: dict[str, Range] = {}
         """The ranges after two thirds of the first pass."""
 
@@ -221,10 +219,10 @@ class _Calibration:
         if not names:
             return
         first = not self.early
-        groups = self._groups(names)
+        groups = self._groups.groups(names)
         windows = self._data.count("calibration")
         pace = Pace(self._context, "calibrating, windows", windows * len(groups), begin=begin, end=end)
-        largest = max(sum(self._sizes[name] for name in group) for group in groups)
+        largest = max(map(self._groups.measure, groups))
         with trimmed_heap(largest) as trim:
             for number, group in enumerate(groups):
                 for done, values in enumerate(self._tapped(group), start=1):
@@ -241,36 +239,10 @@ class _Calibration:
 
     def one_in(self, names: Sequence[str], counting: str) -> int:
         """Of how many common values one is counted, as the recipe says and the size of the first window's shows."""
-        self._measure(names)
-        values = sum(self._sizes.values()) / np.dtype(np.float32).itemsize * self._data.count("calibration")
+        size = self._groups.measure(names)
+        values = size / np.dtype(np.float32).itemsize * self._data.count("calibration")
         sampled = counting == "sampled" or (counting == "auto" and values > _COUNTED_AT_MOST)
         return _ONE_IN if sampled else 1
-
-    def _measure(self, names: Sequence[str]) -> None:
-        """How many bytes each tensor has in the first window, few at a time where memory is limited."""
-        sizes = self._sizes
-        while len(sizes) < len(names):
-            # No tensor so far was larger than the largest, so this many of the next should fit.
-            at_once = max(1, int(self._room // max(sizes.values()))) if sizes else _MEASURED_FIRST
-            values = next(self._tapped(names[len(sizes) : len(sizes) + at_once] if self._room else names))
-            sizes.update((name, max(value.nbytes, 1)) for name, value in values)
-
-    @property
-    def _room(self) -> float:
-        """Bytes that activations may take together; 0: as many as there are."""
-        return self._context.task.memory_bytes * _ACTIVATIONS_SHARE
-
-    def _groups(self, names: Sequence[str]) -> list[list[str]]:
-        """``names`` in groups whose activations of one window fit into their share of the memory limit."""
-        groups: list[list[str]] = [[]]
-        taken = 0
-        for name in names:
-            if self._room and groups[-1] and taken + self._sizes[name] > self._room:
-                groups.append([])
-                taken = 0
-            groups[-1].append(name)
-            taken += self._sizes[name]
-        return groups
 
 
 def _same(wanted: Array, got: Array, relative: float) -> bool:

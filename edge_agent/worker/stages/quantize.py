@@ -43,10 +43,11 @@ from edge_agent.worker.measure.probe import write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
-from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
+from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
+from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
-from edge_agent.worker.search.search import PROVED, Finalist, Search
+from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
 from edge_agent.worker.search.tail import float_tail
 
@@ -157,6 +158,19 @@ def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
     )
 
 
+def _plain(task: Task, prepared: _Prepared) -> list[CandidateSpec]:
+    """The runtime's plain recipes for this model."""
+    backend = prepared.backend
+    return plain_recipes(
+        task.recipe,
+        {layer.operator for layer in prepared.layers},
+        prepared.unlisted | {layer.operator for layer in prepared.weighted},
+        core=backend.core_operators(),
+        products=backend.product_operators(),
+        schemes=backend.schemes,
+    )
+
+
 def _search(context: Context, prepared: _Prepared) -> _Found:
     """Run float, then the search over the candidates, and explain the layers of the best."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
@@ -185,7 +199,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             sensitivity = partial(measure, context, backend, info, data)
             search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
-            search.warn("which layers to leave float was not looked for: this model needs more memory for that")
+            search.warn(TOO_LARGE)
+        search.try_plain(_plain(task, prepared))
         search.compare(planned)
         proved = search.prove_speed()
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]

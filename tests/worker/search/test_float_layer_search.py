@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from support.fragile import BROKEN, write_fragile
 from support.jobs import make_job, run_stages
@@ -13,12 +14,16 @@ from support.trained import windows
 
 from edge_agent.backends import onnx as backend
 from edge_agent.jobs.result import LayerLoss
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import Stage, read_task
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import read_chosen
+from edge_agent.worker.context import Context
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.explain import diagnose
 from edge_agent.worker.explain.diagnose import with_measured
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.stages import quantize
 
 if TYPE_CHECKING:
     from edge_agent.jobs.outcome import Outcome
@@ -101,6 +106,48 @@ def test_a_model_too_large_to_look_into_is_searched_without_and_says_so(tmp_path
     assert small.outcome.code == "agreement_too_low"
     assert not any(record["float_layers"] for record in small.records)
     assert any("needs more memory" in warning for warning in told(small.outcome)["data"]["warnings"])
+
+
+def test_a_search_goes_on_where_memory_is_refused_while_it_looks_into_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(quantize, "measure", refused)
+
+    found = Search(tmp_path)
+
+    assert found.outcome.code == "agreement_too_low"
+    assert any("needs more memory" in warning for warning in told(found.outcome)["data"]["warnings"])
+
+
+def test_layers_are_explained_in_groups_that_fit_into_memory(
+    tmp_path: Path, found: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[Any] = []
+    real = diagnose.tapped
+
+    def tapped(*where: Any, runtime: str) -> Any:
+        groups.append(where[-1])
+        return real(*where, runtime=runtime)
+
+    monkeypatch.setattr(diagnose, "tapped", tapped)
+    job_dir = found.folder.parent
+    task = read_task(job_dir)
+    spec = read_chosen(found.folder).spec
+    info = backend.inspect(job_dir / task.model)
+    explained = []
+    for memory_bytes in (0, 2**14):
+        groups.clear()
+        limited = msgspec.structs.replace(task, memory_bytes=memory_bytes)
+        context = Context(job_dir, tmp_path, limited, Stage.QUANTIZE, lambda *_: None)
+        data = open_dataset(context, info)
+        explained.append(diagnose.worst_layers(context, backend, data, "search", spec))
+
+    assert explained[0] == explained[1]
+    assert len(groups[1:]) > 1  # the first one only finds how large its tensors are
+    assert max(map(len, groups[1:])) < len(groups[0])
 
 
 def test_what_only_the_search_measures_is_carried_into_a_refusal() -> None:

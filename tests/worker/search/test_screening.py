@@ -26,7 +26,7 @@ class Device:
         monkeypatch.setattr(module, "screen", self.screen)
         monkeypatch.setattr(module, "ask", self.ask)
 
-    def screen(self, models: Sequence[Served], _feeds: Path) -> list[Screened]:
+    def screen(self, models: Sequence[Served], _feeds: Path, **_: int) -> list[Screened]:
         self.processes += 1
         return [Screened(Percentiles(ms, ms, ms), (ms,)) for ms in map(self._of, models)]
 
@@ -134,7 +134,7 @@ def test_a_single_model_that_does_not_fit_into_memory_is_no_matter_of_that_model
     crash = StageError("stage_crashed", "killed")
     Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash})
     screens = iter([crash])
-    monkeypatch.setattr(module, "screen", lambda *_: (_ for _ in ()).throw(next(screens)))
+    monkeypatch.setattr(module, "screen", lambda *_, **__: (_ for _ in ()).throw(next(screens)))
 
     with pytest.raises(LimitError):
         Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b")])

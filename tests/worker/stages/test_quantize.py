@@ -144,6 +144,18 @@ def test_a_method_without_ranges_needs_no_calibration_pass(
     assert all(layer["activations_sqnr_db"] is None for layer in told(outcome)["layers"])
 
 
+def test_a_candidate_whose_proof_cannot_end_in_time_is_not_begun(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "expected_s", lambda _reference_ms: 1000.0)
+
+    outcome, _ = search(tmp_path, model, recipe=BRIEF)
+
+    assert outcome.code == "no_candidate"
+    assert "search_budget_s" in outcome.message
+    assert told(outcome)["candidates"] == []
+
+
 def test_where_nothing_can_be_built_per_channel_it_is_per_tensor(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
