@@ -21,6 +21,7 @@ from edge_agent.quant.agreement import Judge
 from edge_agent.wire.manifest import Recipe
 from edge_agent.worker.artefacts import Ranges
 from edge_agent.worker.search.policy import plan, structure
+from edge_agent.worker.search.space import SearchSpace
 
 Outputs = NDArray[Any]
 FLIPPED = (0.001, 0.01, 0.05)
@@ -39,14 +40,15 @@ def candidate_files(
 ) -> Iterator[tuple[str, Path]]:
     """(name, file) of what every recipe makes, and of the sabotaged ones; those that cannot be built are left out."""
     layers = backend.layers(prepared)
-    specs = plan(
-        Recipe(),
-        {layer.operator for layer in layers},
-        {layer.operator for layer in layers if layer.weights is not None},
+    space = SearchSpace(
+        recipe=Recipe(),
+        present={layer.operator for layer in layers},
+        weighted={layer.operator for layer in layers if layer.weights is not None},
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,
     )
+    specs = plan(space)
     first = next((spec for spec in specs if spec.method == "static"), None)
     for spec in specs:
         if (

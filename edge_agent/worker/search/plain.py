@@ -4,11 +4,9 @@ Most of them are planned anyway. They are asked again by name where nothing has 
 them out (a detector's tail stays float in it) or a budget may have ended before them.
 """
 
-from collections.abc import Callable, Collection, Sequence
-
-from edge_agent.backends import CandidateSpec, Method, Scheme
-from edge_agent.wire.manifest import Recipe
+from edge_agent.backends import CandidateSpec
 from edge_agent.worker.search.policy import range_methods
+from edge_agent.worker.search.space import SearchSpace
 
 KEPT_SHARE = 0.15
 """Of a search's budget, kept for these recipes where nothing has passed."""
@@ -18,35 +16,26 @@ _PLAIN_RANGES = "minmax"
 """The default of every runtime's quantizer."""
 
 
-def plain_recipes(
-    recipe: Recipe,
-    present: Collection[str],
-    weighted: Collection[str],
-    *,
-    core: Sequence[str],
-    products: Sequence[str],
-    schemes: Callable[[Method], Sequence[Scheme]],
-) -> list[CandidateSpec]:
-    """The plain recipes that ``recipe`` allows, what needs no ranges first.
+def plain_recipes(space: SearchSpace) -> list[CandidateSpec]:
+    """The plain recipes that the recipe of ``space`` allows, what needs no ranges first.
 
     dynamic: matrix products and recurrent layers; static: core operators, then every operator. Each per channel and per
     tensor, as ``schemes`` has them; static with the ends of what calibration saw first, as the runtimes do, and then
     with each other range method.
-
-    Arguments are those of :func:`.policy.plan`.
     """
+    recipe, core, products = space.recipe, space.core, space.products
     ranges = sorted(range_methods(recipe), key=lambda method: method != _PLAIN_RANGES)
-    operators = [tuple(core), ()] if set(present) - set(core) else [()]
+    operators = [tuple(core), ()] if set(space.present) - set(core) else [()]
     static = [
         CandidateSpec("static", method, some, scheme.per_channel, (), scheme.types, recipe.io)
         for method in ranges
         for some in operators
-        for scheme in schemes("static")
+        for scheme in space.schemes("static")
     ]
     dynamic = [
         CandidateSpec("dynamic", "", tuple(products), scheme.per_channel, (), scheme.types)
-        for scheme in schemes("dynamic")
-        if not set(weighted).isdisjoint(products)
+        for scheme in space.schemes("dynamic")
+        if not set(space.weighted).isdisjoint(products)
     ]
     match recipe.method:
         case "dynamic":

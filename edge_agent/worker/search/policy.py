@@ -7,16 +7,17 @@ and a structure that is slower than one that already passes is not scored at all
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.backends import CandidateSpec, Method, Scheme
+from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, Recipe
+from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 RANGE_METHODS = ("mse", "percentile", "minmax")
@@ -94,16 +95,7 @@ def range_methods(recipe: Recipe) -> tuple[str, ...]:
     return RANGE_METHODS if recipe.calibration == "auto" else (recipe.calibration,)
 
 
-def plan(
-    recipe: Recipe,
-    present: Collection[str],
-    weighted: Collection[str],
-    *,
-    core: Sequence[str],
-    products: Sequence[str],
-    schemes: Callable[[Method], Sequence[Scheme]],
-    tail: Tail = NO_TAIL,
-) -> list[CandidateSpec]:
+def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     """The candidates of a recipe.
 
     static: {every operator, core only} x schemes x range methods; where there is a tail, every operator but the tail
@@ -113,17 +105,13 @@ def plan(
     calibration leaves only what has ranges.
 
     Args:
-        recipe: what may be tried.
-        present: the operator types of this model's quantizable layers.
-        weighted: those of its layers that have weights.
-        core: those of this format that carry the work (convolutions, matrix products).
-        products: those that are matrix products.
-        schemes: which integers are worth trying of a method here.
+        space: what there is to choose from.
         tail: the layers to leave float from the start, where int8 is known to lose what they tell.
 
     Raises:
         RecipeError: ``recipe_unsupported`` for a recipe that contradicts itself.
     """
+    recipe, core, products = space.recipe, space.core, space.products
     check_recipe(recipe)
 
     def of(
@@ -131,7 +119,7 @@ def plan(
     ) -> list[CandidateSpec]:
         return [
             CandidateSpec(method, calibration, tuple(operators), per_channel, floats, types, recipe.io)
-            for types, per_channel in schemes(method)
+            for types, per_channel in space.schemes(method)
             for calibration in ranges
         ]
 
@@ -141,16 +129,16 @@ def plan(
         others = tail.rest - set(core)  # without any, core is what is before the tail
     else:
         static = of("static", (), ranges)
-        others = frozenset(present) - set(core)
+        others = frozenset(space.present) - set(core)
     if others:
         static += of("static", core, ranges)
-    some = of("dynamic", products) if set(weighted) & set(products) else []
+    some = of("dynamic", products) if set(space.weighted) & set(products) else []
     uniform = of("uniform")
     match recipe.method:
         case "static":
             return static
         case "dynamic":
-            return some if some and set(weighted) <= set(products) else [*some, *of("dynamic")]
+            return some if some and set(space.weighted) <= set(products) else [*some, *of("dynamic")]
         case "uniform":
             return uniform
         case "auto" if recipe.calibration != "auto" or recipe.io == "int8":

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, CandidateSpec, Flow, Layer, ModelInfo, load
+from edge_agent.backends import Backend, Flow, Layer, ModelInfo, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
@@ -49,7 +49,8 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, w
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
-from edge_agent.worker.search.tail import float_tail
+from edge_agent.worker.search.space import SearchSpace
+from edge_agent.worker.search.tail import Tail, float_tail
 
 CANDIDATES_FILE = "candidates.json"
 _LEAST_BUDGET_S = 60.0
@@ -141,34 +142,25 @@ def _prepare(context: Context) -> _Prepared:
     )
 
 
-def _plan(task: Task, prepared: _Prepared, kind: str) -> list[CandidateSpec]:
-    """The candidates; ``kind``: of the first judged output."""
+def _space(task: Task, prepared: _Prepared) -> SearchSpace:
+    """What there is to choose from for this model."""
     backend = prepared.backend
+    return SearchSpace(
+        recipe=task.recipe,
+        present={layer.operator for layer in prepared.layers},
+        weighted=prepared.unlisted | {layer.operator for layer in prepared.weighted},
+        core=backend.core_operators(),
+        products=backend.product_operators(),
+        schemes=backend.schemes,
+    )
+
+
+def _tail(task: Task, prepared: _Prepared, kind: str) -> Tail:
+    """The layers to leave float from the start; ``kind``: of the first judged output."""
     kinds = [kind, *(one.kind or "" for one in task.outputs)]
     judged = ScoredOutput(prepared.info, task).positions
     seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
-    return plan(
-        task.recipe,
-        {layer.operator for layer in prepared.layers},
-        prepared.unlisted | {layer.operator for layer in prepared.weighted},
-        core=backend.core_operators(),
-        products=backend.product_operators(),
-        schemes=backend.schemes,
-        tail=float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen)),
-    )
-
-
-def _plain(task: Task, prepared: _Prepared) -> list[CandidateSpec]:
-    """The runtime's plain recipes for this model."""
-    backend = prepared.backend
-    return plain_recipes(
-        task.recipe,
-        {layer.operator for layer in prepared.layers},
-        prepared.unlisted | {layer.operator for layer in prepared.weighted},
-        core=backend.core_operators(),
-        products=backend.product_operators(),
-        schemes=backend.schemes,
-    )
+    return float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen))
 
 
 def _search(context: Context, prepared: _Prepared) -> _Found:
@@ -193,14 +185,15 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         )
         budget_s = _budget_s(task, prepared.ranges)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
-        planned = _plan(task, prepared, meaning.kind)
+        space = _space(task, prepared)
+        planned = plan(space, _tail(task, prepared, meaning.kind))
         search.score(planned)
         if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
             sensitivity = partial(measure, context, backend, info, data)
             search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
             search.warn(TOO_LARGE)
-        search.try_plain(_plain(task, prepared))
+        search.try_plain(plain_recipes(space))
         search.compare(planned)
         proved = search.prove_speed()
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from support.jobs import make_job, run_stages
 from support.results import read_results
-from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
 from edge_agent.jobs.conclusion import conclude
@@ -22,27 +21,13 @@ from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.report.text import render
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
 
-pytestmark = pytest.mark.children(covered=False)
+pytestmark = [pytest.mark.children(covered=False), pytest.mark.usefixtures("speed_passes")]
 
 ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
 ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0)
 BEFORE = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
 Arrays = dict[str, NDArray[Any]]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speed is not the subject."""
-    monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
 
 
 def judge(

@@ -18,6 +18,7 @@ from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search import evaluator, screening
 from edge_agent.worker.search.budget import Budget
 from edge_agent.worker.search.plain import plain_recipes
+from edge_agent.worker.search.space import SearchSpace
 
 SIZE, CLASSES = 64, 5
 CORE, PRODUCTS = ("Conv", "Gemm"), ("Gemm", "LSTM")
@@ -29,7 +30,7 @@ def schemes(_method: Method) -> list[Scheme]:
 
 def described(recipe: Recipe, present: set[str]) -> list[tuple[str, str, int, bool]]:
     weighted = present & {"Conv", "Gemm", "LSTM"}
-    found = plain_recipes(recipe, present, weighted, core=CORE, products=PRODUCTS, schemes=schemes)
+    found = plain_recipes(SearchSpace(recipe, present, weighted, CORE, PRODUCTS, schemes))
     return [(one.method, one.calibration, len(one.operators), one.per_channel) for one in found]
 
 

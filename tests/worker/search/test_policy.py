@@ -26,6 +26,7 @@ from edge_agent.worker.search.policy import (
     why_none,
     worth_scoring,
 )
+from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
 CORE = ("Conv", "MatMul")
@@ -36,7 +37,7 @@ SCHEMES = (Scheme("u8s8", per_channel=True), Scheme("u8u8", per_channel=False))
 
 def planned(recipe: Recipe, present: Sequence[str] = PRESENT, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     weighted = {"Conv", *PRODUCTS}.intersection(present)
-    return plan(recipe, present, weighted, core=CORE, products=PRODUCTS, schemes=lambda _: SCHEMES, tail=tail)
+    return plan(SearchSpace(recipe, present, weighted, CORE, PRODUCTS, lambda _: SCHEMES), tail)
 
 
 def tried(

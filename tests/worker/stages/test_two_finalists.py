@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from onnx import numpy_helper
 from support.jobs import make_job, run_stages
 from support.results import read_results
-from support.speeds import latency, screened_at
-from support.trained import windows, write_classifier
+from support.trained import windows
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.daemon.activation.release_steps import chosen_model
@@ -27,26 +26,13 @@ from edge_agent.worker.artefacts import (
     read_finalists,
     second_path,
 )
-from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening, search
+from edge_agent.worker.search import search
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
-pytestmark = pytest.mark.children(covered=False)
+pytestmark = [pytest.mark.children(covered=False), pytest.mark.usefixtures("speed_passes")]
 
 OF_THE_FIRST = "a layer of the first"
 FAST = Recipe(method="uniform", search_budget_s=1e-6)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speed is not the subject."""
-    monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
 
 
 def flipped(model: Path) -> bytes:

@@ -13,35 +13,20 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from support.jobs import make_job, run_stages
 from support.results import read_results
-from support.speeds import latency, screened_at
 from support.trained import windows, write_classifier
 
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.wire.manifest import Gates, Output, Recipe
-from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
 
-pytestmark = pytest.mark.children(covered=False)
+pytestmark = [pytest.mark.children(covered=False), pytest.mark.usefixtures("speed_passes")]
 
 ONE_CANDIDATE = Recipe(method="uniform", search_budget_s=1e-6)  # the closest to float that there is
 ANY_SPEED = Gates(max_latency_ratio=0)
 SEARCH = (Stage.CALIBRATE, Stage.QUANTIZE)
 Arrays = dict[str, NDArray[Any]]
 Judge = Callable[..., tuple[Outcome, dict[str, Any]]]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speed is not the subject."""
-    monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_classifier(tmp_path_factory.mktemp("model") / "classifier.onnx")
 
 
 @pytest.fixture(scope="module")
