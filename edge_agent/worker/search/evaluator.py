@@ -190,8 +190,7 @@ class CandidateEvaluator:
             message=judgement.message or None,
         )
         passed = judgement.passed or (judgement.code == "latency_too_high" and near)
-        chance = 1.0 if prospect is None else prospect.chance()
-        return EvaluatedCandidate(spec, record, passed, chance, prospect=prospect, outputs=outputs)
+        return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""

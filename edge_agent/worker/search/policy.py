@@ -56,7 +56,7 @@ class EvaluatedCandidate:
     passed: bool
     """Every gate of the search set; at speed the screen needs only to come near."""
     chance: float = 1.0
-    """That it stands before the held-out set, by what the search set shows."""
+    """That it stands before the held-out set, as one of all that were tried (:mod:`.freezing`)."""
     prospect: Prospect | None = None
     """What that chance is made of; None where the agreement does not decide."""
     outputs: Sequence[OutputSummary] = ()
