@@ -104,7 +104,7 @@ class Symbols(Kind):
         return place + (place >= self._blank(output))
 
     def _blank(self, output: NDArray[Any]) -> int:
-        return self.output.blank % _steps(output).shape[1]
+        return self.output.blank % int(_steps(output).shape[1])
 
 
 def _steps(output: NDArray[Any]) -> NDArray[Any]:
