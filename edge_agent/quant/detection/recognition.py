@@ -98,7 +98,8 @@ def _has_objectness(values: NDArray[Any]) -> bool:
     if values.shape[2] <= OBJECTNESS:
         return False
     scores = values[..., BOX:].reshape(-1, values.shape[2] - BOX)
-    high: NDArray[np.bool_] = np.greater_equal(scores, _HIGH if are_fractions(scores) else 0.0)
+    least = _HIGH if are_fractions(scores) else 0.0
+    high = np.asarray(scores >= least)
     shows, other = high[:, 0], high[:, 1:].any(axis=1)
     if shows.all():  # YOLOv6 writes a 1 there
         return True
