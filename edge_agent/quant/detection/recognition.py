@@ -98,9 +98,8 @@ def _has_objectness(values: NDArray[Any]) -> bool:
     if values.shape[2] <= OBJECTNESS:
         return False
     scores = values[..., BOX:].reshape(-1, values.shape[2] - BOX)
-    least = _HIGH if are_fractions(scores) else 0.0
-    high = np.asarray(scores >= least)
-    shows, other = high[:, 0], high[:, 1:].any(axis=1)
+    high = scores >= (_HIGH if are_fractions(scores) else 0.0)
+    shows, other = high[:, 0], np.logical_or.reduce(high[:, 1:], axis=1)
     if shows.all():  # YOLOv6 writes a 1 there
         return True
     return bool(np.mean(other[shows]) > _HALF) if shows.any() else bool(np.mean(other) > _RARE)
