@@ -18,7 +18,12 @@ from edge_agent.worker.search.policy import SAME_SPEED
 _SHARE = 0.5
 """The part of a memory limit that the models of one screening may take together; this process needs the rest."""
 _MOST_BYTES = 512 << 20
-"""What they take without a limit: of models with large activations, all candidates together would take gigabytes."""
+"""What they take at most: of models with large activations, all candidates together would take gigabytes."""
+
+
+def room_for_models(memory_bytes: int) -> int:
+    """What models that are measured together may take of a limit of ``memory_bytes``; 0 of none."""
+    return int(memory_bytes * _SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Screening:
         self._model = model
         self._feeds = feeds
         self._options = options
-        self.most_bytes = int(memory_bytes * _SHARE) or _MOST_BYTES
+        self.most_bytes = min(room_for_models(memory_bytes) or _MOST_BYTES, _MOST_BYTES)
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
 
@@ -101,10 +106,11 @@ class Screening:
         return dict(zip(every, times, strict=True))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
-        """Which of these cannot be loaded and run, and why."""
+        """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""
+        if not items:
+            return {}
         try:
-            models = [_served(*item) for item in items]
-            ask(Request(feeds=str(self._feeds), models=models, rounds=1, min_rounds=1, seconds=0.0))
+            called = self._called(items)
         except (ModelError, StageError, LimitError) as error:
             if len(items) > 1:
                 middle = len(items) // 2
@@ -113,7 +119,20 @@ class Screening:
                 raise
             crash = f"the runtime crashes on the int8 model: {error.message}"
             return {items[0]: ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error}
-        return {}
+        return self._culprits(items[called:])
+
+    def _called(self, items: Sequence[tuple[Path, ServingOption]]) -> int:
+        """How many of the first of these one process has loaded and called: as many as fit."""
+        request = Request(
+            feeds=str(self._feeds),
+            models=[_served(*item) for item in items],
+            rounds=1,
+            min_rounds=1,
+            seconds=0.0,
+            most_bytes=self.most_bytes,
+            fewest=1,
+        )
+        return len(ask(request).times_ms)
 
 
 def _served(path: Path, option: ServingOption) -> Served:

@@ -4,9 +4,9 @@ Before that float is asked what it makes of calibration and search rows (:mod:`e
 rows of an ``.npz`` that may change places are divided anew, so that both sets hold the rare regimes.
 
 Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
-``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, and ``seen.json``. Memory
-does not grow with the number of windows: batch 1, fixed-size histograms, and where a memory limit is set, as many
-activations at a time as fit.
+``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, ``seen.json``, and where
+they are small float's answers for the search set. Memory does not grow with the number of windows: batch 1, fixed-size
+histograms, and where a memory limit is set, as many activations at a time as fit.
 """
 
 import time
@@ -27,7 +27,14 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MovedRanges
-from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, prepared_path, save_histograms
+from edge_agent.worker.artefacts import (
+    HISTOGRAMS_FILE,
+    RANGES_FILE,
+    Ranges,
+    prepared_path,
+    save_answers,
+    save_histograms,
+)
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.division import write_division
@@ -36,7 +43,7 @@ from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.tensor_groups import TensorGroups
 from edge_agent.worker.data.watched import Watched
-from edge_agent.worker.measure.heap import trimmed_heap
+from edge_agent.worker.measure.heap import give_back, trimmed_heap
 from edge_agent.worker.measure.runtimes import that_load, usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quality.beyond import InputReach
@@ -75,6 +82,7 @@ def run(context: Context) -> Outcome:
     notes = [*info.notes, *left_out, *lacking]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
+    give_back()
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
     reach = InputReach(info, data.channels, data.count("calibration"))
     watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))
@@ -138,6 +146,7 @@ def _divided(
     if division is not None:
         write_division(context.out_dir, division)
         data = open_dataset(context, info, division)
+    save_answers(context.out_dir, answers.of_search(division))
     counts = answers.counts(division)
     told = one_class(counts, rows=context.task.arrays is not None) if answers.one_each else []
     return data, Seen(classes=counts), told

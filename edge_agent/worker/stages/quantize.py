@@ -9,7 +9,7 @@ likelier to end accepted.
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from edge_agent.worker.artefacts import (
     Ranges,
     chosen_path,
     prepared_path,
+    read_answers,
     read_ranges,
     second_path,
 )
@@ -39,7 +40,8 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
-from edge_agent.worker.measure.probe import write_feeds
+from edge_agent.worker.measure.memory import called_bytes
+from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
@@ -48,13 +50,16 @@ from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
-from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.search.sensitivity import fits, measure
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import Tail, float_tail
 
 CANDIDATES_FILE = "candidates.json"
+_MORE = "[recipe] search_budget_s"
 _LEAST_BUDGET_S = 60.0
 _BUDGET_PASSES = 40
+_MOST_BUDGET_S = 900.0
+"""Half of what a device gives a stage ([limits] stage_timeout_s): a search that is cut off there leaves nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +173,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
-        floats.run(pace, runtime=prepared.ranges.runtimes[0])
+        known = read_answers(context.folder(Stage.CALIBRATE))
+        floats.run(pace, runtime=prepared.ranges.runtimes[0], known=known)
         meaning = floats.meaning(first_output(task), label_sample(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(labels_of(data, "heldout"))
@@ -188,14 +194,18 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         space = _space(task, prepared)
         planned = plan(space, _tail(task, prepared, meaning.kind))
         search.score(planned)
-        if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
-            sensitivity = partial(measure, context, backend, info, data)
+        if fits(task.memory_bytes, info.size_bytes):
+            float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
+            called = cache(partial(called_bytes, float_model, prepared.feeds))
+            sensitivity = partial(measure, context, backend, info, data, called)
             search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
         else:
             search.warn(TOO_LARGE)
         search.try_plain(plain_recipes(space))
         search.compare(planned)
         proved = search.prove_speed()
+        if not proved and search.left_s() <= 0:
+            search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
@@ -239,7 +249,8 @@ def _write(path: Path, value: Any) -> None:
 
 
 def _budget_s(task: Task, ranges: Ranges) -> float:
-    return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
+    passes_s = min(_BUDGET_PASSES * ranges.float_pass_s, _MOST_BUDGET_S)
+    return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, passes_s)
 
 
 def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandidate | None:
