@@ -183,6 +183,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.array(weight),
                 weight_axis=0 if weight is None else graph.output_axis(node),
                 depthwise=graph.depthwise(node),
+                multiplies=node.op_type in WEIGHTED,
             )
         )
     return layers
@@ -199,6 +200,7 @@ def read_flow(prepared: Path) -> Flow:
             outputs=tuple(name for name in node.output if name),
             weights=graph.weight_count(node),
             joins=node.op_type in JOINING,
+            operator=node.op_type,
         )
         for node in graph.nodes
     ]

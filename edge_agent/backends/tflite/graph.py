@@ -103,6 +103,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.model.value(weight),
                 weight_axis=0 if weight is None else graph.output_axis(operator),
                 depthwise=operator.name == "DEPTHWISE_CONV_2D",
+                multiplies=operator.name in WEIGHTED,
             )
         )
     return layers
@@ -118,6 +119,7 @@ def read_flow(prepared: Path) -> Flow:
             outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
             weights=graph.weight_count(operator),
             joins=operator.name in JOINING,
+            operator=operator.name,
         )
         for operator in graph.operators
     ]
