@@ -1,4 +1,4 @@
-"""What a model format brings: open, tap, rewrite. One file or folder per format, found by its name.
+"""What a model format brings: open, tap, rewrite. One folder per format, found by its name.
 
 The engine (calibration, search, gates, report) knows these types and nothing of any format.
 """

@@ -4,6 +4,7 @@
     inspection    what a file holds, read from its skeleton and without the runtime
     stored_weights whether a model's weights are integers already
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
+    names         names of tensors and nodes that do not meet
     tensor_types  the type of every tensor
     operators     which operators can be quantized
     arithmetic    which integer types this processor multiplies exactly, and so which to try

@@ -112,6 +112,10 @@ class Graph:
                 return str(name)
         return None
 
+    def weighted(self) -> Iterator[tuple[str, str]]:
+        """Operator and name of every node that multiplies by weights, or as if by weights."""
+        return ((node.op_type, node.name) for node in self.nodes if node.op_type in (*WEIGHTED, *RECURRENT))
+
     def weight_count(self, node: Any) -> float:
         """How many weights a node multiplies by; infinite where they are in a graph of its own."""
         if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):

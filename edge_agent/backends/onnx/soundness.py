@@ -13,6 +13,8 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array
+from edge_agent.backends.nothing_left import listed
+from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.errors import ModelError
@@ -55,7 +57,10 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
     nodes = sum(node.op_type not in _PAIR and not dequantized.isdisjoint(node.input) for node in model.graph.node)
     if not nodes + len(readers):
-        raise _invalid("nothing in the rewritten model is int8")
+        floats = [
+            f"{node.op_type} {node.name!r}" for node in model.graph.node if node.op_type in (*WEIGHTED, *RECURRENT)
+        ]
+        raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its nodes'}")
     return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
 
 

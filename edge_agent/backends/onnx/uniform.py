@@ -52,7 +52,7 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
             surgery.exchange(node, made)
     in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
     surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
-    onnx.save_model(surgery.finish(), out)
+    onnx.save_model(surgery.finish(spec), out)
 
 
 def _fits_blocks(graph: Graph, node: Any) -> bool:

@@ -4,7 +4,7 @@ Pure: reads plain values of a file. Only the main graph counts; what is inside I
 no names in this format, so a node is called after its first output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf, prod
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class PreparedGraph:
             return None
         tensor = self.tensors[operator.inputs[WEIGHT]]
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
+
+    def weighted(self) -> Iterator[tuple[str, str]]:
+        """Type and name of every operator that multiplies by weights, or as if by weights."""
+        layers = (one for one in self.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
+        return ((one.name, self.name(one)) for one in layers)
 
     def weight_count(self, operator: Operator) -> float:
         """How many weights an operator multiplies by; infinite where they are in another graph."""

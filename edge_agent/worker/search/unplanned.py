@@ -1,13 +1,11 @@
 """What to say where a recipe's method has no int8 form of any layer of a model. Pure."""
 
 from collections.abc import Collection, Iterable
-from itertools import islice
 
 from edge_agent.backends import Node
+from edge_agent.backends.nothing_left import listed
 from edge_agent.wire.manifest import Recipe
 
-_NAMED = 5
-"""Layers that are named."""
 _DOES = {
     "static": "static int8 is for convolutions and matrix products",
     "dynamic": "dynamic int8 is for convolutions and products by constant weights",
@@ -24,9 +22,8 @@ def why_unplanned(recipe: Recipe, nodes: Iterable[Node], bound: Collection[str])
     """
     method = "dynamic" if recipe.method == "dynamic" else "static"
     weighted = [node for node in nodes if node.weights]
-    listed = [f"{node.operator} {node.name!r}" for node in islice(weighted, _NAMED)]
-    more = f" and {len(weighted) - _NAMED} more" if len(weighted) > _NAMED else ""
-    has = f"this model's weights are in {', '.join(listed)}{more}" if listed else "this model has no weights"
+    names = listed([f"{node.operator} {node.name!r}" for node in weighted])
+    has = f"this model's weights are in {names}" if names else "this model has no weights"
     held = [node.name for node in weighted if node.name in bound]
     why = f", and {held[0]!r} stays float for what is beside it (see the warnings)" if held else ""
     other = "'auto'" if recipe.method != "auto" else "'auto' without calibration and io"
