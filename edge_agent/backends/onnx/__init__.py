@@ -15,6 +15,7 @@
     recurrent     the LSTM of the dynamic model
     uniform       the model of which only the weights are int8
     sharing       which weights are the same, and a finished model in which each is stored once
+    shared_biases biases of the static model that several layers add
     tables        rows of an integer table, read as floats
     static_tables tables that layers of the static model multiply by as well
     surgery       exchanges nodes for such that read integer weights

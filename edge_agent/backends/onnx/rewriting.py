@@ -25,6 +25,7 @@ from edge_agent.backends.onnx.names import name_nodes, restore, set_apart
 from edge_agent.backends.onnx.operators import QUANTIZABLE, WEIGHTED
 from edge_agent.backends.onnx.preparation import MIN_OPSET
 from edge_agent.backends.onnx.prevent_requantization import keep_float
+from edge_agent.backends.onnx.shared_biases import float_biases, share_biases
 from edge_agent.backends.onnx.sharing import Twins, share_constants
 from edge_agent.backends.onnx.static_tables import read_shared_tables, shared_tables
 from edge_agent.errors import ModelError, StageError
@@ -58,7 +59,9 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     _check_opset(model)
     check_ranges(graph, nodes, ranges)
     overrides = _overrides(graph, nodes, axes, spec)
+    biases = float_biases(model)
     quantized = _quantized(model, nodes, ranges, overrides, spec)
+    share_biases(quantized, biases)
     keep_float(quantized, spec.float_layers)
     read_shared_tables(quantized, tables)
     share_constants(quantized)
