@@ -1,4 +1,4 @@
-"""What a model format brings: open, tap, rewrite. One file or folder per format, found by its name.
+"""What a model format brings: open, tap, rewrite. One folder per format, found by its name.
 
 The engine (calibration, search, gates, report) knows these types and nothing of any format.
 """
@@ -105,6 +105,8 @@ class Layer:
     """The output channel axis of ``weights``."""
     depthwise: bool = False
     """Whether it is a convolution of each channel by itself."""
+    multiplies: bool = False
+    """Whether it is a convolution or a matrix product, with constant weights or not: int8 is there for these."""
 
 
 class Node(NamedTuple):
@@ -118,6 +120,8 @@ class Node(NamedTuple):
     """How many weights it multiplies by; infinite where they are in a graph of its own, as a loop's."""
     joins: bool = False
     """Whether it puts its inputs side by side, so that all are on one grid in int8."""
+    operator: str = ""
+    """Its type."""
 
 
 class Flow(NamedTuple):

@@ -26,7 +26,7 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 }
 """For each format a convolutional model whose only input is called ``x``. A new format brings its own."""
 
-FOUND = sorted(module.name for module in pkgutil.iter_modules(backends.__path__))
+FOUND = sorted(module.name for module in pkgutil.iter_modules(backends.__path__) if module.ispkg)
 ROWS = 48
 EXACT = 1e-10
 """Noise in parts of the signal's power: float sums in another order."""

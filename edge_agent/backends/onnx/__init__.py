@@ -4,6 +4,7 @@
     inspection    what a file holds, read from its skeleton and without the runtime
     stored_weights whether a model's weights are integers already
     preparation   one standard shape of graph: opset, constants and batch norm folded, types known, nodes named
+    names         names of tensors and nodes that do not meet
     tensor_types  the type of every tensor
     operators     which operators can be quantized
     arithmetic    which integer types this processor multiplies exactly, and so which to try
@@ -14,6 +15,7 @@
     recurrent     the LSTM of the dynamic model
     uniform       the model of which only the weights are int8
     sharing       which weights are the same, and a finished model in which each is stored once
+    shared_biases biases of the static model that several layers add
     tables        rows of an integer table, read as floats
     static_tables tables that layers of the static model multiply by as well
     surgery       exchanges nodes for such that read integer weights

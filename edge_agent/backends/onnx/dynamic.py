@@ -34,7 +34,7 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
         else:
             surgery.exchange(node, _layer(surgery, node, axes[node.input[1]], spec))
     surgery.store_tables(spec.float_layers, axes, unsigned=axes if spec.types == "u8u8" else ())
-    onnx.save_model(surgery.finish(), out)
+    onnx.save_model(surgery.finish(spec), out)
 
 
 def _takes_part(surgery: Surgery, node: Any, spec: CandidateSpec) -> bool:

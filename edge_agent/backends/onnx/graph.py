@@ -112,6 +112,10 @@ class Graph:
                 return str(name)
         return None
 
+    def weighted(self) -> Iterator[tuple[str, str]]:
+        """Operator and name of every node that multiplies by weights, or as if by weights."""
+        return ((node.op_type, node.name) for node in self.nodes if node.op_type in (*WEIGHTED, *RECURRENT))
+
     def weight_count(self, node: Any) -> float:
         """How many weights a node multiplies by; infinite where they are in a graph of its own."""
         if any(one.op_type in (*WEIGHTED, *RECURRENT) for one in with_inner([node]) if one is not node):
@@ -183,6 +187,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.array(weight),
                 weight_axis=0 if weight is None else graph.output_axis(node),
                 depthwise=graph.depthwise(node),
+                multiplies=node.op_type in WEIGHTED,
             )
         )
     return layers
@@ -199,6 +204,7 @@ def read_flow(prepared: Path) -> Flow:
             outputs=tuple(name for name in node.output if name),
             weights=graph.weight_count(node),
             joins=node.op_type in JOINING,
+            operator=node.op_type,
         )
         for node in graph.nodes
     ]

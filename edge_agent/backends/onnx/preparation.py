@@ -20,6 +20,7 @@ import onnx
 from onnx import TensorProto, version_converter
 
 from edge_agent.backends.onnx.graph import Graph, with_inner
+from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
@@ -53,7 +54,7 @@ def prepare_model(path: Path, out: Path) -> None:
     _rename_constants(model, skeleton)
     _fold_beta(model)
     _own_biases(model)
-    _name_nodes(model)
+    name_nodes(model.graph.node)
     onnx.helper.set_model_props(model, {entry.key: entry.value for entry in skeleton.metadata_props})
     if not any(True for _ in Graph(model).quantizable((*WEIGHTED, *RECURRENT))):
         raise ModelError(
@@ -173,16 +174,3 @@ def _own_biases(model: Any) -> None:
             model.graph.initializer.append(own)
             node.input[_BIAS] = own.name
         used.add(name)
-
-
-def _name_nodes(model: Any) -> None:
-    """Names that are there and unique stay; the others are made from the operator and the first output."""
-    taken: set[str] = set()
-    for node in model.graph.node:
-        name = node.name or f"{node.op_type}_{node.output[0]}"
-        base, number = name, 1
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
-        taken.add(name)
-        node.name = name

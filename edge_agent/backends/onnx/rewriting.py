@@ -18,10 +18,14 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends.culprit import Naming, place_of
+from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.onnx.graph import Graph, attribute
-from edge_agent.backends.onnx.operators import QUANTIZABLE
+from edge_agent.backends.onnx.names import name_nodes, restore, set_apart
+from edge_agent.backends.onnx.operators import QUANTIZABLE, WEIGHTED
 from edge_agent.backends.onnx.preparation import MIN_OPSET
 from edge_agent.backends.onnx.prevent_requantization import keep_float
+from edge_agent.backends.onnx.shared_biases import float_biases, share_biases
 from edge_agent.backends.onnx.sharing import Twins, share_constants
 from edge_agent.backends.onnx.static_tables import read_shared_tables, shared_tables
 from edge_agent.errors import ModelError, StageError
@@ -39,22 +43,30 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
 
     Raises:
         StageError: a range is missing or not finite.
-        ModelError: ``rewrite_invalid``, if the quantizer fails on this graph.
+        ModelError: ``rewrite_invalid``, if no layer is left or the quantizer fails on this graph.
     """
     model = onnx.load_model(prepared, load_external_data=False)
+    apart = set_apart(model)
+    ranges = {apart.get(name, name): found for name, found in ranges.items()}
     graph = Graph(model)
     operators = spec.operators or QUANTIZABLE
     nodes = [node for node in graph.quantizable(operators) if node.name not in spec.float_layers]
+    if not any(node.op_type in WEIGHTED for node in nodes):
+        raise nothing_left(spec, graph.weighted())
     axes = weight_axes(graph, nodes, per_channel=spec.per_channel)
     tables = shared_tables(graph, axes, spec.float_layers)
     nodes = [node for node in nodes if node.name not in tables]
     _check_opset(model)
     check_ranges(graph, nodes, ranges)
     overrides = _overrides(graph, nodes, axes, spec)
+    biases = float_biases(model)
     quantized = _quantized(model, nodes, ranges, overrides, spec)
+    share_biases(quantized, biases)
     keep_float(quantized, spec.float_layers)
     read_shared_tables(quantized, tables)
     share_constants(quantized)
+    name_nodes(quantized.graph.node)
+    restore(quantized, apart)
     onnx.save_model(quantized, out)
 
 
@@ -165,9 +177,25 @@ def _quantized(
             extra_options={"TensorQuantOverrides": overrides},
         ).quantize_model()
     except Exception as error:  # by graph a ValueError, IndexError, AssertionError …: this candidate ends, no other
+        place = place_of(error, *_namings(model))
         raise ModelError(
-            "rewrite_invalid", f"onnxruntime's quantizer fails on this graph: {type(error).__name__}: {error}"
+            "rewrite_invalid", f"onnxruntime's quantizer fails{place}: {type(error).__name__}: {error}"
         ) from error
     onnx.helper.set_model_props(quantized, own_metadata)
     del quantized.graph.value_info[:]  # the runtime infers it again; it would cost size
     return quantized
+
+
+def _namings(model: Any) -> tuple[Naming, Naming]:
+    """What the quantizer's variables are called: nodes are nodes of the format, tensors constants of it or names."""
+    nodes = {node.name for node in model.graph.node}
+    tensors = {name for node in model.graph.node for name in (*node.input, *node.output)}
+
+    def node(value: Any) -> str:
+        return str(value.name) if isinstance(value, onnx.NodeProto) and value.name in nodes else ""
+
+    def tensor(value: Any) -> str:
+        name = value.name if isinstance(value, onnx.TensorProto) else value
+        return name if isinstance(name, str) and name in tensors else ""
+
+    return node, tensor

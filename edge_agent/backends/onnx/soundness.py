@@ -13,6 +13,8 @@ import onnx
 from onnx import TensorProto
 
 from edge_agent.backends import Array
+from edge_agent.backends.nothing_left import listed
+from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.errors import ModelError
@@ -42,9 +44,14 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     model = onnx.load_model(quantized, load_external_data=False)
     pairs = [node for node in model.graph.node if node.op_type in _PAIR]
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in pairs:
-        _check_parameters(node, constants)
     biases = {name for name, tensor in constants.items() if tensor.data_type == onnx.TensorProto.INT32}
+    biases |= {node.output[0] for node in model.graph.node if _gives_bias(node)}
+    products = {node.output[0]: node for node in model.graph.node if node.op_type == "Mul"}
+    for node in pairs:
+        if node.input[0] in biases and node.input[_SCALE] in products:
+            _check_product(products[node.input[_SCALE]], constants)
+        else:
+            _check_parameters(node, constants)
     dequantized = {
         node.output[0] for node in pairs if node.op_type == "DequantizeLinear" and node.input[0] not in biases
     }
@@ -55,15 +62,23 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
     nodes = sum(node.op_type not in _PAIR and not dequantized.isdisjoint(node.input) for node in model.graph.node)
     if not nodes + len(readers):
-        raise _invalid("nothing in the rewritten model is int8")
+        floats = [
+            f"{node.op_type} {node.name!r}" for node in model.graph.node if node.op_type in (*WEIGHTED, *RECURRENT)
+        ]
+        raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its nodes'}")
     return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
+
+
+def _gives_bias(node: Any) -> bool:
+    """Whether a node makes integers of 32 bits, as those of a bias that several layers add."""
+    return node.op_type == "Cast" and any(one.name == "to" and one.i == TensorProto.INT32 for one in node.attribute)
 
 
 def _seen_otherwise(nodes: Iterable[Any], constants: Collection[str]) -> set[str]:
     """What nodes turn or reshape constants to."""
     seen: set[str] = set()
     for node in nodes:  # in an order of evaluation
-        if node.op_type in ("Transpose", "Reshape") and (node.input[0] in constants or node.input[0] in seen):
+        if node.op_type in ("Transpose", "Reshape", "Pad") and (node.input[0] in constants or node.input[0] in seen):
             seen.add(node.output[0])
     return seen
 
@@ -111,6 +126,16 @@ def _interface(session: Any) -> tuple[list[tuple[str, str, str]], ...]:
         [(value.name, value.type, str(value.shape)) for value in values]
         for values in (session.get_inputs(), session.get_outputs())
     )
+
+
+def _check_product(node: Any, constants: dict[str, Any]) -> None:
+    """A bias's scale that is multiplied at load: of finite and positive ones, so that it is one."""
+    with np.errstate(over="ignore", under="ignore"):
+        product = np.prod(
+            np.broadcast_arrays(*(_check_positive(node, constants.get(name)) for name in node.input)), axis=0
+        )
+    if not (np.isfinite(product).all() and (product > 0).all()):
+        raise _invalid(f"{node.name!r} gives a scale that is not finite and positive")
 
 
 def _check_parameters(node: Any, constants: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_agent.backends import Array
+from edge_agent.backends import Array, CandidateSpec
+from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.onnx.graph import Graph, attribute, with_inner
+from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.operators import PRODUCTS
 from edge_agent.backends.onnx.sharing import Twins, share_constants, tables_of
 from edge_agent.backends.onnx.tables import IntegerTable, read_rows
-from edge_agent.errors import ModelError
 from edge_agent.quant.affine import quantize, weight_params
 
 TABLE_BYTES = 2**16
@@ -126,14 +127,14 @@ class Surgery:
         scale = self.constant(f"{name}_scale", scales if axis == 0 else scales.reshape(-1))
         return IntegerTable(stored, scale, by_row=axis == 0, zero=zero)
 
-    def finish(self) -> Any:
+    def finish(self, spec: CandidateSpec) -> Any:
         """The changed model.
 
         Raises:
-            ModelError: ``rewrite_invalid`` if nothing was exchanged.
+            ModelError: ``rewrite_invalid`` if nothing was exchanged for ``spec``.
         """
         if not self._exchanged:
-            raise ModelError("rewrite_invalid", "no layer with constant weights is left that this method could change")
+            raise nothing_left(spec, self.graph.weighted())
         nodes = [new for old in self.graph.nodes for new in self._exchanged.get(old.name, [old])]
         graph = self._model.graph
         read = {name for node in with_inner(nodes) for name in node.input} | {value.name for value in graph.output}
@@ -145,6 +146,7 @@ class Surgery:
         graph.initializer.extend(kept)
         self._model.opset_import.extend(helper.make_opsetid(domain, 1) for domain in sorted(domains))
         share_constants(self._model)
+        name_nodes(graph.node)
         return self._model
 
 

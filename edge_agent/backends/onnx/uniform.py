@@ -20,7 +20,7 @@ from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.onnx.graph import Graph
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.sharing import tables_of
-from edge_agent.backends.onnx.surgery import Surgery, as_unsigned, bias, int8_grid, is_product, product
+from edge_agent.backends.onnx.surgery import ZERO_POINT, Surgery, as_unsigned, bias, int8_grid, is_product, product
 from edge_agent.quant.affine import params, quantize
 
 _BLOCKS = (128, 64, 32)
@@ -52,7 +52,7 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
             surgery.exchange(node, made)
     in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
     surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
-    onnx.save_model(surgery.finish(), out)
+    onnx.save_model(surgery.finish(spec), out)
 
 
 def _fits_blocks(graph: Graph, node: Any) -> bool:
@@ -107,10 +107,8 @@ def _in_blocks(surgery: Surgery, node: Any, shared: Mapping[str, int | None]) ->
     before: list[Any] = []
     if name in shared:
         integers, scales = _by_rows(matrix, size, by_output=shared[name] is not None)
-        shape = surgery.constant(f"{name}_shape", np.array([outputs, -1, size], np.int64))
-        stored = surgery.fresh(f"{name}_blocks")
         rows = surgery.constant(f"{name}_rows", integers)
-        before = [helper.make_node("Reshape", [rows, shape], [stored], stored)]
+        stored, before = _cut(surgery, name, rows, (outputs, inputs, size))
     else:
         integers, scales = block_grid(matrix, size)
         stored = surgery.constant(f"{name}_blocks", integers)
@@ -137,25 +135,41 @@ def _in_blocks(surgery: Surgery, node: Any, shared: Mapping[str, int | None]) ->
     return nodes
 
 
+def _cut(surgery: Surgery, name: str, rows: str, sizes: tuple[int, int, int]) -> tuple[str, list[Any]]:
+    """Blocks of rows of integers: the tensor, and the nodes that make it when the file is loaded.
+
+    ``sizes``: of rows, of what is in one, of a block; what is in the last block of a row behind its end is zero.
+    """
+    count, length, size = sizes
+    padded, nodes = rows, []
+    if length % size:
+        padded = surgery.fresh(f"{name}_padded")
+        ends = surgery.constant(f"{name}_ends", np.array([0, 0, 0, -length % size], np.int64))
+        zero = surgery.constant(f"{name}_zero", np.array(ZERO_POINT, np.uint8))
+        nodes.append(helper.make_node("Pad", [rows, ends, zero], [padded], padded))
+    blocks = surgery.fresh(f"{name}_blocks")
+    shape = surgery.constant(f"{name}_shape", np.array([count, -1, size], np.int64))
+    return blocks, [*nodes, helper.make_node("Reshape", [padded, shape], [blocks], blocks)]
+
+
 def block_size(inputs: int) -> int:
     """The block that stores a column of so many weights in the fewest bytes, padding and float scales included."""
     return min(_BLOCKS, key=lambda size: -(-inputs // size) * (size + 4))
 
 
 def common_block_size(inputs: int) -> int:
-    """The largest block that cuts a column without padding, so that it lies in memory as a row of a table does."""
+    """The largest block that cuts a column without padding, which costs a node; else the smallest in all."""
     return next((size for size in (*_BLOCKS, _SMALLEST_BLOCK) if inputs % size == 0), block_size(inputs))
 
 
 def _by_rows(matrix: Array, size: int, *, by_output: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A float matrix [inputs, outputs] as integers [outputs, inputs (padded)] and scales [outputs, blocks].
+    """A float matrix [inputs, outputs] as integers [outputs, inputs] and scales [outputs, blocks].
 
     An output has one scale in all its blocks, or all outputs have the same.
     """
     integers, scale = int8_grid(np.ascontiguousarray(matrix.T), 0 if by_output else None)
     blocks = -(-matrix.shape[0] // size)
-    padded = np.pad(integers, ((0, 0), (0, blocks * size - matrix.shape[0])))
-    return as_unsigned(padded), np.ascontiguousarray(np.broadcast_to(scale, (matrix.shape[1], blocks)), np.float32)
+    return as_unsigned(integers), np.ascontiguousarray(np.broadcast_to(scale, (matrix.shape[1], blocks)), np.float32)
 
 
 def block_grid(matrix: Array, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -4,7 +4,7 @@ Pure: reads plain values of a file. Only the main graph counts; what is inside I
 no names in this format, so a node is called after its first output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf, prod
 from pathlib import Path
 
@@ -64,6 +64,11 @@ class PreparedGraph:
         tensor = self.tensors[operator.inputs[WEIGHT]]
         return tensor if tensor.constant and tensor.type == schema.FLOAT32 else None
 
+    def weighted(self) -> Iterator[tuple[str, str]]:
+        """Type and name of every operator that multiplies by weights, or as if by weights."""
+        layers = (one for one in self.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
+        return ((one.name, self.name(one)) for one in layers)
+
     def weight_count(self, operator: Operator) -> float:
         """How many weights an operator multiplies by; infinite where they are in another graph."""
         layers = (*WEIGHTED, *OTHER_LAYERS)
@@ -103,6 +108,7 @@ def read_layers(prepared: Path) -> list[Layer]:
                 weights=None if weight is None else graph.model.value(weight),
                 weight_axis=0 if weight is None else graph.output_axis(operator),
                 depthwise=operator.name == "DEPTHWISE_CONV_2D",
+                multiplies=operator.name in WEIGHTED,
             )
         )
     return layers
@@ -118,6 +124,7 @@ def read_flow(prepared: Path) -> Flow:
             outputs=tuple(graph.tensors[index].name for index in operator.outputs if index >= 0),
             weights=graph.weight_count(operator),
             joins=operator.name in JOINING,
+            operator=operator.name,
         )
         for operator in graph.operators
     ]

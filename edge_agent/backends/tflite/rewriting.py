@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends.culprit import Naming, place_of
+from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.absent_runtime import no_runtime
 from edge_agent.backends.tflite.graph import PreparedGraph
@@ -53,8 +55,8 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     model = read_model(prepared)
     graph = PreparedGraph(model)
     chosen = chosen_operators(graph, spec)
-    if not chosen:
-        raise ModelError("rewrite_invalid", "no layer is left that this method could change")
+    if not any(one.name in (*WEIGHTED, *TABLES) for one in chosen):
+        raise nothing_left(spec, graph.weighted())
     statistics: dict[str, dict[str, Any]] | None = None
     if spec.method == "static":
         check_ranges(graph, chosen, ranges)
@@ -194,10 +196,28 @@ def _quantized(
                 part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
             )
     except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
+        place = place_of(error, *_namings(graph))
         raise ModelError(
-            "rewrite_invalid", f"litert-quantizer fails on this graph: {type(error).__name__}: {str(error)[:300]}"
+            "rewrite_invalid", f"litert-quantizer fails{place}: {type(error).__name__}: {str(error)[:300]}"
         ) from error
     return content
+
+
+def _namings(graph: PreparedGraph) -> tuple[Naming, Naming]:
+    """What the library's variables are called: operators are objects of the format, tensors that or their names."""
+    names = {tensor.name for tensor in graph.tensors}
+
+    def node(value: Any) -> str:
+        operator = getattr(value, "op", value)
+        outputs = getattr(operator, "outputs", None) if hasattr(operator, "opcodeIndex") else None
+        return graph.tensors[outputs[0]].name if outputs is not None and len(outputs) else ""
+
+    def tensor(value: Any) -> str:
+        name = value if isinstance(value, str | bytes) else getattr(value, "name", "")
+        name = name.decode(errors="replace") if isinstance(name, bytes) else name
+        return name if isinstance(name, str) and name in names else ""
+
+    return node, tensor
 
 
 def _by_channel(operator: str, spec: CandidateSpec) -> bool:

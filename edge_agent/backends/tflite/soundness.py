@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_agent.backends.nothing_left import listed
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.operators import BIAS, OWN_CUSTOM, TABLES, VALUES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.operators import BIAS, OTHER_LAYERS, OWN_CUSTOM, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Graph, Model, Operator, Tensor, read_model
 from edge_agent.backends.tflite.session import open_model
 from edge_agent.errors import ModelError
@@ -47,7 +48,9 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
             _check_weighted(graph, operator)
         nodes += operator.name not in _PAIR and _is_int8(graph, operator)
     if not nodes:
-        raise _invalid("nothing in the rewritten model is int8")
+        layers = (one for one in graph.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
+        floats = [f"{one.name} {graph.tensors[one.outputs[0]].name!r}" for one in layers]
+        raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its operators'}")
     try:
         open_model(quantized, runtime=runtime)
     except ModelError as error:

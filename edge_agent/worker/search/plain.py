@@ -24,7 +24,7 @@ def plain_recipes(space: SearchSpace) -> list[CandidateSpec]:
     with each other range method.
     """
     recipe, core, products = space.recipe, space.core, space.products
-    ranges = sorted(range_methods(recipe), key=lambda method: method != _PLAIN_RANGES)
+    ranges = sorted(range_methods(recipe) if space.present else (), key=lambda method: method != _PLAIN_RANGES)
     operators = [tuple(core), ()] if set(space.present) - set(core) else [()]
     static = [
         CandidateSpec("static", method, some, scheme.per_channel, (), scheme.types, recipe.io)

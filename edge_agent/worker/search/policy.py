@@ -102,7 +102,7 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
     comes first, and every operator with one range method is enough, as it seldom does. dynamic: the matrix products,
     and if asked for by name convolutions too, which it nearly always makes slower than float. uniform: one; it makes
     nothing but products faster, but what else fails to do what float did, it does. ``auto`` is all of them; a named
-    calibration leaves only what has ranges.
+    calibration leaves only what has ranges. Nothing is planned of a method that has no form of this model's layers.
 
     Args:
         space: what there is to choose from.
@@ -123,7 +123,7 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
             for calibration in ranges
         ]
 
-    ranges = range_methods(recipe)
+    ranges = range_methods(recipe) if space.present else ()
     if tail.layers and recipe.io == "float":  # the ends of an int8 model are in its tail
         static = [*of("static", (), ranges, tail.layers), *of("static", (), ranges[:1])]
         others = tail.rest - set(core)  # without any, core is what is before the tail
@@ -138,7 +138,7 @@ def plan(space: SearchSpace, tail: Tail = NO_TAIL) -> list[CandidateSpec]:
         case "static":
             return static
         case "dynamic":
-            return some if some and set(space.weighted) <= set(products) else [*some, *of("dynamic")]
+            return [*some, *(of("dynamic") if set(space.weighted) - set(products) else [])]
         case "uniform":
             return uniform
         case "auto" if recipe.calibration != "auto" or recipe.io == "int8":

@@ -13,8 +13,9 @@ class SearchSpace:
 
     Attributes:
         recipe: what may be tried.
-        present: the operator types of this model's quantizable layers.
-        weighted: those of its layers that have weights.
+        present: the operator types of the layers that static int8 can hold; none if no layer of these multiplies, as
+            there is nothing to win then.
+        weighted: the operator types of the layers with weights.
         core: those of this format that carry the work (convolutions, matrix products).
         products: those that are matrix products.
         schemes: which integers are worth trying of a method here.

@@ -19,6 +19,7 @@ from edge_agent.backends import Backend, Flow, Layer, ModelInfo, load
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
+from edge_agent.errors import Refusal
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss, OutputKindFound
 from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
@@ -53,6 +54,7 @@ from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import fits, measure
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import Tail, float_tail
+from edge_agent.worker.search.unplanned import why_unplanned
 
 CANDIDATES_FILE = "candidates.json"
 _MORE = "[recipe] search_budget_s"
@@ -90,7 +92,7 @@ class _Prepared:
     def no_products(self) -> set[str]:
         """Operators with weights that compute in float where only weights are int8."""
         products = set(self.backend.product_operators())
-        return ({layer.operator for layer in self.weighted} - products) | self.unlisted
+        return {node.operator for node in self.flow.nodes if node.weights} - products | self.unlisted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +115,13 @@ def run(context: Context) -> Outcome:
         RecipeError: the recipe asks for what is not available here.
         ModelError: the float model fails.
         Refusal: ``non_finite`` if float's own outputs are NaN or Inf; ``output_kind_needed`` if the labels that came
-            with the model say nothing about what the outputs are found to be.
+            with the model say nothing about what the outputs are found to be; ``no_candidate`` if the recipe's method
+            has no form of any of the model's layers.
     """
     prepared = _prepare(context)
+    if not plan(_space(context.task, prepared)):
+        bound = prepared.ranges.float_layers
+        raise Refusal("no_candidate", why_unplanned(context.task.recipe, prepared.flow.nodes, bound))
     found = _search(context, prepared)
     prepared.feeds.unlink()
     return _publish(context, prepared, found)
@@ -148,12 +154,13 @@ def _prepare(context: Context) -> _Prepared:
 
 
 def _space(task: Task, prepared: _Prepared) -> SearchSpace:
-    """What there is to choose from for this model."""
-    backend = prepared.backend
+    """What there is to choose from for this model: layers that no candidate may round are none."""
+    backend, bound = prepared.backend, set(prepared.ranges.float_layers)
+    free = [layer for layer in prepared.layers if layer.name not in bound]
     return SearchSpace(
         recipe=task.recipe,
-        present={layer.operator for layer in prepared.layers},
-        weighted=prepared.unlisted | {layer.operator for layer in prepared.weighted},
+        present={layer.operator for layer in free} if any(layer.multiplies for layer in free) else (),
+        weighted=prepared.unlisted | {layer.operator for layer in prepared.weighted if layer.name not in bound},
         core=backend.core_operators(),
         products=backend.product_operators(),
         schemes=backend.schemes,

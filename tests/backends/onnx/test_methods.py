@@ -143,7 +143,7 @@ def test_every_shape_of_layer(tmp_path: Path, built: Any, methods: tuple[str, ..
             assert rewritten.sqnr_db() > 28
             assert rewritten.float_elements() == 0 or method == "uniform"
         else:
-            with pytest.raises(ModelError, match=r"rewrite_invalid.*no layer with constant weights"):
+            with pytest.raises(ModelError, match=r"rewrite_invalid.*no layer would be int8"):
                 Rewritten(built, tmp_path, method)
 
 

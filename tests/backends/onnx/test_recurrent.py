@@ -134,3 +134,32 @@ def test_the_search_tries_it(tmp_path: Path, *, head: bool) -> None:
     ran = [one for one in read_results(job_dir)["candidates"] if one.get("agreement")]
     assert ran
     assert all(one["size_bytes"] < 0.45 * model.stat().st_size for one in ran)
+
+
+@pytest.mark.parametrize("operator", ["GRU", "RNN"])
+def test_no_static_candidate_is_tried_where_nothing_but_a_recurrent_layer_has_weights(
+    tmp_path: Path, operator: str
+) -> None:
+    job_dir = recurrent_job(tmp_path, operator, head=False)
+
+    run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
+
+    assert {one["method"] for one in read_results(job_dir)["candidates"]} == {"uniform"}
+
+
+@pytest.mark.parametrize("method", ["static", "dynamic"])
+def test_a_method_without_a_form_of_any_layer_is_refused_with_the_layers_name(tmp_path: Path, method: Any) -> None:
+    job_dir = recurrent_job(tmp_path, "GRU", head=False, recipe=Recipe(method=method))
+
+    outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
+
+    assert outcome.code == "no_candidate"
+    assert f"{method} int8" in outcome.message
+    assert "GRU 'cell'" in outcome.message
+    assert "'auto'" in outcome.message
+
+
+def recurrent_job(folder: Path, operator: str, *, head: bool, **task: Any) -> Path:
+    x = np.random.default_rng(0).normal(size=(200, STEPS, 1, WIDTH)).astype(np.float32)
+    model = models.save(sequence_net(operator, head=head), folder / "float.onnx")
+    return make_job(folder, model, {"x": x}, gates=Gates(max_latency_ratio=0), **task)

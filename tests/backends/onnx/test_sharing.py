@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support import onnx_models as models
 
 from edge_agent import backends
 from edge_agent.backends import CandidateSpec, Method, Range
+from edge_agent.backends.onnx import rewriting
 from edge_agent.backends.onnx.sharing import Twin, Twins, share_constants
+from edge_agent.errors import ModelError
 
 BACKEND = backends.load("onnx")
 METHODS: tuple[Method, ...] = ("uniform", "dynamic", "static")
@@ -45,10 +48,10 @@ def unrolled(steps: int = 8, width: int = 128) -> Any:
     return models.model(nodes, [models.value("x", [1, 32 * steps])], [models.value("y", [1, 4])], constants)
 
 
-def tied(between: str) -> Any:
+def tied(between: str, width: int = WIDTH) -> Any:
     """A language model in small: the table that reads the ids also gives the scores, by way of ``between``."""
-    table = models.weights(ROWS, WIDTH, scale=1.0)
-    constants = {"table": table, "w": models.weights(WIDTH, WIDTH)}
+    table = models.weights(ROWS, width, scale=1.0)
+    constants = {"table": table, "w": models.weights(width, width)}
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["e"], "embed"),
         helper.make_node("MatMul", ["e", "w"], ["h"], "mix"),
@@ -94,6 +97,7 @@ def reshaped() -> Any:
 CASES = [
     pytest.param(unrolled, 3, id="unrolled-cell"),
     *(pytest.param(lambda way=way: tied(way), 2, id=f"tied-by-{way}") for way in ("transpose", "identity", "copy")),
+    pytest.param(lambda: tied("transpose", 90), 2, id="tied-of-odd-width"),
     pytest.param(autoencoder, 1, id="autoencoder"),
     pytest.param(reshaped, 1, id="reshape"),
 ]
@@ -151,6 +155,50 @@ def test_an_unrolled_cell_is_a_third_of_its_float_file(tmp_path: Path, method: M
     original, quantized = rewritten(unrolled(16, 256), tmp_path, method)
 
     assert quantized.stat().st_size <= 0.35 * original.stat().st_size
+
+
+@pytest.mark.parametrize("operators", [(), BACKEND.core_operators()])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_bias_that_steps_share_is_stored_once_and_runs_on_integers(
+    tmp_path: Path, operators: tuple[str, ...], *, per_channel: bool
+) -> None:
+    built = unrolled(16, 256)
+
+    original, quantized = rewritten(built, tmp_path, "static", operators=operators, per_channel=per_channel)
+
+    assert quantized.stat().st_size <= 0.4 * original.stat().st_size
+    assert sqnr_db(built, original, quantized) > 20
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "served.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(quantized, options, providers=["CPUExecutionProvider"])
+    served = [node.op_type for node in onnx.load(tmp_path / "served.onnx").graph.node]
+    assert served.count("QGemm") == 2 * 16  # the first step reads a constant
+    assert "Div" not in served
+
+
+def test_the_same_bias_comes_of_it_as_the_quantizer_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = unrolled(8, 256)
+    _, shared = rewritten(built, tmp_path, "static")
+    wanted = [BACKEND.open(shared).run(feeds)[0] for feeds in models.rows(built, 30)]
+    monkeypatch.setattr(rewriting, "share_biases", lambda *_: None)
+
+    _, apart = rewritten(built, tmp_path, "static")
+
+    got = [BACKEND.open(apart).run(feeds)[0] for feeds in models.rows(built, 30)]
+    np.testing.assert_array_equal(np.stack(got), np.stack(wanted))
+
+
+def test_a_scale_that_is_multiplied_at_load_is_checked(tmp_path: Path) -> None:
+    original, quantized = rewritten(unrolled(16, 256), tmp_path, "static")
+    model = onnx.load(quantized)
+    name = next(node for node in model.graph.node if node.op_type == "Mul").input[0]
+    scale = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    scale.CopyFrom(numpy_helper.from_array(np.array(1e-44, np.float32), name))
+    onnx.save(model, quantized)
+
+    with pytest.raises(ModelError, match=r"rewrite_invalid.*scale that is not finite and positive"):
+        BACKEND.check(original, quantized)
 
 
 @pytest.mark.parametrize("method", METHODS)

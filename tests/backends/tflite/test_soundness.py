@@ -58,7 +58,10 @@ def test_counts_layers_whose_weights_alone_are_int8(rig: Rig, method: str) -> No
 def test_a_model_that_is_still_float_is_no_int8_model(rig: Rig) -> None:
     rig.out.write_bytes(rig.prepared.read_bytes())
 
-    assert "nothing in the rewritten model is int8" in refused(rig)
+    message = refused(rig)
+
+    assert "nothing in the rewritten model is int8" in message
+    assert "FULLY_CONNECTED 'net/hidden/MatMul'" in message
 
 
 @pytest.mark.parametrize("scale", [0.0, -0.1, np.nan, np.inf])

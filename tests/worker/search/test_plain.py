@@ -57,6 +57,7 @@ def test_a_recipe_allows_no_more_than_it_did() -> None:
     assert methods(Recipe(calibration="mse"), {"Conv", "Gemm"}) == {("static", "mse")}
     assert {one[0] for one in described(Recipe(io="int8"), {"Conv", "Gemm"})} == {"static"}
     assert {one[0] for one in described(Recipe(), {"LSTM"})} == {"dynamic", "static"}
+    assert methods(Recipe(), set()) == set()
 
 
 @pytest.fixture

@@ -64,6 +64,12 @@ def test_a_model_of_core_operators_only_has_one_operator_set() -> None:
     assert {spec.operators for spec in planned(Recipe(method="static"), ["Conv"])} == {()}
 
 
+def test_what_static_int8_can_hold_nothing_of_has_no_static_candidate() -> None:
+    assert {spec.method for spec in planned(Recipe(), ())} == {"uniform"}
+    assert planned(Recipe(method="static"), (), Tail(("add",), frozenset({"Conv"}))) == []
+    assert planned(Recipe(method="dynamic"), ()) == []
+
+
 def test_a_float_tail_is_planned_beside_the_others_and_tried_first_however_slow() -> None:
     specs = planned(Recipe(method="static"), ["Conv", "Add"], Tail(("add", "join"), frozenset({"Conv", "Add"})))
     tail = [spec for spec in specs if spec.float_layers]

@@ -1,0 +1,133 @@
+"""A bias that several layers of the static model add is stored once, in float.
+
+An unrolled cell adds one bias at each step, but int8 layers want it in steps of input times weight, and a step's input
+has a scale of its own: a bias for each reader, and per channel as many scales. Where that takes more than the float
+values and the nodes that make integers of these, the nodes are written; the runtime folds them when it loads the file,
+and its integer kernels find what they look for.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_agent.backends import Array
+
+_INPUT, _WEIGHT, _BIAS = range(3)
+_INTEGERS, _SCALE = range(2)
+"""Positions among a DequantizeLinear's inputs."""
+_NODES_BYTES = 600
+"""What the nodes of one bias take in a file."""
+_MOST_STEPS = 2**30
+"""A bias of more steps could leave its 32 bits by rounding."""
+
+
+class _Read(NamedTuple):
+    """One layer's bias in the quantizer's model."""
+
+    layer: Any
+    stored: Any
+    """The DequantizeLinear that gives it."""
+    scales: tuple[str, str]
+    """The constants that its scale is the product of: the input's and the weight's."""
+
+
+def float_biases(model: Any) -> dict[str, Array]:
+    """Layer → the values that it adds, of a model that is still float."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.name: numpy_helper.to_array(constants[node.input[_BIAS]])
+        for node in model.graph.node
+        if node.op_type in ("Conv", "ConvTranspose", "Gemm")
+        and len(node.input) > _BIAS
+        and node.input[_BIAS] in constants
+    }
+
+
+def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
+    """Change the quantizer's ``model``; ``biases``: as :func:`float_biases` found them before."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    groups: dict[bytes, list[_Read]] = {}
+    for read in _reads(model.graph.node, constants, biases):
+        groups.setdefault(biases[read.layer.name].tobytes(), []).append(read)
+    made: list[Any] = []
+    gone: set[str] = set()
+    for group in groups.values():
+        if _is_worth_it(group, constants):
+            value = biases[group[0].layer.name]
+            name = f"{group[0].layer.name}/bias"
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+            made += _made_at_load(group, name, constants)
+            gone.update(read.stored.name for read in group)
+    if not made:
+        return
+    nodes = [*made, *(node for node in model.graph.node if node.name not in gone)]
+    read_now = {name for node in nodes for name in node.input}
+    was_read = {name for node in model.graph.node if node.name in gone for name in node.input}
+    kept = [one for one in model.graph.initializer if one.name in read_now or one.name not in was_read]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(kept)
+
+
+def _reads(nodes: Iterable[Any], constants: Mapping[str, Any], biases: Mapping[str, Array]) -> Iterable[_Read]:
+    """The layers whose integer bias is what its float values and two scales give."""
+    dequantized = {node.output[0]: node for node in nodes if node.op_type == "DequantizeLinear"}
+    for node in nodes:
+        if node.name not in biases or len(node.input) <= _BIAS:
+            continue
+        around = [dequantized[name] for name in node.input[: _BIAS + 1] if name in dequantized]
+        if len(around) <= _BIAS or any(one.input[_SCALE] not in constants for one in around):
+            continue
+        stored, scales = around[_BIAS], (around[_INPUT].input[_SCALE], around[_WEIGHT].input[_SCALE])
+        integers = constants.get(stored.input[_INTEGERS])
+        if integers is None or integers.data_type != TensorProto.INT32:
+            continue
+        fed, weight = (numpy_helper.to_array(constants[name]) for name in scales)
+        known = numpy_helper.to_array(constants[stored.input[_SCALE]])
+        if _is_made_of(numpy_helper.to_array(integers), known, biases[node.name], np.asarray(fed * weight)):
+            yield _Read(node, stored, scales)
+
+
+def _is_made_of(integers: Array, scale: Array, bias: Array, product: Array) -> bool:
+    """Whether ``integers`` on ``scale`` are what a ``bias`` in steps of ``product`` is."""
+    if scale.size != product.size or not np.allclose(scale.reshape(-1), product.reshape(-1), rtol=1e-6, atol=0.0):
+        return False
+    if np.abs(integers.astype(np.int64)).max(initial=0) >= _MOST_STEPS:
+        return False
+    steps = np.rint(bias / product)
+    return bool(np.allclose(steps, integers, rtol=1e-6, atol=1.0))
+
+
+def _values(read: _Read, constants: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """What tells one bias from another of the same float values."""
+    return tuple(numpy_helper.to_array(constants[name]).tobytes() for name in read.scales)
+
+
+def _is_worth_it(group: list[_Read], constants: Mapping[str, Any]) -> bool:
+    """Whether the float values and the nodes take less than integers and scales; equal ones are stored once anyhow."""
+    count = len({_values(read, constants) for read in group})
+    integers, scales = (numpy_helper.to_array(constants[name]).nbytes for name in group[0].stored.input[:2])
+    return count > 1 and count * (integers + scales) > integers + count * _NODES_BYTES
+
+
+def _made_at_load(group: list[_Read], bias: str, constants: Mapping[str, Any]) -> list[Any]:
+    """The nodes that make each layer's bias of the float one; layers with the same scales read the same."""
+    nodes: list[Any] = []
+    known: dict[tuple[bytes, ...], str] = {}
+    for read in group:
+        key = _values(read, constants)
+        if key not in known:
+            start = f"{bias}/{len(known)}"
+            scale, quotient, whole, integers, known[key] = (f"{start}{part}" for part in ("s", "q", "r", "i", ""))
+            nodes += [
+                helper.make_node("Mul", read.scales, [scale], scale),
+                helper.make_node("Div", [bias, scale], [quotient], quotient),
+                helper.make_node("Round", [quotient], [whole], whole),
+                helper.make_node("Cast", [whole], [integers], integers, to=TensorProto.INT32),
+                helper.make_node("DequantizeLinear", [integers, scale], [known[key]], known[key]),
+            ]
+            nodes[-1].attribute.extend(read.stored.attribute)
+        read.layer.input[_BIAS] = known[key]
+    return nodes

@@ -1,0 +1,33 @@
+"""What to say where a recipe's method has no int8 form of any layer of a model. Pure."""
+
+from collections.abc import Collection, Iterable
+
+from edge_agent.backends import Node
+from edge_agent.backends.nothing_left import listed
+from edge_agent.wire.manifest import Recipe
+
+_DOES = {
+    "static": "static int8 is for convolutions and matrix products",
+    "dynamic": "dynamic int8 is for convolutions and products by constant weights",
+}
+
+
+def why_unplanned(recipe: Recipe, nodes: Iterable[Node], bound: Collection[str]) -> str:
+    """Why no candidate of ``recipe`` is planned.
+
+    Args:
+        recipe: asks for static or dynamic candidates alone.
+        nodes: the whole graph.
+        bound: the layers that stay float as a tensor beside them fits no int8 grid.
+    """
+    method = "dynamic" if recipe.method == "dynamic" else "static"
+    weighted = [node for node in nodes if node.weights]
+    names = listed([f"{node.operator} {node.name!r}" for node in weighted])
+    has = f"this model's weights are in {names}" if names else "this model has no weights"
+    held = [node.name for node in weighted if node.name in bound]
+    why = f", and {held[0]!r} stays float for what is beside it (see the warnings)" if held else ""
+    other = "'auto'" if recipe.method != "auto" else "'auto' without calibration and io"
+    return (
+        f"nothing could be int8 with this recipe: {_DOES[method]}, and {has}{why}; with [recipe] method = {other} "
+        "weights are stored in int8 and computed with in float"
+    )
