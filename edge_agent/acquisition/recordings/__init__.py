@@ -4,6 +4,8 @@
 * ``table``: ``.csv`` and other tables of text
 * ``sound``: ``.wav``
 * ``pictures``: a folder of images
+* ``formats``: which of these a file is
+* ``naming``: which of its channels are meant by the operator's names
 
 What is wrong with a file is raised as one of :data:`BROKEN`, with what is wrong.
 """
@@ -86,7 +88,7 @@ class Unbroken:
 
 
 def numbers_only(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """``array`` itself; raises ``ValueError`` if it holds no numbers."""
+    """``array`` itself; raises ``Unreadable`` if it holds no numbers."""
     if array.dtype.kind not in "fiu" or not array.size:
-        raise ValueError(f"{what} holds no numbers")
+        raise Unreadable(f"{what} holds no numbers; save numbers of one shape and type")
     return array

@@ -112,7 +112,7 @@ class TableRecording:
             rows += len(block.times)
             if rows >= _PACE_ROWS:
                 break
-        return pace_of(np.concatenate(parts))
+        return pace_of(np.concatenate(parts), self._chosen.columns.period_s)
 
     def _look_through(self, pace: Pace | None) -> None:
         """Find length, malformed lines and gaps, and keep the samples if they are few."""
