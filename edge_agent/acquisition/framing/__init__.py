@@ -3,7 +3,7 @@
 A decoder starts in the middle of a stream, finds where a sample begins, and finds it again after noise or lost bytes.
 What it cannot understand it counts and drops: a sample is whole and its channels are in their places, or it is none.
 
-* ``decimals``: lines of decimals, in any of the ``dialects`` of firmware
+* ``decimals``: lines of decimals, in any of the ``dialects`` of firmware, or labelled ``one_a_line``
 * ``json_lines``: one JSON document a line
 * ``cobs``: binary records in COBS frames
 * ``sync``: binary records behind a sync word, with a checksum
