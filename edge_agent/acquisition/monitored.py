@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from edge_agent.acquisition.source import Source, malformed_example, source_findings
+from edge_agent.acquisition.source import Source, malformed_example, rate_said_by, source_findings
 from edge_agent.acquisition.stream_findings import (
     StreamFinding,
     deadline_error,
@@ -189,4 +189,4 @@ class MonitoredSource:
 
     def _rate_finding(self) -> StreamFinding | None:
         seen_hz = self._source.arrivals.rate_hz(RATE_AFTER_S) if self._source.live else None
-        return None if seen_hz is None else rate_finding(seen_hz, self._source.rate_hz)
+        return None if seen_hz is None else rate_finding(seen_hz, self._source.rate_hz, rate_said_by(self._source))

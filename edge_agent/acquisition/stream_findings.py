@@ -19,9 +19,9 @@ class StreamFinding(NamedTuple):
     refuse: bool
 
 
-def rate_finding(seen_hz: float, rate_hz: float) -> StreamFinding | None:
-    """Whether the samples a second that were seen fit what the operator says, ``rate_hz``; None if they do."""
-    text = f"{seen_hz:.4g} samples a second came, rate_hz says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
+def rate_finding(seen_hz: float, rate_hz: float, said_by: str = "rate_hz") -> StreamFinding | None:
+    """Whether the samples a second that were seen fit ``rate_hz``, which ``said_by`` says; None if they do."""
+    text = f"{seen_hz:.4g} samples a second came, {said_by} says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
     if seen_hz < TOO_SLOW * rate_hz:
         return StreamFinding("wrong_rate", text, refuse=True)
     if seen_hz > TOO_FAST * rate_hz:

@@ -36,6 +36,7 @@ from edge_agent.acquisition.recordings.formats import Format, format_of
 from edge_agent.acquisition.recordings.naming import Named, named_channels
 from edge_agent.acquisition.recordings.sound import SoundRecording
 from edge_agent.acquisition.recordings.table.recording import TableRecording
+from edge_agent.acquisition.source import RATE_KEY
 from edge_agent.advice.installation import how_to_add
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
@@ -83,6 +84,7 @@ class ReplaySource:
         if not known_rate or not 0 < known_rate < math.inf:
             raise SourceError("source_unavailable", f"{path} does not say its rate; add rate_hz")
         self.rate_hz = float(known_rate)
+        self.rate_said_by = RATE_KEY if options.rate_hz else recording.rate_said_by
         self.silence_s = options.silence_s
         self.window_size = recording.window_size
         self.frame_shape = recording.frame_shape

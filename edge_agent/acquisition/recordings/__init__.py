@@ -48,6 +48,7 @@ class Recording(Protocol):
         names: of the channels; empty if the file does not say.
         columns: how many channels there are.
         rate_hz: samples a second; None if the file does not say.
+        rate_said_by: where in the file the rate was found.
         length: samples in it.
         window_size: 0: one stream; else it consists of independent windows of so many samples.
         frame_shape: ``()`` for numbers (float32), ``(height, width)`` for pictures (uint8).
@@ -61,6 +62,7 @@ class Recording(Protocol):
     names: list[str]
     columns: int
     rate_hz: float | None
+    rate_said_by: str
     length: int
     window_size: int
     frame_shape: tuple[int, ...]
@@ -83,6 +85,7 @@ class Unbroken:
     """What is the same in recordings that have no time stamps."""
 
     malformed_example = ""
+    rate_said_by = ""
     breaks: Sequence[int] = ()
     findings: Sequence[StreamFinding] = ()
 

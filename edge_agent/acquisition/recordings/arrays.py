@@ -23,6 +23,7 @@ class ArrayRecording(Unbroken):
 
     frame_shape: tuple[int, ...] = ()
     at_once = 1024
+    rate_said_by = "the array rate_hz of the file"
     malformed = 0
 
     def __init__(self, data: NDArray[Any], names: list[str], rate_hz: float | None) -> None:

@@ -56,6 +56,7 @@ class SoundRecording(Unbroken):
     window_size = 0
     frame_shape: tuple[int, ...] = ()
     at_once = 16_384
+    rate_said_by = "the header of the file"
     malformed = 0
 
     def __init__(self, path: Path) -> None:

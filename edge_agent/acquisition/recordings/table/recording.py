@@ -53,6 +53,7 @@ class TableRecording:
         self.names, self.columns = chosen.names, len(chosen.names)
         pace = self._pace()
         self.rate_hz = pace.rate_hz if pace else None
+        self.rate_said_by = f"the time in column {chosen.time_name!r}" if chosen.time_name else "its column of time"
         self.findings: Sequence[StreamFinding] = _rate_findings(chosen, pace, rate_hz)
         self.malformed, self.malformed_example = 0, ""
         self._kept: list[NDArray[np.float32]] = []
