@@ -151,7 +151,7 @@ class MonitoredSource:
                 self._name, self._limits.silence_s, ever_heard=self.samples > 0, trouble=self._source.trouble
             )
         if missing > 0 and self._deadline is not None and time.monotonic() > self._deadline:
-            raise deadline_error(missing, self._deadline - self._began)
+            raise deadline_error(self._name, missing, self._deadline - self._began)
 
     def check_rate(self) -> None:
         """Raise ``Refusal`` (wrong_rate) as soon as it is plain that samples come too rarely."""

@@ -265,6 +265,8 @@ def _taken(body: dict[str, Any]) -> str:
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:
     print(f"edge-agent capture: {error.message} ({error.code})", file=sys.stderr)
+    if to_do := remedy_for(error.code, error.message):
+        print(f"  to do: {to_do}", file=sys.stderr)
     if args.json:
         print_json({"source": args.source, "code": error.code, "message": error.message})
     return EXIT_FAILED

@@ -174,7 +174,7 @@ def test_a_line_that_is_no_sample_is_shown(terminal: Terminal, sent: bytes, opti
     assert read(source, 0) == []
     (finding,) = MonitoredSource(source, "imu").findings()
     assert says in source.trouble
-    assert source.trouble.startswith("1 lines were not ")
+    assert source.trouble.startswith("1 line was not ")
     assert says in finding.message
     assert finding.message.isprintable()
     assert len(finding.message) < 400

@@ -21,8 +21,10 @@ Samples = NDArray[np.float32]
 class Decoder(Protocol):
     """Feed it bytes; it gives rows of numbers."""
 
-    wrong: str
-    """What was wrong with malformed samples, to follow their number: ``lines were not 3 decimals``."""
+    unit: str
+    """What a sample is on the wire: ``line``, ``frame``."""
+    wanted: str
+    """What each should have been: ``3 decimals``."""
 
     @property
     def malformed(self) -> int:

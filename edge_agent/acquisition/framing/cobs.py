@@ -27,7 +27,7 @@ class CobsDecoder:
         self._frames = Lines()
         self._malformed = 0
         self._last = b""
-        self.wrong = f"frames were not COBS of {record.size} bytes with a right checksum"
+        self.unit, self.wanted = "frame", f"COBS of {record.size} bytes with a right checksum"
 
     @property
     def malformed(self) -> int:

@@ -39,7 +39,7 @@ class CsvDecoder:
         self._dialect: Dialect | None = None
         self._malformed = self._in_a_row = 0
         self._last: bytes | None = None
-        self.wrong = f"lines were not {columns} decimals"
+        self.unit, self.wanted = "line", f"{columns} decimals"
 
     @property
     def malformed(self) -> int:

@@ -17,7 +17,7 @@ class JsonDecoder:
         self._lines = Lines()
         self._malformed = 0
         self._last: bytes | None = None
-        self.wrong = f"lines were not JSON with numbers {', '.join(names)}"
+        self.unit, self.wanted = "line", f"JSON with numbers {', '.join(names)}"
 
     @property
     def malformed(self) -> int:

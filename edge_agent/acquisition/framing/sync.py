@@ -22,7 +22,7 @@ class SyncDecoder:
         self._size = len(sync) + record.size
         self.malformed = 0
         self._wrong_frame = self._stray_bytes = b""
-        self.wrong = f"frames were not {sync.hex()} and {record.size} bytes with a right checksum"
+        self.unit, self.wanted = "frame", f"{sync.hex()} and {record.size} bytes with a right checksum"
         self.restart()
 
     @property
