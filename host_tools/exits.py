@@ -6,6 +6,7 @@ import traceback
 
 import typer
 
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.errors import BrokerError, EdgeAgentError, TrustError
 
 INTERNAL, USAGE, UNREACHABLE, FAILED, UNTRUSTED, TIMED_OUT = 1, 2, 3, 5, 6, 7
@@ -30,6 +31,8 @@ def run(app: typer.Typer) -> int:
         app()
     except EdgeAgentError as error:
         print(f"error: {error.code}: {error.message}", file=sys.stderr)
+        if to_do := remedy_for(error.code, error.message):
+            print(f"  to do: {to_do}", file=sys.stderr)
         return exit_of(error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from edge_agent.acquisition.source import Source, malformed_example, source_findings
+from edge_agent.acquisition.source import Source, malformed_example, rate_said_by, source_findings
 from edge_agent.acquisition.stream_findings import (
     StreamFinding,
     deadline_error,
@@ -151,7 +151,7 @@ class MonitoredSource:
                 self._name, self._limits.silence_s, ever_heard=self.samples > 0, trouble=self._source.trouble
             )
         if missing > 0 and self._deadline is not None and time.monotonic() > self._deadline:
-            raise deadline_error(missing, self._deadline - self._began)
+            raise deadline_error(self._name, missing, self._deadline - self._began)
 
     def check_rate(self) -> None:
         """Raise ``Refusal`` (wrong_rate) as soon as it is plain that samples come too rarely."""
@@ -189,4 +189,4 @@ class MonitoredSource:
 
     def _rate_finding(self) -> StreamFinding | None:
         seen_hz = self._source.arrivals.rate_hz(RATE_AFTER_S) if self._source.live else None
-        return None if seen_hz is None else rate_finding(seen_hz, self._source.rate_hz)
+        return None if seen_hz is None else rate_finding(seen_hz, self._source.rate_hz, rate_said_by(self._source))

@@ -1,6 +1,7 @@
 """What came, as a message can show it: printable, on one line, and cut. Pure."""
 
 _CHARACTERS = 60
+_BYTES = 16
 
 
 def shown(what: bytes | str) -> str:
@@ -12,3 +13,8 @@ def shown(what: bytes | str) -> str:
     if len(printable) > 2 * _CHARACTERS:  # escapes are longer than what they stand for
         printable, cut = printable[: 2 * _CHARACTERS], ""
     return f"'{printable}{'...' if cut != text else ''}'"
+
+
+def shown_bytes(data: bytes) -> str:
+    """``data`` in hexadecimal; what is long ends with three dots."""
+    return data[:_BYTES].hex(" ") + " ..." * (len(data) > _BYTES)

@@ -13,6 +13,8 @@ from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.acquisition.stream_findings import StreamFinding
 from edge_agent.errors import SourceError
 
+RATE_KEY = "rate_hz"
+"""What mostly says a source's rate: a key of its table."""
 Samples = NDArray[np.float32]
 Frames = NDArray[np.uint8]
 
@@ -73,6 +75,14 @@ def malformed_example(source: Source) -> str:
     A kind of another package need not have the attribute.
     """
     return str(getattr(source, "malformed_example", ""))
+
+
+def rate_said_by(source: Source) -> str:
+    """Who says the rate of ``source``: the key ``rate_hz``, or what else it was found in.
+
+    A kind of another package need not have the attribute.
+    """
+    return str(getattr(source, "rate_said_by", RATE_KEY))
 
 
 def source_findings(source: Source) -> Sequence[StreamFinding]:

@@ -6,7 +6,9 @@ A :class:`StreamFinding` is about the data that came; an error is why no more ca
 from typing import NamedTuple
 
 from edge_agent.acquisition.arrivals import TOO_FAST, TOO_SLOW
+from edge_agent.advice.remedy import split_advice
 from edge_agent.errors import LimitError, SourceError
+from edge_agent.strict import counted
 
 _MINUTE_S, _HOUR_S = 60, 3600
 
@@ -19,9 +21,9 @@ class StreamFinding(NamedTuple):
     refuse: bool
 
 
-def rate_finding(seen_hz: float, rate_hz: float) -> StreamFinding | None:
-    """Whether the samples a second that were seen fit what the operator says, ``rate_hz``; None if they do."""
-    text = f"{seen_hz:.4g} samples a second came, rate_hz says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
+def rate_finding(seen_hz: float, rate_hz: float, said_by: str = "rate_hz") -> StreamFinding | None:
+    """Whether the samples a second that were seen fit ``rate_hz``, which ``said_by`` says; None if they do."""
+    text = f"{seen_hz:.4g} samples a second came, {said_by} says {rate_hz:g}; set rate_hz = {seen_hz:.4g} in [sources]"
     if seen_hz < TOO_SLOW * rate_hz:
         return StreamFinding("wrong_rate", text, refuse=True)
     if seen_hz > TOO_FAST * rate_hz:
@@ -39,9 +41,11 @@ def malformed_finding(samples: int, example: str = "", *, live: bool = True) -> 
     """
     if not samples:
         return None
-    remedy = "check the sensor's cable and framing" if live else "correct them in the recording"
     such = f", such as {example}" if example else ""
-    return StreamFinding("malformed_samples", f"{samples} malformed samples were dropped{such}; {remedy}", refuse=False)
+    text = f"{'1 malformed sample was' if samples == 1 else f'{samples} malformed samples were'} dropped{such}"
+    if not split_advice(example)[1]:
+        text += "; check the sensor's cable and framing" if live else "; correct them in the recording"
+    return StreamFinding("malformed_samples", text, refuse=False)
 
 
 def gaps_finding(interruptions: int) -> StreamFinding | None:
@@ -49,7 +53,7 @@ def gaps_finding(interruptions: int) -> StreamFinding | None:
     if not interruptions:
         return None
     times = "once" if interruptions == 1 else f"{interruptions} times"
-    text = f"the stream was interrupted {times}; what was incomplete was captured again"
+    text = f"the stream was interrupted {times}, and what was incomplete captured again; check cable, power and load"
     return StreamFinding("stream_gaps", text, refuse=False)
 
 
@@ -60,15 +64,16 @@ def silence_error(name: str, silence_s: float, *, ever_heard: bool, trouble: str
     return SourceError(code, f"source {name!r} {what}: not one sample in {silence_s:g} s; {remedy}")
 
 
-def deadline_error(missing: int, after_s: float) -> LimitError:
-    """Why a source is given up that sends, but too little."""
-    text = f"{missing} samples are still missing after {_duration(after_s)}; check the sensor's rate and cable"
+def deadline_error(name: str, missing: int, after_s: float) -> LimitError:
+    """Why source ``name`` is given up, which sends, but too little."""
+    lacks = f"{counted(missing, 'sample')} of source {name!r} {'is' if missing == 1 else 'are'} still missing"
+    text = f"{lacks} after {_duration(after_s)}; check the sensor's rate and cable"
     return LimitError("capture_timeout", text)
 
 
 def _duration(seconds: float) -> str:
     if seconds < _MINUTE_S:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004  # two digits
     if seconds < _HOUR_S:
         return f"{seconds / _MINUTE_S:.0f} min"
     return f"{seconds / _HOUR_S:.1f} h"

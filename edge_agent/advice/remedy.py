@@ -9,9 +9,10 @@ import re
 from edge_agent.errors import CODES
 
 _VERBS = (
-    "add", "ask", "begin", "capture", "check", "choose", "correct", "export", "free", "give", "install", "leave", "let",
-    "make", "name", "push", "put", "raise", "remove", "restart", "run", "save", "set", "shrink", "start", "stop",
-    "sudo", "update", "upgrade", "use", "write",
+    "add", "ask", "begin", "calibrate", "capture", "check", "choose", "convert", "copy", "correct", "declare", "export",
+    "free", "give", "install", "keep", "leave", "let", "lower", "make", "move", "name", "push", "put", "raise",
+    "record", "remove", "report", "restart", "run", "save", "see", "send", "serve", "set", "shrink", "sign", "start",
+    "stop", "sudo", "try", "unpack", "update", "upgrade", "use", "write",
 )  # fmt: skip
 _ADVICE = re.compile(rf"[;:] (?=(?:{'|'.join(_VERBS)}) )")
 _SEE_MESSAGE = "see the message"

@@ -70,7 +70,7 @@ class Stability:
     def sentence(self) -> str:
         """What to tell a person."""
         if self.enough is None:
-            return f"{self.windows} windows in so few stretches do not tell how sure their ranges are"
+            return f"{self.windows} windows in so few stretches do not tell how sure their ranges are; capture longer"
         sure = f"after {self.windows} windows the range of {self.least_sure!r} is sure to {self.spread:.0%}"
         if self.stable:
             return f"{sure}; {self.enough} windows would do"

@@ -14,6 +14,7 @@ from types import ModuleType
 from edge_agent import __version__
 from edge_agent.advice.installation import lacking
 from edge_agent.advice.permission import not_permitted
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.device.interpreter import require_64_bit
 from edge_agent.errors import EdgeAgentError
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.code == "usage":
             return _refused(command, error.message, EXIT_USAGE)
         code = EXIT_USAGE if error.code == "permission_denied" else EXIT_INTERNAL
-        return _refused(command, f"{error.message} ({error.code})", code)
+        return _refused(command, f"{error.message} ({error.code})", code, remedy_for(error.code, error.message))
     except PermissionError as error:
         if command == "run":
             raise  # whoever reads a daemon's log wants to see where
@@ -120,6 +121,8 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     return code
 
 
-def _refused(command: str, why: str, code: int) -> int:
+def _refused(command: str, why: str, code: int, to_do: str = "") -> int:
     print(f"edge-agent {command}: {why}", file=sys.stderr)
+    if to_do:
+        print(f"  to do: {to_do}", file=sys.stderr)
     return code

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         if args.kept:
             seen, rate_hz, told = _take_kept(args, wanted, window, contracts[0].rate_hz)
         else:
-            seen, rate_hz, told = *_take(args, table, wanted, window, contracts[0].rate_hz), {}
+            seen, rate_hz, told = _take(args, table, wanted, window, contracts[0].rate_hz)
         own = contracts if args.manifest else []
         made = preview.arrays(seen, own)
         seen = replace(seen, findings=[*seen.findings, *preview.scale_findings(seen, own)])
@@ -129,8 +129,9 @@ def _contracts(args: argparse.Namespace) -> list[InputContract]:
 
 def _take(
     args: argparse.Namespace, table: dict[str, Any], wanted: list[str], window: Window, rate_hz: float | None
-) -> tuple[Any, float]:
-    """What comes now, and at what rate the source says; a sensor that is shared is read beside everybody else."""
+) -> tuple[Any, float, dict[str, Any]]:
+    """What comes now, at what rate, and who says so; a sensor that is shared is read beside everybody else."""
+    from edge_agent.acquisition.source import rate_said_by  # noqa: PLC0415  # numpy
     from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # numpy
     from edge_agent.sources import open_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
@@ -142,7 +143,8 @@ def _take(
     try:
         sampler = preview.WindowSampler(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
-            return sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said)), source.rate_hz
+            seen = sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said))
+            return seen, source.rate_hz, {"rate_said_by": rate_said_by(source)}
     finally:
         source.close()
 
@@ -219,6 +221,7 @@ def _body(args: argparse.Namespace, seen: Any, window: Window, rate_hz: float) -
         "samples": seen.samples,
         "rate_hz": seen.rate_hz,
         "rate_said_hz": rate_hz,
+        "rate_said_by": "rate_hz",
         "channels": [
             {"name": one.name, "min": one.low, "mean": one.mean, "max": one.high, "std": one.std} for one in numbers
         ],
@@ -241,7 +244,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
             f"\n{sum(count.values())} stretches are kept over {hours:.1f} h: {own}, {count['judging']} for the verdict"
         )
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
-    print(f"\n{_taken(body)}{rate} (rate_hz says {body['rate_said_hz']:g})")
+    print(f"\n{_taken(body)}{rate} ({_said(body)})")
     for finding in seen.findings:
         print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
         if to_do := remedy_for(finding.code, finding.message):
@@ -251,12 +254,19 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
             print(f"written: {path}")
 
 
+def _said(body: dict[str, Any]) -> str:
+    """What rate the source says, and where that was found."""
+    return f"{body['rate_said_by']} says {body['rate_said_hz']:g}"
+
+
 def _taken(body: dict[str, Any]) -> str:
     return f"{counted(body['windows'], 'window')} of {counted(body['size'], 'sample')}"
 
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:
     print(f"edge-agent capture: {error.message} ({error.code})", file=sys.stderr)
+    if to_do := remedy_for(error.code, error.message):
+        print(f"  to do: {to_do}", file=sys.stderr)
     if args.json:
         print_json({"source": args.source, "code": error.code, "message": error.message})
     return EXIT_FAILED

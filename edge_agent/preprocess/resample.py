@@ -39,7 +39,8 @@ def rate_ratio(source_hz: float, wanted_hz: float) -> Fraction:
     if larger > _MAX_FACTOR:
         raise RecipeError(
             "recipe_unsupported",
-            f"rate_hz = {wanted_hz:g} cannot be made of a source of {source_hz:g} Hz; at most 1:{_MAX_FACTOR}",
+            f"rate_hz = {wanted_hz:g} cannot be made of a source of {source_hz:g} Hz, "
+            f"as at most 1:{_MAX_FACTOR} is possible; set another rate_hz in [input]",
         )
     near = larger.limit_denominator(int(_MAX_TERM / larger))
     return near if exact >= 1 else 1 / near

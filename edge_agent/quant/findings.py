@@ -20,6 +20,7 @@ from edge_agent.quant.bounds import (
     windows_needed,
 )
 from edge_agent.quant.digits import apart, percent_apart
+from edge_agent.strict import counted
 
 _STRICT = 0.99
 _WORTH_IT = 10
@@ -104,7 +105,7 @@ class Measured:
     def windows_text(self) -> str:
         """The windows, and what they count for where that is less."""
         if self.windows_effective > self.windows - 0.5:
-            return f"{self.windows} windows"
+            return counted(self.windows, "window")
         return f"{self.windows} windows (so alike that they count as {self.windows_effective:.0f})"
 
 
@@ -201,6 +202,10 @@ def sqnr_reached(limit: float, measured: Measured) -> GateFinding | None:
     where = f" in channels {measured.sqnr_of}" if measured.sqnr_of else ""
     found, needed = apart(value, limit)
     message = f"int8's signal{where} is only {found} dB above its error; {needed} dB are needed"
+    if value == -math.inf:
+        message = (
+            f"int8's error{where} has no bound, as where it gives NaN or Inf; {needed} dB below the signal are needed"
+        )
     return GateFinding(GateResult("min_sqnr_db", limit, value, value >= limit), "sqnr_too_low", message)
 
 

@@ -5,6 +5,7 @@ same: an application may read them, and an output at -8 dB is no output. What is
 that an output that nobody reads refuses nothing but ruin. Pure.
 """
 
+import math
 from collections.abc import Iterable
 
 from msgspec import structs
@@ -38,6 +39,8 @@ def ruin(kind: OutputKind, windows: int, disagreements: int, sqnr_db: float | No
     if sqnr_db is None or sqnr_db >= MIN_SQNR_DB:
         return ""
     where = f" of channels {channels}" if channels else ""
+    if sqnr_db == -math.inf:
+        return f"the error{where} has no bound, as where int8 gives NaN or Inf"
     return f"the SQNR{where} is {sqnr_db:.1f} dB; {MIN_SQNR_DB:g} dB are needed"
 
 

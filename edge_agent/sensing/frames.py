@@ -2,11 +2,11 @@
 
     u32 length of what follows, then one byte:
     H  a hello: JSON, what the source is; the first frame, and again when the sensor is another one
-    S  a state: JSON, why nothing comes; whenever that changes
+    S  a state: JSON, why nothing comes, and a sample that was malformed; whenever that changes
     B  a batch: header (below), then samples [n, *frame_shape, channels], float32 or uint8, little-endian
 
-Only the server speaks. Batches are numbered, and say whether they follow on the one before *for this reader*: one that
-is too slow loses the oldest and is told so.
+Only the server speaks. A field of JSON that a reader does not know does no harm to it. Batches are numbered, and say
+whether they follow on the one before *for this reader*: one that is too slow loses the oldest and is told so.
 """
 
 import math
@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.acquisition.source import RATE_KEY
 from edge_agent.errors import SourceError
 from edge_agent.strict import UNDECODABLE
 
@@ -38,6 +39,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: float
     silence_s: float
     frame_shape: tuple[int, ...] = ()
+    rate_said_by: str = RATE_KEY
+    """As :func:`edge_agent.acquisition.source.rate_said_by`; former versions do not have it."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -51,10 +54,18 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """Why nothing comes. ``code`` is set while the sensor cannot be opened."""
+    """How the sensor does.
+
+    Attributes:
+        code: why the sensor cannot be opened; empty while it is open.
+        trouble: why nothing comes, in words.
+        malformed_example: one of the samples that could not be understood, and why; empty if there is none. Former
+            versions do not have it.
+    """
 
     code: str = ""
     trouble: str = ""
+    malformed_example: str = ""
 
 
 @dataclass(frozen=True, slots=True)

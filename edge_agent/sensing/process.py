@@ -143,7 +143,8 @@ class Process:
         if self._hung:
             seen = msgspec.structs.replace(seen, state="silent", message=_HUNG, rate_hz=None)
         elif self._rate and self._hello is not None and not seen.code:
-            text = f"{self._seen_hz:.4g} samples a second come, rate_hz says {self._hello.rate_hz:g}; correct rate_hz"
+            says = f"{self._hello.rate_said_by} says {self._hello.rate_hz:g}"
+            text = f"{self._seen_hz:.4g} samples a second come, {says}; correct rate_hz"
             kept = "; until then nothing is kept" if seen.wanted and self._rate == "slow" else ""
             seen = msgspec.structs.replace(seen, code="wrong_rate", message=text + kept)
         self._tell(self._keeper.describe(seen))

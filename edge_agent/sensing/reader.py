@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_agent.acquisition.monitored import GAP, MonitoredSource, QuietLimits
+from edge_agent.acquisition.source import malformed_example, rate_said_by
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.retry.backoff import Backoff
 from edge_agent.sensing.frames import Batch, Hello, Samples, State
@@ -22,6 +23,7 @@ from edge_agent.sources import Source, open_source
 _POLL_S = 0.25
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 _WAITING_BYTES = 16 << 20
+_EXAMPLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,19 @@ class Trouble:
 
     state: State
     silent: bool = False
+
+
+class _Example:
+    """A malformed sample of a source to tell; another one only now and then, as it goes to every reader."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._malformed, self._next_s = 0, 0.0
+
+    def of(self, source: Source, now: float) -> str:
+        if source.malformed != self._malformed and now >= self._next_s:
+            self._text, self._malformed, self._next_s = malformed_example(source), source.malformed, now + _EXAMPLE_S
+        return self._text
 
 
 Event = Hello | Trouble | Batch
@@ -110,6 +125,7 @@ class Reader:
                     rate_hz=source.rate_hz,
                     silence_s=source.silence_s,
                     frame_shape=tuple(source.frame_shape),
+                    rate_said_by=rate_said_by(source),
                 )
             )
             self._say(Trouble(State()))
@@ -121,7 +137,7 @@ class Reader:
     def _follow(self, source: Source) -> None:
         monitored, recent = MonitoredSource(source, self._name), RecentRate(source.rate_hz)
         limits, earlier = QuietLimits.of(source.rate_hz, source.silence_s), self.gaps
-        said = time.monotonic()
+        said, example = time.monotonic(), _Example()
         while not self._stop.is_set():
             reading = monitored.read(_POLL_S)
             now = time.monotonic()
@@ -132,9 +148,10 @@ class Reader:
             elif reading is None:
                 if min(monitored.quiet_s, now - said) > limits.dropout_s:
                     said = now
-                    self._say(Trouble(State(trouble=source.trouble), silent=monitored.silent))
+                    state = State(trouble=source.trouble, malformed_example=example.of(source, now))
+                    self._say(Trouble(state, silent=monitored.silent))
             else:
-                self._say(Trouble(State()))
+                self._say(Trouble(State(malformed_example=example.of(source, now))))
                 recent.hear(len(reading), now)
                 self.rate_hz = recent.rate_hz
                 self._put(self._batch(source, reading, now))

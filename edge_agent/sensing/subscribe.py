@@ -57,6 +57,7 @@ class Subscription:
         self._hello = hello = self._meet(open_within_s)
         self.channels = hello.channels
         self.rate_hz = hello.rate_hz
+        self.rate_said_by = hello.rate_said_by
         self.silence_s = hello.silence_s
         self.frame_shape = hello.frame_shape
         self.arrivals = Arrivals(hello.rate_hz)
@@ -65,6 +66,11 @@ class Subscription:
     def trouble(self) -> str:
         """What the source's process knows of why nothing comes."""
         return self._state.trouble
+
+    @property
+    def malformed_example(self) -> str:
+        """A sample that the source's process could not understand, and why; empty if it shows none."""
+        return self._state.malformed_example
 
     def read(self, timeout_s: float) -> Samples | None:
         """The next samples that follow on each other; waits for some at most ``timeout_s``.

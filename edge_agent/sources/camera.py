@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from edge_agent.acquisition.device_lock import DeviceLock, holder, in_use
 from edge_agent.acquisition.pacing import Schedule
 from edge_agent.acquisition.reconnect import Retry
+from edge_agent.acquisition.source import RATE_KEY
 from edge_agent.advice.installation import how_to_add
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource, Frames, Stream
@@ -74,6 +75,7 @@ class CameraSource(Stream):
         except SourceError:
             self.close()
             raise
+        self.rate_said_by = RATE_KEY if options.rate_hz else "the camera" if self.live else "the file"
         real = options.rate == "real" and not self.live
         self._schedule = Schedule(self.rate_hz) if real else None
         self.length = 0 if self.live else self._pictures()

@@ -37,6 +37,7 @@ from edge_agent.errors import ConfigError, EdgeAgentError, SourceError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, SubscribeFailed
 from edge_agent.settings.broker import BrokerSettings
 from edge_agent.sources import Samples, Stream
+from edge_agent.strict import counted
 
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_WAITING_BYTES = 4 << 20
@@ -109,7 +110,8 @@ class MqttSource(Stream):
             return self._refused
         if self.malformed:
             wanted = ", ".join(self.channels)
-            text = f"{self.malformed} messages were not {self._options.format} with {wanted}; check format and channels"
+            dropped = f"{counted(self.malformed, 'message')} {'was' if self.malformed == 1 else 'were'} not"
+            text = f"{dropped} {self._options.format} with {wanted}; check format and channels"
             return f"{text}; the last was {self.malformed_example}"
         return f"check that {self._options.topic} is published, and that this client may read it"
 

@@ -2,10 +2,10 @@
 
 [sources.recorded]
 kind = "replay"
-path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a table: .csv, .tsv, .txt
+path = "imu.npz"         # samples x channels, or ready windows x size x channels; or a table: .csv, .tsv, .txt, .csv.gz
 rate = "real"            # at rate_hz; or "max": as fast as it is read
 loop = false
-channels = ["ax", "ay"]  # where the file does not name them (a table's header, .npz array ``channels``)
+channels = ["ax", "ay"]  # chosen by the file's names (a table's header, .npz array ``channels``); else all get these
 rate_hz = 50             # where the file does not say (a table's time stamps, .npz array ``rate_hz``, .wav)
 
 [sources.sound]
@@ -32,16 +32,18 @@ from edge_agent.acquisition.arrivals import Arrivals
 from edge_agent.acquisition.pacing import Schedule
 from edge_agent.acquisition.recordings import BROKEN, Data, Recording, Unreadable
 from edge_agent.acquisition.recordings.arrays import read_npz
+from edge_agent.acquisition.recordings.formats import Format, format_of
+from edge_agent.acquisition.recordings.naming import Named, named_channels
 from edge_agent.acquisition.recordings.sound import SoundRecording
 from edge_agent.acquisition.recordings.table.recording import TableRecording
+from edge_agent.acquisition.source import RATE_KEY
 from edge_agent.advice.installation import how_to_add
+from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource
 
 if TYPE_CHECKING:
     from edge_agent.acquisition.recordings.pictures import PictureRecording
-
-_TABLES = (".csv", ".tsv", ".txt")
 
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Pixels = Annotated[int, msgspec.Meta(ge=1, le=16_384)]
@@ -71,19 +73,18 @@ class ReplaySource:
         path = Path(options.path)
         try:
             self._recording = recording = _open(path, options)
+            meant = _meant(recording, options)
         except Unreadable as error:
             raise SourceError("source_unavailable", f"{path} cannot be replayed: {error}") from None
         except BROKEN as error:
-            text = f"{path} cannot be replayed ({error}); check path in the config"
-            raise SourceError("source_unavailable", text) from None
-        self.channels = tuple(recording.names or [f"c{index}" for index in range(recording.columns)])
-        if len(self.channels) != recording.columns:
-            text = f"{path} has {recording.columns} channels, not {len(self.channels)}; correct channels in the config"
-            raise SourceError("source_unavailable", text)
+            raise SourceError("source_unavailable", _broken(path, error)) from None
+        self.channels = tuple(meant.names)
+        self._places = None if meant.places == list(range(recording.columns)) else meant.places
         known_rate = options.rate_hz or recording.rate_hz
         if not known_rate or not 0 < known_rate < math.inf:
             raise SourceError("source_unavailable", f"{path} does not say its rate; add rate_hz")
         self.rate_hz = float(known_rate)
+        self.rate_said_by = RATE_KEY if options.rate_hz else recording.rate_said_by
         self.silence_s = options.silence_s
         self.window_size = recording.window_size
         self.frame_shape = recording.frame_shape
@@ -126,6 +127,8 @@ class ReplaySource:
             samples = self._recording.take(self._next, wanted)
         except BROKEN as error:
             raise EndOfSource(f"{self._path} broke off after {self._given} samples: {error}") from None
+        if self._places is not None:
+            samples = samples[..., self._places]
         self._next += wanted
         self._given += len(samples)
         if not len(samples):
@@ -164,15 +167,28 @@ def _picture_recording() -> "type[PictureRecording]":
 
 
 def _open(path: Path, options: Options) -> Recording:
-    """The recording, its channels named as the operator says."""
-    if path.suffix.lower() in _TABLES and not path.is_dir():
-        return TableRecording(path, options.channels, options.rate_hz)
-    recording = _open_named(path, options)
-    recording.names = options.channels or recording.names
-    return recording
-
-
-def _open_named(path: Path, options: Options) -> Recording:
+    """The recording; raises one of ``BROKEN``."""
     if path.is_dir():
         return _picture_recording()(path, options.colour, options.size)
-    return SoundRecording(path) if path.suffix.lower() == ".wav" else read_npz(path)
+    match format_of(path):
+        case Format.TABLE:
+            return TableRecording(path, options.channels, options.rate_hz)
+        case Format.SOUND:
+            return SoundRecording(path)
+        case Format.ARRAYS:
+            return read_npz(path)
+
+
+def _meant(recording: Recording, options: Options) -> Named:
+    """The channels that are meant; a table has chosen among its own already. Raises ``Unreadable``."""
+    wanted = [] if isinstance(recording, TableRecording) else options.channels
+    return named_channels(recording.names, wanted, recording.columns)
+
+
+def _broken(path: Path, error: BaseException) -> str:
+    """Why a file cannot be read, and what to do."""
+    if isinstance(error, PermissionError):
+        return not_permitted(path)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path} cannot be replayed: {error.strerror}; check path in the config"
+    return f"{path} cannot be replayed, it is damaged ({error}); record or copy it again"

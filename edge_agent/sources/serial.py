@@ -52,6 +52,7 @@ from edge_agent.acquisition.framing.sync import SyncDecoder
 from edge_agent.acquisition.reconnect import Retry
 from edge_agent.acquisition.sample_counter import Counter
 from edge_agent.sources import Samples, Stream
+from edge_agent.strict import counted
 
 _Serial: Any = serialposix.Serial
 _for_url: Any = serial_for_url
@@ -153,7 +154,8 @@ class SerialSource(Stream):
             return f"{self._options.port} is gone"
         if self.malformed:
             last = f"; the last was {self.malformed_example}" if self.malformed_example else ""
-            return f"{self.malformed} {self._decoder.wrong}; check baud, framing and channels{last}"
+            dropped = f"{counted(self.malformed, self._decoder.unit)} {'was' if self.malformed == 1 else 'were'} not"
+            return f"{dropped} {self._decoder.wanted}; check baud, framing and channels{last}"
         return ""
 
     @property

@@ -284,7 +284,7 @@ def test_malformed_samples_are_found(terminal: Terminal, opened: list[Source]) -
     (finding,) = source.findings()
 
     assert (finding.code, finding.refuse) == ("malformed_samples", False)
-    assert finding.message.startswith("1 malformed samples were dropped")
+    assert finding.message.startswith("1 malformed sample was dropped")
 
 
 def test_the_rate_to_expect_is_what_comes_where_that_is_far_above_what_is_said(
@@ -317,7 +317,9 @@ def test_a_deadline_gives_half_as_much_time_again_and_a_little(
         read_for(source, 0.2)
         source.check(900)
         read_for(source, 1)
-        with pytest.raises(LimitError, match="900 samples are still missing after 1 s; check the sensor") as error:
+        with pytest.raises(
+            LimitError, match="900 samples of source 'imu' are still missing after 1 s; check the sensor"
+        ) as error:
             source.check(900)
         source.allow(400)
         source.check(900)  # 3 s more

@@ -22,14 +22,14 @@ def test_interruptions_are_counted_in_words() -> None:
     (once, thrice) = (gaps_finding(1), gaps_finding(3))
 
     assert once is not None
-    assert "interrupted once;" in once.message
+    assert "interrupted once, " in once.message
     assert thrice is not None
-    assert "interrupted 3 times;" in thrice.message
+    assert "interrupted 3 times, " in thrice.message
 
 
 @pytest.mark.parametrize(("seconds", "says"), [(59.4, "59 s"), (120, "2 min"), (5400, "1.5 h")])
 def test_a_deadline_is_told_in_the_unit_that_suits(seconds: float, says: str) -> None:
-    error = deadline_error(12, seconds)
+    error = deadline_error("imu", 12, seconds)
 
     assert error.code == "capture_timeout"
-    assert f"12 samples are still missing after {says};" in error.message
+    assert f"12 samples of source 'imu' are still missing after {says};" in error.message

@@ -83,6 +83,20 @@ def test_what_the_manifests_standardize_makes_of_it_is_judged(
     assert ('put { op = "scale", factor = 0.001 } before the step' in shown) == (factor == 1000)
 
 
+def test_a_rate_that_the_recording_says_is_not_put_into_the_operators_mouth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{number / 50 + 1:.2f},{a},{b}\n" for number, (a, b) in enumerate(motion(4000, 2)))
+    (tmp_path / "r.csv").write_text("t,ax,ay\n" + rows)
+    where = tmp_path / "config.toml"
+    where.write_text(f'[sources.imu]\nkind = "replay"\npath = "{tmp_path / "r.csv"}"\nrate = "max"\n')
+
+    assert capture(where, *windows()) == 0
+    assert "60 windows of 40 samples (the time in column 't' says 50)" in capsys.readouterr().out
+    assert capture(where, *windows(), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rate_said_by"] == "the time in column 't'"
+
+
 def test_groups_share_no_sample_and_suit_quantize(tmp_path: Path) -> None:
     samples = np.arange(12_000, dtype=np.float32).reshape(-1, 3)
 

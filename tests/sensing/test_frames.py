@@ -1,5 +1,6 @@
 """What goes over a shared source's socket: any cut of the bytes gives the same frames, and nothing else is believed."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,6 +54,24 @@ def test_whatever_the_bytes_nothing_but_frames_or_an_error_comes(data: bytes) ->
             assert isinstance(frame, Hello | State | Batch)
     except SourceError as error:
         assert error.code == "source_unavailable"  # noqa: PT017  # either outcome is right
+
+
+class FormerState(msgspec.Struct):
+    """A state before it had an example."""
+
+    code: str = ""
+    trouble: str = ""
+
+
+def test_a_former_version_and_this_one_understand_each_other() -> None:
+    decoder = Decoder()
+    new = encode_json(State(trouble="gone", malformed_example="'x'"))
+    old = b"S" + msgspec.json.encode(FormerState(trouble="gone"))
+
+    (state,) = decoder.feed(len(old).to_bytes(4, "little") + old)
+
+    assert state == State(trouble="gone", malformed_example="")
+    assert msgspec.json.decode(new[5:], type=FormerState) == FormerState(trouble="gone")
 
 
 def test_another_version_is_refused() -> None:

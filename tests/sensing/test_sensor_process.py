@@ -20,6 +20,7 @@ import pytest
 from support.processes import gone
 from support.sensing import NumberedSensor, Served, SourceProcess, read_for, status
 
+from edge_agent.acquisition.monitored import MonitoredSource
 from edge_agent.errors import SourceError
 from edge_agent.sensing.frames import Batch, Decoder, Hello
 from edge_agent.sensing.server import MAX_READERS, Server
@@ -72,6 +73,25 @@ def test_who_reads_can_only_read(process: SourceProcess) -> None:
         time.sleep(0.2)
         with pytest.raises(BrokenPipeError):
             connection.send(b"rm -rf")
+
+
+def test_who_reads_is_shown_a_line_that_was_malformed(process: SourceProcess, sensor: NumberedSensor) -> None:
+    reader = process.subscribe()
+    read_for(reader, 0.5)
+    before = reader.malformed_example
+    sensor.say(b"\nBMI270 reset\n")
+    read_for(reader, 1.0)
+    late = process.subscribe()
+
+    assert before == ""
+    assert reader.malformed == 1
+    assert reader.malformed_example.startswith("'BMI270 reset': it is no row of 2 decimals; send")
+    (finding,) = MonitoredSource(reader, "imu").findings()
+    assert "such as 'BMI270 reset'" in finding.message
+    assert read_for(late, 0.5).size
+    assert MonitoredSource(late, "imu").findings() == []  # it came before this one began to read
+    reader.close()
+    late.close()
 
 
 def test_the_cable_is_pulled_and_put_back(process: SourceProcess, sensor: NumberedSensor) -> None:

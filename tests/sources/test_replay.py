@@ -1,4 +1,7 @@
+import gzip
+import io
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +119,71 @@ def test_a_recording_that_does_not_fit(
     assert error.value.code == "source_unavailable"
 
 
-def test_a_single_array_is_no_npz(tmp_path: Path) -> None:
-    np.save(tmp_path / "r.npy", SAMPLES)
+def test_channels_choose_by_name_where_the_file_has_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", samples=SAMPLES, channels=np.array(CHANNELS))
 
-    with pytest.raises(SourceError, match="cannot be replayed"):
-        replay(tmp_path / "r.npy", rate_hz=50)
+    source = replay(tmp_path / "r.npz", rate_hz=50, channels=["az", "ax"])
+
+    assert source.channels == ("az", "ax")
+    assert np.array_equal(drain(source, 3000), SAMPLES[:, [2, 0]])
+
+
+def archive(**entries: str) -> bytes:
+    """A zip of files with these contents."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name, text in entries.items():
+            file.writestr(name.replace("__", "."), text)
+    return packed.getvalue()
+
+
+OTHERS = {
+    "r.npy": (b"\x93NUMPY\1\0", r"it is a single array \(.npy\); save its array with numpy.savez"),
+    "r.zip": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
+    "r.csv.zip": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
+    "r.xlsx": (
+        archive(**{"[Content_Types].xml": "", "xl/workbook.xml": ""}),
+        "it is a workbook of a spreadsheet; save",
+    ),
+    "r.npz": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
+    "cut.npz": (archive(r__npy="")[:20], "it is an archive that was cut short; copy"),
+    "r.wav.gz": (gzip.compress(b"RIFF"), "it is compressed by gzip; unpack it"),
+    "r.parquet": (b"PAR1....", "it is a Parquet file; save it as .csv"),
+    "r.mat": (b"MATLAB 5.0 MAT-file", "it is a MATLAB file; save its array with numpy.savez"),
+    "r.flac": (b"fLaC....", "it is FLAC; save it as .wav"),
+    "r.png": (b"\x89PNG....", "it is a picture; name the folder"),
+    "r.bin": (
+        b"\1\0\2\0",
+        "it is no recording; recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures: save",
+    ),
+    "empty.npz": (b"", "it is empty; record it again"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "says"), [(name, *rest) for name, rest in OTHERS.items()], ids=OTHERS)
+def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(SourceError, match=f"{name} cannot be replayed: {says}") as error:
+        replay(tmp_path / name, rate_hz=50)
+
+    assert error.value.code == "source_unavailable"
+
+
+def test_an_archive_with_an_entry_that_is_no_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", samples=SAMPLES)
+    with zipfile.ZipFile(tmp_path / "r.npz", "a") as file:
+        file.writestr("notes.txt", "made on a Monday")
+
+    assert replay(tmp_path / "r.npz", rate_hz=50).length == 3000
+
+
+@pytest.mark.parametrize("name", ["log.dat", "imu", "r.csv.gz"])
+def test_a_table_of_another_name(tmp_path: Path, name: str) -> None:
+    text = b"ax,ay\n1,2\n3,4\n"
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+
+    assert replay(tmp_path / name, rate_hz=50).length == 2
 
 
 def test_a_damaged_recording_is_named(tmp_path: Path) -> None:

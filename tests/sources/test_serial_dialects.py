@@ -48,8 +48,8 @@ READ = {
     ),
     "equals signs": Case(b"x=1.5 y=-2 z=30\nx = 0.25 y = 9.81 z = -7\n", LABELS),
     "labels and a counter": Case(b"n:7,x:1.5,y:-2,z:30\nn:8,x:0.25,y:9.81,z:-7\n", {**LABELS, "counter": "n"}),
-    "a banner first": Case(BANNER + b"1.5,-2,30\r\n0.25,9.81,-7\r\n", malformed=4),
-    "a banner before labels": Case(BANNER + b"x:1.5,y:-2,z:30\r\nx:0.25,y:9.81,z:-7\r\n", LABELS, malformed=4),
+    "a banner first": Case(BANNER + b"1.5,-2,30\r\n0.25,9.81,-7\r\n", malformed=3),
+    "a banner before labels": Case(BANNER + b"x:1.5,y:-2,z:30\r\nx:0.25,y:9.81,z:-7\r\n", LABELS, malformed=3),
     "a header first": Case(b"x y z\n1.5 -2 30\n0.25 9.81 -7\n", malformed=1),
     "JSON": Case(b'{"x": 1.5, "y": -2, "z": 30}\n{"z": -7, "y": 9.81, "x": 0.25, "t": "now"}\n', JSON),
     "JSON, numbers as strings": Case(b'{"x":"1.50","y":"-2","z":30}\n{"x":" 0.25","y":"9.81","z":"-7.0"}\r\n', JSON),
@@ -65,7 +65,27 @@ READ = {
         b'{"acc":[1.5,-2,30]}\n{"acc":[0.25,9.81,-7]}\n',
         {"framing": "json", "channels": ["acc.0", "acc.1", "acc.2"]},
     ),
-    "JSON behind a banner": Case(BANNER + b'{"x":1.5,"y":-2,"z":30}\n{"x":0.25,"y":9.81,"z":-7}\n', JSON, malformed=4),
+    "JSON behind a banner": Case(BANNER + b'{"x":1.5,"y":-2,"z":30}\n{"x":0.25,"y":9.81,"z":-7}\n', JSON, malformed=3),
+    "colours": Case(b"\x1b[32m1.5,-2,30\x1b[0m\r\n\x1b[0;31m0.25,9.81,-7\x1b[0m\r\n"),
+    "colours around JSON": Case(b'\x1b[32m{"x":1.5,"y":-2,"z":30}\x1b[0m\n{"x":0.25,"y":9.81,"z":-7}\n', JSON),
+    "zeros of a board that boots": Case(b"\0\0\0001.5,-2,30\r\n0.25,9.81,-7\r\n"),
+    "CR alone": Case(b"\r1.5,-2,30\r0.25,9.81,-7\r"),
+    "CR CR LF": Case(b"1.5,-2,30\r\r\n0.25,9.81,-7\r\r\n"),
+    "empty lines between": Case(b"1.5,-2,30\r\n\r\n \r\n0.25,9.81,-7\r\n"),
+    "round brackets": Case(b"(1.5, -2, 30)\r\n(0.25, 9.81, -7)\r\n"),
+    "square brackets": Case(b"[1.5, -2, 30]\n[0.25, 9.81, -7]\n"),
+    "Teleplot": Case(b">z:3\n" + b">x:1.5\n>y:-2\n>z:30\n>x:0.25\n>y:9.81\n>z:-7\n", LABELS),
+    "Teleplot with times, units and flags": Case(
+        b">x:1627551892437:1.5\n>y:1627551892437:-2\n>z:1627551892437:30\n"
+        b">x:0.25\xc2\xa7g|np\r\n>y:9.81\xc2\xa7g\r\n>more:5\r\n>z:-7|np\r\n",
+        LABELS,
+    ),
+    "Teleplot of which a line was lost": Case(
+        b">x:1.5\n>y:-2\n>z:30\n>x:7\n>z:7\n>x:0.25\n>y:9.81\n>z:-7\n", LABELS, malformed=1
+    ),
+    "a label a line": Case(
+        b"X: 1.5\r\nY: -2\r\nZ: 30\r\nX: 0.25\r\nY: 9.81\r\nZ: -7\r\n", {"channels": ["X", "Y", "Z"]}
+    ),
     "another firmware after some lines": Case(b"1.5,-2,30\n" + b"1;2;3\n" * 20 + b"0.25;9.81;-7\n", malformed=20),
 }
 
@@ -117,7 +137,15 @@ SHOWN = {
     "JSON that nobody expected": (b'{"x": 1}\n', {}, """'{"x": 1}': it is JSON; set framing = "json\""""),
     "bytes of another baud": (b"\xfe\x80\x00\xf8\x1c\n", {}, r"'\xfe\x80\x00\xf8\x1c': it is no text; check baud"),
     "a long line": (b"hello " * 40 + b"\n", {}, "'" + "hello " * 10 + "...': it is no row of 3 decimals"),
-    "a word in place of a number": (b"1,ERR,3\n", {}, "'1,ERR,3': it is no row of 3 decimals"),
+    "a word in place of a number": (
+        b"1,ERR,3\n",
+        {},
+        "'1,ERR,3': number 2 of it is 'ERR', no decimal; send decimals and nothing else",
+    ),
+    "hexadecimal": (b"0x1 0xA2 0x0F\n", {}, "'0x1 0xA2 0x0F': number 1 of it is '0x1', no decimal; send decimals"),
+    "units behind numbers": (b"1.5 g, 2 g, 3 g\n", {}, "'1.5 g, 2 g, 3 g': number 1 of it is '1.5 g', no decimal"),
+    "a log's words before the numbers": (b"[INFO] 1,2,3\n", {}, "number 1 of it is '[INFO] 1', no decimal; send"),
+    "a label a line that is no channel": (b"Temp: 21.5\n", {}, "it has no label ax; name channels as its labels: Temp"),
     "a nested field": (
         b'{"Time": "12:00", "AM2301": {"x": 1, "y": 2}}\n',
         {"framing": "json", "channels": ["x", "y"]},
@@ -146,7 +174,7 @@ def test_a_line_that_is_no_sample_is_shown(terminal: Terminal, sent: bytes, opti
     assert read(source, 0) == []
     (finding,) = MonitoredSource(source, "imu").findings()
     assert says in source.trouble
-    assert source.trouble.startswith("1 lines were not ")
+    assert source.trouble.startswith("1 line was not ")
     assert says in finding.message
     assert finding.message.isprintable()
     assert len(finding.message) < 400
@@ -158,5 +186,48 @@ def test_of_a_frame_that_is_none_the_bytes_are_shown(terminal: Terminal) -> None
     terminal.write(b"\0\x03\x11\x22\0")
 
     assert read(source, 0) == []
-    assert source.trouble.endswith("the last was a frame of 3 bytes, 03 11 22")
+    assert source.trouble.endswith("a frame of 3 bytes, 03 11 22: it has 2 bytes, not 7; correct layout and check")
+    source.close()
+
+
+def test_of_a_frame_with_a_wrong_checksum_both_are_shown(terminal: Terminal) -> None:
+    table = serial_table(terminal.link, framing="sync", sync="aa55", layout="<3h", check="sum8")
+    source = open_source("imu", table)
+    terminal.write(b"\xaa\x55\x01\x00\x02\x00\x03\x00\x07" * 3)
+
+    assert read(source, 0) == []
+    (finding,) = MonitoredSource(source, "imu").findings()
+    shown = "a frame of 9 bytes, aa 55 01 00 02 00 03 00 07: its checksum is 07, that of its numbers 06; correct check"
+    assert shown in finding.message
+    assert shown in source.trouble
+    source.close()
+
+
+def test_where_no_frame_begins_the_bytes_are_shown(terminal: Terminal) -> None:
+    table = serial_table(terminal.link, framing="sync", sync="aa55", layout="<3h", check="sum8")
+    source = open_source("imu", table)
+    terminal.write(bytes(range(30)))
+
+    assert read(source, 0) == []
+    shown = "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f ...: there is no aa 55 in it; check baud and sync"
+    assert source.trouble.endswith(shown)
+    source.close()
+
+
+def test_labels_of_which_one_never_comes_are_told(terminal: Terminal) -> None:
+    source = open_source("imu", serial_table(terminal.link, channels=["x", "y"]))
+    terminal.write(b"half\n" + b">x:1.5\n" * 4)
+
+    assert read(source, 0) == []
+    assert source.trouble.endswith("'>x:1.5': it came before y; name channels as the labels, in the order they come in")
+    source.close()
+
+
+def test_bytes_without_the_end_of_a_line_are_told(terminal: Terminal) -> None:
+    source = open_source("imu", serial_table(terminal.link))
+    for _ in range(5):
+        terminal.write(b"\xf8\x80\x78" * 300)
+        read(source, 0)
+
+    assert "no line ends within 4096 bytes; check baud and framing" in source.trouble
     source.close()

@@ -4,6 +4,7 @@ What comes out of every one of ``READ`` are the same samples.
 """
 
 import codecs
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,81 @@ READ = {
         ),
         options={},
     ),
+    "twice twelve hours": Case(
+        lines(
+            "time,ax,ay",
+            "5/1/2026 11:59:59 AM,0.5,-1234.5",
+            "5/1/2026 12:00:00 PM,1.25,2",
+            "5/1/2026 12:00:01 PM,-.75,9.81",
+        ),
+        {},
+        rate_hz=1,
+    ),
+    "twice twelve hours over midnight, in small letters": Case(
+        lines("time;ax;ay", "11:59:59.5 p.m.;0,5;-1234,5", "12:00:00.0 a.m.;1,25;2", "12:00:00.5 a.m.;-0,75;9,81"),
+        {},
+        rate_hz=2,
+    ),
+    "times of day over midnight": Case(
+        lines("time,ax,ay", "23:59:59.98,0.5,-1234.5", "00:00:00.00,1.25,2", "00:00:00.02,-.75,9.81"), {}
+    ),
+    "dates that may be of May or of January, over midnight": Case(
+        lines(
+            "time,ax,ay",
+            "01/05/2026 23:59:59,0.5,-1234.5",
+            "02/05/2026 00:00:00,1.25,2",
+            "02/05/2026 00:00:01,-.75,9.81",
+        ),
+        {},
+        rate_hz=1,
+    ),
+    "dates in words": Case(
+        lines(
+            "time,ax,ay",
+            "01-May-2026 12:00:00,0.5,-1234.5",
+            "01-May-2026 12:00:01,1.25,2",
+            "01-May-2026 12:00:02,-.75,9.81",
+        ),
+        {},
+        rate_hz=1,
+    ),
+    "date and time of twice twelve hours apart": Case(
+        lines(
+            "Date,Time,ax,ay",
+            "5/1/2026,1:00:00 PM,0.5,-1234.5",
+            "5/1/2026,1:00:01 PM,1.25,2",
+            "5/1/2026,1:00:02 PM,-.75,9.81",
+        ),
+        {},
+        rate_hz=1,
+    ),
+    "a colon before milliseconds": Case(
+        lines("time,ax,ay", "12:00:00:000,0.5,-1234.5", "12:00:00:020,1.25,2", "12:00:00:040,-.75,9.81"), {}
+    ),
+    "a spreadsheet's minutes and seconds over the hour": Case(
+        lines("time,ax,ay", "59:59.5,0.5,-1234.5", "00:00.0,1.25,2", "00:00.5,-.75,9.81"), {}, rate_hz=2
+    ),
+    "comments behind rows": Case(PLAIN.replace("0.5,-1234.5", "0.5,-1234.5 # begin").replace("9.81", "9.81  // end")),
+    "comments behind rows of semicolons": Case(SEMICOLONS.replace("-1234,5", "-1234,5 % one; two")),
+    "comments in a field of their own": Case(
+        lines("ax,ay,", "0.5,-1234.5,# begin", "1.25,2,", "-.75,9.81,"), channels=("ax", "ay")
+    ),
+    "what a spreadsheet writes for no number": Case(PLAIN.replace("1.25,2", "#N/A,2"), malformed=1, rows=(0, 2)),
+    "packed by gzip": Case(gzip.compress(PLAIN.encode())),
+    "UTF-16, packed by gzip": Case(gzip.compress(SEMICOLONS.encode("utf-16"))),
+    "columns in another order": Case(
+        lines("ay,ax", "-1234.5,0.5", "2,1.25", "9.81,-.75"), {"rate_hz": 50, "channels": ["ax", "ay"]}
+    ),
+    "some of the columns": Case(
+        lines("ay,az,ax", "-1234.5,1,0.5", "2,1,1.25", "9.81,1,-.75"), {"rate_hz": 50, "channels": ["ax", "ay"]}
+    ),
+    "some of the columns, without their units": Case(
+        lines("ay [g],az [g],ax [g]", "-1234.5,1,0.5", "2,1,1.25", "9.81,1,-.75"),
+        {"rate_hz": 50, "channels": ["ax", "ay"]},
+    ),
+    "all of the columns by name, the time among them": Case(
+        lines("t;ay;ax", "0,00;-1234,5;0,5", "0,02;2;1,25", "0,04;9,81;-0,75"), {"channels": ["t", "ax", "ay"]}
+    ),
     "the operator's rate beside the times of a table that is no plain one": Case(
         lines("t;ax;ay", "0;0,5;-1234,5", "20;1,25;2", "40;-0,75;9,81")
     ),
@@ -215,10 +291,15 @@ REFUSED = {
         {},
         r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', no number; leave that column out of the file",
     ),
-    "a time that may be of May or of January": (
-        "time,ax\n5/1/2026 12:00:00 PM,1\n",
+    "a time in words": (
+        "time,ax\nhalf past three,1\n",
         {},
-        r"line 2 .*: field 1 \('time'\) is '5/1/2026 12:00:00 PM', no known time; write 2026-05-01T12:00:00.250",
+        r"line 2 .*: field 1 \('time'\) is 'half past three', no known time; write 2026-05-01T12:00:00.250",
+    ),
+    "a name that is another column's": (
+        "ay,ax\n1,2\n",
+        {"channels": ["ax", "az"]},
+        "channels calls column 1 'ax', the file calls it 'ay' and another one 'ax'; correct channels in the config",
     ),
     "a header of another separator": (
         "ax,ay\n1;2\n3;4\n",
@@ -241,7 +322,11 @@ REFUSED = {
         r"the unit of column 't' \(0, 1, 2\) is not clear; write it into the header, as t \[ms\], or set rate_hz",
     ),
     "nothing but the time": ("t;\n0,02;\n0,04;\n", {}, "holds nothing but the time"),
-    "another number of channels": (PLAIN, {"channels": ["a", "b", "c"]}, "has 2 channels, not 3; correct channels"),
+    "another number of channels": (
+        PLAIN,
+        {"channels": ["a", "b", "c"]},
+        r"has 2 channels \(ax, ay\), not 3; correct channels",
+    ),
     "no rate": (PLAIN, {"rate_hz": None}, "does not say its rate; add rate_hz"),
     "no row is whole": ("a,b,c\n1,,3\n4,,6\n", {}, r"line 2 \('1,,3'\): field 2 \('b'\) is empty, and no other line"),
     "no end of a line": ("a,b\n" + "1,2," * 300_000, {}, "line 2 has no end within 1048576 characters"),

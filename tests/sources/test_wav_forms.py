@@ -81,7 +81,16 @@ REFUSED = {
     "integers of 64 bits": (wav(1, 64, data=b"\0" * 16), "it has integers of 64 bits"),
     "no sample": (wav(1, 16, data=b""), "it holds no sound"),
     "no format": (b"RIFF\x10\0\0\0WAVEdata\x04\0\0\0abcd", "it has no chunk 'fmt ' with a chunk 'data' behind it"),
-    "another file": (b"\x89PNG\r\n" + b"\0" * 20, "it is no WAV file"),
+    "chunks behind no sample": (
+        wav(1, 16, data=b"LIST\x04\0\0\0INFOid3 \0\0\0\0", size=0),
+        "it holds no sound; record it again",
+    ),
+    "another file": (b"RIFF\x10\0\0\0AVI " + b"\0" * 20, "it is no WAV file"),
+    "big-endian": (
+        b"RIFX" + wav(1, 16)[4:],
+        "it is a WAV file of big-endian numbers; save it as .wav, e.g. with ffmpeg",
+    ),
+    "MP3 in a file of that name": (b"ID3\x03" + b"\0" * 20, "it is MP3; save it as .wav, e.g. with ffmpeg"),
 }
 
 
@@ -91,3 +100,23 @@ def test_what_is_refused_is_named(tmp_path: Path, data: bytes, says: str) -> Non
         opened(tmp_path, data)
 
     assert error.value.code == "source_unavailable"
+
+
+def test_a_file_beyond_4_gb_says_elsewhere_how_long_its_sound_is(tmp_path: Path) -> None:
+    data = packed(1, 16)
+    plain = wav(1, 16, size=0xFFFF_FFFF)
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, 0, len(data), 3, 0)
+    source = opened(tmp_path, b"RF64\xff\xff\xff\xffWAVE" + sizes + plain[12:] + b"LIST\x04\0\0\0INFO")
+
+    assert np.array_equal(drain(source), VALUES.astype(np.float32))
+
+
+@pytest.mark.parametrize("sound", [packed(1, 16), b"\0" * 12])
+def test_a_chunk_of_odd_length_whose_even_byte_was_forgotten(tmp_path: Path, sound: bytes) -> None:
+    source = opened(tmp_path, wav(1, 16, data=sound).replace(b"INFO!\0", b"INFO!"))
+
+    assert source.length == 3
+
+
+def test_silence_written_into_a_pipe_is_sound(tmp_path: Path) -> None:
+    assert opened(tmp_path, wav(1, 16, data=b"\0" * 400, size=0)).length == 100

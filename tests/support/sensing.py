@@ -143,6 +143,11 @@ class NumberedSensor:
                     self.sent += 1
                 self._terminal.write(lines)
 
+    def say(self, line: bytes) -> None:
+        """Print something between two samples."""
+        with self._lock:
+            self._terminal.write(line)
+
     def unplug(self) -> None:
         """Pull the cable."""
         with self._lock:

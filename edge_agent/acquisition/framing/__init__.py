@@ -3,7 +3,7 @@
 A decoder starts in the middle of a stream, finds where a sample begins, and finds it again after noise or lost bytes.
 What it cannot understand it counts and drops: a sample is whole and its channels are in their places, or it is none.
 
-* ``decimals``: lines of decimals, in any of the ``dialects`` of firmware
+* ``decimals``: lines of decimals, in any of the ``dialects`` of firmware, or labelled ``one_a_line``
 * ``json_lines``: one JSON document a line
 * ``cobs``: binary records in COBS frames
 * ``sync``: binary records behind a sync word, with a checksum
@@ -21,8 +21,10 @@ Samples = NDArray[np.float32]
 class Decoder(Protocol):
     """Feed it bytes; it gives rows of numbers."""
 
-    wrong: str
-    """What was wrong with malformed samples, to follow their number: ``lines were not 3 decimals``."""
+    unit: str
+    """What a sample is on the wire: ``line``, ``frame``."""
+    wanted: str
+    """What each should have been: ``3 decimals``."""
 
     @property
     def malformed(self) -> int:

@@ -12,8 +12,8 @@ from cobs import cobs
 from edge_agent.acquisition.framing import Numbers
 from edge_agent.acquisition.framing.lines import Lines
 from edge_agent.acquisition.framing.record import Record
+from edge_agent.acquisition.shown import shown_bytes
 
-_SHOWN = 16
 _decode: Any = cobs.decode
 """The library brings no types."""
 
@@ -26,13 +26,20 @@ class CobsDecoder:
         self._columns = columns
         self._frames = Lines()
         self._malformed = 0
-        self.example = ""
-        self.wrong = f"frames were not COBS of {record.size} bytes with a right checksum"
+        self._last = b""
+        self.unit, self.wanted = "frame", f"COBS of {record.size} bytes with a right checksum"
 
     @property
     def malformed(self) -> int:
         """Frames that were dropped."""
         return self._malformed + self._frames.overlong
+
+    @property
+    def example(self) -> str:
+        """The last of them, and what is wrong with it."""
+        if not self._last:
+            return self._frames.endless
+        return f"a frame of {len(self._last)} bytes, {shown_bytes(self._last)}: {self._why(self._last)}"
 
     def restart(self) -> None:
         """The stream was interrupted: drop what is left of a frame, and what comes until the next frame's end."""
@@ -47,10 +54,16 @@ class CobsDecoder:
             row = self._decode(frame)
             if row is None:
                 self._malformed += 1
-                self.example = f"a frame of {len(frame)} bytes, {frame[:_SHOWN].hex(' ')}"
+                self._last = frame
             else:
                 rows.append(row)
         return np.array(rows, np.float64).reshape(-1, self._columns)
+
+    def _why(self, frame: bytes) -> str:
+        try:
+            return self._record.why_malformed(_decode(frame))
+        except cobs.DecodeError:
+            return "it is no COBS; check baud and framing"
 
     def _decode(self, frame: bytes) -> tuple[float, ...] | None:
         try:

@@ -3,6 +3,7 @@
 * commas, also with one behind the last: ``1.5,-2,3,``
 * semicolons or tabs, also with decimal commas: ``1,5;-2;3``
 * blanks: ``1.5  -2 3``
+* brackets around the numbers, as Python prints them: ``(1.5, -2, 3)``, ``[1.5, -2, 3]``
 * labels, as Arduino's plotter wants them, in any order: ``ay:-2,ax:1.5``, ``ax: 1.5  ay: -2``, ``ax=1.5 ay=-2``
 """
 
@@ -10,10 +11,16 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+import msgspec
+
+from edge_agent.acquisition.shown import shown
+
 ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
 """What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
 _PAIR = re.compile(rb"\s*([^\s:=,;][^:=,;\t]*?)\s*[:=]\s*([^\s:=,;]+)[\s,;]*")
+_DIGIT = re.compile(rb"\d")
 _TEXT_SHARE = 0.9
+_decode = msgspec.json.Decoder().decode
 
 Dialect = Callable[[bytes], bytes]
 """Makes a line one of decimals with commas between them; a line of another dialect becomes one that is malformed."""
@@ -25,7 +32,7 @@ def dialects(names: Sequence[str]) -> list[Dialect]:
     Args:
         names: of the numbers in a sample, for labels; empty: no labels are looked for.
     """
-    plain: list[Dialect] = [_commas, _comma_behind, _semicolons, _tabs, _blanks]
+    plain: list[Dialect] = [_commas, _comma_behind, _semicolons, _tabs, _blanks, _bracketed]
     return [*plain, _by_label(names)] if names else plain
 
 
@@ -48,23 +55,39 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
         return "it is empty"
     if printable < _TEXT_SHARE * len(text):
         return "it is no text; check baud, or set the framing of binary records"
-    if text[:1] in b"{[":
+    if is_json(text):
         return 'it is JSON; set framing = "json"'
     if labels := labelled(text):
         have = [label.decode("utf-8", "backslashreplace") for label in labels]
         absent = [name for name in names if name not in have]
         if absent:
             return f"it has no label {absent[0]}; name channels as its labels: {', '.join(have)}"
-    for dialect in dialects(()):
-        fields = dialect(text).split(b",")
+    split = [dialect(text).split(b",") for dialect in dialects(())]
+    for fields in split:
         if len(fields) > 1 and len(fields) != columns and decimals([b",".join(fields)], len(fields)) is not None:
             return f"it has {len(fields)} numbers, not {columns}; name as many channels"
-    return f"it is no row of {columns} decimals"
+    for fields in split:
+        wrong = [place for place, field in enumerate(fields) if decimals([field], 1) is None]
+        if len(fields) == columns and (len(wrong) < columns or all(map(_DIGIT.search, fields))):
+            given = shown(fields[wrong[0]].strip())
+            return f"number {wrong[0] + 1} of it is {given}, no decimal; send decimals and nothing else"
+    return f"it is no row of {columns} decimals; send one sample a line, commas between its numbers"
+
+
+def is_json(text: bytes) -> bool:
+    """Whether a line is an object of JSON, or an array of such."""
+    try:
+        found = _decode(text)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return False
+    objects = found if isinstance(found, list) else [found]
+    return bool(objects) and all(isinstance(one, dict) for one in objects)
 
 
 def labelled(line: bytes) -> dict[bytes, bytes]:
     """The values behind labels, by label; empty if the line is made of anything else, or repeats one."""
     found: dict[bytes, bytes] = {}
+    line = line.removeprefix(b">")
     at = 0
     while at < len(line):
         pair = _PAIR.match(line, at)
@@ -100,6 +123,11 @@ def _apart(line: bytes, mark: bytes) -> bytes:
 
 def _blanks(line: bytes) -> bytes:
     return b"" if b"," in line else b",".join(line.split())
+
+
+def _bracketed(line: bytes) -> bytes:
+    text = line.strip()
+    return text[1:-1] if text[:1] + text[-1:] in (b"()", b"[]") else b""
 
 
 def _by_label(names: Sequence[str]) -> Dialect:

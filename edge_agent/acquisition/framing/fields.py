@@ -38,7 +38,7 @@ class Fields:
         objects = decoded if isinstance(decoded, list) else [decoded]
         rows = [row for found in objects for row in self._of_object(found)]
         if not rows:
-            raise Malformed("it holds no sample")
+            raise Malformed("it holds no sample; send an object, or an array of objects")
         return rows
 
     def why_malformed(self, document: bytes) -> str:
@@ -54,7 +54,7 @@ class Fields:
         if not all(isinstance(value, list) for value in values):
             return [[_number(value, name) for value, name in zip(values, self._names, strict=True)]]
         if len({len(value) for value in values}) > 1:
-            raise Malformed("its arrays are not equally long")
+            raise Malformed("its arrays are not equally long; send as many of each")
         return [
             [_number(value, name) for value, name in zip(row, self._names, strict=True)]
             for row in zip(*values, strict=True)
@@ -73,7 +73,7 @@ def _find(document: Any, name: str) -> Any:
             value = value[int(part)]
         else:
             have = _paths(document)
-            listed = f"it has {', '.join(have)}; name channels so" if have else "it is no object with fields"
+            listed = f"it has {', '.join(have)}; name channels so" if have else "it is no object with fields; send one"
             raise Malformed(f"there is no field {name!r}; {listed}")
     return value
 
@@ -93,9 +93,9 @@ def _number(value: Any, name: str) -> float:
         try:
             return float(value)
         except OverflowError:
-            raise Malformed(f"field {name!r} is a number that is too large") from None
-    remedy = "; name the path to one of these" if isinstance(value, dict) else ""
-    raise Malformed(f"field {name!r} is {_told(value)}, no number{remedy}")
+            raise Malformed(f"field {name!r} is a number that is too large; send one below 1e308") from None
+    remedy = "name the path to one of these" if isinstance(value, dict) else "send a number, with a decimal point"
+    raise Malformed(f"field {name!r} is {_told(value)}, no number; {remedy}")
 
 
 def _told(value: Any) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 
 from edge_agent.acquisition.framing import Numbers
 from edge_agent.acquisition.framing.fields import Fields, Malformed
-from edge_agent.acquisition.framing.lines import Lines
+from edge_agent.acquisition.framing.lines import Lines, bare
 from edge_agent.acquisition.shown import shown
 
 
@@ -17,7 +17,7 @@ class JsonDecoder:
         self._lines = Lines()
         self._malformed = 0
         self._last: bytes | None = None
-        self.wrong = f"lines were not JSON with numbers {', '.join(names)}"
+        self.unit, self.wanted = "line", f"JSON with numbers {', '.join(names)}"
 
     @property
     def malformed(self) -> int:
@@ -27,7 +27,9 @@ class JsonDecoder:
     @property
     def example(self) -> str:
         """The last of them, and what is wrong with it."""
-        return "" if self._last is None else f"{shown(self._last)}: {self._fields.why_malformed(self._last)}"
+        if self._last is None:
+            return self._lines.endless
+        return f"{shown(self._last)}: {self._fields.why_malformed(bare(self._last))}"
 
     def restart(self) -> None:
         """The stream was interrupted: drop what is left of a line, and what comes until the next line's end."""
@@ -36,9 +38,9 @@ class JsonDecoder:
     def feed(self, data: bytes) -> Numbers:
         """The rows ``[n, columns]`` of all lines that end in ``data``; n may be 0."""
         rows: list[list[float]] = []
-        for line in self._lines.feed(data):
+        for line in self._lines.feed_text(data):
             try:
-                rows += self._fields.rows(line)
+                rows += self._fields.rows(bare(line))
             except Malformed:
                 self._malformed += 1
                 self._last = line

@@ -67,3 +67,11 @@ class Record:
         if self._check.of(body) != int.from_bytes(data[self._struct.size :], self._order):
             return None
         return self._struct.unpack(body)
+
+    def why_malformed(self, data: bytes) -> str:
+        """What is wrong with ``data``, of which :meth:`decode` gives None, and what to do."""
+        if len(data) != self.size:
+            return f"it has {len(data)} bytes, not {self.size}; correct layout and check"
+        body, behind = data[: self._struct.size], data[self._struct.size :]
+        right = self._check.of(body).to_bytes(self._check.size, self._order)
+        return f"its checksum is {behind.hex(' ')}, that of its numbers {right.hex(' ')}; correct check or layout"

@@ -9,13 +9,11 @@ import numpy as np
 
 from edge_agent.acquisition.framing import Numbers
 from edge_agent.acquisition.framing.record import Record
+from edge_agent.acquisition.shown import shown_bytes
 
 
 class SyncDecoder:
     """Feed it bytes; it gives rows. ``malformed`` is about how many frames were dropped."""
-
-    example = ""
-    """Where none of its bytes is in a frame, none of them shows what is wrong."""
 
     def __init__(self, record: Record, columns: int, sync: bytes) -> None:
         self._record = record
@@ -23,8 +21,19 @@ class SyncDecoder:
         self._sync = sync
         self._size = len(sync) + record.size
         self.malformed = 0
-        self.wrong = f"frames were not {sync.hex()} and {record.size} bytes with a right checksum"
+        self._wrong_frame = self._stray_bytes = b""
+        self.unit, self.wanted = "frame", f"{sync.hex()} and {record.size} bytes with a right checksum"
         self.restart()
+
+    @property
+    def example(self) -> str:
+        """A frame with a wrong checksum, else bytes of no frame, and what is wrong with them."""
+        if self._wrong_frame:
+            why = self._record.why_malformed(self._wrong_frame[len(self._sync) :])
+            return f"a frame of {len(self._wrong_frame)} bytes, {shown_bytes(self._wrong_frame)}: {why}"
+        if self._stray_bytes:
+            return f"{shown_bytes(self._stray_bytes)}: there is no {self._sync.hex(' ')} in it; check baud and sync"
+        return ""
 
     def restart(self) -> None:
         """The stream was interrupted: look for a sync word anew."""
@@ -37,13 +46,15 @@ class SyncDecoder:
         """The rows ``[n, columns]`` of all frames that end in ``data``; n may be 0."""
         buffer, at, rows = self._buffer + data, 0, []
         while (found := buffer.find(self._sync, at)) >= 0:
-            self._drop(found - at)
+            self._drop(buffer[at:found])
             at, end = found, found + self._size
             if len(buffer) < end + (0 if self._locked else len(self._sync)):
                 break
             row = self._record.decode(buffer[at + len(self._sync) : end])
             if row is None or not (self._locked or buffer.startswith(self._sync, end)):
-                self._drop(1)
+                if row is None and (self._locked or not self._wrong_frame):
+                    self._wrong_frame = buffer[at:end]
+                self._drop(buffer[at : at + 1])
                 at += 1
                 continue
             self._lock()
@@ -51,16 +62,18 @@ class SyncDecoder:
             at = end
         else:
             keep = max(at, len(buffer) - len(self._sync) + 1)  # a sync word may have begun
-            self._drop(keep - at)
+            self._drop(buffer[at:keep])
             at = keep
         self._buffer = buffer[at:]
         return np.array(rows, np.float64).reshape(-1, self._columns)
 
-    def _drop(self, count: int) -> None:
-        if not count:
+    def _drop(self, stray: bytes) -> None:
+        if not stray:
             return
         self._locked = False
-        self._stray += count
+        self._stray += len(stray)
+        if len(stray) > 1:  # of a frame that was none, bytes are dropped one by one
+            self._stray_bytes = stray
         if self._stray >= self._size:
             self.malformed += self._stray // self._size
             self._stray %= self._size

@@ -4,6 +4,8 @@
 * ``table``: ``.csv`` and other tables of text
 * ``sound``: ``.wav``
 * ``pictures``: a folder of images
+* ``formats``: which of these a file is
+* ``naming``: which of its channels are meant by the operator's names
 
 What is wrong with a file is raised as one of :data:`BROKEN`, with what is wrong.
 """
@@ -46,6 +48,7 @@ class Recording(Protocol):
         names: of the channels; empty if the file does not say.
         columns: how many channels there are.
         rate_hz: samples a second; None if the file does not say.
+        rate_said_by: where in the file the rate was found.
         length: samples in it.
         window_size: 0: one stream; else it consists of independent windows of so many samples.
         frame_shape: ``()`` for numbers (float32), ``(height, width)`` for pictures (uint8).
@@ -59,6 +62,7 @@ class Recording(Protocol):
     names: list[str]
     columns: int
     rate_hz: float | None
+    rate_said_by: str
     length: int
     window_size: int
     frame_shape: tuple[int, ...]
@@ -81,12 +85,13 @@ class Unbroken:
     """What is the same in recordings that have no time stamps."""
 
     malformed_example = ""
+    rate_said_by = ""
     breaks: Sequence[int] = ()
     findings: Sequence[StreamFinding] = ()
 
 
 def numbers_only(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """``array`` itself; raises ``ValueError`` if it holds no numbers."""
+    """``array`` itself; raises ``Unreadable`` if it holds no numbers."""
     if array.dtype.kind not in "fiu" or not array.size:
-        raise ValueError(f"{what} holds no numbers")
+        raise Unreadable(f"{what} holds no numbers; save numbers of one shape and type")
     return array

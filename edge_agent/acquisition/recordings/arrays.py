@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.framing import to_samples
-from edge_agent.acquisition.recordings import Unbroken, numbers_only
+from edge_agent.acquisition.recordings import Unbroken, Unreadable, numbers_only
 
 _DATA = ("samples", "windows")
 _STREAM_AXES, _WINDOWS_AXES = 2, 3
@@ -23,6 +23,7 @@ class ArrayRecording(Unbroken):
 
     frame_shape: tuple[int, ...] = ()
     at_once = 1024
+    rate_said_by = "the array rate_hz of the file"
     malformed = 0
 
     def __init__(self, data: NDArray[Any], names: list[str], rate_hz: float | None) -> None:
@@ -42,14 +43,17 @@ class ArrayRecording(Unbroken):
 
 
 def read_npz(path: Path) -> ArrayRecording:
-    """The recording in an ``.npz``; raises one of ``BROKEN``."""
+    """The recording in an ``.npz``; raises one of ``BROKEN``, ``Unreadable`` among them."""
     with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
-        arrays = {name: array for name, array in file.items() if array.ndim in (_STREAM_AXES, _WINDOWS_AXES)}
+        entries = {name: array for name, array in file.items() if isinstance(array, np.ndarray)}
+        arrays = {name: array for name, array in entries.items() if array.ndim in (_STREAM_AXES, _WINDOWS_AXES)}
         chosen = next((name for name in _DATA if name in arrays), None)
         if chosen is None and len(arrays) == 1:
             chosen = next(iter(arrays))
         if chosen is None:
-            raise ValueError("no array samples [samples, channels] or windows [windows, size, channels]")
+            there = ", ".join(f"{name} {list(array.shape)}" for name, array in entries.items()) or "none"
+            text = "it has no array samples [samples, channels] or windows [windows, size, channels]; arrays in it: "
+            raise Unreadable(f"{text}{there}; save the data under one of these names")
         names = [str(name) for name in file["channels"]] if "channels" in file else []
         rate_hz = float(file["rate_hz"]) if "rate_hz" in file else None
     return ArrayRecording(numbers_only(arrays[chosen], f"array {chosen!r}"), names, rate_hz)

@@ -36,6 +36,11 @@ _SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format's number in the GUIDs of WAVE_FORMAT_EXTENSIBLE that name one."""
 _TO_DO = "save it as plain PCM, e.g. with ffmpeg -c:a pcm_s16le"
 _PLAIN_BYTES, _EXTENSIBLE_BYTES = 16, 40
+_CHUNK = struct.Struct("<4sI")
+"""The name of a chunk and its size."""
+_UNKNOWN = 0xFFFF_FFFF
+_DATA_SIZE = slice(8, 16)
+"""Where the chunk ``ds64`` of a file beyond 4 GB (EBU Tech 3306) has the size of ``data``."""
 
 
 class _Format(NamedTuple):
@@ -51,6 +56,7 @@ class SoundRecording(Unbroken):
     window_size = 0
     frame_shape: tuple[int, ...] = ()
     at_once = 16_384
+    rate_said_by = "the header of the file"
     malformed = 0
 
     def __init__(self, path: Path) -> None:
@@ -86,19 +92,41 @@ def _find(file: BinaryIO) -> tuple[_Format, int, int]:
         raise Unreadable("it is no WAV file, which begins with RIFF and WAVE; check path in the config")
     end = os.fstat(file.fileno()).st_size
     form: _Format | None = None
-    while len(chunk := file.read(8)) == 8:  # noqa: PLR2004  # a name and a size
-        name, size = struct.unpack("<4sI", chunk)
+    beyond_4_gb = 0
+    while len(chunk := file.read(_CHUNK.size)) == _CHUNK.size:
+        name, size = _CHUNK.unpack(chunk)
         if name == b"fmt ":
             form = _format(file.read(size + size % 2)[:size])
+        elif name == b"ds64":
+            beyond_4_gb = int.from_bytes(file.read(size + size % 2)[_DATA_SIZE], "little")
         elif name == b"data":
             if form is None:
                 break
-            left = end - file.tell()
+            begin = file.tell()
+            if size == _UNKNOWN and beyond_4_gb:
+                size = beyond_4_gb
+            elif size == 0 and not _are_chunks(file, end):
+                size = _UNKNOWN
             # A program that wrote into a pipe did not know the size, and a file may have been cut short.
-            return form, file.tell(), left if size == 0 else min(size, left)
+            return form, begin, min(size, end - begin)
         else:
-            file.seek(size + size % 2, os.SEEK_CUR)
+            file.seek(size, os.SEEK_CUR)
+            if size % 2 and file.read(1) not in (b"\0", b""):  # some forget the byte that makes the length even
+                file.seek(-1, os.SEEK_CUR)
     raise Unreadable("it has no chunk 'fmt ' with a chunk 'data' behind it; record it again")
+
+
+def _are_chunks(file: BinaryIO, end: int) -> bool:
+    """Whether what follows is whole chunks to the end of the file, so that it is no sound."""
+    while chunk := file.read(_CHUNK.size):
+        if len(chunk) < _CHUNK.size:
+            return False
+        name, size = _CHUNK.unpack(chunk)
+        if not name.isascii() or not name.decode().isprintable():
+            return False
+        if file.seek(size + size % 2, os.SEEK_CUR) > end + 1:
+            return False
+    return True
 
 
 def _format(chunk: bytes) -> _Format:

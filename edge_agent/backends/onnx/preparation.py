@@ -19,6 +19,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, version_converter
 
+from edge_agent.backends.foreign_words import first_line
 from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
@@ -60,7 +61,7 @@ def prepare_model(path: Path, out: Path) -> None:
         raise ModelError(
             "model_unsupported",
             f"nothing in {path.name} would gain from int8: it has no float Conv, ConvTranspose, Gemm, MatMul, LSTM, "
-            "GRU or RNN",
+            "GRU or RNN; serve it as it is",
         )
     onnx.save_model(model, out)
 
@@ -95,7 +96,7 @@ def _modernised(path: Path, out: Path) -> Path:
         except Exception as error:  # a C++ RuntimeError or a ConvertError, by version of onnx
             raise ModelError(
                 "model_unsupported",
-                f"opset {opset} cannot be raised to {MIN_OPSET} ({str(error).splitlines()[0][:200]}); "
+                f"opset {opset} cannot be raised to {MIN_OPSET} ({first_line(error)}); "
                 f"export the model with opset {MIN_OPSET} or later",
             ) from error
     onnx.save_model(model, out)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from edge_agent.backends import Array, Feeds, TensorSpec
+from edge_agent.backends.foreign_words import first_line
 from edge_agent.errors import ContractError, ModelError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -132,12 +133,15 @@ def _translated(error: Exception) -> Exception:
     if any(mark in text for mark in _ALLOCATION):
         return MemoryError(_first_line(error))
     if type(error).__name__ in _UNREADABLE or _NO_GRAPH in text:
-        return ModelError("model_unreadable", f"onnxruntime cannot read the model: {_first_line(error)}")
+        return ModelError(
+            "model_unreadable", f"onnxruntime cannot read the model: {_first_line(error)}; export it again"
+        )
     if any(mark in text for mark in _LACKING):
-        return ModelError("custom_operator", f"onnxruntime {VERSION} lacks an operator: {_first_line(error)}")
-    return ModelError("model_unsupported", f"onnxruntime {VERSION} refuses the model: {_first_line(error)}")
+        what = f"onnxruntime {VERSION} lacks an operator: {_first_line(error)}"
+        return ModelError("custom_operator", f"{what}; export with standard operators")
+    what = f"onnxruntime {VERSION} refuses the model: {_first_line(error)}"
+    return ModelError("model_unsupported", f"{what}; export it again, for this version")
 
 
 def _first_line(error: Exception) -> str:
-    text = _PREFIX.sub("", str(error).strip()) or type(error).__name__
-    return text.splitlines()[0][:300]
+    return first_line(error, _PREFIX)

@@ -82,7 +82,7 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 data = _strip(mapped, 0, size, onnx.ModelProto.DESCRIPTOR.full_name)
     except OSError as error:
-        raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}") from error
+        raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}; check its path") from error
     model = onnx.ModelProto()
     try:
         model.ParseFromString(bytes(data))
@@ -94,7 +94,7 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
 def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 0) -> bytearray:
     """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
     if depth > _MAX_DEPTH:
-        raise ModelError("model_unreadable", "the model nests graphs too deeply")
+        raise ModelError("model_unreadable", "the model nests graphs too deeply; export it without loops in loops")
     children, structure, text = _CHILDREN[message], _STRUCTURE[message], _TEXT[message]
     drops = message in _PAYLOADS
     out = bytearray()
@@ -147,7 +147,9 @@ def _check_text(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise ModelError("model_unreadable", "a name in the model is no text; the file is damaged") from error
+        raise ModelError(
+            "model_unreadable", "a name in the model is no text, so the file is damaged; export it again"
+        ) from error
 
 
 def _encoded(value: int) -> bytes:

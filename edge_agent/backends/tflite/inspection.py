@@ -69,7 +69,9 @@ def _stands_for_float(tensor: Tensor) -> bool:
 
 def _refuse_operator(operator: Operator) -> None:
     if operator.name in ("DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"):
-        raise ModelError("model_unreadable", f"the file has a {operator.name} in it, which no converter writes")
+        raise ModelError(
+            "model_unreadable", f"the file has a {operator.name} in it, which no converter writes; convert it again"
+        )
     if operator.name in STATEFUL:
         raise ModelError(
             "model_unsupported",

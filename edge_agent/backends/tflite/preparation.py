@@ -49,7 +49,7 @@ def prepare_model(path: Path, out: Path) -> None:
         raise ModelError(
             "model_unsupported",
             f"nothing in {path.name} would gain from int8: it has no float convolution, fully connected layer or "
-            "matrix product",
+            "matrix product; serve it as it is",
         )
 
 

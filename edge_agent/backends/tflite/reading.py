@@ -145,7 +145,7 @@ def read_model(path: Path) -> Model:
     except ValueError:  # an empty file cannot be mapped
         raise ModelError("model_unreadable", f"{path.name} is empty; export it again") from None
     except OSError as error:
-        raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}") from error
+        raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}; check its path") from error
     try:
         return _model(File(data))
     except Malformed as error:

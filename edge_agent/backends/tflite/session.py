@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import Array, Feeds, TensorSpec
+from edge_agent.backends.foreign_words import first_line
 from edge_agent.backends.tflite.reading import Model, read_model
 from edge_agent.backends.tflite.runtimes import load_runtime, runtime_version
 from edge_agent.errors import ContractError, ModelError, Refusal
@@ -167,14 +168,12 @@ def create_interpreter(*, runtime: str = "", threads: int = 1, **model: Any) -> 
     except (RuntimeError, ValueError) as error:
         text = f"{interpreter_class.__module__.partition('.')[0]} {runtime_version(runtime)}"
         if any(mark in str(error) for mark in _UNKNOWN_OPERATOR):
-            raise ModelError("custom_operator", f"{text} lacks an operator: {first_line(error)}") from error
-        raise ModelError("model_unsupported", f"{text} refuses the model: {first_line(error)}") from error
+            what = f"{text} lacks an operator: {first_line(error)}"
+            raise ModelError("custom_operator", f"{what}; export with builtin operators") from error
+        raise ModelError(
+            "model_unsupported", f"{text} refuses the model: {first_line(error)}; convert it again"
+        ) from error
     return interpreter
-
-
-def first_line(error: Exception) -> str:
-    """What an error of the runtime says, short enough for a report."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _found(name: str, feeds: Feeds) -> Array:

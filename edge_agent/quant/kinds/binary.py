@@ -74,5 +74,5 @@ class Binary(Kind):
 
     def _truth(self, output: NDArray[Any], label: Any) -> NDArray[np.bool_]:
         kind = self.output.kind or "binary"
-        wanted = f"{output.size} times 0 or 1 (or -1 and 1)"
+        wanted = f"{'' if output.size == 1 else f'{output.size} times '}0 or 1 (or -1 and 1)"
         return np.reshape(numbers(kind, label, output.size, wanted, (-1, 0, 1)) > 0.0, row(output).shape)

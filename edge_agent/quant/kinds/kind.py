@@ -150,9 +150,9 @@ def with_defaults(output: Output, *, threshold: float | None = None, tolerance: 
 def numbers(kind: str, label: Any, count: int, wanted: str, known: Sequence[int] | None) -> NDArray[np.float64]:
     """A label of ``count`` numbers, each one of ``known`` unless that is None."""
     if np.asarray(label).dtype.kind not in "biuf":
-        raise ContractError("shape_mismatch", f"label {label!r} is no number; a {kind} output needs numbers as labels")
+        raise ContractError("shape_mismatch", f"label {label!r} is no number; give {wanted} a row")
     truth = row(label)
     if truth.shape != (count,) or (known is not None and not np.isin(truth, known).all()):
         given = f"of shape {truth.shape}" if truth.shape != (count,) else f"{truth.ravel().tolist()}"
-        raise ContractError("shape_mismatch", f"a label {given} does not fit a {kind} output; give {wanted} a row")
+        raise ContractError("shape_mismatch", f"a label {given} fits no output of kind {kind}; give {wanted} a row")
     return truth

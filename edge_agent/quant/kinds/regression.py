@@ -68,6 +68,8 @@ class Regression(ScaledKind):
         values = row(output)
         if values.ndim == 1:
             wanted = f"{values.size} numbers, or integers if they are class numbers,"
+            if values.size == 1:
+                wanted = "a number, or an integer if it is a class number,"
             truth = numbers("regression", label, values.size, wanted, None)
         else:
             truth = numbers("regression", np.ravel(label), values.size, f"an array of shape {values.shape}", None)

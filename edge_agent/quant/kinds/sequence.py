@@ -88,10 +88,11 @@ class Symbols(Kind):
         """The label's string; raises ``ContractError`` (shape_mismatch) where it cannot be read."""
         text = label.decode() if isinstance(label, bytes) else label
         if not isinstance(text, str):
-            raise ContractError("shape_mismatch", f"label {label!r} is no string; a sequence needs strings as labels")
+            raise ContractError("shape_mismatch", f"label {label!r} is no string; give strings")
         if lacking := sorted(set(text) - set(self.output.alphabet)):
             letters = ", ".join(map(repr, lacking))
-            raise ContractError("shape_mismatch", f"label {text!r} cannot be: [output] alphabet lacks {letters}")
+            what = f"label {text!r} holds what [output] alphabet lacks, {letters}; add it there, or correct the label"
+            raise ContractError("shape_mismatch", what)
         return text
 
     def _name(self, number: int, output: NDArray[Any]) -> str | int:

@@ -85,11 +85,13 @@ def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> No
     used = [array for array in file.members if array in {*matched.values(), LABELS, GROUPS}]
     have = f"{named} has the arrays {', '.join(map(repr, file.members)) or '(none)'}"
     check_all_fed([*matched, *fixed_feeds(info, task)], info, task.state, have)
-    if any(not file.members[array].shape for array in used):
-        raise ContractError("shape_mismatch", f"{named} holds single values; the first axis of an array counts rows")
+    if single := [array for array in used if not file.members[array].shape]:
+        what = f"array {single[0]!r} of {named} is a single value; give it an axis of rows, the first one"
+        raise ContractError("shape_mismatch", what)
     if len({file.members[array].rows for array in used}) > 1:
         listed = ", ".join(f"{array!r} {file.members[array].rows}" for array in used)
-        raise ContractError("shape_mismatch", f"{named}: arrays differ in their number of rows: {listed}")
+        what = f"{named}: arrays differ in their number of rows: {listed}; give as many of each"
+        raise ContractError("shape_mismatch", what)
     for name, array in matched.items():
         member = file.members[array]
         check_dtype(member.dtype, specs[name], f"array {array!r} of {named}")
@@ -97,9 +99,13 @@ def check_arrays(file: ArrayFile, named: str, info: ModelInfo, task: Task) -> No
     if GROUPS in file.members and (
         file.members[GROUPS].dtype.kind not in "iuSU" or len(file.members[GROUPS].shape) > 1
     ):
-        raise ContractError("data_unreadable", f"{named}: 'groups' must be one integer or string a row")
+        raise ContractError(
+            "data_unreadable", f"{named}: 'groups' is no recording a row; give one integer or string a row"
+        )
     if LABELS in file.members and file.members[LABELS].dtype.kind not in "biufSU":
-        raise ContractError("data_unreadable", f"{named}: 'labels' must be numbers or strings")
+        raise ContractError(
+            "data_unreadable", f"{named}: 'labels' are of type {file.members[LABELS].dtype}; give numbers or strings"
+        )
 
 
 def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool) -> dict[Split, Indices]:
@@ -123,7 +129,10 @@ def _split(file: ArrayFile, info: ModelInfo, task: Task, *, heldout_apart: bool)
 def check_contiguous(groups: Indices) -> None:
     """Raise ``ContractError`` (data_unreadable) unless each recording's rows follow each other, as state wants it."""
     if np.count_nonzero(np.diff(groups)) >= len(np.unique(groups)):
-        raise ContractError("data_unreadable", "the model carries state, so the rows of each group must be contiguous")
+        what = (
+            "the model carries state, and rows of other groups stand between those of one; give each group's together"
+        )
+        raise ContractError("data_unreadable", what)
 
 
 def _row_count(file: ArrayFile, info: ModelInfo) -> int:

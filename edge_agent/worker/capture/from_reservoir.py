@@ -159,7 +159,8 @@ class _Taking:
         wanted = segments * self._kept.format.segment_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
-            raise LimitError("no_space", f"the sets need {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
+            what = f"the sets need {wanted >> 20} MiB in {self._context.out_dir}, {free >> 20} MiB are free; free space"
+            raise LimitError("no_space", what)
 
     def _copy(self, split: Split, stem: str, shares: Sequence[SegmentShare]) -> list[tuple[Shard, Path]]:
         """Copy the stretches into one file; those that were replaced since are left out."""

@@ -79,10 +79,12 @@ def _plan(task: Task, source: Source, name: str, columns: list[str], window: Win
     if source.window_size:
         if ratio != 1:
             text = f"the windows of source {name!r} stand alone at {source.rate_hz:g} Hz; they cannot be resampled"
-            raise RecipeError("recipe_unsupported", f"{text} to rate_hz = {rate_hz:g}")
+            raise RecipeError("recipe_unsupported", f"{text} to rate_hz = {rate_hz:g}; leave rate_hz out of [input]")
         if source.window_size != window.size:
             raise ContractError(
-                "shape_mismatch", f"source {name!r} has windows of {source.window_size} samples, not {window.size}"
+                "shape_mismatch",
+                f"source {name!r} has windows of {source.window_size} samples, not {window.size}; "
+                f"set window = {{ size = {source.window_size} }}",
             )
         hop = window.size  # a ready window stays whole
     recipe = task.recipe
@@ -149,7 +151,8 @@ class _Capture:
         wanted = self._queue.samples_ahead * sample_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
-            raise LimitError("no_space", f"capture needs {wanted >> 20} MiB, {free >> 20} MiB are free; free space")
+            what = f"capture needs {wanted >> 20} MiB in {self._context.out_dir}, {free >> 20} MiB are free; free space"
+            raise LimitError("no_space", what)
 
     def _check_length(self) -> None:
         length = self._source.length

@@ -130,13 +130,14 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
     if not 0 < members[0].rows <= MAX_ROWS:
         raise ContractError("data_unreadable", f"{_NAME} has {members[0].rows} rows; give 1 to {MAX_ROWS}")
     if (largest := max(member.row_bytes for member in members)) > MAX_ROW_BYTES:
-        raise ContractError("data_unreadable", f"a row of {_NAME} takes {largest / 1e6:.0f} MB, too much for memory")
+        allowed = f"at most {MAX_ROW_BYTES / 1e6:.3g} MB may be; give smaller rows"
+        raise ContractError("data_unreadable", f"a row of {_NAME} takes {largest / 1e6:.3g} MB, {allowed}")
     columns = sum(member.rows * member.row_bytes for member in members if member.fortran)
     if columns and columns > (free := shutil.disk_usage(context.out_dir).free - _RESERVE_BYTES):
         raise LimitError(
             "no_space",
-            f"{_NAME} holds transposed arrays: reading them takes {columns / 1e6:.0f} MB, {max(free, 0) / 1e6:.0f} are "
-            "free; free some, or save contiguous copies",
+            f"{_NAME} holds transposed arrays: reading them takes {columns / 1e6:.3g} MB in {context.out_dir}, "
+            f"{max(free, 0) / 1e6:.3g} MB are free; free some, or save contiguous copies",
         )
     if GROUPS in used and any(state.input not in matched for state in task.state):
         check_contiguous(recording_numbers(file.load(GROUPS)))

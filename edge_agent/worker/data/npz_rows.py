@@ -143,7 +143,7 @@ class ArrayFile:
                 "data_unreadable", f"array {name!r} holds Python objects; save numbers of one shape and type"
             )
         if any(size < 0 for size in shape):
-            raise ValueError(f"array {name!r} has the shape {shape}")
+            raise ValueError(f"array {name!r} has the shape {list(shape)}")
         return Member(name, dtype, shape, bool(fortran) and len(shape) > 1)
 
     @contextmanager
@@ -152,8 +152,15 @@ class ArrayFile:
             yield
         except _BROKEN as error:
             raise ContractError(
-                "data_unreadable", f"{self._path.name}: {error or 'ends early'}; save it with numpy.savez"
+                "data_unreadable", f"{self._path.name}: {_told(error)}; save it with numpy.savez"
             ) from None
+
+
+def _told(error: BaseException) -> str:
+    """What is wrong with a file, in words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or "it ends early"
 
 
 def _skip(file: IO[bytes], count: int) -> None:

@@ -118,7 +118,11 @@ class Quality:
             if not refuse and alone < STUCK_WARN_STRETCHES:
                 continue
             text = f"channel {self._channels[channel]!r} stood still for {alone * self._stretch} samples"
-            why = " while others moved; check that channel's sensor" if refuse else ", at rest or by a fault"
+            why = (
+                " while others moved; check that channel's sensor"
+                if refuse
+                else ", at rest or by a fault; see whether it moves in use"
+            )
             findings.append(Finding("stuck_channel", text + why, refuse))
         return findings
 

@@ -33,12 +33,20 @@ def one_class(counts: Counts, *, rows: bool) -> list[Finding]:
     return [
         Finding(
             "one_class",
-            f"all {' and all '.join(f'{alone[split][1]} {split}' for split in splits)} windows are class {number} "
+            f"{_windows({split: alone[split][1] for split in splits})} class {number} "
             f"(float's answer): {', and '.join(_WHY[split] for split in splits)}; {_more(rows=rows)}",
             refuse=False,
         )
         for number, splits in by_class.items()
     ]
+
+
+def _windows(counts: Mapping[Split, int]) -> str:
+    """All windows of some sets, as the subject of a sentence, with its verb."""
+    if set(counts.values()) == {1}:
+        sets = " and ".join(f"the one {split} window" for split in counts)
+        return f"{sets} {'is' if len(counts) == 1 else 'are'}"
+    return " and ".join(f"all {count} {split}" for split, count in counts.items()) + " windows are"
 
 
 def class_unseen(counts: Counts, heldout: Mapping[int, int], windows: int, *, rows: bool) -> list[Finding]:

@@ -111,10 +111,11 @@ class Rows:
     def _repeated(self) -> list[Finding]:
         found, rows = [], self._counts["heldout"]
         if self._shared:
-            text = f"{self._shared} of {rows} held-out rows are in calibration or search too; the verdict flatters"
-            found.append(text)
+            text = f"{self._shared} of {rows} held-out rows are in calibration or search too, so the verdict flatters"
+            found.append(f"{text}; give held-out rows of other recordings")
         if repeated := rows - len(self._digests["heldout"]):
-            found.append(f"{repeated} of {rows} held-out rows repeat another one; they prove less than is counted")
+            text = f"{repeated} of {rows} held-out rows repeat another one, so they prove less than is counted"
+            found.append(f"{text}; give rows that differ")
         rows = self._counts["calibration"]
         if (repeated := rows - len(self._digests["calibration"])) >= _REPEATED_SHARE * rows:
             found.append(f"{repeated} of {rows} calibration rows repeat another one; give more that differ")

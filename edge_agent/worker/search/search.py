@@ -279,7 +279,8 @@ class Search:
             if late
             else "the recipe and this model allow no more"
         )
-        return [*self._warnings, f"{count} candidates were measured, not {ENOUGH}: {why}"]
+        were = f"{counted(count, 'candidate')} {'was' if count == 1 else 'were'} measured"
+        return [*self._warnings, f"{were}, not {ENOUGH}: {why}"]
 
     def records(self, chosen: Sequence[EvaluatedCandidate]) -> tuple[list[MeasuredModel], list[int]]:
         """What is told of the candidates, the Pareto front marked, and the places of the chosen ones."""

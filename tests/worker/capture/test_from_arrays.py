@@ -196,7 +196,7 @@ def test_a_constant_feeds_its_input(tmp_path: Path) -> None:
         ({"x": VALUES.astype(complex)}, "dtype_mismatch", "holds complex128, the model's input 'x' wants float32"),
         ({"x": VALUES.astype(str)}, "dtype_mismatch", "wants float32"),
         ({"x": VALUES, "labels": np.zeros(59, int)}, "shape_mismatch", "'x' 60, 'labels' 59"),
-        ({"x": np.float32(3)}, "shape_mismatch", "single values"),
+        ({"x": np.float32(3)}, "shape_mismatch", "array 'x' of c.npz is a single value; give"),
         ({"x": VALUES, "groups": VALUES}, "data_unreadable", "one integer or string a row"),
         ({"x": np.array([None] * 60)}, "data_unreadable", "Python objects"),
         ({"y": VALUES, "z": VALUES}, "input_missing", "the arrays 'y', 'z'"),
@@ -286,7 +286,9 @@ def test_a_heldout_row_that_comes_again_is_warned_of(tmp_path: Path) -> None:
 
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.repeat(fresh, 2, axis=0)})
 
-    assert said["warnings"] == ["100 of 200 held-out rows repeat another one; they prove less than is counted"]
+    assert said["warnings"] == [
+        "100 of 200 held-out rows repeat another one, so they prove less than is counted; give rows that differ"
+    ]
 
 
 def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
@@ -294,7 +296,8 @@ def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
 
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": np.concatenate([fresh, VALUES[:10]])})
 
-    assert said["warnings"] == ["10 of 200 held-out rows are in calibration or search too; the verdict flatters"]
+    text = "10 of 200 held-out rows are in calibration or search too, so the verdict flatters"
+    assert said["warnings"] == [f"{text}; give held-out rows of other recordings"]
 
 
 def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:

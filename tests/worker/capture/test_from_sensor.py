@@ -525,7 +525,9 @@ def test_no_window_spans_a_dropout(tmp_path: Path) -> None:
         captured = capture(tmp_path, make_task(serial_table(tmp_path / "imu")))
 
     assert found(captured) == ["sets_unlike", "stream_gaps"]  # the first channel is a counter
-    assert captured.said["warnings"][1] == "the stream was interrupted once; what was incomplete was captured again"
+    assert captured.said["warnings"][1] == (
+        "the stream was interrupted once, and what was incomplete captured again; check cable, power and load"
+    )
     for split in SPLITS:
         for row in captured.data.rows(split):
             assert np.all(np.diff(np.floor(row.feeds["x"][0, 0])) == 1)

@@ -214,7 +214,9 @@ def test_the_first_wrong_row_is_named(tmp_path: Path) -> None:
         "2 of 120 rows of the labelled set hold NaN or Inf; the first is row 7 of 'x'; remove them"
     )
     _strange_label(tmp_path)
-    assert refused(tmp_path).message.startswith("row 2 of the labelled set: a label [3.0] does not fit")
+    assert refused(tmp_path).message.startswith(
+        "row 2 of the labelled set: a label [3.0] fits no output of kind classes"
+    )
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +242,7 @@ def test_a_row_that_no_memory_holds_is_not_read(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(labelled_set, "MAX_ROW_BYTES", 1 << 20)
     save(tmp_path, x=np.zeros((1, 1 << 19), np.float32), labels=np.zeros(1))
 
-    assert "takes 2 MB, too much" in refused(tmp_path, FREE, output=Output()).message
+    assert "takes 2.1 MB, at most 1.05 MB may be; give smaller rows" in refused(tmp_path, FREE, output=Output()).message
 
 
 def test_transposed_arrays_are_unpacked_only_where_there_is_room(
@@ -360,9 +362,15 @@ def test_the_kinds_that_labels_fit_are_known(
             "give class numbers, one a row (labels.argmax(axis=1))",
         ),
         (STRINGS, FLAT, Output(), "output_kind_needed", 'kind = "sequence" and alphabet'),
-        (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "needs numbers as labels"),
+        (STRINGS, ONE, Output(kind="regression"), "shape_mismatch", "'ab' is no number; give a number"),
         (STRINGS, SPELLED, Output(kind="sequence"), "output_kind_needed", "needs [output] alphabet"),
-        (STRINGS, SPELLED, Output(kind="sequence", alphabet="xb"), "shape_mismatch", "[output] alphabet lacks 'a'"),
+        (
+            STRINGS,
+            SPELLED,
+            Output(kind="sequence", alphabet="xb"),
+            "shape_mismatch",
+            "what [output] alphabet lacks, 'a'; add it",
+        ),
         (LABELS, ONE, Output(kind="anomaly"), "shape_mismatch", '[output] kind = "anomaly"'),
         (LABELS, FLAT, Output(kind="embedding"), "output_kind_needed", '("classes", "binary", "regression"'),
         (LABELS, FLAT, Output(kind="raw"), "output_kind_needed", "or leave the set out"),

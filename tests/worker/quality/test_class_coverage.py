@@ -38,3 +38,9 @@ def test_classes_in_the_heldout_set_alone_are_told_of_the_commonest_first() -> N
 def test_nothing_is_told_where_nothing_is_new_or_nothing_known() -> None:
     assert class_unseen({"calibration": {0: 3}, "search": {1: 3}}, {0: 1, 1: 1}, 2, rows=True) == []
     assert class_unseen({}, {0: 1, 1: 1}, 2, rows=True) == [], "as after an older agent's calibration"
+
+
+def test_one_window_is_told_of_as_one() -> None:
+    (found,) = one_class({"search": {2: 1}}, rows=False)
+
+    assert found.message.startswith("the one search window is class 2 (float's answer): nothing shows")

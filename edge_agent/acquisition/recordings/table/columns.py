@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.acquisition.recordings.naming import Named as Meant
+from edge_agent.acquisition.recordings.naming import check_renaming, named_channels
 from edge_agent.acquisition.recordings.table.fields import DIALECTS
 from edge_agent.acquisition.recordings.table.layout import Layout
 from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.rows import Columns
-from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, scale_of, seconds
+from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, period_of, scale_of, seconds
 from edge_agent.acquisition.recordings.table.units import Named, named
 
 
@@ -47,7 +49,11 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
         Unreadable: columns have no names or too few; the unit of the time is not clear; there is none but the time.
     """
     texts = [place for place in range(table.width) if _is_text_time(table, place)]
-    words = _words(table, head, names, len(texts))
+    chooses = _are_the_files(names, table.header)
+    renamed = len(names) == table.width and not chooses
+    if renamed and table.header:
+        check_renaming([named(word).name for word in table.header], names)
+    words = _words(table, head, () if chooses else names, len(texts))
     labels = [_label(word, unit) for word, unit in zip(words, table.units, strict=True)]
     counts = {
         place: times for place in range(table.width) if (times := _numeric_times(table, place, labels)) is not None
@@ -59,15 +65,32 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
     if not channels:
         raise Unreadable(f"{head[0]} begins a table that holds nothing but the time; record it again")
     time = _time(table, texts, labels, counts, rate_hz)
-    own = [words[place] if as_ever else labels[place].name for place in channels]
-    if len(set(own)) < len(own):  # acc [g] beside acc [m/s²]
-        own = [words[place] for place in channels]
-    if names and len(names) not in (table.width, len(channels)):
-        raise Unreadable(f"it has {len(channels)} channels, not {len(names)}; correct channels in the config")
-    if len(names) == len(channels):
-        own = list(names)
-    columns = Columns(table.dialect, words, channels, time.place if time else None, time.scale if time else None)
-    return Chosen(columns, own, words[time.place] if time else "")
+    meant = _meant(words, labels, channels, [] if renamed else names, whole=as_ever)
+    channels = [channels[place] for place in meant.places]
+    period_s = period_of(table.rows[0][time.place]) if time and time.scale is None else 0.0
+    columns = Columns(
+        table.dialect, words, channels, time.place if time else None, time.scale if time else None, period_s
+    )
+    return Chosen(columns, meant.names, words[time.place] if time else "")
+
+
+def _are_the_files(names: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether all names are the header's, with or without their units, so that they choose among its columns."""
+    return bool(names) and any(set(names) <= set(own) for own in (header, [named(word).name for word in header]))
+
+
+def _meant(
+    words: Sequence[str], labels: Sequence[Named], channels: Sequence[int], names: Sequence[str], *, whole: bool
+) -> Meant:
+    """The channels that ``names`` mean, or all; with ``whole`` their own names are all the words of the header."""
+    long, short = [words[place] for place in channels], [labels[place].name for place in channels]
+    own, other = (long, short) if whole or len(set(short)) < len(short) else (short, long)  # acc [g] beside acc [m/s²]
+    if _are_the_files(names, other) and not set(names) <= set(own):
+        own = other
+    if len(names) == len(words):  # of all columns, the time among them
+        beside = {*words, *(label.name for label in labels)} - {*long, *short}
+        names = [name for name in names if name not in beside]
+    return named_channels(own if any(own) or not names else [], names, len(channels))
 
 
 def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int) -> list[str]:

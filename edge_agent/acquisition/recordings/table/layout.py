@@ -82,7 +82,7 @@ class _Candidate(NamedTuple):
         begins = self.first if self.header is None else self.header + 1
         if between and are_units(fields := split(between[0].text)):
             units, begins = fields, begins + 1
-        rows = [split(line.text)[: self.width] for line in lines[self.first :] if not line.comment]
+        rows = [split(line.row)[: self.width] for line in lines[self.first :] if not line.comment]
         return Layout(
             dialect=self.dialect,
             width=self.width,
@@ -96,7 +96,7 @@ class _Candidate(NamedTuple):
 
 def _candidates(lines: Sequence[Line], dialect: Dialect, named: int) -> Iterator[_Candidate]:
     """What a table in ``dialect`` may be, one for each width that rows have."""
-    split = [None if line.comment else dialect.split(line.text) for line in lines]
+    split = [None if line.comment else dialect.split(line.row) for line in lines]
     rows = {index: fields for index, fields in enumerate(split) if fields is not None and is_row(fields, dialect)}
     first_line = next((index for index, fields in enumerate(split) if fields is not None), None)
     if first_line is not None and _counts(trimmed(rows.get(first_line, []))) and len(rows) > 1:

@@ -1,10 +1,16 @@
 """The lines of a text file, numbered, read piece by piece.
 
 UTF-8 and UTF-16 with or without a byte order mark; what is neither is read as Latin-1, in which every byte is a letter.
-Lines end with LF, CR LF or CR.
+Lines end with LF, CR LF or CR. A file that gzip has compressed is read as what it holds.
+
+Comments begin with ``#``, ``//`` or ``%``, at a line's beginning or behind its fields. What a spreadsheet writes for a
+number that it has not (``#N/A``) is none.
 """
 
 import codecs
+import gzip
+import io
+import re
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -16,7 +22,11 @@ from edge_agent.acquisition.shown import shown
 _HEAD_BYTES = 1 << 16
 _MAX_LINE = 1 << 20
 _BLOCK = 1024
+_GZIP = b"\x1f\x8b"
 COMMENTS = ("#", "//", "%")
+_SPREADSHEETS = r"#(?:N/A|NA\b|VALUE!|DIV/0!|REF!|NAME\?|NUM!|NULL!)"
+_COMMENT = re.compile(rf"\s*(?:(?!{_SPREADSHEETS})#|//|%)", re.IGNORECASE)
+_BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%).*", re.IGNORECASE)
 
 
 class Line(NamedTuple):
@@ -32,12 +42,17 @@ class Line(NamedTuple):
     @property
     def comment(self) -> bool:
         """Whether it is a comment."""
-        return self.text.lstrip().startswith(COMMENTS)
+        return _COMMENT.match(self.text) is not None
+
+    @property
+    def row(self) -> str:
+        """It without a comment behind it."""
+        return _BEHIND.sub("", self.text) if any(mark in self.text for mark in COMMENTS) else self.text
 
 
 def blocks(path: Path) -> Iterator[list[Line]]:
     """Lines that are not blank, about a thousand at a time; raises ``OSError``, ``Unreadable`` for an endless line."""
-    with path.open(encoding=encoding_of(path), errors="replace") as file:
+    with io.TextIOWrapper(_open(path), encoding=encoding_of(path), errors="replace") as file:
         numbers, block = count(1), []
         while text := file.readline(_MAX_LINE):
             number = next(numbers)
@@ -58,7 +73,7 @@ def first_lines(path: Path, number: int) -> list[Line]:
 
 def encoding_of(path: Path) -> str:
     """The file's encoding, by its mark or by its first bytes."""
-    with path.open("rb") as file:
+    with _open(path) as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -71,3 +86,10 @@ def encoding_of(path: Path) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8-sig"
+
+
+def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """The file's bytes, unpacked; raises ``OSError``, as its reading does."""
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path) if packed else path.open("rb")

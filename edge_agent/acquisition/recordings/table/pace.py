@@ -25,19 +25,33 @@ _ROUND = 1e-3
 
 
 class Pace(NamedTuple):
-    """What stamps say: samples a second, and the longest step in seconds within which nothing is missing."""
+    """What stamps say.
+
+    Attributes:
+        rate_hz: samples a second.
+        longest_s: the longest step within which nothing is missing.
+        period_s: after which the stamps begin anew, as those of times of day; 0: they do not.
+    """
 
     rate_hz: float
     longest_s: float
+    period_s: float = 0.0
 
     def breaks(self, times: Times) -> NDArray[np.int64]:
         """Places in ``times`` before which samples are missing: a step is too long, or leads back."""
         steps = np.diff(times)
+        if self.period_s:
+            steps = np.where(steps < -self.period_s / 2, steps + self.period_s, steps)
         return np.flatnonzero((steps > self.longest_s) | (steps < 0)) + 1
 
 
-def pace_of(times: Times) -> Pace | None:
-    """What the first stamps of a recording, in seconds, say; None if that is nothing."""
+def pace_of(times: Times, period_s: float = 0.0) -> Pace | None:
+    """What the first stamps of a recording, in seconds, say; None if that is nothing.
+
+    Args:
+        times: the stamps.
+        period_s: after which they begin anew; 0: they do not.
+    """
     steps = np.diff(times)
     steps = steps[np.isfinite(steps) & (steps >= 0)]
     if not np.any(steps > 0):
@@ -47,9 +61,9 @@ def pace_of(times: Times) -> Pace | None:
     if len(even) >= _EVEN_SHARE * len(steps):
         period = float(even.mean())
         deviation = _TO_DEVIATION * float(np.median(np.abs(steps - period)))
-        return Pace(_rounded(1 / period), max(_GAP_STEPS * period, period + _JITTER_DEVIATIONS * deviation))
+        return Pace(_rounded(1 / period), max(_GAP_STEPS * period, period + _JITTER_DEVIATIONS * deviation), period_s)
     rate_hz = len(steps) / float(steps.sum())
-    return Pace(_rounded(rate_hz), QuietLimits.of(rate_hz, 0).dropout_s)
+    return Pace(_rounded(rate_hz), QuietLimits.of(rate_hz, 0).dropout_s, period_s)
 
 
 def _rounded(rate_hz: float) -> float:

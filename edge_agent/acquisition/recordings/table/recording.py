@@ -53,6 +53,7 @@ class TableRecording:
         self.names, self.columns = chosen.names, len(chosen.names)
         pace = self._pace()
         self.rate_hz = pace.rate_hz if pace else None
+        self.rate_said_by = f"the time in column {chosen.time_name!r}" if chosen.time_name else "its column of time"
         self.findings: Sequence[StreamFinding] = _rate_findings(chosen, pace, rate_hz)
         self.malformed, self.malformed_example = 0, ""
         self._kept: list[NDArray[np.float32]] = []
@@ -112,7 +113,7 @@ class TableRecording:
             rows += len(block.times)
             if rows >= _PACE_ROWS:
                 break
-        return pace_of(np.concatenate(parts))
+        return pace_of(np.concatenate(parts), self._chosen.columns.period_s)
 
     def _look_through(self, pace: Pace | None) -> None:
         """Find length, malformed lines and gaps, and keep the samples if they are few."""

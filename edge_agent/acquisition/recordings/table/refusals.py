@@ -20,7 +20,7 @@ def unclear_marks(lines: Sequence[Line], dialect: Dialect) -> str:
         return ""
     unclear: Line | None = None
     for line in lines:
-        marked = [field for field in dialect.split(line.text) if "," in field and dialect.number(field) is not None]
+        marked = [field for field in dialect.split(line.row) if "," in field and dialect.number(field) is not None]
         if any(not FORMS["."].grouped.fullmatch(field) for field in marked):
             return ""
         unclear = unclear or (line if marked else None)
@@ -42,7 +42,7 @@ def no_rows(lines: Sequence[Line]) -> str:
     header, line = table[0], table[1]
     separator = max(SEPARATORS, key=lambda mark: (line.text.count(mark), -SEPARATORS.index(mark)))
     dialect = Dialect(separator if separator in line.text else BLANKS, ".")
-    names, fields = dialect.split(header.text), dialect.split(line.text)
+    names, fields = dialect.split(header.text), dialect.split(line.row)
     for place, field in enumerate(fields):
         if field and dialect.number(field) is None and seconds(field) is None:
             word = names[place] if len(names) == len(fields) else ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.recordings.table.fields import BLANKS, Dialect
-from edge_agent.acquisition.recordings.table.lines import Line
+from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
 from edge_agent.acquisition.recordings.table.stamps import seconds
 from edge_agent.acquisition.shown import shown
 
@@ -26,6 +26,7 @@ class Columns(NamedTuple):
         values: the places of the channels.
         time: the place of the time; None if there is none.
         scale: seconds of the time's unit; None: it is text.
+        period_s: after which a time begins anew that is text; 0: it does not.
     """
 
     dialect: Dialect
@@ -33,6 +34,7 @@ class Columns(NamedTuple):
     values: list[int]
     time: int | None
     scale: float | None
+    period_s: float = 0.0
 
 
 class Block(NamedTuple):
@@ -67,6 +69,8 @@ def _at_once(lines: Sequence[Line], columns: Columns) -> list[list[float]] | Non
     """Plain numbers and nothing else; None if there is anything that wants a closer look."""
     dialect, width = columns.dialect, len(columns.names)
     text = "\n".join(line.text for line in lines)
+    if any(mark in text for mark in COMMENTS):
+        text = "\n".join(line.row for line in lines)
     if '"' in text or "_" in text or not text.isascii():  # ``float`` would take 1_0
         return None
     if dialect.decimal == ",":
@@ -101,7 +105,7 @@ def _time_at_once(field: str, scale: float | None) -> float:
 
 def _row(line: Line, columns: Columns) -> list[float] | str:
     """The time, if there is one, and the values; else what is wrong."""
-    fields, width = columns.dialect.split(line.text), len(columns.names)
+    fields, width = columns.dialect.split(line.row), len(columns.names)
     if len(fields) > width and not any(fields[width:]):
         fields = fields[:width]
     if len(fields) != width:

@@ -1,8 +1,10 @@
 """Time stamps become seconds. Pure.
 
 Of text: ISO 8601 with a ``T`` or a blank (``2026-05-01T12:00:00.250Z``), the same with slashes, days first with points
-(``01.05.2026 12:00:00``), and times of day (``12:00:00,250``). Of numbers: seconds since 1970 or any other beginning,
-in the unit that the header says, or that their size or the rate shows.
+(``01.05.2026 12:00:00``), and times of day (``12:00:00,250``, ``12:00:00:250``, ``1:02:03 PM``; ``02:03.5`` are minutes
+and seconds). A date that may be read in two ways (``5/1/2026``) or is in words (``01-May-2026``) counts for nothing,
+and the time of day beside it for all: it tells rate and gaps as well, and begins anew each day. Of numbers: seconds
+since 1970 or any other beginning, in the unit that the header says, or that their size or the rate shows.
 """
 
 import re
@@ -13,9 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?")
+DAY_S, HOUR_S = 86_400.0, 3_600.0
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,:]\d+)?))?(?:\s*([ap])\.?m\.?)?", re.ASCII | re.IGNORECASE)
+_MINUTES = re.compile(r"(\d{1,2}):(\d{2}[.,]\d+)", re.ASCII)
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
+_SOME_DATE = re.compile(
+    r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}([-/.])\d{1,2}\1(?:\d{4}|\d{2})"
+    r"|\d{1,2}([- .]) ?[a-z]{3,9}\.?\2 ?(?:\d{4}|\d{2})|[a-z]{3,9}\.? \d{1,2},? \d{4})"
+    r"(?:T|,?\s+|$)",
+    re.ASCII | re.IGNORECASE,
+)
+"""A date of any kind, and what stands between it and the time of day."""
+_ZONE = re.compile(r"\s*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(
     r"(?:t|ts|(?:time|timestamp|time_?stamp|datetime|date_?time|date|zeit|zeitstempel|epoch|unix|unix_?time|elapsed|"
@@ -30,10 +42,42 @@ _MS_STEPS = (2, 1000)
 Times = NDArray[np.float64]
 
 
+class _Moment(NamedTuple):
+    seconds: float
+    period_s: float
+
+
 def seconds(text: str) -> float | None:
-    """Seconds since 1970 (or midnight, of a time of day) that ``text`` says; None if it is no time. Zone: else UTC."""
-    if found := _CLOCK.fullmatch(text):
-        return int(found[1]) * 3600 + int(found[2]) * 60 + float((found[3] or "0").replace(",", "."))
+    """Seconds since 1970 (UTC unless it names a zone), midnight or the full hour that ``text`` says; None: no time."""
+    found = _moment(text)
+    return None if found is None else found.seconds
+
+
+def period_of(text: str) -> float:
+    """After how many seconds times as ``text`` begin anew: a day, an hour; 0: they do not."""
+    found = _moment(text)
+    return found.period_s if found else 0.0
+
+
+def _moment(text: str) -> _Moment | None:
+    if found := _MINUTES.fullmatch(text):
+        return _Moment(int(found[1]) * 60 + float(found[2].replace(",", ".")), HOUR_S)
+    if (time := _clock(text)) is not None:
+        return _Moment(time, DAY_S)
+    if (time := _since_1970(text)) is not None:
+        return _Moment(time, 0.0)
+    some = _SOME_DATE.match(text)
+    if some is None:
+        return None
+    time = _clock(_ZONE.sub("", text[some.end() :])) if some.end() < len(text) else 0.0
+    if time is None:
+        return None
+    day = _since_1970(some[0].strip(" ,T"))
+    return _Moment(time, DAY_S) if day is None else _Moment(day + time, 0.0)
+
+
+def _since_1970(text: str) -> float | None:
+    """Seconds since 1970, of a date in one of the two orders that are clear."""
     if not _DATE.match(text):
         found = _DAY_FIRST.match(text)
         if found is None:
@@ -44,6 +88,17 @@ def seconds(text: str) -> float | None:
     except ValueError:
         return None
     return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
+
+
+def _clock(text: str) -> float | None:
+    """Seconds since midnight, of a time of day with 24 hours or twice 12."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        return None
+    hours = int(found[1])
+    if half := found[4]:
+        hours = hours % 12 + 12 * (half in "pP")
+    return hours * 3600 + int(found[2]) * 60 + float((found[3] or "0").replace(",", ".").replace(":", "."))
 
 
 def has_clock(text: str) -> bool:

@@ -1,0 +1,54 @@
+"""Which channels of a recording are meant by the names that an operator gives. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edge_agent.acquisition.recordings import Unreadable
+
+_LISTED = 12
+
+
+class Named(NamedTuple):
+    """Channels, by their places in the file and their names."""
+
+    places: list[int]
+    names: list[str]
+
+
+def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> Named:
+    """The channels that are meant.
+
+    Names that the file has choose among its channels, in any order. Others give names to all of them.
+
+    Args:
+        own: the file's names of its channels; empty if it has none.
+        wanted: the operator's names; empty: all channels, by their own names or else ``c0``, ``c1``, ...
+        columns: how many channels the file has.
+
+    Raises:
+        Unreadable: the names are too few or too many, or some are those of other channels in the file.
+    """
+    if len(own) not in (0, columns):
+        raise Unreadable(
+            f"it has {columns} channels and {len(own)} names for them; correct it, or name them in channels"
+        )
+    everything = list(range(columns))
+    if not wanted:
+        return Named(everything, list(own) or [f"c{place}" for place in everything])
+    if list(wanted) == list(own):
+        return Named(everything, list(own))
+    if all(list(own).count(name) == 1 for name in wanted):
+        return Named([own.index(name) for name in wanted], list(wanted))
+    if len(wanted) != columns:
+        there = f" ({', '.join(own[:_LISTED])}{', ...' * (len(own) > _LISTED)})" if own else ""
+        raise Unreadable(f"it has {columns} channels{there}, not {len(wanted)}; correct channels in the config")
+    check_renaming(own, wanted)
+    return Named(everything, list(wanted))
+
+
+def check_renaming(own: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise ``Unreadable`` where a channel is to have the name that the file has for another one."""
+    for place, (now, name) in enumerate(zip(own, wanted, strict=False)):
+        if name != now and name in own:
+            text = f"channels calls column {place + 1} {name!r}, the file calls it {now!r} and another one {name!r}"
+            raise Unreadable(f"{text}; correct channels in the config")
