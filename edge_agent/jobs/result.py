@@ -56,12 +56,15 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     latency_p99_ms: float | None = None
     ratio_p50: float | None = None
     ratio_p50_upper: float | None = None
-    """Exact one-sided 95 % bound of the ratio."""
+    """Exact one-sided bound of the ratio, at 95 %, or at 97.5 % where two candidates could be asked."""
     ratio_p50_same_runtime: float | None = None
     peak_rss_bytes: int | None = None
     """VmHWM of a process with this model alone."""
     model_rss_bytes: int | None = None
     """The same, less an empty runtime's."""
+    preference: float | None = None
+    """What ``[recipe] prefer`` says of a candidate: the weighted sum of the logarithms of what it takes of float's
+    time, size and, once that is measured, memory. Lower is better, 0 is float's. From before the proof of its time."""
     windows: int | None = None
     windows_effective: float | None = None
     disagreements: int | None = None

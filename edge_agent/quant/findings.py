@@ -233,11 +233,16 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
 
 def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The screened ratio, against the limit itself."""
+    return latency_at_most(limits.max_latency_ratio, measured.latency_ratio)
+
+
+def latency_at_most(limit: float, ratio: float | None) -> GateFinding | None:
+    """A ratio that proves nothing yet, against the limit; None without a limit."""
     words = (
         "int8 takes {value} times as long as float here; at most {limit} is allowed"
         "; [gates] max_latency_ratio = {room:g} allows it"
     )
-    return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
+    return at_most("max_latency_ratio", limit, ratio, "latency_too_high", words)
 
 
 def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> GateFinding | None:

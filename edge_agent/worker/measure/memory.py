@@ -23,13 +23,16 @@ class Memory:
     model_rss_bytes: int
 
 
-def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[int], None]) -> list[Memory]:
-    """The memory of each model: medians over :data:`REPEATS` processes, less those of an empty runtime's as many.
+def measure_memory(
+    models: Sequence[Served], feeds: Path, on_process: Callable[[int], None], *, repeats: int = REPEATS
+) -> list[Memory]:
+    """The memory of each model: medians over ``repeats`` processes, less those of an empty runtime's as many.
 
     Args:
         models: what to measure, each alone.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         on_process: called with the number of processes done, after each.
+        repeats: one is enough to choose by: what a process takes moves by little.
 
     Raises:
         ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.probe.ask`.
@@ -38,7 +41,7 @@ def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[
     alone = {model: Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0) for model in models}
     requests: list[tuple[str | Served, Request]] = [*empty.items(), *alone.items()]
     peaks: dict[str | Served, list[int]] = {key: [] for key, _ in requests}
-    for repeat in range(REPEATS):
+    for repeat in range(repeats):
         for number, (key, request) in enumerate(requests, start=1):
             peaks[key].append(ask(request).peak_rss_bytes)
             on_process(repeat * len(requests) + number)

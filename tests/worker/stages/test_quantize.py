@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.jobs import make_job, run_stages
 from support.results import told
-from support.speeds import latency, screened_at, screened_by_weights
+from support.speeds import latency, prove, screened_at, screened_by_weights
 from support.trained import windows, write_classifier
 
 from edge_agent.backends import CandidateSpec, Range
@@ -27,7 +27,7 @@ from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.comparison import Screened, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
-from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.search import screening, speed_proof
 from edge_agent.worker.search import search as module
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
@@ -56,7 +56,7 @@ def known_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The full latency statistic is its own test's subject; here it says yes."""
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    prove(monkeypatch, lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 def fresh_job(folder: Path, model: Path, **task: Any) -> Path:
@@ -97,8 +97,10 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_gr
     whole = [(place, record) for place, record in enumerate(records) if not record["float_layers"]]
     others = [record for place, record in whole if place != chosen.number]
     assert chosen.record.float_layers == []
-    assert {record["ratio_p50"] for record in others} == {0.7}, "all are one speed, so the closest to float is the best"
-    assert closeness(records[chosen.number]) > max(map(closeness, others))
+    assert {record["ratio_p50"] for record in others} == {0.7}, "all are one speed, so the smallest is the best"
+    assert records[chosen.number]["size_bytes"] <= min(record["size_bytes"] for record in others)
+    alike = [record for record in others if record["size_bytes"] == records[chosen.number]["size_bytes"]]
+    assert closeness(records[chosen.number]) > max(map(closeness, alike)), "of one structure the closest to float"
 
 
 def closeness(record: Mapping[str, Any]) -> tuple[float, float]:
@@ -212,7 +214,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
         timed.append(target.path)
         return latency(Decision.SLOWER, 1.4) if len(timed) == 1 else latency(Decision.ACCEPTED)
 
-    monkeypatch.setattr(evaluator, "compare", compare)
+    prove(monkeypatch, compare)
     monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
     outcome, folder = search(tmp_path, model)
@@ -229,7 +231,7 @@ def test_a_finalist_that_is_too_slow_gives_way_to_another_structure(
 def test_no_finalist_fast_enough_is_told_in_numbers(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.SLOWER, 1.3))
+    prove(monkeypatch, lambda *_, **__: latency(Decision.SLOWER, 1.3))
 
     outcome, folder = search(tmp_path, model)
 
@@ -244,7 +246,7 @@ def test_no_finalist_fast_enough_is_told_in_numbers(
 def test_a_structure_that_is_screened_as_too_slow_is_not_timed_further(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: pytest.fail("no finalist"))
+    prove(monkeypatch, lambda *_, **__: pytest.fail("no finalist"))
     monkeypatch.setattr(screening, "screen", screened_at(1.2))
 
     outcome, _ = search(tmp_path, model, gates=Gates(), recipe=MINMAX)
@@ -291,11 +293,12 @@ def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_tha
         return [replace(one, chance=0.6 if one.record.ratio_p50 == 0.3 else 1.0) for one in tried]
 
     monkeypatch.setattr(screening, "screen", screen)
-    monkeypatch.setattr(evaluator, "compare", compare)
+    prove(monkeypatch, compare)
     monkeypatch.setattr(module, "with_chances", with_chances)
+    monkeypatch.setattr(speed_proof, "second_finalists", lambda *_: [])
     monkeypatch.setattr(module.Search, "left_s", lambda _self: -1.0 if asked else 1000.0)
 
-    outcome, folder = search(tmp_path, model, gates=Gates(), recipe=Recipe())
+    outcome, folder = search(tmp_path, model, gates=Gates(latency_margin=0.0), recipe=Recipe())
 
     assert outcome.code == ""
     assert asked == [False, True]
@@ -323,7 +326,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
         return latency(Decision.ACCEPTED)
 
     monkeypatch.setattr(screening, "screen", screened_by_threads)
-    monkeypatch.setattr(evaluator, "compare", compare)
+    prove(monkeypatch, compare)
 
     outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
 
