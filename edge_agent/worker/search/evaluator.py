@@ -21,6 +21,7 @@ from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
+from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
 from edge_agent.worker.artefacts import Ranges, prepared_path
@@ -229,7 +230,7 @@ class CandidateEvaluator:
             self._served(self._context.model_path, _serving(self.reference)),
             self._served(self.build(item.spec, option.runtime), option),
             self._feeds,
-            limit=self._context.task.gates.max_latency_ratio,
+            limit=latency_limit(self._context.task.gates),
             same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
             most_bytes=self._screening.most_bytes if self._context.task.memory_bytes else 0,
             on_process=pace,

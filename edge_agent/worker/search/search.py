@@ -12,6 +12,8 @@ from msgspec.structs import replace as replace_in
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
+from edge_agent.quant.gain import gains
+from edge_agent.quant.gates import evaluate_gain
 from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import expected_s
@@ -231,22 +233,26 @@ class Search:
         return None
 
     def _prove(self, finalist: EvaluatedCandidate) -> Finalist | None:
-        """The finalist after the full latency statistic of its structure; None if that refuses it."""
+        """The finalist after the full latency statistic of its structure; None if that or the gain refuses it."""
         key = structure(finalist.spec)
         if key not in self._timed:
             pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
             self._timed[key] = self._evaluator.time(finalist, pace)
         latency = self._timed[key]
         self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
-        accepted = latency.decision is Decision.ACCEPTED
+        size_ratio = (finalist.record.size_bytes or 0) / (self.reference.size_bytes or 1)
+        gain = gains(time_ratio=latency.ratio_p50_upper, size_ratio=size_ratio)
+        worth = evaluate_gain(self._context.task.gates, gain)
+        fast = latency.decision is Decision.ACCEPTED
+        accepted = fast and worth.passed
         record = replace_in(
             timed(finalist.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
-            gates=[with_proof(gate, latency) for gate in finalist.record.gates],
-            code=None if accepted else str(latency.decision),
-            message=None if accepted else latency.message,
+            gates=[*(with_proof(gate, latency) for gate in finalist.record.gates), *(worth.gates if fast else ())],
+            code=(worth.code or None) if fast else str(latency.decision),
+            message=(worth.message or None) if fast else latency.message,
         )
         proven = replace(finalist, record=record, passed=accepted)
         self.tried[self.tried.index(finalist)] = proven
