@@ -29,6 +29,15 @@ class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
     passed: bool
     on: Literal["", "eval"] = ""
     """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
+    axis: Literal["", "time", "size", "memory"] = ""
+    """Of ``min_gain``: what was gained. One axis that is met passes the gate; those that are not are then left out."""
+    margin: float | None = None
+    """Of ``max_latency_ratio``: the part by which ``limit`` is more than what was asked for."""
+
+    @property
+    def title(self) -> str:
+        """Its name, with the axis where it has several."""
+        return f"{self.name} ({self.axis})" if self.axis else self.name
 
 
 class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):

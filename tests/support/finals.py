@@ -10,6 +10,7 @@ import pytest
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.jobs.task import Task
+from edge_agent.quant.gain import meets
 from edge_agent.quant.prospect import Prospect
 from edge_agent.wire.manifest import Gates, MinGain, Preference, Recipe
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
@@ -19,7 +20,7 @@ from edge_agent.worker.measure.race import Raced
 from edge_agent.worker.search import contest, speed_proof
 from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.policy import EvaluatedCandidate
-from edge_agent.worker.search.preference import costs, gains, preferred
+from edge_agent.worker.search.preference import costs, preferred
 from edge_agent.worker.search.speed_proof import SpeedProof
 from support.captures import context
 from support.speeds import RACE_ERROR, latency
@@ -63,7 +64,7 @@ class Finals:
             agreement=0.99, gates=[GateResult("max_latency_ratio", LIMIT, time, time <= LIMIT)],
         )  # fmt: skip
         record = preferred(record, self.reference, self.prefer)
-        gained = gains(costs(record, self.reference), self.min_gain)
+        gained = meets(costs(record, self.reference).gain, self.min_gain)
         prospect = Prospect(wrong, 150, 1.0, 300, 0.95) if wrong >= 0 else None
         self.tried.append(EvaluatedCandidate(spec, record, passed=True, chance=chance, gains=gained, prospect=prospect))
 

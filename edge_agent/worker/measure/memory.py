@@ -13,6 +13,8 @@ from edge_agent.worker.measure.probe import Request, Served, ask
 
 REPEATS = 3
 RUNS = 20
+SAME_BYTES = 512 << 10
+"""Peaks of one model differ by up to so much from one process to the next (0.1 to 0.3 MiB, measured on x86-64)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Memory:
 
     peak_rss_bytes: int
     model_rss_bytes: int
+
+    def ratio(self, reference: "Memory") -> float:
+        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance."""
+        mine, other = self.model_rss_bytes, reference.model_rss_bytes
+        return mine / other if abs(mine - other) >= SAME_BYTES and min(mine, other) > 0 else 1.0
 
 
 def measure_memory(

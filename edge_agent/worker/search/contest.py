@@ -8,14 +8,17 @@ from msgspec.structs import replace as replace_in
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.findings import latency_at_most
+from edge_agent.quant.gain import meets
+from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure.memory import Memory, measure_memory
 from edge_agent.worker.measure.race import Raced, expected_s, race
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, in_order, rank_of
-from edge_agent.worker.search.preference import WEIGHTS, costs, gains, preferred, tie
+from edge_agent.worker.search.preference import WEIGHTS, costs, preferred, tie
 
 SAME_TIME = 0.02
-"""Raced times closer than this fraction are one time: what a race tells apart for certain is little less."""
+"""Raced times closer than this fraction are one time: what a race tells apart for certain is little less. A larger
+``latency_margin`` takes its place."""
 _REACH = 0.08
 """What was screened as so much slower than the best is not raced: a screening is seldom so far off."""
 _SHORT_S = 20.0
@@ -42,6 +45,7 @@ class Contest:
         self._evaluator = evaluator
         self._prefer = task.recipe.prefer
         self._gates = task.gates
+        self._margin = max(SAME_TIME, latency_margin(task.gates))
         self.reference = reference
 
     def run(
@@ -61,7 +65,7 @@ class Contest:
             return in_order(known, tie(self._prefer, SAME_SPEED))
         raced = dict(zip(map(id, close), self.race(close, on_process), strict=True))
         known = [self._raced(item, raced[id(item)]) if id(item) in raced else item for item in known]
-        return in_order(known, tie(self._prefer, SAME_TIME))
+        return in_order(known, tie(self._prefer, self._margin))
 
     def race(self, items: Sequence[EvaluatedCandidate], on_process: OnProcess) -> list[Raced]:
         """Times of candidates beside each other and float.
@@ -74,7 +78,7 @@ class Contest:
             self._evaluator.float_served(),
             targets,
             self._evaluator.feeds,
-            margin=SAME_TIME,
+            margin=self._margin,
             most_bytes=self._evaluator.most_bytes,
             on_process=on_process,
         )
@@ -104,7 +108,7 @@ class Contest:
     def _judged(self, item: EvaluatedCandidate, record: MeasuredModel) -> EvaluatedCandidate:
         """``item`` with this record, and what follows from it."""
         told = preferred(record, self.reference, self._prefer)
-        return replace(item, record=told, gains=gains(costs(told, self.reference), self._gates.min_gain))
+        return replace(item, record=told, gains=meets(costs(told, self.reference).gain, self._gates.min_gain))
 
 
 def with_memory(record: MeasuredModel, memory: Memory) -> MeasuredModel:
@@ -115,8 +119,8 @@ def with_memory(record: MeasuredModel, memory: Memory) -> MeasuredModel:
 def with_race(record: MeasuredModel, raced: Raced) -> MeasuredModel:
     """``record`` with how the candidate ran in a race, in place of how it was screened."""
     gates, code, message = record.gates, record.code, record.message
-    limit = next((gate.limit for gate in gates if gate.name == "max_latency_ratio"), None)
-    if limit and (found := latency_at_most(limit, raced.ratio)) is not None:
-        gates = [found.gate if gate.name == found.gate.name else gate for gate in gates]
+    gate = next((one for one in gates if one.name == "max_latency_ratio"), None)
+    if gate is not None and (found := latency_at_most(gate.limit or 0.0, raced.ratio, margin=gate.margin)) is not None:
+        gates = [found.gate if one is gate else one for one in gates]
         code, message = (None, None) if found.gate.passed else (found.code, found.message)
     return replace_in(timed(record, raced.times), ratio_p50=raced.ratio, gates=gates, code=code, message=message)

@@ -20,6 +20,7 @@ from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.findings import Measured
+from edge_agent.quant.gain import meets
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
@@ -32,7 +33,7 @@ from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.mixed_precision import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
-from edge_agent.worker.search.preference import costs, gains, preferred
+from edge_agent.worker.search.preference import costs, preferred
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screening import Screening, Speed
 
@@ -195,7 +196,7 @@ class CandidateEvaluator:
         )
         record = preferred(record, self.reference, self._context.task.recipe.prefer)
         passed = judgement.passed or (judgement.code == "latency_too_high" and near)
-        worth_it = gains(costs(record, self.reference), gates.min_gain)
+        worth_it = meets(costs(record, self.reference).gain, gates.min_gain)
         return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs, gains=worth_it)
 
     def _prospect(self, measured: Measured) -> Prospect | None:

@@ -14,6 +14,8 @@ from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.gain import no_gain
+from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, Recipe
@@ -209,7 +211,7 @@ def by_speed(
 
 def most_time(gates: Gates) -> float:
     """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
-    return gates.max_latency_ratio * SCREEN_SLACK or math.inf
+    return latency_limit(gates) * SCREEN_SLACK or math.inf
 
 
 def standing(record: MeasuredModel) -> float:
@@ -288,8 +290,12 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
 
     ``in_float``: the operators of this model that compute in float where only weights are int8.
 
-    Speed before all: a candidate that failed only there did everything else right. Else the candidate closest to float.
+    What is gained before all, by the best of those that failed only there: they did everything else right. Then speed,
+    for the same reason. Else the candidate closest to float.
     """
+    worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
+    if worthless:
+        return "no_gain", f"int8 refused: {no_gain(worthless)}"
     late = [item for item in tried if item.record.code in _SPEED_CODES]
     if late:
         quickest = min(late, key=_ratio).record

@@ -14,10 +14,9 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.wire.manifest import MinGain, Preference
-
-_LEAST_BYTES = 1 << 20
-"""What a process takes is measured to about a tenth of it: smaller models take no less."""
+from edge_agent.quant.gain import Gain, gains
+from edge_agent.wire.manifest import Preference
+from edge_agent.worker.measure.memory import Memory
 
 T = TypeVar("T")
 
@@ -48,6 +47,11 @@ class Costs:
     size: float | None
     memory: float | None = None
 
+    @property
+    def gain(self) -> Gain:
+        """The same as what is gained over float."""
+        return gains(time_ratio=self.time, size_ratio=self.size, memory_ratio=self.memory)
+
 
 def score(costs: Costs, prefer: Preference) -> float:
     """The number of a candidate: 0 is float's, lower is better. An axis that was not measured does not count."""
@@ -66,15 +70,8 @@ def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
     if model.size_bytes and reference.size_bytes:
         size = model.size_bytes / reference.size_bytes
     if model.model_rss_bytes is not None and reference.model_rss_bytes is not None:
-        memory = max(model.model_rss_bytes, _LEAST_BYTES) / max(reference.model_rss_bytes, _LEAST_BYTES)
+        memory = _memory(model).ratio(_memory(reference))
     return Costs(model.ratio_p50, size, memory)
-
-
-def gains(of: Costs, least: MinGain) -> bool:
-    """Whether so much is gained on one axis at least, as far as is known; without a gate on any axis, always."""
-    asked = zip((least.time, least.size, least.memory), (of.time, of.size, of.memory), strict=True)
-    counted = [(share, ratio) for share, ratio in asked if share]
-    return not counted or any(ratio is not None and ratio <= 1.0 - share for share, ratio in counted)
 
 
 def tie(prefer: Preference, margin: float) -> float:
@@ -98,3 +95,7 @@ def best_first(
         left = left[len(equals) :]
         order += sorted(equals, key=otherwise)
     return order
+
+
+def _memory(model: MeasuredModel) -> Memory:
+    return Memory(model.peak_rss_bytes or 0, model.model_rss_bytes or 0)

@@ -12,6 +12,8 @@ from msgspec.structs import replace as replace_in
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.quant.gates import evaluate_gain
+from edge_agent.quant.limits import latency_limit
 from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare
@@ -23,6 +25,8 @@ from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist, second_finalists
 from edge_agent.worker.search.mixed_precision import measured
 from edge_agent.worker.search.policy import FINALISTS, EvaluatedCandidate, Structure, best_of_structures, structure
+from edge_agent.worker.search.preference import Costs
+from edge_agent.worker.search.preference import costs as measured_costs
 
 _ASKED = 2
 """Structures that are asked for a proof, at most."""
@@ -121,21 +125,27 @@ class SpeedProof:
         return None
 
     def _proved(self, item: EvaluatedCandidate) -> Finalist | None:
-        """The candidate after the full latency statistic of its structure; None if that refuses it."""
+        """The candidate after the full latency statistic of its structure; None if that or the gain refuses it.
+
+        Memory is measured well only later, so where neither time nor size are gained it still may decide.
+        """
         key = structure(item.spec)
         if key not in self._timed:
             self._timed[key] = self._compared(item)
         latency = self._timed[key]
         self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
-        accepted = latency.decision is Decision.ACCEPTED
+        costs = Costs(latency.ratio_p50_upper, measured_costs(item.record, self.reference).size)
+        worth = evaluate_gain(self._context.task.gates, costs.gain)
+        fast = latency.decision is Decision.ACCEPTED
+        accepted = fast and worth.passed
         record = replace_in(
             timed(item.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
-            gates=[_with_proof(gate, latency) for gate in item.record.gates],
-            code=None if accepted else str(latency.decision),
-            message=None if accepted else latency.message,
+            gates=[*(_with_proof(gate, latency) for gate in item.record.gates), *(worth.gates if fast else ())],
+            code=(worth.code or None) if fast else str(latency.decision),
+            message=(worth.message or None) if fast else latency.message,
         )
         proved = replace(item, record=record, passed=accepted)
         self._know(proved)
@@ -148,7 +158,7 @@ class SpeedProof:
             self._evaluator.float_served(),
             self._evaluator.target_served(item),
             self._evaluator.feeds,
-            limit=self._context.task.gates.max_latency_ratio,
+            limit=latency_limit(self._context.task.gates),
             confidence=self._confidence,
             same=self._evaluator.float_served_like(item),
             most_bytes=self._evaluator.most_bytes if self._context.task.memory_bytes else 0,

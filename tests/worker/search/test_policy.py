@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.policy import (
@@ -188,6 +188,23 @@ def test_speed_is_the_most_telling_reason() -> None:
     assert why_none([wrong, later, late]) == (
         "latency_too_high", "int8 refused: int8 takes 1.3 times as long (static, core operators, mse ranges)",
     )  # fmt: skip
+
+
+def test_what_gains_nothing_is_told_before_speed_and_by_the_best_of_each_axis() -> None:
+    late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long")
+    worthless = [
+        tried(ratio, 1.0, passed=False, code="no_gain", message="too little", gates=[
+            GateResult("max_latency_ratio", 1.02, ratio, passed=True),
+            GateResult("min_gain", 0.05, 1 - ratio, passed=False, axis="time"),
+            GateResult("min_gain", 0.2, size, passed=False, axis="size"),
+        ])
+        for ratio, size in ((0.97, 0.01), (1.01, 0.1))
+    ]  # fmt: skip
+
+    code, message = why_none([late, *worthless])
+
+    assert code == "no_gain"
+    assert message.startswith("int8 refused: int8 would be 3 % faster and 10 % smaller here, "), message
 
 
 def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> None:

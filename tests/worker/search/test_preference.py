@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.wire.manifest import MinGain
-from edge_agent.worker.search.preference import WEIGHTS, Costs, best_first, costs, gains, preferred, score, tie
+from edge_agent.quant.gain import Gain
+from edge_agent.worker.search.preference import WEIGHTS, Costs, best_first, costs, preferred, score, tie
 
 MIB = 1 << 20
 FLOAT = MeasuredModel(method="float", size_bytes=1000, model_rss_bytes=40 * MIB)
-NO_GATE = MinGain(time=0, size=0, memory=0)
 
 
 def test_each_preference_weighs_what_it_says() -> None:
@@ -42,21 +41,14 @@ def test_costs_are_of_what_both_were_measured_in() -> None:
     assert preferred(model, FLOAT, "size").preference == pytest.approx(math.log(0.26))
 
 
-def test_models_that_take_less_than_a_process_is_measured_to_take_alike() -> None:
-    tiny, empty = (MeasuredModel(model_rss_bytes=taken) for taken in (100_000, -4096))
+def test_models_that_take_alike_within_chance_cost_the_same() -> None:
+    tiny, none = (MeasuredModel(model_rss_bytes=taken) for taken in (100_000, 0))
 
-    assert costs(tiny, empty).memory == costs(empty, tiny).memory == 1.0
+    assert costs(tiny, none).memory == costs(none, tiny).memory == 1.0
 
 
-def test_a_gain_on_one_axis_is_one() -> None:
-    asked = MinGain()
-
-    assert gains(Costs(0.95, 1.0), asked)
-    assert gains(Costs(1.0, 0.8), asked)
-    assert gains(Costs(1.0, 1.0, 0.8), asked)
-    assert not gains(Costs(0.99, 0.99), asked)
-    assert not gains(Costs(0.5, 0.9, 0.9), MinGain(time=0))
-    assert gains(Costs(2.0, 2.0), NO_GATE)
+def test_what_is_taken_of_floats_is_what_is_not_gained() -> None:
+    assert Costs(0.75, 1.25, None).gain == Gain(time=0.25, size=-0.25, memory=None)
 
 
 def test_what_is_measured_to_be_alike_is_a_tie_and_otherwise_decides() -> None:
