@@ -23,6 +23,7 @@ from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
+from edge_agent.quant.stopping import may_pass, stopped
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
@@ -32,6 +33,7 @@ from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.mixed_precision import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
+from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screening import Screening, Speed
 
@@ -167,7 +169,7 @@ class CandidateEvaluator:
         """
         runtime = screened.runtime or ""
         path = self.build(spec, runtime)
-        score = self._floats.score(path, self._judge, pace, runtime=runtime)
+        score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._may_pass)
         size = path.stat().st_size
         effect = score.design_effect(in_time=self._heldout.in_time)
         measured = score.measured(
@@ -177,8 +179,11 @@ class CandidateEvaluator:
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
         outputs = score.outputs(gates)
-        judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
-        judgement = with_detections(judgement, score.detections)
+        if measured.windows < self._floats.windows:
+            judgement = stopped(gates, kind, measured, self._floats.windows, labels_follow=labels_follow)
+        else:
+            judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
+            judgement = with_detections(judgement, score.detections)
         prospect = self._prospect(measured)
         near = (screened.ratio_p50 or 0.0) <= most_time(gates)
         record = score.recorded(
@@ -191,6 +196,11 @@ class CandidateEvaluator:
         )
         passed = judgement.passed or (judgement.code == "latency_too_high" and near)
         return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs)
+
+    def _may_pass(self, score: Score) -> bool:
+        """Whether the rest of a pass could still make up for what it has shown."""
+        gates, kind, labelled = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
+        return may_pass(gates, kind, score.measured(), self._floats.windows, labels_follow=labelled)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""
