@@ -23,7 +23,7 @@ from edge_agent.quant.findings import Measured
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
-from edge_agent.quant.stopping import may_pass, stopped
+from edge_agent.quant.stopping import goes_on, stopped
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import compare, screen
@@ -169,7 +169,7 @@ class CandidateEvaluator:
         """
         runtime = screened.runtime or ""
         path = self.build(spec, runtime)
-        score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._may_pass)
+        score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._goes_on)
         size = path.stat().st_size
         effect = score.design_effect(in_time=self._heldout.in_time)
         measured = score.measured(
@@ -197,10 +197,10 @@ class CandidateEvaluator:
         passed = judgement.passed or (judgement.code == "latency_too_high" and near)
         return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs)
 
-    def _may_pass(self, score: Score) -> bool:
-        """Whether the rest of a pass could still make up for what it has shown."""
+    def _goes_on(self, score: Score) -> bool:
+        """Whether the rest of a pass is of use."""
         gates, kind, labelled = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        return may_pass(gates, kind, score.measured(), self._floats.windows, labels_follow=labelled)
+        return goes_on(gates, kind, score.measured(), self._floats.windows, labels_follow=labelled)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""

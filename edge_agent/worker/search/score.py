@@ -60,10 +60,11 @@ class Score:
 
     def put_in_order(self) -> None:
         """Bring what was seen in another order into that of the rows: dependence is found between neighbours."""
-        order = sorted(range(len(self.places)), key=self.places.__getitem__)
-        self.places, self.agreed, self.nearness, self.groups = (
-            [one[number] for number in order] for one in (self.places, self.agreed, self.nearness, self.groups)
-        )
+        order = np.argsort(self.places).tolist()
+        self.places = [self.places[number] for number in order]
+        self.agreed = [self.agreed[number] for number in order]
+        self.nearness = [self.nearness[number] for number in order]
+        self.groups = [self.groups[number] for number in order]
 
     def count_label(self, label: Any, *, float_right: bool, int8_right: bool) -> None:
         """Count one window that carries ``label``."""
