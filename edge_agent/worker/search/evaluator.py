@@ -26,15 +26,16 @@ from edge_agent.quant.ruin import with_outputs
 from edge_agent.quant.stopping import goes_on, stopped
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.measure.comparison import compare, screen
+from edge_agent.worker.measure.comparison import SCREENINGS, compare, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.mixed_precision import with_float
-from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
+from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
+from edge_agent.worker.search.screened import with_speed
 from edge_agent.worker.search.screening import Screening, Speed
 
 
@@ -130,7 +131,9 @@ class CandidateEvaluator:
             return "all"
         return "products" if spec.operators == tuple(self._backend.product_operators()) else "core"
 
-    def screen(self, specs: Sequence[CandidateSpec]) -> dict[CandidateSpec, MeasuredModel | ModelError]:
+    def screen(
+        self, specs: Sequence[CandidateSpec], processes: int = SCREENINGS
+    ) -> dict[CandidateSpec, MeasuredModel | ModelError]:
         """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
 
         Other processes load the files first: one on which the runtime crashes must not be opened in this one.
@@ -139,10 +142,10 @@ class CandidateEvaluator:
         paths: dict[CandidateSpec, Path] = {}
         for spec in specs:
             try:
-                paths[spec] = self._rewrite(spec)
+                paths[spec] = self._built.get(spec) or self._rewrite(spec)
             except ModelError as error:
                 found[spec] = error
-        for spec, speed in zip(paths, self._screening(list(paths.values())) if paths else (), strict=True):
+        for spec, speed in zip(paths, self._screening(list(paths.values()), processes) if paths else (), strict=True):
             found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
         if self._screening.float_times is not None:
             reference = self._served_by(self._screening.float_option, self.reference)
@@ -162,20 +165,27 @@ class CandidateEvaluator:
             ratio_p50_same_runtime=speed.ratio_same_option,
         )
 
-    def score(self, spec: CandidateSpec, screened: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
-        """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
+    def load(self, spec: CandidateSpec, like: MeasuredModel) -> None:
+        """Prove in another process that a candidate can be served as ``like`` is; raises ``ModelError`` if not."""
+        path = self._rewrite(spec)
+        option = _serving(like)
+        if (error := self._screening.refusal(path, option)) is not None:
+            raise error
+        self._backend.check(self._context.model_path, path, runtime=option.runtime)
+        self._built[spec] = path
 
-        ``screened`` is the screening of its structure.
+    def score(self, spec: CandidateSpec, served: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
+        """Run the candidate over the search set and hold it against the gates, but for speed; raises as :meth:`build`.
+
+        ``served``: how it is served, as by a screening.
         """
-        runtime = screened.runtime or ""
+        runtime = served.runtime or ""
         path = self.build(spec, runtime)
         score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._goes_on)
         size = path.stat().st_size
         effect = score.design_effect(in_time=self._heldout.in_time)
         measured = score.measured(
-            windows_effective=effective_windows(len(score.agreed), effect),
-            size_ratio=size / self._info.size_bytes,
-            latency_ratio=screened.ratio_p50,
+            windows_effective=effective_windows(len(score.agreed), effect), size_ratio=size / self._info.size_bytes
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
         outputs = score.outputs(gates)
@@ -184,18 +194,18 @@ class CandidateEvaluator:
         else:
             judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
             judgement = with_detections(judgement, score.detections)
-        prospect = self._prospect(measured)
-        near = (screened.ratio_p50 or 0.0) <= most_time(gates)
         record = score.recorded(
-            screened,
-            calibration=spec.calibration or None,
+            self._served_by(_serving(served), self.blank(spec)),
             size_bytes=size,
             gates=list(judgement.gates),
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        passed = judgement.passed or (judgement.code == "latency_too_high" and near)
-        return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs)
+        return EvaluatedCandidate(spec, record, judgement.passed, prospect=self._prospect(measured), outputs=outputs)
+
+    def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
+        """``item`` with what a screening of its structure showed, in place of any before."""
+        return with_speed(item, screened, self._context.task.gates, self._judge.meaning.kind)
 
     def _goes_on(self, score: Score) -> bool:
         """Whether the rest of a pass is of use."""

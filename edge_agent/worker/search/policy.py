@@ -27,6 +27,9 @@ is tried where it is asked for by name."""
 SAME_SPEED = 0.03
 """Screened ratios closer than this fraction are one speed: a screening spreads about that much."""
 
+COARSE = 0.1
+"""By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
+
 SAME_SIZE = 0.05
 """Files closer in size than this fraction are one size: a scale more or less decides nothing."""
 
@@ -187,8 +190,8 @@ def most_time(gates: Gates) -> float:
 
 
 def worth_scoring(ratio: float, tried: Iterable[EvaluatedCandidate]) -> bool:
-    """Whether a candidate of this screened ratio can still win: nothing that passes is clearly faster."""
-    return all(ratio <= _ratio(other) * (1 + SAME_SPEED) for other in tried if other.likely_to_pass)
+    """Whether a candidate of this coarsely screened ratio can still win: nothing that passes is clearly faster."""
+    return all(ratio <= _ratio(other) * (1 + COARSE) for other in tried if other.likely_to_pass)
 
 
 def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:

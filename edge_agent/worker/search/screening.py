@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker.measure.comparison import Screened, screen
+from edge_agent.worker.measure.comparison import SCREENINGS, Screened, screen
 from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Request, Served, ask
 from edge_agent.worker.measure.runtimes import ServingOption
@@ -63,8 +63,12 @@ class Screening:
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
 
-    def __call__(self, paths: Sequence[Path]) -> list[Speed | ModelError]:
+    def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError]:
         """The speed of each file, or why it cannot be served.
+
+        Args:
+            paths: the files.
+            processes: of one alone the ratios may spread by :data:`.policy.COARSE`.
 
         Raises:
             ModelError, StageError: float itself cannot be served.
@@ -73,11 +77,11 @@ class Screening:
         items = [(path, option) for path in paths for option in self._options]
         failed: dict[tuple[Path, ServingOption], ModelError] = {}
         try:
-            times = self._screened(items)
+            times = self._screened(items, processes)
         except (ModelError, StageError):
             failed = self._culprits(items)
             items = [item for item in items if item not in failed]
-            times = self._screened(items)
+            times = self._screened(items, processes)
         floats = {option: times.pop((self._model, option)) for option in self._options}
         if self.float_times is None:
             self.float_option = _fastest(floats, next(iter(floats.values())))
@@ -93,11 +97,17 @@ class Screening:
         option = _fastest(mine, reference)
         return Speed(option, mine[option].times, mine[option].ratio(reference), mine[option].ratio(floats[option]))
 
-    def _screened(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], Screened]:
+    def refusal(self, path: Path, option: ServingOption) -> ModelError | None:
+        """Why a file cannot be loaded and run, tried in another process; None: it can."""
+        return self._culprits([(path, option)]).get((path, option))
+
+    def _screened(
+        self, items: Sequence[tuple[Path, ServingOption]], processes: int
+    ) -> dict[tuple[Path, ServingOption], Screened]:
         every = [*((self._model, option) for option in self._options), *items]
         models = [_served(*item) for item in every]
         references = len(self._options)
-        times = screen(models, self._feeds, references=references, most_bytes=self.most_bytes)
+        times = screen(models, self._feeds, processes=processes, references=references, most_bytes=self.most_bytes)
         return dict(zip(every, times, strict=True))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
