@@ -39,6 +39,10 @@ class Watched:
         """As of the data set."""
         return self._data.count(split)
 
+    def groups(self, split: Split) -> list[int | None]:
+        """As of the data set."""
+        return self._data.groups(split)
+
     def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
         """As of the data set."""
         numbers = range(self.count(split)) if places is None else places

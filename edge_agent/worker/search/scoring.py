@@ -66,8 +66,6 @@ class ReferenceOutputs:
         self._judged = ScoredOutput(self._info, task)
         self._store = OutputStore(scratch)
         self.windows = data.count(split)
-        self._groups: list[int | None] = []
-        self._carries = False
         self.others = OtherOutputs(self._info, task, scratch, self.windows)
 
     def run(self, on_row: OnRow, *, runtime: str) -> None:
@@ -83,8 +81,6 @@ class ReferenceOutputs:
                 text = f"float's own output for {self._split} window {done} is NaN or Inf"
                 raise Refusal("non_finite", f"{text}; check the model and what it is fed")
             self._store.append(one.judged)
-            self._groups.append(one.row.group)
-            self._carries = any(state.input not in one.row.feeds for state in self._task.state)
             on_row(done)
 
     def meaning(self, output: Output, labels: Sequence[Any] | None) -> Meaning:
@@ -132,8 +128,12 @@ class ReferenceOutputs:
 
     def _order(self) -> list[Sequence[int]]:
         """A permutation, unless state goes from window to window throughout."""
-        endless = None in self._groups or any(state.reset == "never" for state in self._task.state)
-        return in_order(self.windows) if self._carries and endless else sweeps(self._groups)
+        groups, states = self._data.groups(self._split), self._task.state
+        if None in groups or any(state.reset == "never" for state in states):
+            given = next(iter(self._data.rows(self._split))).feeds  # state that the rows bring is not carried
+            if any(state.input not in given for state in states):
+                return in_order(self.windows)
+        return sweeps(groups)
 
     def _runs(self, session: Session, order: Sequence[Sequence[int]]) -> Iterator[Run]:
         """Each window's run, sweep by sweep. State is carried between windows that follow each other."""
