@@ -26,6 +26,9 @@ from edge_agent.wire.manifest import Output, OutputKind
 
 MEANING_WINDOWS = 64
 """Of so many of float's outputs it is found what they mean."""
+_MEANING_BYTES = 32 << 20
+_FEWEST_WINDOWS = 8
+"""Fewer where they take more than that, as they are in memory together."""
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
 
 
@@ -38,6 +41,23 @@ class Meaning:
     """With its kind and every default filled in; resolved again it stays as it is."""
     found: str
     """How the kind was found, for the report."""
+
+
+def says_enough(windows: int, size: int) -> bool:
+    """Whether the first of float's outputs, for so many windows and of ``size`` bytes in all, say what they mean."""
+    return windows >= MEANING_WINDOWS or (windows >= _FEWEST_WINDOWS and size >= _MEANING_BYTES)
+
+
+def first_of(outputs: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The first of float's outputs, as many as say what they mean."""
+    sample: list[NDArray[Any]] = []
+    size = 0
+    for output in outputs:
+        sample.append(output)
+        size += output.nbytes
+        if says_enough(len(sample), size):
+            break
+    return sample
 
 
 def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[Any] | None) -> Meaning:
@@ -64,7 +84,7 @@ def resolve_kind(output: Output, sample: Sequence[ArrayLike], labels: Sequence[A
 def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tuple[OutputKind, str]:
     if outputs and all(one.dtype.kind in "iub" for one in outputs):
         return "classes", "integers: the class numbers themselves"
-    rows = [row(one) for one in outputs]
+    rows = [np.atleast_1d(np.squeeze(one)) for one in outputs]  # not as float64: they are all in memory
     label_kind = np.asarray(labels).dtype.kind if labels is not None and len(labels) else ""
     if label_kind in ("U", "S"):
         return "sequence", "labels are strings"
@@ -81,7 +101,7 @@ def _find_kind(outputs: list[NDArray[Any]], labels: Sequence[Any] | None) -> tup
     if all(one.ndim == 1 for one in rows):
         if label_kind in ("i", "u", "b"):
             return "classes", "labels are integers"
-        if are_fractions(rows) and all(abs(float(one.sum()) - 1.0) <= _SUM_SLACK for one in rows):
+        if are_fractions(rows) and all(abs(float(one.sum(dtype=np.float64)) - 1.0) <= _SUM_SLACK for one in rows):
             return "classes", "rows are probabilities"
     return "raw", "neither probabilities nor labels"
 

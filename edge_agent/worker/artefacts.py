@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from edge_agent.backends import CandidateSpec, Range
+from edge_agent.backends import Array, CandidateSpec, Range
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import StageError
 from edge_agent.jobs.result import MeasuredModel
@@ -24,6 +24,7 @@ from edge_agent.wire.manifest import Output
 RANGES_FILE = "ranges.json"
 HISTOGRAMS_FILE = "histograms.npz"
 SECOND_FILE = "second.json"
+_ANSWERS_FILE = "search-float.npy"
 
 
 class Ranges(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,28 @@ def read_extremes(path: Path, tensor: str) -> tuple[float, float] | None:
             return None
         low, high = kept[f"{names.index(tensor)}.extremes"].tolist()
         return low, high
+
+
+def save_answers(folder: Path, outputs: Sequence[Array]) -> None:
+    """Write what float answers for each row of the search set, where the calibrate stage has kept that."""
+    if outputs:
+        np.save(folder / _ANSWERS_FILE, np.stack(outputs), allow_pickle=False)
+
+
+def read_answers(folder: Path) -> Array | None:
+    """``[rows, ...]``: what float answers for each row of the search set, on the first of the runtimes; None: not kept.
+
+    Raises:
+        StageError: ``stage_crashed``, the file is broken.
+    """
+    path = folder / _ANSWERS_FILE
+    if not path.exists():
+        return None
+    try:
+        answers: Array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StageError("stage_crashed", f"{path}: {error}") from None
+    return answers
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):

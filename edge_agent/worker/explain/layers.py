@@ -39,6 +39,8 @@ _OUTLIER = 20.0
 """A weight of so many medians is no tail: of a million normal ones, the largest has 7."""
 _OFTEN = 0.05
 """Where more pairs of weights than this can saturate, some will; of bell-shaped weights it is about 2 %."""
+_BLOCK = 65_536
+"""Values that are looked at together."""
 _HALFWAY = 0.5
 """A window whose values come this far towards the farther end of a range reaches it."""
 
@@ -57,7 +59,16 @@ class TensorLoss:
         self.metrics = ErrorMetrics()
 
     def add(self, value: Array) -> None:
-        """Take one window's value into account."""
+        """Take one window's value into account, a part at a time: the scratch would be five times as large as it."""
+        flat = value.reshape(-1)
+        for first in range(0, flat.size, _BLOCK):
+            self._add_part(flat[first : first + _BLOCK])
+        self._windows += 1
+        low, high = self._range.low, self._range.high
+        farthest = np.max(value, initial=0.0) if high >= -low else np.min(value, initial=0.0)
+        self._reached += bool(abs(farthest) > _HALFWAY * max(high, -low))
+
+    def _add_part(self, value: Array) -> None:
         quantized = fake_quantize(value, self._grid)
         self.metrics.add(value, quantized)
         error = np.square(np.subtract(value, quantized, dtype=np.float64))
@@ -65,10 +76,6 @@ class TensorLoss:
         self._error += float(np.sum(error))
         self._clipped += float(np.sum(error[outside]))
         self._peak = max(self._peak, float(np.max(np.abs(value), initial=0.0)))
-        self._windows += 1
-        low, high = self._range.low, self._range.high
-        farthest = np.max(value, initial=0.0) if high >= -low else np.min(value, initial=0.0)
-        self._reached += bool(abs(farthest) > _HALFWAY * max(high, -low))
 
     def cause(self, name: str) -> tuple[str, str]:
         """(cause, remedy) of the larger part of the error."""

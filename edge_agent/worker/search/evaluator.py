@@ -36,7 +36,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screened import with_speed
-from edge_agent.worker.search.screening import Screening, Speed
+from edge_agent.worker.search.screening import Screening, Speed, room_for_models
 
 
 class HeldOut(NamedTuple):
@@ -251,7 +251,7 @@ class CandidateEvaluator:
             self._feeds,
             limit=self._context.task.gates.max_latency_ratio,
             same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
-            most_bytes=self._screening.most_bytes if self._context.task.memory_bytes else 0,
+            most_bytes=room_for_models(self._context.task.memory_bytes),
             on_process=pace,
         )
 

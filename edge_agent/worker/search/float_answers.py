@@ -1,33 +1,38 @@
 """What float itself says of calibration and search rows: one pass of the pushed model before any range is taken.
 
-No held-out row is run. What is kept of a row are a few numbers (:func:`.regimes.describe`) and the classes that float
-gives it, so memory grows by about 150 bytes a row. Where rows may not change places and the output has no classes,
+No held-out row is run, and no row twice. What is kept of a row are a few numbers (:func:`.regimes.describe`) and the
+classes that float gives it, so memory grows by about 150 bytes a row; and where outputs are small, the outputs, so that
+the search need not run float over its rows again. Where rows may not change places and the output has no classes,
 nothing could be learnt of more than the first rows, and the pass ends with them.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.backends import Array, Feeds, ModelInfo, Session
+from edge_agent.backends import Array, ModelInfo, Session
 from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.jobs.task import Task
-from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, resolve_kind
-from edge_agent.worker.data.dataset import DataSet, Row
+from edge_agent.quant.agreement import Judge, resolve_kind, says_enough
+from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.division import Division
 from edge_agent.worker.data.label_sample import label_sample
 from edge_agent.worker.data.regimes import describe, rarest, search_rows, unusual
 from edge_agent.worker.data.split import Split
+from edge_agent.worker.search.other_outputs import other_positions
 
 POOL: tuple[Split, ...] = ("calibration", "search")
 Classes = tuple[int, ...]
 _ONE_EACH = ("classes", "binary", "anomaly")
+_KEPT_BYTES = 16 << 20
+"""What the outputs of the whole pool may take."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class FloatAnswers:
         classes: those that float gives it; empty where the output has no classes.
         described: a few numbers of it; None where rows may not change places.
         one_each: the output gives each window one class, as a classifier's does.
+        outputs: what is judged of it; empty where that is too large to keep, or not all that the search asks for.
     """
 
     sizes: dict[Split, int]
@@ -47,6 +53,7 @@ class FloatAnswers:
     classes: list[Classes] = field(default_factory=list)
     described: NDArray[np.float32] | None = None
     one_each: bool = False
+    outputs: list[Array] = field(default_factory=list)
 
     def division(self, seed: int) -> Division | None:
         """The rows divided anew, so that each regime is in both sets; None where they may not change places."""
@@ -62,13 +69,23 @@ class FloatAnswers:
         """Set → class → rows to which float gives it; with ``division`` as that divides them."""
         if not self.classes:
             return {}
-        searched = np.arange(len(self.rows)) >= self.sizes["calibration"]
-        if division is not None:
-            searched = np.isin(self.rows, division.search)
         found: dict[Split, Counter[int]] = {split: Counter() for split in POOL}
-        for in_search, given in zip(searched.tolist(), self.classes, strict=True):
+        for in_search, given in zip(self._searched(division).tolist(), self.classes, strict=True):
             found["search" if in_search else "calibration"].update(given)
         return {split: dict(sorted(counted.items())) for split, counted in found.items()}
+
+    def of_search(self, division: Division | None) -> list[Array]:
+        """The judged output of each search row, in the order in which the search reads them; empty: not kept."""
+        places = np.flatnonzero(self._searched(division))
+        if division is not None:  # rows are read in ascending order
+            places = places[np.argsort(self.rows[places], kind="stable")]
+        return [self.outputs[place] for place in places.tolist()] if self.outputs else []
+
+    def _searched(self, division: Division | None) -> NDArray[np.bool_]:
+        """Which rows are the search set's."""
+        if division is not None:
+            return np.isin(self.rows, division.search)
+        return np.arange(len(self.rows)) >= self.sizes["calibration"]
 
 
 def ask_float(
@@ -89,23 +106,19 @@ def ask_float(
     sizes = {split: data.count(split) for split in POOL}
     answers = FloatAnswers(sizes, np.zeros(sum(sizes.values()), np.int64))
     windows = _Windows(session, info, data, task)
-    judge = windows.judge_of_classes()
-    exchangeable = data.exchangeable
-    if judge is None and not exchangeable:
+    searched = windows.of("search")
+    sample = _sample(searched)
+    judge = _judge_of_classes(task, data, [one.output for one in sample])
+    if judge is None and not data.exchangeable:
         return answers
-    met: dict[Classes, Classes] = {}
-    for place, (row, feeds, output) in enumerate(chain.from_iterable(windows.of(split) for split in POOL)):
-        answers.rows[place] = row.index
-        if judge is not None:
-            given = classes_given(judge, output)
-            answers.classes.append(met.setdefault(given, given))  # one object for all rows of a class
-            answers.one_each = (answers.one_each or not place) and len(given) == 1 and judge.meaning.kind in _ONE_EACH
-        if exchangeable:
-            numbers = describe([output, *(one for one in feeds.values() if one.dtype.kind in "fiu")])
-            if answers.described is None:
-                answers.described = np.zeros((len(answers.rows), len(numbers)), np.float32)
-            answers.described[place] = numbers
-        on_row(place + 1)
+    pool = _Pool(answers, judge, keeps=not other_positions(info, task) and len(task.outputs) <= 1)
+    first, seen = sizes["calibration"], len(sample)
+    for place in range(first, first + seen):
+        pool.add(place, sample.pop(0))  # they may be large
+    rest = chain(enumerate(windows.of("calibration")), enumerate(searched, first + seen))
+    for done, (place, one) in enumerate(rest, seen + 1):
+        pool.add(place, one)
+        on_row(done)
     return answers
 
 
@@ -116,8 +129,16 @@ def classes_given(judge: Judge, output: Array) -> Classes:
     return tuple(sorted(one for one in judge.kept_classes(output, output) if isinstance(one, int)))
 
 
+class _Answer(NamedTuple):
+    """One row: its place in its file, what is judged of float's answer, and it in a few numbers, if these are asked."""
+
+    row: int
+    output: Array
+    described: NDArray[np.float32] | None
+
+
 class _Windows:
-    """Float's judged output, window by window."""
+    """Float's answers, window by window."""
 
     def __init__(self, session: Session, info: ModelInfo, data: DataSet, task: Task) -> None:
         self._session = session
@@ -125,18 +146,72 @@ class _Windows:
         self._data = data
         self._task = task
         self._judged = ScoredOutput(info, task)
+        self._describes = data.exchangeable
 
-    def of(self, split: Split) -> Iterator[tuple[Row, Feeds, Array]]:
+    def of(self, split: Split) -> Iterator[_Answer]:
         carried = CarriedState(self._task.state, self._info)
         for row in self._data.rows(split):
             feeds = carried.feeds(row)
             outputs = self._session.run(feeds)
             carried.keep(outputs)
-            yield row, feeds, self._judged(feeds, outputs)
+            output, numbers = self._judged(feeds, outputs), None
+            if self._describes:
+                numbers = describe([output, *(one for one in feeds.values() if one.dtype.kind in "fiu")])
+            yield _Answer(row.index, output, numbers)
 
-    def judge_of_classes(self) -> Judge | None:
-        """Who says which classes float gives, as the search will find it; None: the output has none."""
-        sample = [output for _, _, output in islice(self.of("search"), MEANING_WINDOWS)]
-        judge = Judge(resolve_kind(first_output(self._task), sample, label_sample(self._data)))
-        boxes = judge.counts_by_class(sample[0], sample[0])
-        return None if boxes is None and not any(classes_given(judge, one) for one in sample) else judge
+
+def _sample(answers: Iterator[_Answer]) -> list[_Answer]:
+    """The first answers, as many as say what the output means."""
+    sample: list[_Answer] = []
+    size = 0
+    for one in answers:
+        sample.append(one)
+        size += one.output.nbytes
+        if says_enough(len(sample), size):
+            break
+    return sample
+
+
+def _judge_of_classes(task: Task, data: DataSet, sample: list[Array]) -> Judge | None:
+    """Who says which classes float gives, as the search will find it; None: the output has none."""
+    judge = Judge(resolve_kind(first_output(task), sample, label_sample(data)))
+    boxes = judge.counts_by_class(sample[0], sample[0])
+    return None if boxes is None and not any(classes_given(judge, one) for one in sample) else judge
+
+
+class _Pool:
+    """Fills ``answers``, one row at a time, in any order."""
+
+    def __init__(self, answers: FloatAnswers, judge: Judge | None, *, keeps: bool) -> None:
+        self._answers = answers
+        self._judge = judge
+        self._keeps = keeps
+        self._met: dict[Classes, Classes] = {}
+        if judge is not None:
+            answers.classes = [()] * len(answers.rows)
+            answers.one_each = judge.meaning.kind in _ONE_EACH
+
+    def add(self, place: int, one: _Answer) -> None:
+        answers = self._answers
+        answers.rows[place] = one.row
+        if self._judge is not None:
+            given = classes_given(self._judge, one.output)
+            answers.classes[place] = self._met.setdefault(given, given)  # one object for all rows of a class
+            answers.one_each = answers.one_each and len(given) == 1
+        if one.described is not None:
+            if answers.described is None:
+                answers.described = np.zeros((len(answers.rows), len(one.described)), np.float32)
+            answers.described[place] = one.described
+        self._keep(place, one.output)
+
+    def _keep(self, place: int, output: Array) -> None:
+        outputs, rows = self._answers.outputs, len(self._answers.rows)
+        like = outputs[0] if outputs else output
+        same = output.shape == like.shape and output.dtype == like.dtype
+        self._keeps = self._keeps and same and output.nbytes * rows <= _KEPT_BYTES
+        if not self._keeps:
+            outputs.clear()
+        elif outputs:
+            outputs[place] = output
+        else:
+            outputs.extend([output] * rows)

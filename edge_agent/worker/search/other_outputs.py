@@ -6,7 +6,6 @@ nobody named together take a bounded part of the disk (:mod:`edge_agent.worker.d
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.measured_outputs import GroupError, OutputSummary
 from edge_agent.jobs.task import Task
-from edge_agent.quant.agreement import MEANING_WINDOWS, Judge, Meaning, resolve_kind
+from edge_agent.quant.agreement import Judge, Meaning, first_of, resolve_kind
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.class_recall import ClassCounts, told
 from edge_agent.quant.dependence import design_effect, effective_windows
@@ -136,7 +135,7 @@ class _Port:
         return self._judge if self._sound else None
 
     def _made(self) -> Judge:
-        meaning = resolve_kind(self.known or self.asked or Output(), list(islice(self.store, MEANING_WINDOWS)), None)
+        meaning = resolve_kind(self.known or self.asked or Output(), first_of(self.store), None)
         return Judge.having_seen(meaning, self.store)
 
 

@@ -18,7 +18,12 @@ from edge_agent.worker.search.policy import SAME_SPEED
 _SHARE = 0.5
 """The part of a memory limit that the models of one screening may take together; this process needs the rest."""
 _MOST_BYTES = 512 << 20
-"""What they take without a limit: of models with large activations, all candidates together would take gigabytes."""
+"""What they take at most: of models with large activations, all candidates together would take gigabytes."""
+
+
+def room_for_models(memory_bytes: int) -> int:
+    """What models that are measured together may take of a limit of ``memory_bytes``; 0 of none."""
+    return int(memory_bytes * _SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,10 @@ class Screening:
         self._model = model
         self._feeds = feeds
         self._options = options
-        self.most_bytes = int(memory_bytes * _SHARE) or _MOST_BYTES
+        self.most_bytes = min(room_for_models(memory_bytes) or _MOST_BYTES, _MOST_BYTES)
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
+        self._failed: dict[tuple[Path, ServingOption], ModelError] = {}
 
     def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError]:
         """The speed of each file, or why it cannot be served.
@@ -74,13 +80,13 @@ class Screening:
             ModelError, StageError: float itself cannot be served.
             LimitError: not even one model alone fits into memory, or a call takes minutes.
         """
-        items = [(path, option) for path in paths for option in self._options]
-        failed: dict[tuple[Path, ServingOption], ModelError] = {}
+        items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
+        items = [item for item in items if item not in self._failed]
         try:
             times = self._screened(items, processes)
         except (ModelError, StageError):
-            failed = self._culprits(items)
-            items = [item for item in items if item not in failed]
+            self._failed |= self._culprits(items)
+            items = [item for item in items if item not in self._failed]
             times = self._screened(items, processes)
         floats = {option: times.pop((self._model, option)) for option in self._options}
         if self.float_times is None:
@@ -89,7 +95,7 @@ class Screening:
         found: list[Speed | ModelError] = []
         for path in paths:
             mine = {option: times[path, option] for option in self._options if (path, option) in times}
-            found.append(self._speed(mine, floats) if mine else failed[path, self._options[0]])
+            found.append(self._speed(mine, floats) if mine else self._failed[path, self._options[0]])
         return found
 
     def _speed(self, mine: Mapping[ServingOption, Screened], floats: Mapping[ServingOption, Screened]) -> Speed:
@@ -111,10 +117,11 @@ class Screening:
         return dict(zip(every, times, strict=True))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
-        """Which of these cannot be loaded and run, and why."""
+        """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""
+        if not items:
+            return {}
         try:
-            models = [_served(*item) for item in items]
-            ask(Request(feeds=str(self._feeds), models=models, rounds=1, min_rounds=1, seconds=0.0))
+            refused, called = self._called(items)
         except (ModelError, StageError, LimitError) as error:
             if len(items) > 1:
                 middle = len(items) // 2
@@ -123,7 +130,25 @@ class Screening:
                 raise
             crash = f"the runtime crashes on the int8 model: {error.message}"
             return {items[0]: ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error}
-        return {}
+        return refused | self._culprits(items[called:])
+
+    def _called(
+        self, items: Sequence[tuple[Path, ServingOption]]
+    ) -> tuple[dict[tuple[Path, ServingOption], ModelError], int]:
+        """Those of the first items that one process could not serve, and how many it has tried: as many as fit."""
+        request = Request(
+            feeds=str(self._feeds),
+            models=[_served(*item) for item in items],
+            rounds=1,
+            min_rounds=1,
+            seconds=0.0,
+            most_bytes=self.most_bytes,
+            fewest=1,
+            tolerant=True,
+        )
+        answer = ask(request)
+        refused = {items[one.place]: ModelError(one.code, one.message) for one in answer.refused}
+        return refused, len(answer.times_ms) + len(refused)
 
 
 def _served(path: Path, option: ServingOption) -> Served:

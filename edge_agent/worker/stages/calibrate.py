@@ -4,9 +4,9 @@ Before that float is asked what it makes of calibration and search rows (:mod:`e
 rows of an ``.npz`` that may change places are divided anew, so that both sets hold the rare regimes.
 
 Leaves ``prepared.<format>`` (the shape of the model that tap and rewrite want, proved equal to the original),
-``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, and ``seen.json``. Memory
-does not grow with the number of windows: batch 1, fixed-size histograms, and where a memory limit is set, as many
-activations at a time as fit.
+``histograms.npz``, ``ranges.json`` with the ranges of every method that the recipe may try, ``seen.json``, and where
+they are small float's answers for the search set. Memory does not grow with the number of windows: batch 1, fixed-size
+histograms, and where a memory limit is set, as many activations at a time as fit.
 """
 
 import time
@@ -27,7 +27,14 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MovedRanges
-from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, Ranges, prepared_path, save_histograms
+from edge_agent.worker.artefacts import (
+    HISTOGRAMS_FILE,
+    RANGES_FILE,
+    Ranges,
+    prepared_path,
+    save_answers,
+    save_histograms,
+)
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.division import write_division
@@ -138,6 +145,7 @@ def _divided(
     if division is not None:
         write_division(context.out_dir, division)
         data = open_dataset(context, info, division)
+    save_answers(context.out_dir, answers.of_search(division))
     counts = answers.counts(division)
     told = one_class(counts, rows=context.task.arrays is not None) if answers.one_each else []
     return data, Seen(classes=counts), told

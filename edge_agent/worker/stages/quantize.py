@@ -31,6 +31,7 @@ from edge_agent.worker.artefacts import (
     Ranges,
     chosen_path,
     prepared_path,
+    read_answers,
     read_ranges,
     second_path,
 )
@@ -176,7 +177,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
         pace = Pace(context, "running float, window", floats.windows, begin=0.0, end=0.05, timed=False)
-        floats.run(pace, runtime=prepared.ranges.runtimes[0])
+        known = read_answers(context.folder(Stage.CALIBRATE))
+        floats.run(pace, runtime=prepared.ranges.runtimes[0], known=known)
         meaning = floats.meaning(first_output(task), label_sample(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(labels_of(data, "heldout"))

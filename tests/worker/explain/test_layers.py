@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from edge_agent.backends import CandidateSpec, Layer, Range
 from edge_agent.jobs.result import MAX_LAYERS
-from edge_agent.worker.explain.layers import FAITHFUL_DB, Explainer, saturable, weights_sqnr_db
+from edge_agent.worker.explain.layers import FAITHFUL_DB, Explainer, TensorLoss, saturable, weights_sqnr_db
 from edge_agent.worker.search.layer_selection import Sensitivity
 
 RANDOM = np.random.default_rng(0)
@@ -206,3 +207,19 @@ def test_a_processor_that_saturates_is_named_where_weights_are_large() -> None:
     assert "saturating accumulation: 100%" in causes["large", True]
     assert not any("saturating" in cause for key, cause in causes.items() if key != ("large", True))
     assert 0 < saturable(mixed) < 0.05
+
+
+def test_looking_at_a_large_tensor_takes_little_more_memory_than_the_tensor() -> None:
+    value = RANDOM.normal(size=(1, 8, 500_000)).astype(np.float32)
+    loss = TensorLoss(Range(-2, 3))
+
+    tracemalloc.start()
+    loss.add(value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < value.nbytes, "the tensor itself was there before"
+    whole = value.reshape(-1).astype(np.float64)
+    clipped = np.sum(np.square(whole - np.clip(whole, -2, 3)))
+    assert "cuts off values up to" in loss.cause("x")[0]
+    assert loss.metrics.sqnr_db == pytest.approx(10 * np.log10(np.sum(whole**2) / clipped), abs=0.1)

@@ -7,7 +7,7 @@ import pytest
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.probe import Answer, Refused, Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
 from edge_agent.worker.search.screening import Screening, Speed
@@ -23,6 +23,8 @@ class Device:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, ms: dict[tuple[str, str], float | Exception]) -> None:
         self.ms = ms
         self.processes = 0
+        self.fit = 100
+        """How many models one process holds, if it is told what they may take."""
         monkeypatch.setattr(module, "screen", self.screen)
         monkeypatch.setattr(module, "ask", self.ask)
 
@@ -32,7 +34,16 @@ class Device:
 
     def ask(self, request: Request) -> Answer:
         self.processes += 1
-        return Answer(times_ms=[[self._of(model)] for model in request.models])
+        called = request.models[: self.fit] if request.most_bytes else request.models
+        times: list[list[float]] = []
+        refused: list[Refused] = []
+        for place, model in enumerate(called):
+            try:
+                times.append([self._of(model)])
+            except ModelError as error:
+                assert request.tolerant
+                refused.append(Refused(place, error.code, error.message))
+        return Answer(times_ms=times, refused=refused)
 
     def _of(self, served: Served) -> float:
         ms = self.ms[served.path, served.runtime]
@@ -118,6 +129,25 @@ def test_what_crashes_or_is_refused_everywhere_is_told_and_the_rest_is_screened(
     assert {name: one.code for name, one in broken.items()} == {"c": "rewrite_invalid", "g": "model_unsupported"}
     assert "crashes on the int8 model: killed by SIGSEGV" in broken["c"].message
     assert device.processes < 2 + 15  # two screenings, and fewer looks than a look at each and at each half
+
+
+def test_who_is_to_blame_is_looked_for_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abcdefgh")}
+    device = Device(monkeypatch, ms | {("g", "one"): StageError("stage_crashed", "killed by SIGSEGV")})
+    device.fit = 3
+    asked: list[Request] = []
+    monkeypatch.setattr(module, "ask", lambda request: (asked.append(request), device.ask(request))[1])
+
+    found = Screening(FLOAT, FEEDS, [ONE], 512 << 20)([Path(name) for name in "abcdefgh"])
+
+    assert [isinstance(one, ModelError) for one in found] == [name == "g" for name in "abcdefgh"]
+    assert {request.most_bytes for request in asked} == {256 << 20}
+    assert {request.fewest for request in asked} == {1}
+
+
+@pytest.mark.parametrize(("memory", "together"), [(0, 512), (512, 256), (16 << 10, 512)])
+def test_models_that_are_screened_take_half_of_the_memory_and_never_gigabytes(memory: int, together: int) -> None:
+    assert Screening(FLOAT, FEEDS, [ONE], memory << 20).most_bytes == together << 20
 
 
 def test_where_float_itself_does_not_run_there_is_no_screening(monkeypatch: pytest.MonkeyPatch) -> None:
