@@ -31,7 +31,7 @@ from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.mixed_precision import with_float
+from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs

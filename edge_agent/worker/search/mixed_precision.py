@@ -8,47 +8,22 @@ already gets a few float layers too: where they cost no speed, the candidate clo
 shows what they would cost.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.strict import counted
-from edge_agent.worker.search.layer_selection import HALVED, Sensitivity, Starts, float_steps, refinable, repairable
-from edge_agent.worker.search.policy import EvaluatedCandidate, closest, describe, finalists, structure
+from edge_agent.worker.search.layer_selection import Starts, float_steps, refinable, repairable, with_float
+from edge_agent.worker.search.mending import NO_GRAPH, Attempt, Graph, Measure, Mending
+from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
 """A report with this many measured candidates shows what there is to choose between."""
 _REFINEMENTS = 2
-_FIRST = (1, 4)
-_WORTH_A_START = 0.25
-"""The part of the simulated error that a group of layers must have to be left float as a whole."""
 _PATIENCE = 2
 """Steps without a gain, each of which halves the simulated error, after which the cause is elsewhere."""
-_GAIN, _GAIN_DB = 0.9, 1.0
-"""A gain is at most this part of the disagreements before, or so much less error."""
-
-Attempt = Callable[[CandidateSpec], EvaluatedCandidate | None]
-"""Measures one candidate and adds it to those tried; None if it cannot be built."""
-Measure = Callable[[CandidateSpec], Sensitivity]
-
-
-class Graph(NamedTuple):
-    """What a graph tells of where int8 loses most, before anything is simulated.
-
-    Attributes:
-        first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
-            saturate are seen by no simulation of roundings: so a few of the first are tried whatever is measured, and
-            stay float in what follows where they halve the disagreements.
-        groups: layers that are left float together where they have much of the error (:mod:`.starts`), by names.
-    """
-
-    first: Sequence[str] = ()
-    groups: Mapping[str, tuple[str, ...]] = {}
-
-
-NO_GRAPH = Graph()
+_FASTER = 1
+"""Structures that are mended although a slower one is sure to pass: the closest of those that are faster."""
 
 
 def try_mixed_precision(
@@ -77,13 +52,15 @@ def try_mixed_precision(
     """
     done = set()
     told: list[str] = []
-    stuck: list[_Mending] = []
-    while in_time():
+    stuck: list[Mending] = []
+    faster = 0
+    while in_time() and faster < _FASTER:
         base = next((item for item in repairable(tried, methods, starts) if structure(item.spec) not in done), None)
         if base is None:
             break
+        faster += any(item.likely_to_pass for item in tried)
         done.add(structure(base.spec))
-        mending = _Mending(base, _steps(base, measure, graph))
+        mending = Mending(base, measure, graph)
         if not mending.go_on(attempt, in_time, patience=_PATIENCE):
             told.append(mending.told())
             stuck.append(mending)
@@ -99,80 +76,6 @@ def try_mixed_precision(
             break
         attempt(with_float(best.spec, layers))
     return told
-
-
-class _Step(NamedTuple):
-    layers: tuple[str, ...]
-    guess: bool
-    """Nothing is known of them but where they are: they stay float where that pays."""
-
-
-class _Mending:
-    """Ever more float layers of one candidate."""
-
-    def __init__(self, base: EvaluatedCandidate, steps: Iterator[_Step]) -> None:
-        self._base = self._last = self._best = base
-        self._steps = steps
-        self._ground: tuple[str, ...] = ()
-
-    def go_on(self, attempt: Attempt, in_time: Callable[[], bool], *, patience: int | None = None) -> bool:
-        """Take steps until one passes, none is left or time is over; False: after ``patience`` without a gain."""
-        without = 0
-        for layers, guess in self._steps:
-            if not in_time():
-                break
-            mended = attempt(with_float(self._base.spec, (*self._ground, *layers)))
-            if mended is None:
-                continue
-            if mended.likely_to_pass:
-                break
-            if guess and _wrong(self._base) > 0 and _wrong(mended) <= _wrong(self._base) * HALVED:
-                self._ground = tuple(dict.fromkeys((*self._ground, *layers)))
-            without = 0 if _gains(mended, self._best) else without + (not guess)
-            self._last = mended
-            self._best = max(self._best, mended, key=lambda item: item.record.closeness)
-            if without == patience:
-                return False
-        return True
-
-    def told(self) -> str:
-        """That the cause is elsewhere."""
-        before, after = self._base.record, self._last.record
-        layers = counted(len(self._last.spec.float_layers), "layer")
-        return (
-            f"{describe(before)}: leaving {layers} float changed next to nothing ({after.disagreements} of "
-            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so what is "
-            "lost there is lost by no single layer; another structure was tried"
-        )
-
-
-def _gains(item: EvaluatedCandidate, before: EvaluatedCandidate) -> bool:
-    """Whether it is closer to float by more than nothing."""
-    decibels = [-float("inf") if one.record.sqnr_db is None else one.record.sqnr_db for one in (item, before)]
-    return _wrong(item) <= _wrong(before) * _GAIN or decibels[0] >= decibels[1] + _GAIN_DB
-
-
-def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
-    """``spec`` with these layers left float, too."""
-    return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
-
-
-def _steps(base: EvaluatedCandidate, measure: Measure, graph: Graph) -> Iterator[_Step]:
-    """The first few layers, then groups with much of the error, then those that :func:`.float_steps` says."""
-    if base.spec.method == "static":
-        yield from (_Step(tuple(graph.first[:count]), True) for count in _FIRST if count <= len(graph.first) / 2)
-    known = measure(base.spec)
-    shares = known.shares()
-    for group in graph.groups.values():
-        layers = tuple(name for name in group if name in shares)
-        if layers and sum(shares[name] for name in layers) >= _WORTH_A_START:
-            yield _Step(layers, True)
-    yield from (_Step(layers, False) for layers in float_steps(known))
-
-
-def _wrong(item: EvaluatedCandidate) -> float:
-    """The share of the search windows that disagree."""
-    return 1.0 if item.record.agreement is None else 1.0 - item.record.agreement
 
 
 def top_up_candidates(

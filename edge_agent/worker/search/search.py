@@ -21,7 +21,8 @@ from edge_agent.worker.search.evaluator import CandidateEvaluator, timed, with_p
 from edge_agent.worker.search.freezing import Finalist, second_finalists
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.listing import pareto, select_for_report
-from edge_agent.worker.search.mixed_precision import ENOUGH, Graph, measured, top_up_candidates, try_mixed_precision
+from edge_agent.worker.search.mending import Graph
+from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,

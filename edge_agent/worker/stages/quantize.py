@@ -45,7 +45,7 @@ from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
-from edge_agent.worker.search.mixed_precision import Graph
+from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs

@@ -6,7 +6,8 @@ import pytest
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.search.layer_selection import Sensitivity
-from edge_agent.worker.search.mixed_precision import ENOUGH, Graph, measured, top_up_candidates, try_mixed_precision
+from edge_agent.worker.search.mending import Graph
+from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
 LAYERS = tuple("abcdefgh")
