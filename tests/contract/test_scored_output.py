@@ -19,7 +19,8 @@ from edge_agent.jobs.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.search.scoring import ReferenceOutputs, Score
+from edge_agent.worker.search.score import Score
+from edge_agent.worker.search.scoring import ReferenceOutputs
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ of raw samples that this device captured (then steps turn each window into a ten
 Invariant: rows come in ascending order and always the same, so what one stage kept row by row fits what another reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -131,8 +131,12 @@ class DataSet(Protocol):
         """How many rows a set has."""
         ...
 
-    def rows(self, split: Split) -> Iterator[Row]:
-        """The rows of a set, streamed."""
+    def groups(self, split: Split) -> list[int | None]:
+        """The recording of each row, as its ``group``."""
+        ...
+
+    def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
+        """The rows of a set, streamed; ``places``: only those at these ascending places in it."""
         ...
 
 
@@ -200,23 +204,32 @@ class ArrayData:
         """How many rows a set has."""
         return self._part(split).count
 
-    def rows(self, split: Split) -> Iterator[Row]:
+    def groups(self, split: Split) -> list[int | None]:
+        """The recording of each row, as ``groups`` of the file says; None where it does not."""
+        part = self._part(split)
+        return self._groups(self._files[part.file], part.rows)
+
+    def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
         """The rows of a set; each array of the file is read beside the others, row by row."""
         part = self._part(split)
+        rows = part.rows if places is None else [part.rows[place] for place in places]
         file = self._files[part.file]
         specs = {spec.name: spec for spec in self._info.inputs}
         matched = match_arrays(file.members, self._info)
-        streams = {name: file.rows(array, part.rows) for name, array in matched.items()}
-        labels = map(_scalar, file.rows(LABELS, part.rows)) if LABELS in file.members else repeat(None)
-        groups: Iterator[int | None] = repeat(None)
-        if GROUPS in file.members:
-            groups = iter(recording_numbers(file.load(GROUPS))[part.rows].tolist())
-        for index, label, group in zip(part.rows, labels, groups, strict=False):
+        streams = {name: file.rows(array, rows) for name, array in matched.items()}
+        labels = map(_scalar, file.rows(LABELS, rows)) if LABELS in file.members else repeat(None)
+        for index, label, group in zip(rows, labels, self._groups(file, rows), strict=False):
             feeds = {
                 name: feed(next(stream), specs[name], f"row {index} of {matched[name]!r}")
                 for name, stream in streams.items()
             }
             yield Row({**self._fixed, **feeds}, label, group, index)
+
+    def _groups(self, file: ArrayFile, rows: Sequence[int]) -> list[int | None]:
+        if GROUPS not in file.members:
+            return [None] * len(rows)
+        numbers: list[int | None] = recording_numbers(file.load(GROUPS))[rows].tolist()
+        return numbers
 
     def _part(self, split: Split) -> RowSet:
         part: RowSet = getattr(self._sets, split)
@@ -262,22 +275,36 @@ class ShardData:
         """How many windows a set has."""
         return sum(shard.windows for shard in self._shards(split))
 
-    def rows(self, split: Split) -> Iterator[Row]:
-        """The windows of a set; its ``group`` is that of its block, else its number: no recording spans a gap."""
-        index = 0
+    def groups(self, split: Split) -> list[int | None]:
+        """Of each window that of its block, else its block's number: no recording spans a gap."""
+        shards = enumerate(self._shards(split))
+        return [group for number, shard in shards for group in [_group(number, shard)] * shard.windows]
+
+    def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
+        """The windows of a set."""
+        wanted = range(self.count(split)) if places is None else set(places)
+        end = 0
         for number, shard in enumerate(self._shards(split)):
+            first, end = end, end + shard.windows
+            taken = [place for place in range(first, end) if place in wanted]
+            if not taken:
+                continue
             stop = None if shard.samples is None else shard.first + shard.samples
             samples = self._resample(np.load(self._folder / shard.file, mmap_mode="r")[shard.first : stop])
-            group = number if shard.group is None else shard.group
-            for start in range(0, shard.windows * shard.step, shard.step):
+            group = _group(number, shard)
+            for place in taken:
+                start = (place - first) * shard.step
                 window = np.array(samples[start : start + shard.size])
                 feeds = {name: make(window) for name, make in self._makers.items()}
-                yield Row({**self._fixed, **feeds}, None, group, index)
-                index += 1
+                yield Row({**self._fixed, **feeds}, None, group, place)
 
     def _shards(self, split: Split) -> list[Shard]:
         shards: list[Shard] = getattr(self._sets, split)
         return shards
+
+
+def _group(number: int, shard: Shard) -> int:
+    return number if shard.group is None else shard.group
 
 
 def recording_numbers(groups: Array) -> Array:

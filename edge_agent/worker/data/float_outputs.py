@@ -34,11 +34,14 @@ class OutputStore:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __getitem__(self, place: int) -> Array:
+        offset, shape, dtype = self._rows[place]
+        self._file.seek(offset)
+        count = int(np.prod(shape, dtype=np.int64))
+        return np.fromfile(self._file, dtype=dtype, count=count).reshape(shape)
+
     def __iter__(self) -> Iterator[Array]:
-        for offset, shape, dtype in self._rows:
-            self._file.seek(offset)
-            count = int(np.prod(shape, dtype=np.int64))
-            yield np.fromfile(self._file, dtype=dtype, count=count).reshape(shape)
+        return (self[place] for place in range(len(self)))
 
     def close(self) -> None:
         """Remove the file."""

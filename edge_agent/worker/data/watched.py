@@ -1,6 +1,6 @@
 """A data set that shows the rows of one set to somebody as they pass. Nothing is read a second time for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from edge_agent.worker.data.dataset import DataSet, Row
 from edge_agent.worker.data.split import Split
@@ -39,9 +39,14 @@ class Watched:
         """As of the data set."""
         return self._data.count(split)
 
-    def rows(self, split: Split) -> Iterator[Row]:
+    def groups(self, split: Split) -> list[int | None]:
         """As of the data set."""
-        for place, row in enumerate(self._data.rows(split)):
+        return self._data.groups(split)
+
+    def rows(self, split: Split, places: Sequence[int] | None = None) -> Iterator[Row]:
+        """As of the data set."""
+        numbers = range(self.count(split)) if places is None else places
+        for place, row in zip(numbers, self._data.rows(split, places), strict=False):
             if split == self._split and place == self._shown:
                 self._shown += 1
                 self._watch(row)

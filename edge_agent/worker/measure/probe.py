@@ -54,6 +54,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``most_bytes``: where the next model would take the process above so much resident memory, it and those behind it
     are left out; 0: all are called. The first ``fewest`` are called in any case.
 
+    ``tolerant``: a model that cannot be loaded or run is left out and told of, instead of ending the measurement.
+
     ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
     which tells its version and the memory of an empty one. No other runtime is ever imported: it may crash here.
     """
@@ -67,6 +69,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     warmed: bool = False
     most_bytes: int = 0
     fewest: int = 2
+    tolerant: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A model that cannot be loaded or run: its place in the request, and why."""
+
+    place: int
+    code: str
+    message: str
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +85,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     Fewer lists than models: no more were called within ``most_bytes``.
 
+    ``refused``: those that a tolerant measurement has left out; ``times_ms`` are of the others.
+
     ``version``: of the runtime, where one was asked for and no model.
     ``code`` and ``message``: why nothing could be measured.
     """
 
     times_ms: list[list[float]] = []
+    refused: list[Refused] = []
     peak_rss_bytes: int = 0
     version: str = ""
     code: str = ""
@@ -132,11 +146,11 @@ def measure(request: Request) -> Answer:
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
-    sessions, call_s = _opened(request, feeds)
+    sessions, call_s, refused = _opened(request, feeds)
     if call_s >= LONG_CALL_S:
         request = msgspec.structs.replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, peak_rss_bytes=_peak_rss_bytes())
+    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes())
 
 
 def fewest_rounds(min_rounds: int, call_s: float) -> int:
@@ -144,22 +158,33 @@ def fewest_rounds(min_rounds: int, call_s: float) -> int:
     return min_rounds if call_s < LONG_CALL_S else max(_FEW, min_rounds // 7)
 
 
-def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float]:
-    """The models, warmed up: all, or as many of the first as memory allows; and seconds of the slowest's last call."""
+def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[Refused]]:
+    """The models, warmed up: all, or as many of the first as memory allows; seconds of the slowest's last call; others.
+
+    Where memory is counted each is warmed up as it is loaded: only then it has taken what it needs.
+    """
     sessions: list[Session] = []
+    refused: list[Refused] = []
     slowest_s = 0.0
+    at_once = bool(request.most_bytes) or request.tolerant
     taken, largest = _peak_rss_bytes(), 0
-    for model in request.models:
+    for place, model in enumerate(request.models):
         if request.most_bytes and len(sessions) >= request.fewest and taken + largest > request.most_bytes:
             break
-        sessions.append(_backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads))
-        if request.most_bytes:
-            slowest_s = max(slowest_s, _warm_up(sessions[-1], feeds))  # only now it has taken the memory that it needs
-            before, taken = taken, _peak_rss_bytes()
-            largest = max(largest, taken - before)
-    if not request.most_bytes:
+        try:
+            session = _backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads)
+            slowest_s = max(slowest_s, _warm_up(session, feeds) if at_once else 0.0)
+        except ModelError as error:
+            if not request.tolerant:
+                raise
+            refused.append(Refused(place, error.code, error.message))
+            continue
+        sessions.append(session)
+        before, taken = taken, _peak_rss_bytes()
+        largest = max(largest, taken - before)
+    if not at_once:
         slowest_s = max(_warm_up(session, feeds) for session in sessions)
-    return sessions, slowest_s
+    return sessions, slowest_s, refused
 
 
 def _warm_up(session: Session, feeds: Feeds) -> float:

@@ -6,6 +6,7 @@ candidate's is the one in which its structure was screened fastest, and float's 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -24,17 +25,20 @@ from edge_agent.quant.gain import meets
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
+from edge_agent.quant.stopping import goes_on, stopped
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.measure.comparison import screen
+from edge_agent.worker.measure.comparison import SCREENINGS, screen
 from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.mixed_precision import with_float
-from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
+from edge_agent.worker.search.layer_selection import with_float
+from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import costs, preferred
+from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
+from edge_agent.worker.search.screened import with_speed
 from edge_agent.worker.search.screening import Screening, Speed
 
 
@@ -131,7 +135,9 @@ class CandidateEvaluator:
             return "all"
         return "products" if spec.operators == tuple(self._backend.product_operators()) else "core"
 
-    def screen(self, specs: Sequence[CandidateSpec]) -> dict[CandidateSpec, MeasuredModel | ModelError]:
+    def screen(
+        self, specs: Sequence[CandidateSpec], processes: int = SCREENINGS
+    ) -> dict[CandidateSpec, MeasuredModel | ModelError]:
         """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
 
         Other processes load the files first: one on which the runtime crashes must not be opened in this one.
@@ -140,10 +146,10 @@ class CandidateEvaluator:
         paths: dict[CandidateSpec, Path] = {}
         for spec in specs:
             try:
-                paths[spec] = self._rewrite(spec)
+                paths[spec] = self._built.get(spec) or self._rewrite(spec)
             except ModelError as error:
                 found[spec] = error
-        for spec, speed in zip(paths, self._screening(list(paths.values())) if paths else (), strict=True):
+        for spec, speed in zip(paths, self._screening(list(paths.values()), processes) if paths else (), strict=True):
             found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
         if self._screening.float_times is not None:
             reference = self._served_by(self._screening.float_option, self.reference)
@@ -165,39 +171,60 @@ class CandidateEvaluator:
         )
         return preferred(screened, self.reference, self._context.task.recipe.prefer)
 
-    def score(self, spec: CandidateSpec, screened: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
-        """Run the candidate over the search set and hold it against the gates; raises as :meth:`build`.
+    def load(self, spec: CandidateSpec, like: MeasuredModel) -> None:
+        """Prove in another process that a candidate can be served as ``like`` is; raises ``ModelError`` if not."""
+        path = self._rewrite(spec)
+        option = _serving(like)
+        if (error := self._screening.refusal(path, option)) is not None:
+            raise error
+        self._backend.check(self._context.model_path, path, runtime=option.runtime)
+        self._built[spec] = path
 
-        ``screened`` is the screening of its structure.
+    def score(self, spec: CandidateSpec, served: MeasuredModel, pace: Pace) -> EvaluatedCandidate:
+        """Run the candidate over the search set and hold it against the gates, but for speed; raises as :meth:`build`.
+
+        ``served``: how it is served, as by a screening.
         """
-        runtime = screened.runtime or ""
+        runtime = served.runtime or ""
         path = self.build(spec, runtime)
-        score = self._floats.score(path, self._judge, pace, runtime=runtime)
+        score = self._floats.score(path, self._judge, pace, runtime=runtime, goes_on=self._goes_on)
         size = path.stat().st_size
         effect = score.design_effect(in_time=self._heldout.in_time)
         measured = score.measured(
-            windows_effective=effective_windows(len(score.agreed), effect),
-            size_ratio=size / self._info.size_bytes,
-            latency_ratio=screened.ratio_p50,
+            windows_effective=effective_windows(len(score.agreed), effect), size_ratio=size / self._info.size_bytes
         )
         gates, kind, labels_follow = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
         outputs = score.outputs(gates)
-        judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
-        judgement = with_detections(judgement, score.detections)
-        prospect = self._prospect(measured)
-        near = (screened.ratio_p50 or 0.0) <= most_time(gates)
+        if measured.windows < self._floats.windows:
+            judgement = stopped(gates, kind, measured, self._floats.windows, labels_follow=labels_follow)
+        else:
+            judgement = with_outputs(evaluate_search(gates, kind, measured, labels_follow=labels_follow), outputs)
+            judgement = with_detections(judgement, score.detections)
         record = score.recorded(
-            screened,
-            calibration=spec.calibration or None,
+            self._served_by(_serving(served), self.blank(spec)),
             size_bytes=size,
             gates=list(judgement.gates),
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        record = preferred(record, self.reference, self._context.task.recipe.prefer)
-        passed = judgement.passed or (judgement.code == "latency_too_high" and near)
-        worth_it = meets(costs(record, self.reference).gain, gates.min_gain)
-        return EvaluatedCandidate(spec, record, passed, prospect=prospect, outputs=outputs, gains=worth_it)
+        return self._weighed(
+            EvaluatedCandidate(spec, record, judgement.passed, prospect=self._prospect(measured), outputs=outputs)
+        )
+
+    def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
+        """``item`` with what a screening of its structure showed, in place of any before."""
+        return self._weighed(with_speed(item, screened, self._context.task.gates, self._judge.meaning.kind))
+
+    def _weighed(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
+        """``item`` with what is gained, as far as it is known, and how the recipe likes that."""
+        task = self._context.task
+        record = preferred(item.record, self.reference, task.recipe.prefer)
+        return replace(item, record=record, gains=meets(costs(record, self.reference).gain, task.gates.min_gain))
+
+    def _goes_on(self, score: Score) -> bool:
+        """Whether the rest of a pass is of use."""
+        gates, kind, labelled = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
+        return goes_on(gates, kind, score.measured(), self._floats.windows, labels_follow=labelled)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""

@@ -12,9 +12,9 @@ the caller measures the model of each step before it counts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edge_agent.backends import Method
+from edge_agent.backends import CandidateSpec, Method
 from edge_agent.jobs.result import GateResult
 from edge_agent.worker.search.policy import SAME_SPEED, SCREEN_SLACK, EvaluatedCandidate, closest, finalists, structure
 
@@ -119,6 +119,11 @@ def _extended(known: Sensitivity, left: Mapping[str, float], floats: frozenset[s
         if (worth := freed / len(extended - floats)) > most:
             best, most = extended, worth
     return best
+
+
+def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
+    """``spec`` with these layers left float, too."""
+    return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
 
 
 Starts = Collection[tuple[str, ...]]

@@ -1,27 +1,29 @@
 """What the search does beyond the planned candidates: float layers where they pay, and enough candidates to compare.
 
 Pure control: building, measuring and the clock are the caller's. Where nothing passes, or something faster fails only
-for its accuracy, ever more layers of it are left float until it passes
-and is likely to stand before the held-out set. What passes already gets a few float layers
-too: where they cost no speed, the candidate closer to float wins, and else the report shows what they would cost.
+for its accuracy, ever more layers of it are left float until it passes and is likely to stand before the held-out set:
+of the structure that is closest to float, as the fastest may be far from it. Where more float layers change nothing the
+cause is elsewhere, so it is the next structure's turn, and what was left out comes back if that fails, too. What passes
+already gets a few float layers too: where they cost no speed, the candidate closer to float wins, and else the report
+shows what they would cost.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.worker.search.layer_selection import HALVED, Sensitivity, Starts, float_steps, refinable, repairable
+from edge_agent.worker.search.layer_selection import Starts, float_steps, refinable, repairable, with_float
+from edge_agent.worker.search.mending import NO_GRAPH, Attempt, Graph, Measure, Mending
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, finalists, structure
 
 ENOUGH = 8
 """A report with this many measured candidates shows what there is to choose between."""
 _REFINEMENTS = 2
-_FIRST = (1, 4)
-
-Attempt = Callable[[CandidateSpec], EvaluatedCandidate | None]
-"""Measures one candidate and adds it to those tried; None if it cannot be built."""
-Measure = Callable[[CandidateSpec], Sensitivity]
+_PATIENCE = 2
+"""Steps without a gain, each of which halves the simulated error, after which the cause is elsewhere."""
+_FASTER = 1
+"""Structures that are mended although a slower one is sure to pass: the closest of those that are faster."""
 
 
 def try_mixed_precision(
@@ -31,9 +33,9 @@ def try_mixed_precision(
     in_time: Callable[[], bool],
     *,
     methods: Collection[Method],
-    first: Sequence[str] = (),
+    graph: Graph = NO_GRAPH,
     starts: Starts = ((),),
-) -> None:
+) -> list[str]:
     """Try candidates with float layers; ``tried`` grows by what ``attempt`` adds.
 
     Args:
@@ -42,50 +44,38 @@ def try_mixed_precision(
         measure: the sensitivity of a candidate as it was planned.
         in_time: whether there is time for one more.
         methods: those of which ``measure`` knows the roundings.
-        first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
-            saturate are seen by no simulation of roundings: so a few of the first are tried whatever ``measure`` says,
-            and stay float in what follows where they halve the disagreements.
+        graph: where to begin.
         starts: the sets of float layers that candidates were planned with.
+
+    Returns:
+        What is to be said of structures that float layers do not mend.
     """
     done = set()
-    while in_time():
+    told: list[str] = []
+    stuck: list[Mending] = []
+    faster = 0
+    while in_time() and faster < _FASTER:
         base = next((item for item in repairable(tried, methods, starts) if structure(item.spec) not in done), None)
         if base is None:
             break
+        faster += any(item.likely_to_pass for item in tried)
         done.add(structure(base.spec))
-        ground: tuple[str, ...] = ()
-        for layers, early in _steps(base, measure, first):
-            if not in_time():
-                return
-            mended = attempt(with_float(base.spec, (*ground, *layers)))
-            if mended is not None and mended.likely_to_pass:
-                break
-            if early and mended is not None and _wrong(base) > 0 and _wrong(mended) <= _wrong(base) * HALVED:
-                ground = layers
+        mending = Mending(base, measure, graph)
+        if not mending.go_on(attempt, in_time, patience=_PATIENCE):
+            told.append(mending.told())
+            stuck.append(mending)
+    for mending in stuck:
+        if any(item.passed for item in tried):
+            break
+        mending.go_on(attempt, in_time)
     best = refinable(tried, methods, starts)
     if best is None or not in_time():
-        return
+        return told
     for layers in islice(float_steps(measure(best.spec)), _REFINEMENTS):
         if not in_time():
-            return
+            break
         attempt(with_float(best.spec, layers))
-
-
-def with_float(spec: CandidateSpec, layers: Iterable[str]) -> CandidateSpec:
-    """``spec`` with these layers left float, too."""
-    return replace(spec, float_layers=tuple(dict.fromkeys((*spec.float_layers, *layers))))
-
-
-def _steps(base: EvaluatedCandidate, measure: Measure, first: Sequence[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Ever more float layers: the first few (True), then those that :func:`.layer_selection.float_steps` says."""
-    if base.spec.method == "static":
-        yield from ((tuple(first[:count]), True) for count in _FIRST if count <= len(first) / 2)
-    yield from ((layers, False) for layers in float_steps(measure(base.spec)))
-
-
-def _wrong(item: EvaluatedCandidate) -> float:
-    """The share of the search windows that disagree."""
-    return 1.0 if item.record.agreement is None else 1.0 - item.record.agreement
+    return told
 
 
 def top_up_candidates(

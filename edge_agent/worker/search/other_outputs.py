@@ -143,14 +143,15 @@ class Comparison:
     """int8's other outputs against float's, window by window."""
 
     def __init__(self, ports: Sequence[_Port], kept: Collection[int]) -> None:
-        self._kept = kept
+        self._kept = {number: place for place, number in enumerate(sorted(kept))}
         self._outputs = [_Compared(port, judge) for port in ports if (judge := port.judge) is not None]
 
     def add(self, number: int, group: int | None, feeds: Feeds, outputs: Sequence[Array]) -> None:
         """Compare int8's outputs of window ``number``, which is of the recording ``group``."""
         for one in self._outputs:
-            if one.port.asked is not None or number in self._kept:
-                one.add(group, one.port.take(feeds, outputs))
+            place = number if one.port.asked is not None else self._kept.get(number)
+            if place is not None:
+                one.add(place, group, one.port.take(feeds, outputs))
 
     def summaries(self, gates: Gates, *, in_time: bool | None, confidence: float = CONFIDENCE) -> list[OutputSummary]:
         """What int8 makes of each output.
@@ -167,7 +168,6 @@ class _Compared:
     def __init__(self, port: _Port, judge: Judge) -> None:
         self.port = port
         self._judge = judge
-        self._references = iter(port.store)
         self._metrics = GroupedMetrics(judge.groups)
         self._boxes = KeptBoxes()
         self._agreed: list[bool] = []
@@ -176,8 +176,8 @@ class _Compared:
         self._classes = ClassCounts()
         self._broken = 0
 
-    def add(self, group: int | None, output: Array) -> None:
-        reference = next(self._references)
+    def add(self, place: int, group: int | None, output: Array) -> None:
+        reference = self.port.store[place]
         if (counts := self._judge.counts_by_class(reference, output)) is not None:
             self._boxes.add(counts)
         same_shape = output.shape == reference.shape

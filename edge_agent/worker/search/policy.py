@@ -30,6 +30,9 @@ is tried where it is asked for by name."""
 SAME_SPEED = 0.03
 """Screened ratios closer than this fraction are one speed: a screening spreads about that much."""
 
+COARSE = 0.1
+"""By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
+
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
@@ -222,9 +225,9 @@ def standing(record: MeasuredModel) -> float:
 
 
 def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate]) -> bool:
-    """Whether a candidate that was screened so can still win: nothing that is likely to pass is clearly better."""
+    """Whether a candidate that was screened so coarsely can still win: nothing likely to pass is clearly better."""
     best = [item.standing for item in tried if item.passed and not any(rank_of(item))]
-    return standing(screened) <= min(best, default=math.inf) + SAME_SPEED
+    return standing(screened) <= min(best, default=math.inf) + COARSE
 
 
 def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.worker.measure.comparison import Screened, screen
+from edge_agent.worker.measure.comparison import SCREENINGS, Screened, screen
 from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Request, Served, ask
 from edge_agent.worker.measure.runtimes import ServingOption
@@ -67,22 +67,27 @@ class Screening:
         self.most_bytes = min(room_for_models(memory_bytes) or _MOST_BYTES, _MOST_BYTES)
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
+        self._failed: dict[tuple[Path, ServingOption], ModelError] = {}
 
-    def __call__(self, paths: Sequence[Path]) -> list[Speed | ModelError]:
+    def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError]:
         """The speed of each file, or why it cannot be served.
+
+        Args:
+            paths: the files.
+            processes: of one alone the ratios may spread by :data:`.policy.COARSE`.
 
         Raises:
             ModelError, StageError: float itself cannot be served.
             LimitError: not even one model alone fits into memory, or a call takes minutes.
         """
-        items = [(path, option) for path in paths for option in self._options]
-        failed: dict[tuple[Path, ServingOption], ModelError] = {}
+        items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
+        items = [item for item in items if item not in self._failed]
         try:
-            times = self._screened(items)
+            times = self._screened(items, processes)
         except (ModelError, StageError):
-            failed = self._culprits(items)
-            items = [item for item in items if item not in failed]
-            times = self._screened(items)
+            self._failed |= self._culprits(items)
+            items = [item for item in items if item not in self._failed]
+            times = self._screened(items, processes)
         floats = {option: times.pop((self._model, option)) for option in self._options}
         if self.float_times is None:
             self.float_option = _fastest(floats, next(iter(floats.values())))
@@ -90,7 +95,7 @@ class Screening:
         found: list[Speed | ModelError] = []
         for path in paths:
             mine = {option: times[path, option] for option in self._options if (path, option) in times}
-            found.append(self._speed(mine, floats) if mine else failed[path, self._options[0]])
+            found.append(self._speed(mine, floats) if mine else self._failed[path, self._options[0]])
         return found
 
     def _speed(self, mine: Mapping[ServingOption, Screened], floats: Mapping[ServingOption, Screened]) -> Speed:
@@ -98,11 +103,17 @@ class Screening:
         option = _fastest(mine, reference)
         return Speed(option, mine[option].times, mine[option].ratio(reference), mine[option].ratio(floats[option]))
 
-    def _screened(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], Screened]:
+    def refusal(self, path: Path, option: ServingOption) -> ModelError | None:
+        """Why a file cannot be loaded and run, tried in another process; None: it can."""
+        return self._culprits([(path, option)]).get((path, option))
+
+    def _screened(
+        self, items: Sequence[tuple[Path, ServingOption]], processes: int
+    ) -> dict[tuple[Path, ServingOption], Screened]:
         every = [*((self._model, option) for option in self._options), *items]
         models = [_served(*item) for item in every]
         references = len(self._options)
-        times = screen(models, self._feeds, references=references, most_bytes=self.most_bytes)
+        times = screen(models, self._feeds, processes=processes, references=references, most_bytes=self.most_bytes)
         return dict(zip(every, times, strict=True))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
@@ -110,7 +121,7 @@ class Screening:
         if not items:
             return {}
         try:
-            called = self._called(items)
+            refused, called = self._called(items)
         except (ModelError, StageError, LimitError) as error:
             if len(items) > 1:
                 middle = len(items) // 2
@@ -119,10 +130,12 @@ class Screening:
                 raise
             crash = f"the runtime crashes on the int8 model: {error.message}"
             return {items[0]: ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error}
-        return self._culprits(items[called:])
+        return refused | self._culprits(items[called:])
 
-    def _called(self, items: Sequence[tuple[Path, ServingOption]]) -> int:
-        """How many of the first of these one process has loaded and called: as many as fit."""
+    def _called(
+        self, items: Sequence[tuple[Path, ServingOption]]
+    ) -> tuple[dict[tuple[Path, ServingOption], ModelError], int]:
+        """Those of the first items that one process could not serve, and how many it has tried: as many as fit."""
         request = Request(
             feeds=str(self._feeds),
             models=[_served(*item) for item in items],
@@ -131,8 +144,11 @@ class Screening:
             seconds=0.0,
             most_bytes=self.most_bytes,
             fewest=1,
+            tolerant=True,
         )
-        return len(ask(request).times_ms)
+        answer = ask(request)
+        refused = {items[one.place]: ModelError(one.code, one.message) for one in answer.refused}
+        return refused, len(answer.times_ms) + len(refused)
 
 
 def _served(path: Path, option: ServingOption) -> Served:

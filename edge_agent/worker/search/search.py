@@ -10,28 +10,28 @@ from dataclasses import replace
 from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec, Method
-from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
+from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import expected_s
-from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import Budget
 from edge_agent.worker.search.evaluator import CandidateEvaluator
-from edge_agent.worker.search.freezing import Finalist, with_chances
+from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.listing import pareto, select_for_report
+from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,
-    Structure,
     by_speed,
-    describe,
     most_time,
     structure,
     worth_scoring,
 )
+from edge_agent.worker.search.rounds import halving
 from edge_agent.worker.search.speed_proof import SpeedProof
+from edge_agent.worker.search.trials import Trials
 
 PROVED = 0.95
 """How far the stage is when the search has ended."""
@@ -67,12 +67,11 @@ class Search:
         self._context = context
         self._evaluator = evaluator
         self._windows = windows
+        self.tried: list[EvaluatedCandidate] = []
+        self._trials = Trials(context, evaluator, windows, self.tried)
         self._budget = Budget(budget_s)
-        self._fraction = _SCREENED / 2
-        self._screened: dict[Structure, MeasuredModel] = {}
         self.reference: MeasuredModel = evaluator.reference
         self._warnings = list(warnings)
-        self.tried: list[EvaluatedCandidate] = []
         self.known: dict[CandidateSpec, Sensitivity] = {}
         self._starts: set[tuple[str, ...]] = {()}
 
@@ -81,32 +80,40 @@ class Search:
         return self._budget.left_s()
 
     def score(self, specs: list[CandidateSpec]) -> None:
-        """Screen each structure once, then score candidates from the fastest on, until none can be faster."""
+        """Screen each structure once, then score candidates of all, as :mod:`.rounds` orders them."""
         self._starts.update(spec.float_layers for spec in specs)
-        self._screen(specs)
+        self._trials.fraction = _SCREENED / 2
+        self._trials.screen(specs, processes=1)
+        self.reference = self._evaluator.reference
         self._budget.keep(expected_s(self.reference.latency_p50_ms or 0.0))
-        self._fraction = _SCREENED
-        ratios = {key: record.ratio_p50 or 0.0 for key, record in self._screened.items()}
-        order = by_speed(ratios, specs, most_time(self._context.task.gates))
-        share = (_SCORED - _SCREENED) / max(len(order), 1)
-        for number, spec in enumerate(order):
+        self._trials.fraction = _SCREENED
+        share = (_SCORED - _SCREENED) / max(len(specs), 1)
+        limit = most_time(self._context.task.gates)
+        for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried)):
             fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
             if not fits:
                 break
-            if worth_scoring(self._screened[structure(spec)], self.tried):
-                self._score(spec, self._fraction + share)
+            if worth_scoring(self._trials.screened[structure(spec)], self.tried):
+                self._trials.score(spec, share)
 
-    def try_mixed_precision(
-        self, measure: Callable[..., Sensitivity], methods: Sequence[Method], first: Sequence[str]
-    ) -> None:
+    def come_back(self, specs: Sequence[CandidateSpec]) -> None:
+        """Score what was planned and left out, where nothing has passed, as far as the budget goes."""
+        known = {item.spec for item in self.tried}
+        for spec in by_speed(self._trials.ratios, specs, most_time(self._context.task.gates)):
+            if self._passed or not self._budget.leaves(KEPT_SHARE):
+                break
+            if spec not in known:
+                self._attempt(spec)
+
+    def try_mixed_precision(self, measure: Callable[..., Sensitivity], methods: Sequence[Method], graph: Graph) -> None:
         """Candidates of ``methods`` with float layers, as far as the budget goes.
 
-        ``measure``: a candidate's sensitivity, in at most ``seconds``; ``first``: the weighted layers, in graph order.
+        ``measure``: a candidate's sensitivity, in at most ``seconds``; ``graph``: where to begin.
         """
 
         def sensitivity(spec: CandidateSpec) -> Sensitivity:
             if spec not in self.known:
-                self._context.progress(self._fraction, "looking for the layers that cost accuracy", force=True)
+                self._context.progress(self._trials.fraction, "looking for the layers that cost accuracy", force=True)
                 seconds = min(_SENSITIVITY_S, self.left_s() * _SENSITIVITY_SHARE)
                 self.known[spec] = measure(spec, seconds=seconds)
             return self.known[spec]
@@ -115,8 +122,8 @@ class Search:
             return self._budget.leaves(0.0 if self._passed else KEPT_SHARE)
 
         try:
-            try_mixed_precision(
-                self.tried, self._attempt, sensitivity, in_time, methods=methods, first=first, starts=self._starts
+            self._warnings += try_mixed_precision(
+                self.tried, self._attempt, sensitivity, in_time, methods=methods, graph=graph, starts=self._starts
             )
         except MemoryError:
             self.warn(TOO_LARGE)
@@ -130,13 +137,14 @@ class Search:
 
     def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
         """Whether a plain recipe may be fast enough, and a pass of the search set ends in the time that it may take."""
-        ratio = self._screened.get(structure(spec), self.reference).ratio_p50 or 0.0
+        ratio = self._trials.screened.get(structure(spec), self.reference).ratio_p50 or 0.0
         fast = ratio <= most_time(self._context.task.gates)
         return fast and self._budget.leaves(-OVERRUN_SHARE, self._pass_s(spec))
 
     def _pass_s(self, spec: CandidateSpec) -> float:
         """Seconds of calls in a pass of the search set through a candidate, or through float if it was not screened."""
-        return self._windows * (self._screened.get(structure(spec), self.reference).latency_p50_ms or 0.0) / 1000.0
+        known = self._trials.screened.get(structure(spec), self.reference)
+        return self._windows * (known.latency_p50_ms or 0.0) / 1000.0
 
     @property
     def _passed(self) -> bool:
@@ -154,39 +162,12 @@ class Search:
 
     def _attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         """Measure a candidate beyond those planned; None if it cannot be built."""
-        if structure(spec) not in self._screened:
-            self._screen([spec])
-        if structure(spec) not in self._screened:
-            return None
-        return self._score(spec, self._fraction + (_COMPARED - self._fraction) / 4)
+        return self._trials.attempt(spec, self.planned(spec), (_COMPARED - self._trials.fraction) / 4)
 
-    def _score(self, spec: CandidateSpec, end: float) -> EvaluatedCandidate | None:
-        """Score a candidate whose structure was screened; ``end``: how far the stage is then."""
-        what = f"trying {describe(self._evaluator.blank(spec))}, window"
-        pace = Pace(self._context, what, self._windows, begin=self._fraction, end=end, timed=False)
-        self._fraction = end
-        try:
-            self.tried.append(self._evaluator.score(spec, self._screened[structure(spec)], pace))
-            self.tried[:] = with_chances(self.tried)
-        except ModelError as error:
-            self._drop(spec, error)
-            return None
-        return self.tried[-1]
-
-    def _screen(self, specs: Sequence[CandidateSpec]) -> None:
-        """The speed of each structure that can be built."""
-        self._context.progress(self._fraction, "screening speed", force=True)
-        first = {structure(spec): spec for spec in reversed(specs)}
-        for spec, found in self._evaluator.screen(list(first.values())).items():
-            if isinstance(found, ModelError):
-                self._drop(spec, found)
-            else:
-                self._screened[structure(spec)] = found
+    def settle_speeds(self) -> None:
+        """Screen what may be chosen once more, where speed decides which of it."""
+        self._trials.settle_speeds()
         self.reference = self._evaluator.reference
-
-    def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
-        record = replace_in(self._evaluator.blank(spec), code=error.code, message=error.message)
-        self.tried.append(EvaluatedCandidate(spec, record, passed=False))
 
     def prove_speed(self) -> list[Finalist]:
         """The finalists that the full latency statistic does not refuse, the preferred one first; two at most."""

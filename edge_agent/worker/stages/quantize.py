@@ -47,12 +47,14 @@ from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
+from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import fits, measure
 from edge_agent.worker.search.space import SearchSpace
+from edge_agent.worker.search.starts import known_starts
 from edge_agent.worker.search.tail import Tail, float_tail
 from edge_agent.worker.search.unplanned import why_unplanned
 
@@ -175,6 +177,12 @@ def _tail(task: Task, prepared: _Prepared, kind: str) -> Tail:
     return float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen))
 
 
+def _graph(prepared: _Prepared) -> Graph:
+    """Where int8 loses most, by the graph alone."""
+    weighted = [layer.name for layer in prepared.weighted]
+    return Graph(weighted, known_starts(prepared.flow, prepared.layers, weighted))
+
+
 def _search(context: Context, prepared: _Prepared) -> _Found:
     """Run float, then the search over the candidates, and explain the layers of the best."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
@@ -205,11 +213,13 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
             called = cache(partial(called_bytes, float_model, prepared.feeds))
             sensitivity = partial(measure, context, backend, info, data, called)
-            search.try_mixed_precision(sensitivity, backend.SWITCHED, [layer.name for layer in prepared.weighted])
+            search.try_mixed_precision(sensitivity, backend.SWITCHED, _graph(prepared))
         else:
             search.warn(TOO_LARGE)
+        search.come_back(planned)
         search.try_plain(plain_recipes(space))
         search.compare(planned)
+        search.settle_speeds()
         proved = search.prove_speed()
         if not proved and search.left_s() <= 0:
             search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")

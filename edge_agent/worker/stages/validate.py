@@ -42,7 +42,8 @@ from edge_agent.worker.explain.labelled_evaluation import evaluate
 from edge_agent.worker.explain.unseen import Unseen
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.policy import describe
-from edge_agent.worker.search.scoring import ReferenceOutputs, Score
+from edge_agent.worker.search.score import Score
+from edge_agent.worker.search.scoring import ReferenceOutputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
-from edge_agent.worker.search.scoring import ReferenceOutputs, Score
+from edge_agent.worker.search.score import Score
+from edge_agent.worker.search.scoring import ReferenceOutputs
 
 SIDE, CLASSES = 8, 2
 CELLS = SIDE * SIDE

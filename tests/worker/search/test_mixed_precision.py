@@ -6,6 +6,7 @@ import pytest
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.search.layer_selection import Sensitivity
+from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
@@ -78,7 +79,9 @@ def test_first_layers_that_halve_the_disagreements_stay_float() -> None:
     device.blind = {"a"}
     device.attempt(STATIC)
 
-    try_mixed_precision(device.tried, device.attempt, device.measure, lambda: True, methods=("static",), first=LAYERS)
+    try_mixed_precision(
+        device.tried, device.attempt, device.measure, lambda: True, methods=("static",), graph=Graph(LAYERS)
+    )
 
     assert [item.spec.float_layers for item in device.tried[1:]] == [("a",), tuple("abcd"), tuple("abcdf")]
     assert device.tried[-1].passed
@@ -189,12 +192,12 @@ def test_a_few_of_the_first_layers_are_tried_before_anything_is_simulated() -> N
     def measure(_: CandidateSpec) -> Sensitivity:
         raise AssertionError("what passed needs no simulation")
 
-    try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), first=list("abcdefgh"))
+    try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), graph=Graph("abcdefgh"))
 
     assert attempted == [("a",), ("a", "b", "c", "d")]
     attempted.clear()
     with pytest.raises(AssertionError, match="needs no simulation"):
-        try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), first=list("ab"))
+        try_mixed_precision(tried, attempt, measure, lambda: True, methods=("static",), graph=Graph("ab"))
     assert attempted == [("a",)]  # a half of the layers and more is no int8 model
 
 

@@ -7,7 +7,7 @@ import pytest
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.probe import Answer, Refused, Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
 from edge_agent.worker.search.screening import Screening, Speed
@@ -35,7 +35,15 @@ class Device:
     def ask(self, request: Request) -> Answer:
         self.processes += 1
         called = request.models[: self.fit] if request.most_bytes else request.models
-        return Answer(times_ms=[[self._of(model)] for model in called])
+        times: list[list[float]] = []
+        refused: list[Refused] = []
+        for place, model in enumerate(called):
+            try:
+                times.append([self._of(model)])
+            except ModelError as error:
+                assert request.tolerant
+                refused.append(Refused(place, error.code, error.message))
+        return Answer(times_ms=times, refused=refused)
 
     def _of(self, served: Served) -> float:
         ms = self.ms[served.path, served.runtime]

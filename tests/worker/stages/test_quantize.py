@@ -27,7 +27,7 @@ from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.comparison import Screened, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.probe import Served
-from edge_agent.worker.search import screening, speed_proof
+from edge_agent.worker.search import screening, speed_proof, trials
 from edge_agent.worker.search import search as module
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
@@ -323,7 +323,7 @@ def test_over_budget_a_doubtful_candidate_that_is_fast_follows_on_a_sure_one_tha
 
     monkeypatch.setattr(screening, "screen", screen)
     prove(monkeypatch, compare)
-    monkeypatch.setattr(module, "with_chances", with_chances)
+    monkeypatch.setattr(trials, "with_chances", with_chances)
     monkeypatch.setattr(speed_proof, "second_finalists", lambda *_: [])
     monkeypatch.setattr(module.Search, "left_s", lambda _self: -1.0 if asked else 1000.0)
 

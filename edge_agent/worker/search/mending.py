@@ -1,0 +1,116 @@
+"""Ever more float layers of one candidate, until it passes. Pure control, as :mod:`.mixed_precision`.
+
+Where to begin is told by the graph: the first layers with weights, then groups of layers that are known to lose what
+int8 loses and have much of the simulated error (:mod:`.starts`). What helps there stays float in what follows. Then
+come the layers that the simulation says, each step of which halves its error. If steps change nothing, the error is not
+where the simulation sees it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.strict import counted
+from edge_agent.worker.search.layer_selection import HALVED, Sensitivity, float_steps, with_float
+from edge_agent.worker.search.policy import EvaluatedCandidate, describe
+
+_FIRST = (1, 4)
+_WORTH_A_START = 0.25
+"""The part of the simulated error that a group of layers must have to be left float as a whole."""
+_GAIN, _GAIN_DB = 0.9, 1.0
+"""A gain is at most this part of the disagreements before, or so much less error."""
+
+Attempt = Callable[[CandidateSpec], EvaluatedCandidate | None]
+"""Measures one candidate and adds it to those tried; None if it cannot be built."""
+Measure = Callable[[CandidateSpec], Sensitivity]
+
+
+class Graph(NamedTuple):
+    """What a graph tells of where int8 loses most, before anything is simulated.
+
+    Attributes:
+        first: the layers with weights, in graph order. What the first of them lose, all others carry on, and sums that
+            saturate are seen by no simulation of roundings: so a few of the first are tried whatever is measured, and
+            stay float in what follows where they halve the disagreements.
+        groups: layers that are left float together where they have much of the error (:mod:`.starts`), by names.
+    """
+
+    first: Sequence[str] = ()
+    groups: Mapping[str, tuple[str, ...]] = {}
+
+
+NO_GRAPH = Graph()
+
+
+class _Step(NamedTuple):
+    layers: tuple[str, ...]
+    guess: bool
+    """Nothing is known of them but where they are: they stay float where that pays."""
+
+
+class Mending:
+    """Ever more float layers of one candidate."""
+
+    def __init__(self, base: EvaluatedCandidate, measure: Measure, graph: Graph) -> None:
+        self._base = self._last = self._best = base
+        self._steps = _steps(base, measure, graph)
+        self._ground: tuple[str, ...] = ()
+        self._done = {frozenset(base.spec.float_layers)}
+
+    def go_on(self, attempt: Attempt, in_time: Callable[[], bool], *, patience: int | None = None) -> bool:
+        """Take steps until one passes, none is left or time is over; False: after ``patience`` without a gain."""
+        without = 0
+        for layers, guess in self._steps:
+            if not in_time():
+                break
+            spec = with_float(self._base.spec, (*self._ground, *layers))
+            if frozenset(spec.float_layers) in self._done:
+                continue
+            self._done.add(frozenset(spec.float_layers))
+            mended = attempt(spec)
+            if mended is None:
+                continue
+            if mended.likely_to_pass:
+                break
+            if guess and _wrong(self._base) > 0 and _wrong(mended) <= _wrong(self._base) * HALVED:
+                self._ground = tuple(dict.fromkeys((*self._ground, *layers)))
+            without = 0 if _gains(mended, self._best) else without + (not guess)
+            self._last = mended
+            self._best = max(self._best, mended, key=lambda item: item.record.closeness)
+            if without == patience:
+                return False
+        return True
+
+    def told(self) -> str:
+        """That the cause is elsewhere."""
+        before, after = self._base.record, self._last.record
+        layers = counted(len(self._last.spec.float_layers), "layer")
+        return (
+            f"{describe(before)}: leaving {layers} float changed next to nothing ({after.disagreements} of "
+            f"{after.windows} search windows disagree, {before.disagreements} of {before.windows} before), so what is "
+            "lost there is lost in no few layers; the search went on with other structures"
+        )
+
+
+def _gains(item: EvaluatedCandidate, before: EvaluatedCandidate) -> bool:
+    """Whether it is closer to float by more than nothing."""
+    decibels = [-float("inf") if one.record.sqnr_db is None else one.record.sqnr_db for one in (item, before)]
+    return _wrong(item) <= _wrong(before) * _GAIN or decibels[0] >= decibels[1] + _GAIN_DB
+
+
+def _steps(base: EvaluatedCandidate, measure: Measure, graph: Graph) -> Iterator[_Step]:
+    """The first few layers, then groups with much of the error, then those that :func:`.float_steps` says."""
+    if base.spec.method == "static":
+        yield from (_Step(tuple(graph.first[:count]), True) for count in _FIRST if count <= len(graph.first) / 2)
+    known = measure(base.spec)
+    shares = known.shares()
+    for group in graph.groups.values():
+        layers = tuple(name for name in group if name in shares)
+        if layers and sum(shares[name] for name in layers) >= _WORTH_A_START:
+            yield _Step(layers, True)
+    yield from (_Step(layers, False) for layers in float_steps(known))
+
+
+def _wrong(item: EvaluatedCandidate) -> float:
+    """The share of the search windows that disagree."""
+    return 1.0 if item.record.agreement is None else 1.0 - item.record.agreement

@@ -1,0 +1,51 @@
+"""In which order planned candidates are scored: successive halving over their structures. Pure.
+
+Jamieson & Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter optimization": all are tried a
+little, the better half a little more, and so on. Here a try is a range method: every structure has its first one before
+any has a second, and each round after that is for the better half of those that have any left. Halving decides the
+order alone; what it leaves out comes back where nothing passes.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, by_speed, structure
+
+_UNKNOWN = (False, (float("-inf"), float("-inf")))
+
+
+def halving(
+    ratios: dict[Structure, float],
+    specs: Sequence[CandidateSpec],
+    limit: float,
+    tried: Sequence[EvaluatedCandidate],
+) -> Iterator[CandidateSpec]:
+    """Round after round of ``specs``, for as long as the caller asks.
+
+    Args:
+        ratios: the screened ratio of each structure that could be screened; of one speed the first planned comes first.
+        specs: what was planned.
+        limit: structures that are slower are left out if any is not.
+        tried: what has been measured, to which the caller adds what it is given.
+    """
+    hopeful = any(ratio <= limit for ratio in ratios.values())
+    lanes: dict[Structure, list[CandidateSpec]] = {}
+    for spec in by_speed(ratios, specs, limit):
+        if not (hopeful and ratios[structure(spec)] > limit):
+            lanes.setdefault(structure(spec), []).append(spec)
+    yield from (lane.pop(0) for lane in lanes.values())
+    while left := [key for key, lane in lanes.items() if lane]:
+        best = _best(tried)
+        left.sort(key=lambda key: best.get(key, _UNKNOWN), reverse=True)
+        lanes = {key: lanes[key] for key in left[: math.ceil(len(left) / 2)]}
+        yield from [lane.pop(0) for lane in lanes.values()]
+
+
+def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, tuple[bool, tuple[float, float]]]:
+    """Of each structure the best it has shown: that it passes, then how close to float it is."""
+    best: dict[Structure, tuple[bool, tuple[float, float]]] = {}
+    for item in tried:
+        key = structure(item.spec)
+        best[key] = max(best.get(key, _UNKNOWN), (item.passed, item.record.closeness))
+    return best

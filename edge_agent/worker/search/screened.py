@@ -1,0 +1,56 @@
+"""What a screening adds to a candidate that was scored. Pure.
+
+Scoring and screening come in either order: what is planned is screened first, as the fastest is to be scored first;
+what goes beyond the plan is scored first, as most of it fails there.
+"""
+
+from dataclasses import replace
+
+import msgspec
+
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.findings import GateFinding, Measured, latency_screened
+from edge_agent.quant.limits import resolve_gates
+from edge_agent.wire.manifest import Gates, OutputKind
+from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
+
+_SLOW = "latency_too_high"
+
+
+def with_speed(item: EvaluatedCandidate, screened: MeasuredModel, gates: Gates, kind: OutputKind) -> EvaluatedCandidate:
+    """``item`` with what a screening of its structure showed, in place of any before.
+
+    Args:
+        item: scored.
+        screened: its structure's record.
+        gates: the manifest's.
+        kind: of the judged output.
+    """
+    limits = resolve_gates(gates, kind, labelled=False)  # labels say nothing of speed
+    finding = latency_screened(limits, Measured(windows=0, windows_effective=0, latency_ratio=screened.ratio_p50))
+    record = msgspec.structs.replace(
+        item.record,
+        runtime=screened.runtime,
+        runtime_version=screened.runtime_version,
+        threads=screened.threads,
+        latency_p50_ms=screened.latency_p50_ms,
+        latency_p95_ms=screened.latency_p95_ms,
+        latency_p99_ms=screened.latency_p99_ms,
+        ratio_p50=screened.ratio_p50,
+        ratio_p50_same_runtime=screened.ratio_p50_same_runtime,
+        gates=[
+            *(gate for gate in item.record.gates if gate.name != "max_latency_ratio"),
+            *([] if finding is None else [finding.gate]),
+        ],
+    )
+    if record.code not in (None, _SLOW):
+        return replace(item, record=record)
+    slow = _missed(finding)
+    code, message = (None, None) if slow is None else (slow.code, slow.message)
+    near = (screened.ratio_p50 or 0.0) <= most_time(gates)
+    record = msgspec.structs.replace(record, code=code, message=message)
+    return replace(item, record=record, passed=slow is None or near)
+
+
+def _missed(finding: GateFinding | None) -> GateFinding | None:
+    return None if finding is None or finding.gate.passed else finding

@@ -1,0 +1,124 @@
+"""The candidates tried so far: how one more is built, screened and scored, in whichever order is the shorter."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.errors import ModelError
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.worker.context import Context
+from edge_agent.worker.measure.comparison import SCREENINGS
+from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.evaluator import CandidateEvaluator
+from edge_agent.worker.search.freezing import with_chances
+from edge_agent.worker.search.policy import COARSE, EvaluatedCandidate, Structure, describe, standing, structure
+from edge_agent.worker.search.preference import tie
+
+
+class Trials:
+    """What one search has tried.
+
+    Attributes:
+        tried: every candidate, in the order tried.
+        screened: what is known of each structure's speed.
+        fraction: how far the stage is.
+    """
+
+    def __init__(
+        self, context: Context, evaluator: CandidateEvaluator, windows: int, tried: list[EvaluatedCandidate]
+    ) -> None:
+        self._context = context
+        self._evaluator = evaluator
+        self._windows = windows
+        self.tried = tried
+        self.screened: dict[Structure, MeasuredModel] = {}
+        self.fraction = 0.0
+
+    @property
+    def ratios(self) -> dict[Structure, float]:
+        """The screened ratio of each structure."""
+        return {key: record.ratio_p50 or 0.0 for key, record in self.screened.items()}
+
+    def screen(self, specs: Sequence[CandidateSpec], processes: int = SCREENINGS) -> None:
+        """The speed of each structure that can be built."""
+        self._context.progress(self.fraction, "screening speed", force=True)
+        first = {structure(spec): spec for spec in reversed(specs)}
+        for spec, found in self._evaluator.screen(list(first.values()), processes).items():
+            if isinstance(found, ModelError):
+                self._drop(spec, found)
+            else:
+                self.screened[structure(spec)] = found
+
+    def attempt(self, spec: CandidateSpec, planned: CandidateSpec, share: float) -> EvaluatedCandidate | None:
+        """Screen and score a candidate; None if it cannot be built.
+
+        Where the speed of its structure is not known it is scored first: a pass that fails ends sooner than a
+        screening.
+
+        Args:
+            spec: the candidate.
+            planned: what it was before layers of it were left float; it is served alike until its own speed is known.
+            share: of the stage.
+        """
+        if structure(spec) in self.screened:
+            return self.score(spec, share)
+        like = self.screened.get(structure(planned), self._evaluator.reference)
+        try:
+            self._evaluator.load(spec, like)
+        except ModelError as error:
+            self._drop(spec, error)
+            return None
+        item = self.score(spec, share, like)
+        if item is None or not item.passed:
+            return item
+        self.tried.remove(item)
+        self.screen([spec], processes=1)
+        screened = self.screened.get(structure(spec))
+        if screened is None:
+            return None
+        if screened.runtime != like.runtime:  # it answers a little differently there
+            return self.score(spec, 0.0)
+        return self._add(self._evaluator.with_speed(item, screened))
+
+    def score(self, spec: CandidateSpec, share: float, like: MeasuredModel | None = None) -> EvaluatedCandidate | None:
+        """Score a candidate; None if it cannot be built.
+
+        Args:
+            spec: the candidate.
+            share: of the stage.
+            like: how it is served, where its structure was not screened.
+        """
+        what = f"trying {describe(self._evaluator.blank(spec))}, window"
+        end = self.fraction + share
+        pace = Pace(self._context, what, self._windows, begin=self.fraction, end=end, timed=False)
+        self.fraction = end
+        screened = self.screened.get(structure(spec))
+        try:
+            item = self._evaluator.score(spec, screened or like or self._evaluator.reference, pace)
+        except ModelError as error:
+            self._drop(spec, error)
+            return None
+        return self._add(item if screened is None else self._evaluator.with_speed(item, screened))
+
+    def settle_speeds(self) -> None:
+        """Screen what passed once more, where it is to be chosen by speed: ratios so far are of one process each."""
+        passed = {structure(item.spec): item.spec for item in reversed(self.tried) if item.passed}
+        standings = {key: standing(self.screened[key]) for key in passed}
+        reach = tie(self._context.task.recipe.prefer, COARSE)
+        near = {key for key, number in standings.items() if number <= min(standings.values()) + reach}
+        if len(near) < 2:  # noqa: PLR2004  # several
+            return
+        self.screen([spec for key, spec in passed.items() if key in near])
+        for place, item in enumerate(self.tried):
+            if structure(item.spec) in near and item.record.agreement is not None:
+                self.tried[place] = self._evaluator.with_speed(item, self.screened[structure(item.spec)])
+
+    def _add(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
+        self.tried.append(item)
+        self.tried[:] = with_chances(self.tried)
+        return self.tried[-1]
+
+    def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
+        record = replace(self._evaluator.blank(spec), code=error.code, message=error.message)
+        self.tried.append(EvaluatedCandidate(spec, record, passed=False))
