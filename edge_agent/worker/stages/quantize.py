@@ -45,6 +45,7 @@ from edge_agent.worker.measure.memory import called_bytes
 from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.budget import default_s
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mending import Graph
@@ -60,10 +61,6 @@ from edge_agent.worker.search.unplanned import why_unplanned
 
 CANDIDATES_FILE = "candidates.json"
 _MORE = "[recipe] search_budget_s"
-_LEAST_BUDGET_S = 60.0
-_BUDGET_PASSES = 40
-_MOST_BUDGET_S = 900.0
-"""Half of what a device gives a stage ([limits] stage_timeout_s): a search that is cut off there leaves nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +201,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             options=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
-        budget_s = _budget_s(task, prepared.ranges)
+        budget_s = task.recipe.search_budget_s or default_s(prepared.ranges.float_pass_s)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
         space = _space(task, prepared)
         planned = plan(space, _tail(task, prepared, meaning.kind))
@@ -263,11 +260,6 @@ def _publish(context: Context, prepared: _Prepared, found: _Found) -> Outcome:
 
 def _write(path: Path, value: Any) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _budget_s(task: Task, ranges: Ranges) -> float:
-    passes_s = min(_BUDGET_PASSES * ranges.float_pass_s, _MOST_BUDGET_S)
-    return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, passes_s)
 
 
 def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandidate | None:
