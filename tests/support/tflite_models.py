@@ -461,6 +461,59 @@ def lstm_net() -> bytes:
     return net.build(y)
 
 
+def looping_net(width: int = 64, steps: int = 6) -> bytes:
+    """``x`` [6, 1, 16] → a cell of 64 in a WHILE, as converters write recurrent layers that are not fused → ``y``.
+
+    The loop's state is (step, hidden, x); no layer is outside of it.
+    """
+    net = Net()
+    x = net.input("x", (steps, 1, 16))
+    first, start = (
+        net.constant("first", np.zeros((), np.int32)),
+        net.constant("start", np.zeros((1, width), np.float32)),
+    )
+    outputs = [
+        net.tensor("last", (), "int32"), net.tensor("y", (1, width)), net.tensor("same", (steps, 1, 16)),
+    ]  # fmt: skip
+    net.add("WHILE", [first, start, x], outputs, "WhileOptions", condSubgraphIndex=1, bodySubgraphIndex=2)
+    main = net.graph
+    for name in ("cond", "body"):
+        net.graph = fb.SubGraphT(tensors=[], inputs=[], outputs=[], operators=[], name=name)
+        net.model.subgraphs.append(net.graph)
+        step, hidden, rows = (
+            net.input("step", (), "int32"),
+            net.input("hidden", (1, width)),
+            net.input("rows", (steps, 1, 16)),
+        )
+        if name == "cond":
+            more = net.tensor("more", (), "bool")
+            net.add("LESS", [step, net.constant("steps", np.array(steps, np.int32))], [more], "LessOptions")
+            net.graph.outputs = [more]
+            continue
+        row = net.node("GATHER", [rows, step], "row", (1, 16), "GatherOptions", axis=0)
+        fed = net.dense(
+            row,
+            "fed",
+            net.constant("wx", weights(width, 16)),
+            net.constant("bx", weights(width, scale=0.1)),
+            (1, width),
+        )
+        kept = net.dense(
+            hidden,
+            "kept",
+            net.constant("wh", weights(width, width, scale=0.08)),
+            net.constant("bh", weights(width, scale=0.1)),
+            (1, width),
+        )
+        total = net.node("ADD", [fed, kept], "total", (1, width), "AddOptions")
+        after = net.node("TANH", [total], "after", (1, width))
+        later = net.tensor("later", (), "int32")
+        net.add("ADD", [step, net.constant("one", np.array(1, np.int32))], [later], "AddOptions")
+        net.graph.outputs = [later, after, rows]
+    net.graph = main
+    return net.build(outputs[1])
+
+
 def plain_net() -> bytes:
     """``x`` [1, 8] → tanh → ``y``: a model without a layer that int8 would make faster."""
     net = Net()

@@ -13,6 +13,7 @@ Implements :class:`edge_agent.backends.Backend`.
     graph         which nodes of a prepared file can be, which tensors need a range, and the weights
     taps          the float model with its activations as outputs
     rewriting     the int8 model, from ranges that we found
+    recurrent     LSTMs with int8 weights
     absent_runtime litert-quantizer without the runtime that it would load
     switching     the float model with every rounding of int8 in it, each to be switched on by itself
     soundness     proof that a rewritten file is one
@@ -89,7 +90,7 @@ def core_operators() -> tuple[str, ...]:
 
 
 def product_operators() -> tuple[str, ...]:
-    """Matrix products: the operators that dynamic quantization makes faster."""
+    """Matrix products and the LSTM: the operators that dynamic quantization makes faster."""
     from edge_agent.backends.tflite.operators import PRODUCTS
 
     return PRODUCTS

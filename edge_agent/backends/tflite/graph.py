@@ -1,18 +1,26 @@
 """Which nodes of a prepared model can be quantized, which tensors of theirs need a range, and their weights.
 
-Pure: reads plain values of a file. Only the main graph counts; what is inside IF and WHILE stays float. Operators have
-no names in this format, so a node is called after its first output.
+Pure: reads plain values of a file. Operators have no names in this format, so a node is called after its first output.
+What is inside IF and WHILE, as a recurrent layer's step, is no layer of its own: nobody looks at its activations, so
+only methods that need no ranges change it (:func:`called_graphs`).
 """
 
 from collections.abc import Iterable, Iterator
 from math import inf, prod
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edge_agent.backends import Flow, Layer, Node
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.operators import (
+    BIAS,
+    CALLED,
     CALLING,
     JOINING,
+    LSTM,
+    LSTM_WEIGHTS,
     OTHER_LAYERS,
     OWN_CUSTOM,
     QUANTIZABLE,
@@ -20,19 +28,21 @@ from edge_agent.backends.tflite.operators import (
     WEIGHT,
     WEIGHTED,
 )
-from edge_agent.backends.tflite.reading import Model, Operator, Tensor, read_model
+from edge_agent.backends.tflite.reading import Graph, Model, Operator, Tensor, read_model
 
 _ADJOINT_WEIGHTS = 1
 """BatchMatMulOptions' field ``adj_y``."""
 
 
 class PreparedGraph:
-    """A prepared model's main graph, with answers."""
+    """A prepared model's main graph, or one that it calls, with answers."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, called: Graph | None = None) -> None:
         self.model = model
-        self.tensors = model.main.tensors
-        self.operators = model.main.operators
+        graph = model.main if called is None else called
+        self.tensors = graph.tensors
+        self.operators = graph.operators
+        self._finite: dict[range, bool] = {}
 
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> list[Operator]:
         """Operators of these types, in graph order, that compute on float."""
@@ -45,8 +55,34 @@ class PreparedGraph:
         return (
             named
             and bool(self.activations(operator))
+            and not self._outdoes_grids(operator)
             and all(tensor.type == schema.FLOAT32 or operator.name in ("EQUAL", "NOT_EQUAL") for tensor in made)
         )
+
+    def _outdoes_grids(self, operator: Operator) -> bool:
+        """Whether an operator reads a float constant that no grid can stand for, as a mask of minus infinity."""
+        read = (self.tensors[index] for index in operator.inputs if index >= 0)
+        return not all(self._is_finite(one) for one in read if one.constant and one.type == schema.FLOAT32)
+
+    def _is_finite(self, tensor: Tensor) -> bool:
+        if tensor.data not in self._finite:
+            self._finite[tensor.data] = bool(np.isfinite(self.model.value(tensor)).all())
+        return self._finite[tensor.data]
+
+    def adds_activation(self, operator: Operator) -> bool:
+        """Whether a layer's bias is computed; litert-quantizer fails on such."""
+        position = BIAS.get(operator.name, len(operator.inputs))
+        bias = operator.inputs[position] if position < len(operator.inputs) else -1
+        return bias >= 0 and not self.tensors[bias].constant
+
+    def lstms(self) -> list[Operator]:
+        """LSTMs whose weights are float constants, all of them finite."""
+        return [one for one in self.operators if one.name == LSTM and self._is_float_lstm(one)]
+
+    def _is_float_lstm(self, operator: Operator) -> bool:
+        weights = [self.tensors[index] for index in lstm_weights(operator)]
+        constant = all(one.constant and one.type == schema.FLOAT32 and self._is_finite(one) for one in weights)
+        return bool(weights) and constant and self.tensors[operator.inputs[0]].type == schema.FLOAT32
 
     def name(self, operator: Operator) -> str:
         """What a node is called."""
@@ -91,6 +127,35 @@ class PreparedGraph:
                 return rank - 2 if turned else rank - 1
             case _:
                 return 0
+
+
+def lstm_weights(operator: Any) -> list[int]:
+    """The indices of an LSTM's weights: of its input, its state, peepholes and projection, as far as it has them."""
+    return [
+        operator.inputs[place] for place in LSTM_WEIGHTS if place < len(operator.inputs) and operator.inputs[place] >= 0
+    ]
+
+
+def called_graphs(model: Model) -> list[Graph]:
+    """The graphs that the main one runs by IF and WHILE, but for those that other signatures' graphs run as well."""
+    others = {one.graph for one in model.signatures if one.graph}
+    called = _reached(model, [0]) - _reached(model, others) - {0}
+    return [model.graphs[number] for number in sorted(called)]
+
+
+def _reached(model: Model, numbers: Iterable[int]) -> set[int]:
+    """These graphs and all that they run, by number."""
+    waiting, seen = list(numbers), set[int]()
+    while waiting:
+        number = waiting.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        for one in model.graphs[number].operators:
+            slots = CALLED.get(one.name, ()) if one.options is not None else ()
+            inner = (one.options.number(slot, "i") for slot in slots if one.options is not None)
+            waiting += [index for index in inner if 0 <= index < len(model.graphs)]
+    return seen
 
 
 def read_layers(prepared: Path) -> list[Layer]:

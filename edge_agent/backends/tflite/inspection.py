@@ -160,7 +160,10 @@ def _notes(model: Model) -> Iterator[str]:
             "floats they stand for; what they lost before cannot be told from this file"
         )
     if len(model.graphs) > 1:
-        yield f"{len(model.graphs) - 1} graphs inside others (IF, WHILE) or beside the first stay float"
+        yield (
+            f"{len(model.graphs) - 1} graphs inside others (IF, WHILE) or beside the first: no activation of theirs is "
+            "int8 by static candidates"
+        )
     signature = model.signature
     if signature is not None and len(model.signatures) > 1:
         others = ", ".join(repr(one.key) for one in model.signatures if one is not signature)

@@ -21,14 +21,20 @@ OTHER_LAYERS = (
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )
-"""Operators with weights that stay float."""
+"""Operators with weights that no int8 activations go through."""
+LSTM_WEIGHTS = (*range(1, 12), 16)
+"""The positions of weights among an LSTM's inputs: of its input, its state, of peepholes, and of a projection."""
+CALLED = {"CALL": (0,), "IF": (0, 1), "WHILE": (0, 1)}
+"""Operators that run another graph of the model → the fields of their options that say which."""
 CALLING = ("CALL", "IF", "STABLEHLO_COMPOSITE", "WHILE")
 """Operators that run another graph of the model."""
 VALUES = {"TRANSPOSE_CONV": 2}
 """The position of the activation among a weighted operator's inputs, where it is not the first."""
 TABLES = ("EMBEDDING_LOOKUP",)
 """Operators that read rows of a stored table; only the methods that leave activations float know them."""
-PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL")
+LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+"""The recurrent layer that the runtimes have a hybrid kernel for: int8 weights, activations quantized as they come."""
+PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL", LSTM)
 """Matrix products: where quantizing an activation as it comes costs less than the integers save."""
 CORE = (*WEIGHTED, "RELU")
 """The weighted operators, with what else runs on integers at next to no cost. Most activations are fused anyway."""

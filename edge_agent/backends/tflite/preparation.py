@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.graph import PreparedGraph
+from edge_agent.backends.tflite.graph import PreparedGraph, called_graphs
 from edge_agent.backends.tflite.inspection import float_weights, read_info
-from edge_agent.backends.tflite.operators import WEIGHTED
+from edge_agent.backends.tflite.operators import LSTM, WEIGHTED
 from edge_agent.backends.tflite.reading import Model, Tensor, read_model, unique
 from edge_agent.backends.tflite.shared_tables import look_up_shared
-from edge_agent.backends.tflite.writing import Drafter, generated, load_objects, save_objects
+from edge_agent.backends.tflite.writing import Drafter, drop_unread, generated, load_objects, save_objects
 from edge_agent.errors import ModelError
 
 _RESHAPES = ("SQUEEZE", "EXPAND_DIMS")
@@ -41,16 +41,22 @@ def prepare_model(path: Path, out: Path) -> None:
     _say_reshape(model, objects)
     _store_floats(model, objects)
     look_up_shared(objects)
-    _drop_unread(objects)
+    drop_unread(objects)
     _rename(model, objects)
     _sign(model, objects)
     save_objects(objects, out)
-    if not PreparedGraph(read_model(out)).quantizable(WEIGHTED):
+    if not _has_layers(read_model(out)):
         raise ModelError(
             "model_unsupported",
-            f"nothing in {path.name} would gain from int8: it has no float convolution, fully connected layer or "
-            "matrix product; serve it as it is",
+            f"nothing in {path.name} would gain from int8: it has no float convolution, fully connected layer, "
+            f"matrix product or {LSTM}; serve it as it is",
         )
+
+
+def _has_layers(model: Model) -> bool:
+    """Whether there is a layer that some method can make int8, in the main graph or one that it calls."""
+    graphs = [PreparedGraph(model), *(PreparedGraph(model, one) for one in called_graphs(model))]
+    return any(graph.quantizable(WEIGHTED) for graph in graphs) or bool(graphs[0].lstms())
 
 
 def as_float(model: Model, tensor: Tensor) -> NDArray[np.float32]:
@@ -109,15 +115,6 @@ def _say_reshape(model: Model, objects: Any) -> None:
             shape = np.array([-1 if size is None else size for size in after.dims], np.int32)
             wanted = drafter.constant(f"{after.name}/shape", shape, schema.INT32)
             vars(made).update(vars(drafter.operator("RESHAPE", [operator.inputs[0], wanted], made.outputs)))
-
-
-def _drop_unread(objects: Any) -> None:
-    """Constants that nothing reads lose their value; the quantizer would change it for a reader of the same bytes."""
-    for graph in objects.subgraphs:
-        read = {index for operator in graph.operators for index in operator.inputs} | set(graph.outputs)
-        for index, tensor in enumerate(graph.tensors):
-            if index not in read:
-                tensor.buffer = 0
 
 
 def _rename(model: Model, objects: Any) -> None:

@@ -9,6 +9,7 @@ wrongly or gives up on is put right here:
 * A dynamic DEPTHWISE_CONV_2D reads a scale for each channel, also where there is only one: each gets one.
 * The last operator of a graph reads floats where it reads one of the model's outputs: :func:`_reconnect`.
 * A quantized output is called ``*_dequant`` and has lost the sizes that may change: :func:`_restore_outputs`.
+* It leaves LSTMs float: :mod:`.recurrent`.
 * A QUANTIZE of a model that nothing of it can be in int8 is returned as a success: whoever calls checks what is int8.
 """
 
@@ -28,9 +29,10 @@ from edge_agent.backends.culprit import Naming, place_of
 from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.absent_runtime import no_runtime
-from edge_agent.backends.tflite.graph import PreparedGraph
-from edge_agent.backends.tflite.operators import BIAS, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.graph import PreparedGraph, called_graphs
+from edge_agent.backends.tflite.operators import BIAS, LSTM, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Operator, read_model
+from edge_agent.backends.tflite.recurrent import store_lstms
 from edge_agent.backends.tflite.shared_tables import shared_lookups, without_float_twins
 from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
 from edge_agent.errors import ModelError, StageError
@@ -55,7 +57,10 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
     model = read_model(prepared)
     graph = PreparedGraph(model)
     chosen = chosen_operators(graph, spec)
-    if not any(one.name in (*WEIGHTED, *TABLES) for one in chosen):
+    lstms = {graph.name(one) for one in chosen_lstms(graph, spec)}
+    if spec.method != "static":
+        chosen += [one for inner in called_graphs(model) for one in chosen_operators(PreparedGraph(model, inner), spec)]
+    if not lstms and not any(one.name in (*WEIGHTED, *TABLES) for one in chosen):
         raise nothing_left(spec, graph.weighted())
     statistics: dict[str, dict[str, Any]] | None = None
     if spec.method == "static":
@@ -64,9 +69,10 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
             _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
         chosen += shared_lookups(graph, chosen, spec.float_layers)
-    objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec))
+    objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec) if chosen else prepared)
     _reconnect(objects)
     _restore_outputs(objects, graph)
+    store_lstms(objects, lstms, spec.method)
     _ask_for_channels(objects)
     save_objects(objects, out)
 
@@ -76,9 +82,18 @@ def chosen_operators(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator
     able = QUANTIZABLE if spec.method == "static" else (*WEIGHTED, *TABLES)
     operators = [name for name in able if not spec.operators or name in spec.operators]
     chosen = [one for one in graph.quantizable(operators) if graph.name(one) not in spec.float_layers]
+    if spec.method != "uniform":
+        chosen = [one for one in chosen if not graph.adds_activation(one)]
     if spec.method == "static":
         return chosen
     return without_float_twins(graph, (one for one in chosen if graph.weight(one) is not None))
+
+
+def chosen_lstms(graph: PreparedGraph, spec: CandidateSpec) -> list[Operator]:
+    """The LSTMs whose weights a candidate makes int8."""
+    if spec.method == "static" or (spec.operators and LSTM not in spec.operators):
+        return []
+    return [one for one in graph.lstms() if graph.name(one) not in spec.float_layers]
 
 
 def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mapping[str, Range]) -> None:
@@ -183,7 +198,7 @@ def _quantized(
             if spec.io == "int8" and spec.method == "static":
                 for end in ("INPUT", "OUTPUT"):
                     _add(recipe, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
-            if spared := _spared(graph, chosen):
+            if spared := _spared(graph, chosen, spec):
                 every = types.TFLOperationName.ALL_SUPPORTED
                 recipe.add_quantization_config(spared, every, algorithm_key="no_quantize")
             model = part["utils.tfl_flatbuffer_utils"].read_model(memoryview(mapped(prepared)))
@@ -243,13 +258,13 @@ def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> N
             recipe.add_weight_only_config(".*", operator, 8, granularity)
 
 
-def _spared(graph: PreparedGraph, chosen: list[Operator]) -> str:
+def _spared(graph: PreparedGraph, chosen: list[Operator], spec: CandidateSpec) -> str:
     """A pattern of the library's names for operators of a chosen kind that stay float; empty if there are none."""
     kinds, mine = {one.name for one in chosen}, {id(one) for one in chosen}
     names = []
     for number, inner in enumerate(graph.model.graphs):
         kept = [one.outputs for one in inner.operators if one.name in kinds and id(one) not in mine]
-        if number:  # its inputs and outputs are operators, too, and are called after themselves
+        if number and spec.io == "int8":  # its inputs and outputs are operators, too, and are called after themselves
             kept += [inner.inputs, inner.outputs]
         called = ("".join(f"{inner.tensors[index].name};" for index in indices if index >= 0) for indices in kept)
         names += [re.escape(name) for name in called]
@@ -277,9 +292,8 @@ def _ask_for_channels(objects: Any) -> None:
 
     The version is the one from which on a runtime can; an older one refuses the file. With int8 activations both can.
     """
-    graph = objects.subgraphs[0]
     wanted = schema.OPERATORS.index("FULLY_CONNECTED")
-    for one in graph.operators:
+    for graph, one in ((inner, one) for inner in objects.subgraphs for one in inner.operators):
         code = objects.operatorCodes[one.opcodeIndex]
         grid = graph.tensors[one.inputs[WEIGHT]].quantization if code.builtinCode == wanted else None
         several = grid is not None and grid.scale is not None and len(grid.scale) > 1

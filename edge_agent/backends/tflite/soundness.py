@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_agent.backends.nothing_left import listed
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.operators import BIAS, OTHER_LAYERS, OWN_CUSTOM, TABLES, VALUES, WEIGHT, WEIGHTED
+from edge_agent.backends.tflite.operators import BIAS, LSTM, OTHER_LAYERS, OWN_CUSTOM, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Graph, Model, Operator, Tensor, read_model
 from edge_agent.backends.tflite.session import open_model
 from edge_agent.errors import ModelError
@@ -33,21 +33,14 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
     except ModelError as error:
         raise _invalid(f"the rewritten model cannot be read: {error.message}") from error
     _check_interface(before, after)
-    graph = after.main
-    for tensor in graph.tensors:
-        _check_grid(tensor)
-    weights: set[int] = set()
-    nodes = pairs = 0
     custom = {*OWN_CUSTOM, *(operator.custom for operator in before.main.operators)}
-    for operator in graph.operators:
-        if operator.name == "CUSTOM" and operator.custom not in custom:
-            raise _invalid(f"the rewritten model has an operator {operator.custom!r} that is not known")
-        pairs += operator.name in _PAIR
-        weights.update(index for index in operator.inputs if index >= 0 and _small_constant(graph.tensors[index]))
-        if operator.name in WEIGHTED:
-            _check_weighted(graph, operator)
-        nodes += operator.name not in _PAIR and _is_int8(graph, operator)
+    unknown = {operator.custom for operator in after.main.operators if operator.name == "CUSTOM"} - custom
+    if unknown:
+        raise _invalid(f"the rewritten model has an operator {min(unknown)!r} that is not known")
+    counts = [_checked(graph) for graph in after.graphs]
+    weights, nodes, pairs = (sum(part) for part in zip(*counts, strict=True))
     if not nodes:
+        graph = after.main
         layers = (one for one in graph.operators if one.name in (*WEIGHTED, *OTHER_LAYERS) and one.outputs)
         floats = [f"{one.name} {graph.tensors[one.outputs[0]].name!r}" for one in layers]
         raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its operators'}")
@@ -55,7 +48,22 @@ def check_model(original: Path, quantized: Path, *, runtime: str = "") -> dict[s
         open_model(quantized, runtime=runtime)
     except ModelError as error:
         raise _invalid(f"the rewritten model does not load: {error.message}") from error
-    return {"int8_weights": len(weights), "int8_nodes": nodes, "qdq_nodes": pairs}
+    return {"int8_weights": weights, "int8_nodes": nodes, "qdq_nodes": pairs}
+
+
+def _checked(graph: Graph) -> tuple[int, int, int]:
+    """How many int8 weights, int8 operators and QUANTIZE or DEQUANTIZE a sound graph has."""
+    for tensor in graph.tensors:
+        _check_grid(tensor)
+    weights: set[int] = set()
+    nodes = pairs = 0
+    for operator in graph.operators:
+        pairs += operator.name in _PAIR
+        weights.update(index for index in operator.inputs if index >= 0 and _small_constant(graph.tensors[index]))
+        if operator.name in WEIGHTED:
+            _check_weighted(graph, operator)
+        nodes += operator.name not in _PAIR and _is_int8(graph, operator)
+    return len(weights), nodes, pairs
 
 
 def _check_interface(before: Model, after: Model) -> None:
@@ -109,7 +117,7 @@ def _is_int8(graph: Graph, operator: Operator) -> bool:
     inputs = [graph.tensors[index] for index in operator.inputs if index >= 0]
     if any(_on_grid(tensor) for tensor in inputs):
         return True
-    if operator.name not in (*WEIGHTED, *TABLES):
+    if operator.name not in (*WEIGHTED, *TABLES, LSTM):
         return False
     made = {
         one.outputs[0]

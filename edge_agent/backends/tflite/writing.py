@@ -152,6 +152,15 @@ def _aligned(buffer: Any) -> Any:
     return Aligned()
 
 
+def drop_unread(objects: Any) -> None:
+    """Constants that nothing reads lose their value; the quantizer would change it for a reader of the same bytes."""
+    for graph in objects.subgraphs:
+        read = {index for operator in graph.operators for index in operator.inputs} | set(graph.outputs)
+        for index, tensor in enumerate(graph.tensors):
+            if index not in read:
+                tensor.buffer = 0
+
+
 class Drafter:
     """Adds tensors and operators to the main graph of a model."""
 
