@@ -47,6 +47,13 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def why(error: BaseException) -> str:
+    """What an error says, without the number and the path that one of the system begins and ends with."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or ("it ends early" if isinstance(error, EOFError) else type(error).__name__)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; raises ``ConfigError`` that names the file."""
     try:

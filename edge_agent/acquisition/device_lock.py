@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
+from edge_agent.strict import why
 
 _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
@@ -55,7 +56,9 @@ def open_error(path: str, error: BaseException, group: str, what: str = "") -> S
         return SourceError("source_unavailable", not_permitted(path, group, mode=os.R_OK | os.W_OK))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
-    return SourceError("source_unavailable", f"{path} cannot be opened{what}: {error}")
+    return SourceError(
+        "source_unavailable", f"{path} cannot be opened{what}: {why(error)}; check the config and the driver"
+    )
 
 
 def holder(path: str) -> str:

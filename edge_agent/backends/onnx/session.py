@@ -31,7 +31,9 @@ _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
 _NO_GRAPH = "No graph was found in the protobuf"
 """What an empty file is."""
-_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*")
+_PREFIX = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*|for the following indices\s+"
+)
 _LACKING = ("is not a registered function/op", "Could not find an implementation")
 _UNKNOWN_INPUT = "Invalid input name"
 _FAILED_NODE = "Non-zero status code returned while running"

@@ -138,7 +138,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
         )
     if size > max_model_bytes:
-        raise LimitError("model_too_large", f"{size} bytes{_too_large(size, max_model_bytes)}")
+        raise LimitError("model_too_large", f"the model has {size} bytes{_too_large(size, max_model_bytes)}")
     if labelled > max_model_bytes:
         raise LimitError(
             "model_too_large",
