@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from edge_agent.advice.space import lacks_space
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
@@ -148,4 +149,4 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
     needed = 4 * size + labelled + 64 * 1024 * 1024
     if free_bytes < needed:
-        raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")
+        raise LimitError("no_space", lacks_space(f"a job of {manifest.name}", needed, free_bytes, "state_dir"))
