@@ -174,7 +174,7 @@ CODES: dict[str, Code] = {
     "version_conflict": Code("failed", "this version exists with other content", "raise version"),
     "downgrade": Code("failed", "an older version than the one known here", "raise version, or roll back"),
     # Not about a job.
-    "malformed": Code("error", "bytes are no message of this protocol", "see the message"),
+    "malformed": Code("error", "bytes are no message of this protocol", "correct what the message names"),
     "protocol_version": Code("error", "a message of a newer protocol", "update this side"),
     "too_large": Code("error", "a message exceeds the protocol's limit", "send less"),
     "usage": Code("error", "the command line or a configuration file is wrong", "see the message"),
@@ -193,19 +193,26 @@ CODES: dict[str, Code] = {
     "not_running": Code("error", "no daemon answers", "start edge-agent run"),
     "not_active": Code("error", "that job or version is no longer there", "see edge-agent releases"),
     "no_previous": Code("error", "no previous release on disk", "push the version that is wanted"),
-    "state_unreadable": Code("error", "a state file is broken", "see the message; it was set aside"),
+    "state_unreadable": Code("error", "a state file is broken", "check the disk, and who owns the file"),
     "internal": Code("error", "a bug in edge-agent", "report it with the log"),
 }
 
 
+def _printable(text: str) -> str:
+    """``text`` on one line; what others have written into a file or a message must not move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 class EdgeAgentError(Exception):
-    """The root: ``code`` from :data:`CODES`, ``message`` one sentence for a person."""
+    """The root: ``code`` from :data:`CODES`, ``message`` one printable sentence for a person."""
 
     def __init__(self, code: str, message: str) -> None:
         self.status = CODES[code].status
         self.code = code
-        self.message = message
-        super().__init__(f"{code}: {message}")
+        self.message = _printable(message)
+        super().__init__(f"{code}: {self.message}")
 
     def __reduce__(self) -> tuple[type["EdgeAgentError"], tuple[str, str]]:
         return type(self), (self.code, self.message)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
+from support.messages import watched
 
 pytest_plugins = ["support.skips"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,6 +38,14 @@ def same_numbers_in_any_order(request: pytest.FixtureRequest, monkeypatch: pytes
     """A module's ``RANDOM`` begins afresh for each test, whichever ran before it in this process."""
     if hasattr(request.module, "RANDOM"):
         monkeypatch.setattr(request.module, "RANDOM", copy.deepcopy(request.module.RANDOM))
+
+
+@pytest.fixture(autouse=True)
+def messages_are_sound() -> Iterator[None]:
+    """Whatever is said while a test runs is said as a message must be (:mod:`support.messages`)."""
+    with watched() as found:
+        yield
+    assert not found
 
 
 @pytest.fixture(autouse=True)

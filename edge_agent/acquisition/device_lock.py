@@ -3,11 +3,14 @@
 import errno
 import fcntl
 import os
+import re
 from pathlib import Path
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
+from edge_agent.strict import why
 
+_WRAPPED = re.compile(r"\(\d+, '([^']*)'\)$")
 _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
@@ -55,7 +58,14 @@ def open_error(path: str, error: BaseException, group: str, what: str = "") -> S
         return SourceError("source_unavailable", not_permitted(path, group, mode=os.R_OK | os.W_OK))
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SourceError("source_unavailable", f"{path} does not exist; check cable and configuration")
-    return SourceError("source_unavailable", f"{path} cannot be opened{what}: {error}")
+    return SourceError("source_unavailable", f"{path} cannot be opened{what}: {_reason(error)}; check the config")
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says; pyserial wraps that of the system, number and all."""
+    text = why(error)
+    wrapped = _WRAPPED.search(text)
+    return wrapped[1] if wrapped else text
 
 
 def holder(path: str) -> str:

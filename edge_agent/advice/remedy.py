@@ -11,8 +11,8 @@ from edge_agent.errors import CODES
 _VERBS = (
     "add", "ask", "begin", "calibrate", "capture", "check", "choose", "convert", "copy", "correct", "declare", "export",
     "free", "give", "install", "keep", "leave", "let", "lower", "make", "move", "name", "push", "put", "raise",
-    "record", "remove", "report", "restart", "run", "save", "see", "send", "serve", "set", "shrink", "sign", "start",
-    "stop", "sudo", "try", "unpack", "update", "upgrade", "use", "write",
+    "recalibrate", "record", "remove", "report", "restart", "roll", "run", "save", "see", "send", "serve", "set",
+    "shrink", "sign", "start", "stop", "sudo", "try", "unpack", "update", "upgrade", "use", "wait", "write",
 )  # fmt: skip
 _ADVICE = re.compile(rf"[;:] (?=(?:{'|'.join(_VERBS)}) )")
 _SEE_MESSAGE = "see the message"

@@ -45,7 +45,7 @@ class CarriedState:
                 raise ModelError(
                     "model_unsupported",
                     f"[[state]] names {state.input!r} and {state.output!r}; the model has the inputs "
-                    f"{', '.join(inputs)} and the outputs {', '.join(self._positions)}",
+                    f"{', '.join(inputs)} and the outputs {', '.join(self._positions)}; correct [[state]]",
                 )
             want, have = inputs[state.input], info.outputs[self._positions[state.output]]
             if want.dtype != have.dtype or not _fits(want.shape, have.shape):

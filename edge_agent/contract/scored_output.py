@@ -100,7 +100,8 @@ def _table(boxes: Array, scores: Array, classes: Array | None) -> Array:
         shapes = [one.shape for one in (boxes, scores, classes) if one is not None]
         raise ContractError(
             "shape_mismatch",
-            f"boxes, scores and classes of the shapes {', '.join(map(str, shapes))} are not [N, 4], [N] and [N]",
+            f"boxes, scores and classes of the shapes {', '.join(map(str, shapes))} are not [N, 4], [N] and [N]; "
+            "correct boxes, scores and classes under [output]",
         )
     numbers = np.zeros(count) if classes is None else classes.reshape(-1)
     return np.column_stack([boxes.reshape(-1, _CORNERS), scores.reshape(-1), numbers]).astype(np.float64)

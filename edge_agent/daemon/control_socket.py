@@ -18,6 +18,7 @@ from typing import Any
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import CODES, EdgeAgentError, StoreError
 from edge_agent.process.unix_address import short_address
+from edge_agent.strict import why
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
     except (FileNotFoundError, ConnectionRefusedError):
         raise StoreError("not_running", f"no edge-agent daemon uses {state_dir}; start edge-agent run") from None
     except (OSError, ValueError) as error:
-        raise StoreError("not_running", f"the daemon of {state_dir} did not answer: {error}") from None
+        raise StoreError("not_running", f"the daemon of {state_dir} did not answer: {why(error)}; restart it") from None
     if not reply.pop("ok"):
         code = reply["code"] if reply["code"] in CODES else "internal"
         raise StoreError(code, reply["message"])

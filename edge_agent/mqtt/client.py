@@ -23,6 +23,7 @@ from edge_agent.mqtt.sent import Refusals, Sent
 from edge_agent.mqtt.serving import close, serve
 from edge_agent.mqtt.version import Version
 from edge_agent.mqtt.waker import Waker
+from edge_agent.strict import why
 
 with deferred("urllib.request"):  # paho looks for proxies with it, if there is PySocks; it would take 1.4 MB
     from paho.mqtt.client import Client as Paho
@@ -139,7 +140,7 @@ class Client:
         except ssl.SSLCertVerificationError as error:
             return Outcome(Reached.NOTHING, untrusted(self._options.broker, error.verify_code, error.verify_message))
         except (OSError, ValueError) as error:
-            return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {error}"))
+            return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {why(error)}"))
         try:
             if not serve(self._paho, self._waker, lambda: now.reached is not Reached.A_LISTENER, stopping):
                 now.failure = Disconnected(f"{self._url} accepts connections but does not answer")

@@ -8,6 +8,7 @@ from typing import Self
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import ConfigError
 from edge_agent.settings.broker import BrokerSettings
+from edge_agent.strict import why
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:
             context.load_cert_chain(broker.cert_file, broker.key_file or None)
     except (OSError, ssl.SSLError) as error:
         names = ", ".join(filter(None, (broker.ca_file, broker.cert_file, broker.key_file)))
-        raise ConfigError("usage", f"TLS files ({names}): {error}") from None
+        raise ConfigError("usage", f"TLS files ({names}): {why(error)}") from None
     return context
 
 
@@ -60,7 +61,7 @@ def _password(path: str) -> str | None:
     try:
         return _read("password_file", path).decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise ConfigError("usage", f"password_file {path}: {error}") from None
+        raise ConfigError("usage", f"password_file {path}: {why(error)}") from None
 
 
 def _read(key: str, path: str) -> bytes:

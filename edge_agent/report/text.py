@@ -1,5 +1,6 @@
 """A result object as text for a person: float beside int8, the gates, and what to do. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
@@ -14,6 +15,11 @@ _CLASSES_SHOWN = 3
 
 def _number(digits: int, unit: str) -> Callable[[float], str]:
     return lambda value: f"{value:.{digits}f}{unit}"
+
+
+def _decibels(value: float) -> str:
+    """Of an error without a bound (int8 gives NaN) there is no number of them."""
+    return _UNKNOWN if value == -math.inf else f"{value:.1f} dB"
 
 
 def _bytes(value: float) -> str:
@@ -35,7 +41,7 @@ _ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("accuracy", _percent),
     ("agreement", _percent),
     ("agreement_lower", _percent),
-    ("sqnr_db", _number(1, " dB")),
+    ("sqnr_db", _decibels),
 )
 
 
@@ -111,7 +117,7 @@ def _detections(kept: DetectionsKept) -> list[str]:
 
 
 def _decibel(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.1f} dB"
+    return _UNKNOWN if value is None else _decibels(value)
 
 
 def _labelled(shown: LabelledSet) -> list[str]:

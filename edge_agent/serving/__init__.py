@@ -202,7 +202,12 @@ class Model:
         except EdgeAgentError as error:
             self._say(error)
         except MemoryError:
-            self._say(LimitError("out_of_memory", "the release that is active now does not fit beside this one"))
+            self._say(
+                LimitError(
+                    "out_of_memory",
+                    "the release that is active now does not fit beside this one; restart the application",
+                )
+            )
         except Exception as error:  # noqa: BLE001  # whatever is wrong with the new release, the old one answers
             self._say(EdgeAgentError("internal", f"{type(error).__name__}: {error}; please report it"))
         self._seen = seen

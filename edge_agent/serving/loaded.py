@@ -21,7 +21,7 @@ from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
 from edge_agent.state.releases import Release, intact_model, read_release
-from edge_agent.strict import did_you_mean
+from edge_agent.strict import counted, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 from edge_agent.wire.manifest import InputContract, Manifest, Output, decode_manifest, read_output
 
@@ -143,7 +143,7 @@ def _read_manifest(folder: Path, release: Release) -> Manifest:
         data = path.read_bytes()
         manifest = decode_manifest(data)
     except (OSError, WireError) as error:
-        raise StoreError("release_corrupt", f"{path} cannot be read ({error}); push the model again") from None
+        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
     if content_digest(data) != release.digest:
         raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
     return manifest
@@ -186,7 +186,7 @@ def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:
 
 
 def _described(contract: InputContract) -> str:
-    size = f"{contract.window.size} samples" if contract.window else "samples"
+    size = counted(contract.window.size, "sample") if contract.window else "samples"
     if contract.frame:
         size += f" x {contract.frame[0]} x {contract.frame[1]}"
     rate = f" at {contract.rate_hz:g} Hz" if contract.rate_hz else ""

@@ -60,7 +60,9 @@ def parse_url(url: str, name: str = "broker URL") -> Address:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigError("usage", f"{name} {url!r}: {error}") from None
+        raise ConfigError(
+            "usage", f"{name} {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]: {error}"
+        ) from None
     if parts.scheme not in ("mqtt", "mqtts") or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError("usage", f"{name} {url!r} must be mqtt://HOST[:PORT] or mqtts://HOST[:PORT]")
     if parts.username is not None or parts.password is not None:

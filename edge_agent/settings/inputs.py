@@ -65,7 +65,9 @@ def read_inputs(path: Path, tables: dict[str, Any]) -> list[InputContract]:
     if not sensed:
         raise ConfigError("usage", f"{path}: at least one [[inputs]] must have a source")
     if len({(contract.source, contract.window, contract.rate_hz, contract.frame) for contract in sensed}) > 1:
-        raise ConfigError("usage", f"{path}: [[inputs]] that have a source share source, window, rate_hz and frame")
+        raise ConfigError(
+            "usage", f"{path}: [[inputs]] that have a source must share source, window, rate_hz and frame"
+        )
     check_inputs(contracts, f"{path}: [[inputs]]")
     return contracts
 
@@ -112,5 +114,5 @@ def _samples(where: str, seconds: float, rate_hz: float) -> int:
     whole = max(1, round(exact))
     if abs(exact - whole) > _WHOLE * exact:
         text = f"{seconds:g} s at {rate_hz:g} Hz are {exact:g} samples"
-        raise ConfigError("usage", f"{where}: {text}; the nearest whole number is {whole / rate_hz:.6g} s")
+        raise ConfigError("usage", f"{where}: {text}; write {whole / rate_hz:.6g} s, which are whole")
     return whole

@@ -44,7 +44,7 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
         if not self.keep_windows and self.keep_seconds is not None:
             raise ValueError("keep_seconds says how long what is kept is; add keep_windows, or leave it out")
         if self.keep_windows == 1:
-            raise ValueError("keep_windows = 1 leaves nothing to compare with; 0, or some hundreds")
+            raise ValueError("keep_windows = 1 leaves nothing to compare with; set 0, or some hundreds")
 
     @property
     def shared(self) -> bool:

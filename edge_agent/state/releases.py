@@ -22,7 +22,7 @@ import msgspec
 
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
-from edge_agent.strict import UNDECODABLE, did_you_mean
+from edge_agent.strict import UNDECODABLE, did_you_mean, why
 
 RELEASE_FILE = "release.json"
 
@@ -73,7 +73,7 @@ def read_release(folder: Path) -> Release:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Release)
     except (OSError, *UNDECODABLE) as error:
-        raise StoreError("release_corrupt", f"{path} cannot be read ({error}); push the model again") from None
+        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
 
 
 def intact_model(folder: Path, release: Release) -> Path:

@@ -14,6 +14,8 @@ from edge_agent.wire.envelope import Envelope
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+_PUT_ONE = "put the .pem of host-tools keygen there"
+
 
 def load_keys(keys_dir: Path) -> dict[str, "Ed25519PublicKey"]:
     """The trusted keys by file name; raises ``TrustError`` for a file that is no Ed25519 public key."""
@@ -26,9 +28,10 @@ def load_keys(keys_dir: Path) -> dict[str, "Ed25519PublicKey"]:
         try:
             key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
-            raise TrustError("untrusted", f"trusted key {path} cannot be read: {error}") from None
+            why_not = f" ({error.strerror})" if isinstance(error, OSError) else ""
+            raise TrustError("untrusted", f"trusted key {path} is no public key{why_not}; {_PUT_ONE}") from None
         if not isinstance(key, Ed25519PublicKey):
-            raise TrustError("untrusted", f"trusted key {path} is no Ed25519 public key")
+            raise TrustError("untrusted", f"trusted key {path} is no Ed25519 public key; {_PUT_ONE}")
         keys[path.stem] = key
     return keys
 

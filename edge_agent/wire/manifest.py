@@ -102,9 +102,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         separate = (self.boxes, self.scores, self.classes)
         known = self.kind in ("detection", "detection_head")
         if any(separate) and (not known or self.name or not (self.boxes and self.scores)):
-            raise ValueError(
-                'boxes, scores and classes mean something to kind = "detection" without name, boxes with scores'
-            )
+            raise ValueError('boxes, scores and classes need kind = "detection" without name, boxes with scores')
 
     @property
     def names(self) -> list[str]:

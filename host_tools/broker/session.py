@@ -252,7 +252,7 @@ class Session:
     def _judge_outage(self) -> None:
         now = time.monotonic()
         if self._outage.away_s(now) > self._timeout_s:
-            raise BrokerError("broker_unreachable", f"away for {self._timeout_s:.0f} s: {self.link.trouble}")
+            raise BrokerError("broker_unreachable", f"away for {self._timeout_s:.2g} s: {self.link.trouble}")
         self.say(self._outage.news(now, self.link.trouble))
 
 

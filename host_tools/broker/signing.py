@@ -63,8 +63,10 @@ def read_key(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise ConfigError("usage", f"{path}: {error.strerror}") from None
-    except (ValueError, TypeError) as error:
-        raise ConfigError("usage", f"{path} is no unencrypted private key in PEM: {error}") from None
+    except (ValueError, TypeError):
+        raise ConfigError(
+            "usage", f"{path} is no unencrypted private key in PEM; make one with host-tools keygen"
+        ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError("usage", f"{path} is not an Ed25519 key; make one with host-tools keygen")
     return key

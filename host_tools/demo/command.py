@@ -176,8 +176,9 @@ def _wait_online(settings: Settings, device: str, directory: Path) -> None:
     with Session(settings) as session:
         while not ((known := read_devices(session).get(device)) and known.online and known.info):
             if time.monotonic() > deadline:
-                tail = (directory / AGENT_LOG).read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise BrokerError("not_running", f"the agent did not come online; its log ends with:\n{tail}")
+                log = directory / AGENT_LOG
+                last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2][-200:]
+                raise BrokerError("not_running", f"the agent did not come online; see {log}, which ends with: {last}")
             time.sleep(_TICK_S)
 
 

@@ -86,7 +86,10 @@ class SerialImu:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 said = self._log.read_text(encoding="utf-8", errors="replace").strip()
-                raise SourceError("source_unavailable", f"the simulated sensor did not start: {said}")
+                raise SourceError(
+                    "source_unavailable",
+                    f"the simulated sensor did not start: {said.splitlines()[-1] if said else 'it said nothing'}",
+                )
             time.sleep(0.01)
 
     def stop(self) -> None:

@@ -112,7 +112,7 @@ def read_blob(path: Path) -> Blob:
 def model_format(path: Path) -> Format:
     """The format that a model file's name says; raises ``ConfigError`` (usage) for any other."""
     if path.suffix.lower() not in FORMATS:
-        raise ConfigError("usage", f"{path}: a model is a file named *.onnx or *.tflite")
+        raise ConfigError("usage", f"{path}: a model is a file named *.onnx or *.tflite; give one")
     return FORMATS[path.suffix.lower()]
 
 

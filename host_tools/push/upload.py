@@ -137,8 +137,8 @@ class Uploader:
             purge = command_line(self._session.settings, "host-tools", "purge")
             raise BrokerError(
                 "broker_full",
-                f"the broker holds {others / 1e6:.0f} MB of blobs; with these {ours / 1e6:.0f} MB it would exceed "
-                f"--max-broker-bytes ({self._max_broker_bytes / 1e6:.0f} MB): run {purge}, or raise it",
+                f"the broker holds {others / 1e6:.3g} MB of blobs; with these {ours / 1e6:.3g} MB it would exceed "
+                f"--max-broker-bytes ({self._max_broker_bytes / 1e6:.3g} MB): run {purge}, or raise it",
             )
 
 

@@ -191,7 +191,7 @@ def test_pictures(store: Store, maker: Maker, tmp_path: Path) -> None:
     assert all(np.array_equal(answers[at], model(bgr[2 * at :][:1, ..., ::-1])) for at in range(4))
     for given, words in (
         (bgr[:1].astype(np.float32), "dtype_mismatch: pictures are uint8"),
-        (bgr[:2], "wants windows of 1 samples x 12 x 16 x 3 channels"),
+        (bgr[:2], "wants windows of 1 sample x 12 x 16 x 3 channels"),
         (bgr[0], "not of shape 12x16x3"),
     ):
         with pytest.raises(EdgeAgentError, match=words):

@@ -134,7 +134,7 @@ def test_several_outputs_have_a_table_each(tmp_path: Path) -> None:
         (SEVERAL.replace("classes", "clases"), "[[outputs]] 1 kind: 'clases' is unknown; did you mean 'classes'?"),
         (SEVERAL.replace('name = "class"', ""), "[[outputs]] 1: name is missing; give the model output"),
         (SEVERAL.replace('"sure"', '"class"'), "[[outputs]] 2: output 'class' stands in two of them; keep one"),
-        (SEVERAL.replace('scores = "sure"', ""), "[[outputs]] 2: boxes, scores and classes mean something to"),
+        (SEVERAL.replace('scores = "sure"', ""), "[[outputs]] 2: boxes, scores and classes need kind"),
         (SEVERAL + "[output]\nkind = 'classes'", "[output] is for one output, [[outputs]] for several; write what"),
         ("[outputs]\nname = 'a'", "outputs is a list of tables; write [[outputs]]"),
         ("outputs = ['a']", "[outputs] must be a table; write [[outputs]]"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_agent.acquisition.linux_iio.scan import Element, Scan, parse_type
 from edge_agent.errors import SourceError
-from edge_agent.strict import did_you_mean
+from edge_agent.strict import did_you_mean, why
 
 TIMESTAMP = "timestamp"
 
@@ -79,7 +79,7 @@ class Device:
         try:
             indices = {path.name[3:-6]: int(_text(path)) for path in scan.glob("in_*_index")}
         except (OSError, ValueError) as error:
-            raise SourceError("source_unavailable", f"{scan}: {error}") from None
+            raise SourceError("source_unavailable", f"{scan}: {why(error)}; check the driver") from None
         stamped = TIMESTAMP in indices
         enabled = sorted([*names, *([TIMESTAMP] if stamped else [])], key=lambda name: indices.get(name, -1))
         for name in names:
@@ -102,7 +102,7 @@ class Device:
             try:
                 elements.append(parse_type(_text(path)))
             except (OSError, ValueError) as error:
-                raise SourceError("source_unavailable", f"{path}: {error}") from None
+                raise SourceError("source_unavailable", f"{path}: {why(error)}; check the driver") from None
         places = [enabled.index(name) for name in names]
         return Layout(Scan(elements), places, stamped=stamped and enabled[-1] == TIMESTAMP)
 
@@ -115,7 +115,7 @@ class Device:
                 try:
                     return float(_text(path))
                 except (OSError, ValueError) as error:
-                    raise SourceError("source_unavailable", f"{path}: {error}") from None
+                    raise SourceError("source_unavailable", f"{path}: {why(error)}; check the driver") from None
         return default
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import onnx
 from onnx import TensorProto, version_converter
 
-from edge_agent.backends.foreign_words import first_line
 from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
@@ -27,6 +26,7 @@ from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.backends.onnx.tensor_types import infer_types
 from edge_agent.errors import ModelError
+from edge_agent.strict import first_line
 
 MIN_OPSET = 13
 _MIN_IR = 4  # from here on an initializer need not be listed as an input

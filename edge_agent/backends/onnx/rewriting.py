@@ -83,7 +83,9 @@ def check_ranges(graph: Graph, nodes: list[Any], ranges: Mapping[str, Range]) ->
             if found is None:
                 raise StageError("stage_crashed", f"tensor {name!r} of layer {node.name!r} has no range")
             if not (isfinite(found.low) and isfinite(found.high) and found.low <= 0 <= found.high):
-                raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
+                raise StageError(
+                    "stage_crashed", f"tensor {name!r} has the impossible range [{found.low:g}, {found.high:g}]"
+                )
 
 
 def _overrides(

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from edge_agent.backends import Array, Feeds, TensorSpec
-from edge_agent.backends.foreign_words import first_line
 from edge_agent.errors import ContractError, ModelError
+from edge_agent.strict import first_line
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -31,7 +31,9 @@ _PROVIDERS = ["CPUExecutionProvider"]
 _UNREADABLE = ("InvalidProtobuf", "NoSuchFile", "NoModel")
 _NO_GRAPH = "No graph was found in the protobuf"
 """What an empty file is."""
-_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*")
+_PREFIX = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?\s*|for the following indices\s+"
+)
 _LACKING = ("is not a registered function/op", "Could not find an implementation")
 _UNKNOWN_INPUT = "Invalid input name"
 _FAILED_NODE = "Non-zero status code returned while running"

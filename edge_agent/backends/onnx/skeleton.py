@@ -66,6 +66,10 @@ _TEXT = {
 """Names and the like: the parser lets broken UTF-8 pass, and whoever reads it gets bytes where text belongs."""
 
 
+class _DamagedError(Exception):
+    """What is wrong with a file, as a clause behind its name."""
+
+
 def read_skeleton(path: Path) -> tuple[Any, int]:
     """The ``ModelProto`` of a file without large payloads, and the file's size in bytes.
 
@@ -81,6 +85,8 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
                 raise ModelError("model_unreadable", f"{path.name} is empty; export it again")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 data = _strip(mapped, 0, size, onnx.ModelProto.DESCRIPTOR.full_name)
+    except _DamagedError as error:
+        raise ModelError("model_unreadable", f"{path.name} {error}; copy or export it again") from None
     except OSError as error:
         raise ModelError("model_unreadable", f"{path.name} cannot be read: {error.strerror}; check its path") from error
     model = onnx.ModelProto()
@@ -94,7 +100,7 @@ def read_skeleton(path: Path) -> tuple[Any, int]:
 def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 0) -> bytearray:
     """Bytes ``[position, end)`` of the file, which encode a ``message``, without large payloads."""
     if depth > _MAX_DEPTH:
-        raise ModelError("model_unreadable", "the model nests graphs too deeply; export it without loops in loops")
+        raise _DamagedError("nests graphs too deeply for a model")
     children, structure, text = _CHILDREN[message], _STRUCTURE[message], _TEXT[message]
     drops = message in _PAYLOADS
     out = bytearray()
@@ -123,7 +129,7 @@ def _strip(file: mmap.mmap, position: int, end: int, message: str, depth: int = 
             case 5:
                 position += 4
             case _:
-                raise ModelError("model_unreadable", "the file is no ONNX model; export it again")
+                raise _DamagedError("is no ONNX model")
         if position > end:
             raise _truncated()
         out += file[start:position]
@@ -140,16 +146,14 @@ def _varint(file: mmap.mmap, position: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * shift)
         if byte < _MORE:
             return value, position
-    raise ModelError("model_unreadable", "the file is no ONNX model; export it again")
+    raise _DamagedError("is no ONNX model")
 
 
 def _check_text(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise ModelError(
-            "model_unreadable", "a name in the model is no text, so the file is damaged; export it again"
-        ) from error
+        raise _DamagedError("is damaged: a name in it is no text") from error
 
 
 def _encoded(value: int) -> bytes:
@@ -161,5 +165,5 @@ def _encoded(value: int) -> bytes:
     return bytes(out)
 
 
-def _truncated() -> ModelError:
-    return ModelError("model_unreadable", "the model file is truncated or no ONNX model; copy or export it again")
+def _truncated() -> _DamagedError:
+    return _DamagedError("is truncated, or no ONNX model")

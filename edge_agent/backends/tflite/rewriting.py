@@ -104,7 +104,9 @@ def check_ranges(graph: PreparedGraph, chosen: Iterable[Operator], ranges: Mappi
             if found is None:
                 raise StageError("stage_crashed", f"tensor {name!r} of layer {graph.name(operator)!r} has no range")
             if not (isfinite(found.low) and isfinite(found.high) and found.low <= 0 <= found.high):
-                raise StageError("stage_crashed", f"tensor {name!r} has the impossible range {found}")
+                raise StageError(
+                    "stage_crashed", f"tensor {name!r} has the impossible range [{found.low:g}, {found.high:g}]"
+                )
 
 
 def _check_ends(graph: PreparedGraph, chosen: Iterable[Operator]) -> None:

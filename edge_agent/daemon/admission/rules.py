@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from edge_agent.advice.space import lacks_space
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.state.store import ModelRecord
 from edge_agent.wire.digests import content_digest, job_id
@@ -139,7 +140,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             f"this device cannot quantize .{manifest.format} models; edge-agent doctor on it says what does not work",
         )
     if size > max_model_bytes:
-        raise LimitError("model_too_large", f"{size} bytes{_too_large(size, max_model_bytes)}")
+        raise LimitError("model_too_large", f"the model has {size} bytes{_too_large(size, max_model_bytes)}")
     if labelled > max_model_bytes:
         raise LimitError(
             "model_too_large",
@@ -149,4 +150,4 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
     # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
     needed = 4 * size + labelled + 64 * 1024 * 1024
     if free_bytes < needed:
-        raise LimitError("no_space", f"{free_bytes >> 20} MiB free in state_dir, {needed >> 20} MiB needed")
+        raise LimitError("no_space", lacks_space(f"a job of {manifest.name}", needed, free_bytes, "state_dir"))

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_agent.advice.space import lacks_space
 from edge_agent.errors import LimitError, TransferError
 from edge_agent.state.durable import fsync_dir
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, check_chunk, check_page
@@ -238,10 +239,7 @@ class PartialBlob:
         here = self._part.stat().st_blocks * 512 if self._part.exists() else 0
         needed = self.blob.size - here + reserve_bytes
         if needed > free:
-            raise LimitError(
-                "no_space",
-                f"the blob needs {needed / 1e6:.0f} MB in {self.path.parent}, {free / 1e6:.0f} MB are free; free some",
-            )
+            raise LimitError("no_space", lacks_space("the blob", needed, free, self.path.parent))
 
     def _open(self) -> int:
         if self._fd < 0:

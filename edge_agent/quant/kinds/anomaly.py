@@ -28,7 +28,9 @@ class Anomaly(Binary):
         """With the threshold that float's scores suggest."""
         for one in sample:
             if one.size != 1:
-                raise ContractError("shape_mismatch", f"an output of shape {one.shape} is no anomaly score")
+                raise ContractError(
+                    "shape_mismatch", f"an output of shape {one.shape} is no anomaly score; set another output kind"
+                )
         if not sample:
             return output
         scores = [float(one.reshape(())) for one in sample]

@@ -1,5 +1,6 @@
 """Numbers as people read them, with their unit; what is unknown is a dash."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -41,8 +42,8 @@ def confidence(value: float | None) -> str:
 
 
 def decibel(value: float) -> str:
-    """Decibel."""
-    return f"{value:.1f} dB"
+    """Decibel; of an error without a bound (int8 gives NaN) there is no number of them."""
+    return "-" if value == -math.inf else f"{value:.1f} dB"
 
 
 def ratio(value: float) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, StoreError
@@ -159,8 +160,7 @@ class _Taking:
         wanted = segments * self._kept.format.segment_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
-            what = f"the sets need {wanted >> 20} MiB in {self._context.out_dir}, {free >> 20} MiB are free; free space"
-            raise LimitError("no_space", what)
+            raise LimitError("no_space", lacks_space("capture", wanted, free, self._context.out_dir))
 
     def _copy(self, split: Split, stem: str, shares: Sequence[SegmentShare]) -> list[tuple[Shard, Path]]:
         """Copy the stretches into one file; those that were replaced since are left out."""

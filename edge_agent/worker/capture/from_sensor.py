@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from edge_agent.acquisition.monitored import MonitoredSource
+from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal
@@ -151,8 +152,7 @@ class _Capture:
         wanted = self._queue.samples_ahead * sample_bytes + _SPARE_BYTES
         free = shutil.disk_usage(self._context.out_dir).free
         if free < wanted:
-            what = f"capture needs {wanted >> 20} MiB in {self._context.out_dir}, {free >> 20} MiB are free; free space"
-            raise LimitError("no_space", what)
+            raise LimitError("no_space", lacks_space("capture", wanted, free, self._context.out_dir))
 
     def _check_length(self) -> None:
         length = self._source.length

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract import first_output
 from edge_agent.errors import ContractError, LimitError, Refusal
@@ -134,11 +135,8 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
         raise ContractError("data_unreadable", f"a row of {_NAME} takes {largest / 1e6:.3g} MB, {allowed}")
     columns = sum(member.rows * member.row_bytes for member in members if member.fortran)
     if columns and columns > (free := shutil.disk_usage(context.out_dir).free - _RESERVE_BYTES):
-        raise LimitError(
-            "no_space",
-            f"{_NAME} holds transposed arrays: reading them takes {columns / 1e6:.3g} MB in {context.out_dir}, "
-            f"{max(free, 0) / 1e6:.3g} MB are free; free some, or save contiguous copies",
-        )
+        what = lacks_space(f"reading the transposed arrays of {_NAME}", columns, max(free, 0), context.out_dir)
+        raise LimitError("no_space", f"{what}, or save contiguous copies")
     if GROUPS in used and any(state.input not in matched for state in task.state):
         check_contiguous(recording_numbers(file.load(GROUPS)))
     return file

@@ -22,6 +22,7 @@ from numpy.lib import format as npy_format
 
 from edge_agent.backends import Array
 from edge_agent.errors import ContractError
+from edge_agent.strict import why
 
 _npy: Any = npy_format
 """Untyped in numpy 1.26."""
@@ -152,15 +153,8 @@ class ArrayFile:
             yield
         except _BROKEN as error:
             raise ContractError(
-                "data_unreadable", f"{self._path.name}: {_told(error)}; save it with numpy.savez"
+                "data_unreadable", f"{self._path.name}: {why(error)}; save it with numpy.savez"
             ) from None
-
-
-def _told(error: BaseException) -> str:
-    """What is wrong with a file, in words."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or "it ends early"
 
 
 def _skip(file: IO[bytes], count: int) -> None:

@@ -165,4 +165,4 @@ def test_a_short_budget_measures_fewer_and_says_so(tmp_path: Path) -> None:
 
     assert short.outcome.code == "agreement_too_low"
     assert len(short.records) == 1
-    assert any("1 candidates were measured" in warning for warning in told(short.outcome)["data"]["warnings"])
+    assert any("1 candidate was measured" in warning for warning in told(short.outcome)["data"]["warnings"])
