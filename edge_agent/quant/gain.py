@@ -21,6 +21,8 @@ _MORE = {"time": "faster", "size": "smaller", "memory": "lighter in memory"}
 _LESS = {"time": "slower", "size": "larger", "memory": "heavier in memory"}
 _NOTHING = 0.0005
 """Less than a tenth of a percent is told as nothing."""
+_WHOLE = 10
+"""From here on percents are told without decimals."""
 _LEAST_LIMIT = 0.01
 """No limit below this is suggested: what is gained there is chance."""
 _ROOM = 0.9
@@ -94,8 +96,8 @@ def _words(one: GateResult) -> str:
     if abs(value) < _NOTHING:
         return f"no {_MORE[one.axis]}"
     if value < 0:
-        bound = "up to " if one.axis == "time" else ""
-        return f"{bound}{-100 * value:.2g} % {_LESS[one.axis]}"
+        bound, loss = "up to " if one.axis == "time" else "", -100 * value
+        return f"{bound}{loss:.{0 if loss >= _WHOLE else 1}f} % {_LESS[one.axis]}"
     return f"{apart(100 * value, 100 * limit)[0]} % {_MORE[one.axis]}"
 
 

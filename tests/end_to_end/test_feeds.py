@@ -20,7 +20,7 @@ from support.rigs import write_wav
 
 from edge_agent import backends, serving
 from edge_agent.jobs.task import Stage, Task
-from edge_agent.wire.manifest import InputContract, Recipe, Window
+from edge_agent.wire.manifest import InputContract, MinGain, Recipe, Window
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import SETS_FILE, Row, ShardSets, open_dataset
 
@@ -30,7 +30,7 @@ RECIPE = Recipe(
     method="static", calibration="minmax", calibration_windows=40, search_windows=40, heldout_windows=60,
     search_budget_s=2,
 )  # fmt: skip
-GATES = msgspec.structs.replace(EASY, max_size_ratio=0)
+GATES = msgspec.structs.replace(EASY, max_size_ratio=0, min_gain=MinGain(0, 0, 0))
 """Of a model of a few hundred weights, int8 is the larger file."""
 SENT_HZ, SOUND_HZ, SOUND_SIZE, BANDS, PITCHES = 32_000, 16_000, 4000, 24, (300, 1200, 4000)
 

@@ -101,7 +101,7 @@ def named(message: str) -> MinGain:
         (
             gain(-0.021, -0.04, 0.0), ASKED,
             (
-            "int8 would be up to 2.1 % slower, 4 % larger and no lighter in memory here, and 5 %, 20 % or 20 % is "
+            "int8 would be up to 2.1 % slower, 4.0 % larger and no lighter in memory here, and 5 %, 20 % or 20 % is "
             "asked for: keep float; [gates] min_gain = { time = 0, size = 0, memory = 0 } allows it"
             ),
         ),
@@ -113,9 +113,9 @@ def named(message: str) -> MinGain:
             ),
         ),
         (
-            gain(0.0, 0.0, -0.5), MinGain(time=0.0),
+            gain(0.0, -1.23, -0.5), MinGain(time=0.0),
             (
-            "int8 would be no smaller and 50 % heavier in memory here, and 20 % or 20 % is asked for: keep float; "
+            "int8 would be 123 % larger and 50 % heavier in memory here, and 20 % or 20 % is asked for: keep float; "
             "[gates] min_gain = { time = 0, size = 0, memory = 0 } allows it"
             ),
         ),

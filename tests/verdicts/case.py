@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_agent.wire.manifest import Gates, Output
+from edge_agent.wire.manifest import Gates, MinGain, Output
 
 Array = NDArray[Any]
 ACCEPTED = ""
 """The code of an accepted model."""
-ANY_COST = Gates(max_latency_ratio=0, max_size_ratio=0)
+ANY_COST = Gates(max_latency_ratio=0, max_size_ratio=0, min_gain=MinGain(0, 0, 0))
 """The default gates of what outputs say. The int8 side here is float and a few nodes: larger, and no faster."""
 
 
@@ -92,6 +92,8 @@ class FloatModel:
         always: what it says in every window, whatever it is fed.
         nan_if_marked: its output is NaN in the marked windows.
         second: the second output, which nobody named: ``same`` as the first, or ``constant``; empty: there is none.
+        ballast: bytes of weights in its file, which int8's lacks; nothing comes of them.
+        scratch: bytes of activations that it needs and int8 does not; nothing comes of them.
     """
 
     last: str = ""
@@ -99,6 +101,8 @@ class FloatModel:
     always: ArrayLike | None = None
     nan_if_marked: bool = False
     second: str = ""
+    ballast: int = 0
+    scratch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,8 @@ class Case:
     gates: Gates = ANY_COST
     evaluation: Windows | None = None
     """The labelled set that comes with the model."""
+    took: tuple[float, float] | None = None
+    """The bounds of int8's time as a multiple of float's; None: time is no matter here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""Judges one case with the real stages: capture, calibrate and validate; only the search is left out.
+"""Judges one case with the real stages: capture, calibrate and validate, and the benchmark where memory decides.
+
+The search is left out, and so is the measurement of time: its bounds are the case's.
 
 What a search would leave is written by hand: the sabotaged model is the chosen candidate, and what the output means is
 found from float's outputs on the search set, as the search finds it.
@@ -20,6 +22,8 @@ from edge_agent.errors import EdgeAgentError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, OutputKindFound
 from edge_agent.jobs.task import CHOSEN_FILE, OUTCOME_FILE, Stage, read_task
+from edge_agent.quant.gain import GATE
+from edge_agent.wire.manifest import MinGain
 from edge_agent.worker.artefacts import Chosen, chosen_path, read_ranges
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
@@ -47,8 +51,10 @@ def judge(case: Case, folder: Path) -> End:
         if not outcome.code:
             outcome = run_stages(job_dir, Stage.CALIBRATE)
         if not outcome.code:
-            leave_chosen(job_dir, target)
+            leave_chosen(job_dir, target, case.took)
             outcome = run_stages(job_dir, Stage.VALIDATE)
+        if not outcome.code and case.took is not None and not _gain_is_known(job_dir):
+            outcome = run_stages(job_dir, Stage.BENCHMARK)
     except EdgeAgentError as error:
         return End(error.code, error.message)
     data = read_result(job_dir).data
@@ -65,8 +71,19 @@ def _arrays(windows: Windows) -> dict[str, Array]:
     return {"x": values, "mark": marked} | {name: one for name, one in others.items() if one is not None}
 
 
-def leave_chosen(job_dir: Path, target: Path) -> None:
-    """Leave what the quantize stage leaves when ``target`` is its best candidate."""
+def _gain_is_known(job_dir: Path) -> bool:
+    """Whether it is decided what is gained, without memory."""
+    chosen = read_result(job_dir).chosen
+    asked = read_task(job_dir).gates.min_gain
+    return asked == MinGain(0, 0, 0) or (chosen is not None and any(gate.name == GATE for gate in chosen.gates))
+
+
+def leave_chosen(job_dir: Path, target: Path, took: tuple[float, float] | None = None) -> None:
+    """Leave what the quantize stage leaves when ``target`` is its best candidate.
+
+    ``took``: the bounds of its time as a multiple of float's.
+    """
+    lower, upper = took or (None, None)
     task = read_task(job_dir)
     backend = load(task.format)
     folder = job_dir / Stage.QUANTIZE
@@ -78,14 +95,14 @@ def leave_chosen(job_dir: Path, target: Path) -> None:
         floats.run(lambda _: None, runtime=runtime)
         meaning = floats.meaning(task.output, _labels(data))
     check_kind(context.folder(Stage.CAPTURE), meaning)
-    record = MeasuredModel(method="uniform", runtime=runtime)
+    record = MeasuredModel(method="uniform", runtime=runtime, threads=1, ratio_p50_upper=upper)
     chosen = Chosen(
         number=0,
         spec=CandidateSpec("uniform"),
         record=record,
-        reference=MeasuredModel(method="float", runtime=runtime),
+        reference=MeasuredModel(method="float", runtime=runtime, threads=1),
         output=meaning.output,
-        ratio_lower=None,
+        ratio_lower=lower,
     )
     (folder / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
     shutil.copyfile(target, chosen_path(folder, target.suffix))

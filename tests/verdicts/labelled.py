@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 from verdicts.case import ANY_COST, Array, Case, FloatModel, Windows, accepted, refused
 from verdicts.every_kind import MANY, RARE, WINDOWS, calibration, windows
 from verdicts.traits import NOT_KEPT, TRAITS
 
-from edge_agent.wire.manifest import Gates, Output
+from edge_agent.wire.manifest import Output
 
-DECIDING = Gates(max_latency_ratio=0, max_size_ratio=0, max_accuracy_drop=0.03)
+DECIDING = msgspec.structs.replace(ANY_COST, max_accuracy_drop=0.03)
 """Labels of these kinds decide only where this gate is asked for."""
 ALPHABET = "abcde"
 

@@ -4,6 +4,8 @@ Float's product has ones in its diagonal, so it says what it is fed: a case's da
 second input, ``mark``, is above a half where the sabotage may strike; in the float model nothing comes of it.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from support.onnx_models import model, save, value
 from verdicts.case import Array, FloatModel, Tamper
 
 HALF = np.float32(0.5)
+_LITTLE = 4
+"""Bytes that int8 has of what only fills, so that its graph is the same."""
 
 
 def write_models(
@@ -28,7 +32,9 @@ def write_models(
         second: of the second output.
     """
     wanted = save(_built(shape, float_model, (None, None)), folder / "float.onnx")
-    return wanted, save(_built(shape, float_model, (tamper, second)), folder / "int8.onnx")
+    ballast, scratch = (min(filled, _LITTLE) for filled in (float_model.ballast, float_model.scratch))
+    bare = replace(float_model, ballast=ballast, scratch=scratch)
+    return wanted, save(_built(shape, bare, (tamper, second)), folder / "int8.onnx")
 
 
 def _built(shape: tuple[int, ...], float_model: FloatModel, tampers: tuple[Tamper | None, Tamper | None]) -> Any:
@@ -44,6 +50,9 @@ def _built(shape: tuple[int, ...], float_model: FloatModel, tampers: tuple[Tampe
         marked = graph.node("Sqrt", graph.node("Sub", graph.constant(HALF), "mark"))
     nothing = graph.node("Mul", marked, graph.constant(np.zeros((1,) * (len(shape) + 1), np.float32)))
     said = graph.node("Add", said, nothing)
+    for filler in _fillers(graph, float_model):
+        none = graph.node("Mul", graph.node("ReduceMax", filler, keepdims=0), graph.constant(np.float32(0)))
+        said = graph.node("Add", said, none)
     if float_model.last:
         said = graph.node(float_model.last, said)
     first = said if tampers[0] is None else graph.tampered(said, tampers[0])
@@ -61,6 +70,16 @@ def _built(shape: tuple[int, ...], float_model: FloatModel, tampers: tuple[Tampe
     return model(graph.nodes, inputs, outputs, graph.constants)
 
 
+def _fillers(graph: "_Graph", float_model: FloatModel) -> Iterator[str]:
+    """What only fills file or memory; it hangs on an input, or a runtime would compute it once and drop it."""
+    one = graph.node("ReduceMax", "mark", keepdims=0) if float_model.ballast or float_model.scratch else ""
+    if float_model.ballast:
+        weights = np.random.default_rng(0).random(float_model.ballast // 4, np.float32)
+        yield graph.node("Mul", graph.constant(weights), one)
+    if float_model.scratch:
+        yield graph.node("Expand", one, graph.constant(np.array([float_model.scratch // 4], np.int64)))
+
+
 class _Graph:
     """Nodes and constants, named as they come."""
 
@@ -73,9 +92,9 @@ class _Graph:
         self.constants[name] = np.asarray(values)
         return name
 
-    def node(self, operator: str, *inputs: str, output: str = "") -> str:
+    def node(self, operator: str, *inputs: str, output: str = "", **attributes: int) -> str:
         name = output or f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], f"n{len(self.nodes)}"))
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], f"n{len(self.nodes)}", **attributes))
         return name
 
     def tampered(self, said: str, tamper: Tamper) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -20,12 +21,13 @@ from edge_agent.jobs.task import Stage
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.paired import auc_drop_upper, mean_upper
 from edge_agent.report.text import render
-from edge_agent.wire.manifest import Gates, Output, Recipe
+from edge_agent.wire.manifest import Gates, MinGain, Output, Recipe
 
 pytestmark = [pytest.mark.children(covered=False), pytest.mark.usefixtures("speed_passes")]
 
 ONE_CANDIDATE = Recipe(calibration="minmax", search_budget_s=1e-6)
-ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0)
+ANY_GAIN = MinGain(0, 0, 0)
+ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0, min_gain=ANY_GAIN)
 BEFORE = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
 Arrays = dict[str, NDArray[Any]]
 
@@ -138,7 +140,7 @@ def test_labels_that_count_from_one_are_refused_unless_they_shall_not_decide(
     """The highest class does not occur, so each label is one that the output has."""
     data, labels = windows(300, seed=4)
     data, labels = data[labels < 4], labels[labels < 4] + 1
-    gates = Gates(max_latency_ratio=0, max_size_ratio=0, max_accuracy_drop=0.0 if off else None)
+    gates = msgspec.structs.replace(ANY_SPEED, max_accuracy_drop=0.0 if off else None)
 
     outcome, results = judge(
         tmp_path, classifier, {"x": windows(300, seed=3)[0]}, {"x": data, "labels": labels}, gates=gates
@@ -241,7 +243,7 @@ def test_binary_has_accuracy_and_auc(tmp_path: Path) -> None:
         {"x": data[300:600], "labels": labels},
         calibration=data[600:],
         output=Output(kind="binary"),
-        gates=Gates(max_latency_ratio=0, max_size_ratio=0, max_accuracy_drop=0.1),
+        gates=msgspec.structs.replace(ANY_SPEED, max_accuracy_drop=0.1),
     )
 
     share, auc = results["data"]["eval"]["metrics"]
