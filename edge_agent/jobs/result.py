@@ -65,7 +65,9 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     latency_p99_ms: float | None = None
     ratio_p50: float | None = None
     ratio_p50_upper: float | None = None
-    """Exact one-sided bound of the ratio, at 95 %, or at 97.5 % where two candidates could be asked."""
+    """Exact one-sided bound of the ratio."""
+    ratio_confidence: float | None = None
+    """Of that bound: 0.95, or 0.975 where a second candidate could have been asked for a proof."""
     ratio_p50_same_runtime: float | None = None
     peak_rss_bytes: int | None = None
     """VmHWM of a process with this model alone."""

@@ -22,6 +22,10 @@ def _decibels(value: float) -> str:
     return _UNKNOWN if value == -math.inf else f"{value:.1f} dB"
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.3f}"
+
+
 def _bytes(value: float) -> str:
     return f"{value / 1024:,.1f} KiB" if value < 1024 * 1024 else f"{value / 1024 / 1024:,.1f} MiB"
 
@@ -36,6 +40,7 @@ _ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("latency_p95_ms", _number(3, " ms")),
     ("latency_p99_ms", _number(3, " ms")),
     ("ratio_p50", _number(3, "")),
+    ("preference", _signed),
     ("peak_rss_bytes", _bytes),
     ("model_rss_bytes", _bytes),
     ("accuracy", _percent),

@@ -37,12 +37,13 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
         return TITLES[key], "", shown, note
 
     upper, lower = after.ratio_p50_upper, after.agreement_lower
-    slowest = "" if upper is None else f"at most {_number(upper, '')} (95 %)"
+    slowest = "" if upper is None else f"at most {_number(upper, '')} ({numbers.confidence(after.ratio_confidence)})"
     least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
         after_alone("ratio_p50", _number(after.ratio_p50, ""), slowest),
+        after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
         *(both(key, _bytes) for key in ("peak_rss_bytes", "model_rss_bytes")),
         after_alone("agreement", _percent(after.agreement), least),
         after_alone("disagreements", _of(after.disagreements, after.windows)),

@@ -40,6 +40,7 @@ INT8 = MeasuredModel(
     method="static", calibration="percentile", operators="core", per_channel=True, float_layers=["head"],
     runtime="onnxruntime", runtime_version="1.32.0", threads=1, size_bytes=152_000, latency_p50_ms=0.301,
     latency_p95_ms=0.337, latency_p99_ms=0.373, ratio_p50=0.731, ratio_p50_upper=0.748, ratio_p50_same_runtime=0.731,
+    ratio_confidence=0.975, preference=-0.4213,
     peak_rss_bytes=60_000_000, model_rss_bytes=2_100_000, windows=311, windows_effective=287.5, disagreements=3,
     agreement=0.989, agreement_lower=0.974, sqnr_db=31.24, cosine=0.9987, max_abs_error=0.2345, accuracy=0.949,
     gates=[
@@ -52,6 +53,7 @@ INT8 = MeasuredModel(
 OTHER = MeasuredModel(
     method="static", calibration="mse", operators="all", per_channel=True, runtime="onnxruntime", threads=1,
     size_bytes=149_000, latency_p50_ms=0.287, ratio_p50=0.699, agreement=0.91, sqnr_db=19.55, pareto=True,
+    preference=-0.4321,
     code="agreement_too_low", message="14 of 155 windows disagree",
 )  # fmt: skip
 LAYER = {
@@ -155,7 +157,20 @@ def test_what_the_result_says_is_shown() -> None:
 
     for shown in (
         *("532.5 KiB", "148.4 KiB", "0.412 ms", "0.443 ms", "0.501 ms", "0.301 ms", "0.337 ms", "0.373 ms"),
-        *("58.2 MiB", "57.2 MiB", "3.0 MiB", "2.0 MiB", "0.731", "0.748", "311", "287.5", "98.9 %", "97.4 %"),
+        *(
+            "58.2 MiB",
+            "57.2 MiB",
+            "3.0 MiB",
+            "2.0 MiB",
+            "0.731",
+            "at most 0.748 (97.5 %)",
+            "-0.421",
+            "-0.432",
+            "311",
+            "287.5",
+            "98.9 %",
+            "97.4 %",
+        ),
         *("31.2 dB", "0.9987", "0.2345", "95.2 %", "94.9 %", "0.951", "1.02", "100.0 MiB"),
         *("0.699", "91.0 %", "19.6 dB", "14 of 155 windows disagree", "17.3 dB", "41.2 dB", "0.0173 ms"),
         *("667", "333", "few rows", "AMD EPYC", "23.5 GiB", "0.4 s", "1.3 s", "6.6 s", "head", "pass", "FAIL"),

@@ -14,6 +14,7 @@ _ROWS: tuple[_Row, ...] = (
     ("latency_p50_ms", numbers.milliseconds),
     ("latency_p95_ms", numbers.milliseconds),
     ("latency_p99_ms", numbers.milliseconds),
+    ("preference", numbers.signed),
     ("peak_rss_bytes", numbers.size),
     ("model_rss_bytes", numbers.size),
     ("accuracy", numbers.share),
@@ -51,7 +52,9 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
     tiles = []
     if (time := target.ratio_p50) is not None:
         bound = target.ratio_p50_upper
-        note = "" if bound is None else f"at most {numbers.ratio(bound)} (95 %)"
+        note = (
+            "" if bound is None else f"at most {numbers.ratio(bound)} ({numbers.confidence(target.ratio_confidence)})"
+        )
         tiles.append(_tile(numbers.ratio(time), "of float's time", note, time))
     if (after := target.size_bytes) and (before := reference.size_bytes):
         tiles.append(_tile(numbers.ratio(after / before), "of float's size", numbers.size(after), after / before))

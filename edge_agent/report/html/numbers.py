@@ -51,6 +51,11 @@ def ratio(value: float) -> str:
     return f"{value:.3f}"
 
 
+def signed(value: float) -> str:
+    """A number below or above zero."""
+    return f"{value:+.3f}"
+
+
 def plain(value: float) -> str:
     """Four significant digits."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10_000 else f"{value:.4g}"  # noqa: PLR2004

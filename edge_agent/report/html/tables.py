@@ -17,6 +17,7 @@ _CANDIDATES = {
     "agreement": True,
     "SQNR": True,
     "size": True,
+    "preference": True,
     "how it ended": False,
 }
 _LAYERS = {
@@ -86,6 +87,7 @@ def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
         element("td", numbers.known(numbers.share, model.agreement), class_="n"),
         element("td", numbers.known(numbers.decibel, model.sqnr_db), class_="n"),
         element("td", numbers.known(numbers.size, model.size_bytes), class_="n"),
+        element("td", numbers.known(numbers.signed, model.preference), class_="n"),
         element("td", end, class_="note"),
     ]
     return element("tr", *cells, class_="is-chosen" if number == chosen else None)

@@ -119,11 +119,11 @@ def expected_s(reference_ms: float) -> float:
     return processes * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
 
 
-def screening_s(reference_ms: float) -> float:
-    """Seconds of calls of one model in one process of a screening."""
+def screening_s(reference_ms: float, rounds: int = _SCREEN_ROUNDS) -> float:
+    """Seconds of calls of one model in one process of :func:`screenings`."""
     call_s = reference_ms / 1000.0
     fewest = _WARMED_UP + fewest_rounds(_SCREEN_MIN_ROUNDS, call_s)
-    return max(fewest * call_s, min(2 * _SCREEN_ROUNDS * call_s, _SCREEN_MODEL_S))
+    return max(fewest * call_s, min(2 * rounds * call_s, _SCREEN_MODEL_S))
 
 
 def screen(
@@ -153,16 +153,22 @@ def screen(
 
 
 def screenings(
-    models: Sequence[Served], feeds: Path, *, references: int = 1, most_bytes: int = 0
+    models: Sequence[Served],
+    feeds: Path,
+    *,
+    rounds: int = _SCREEN_ROUNDS,
+    references: int = 1,
+    most_bytes: int = 0,
 ) -> Iterator[tuple[list[list[float]], bool]]:
     """Times (ms) of each model from one process after another, without end, and whether one process held them all.
 
-    Arguments and exceptions as of :func:`screen`.
+    ``rounds``: calls of each in one process, as far as time allows. Other arguments and exceptions as of
+    :func:`screen`.
     """
     request = Request(
         feeds=str(feeds),
         models=list(models),
-        rounds=_SCREEN_ROUNDS,
+        rounds=rounds,
         min_rounds=_SCREEN_MIN_ROUNDS,
         seconds=_SCREEN_MODEL_S * len(models),
         warmed=True,

@@ -17,6 +17,8 @@ from edge_agent.worker.measure.probe import Served
 
 FEWEST, MOST = 6, 15
 """Processes."""
+ROUNDS = 200
+"""Calls of each model in one process, as far as time allows: as many as in a proof."""
 LONGEST_S = 30.0
 """After this no further process is started, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
@@ -72,7 +74,8 @@ def race(
     runs: list[list[list[float]]] = []
     ratios: list[list[float]] = [[] for _ in targets]
     begun = time.monotonic()
-    for times, _together in screenings([*floats, *targets], feeds, references=len(floats), most_bytes=most_bytes):
+    models = [*floats, *targets]
+    for times, _ in screenings(models, feeds, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
         once, again, *others = times
         runs.append(others)
         for mine, calls in zip(ratios, others, strict=True):
@@ -89,7 +92,7 @@ def race(
 
 def expected_s(reference_ms: float, targets: int) -> float:
     """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
-    return FEWEST * (2 + targets) * screening_s(reference_ms)
+    return FEWEST * (2 + targets) * screening_s(reference_ms, ROUNDS)
 
 
 def standard_error(ratios: Sequence[float]) -> float:

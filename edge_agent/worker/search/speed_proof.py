@@ -143,6 +143,7 @@ class SpeedProof:
             timed(item.record, latency.target),
             ratio_p50=latency.ratio_p50,
             ratio_p50_upper=latency.ratio_p50_upper,
+            ratio_confidence=latency.confidence,
             ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
             gates=[*(_with_proof(gate, latency) for gate in item.record.gates), *(worth.gates if fast else ())],
             code=(worth.code or None) if fast else str(latency.decision),

@@ -27,7 +27,8 @@ REFERENCE: dict[str, Any] = {
 INT8: dict[str, Any] = {
     "method": "static", "calibration": "percentile", "float_layers": ["head"], "runtime": "onnxruntime", "threads": 1,
     "size_bytes": 152_000, "latency_p50_ms": 0.301, "latency_p95_ms": 0.33, "latency_p99_ms": 0.37,
-    "ratio_p50": 0.731, "ratio_p50_upper": 0.748, "peak_rss_bytes": 60_000_000, "model_rss_bytes": 2_100_000,
+    "ratio_p50": 0.731, "ratio_p50_upper": 0.748, "ratio_confidence": 0.975, "preference": -0.4213,
+    "peak_rss_bytes": 60_000_000, "model_rss_bytes": 2_100_000,
     "windows": 300, "disagreements": 3, "agreement": 0.99, "agreement_lower": 0.974, "sqnr_db": 31.24,
     "accuracy": 0.949,
     "gates": [
@@ -48,7 +49,8 @@ pi-01  har 7  succeeded
   latency p50          0.412 ms           0.301 ms
   latency p95           0.44 ms            0.33 ms
   latency p99          0.501 ms            0.37 ms
-  latency ratio                              0.731  at most 0.748 (95 %)
+  latency ratio                              0.731  at most 0.748 (97.5 %)
+  preference                                -0.421
   peak RSS             58.2 MiB           57.2 MiB
   RSS of the model      3.0 MiB            2.0 MiB
   agreement                                 99.0 %  at least 97.4 % (95 %)
