@@ -22,6 +22,7 @@ import msgspec
 
 from edge_agent.advice.installation import require
 from edge_agent.cli.progress import ProgressLine
+from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ConfigError
 from edge_agent.execution.run import run_stage
 from edge_agent.jobs.conclusion import conclude
@@ -189,6 +190,7 @@ def _task(request: Request) -> Task:
         gates=request.recipe.gates,
         state=request.recipe.state,
         eval=str(request.eval.resolve()) if request.eval is not None else "",
+        memory_bytes=worker_memory_bytes(0),
         arrays=ArrayFiles(
             calibration=str(request.calibration.resolve()),
             heldout=str(request.heldout.resolve()) if request.heldout is not None else "",

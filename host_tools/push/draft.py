@@ -46,7 +46,7 @@ _RECIPE = {
     "calibration_windows": ("", "windows that ranges come from"),
     "search_windows": ("", "windows that candidates are chosen by"),
     "heldout_windows": ("", "windows that the verdict is about"),
-    "search_budget_s": ("", "seconds; 0: the larger of a minute and 40 float passes"),
+    "search_budget_s": ("", "seconds; 0: the larger of a minute and 40 float passes, at most 15 minutes"),
     "threads": ("", "thread counts that may be served with; which is best is measured"),
     "io": ("", "float, or int8: a static .tflite takes and gives integers"),
     "counting": ("", "which values of large activations are counted: auto, exact or sampled"),

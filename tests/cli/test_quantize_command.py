@@ -250,6 +250,17 @@ def test_what_the_recipe_says_is_asked_of_the_stages(
     assert task.gates.min_class_recall == 0.5
 
 
+def test_the_stages_are_told_how_much_memory_there_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, calibration: Path
+) -> None:
+    (tmp_path / "garbage.onnx").write_bytes(os.urandom(4096))
+
+    run = call(capsys, tmp_path, tmp_path / "garbage.onnx", "--calibration", calibration)
+
+    known = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < read_task(run.out / "stages").memory_bytes < known
+
+
 def test_rows_of_another_shape(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Path) -> None:
     wrong = save_arrays(tmp_path / "c.npz", {"x": np.zeros((50, CHANNELS, SIZE - 1), np.float32)})
 

@@ -1,5 +1,6 @@
 """The kinds of output that are more than numbers: anomaly, detection, sequence, mask."""
 
+import weakref
 from itertools import permutations
 from typing import Any
 
@@ -342,3 +343,16 @@ def test_decisions_may_be_none_in_some_windows() -> None:
     assert not judge.agrees(some, none)
     assert judge.nearness(none, none) < judge.nearness(some, some) < judge.nearness(some, none)
     assert judge.kept_classes(none, some) == {}
+
+
+def test_masks_that_were_compared_are_not_kept_alive() -> None:
+    """A runtime's own arrays hold all the memory that its calls have taken."""
+    scores = np.random.default_rng(0).random((1, 3, 8, 8), np.float32)
+    mask = judge(Output(kind="mask"), scores)
+    target = scores.copy()
+    seen = weakref.ref(target)
+    assert mask.agrees(scores, target)
+
+    del target
+
+    assert seen() is None

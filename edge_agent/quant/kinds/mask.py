@@ -10,6 +10,7 @@ What int8 keeps of a class is counted in pixels, over all windows that have it, 
 pixels at an edge make no window lost.
 """
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,10 +30,13 @@ _MOST_COUNTED = 65_535
 
 
 class _Compared(NamedTuple):
-    """One window by float and by int8: the outputs, the class of each pixel, and the mean IoU of both."""
+    """One window by float and by int8: the outputs, the class of each pixel, and the mean IoU of both.
 
-    reference: NDArray[Any]
-    target: NDArray[Any]
+    The outputs are not kept alive: a runtime's own arrays hold all that its call has taken.
+    """
+
+    reference: "weakref.ref[NDArray[Any]]"
+    target: "weakref.ref[NDArray[Any]]"
     wanted: NDArray[Any]
     got: NDArray[Any]
     """:data:`_NONE` where int8 has not decided."""
@@ -84,10 +88,10 @@ class Mask(Kind):
 
     def _compared(self, reference: NDArray[Any], target: NDArray[Any]) -> _Compared:
         last = self._last
-        if last is None or last.reference is not reference or last.target is not target:
+        if last is None or last.reference() is not reference or last.target() is not target:
             wanted, got = self.answer(reference), self._decided(reference, target)
             overlap = mean_overlap(wanted, got) if wanted.shape == got.shape else 0.0
-            last = self._last = _Compared(reference, target, wanted, got, overlap)
+            last = self._last = _Compared(weakref.ref(reference), weakref.ref(target), wanted, got, overlap)
         return last
 
     def _decided(self, reference: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:

@@ -44,3 +44,13 @@ def measure_memory(models: Sequence[Served], feeds: Path, on_process: Callable[[
             on_process(repeat * len(requests) + number)
     peak = {key: int(median(values)) for key, values in peaks.items()}
     return [Memory(peak[model], peak[model] - peak[model.runtime]) for model in models]
+
+
+def called_bytes(model: Served, feeds: Path) -> int:
+    """What a model takes that is loaded and called once: the peak of one process, less an empty runtime's.
+
+    Raises as :func:`measure_memory`.
+    """
+    empty = ask(Request(feeds=str(feeds), runtime=model.runtime)).peak_rss_bytes
+    alone = ask(Request(feeds=str(feeds), models=[model], rounds=1, min_rounds=1, seconds=0.0)).peak_rss_bytes
+    return alone - empty

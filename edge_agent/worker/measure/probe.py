@@ -24,6 +24,7 @@ from edge_agent.process.child import Child
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.process.sandbox import confine
+from edge_agent.worker.measure.heap import give_back
 
 LONG_CALL_S = 0.1
 _FEW = 2
@@ -116,6 +117,7 @@ def ask(request: Request) -> Answer:
     """
     lines: list[str] = []
     content = msgspec.json.encode(request)
+    give_back()  # both processes share a limit
     limits = ChildLimits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
     ended = Child(
         python_child("edge_agent.worker.measure.probe"), limits=limits, on_line=lines.append, stdin=content

@@ -2,9 +2,17 @@
 
 import time
 
+_LEAST_S, _MOST_S = 60.0, 900.0
+"""At most half of what a device gives a stage ([limits] stage_timeout_s): a search that is cut off leaves nothing."""
+_FLOAT_PASSES = 40
 _OVERRUN_SHARE = 1 / 3
 _LEAST_OVERRUN_S = 20.0
 """However small the budget: so that one candidate of a small model is always tried, and its speed proved."""
+
+
+def default_s(float_pass_s: float) -> float:
+    """The seconds of a search for which the recipe names none: 40 float passes, at least 60 s and at most 900 s."""
+    return min(max(_LEAST_S, _FLOAT_PASSES * float_pass_s), _MOST_S)
 
 
 class Budget:

@@ -211,7 +211,7 @@ class _Pool:
         self._keeps = self._keeps and same and output.nbytes * rows <= _KEPT_BYTES
         if not self._keeps:
             outputs.clear()
-        elif outputs:
-            outputs[place] = output
         else:
-            outputs.extend([output] * rows)
+            kept = output.copy()  # a runtime's own arrays hold all that its calls have taken
+            outputs.extend([kept] * (rows - len(outputs)))
+            outputs[place] = kept

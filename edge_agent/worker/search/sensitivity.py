@@ -7,33 +7,71 @@ as many as the time given allows.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from edge_agent.backends import Array, Backend, CandidateSpec, FakeQuantSwitches, Feeds, ModelInfo
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
+from edge_agent.errors import LimitError
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.quant.output_error import OutputError
 from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
+from edge_agent.worker.measure.heap import give_back, resident_bytes
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
 from edge_agent.worker.search.other_outputs import other_positions
 
-MODEL_COPIES = 10
-"""The memory that this takes, in sizes of the model, runtime and numpy aside; 6.4 measured, of which some stay."""
+_MODEL_COPIES = 7
+"""The memory that this takes, in sizes of the model; 6.4 measured, of which some stay."""
+_CALL_COPIES = 2.5
+"""And in sizes of what a call of float takes; measured on a net with large activations: 2.1 in onnxruntime, 1.8 in
+ai-edge-litert, 1.4 in tflite-runtime."""
 MOST_WINDOWS = 16
 _FEWEST_WINDOWS = 4
+_KEPT_BYTES = 64 << 20
+"""Of windows and float's outputs for them, where there are more than the fewest."""
 _QUESTIONS_EACH = 1.0
 """Questions expected for each place; a plain bisection of all would need two."""
 
 
+def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0) -> bool:
+    """Whether :func:`measure` fits into ``memory_bytes`` (0: no limit) beside what this process has already.
+
+    ``model_bytes``: of the model's file; ``called_bytes``: what float takes that is loaded and called, if it is known.
+    """
+    activations = max(called_bytes - model_bytes, 0)
+    needed = resident_bytes() + _MODEL_COPIES * model_bytes + _CALL_COPIES * activations
+    return not memory_bytes or needed <= memory_bytes
+
+
 def measure(
-    context: Context, backend: Backend, info: ModelInfo, data: DataSet, spec: CandidateSpec, *, seconds: float
+    context: Context,
+    backend: Backend,
+    info: ModelInfo,
+    data: DataSet,
+    called_bytes: Callable[[], int],
+    spec: CandidateSpec,
+    *,
+    seconds: float,
 ) -> Sensitivity:
-    """The sensitivity of the static candidate ``spec``, within about ``seconds`` (and never less than one question)."""
+    """The sensitivity of the static candidate ``spec``, within about ``seconds`` (and never less than one question).
+
+    ``called_bytes`` is asked only where memory is limited (:func:`fits`).
+
+    Raises:
+        MemoryError: it does not fit.
+    """
     begun = time.monotonic()
+    give_back()
+    if context.task.memory_bytes:
+        try:
+            called = called_bytes()
+        except LimitError as refused:
+            raise MemoryError(refused.message) from None
+        if not fits(context.task.memory_bytes, info.size_bytes, called):
+            raise MemoryError
     folder = context.folder(Stage.CALIBRATE)
     prepared = prepared_path(folder, backend.SUFFIX)
     found = read_ranges(folder)
@@ -44,12 +82,15 @@ def measure(
     windows: list[tuple[Feeds, Sequence[Array]]] = []
     places = list(switches.needed_by)
     errors = [OutputError() for _ in positions]
+    kept = 0
     for feeds in _feeds(context.task, info, data, switches):
         started = time.monotonic()
         outputs = switches.run(feeds, ())
         windows.append((feeds, [outputs[position] for position in positions]))
+        kept += sum(array.nbytes for array in (*feeds.values(), *windows[-1][1]))
         question_s = (time.monotonic() - started) * len(places) * _QUESTIONS_EACH
-        if len(windows) >= max(_FEWEST_WINDOWS, seconds / max(question_s, 1e-9)):
+        many = kept >= _KEPT_BYTES or len(windows) * question_s >= seconds
+        if len(windows) >= _FEWEST_WINDOWS and many:
             break
     for _, references in windows:
         for one, reference in zip(errors, references, strict=True):

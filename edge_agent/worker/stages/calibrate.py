@@ -43,7 +43,7 @@ from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.tensor_groups import TensorGroups
 from edge_agent.worker.data.watched import Watched
-from edge_agent.worker.measure.heap import trimmed_heap
+from edge_agent.worker.measure.heap import give_back, trimmed_heap
 from edge_agent.worker.measure.runtimes import that_load, usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quality.beyond import InputReach
@@ -82,6 +82,7 @@ def run(context: Context) -> Outcome:
     notes = [*info.notes, *left_out, *lacking]
     context.progress(0.0, "preparing the model", force=True)
     backend.prepare(context.model_path, prepared)
+    give_back()
     data, seen, findings = _divided(context, backend, info, data, runtimes[0])
     reach = InputReach(info, data.channels, data.count("calibration"))
     watched = Watched(data, "calibration", lambda row: reach.add(row.feeds))

@@ -9,7 +9,7 @@ likelier to end accepted.
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,11 @@ from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
-from edge_agent.worker.measure.probe import write_feeds
+from edge_agent.worker.measure.memory import called_bytes
+from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.budget import default_s
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mending import Graph
@@ -50,14 +52,13 @@ from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
-from edge_agent.worker.search.sensitivity import MODEL_COPIES, measure
+from edge_agent.worker.search.sensitivity import fits, measure
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.starts import known_starts
 from edge_agent.worker.search.tail import Tail, float_tail
 
 CANDIDATES_FILE = "candidates.json"
-_LEAST_BUDGET_S = 60.0
-_BUDGET_PASSES = 40
+_MORE = "[recipe] search_budget_s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,13 +194,15 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             options=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
         )
-        budget_s = _budget_s(task, prepared.ranges)
+        budget_s = task.recipe.search_budget_s or default_s(prepared.ranges.float_pass_s)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
         space = _space(task, prepared)
         planned = plan(space, _tail(task, prepared, meaning.kind))
         search.score(planned)
-        if not task.memory_bytes or info.size_bytes * MODEL_COPIES <= task.memory_bytes:
-            sensitivity = partial(measure, context, backend, info, data)
+        if fits(task.memory_bytes, info.size_bytes):
+            float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
+            called = cache(partial(called_bytes, float_model, prepared.feeds))
+            sensitivity = partial(measure, context, backend, info, data, called)
             search.try_mixed_precision(sensitivity, backend.SWITCHED, _graph(prepared))
         else:
             search.warn(TOO_LARGE)
@@ -208,6 +211,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         search.compare(planned)
         search.settle_speeds()
         proved = search.prove_speed()
+        if not proved and search.left_s() <= 0:
+            search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))
@@ -248,10 +253,6 @@ def _publish(context: Context, prepared: _Prepared, found: _Found) -> Outcome:
 
 def _write(path: Path, value: Any) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _budget_s(task: Task, ranges: Ranges) -> float:
-    return task.recipe.search_budget_s or max(_LEAST_BUDGET_S, _BUDGET_PASSES * ranges.float_pass_s)
 
 
 def _foremost(search: Search, finalists: Sequence[Finalist]) -> EvaluatedCandidate | None:

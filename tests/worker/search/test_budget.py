@@ -1,4 +1,13 @@
-from edge_agent.worker.search.budget import Budget
+import pytest
+
+from edge_agent.worker.search.budget import Budget, default_s
+
+
+@pytest.mark.parametrize(("float_pass_s", "seconds"), [(0.1, 60), (5.0, 200), (22.5, 900), (70.0, 900)])
+def test_a_search_takes_forty_float_passes_and_of_slow_models_no_more_than_a_stage_has_time_for(
+    float_pass_s: float, seconds: float
+) -> None:
+    assert default_s(float_pass_s) == seconds
 
 
 def test_a_share_is_left_of_what_was_given_until_the_time_of_what_comes_next_is_over() -> None:

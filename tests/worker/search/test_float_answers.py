@@ -73,6 +73,7 @@ def test_no_row_is_run_twice(tmp_path: Path, leads: str) -> None:
     ]
     assert answers.classes == [(number,) for number in given]
     assert answers.one_each
+    assert all(one.flags.owndata for one in answers.outputs), "a runtime's arrays hold all that its calls have taken"
 
 
 @pytest.mark.parametrize("leads", ["labels", "groups", ""])

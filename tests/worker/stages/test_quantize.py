@@ -343,6 +343,14 @@ def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: 
     assert len(told(outcome)["candidates"]) == 1
 
 
+def test_a_search_that_its_budget_ends_with_nothing_says_so(tmp_path: Path, model: Path, quick: None) -> None:
+    outcome, _ = search(tmp_path, model, recipe=BRIEF, gates=Gates(min_sqnr_db=200, max_latency_ratio=0))
+
+    assert outcome.code == "sqnr_too_low"
+    [told_of] = [one for one in told(outcome)["data"]["warnings"] if "ended at its budget" in one]
+    assert "[recipe] search_budget_s = 2e-06 may find more" in told_of
+
+
 def test_a_budget_that_ends_while_screening_still_scores_what_was_screened(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

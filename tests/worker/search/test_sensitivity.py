@@ -1,0 +1,47 @@
+"""How much memory looking into a model takes: told from its weights and from what a call of it takes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+from support.onnx_models import model, save, value, weights
+
+from edge_agent.worker.measure.heap import resident_bytes
+from edge_agent.worker.measure.memory import called_bytes
+from edge_agent.worker.measure.probe import Served, write_feeds
+from edge_agent.worker.search.sensitivity import fits
+
+MIB = 1 << 20
+
+
+def net(size: int) -> Any:
+    """A few weights, and 64 bytes of activations for each value of the input."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["c"], "first", pads=[1, 1]),
+        helper.make_node("Conv", ["c", "w2"], ["y"], "second", pads=[1, 1]),
+    ]
+    constants = {"w1": weights(16, 1, 3), "w2": weights(1, 16, 3)}
+    return model(nodes, [value("x", [1, 1, size])], [value("y", [1, 1, size])], constants)
+
+
+def test_what_a_call_takes_counts_beside_the_weights() -> None:
+    mine = resident_bytes()
+
+    assert fits(0, MIB << 20, MIB << 20), "no limit"
+    assert fits(mine + 100 * MIB, 12 * MIB)
+    assert not fits(mine + 100 * MIB, 16 * MIB)
+    assert fits(mine + 300 * MIB, MIB, 110 * MIB)
+    assert not fits(mine + 200 * MIB, MIB, 110 * MIB)
+
+
+@pytest.mark.children(covered=False)
+def test_large_activations_are_measured(tmp_path: Path) -> None:
+    taken = []
+    for size in (1000, 500_000):
+        path = save(net(size), tmp_path / f"{size}.onnx")
+        write_feeds(tmp_path / "feeds.npz", {"x": np.zeros((1, 1, size), np.float32)})
+        taken.append(called_bytes(Served(str(path), "onnxruntime"), tmp_path / "feeds.npz"))
+
+    assert taken[1] - taken[0] > 30 * MIB, "32 MB for what is between both layers alone"
