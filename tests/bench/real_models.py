@@ -4,7 +4,8 @@
 
 Models and what their rows are made of come out of packages on PyPI, pinned by version and SHA-256. DIR gets
 ``NAME-float.onnx`` or ``.tflite``, ``NAME-calibration.npz``, ``NAME-heldout.npz`` (with ``groups``, the recording of
-each row; rows are in order of time) and ``NAME-recipe.toml``. Takes two minutes and 2 GB.
+each row; rows are in order of time) and ``NAME-recipe.toml``. Takes two minutes and 2 GB. One more, ``recogniser`` of
+860 nodes for ``search_seconds.py``, is fetched and made only where ``--only`` names it.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.real_rows import file_pieces, photo_pans, speech_frames, text_lines  # after the path above
+from bench.real_rows import file_pieces, photo_pans, speech_frames, text_lines, upright_lines  # after the path above
 
 Recording = Mapping[str, NDArray[Any]]
 """The rows of one recording, in order of time: input name → [n, ...]."""
@@ -36,6 +37,11 @@ rapidocr==3.10.0 --hash=sha256:2fc34e26cd0f48514804a94f8832283039c7334076bff6076
 scikit-image==0.26.0 --hash=sha256:74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af
 silero-vad==6.2.3 --hash=sha256:7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8
 """
+_MORE = {
+    "recogniser": "rapidocr-onnxruntime==1.4.4 "
+    "--hash=sha256:971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf\n"
+}
+"""Wheels of the models that are made only where they are asked for."""
 _SOURCES = "pygments==2.19.2 --hash=sha256:636cb2477cec7f8952536970bc533bc43743542f70392ae026374600add5b887\n"
 _FOR_PYTHON = ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64",
                "--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64")  # fmt: skip
@@ -97,14 +103,25 @@ SOURCES: Mapping[str, Source] = {
 }
 
 
-def fetch(folder: Path) -> Path:
-    """The packages, unpacked in ``folder``; those that are there are not fetched again.
+MORE: Mapping[str, Source] = {
+    "recogniser": Source(
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+        lambda packages, _: [dict(page) for page in upright_lines(packages)],
+        '[output]\nkind = "sequence"\n',
+    ),
+}
+"""Models that are made only where they are asked for."""
+
+
+def fetch(folder: Path, names: Collection[str] = ()) -> Path:
+    """The packages, unpacked in ``folder``; those that are there are not fetched again. ``names``: of models.
 
     Raises:
         subprocess.CalledProcessError: pip could not get one, or it is not what was pinned.
     """
     wheels, unpacked = folder / "wheels", folder / "unpacked"
-    for pinned, how in ((_WHEELS, ("--only-binary=:all:", *_FOR_PYTHON)), (_SOURCES, ("--no-binary=:all:",))):
+    more = "".join(wheel for name, wheel in _MORE.items() if name in names)
+    for pinned, how in ((_WHEELS + more, ("--only-binary=:all:", *_FOR_PYTHON)), (_SOURCES, ("--no-binary=:all:",))):
         requirements = folder / "requirements.txt"
         requirements.write_text(pinned, encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *how]
@@ -137,9 +154,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="these models, with commas between")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    packages = fetch(options.folder)
-    for name in filter(None, options.only.split(",") if options.only else SOURCES):
-        source = SOURCES[name]
+    names = [name for name in options.only.split(",") if name] or list(SOURCES)
+    packages = fetch(options.folder, names)
+    for name in names:
+        source = {**SOURCES, **MORE}[name]
         model = packages / source.file
         (options.folder / f"{name}-float{model.suffix}").write_bytes(model.read_bytes())
         (options.folder / f"{name}-recipe.toml").write_text(source.recipe, encoding="utf-8")

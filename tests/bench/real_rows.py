@@ -78,6 +78,11 @@ def text_lines(packages: Path) -> list[dict[str, Array]]:
     return pages
 
 
+def upright_lines(packages: Path) -> list[dict[str, Array]]:
+    """Pages of upright lines: ``x`` [n, 3, 48, 192] in [-1, 1]."""
+    return [{"x": page["x"][page["labels"] == 0]} for page in text_lines(packages)]
+
+
 def photo_pans(folder: Path, height: int, width: int, recordings: int, frames: int = 30) -> Iterator[Array]:
     """What a camera sees that pans and zooms over photos, ``[frames, height, width, 3]`` in [0, 1] each."""
     random = np.random.default_rng(0)

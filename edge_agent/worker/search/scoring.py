@@ -148,13 +148,10 @@ class ReferenceOutputs:
         return sweeps(groups)
 
     def _runs(self, session: Session, order: Sequence[Sequence[int]]) -> Iterator[Run]:
-        """Each window's run, sweep by sweep. State is carried between windows that follow each other."""
+        """Each window's run, sweep by sweep. State begins anew with each recording, so these may come in any order."""
+        carried = CarriedState(self._task.state, self._info)
         for places in order:
-            carried, last = CarriedState(self._task.state, self._info), -1
             for place, row in zip(places, self._data.rows(self._split, places), strict=True):
-                if place != last + 1:
-                    carried = CarriedState(self._task.state, self._info)
-                last = place
                 feeds = carried.feeds(row)
                 outputs = session.run(feeds)
                 carried.keep(outputs)

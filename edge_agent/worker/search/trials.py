@@ -54,13 +54,17 @@ class Trials:
         """Screen and score a candidate; None if it cannot be built.
 
         Where the speed of its structure is not known it is scored first: a pass that fails ends sooner than a
-        screening.
+        screening. What was planned and has passed mostly passes with more float layers, too.
 
         Args:
             spec: the candidate.
             planned: what it was before layers of it were left float; it is served alike until its own speed is known.
             share: of the stage.
         """
+        if structure(spec) not in self.screened and self._has_passed(planned):
+            self.screen([spec], processes=1)
+            if structure(spec) not in self.screened:
+                return None
         if structure(spec) in self.screened:
             return self.score(spec, share)
         like = self.screened.get(structure(planned), self._evaluator.reference)
@@ -102,17 +106,20 @@ class Trials:
         return self._add(item if screened is None else self._evaluator.with_speed(item, screened))
 
     def settle_speeds(self) -> None:
-        """Screen what passed once more, where it is to be chosen by speed: ratios so far are of one process each."""
+        """Screen what passed twice more, where it is to be chosen by speed: ratios so far are of one process each."""
         passed = {structure(item.spec): item.spec for item in reversed(self.tried) if item.passed}
         standings = {key: standing(self.screened[key]) for key in passed}
         reach = tie(self._context.task.recipe.prefer, COARSE)
         near = {key for key, number in standings.items() if number <= min(standings.values()) + reach}
         if len(near) < 2:  # noqa: PLR2004  # several
             return
-        self.screen([spec for key, spec in passed.items() if key in near])
+        self.screen([spec for key, spec in passed.items() if key in near], processes=SCREENINGS - 1)
         for place, item in enumerate(self.tried):
             if structure(item.spec) in near and item.record.agreement is not None:
                 self.tried[place] = self._evaluator.with_speed(item, self.screened[structure(item.spec)])
+
+    def _has_passed(self, planned: CandidateSpec) -> bool:
+        return any(item.passed and structure(item.spec) == structure(planned) for item in self.tried)
 
     def _add(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
         self.tried.append(item)

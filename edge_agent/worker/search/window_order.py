@@ -3,9 +3,9 @@
 Rows of a file often lie class by class, so the first of them say little of the whole. A seeded permutation mends that,
 and as it is the same for every candidate, two of them that have each seen a part have seen the same windows first.
 
-Files are read forward, compressed ones at no small cost, so a permutation is cut into *sweeps* of growing size, each
-from the front of the set to its end. Windows that follow each other in one recording stay together, so what is carried
-from one to the next is right.
+Files are read forward, compressed ones at no small cost, so a permutation is cut into three *sweeps* of growing size,
+each from the front of the set to its end. Windows that follow each other in one recording stay together, so what is
+carried from one to the next is right.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,10 @@ from itertools import groupby
 import numpy as np
 
 FIRST = 10
-"""The fewest windows of the first sweep; each later one has at least as many as all before it. No pass ends earlier."""
-_MOST_SWEEPS = 6
+"""The fewest windows of the first sweep. No pass ends earlier."""
+_MOST_SWEEPS = 3
+_LARGER = 4
+"""Times as many windows as all before it a sweep has at least."""
 _SEED = 0
 
 
@@ -37,7 +39,7 @@ def sweeps(groups: Sequence[int | None]) -> list[Sequence[int]]:
     before = 0
     for number, stretch in enumerate(order, start=1):
         taken += stretch
-        full = len(taken) >= max(FIRST, before) and len(found) < _MOST_SWEEPS - 1
+        full = len(taken) >= max(FIRST, _LARGER * before) and len(found) < _MOST_SWEEPS - 1
         if full or number == len(order):
             found.append(sorted(taken))
             before, taken = before + len(taken), []

@@ -151,6 +151,20 @@ def test_groups_stay_together_and_are_numbered(tmp_path: Path) -> None:
     assert all(names[row.index] == names[5 * (row.index // 5)] for row in data.rows("search"))
 
 
+def test_some_places_of_a_set_are_read_alone_with_all_that_belongs_to_them(tmp_path: Path) -> None:
+    names = np.repeat([f"person {index}" for index in range(12)], 5)
+    data, _ = capture(tmp_path, FLAT, {"x": VALUES, "groups": names, "labels": np.arange(60)})
+    rows = list(data.rows("search"))
+
+    some = list(data.rows("search", [1, 4, len(rows) - 1]))
+
+    assert [row.index for row in some] == [rows[place].index for place in (1, 4, -1)]
+    assert [(row.label, row.group) for row in some] == [(rows[place].label, rows[place].group) for place in (1, 4, -1)]
+    assert all(np.array_equal(row.feeds["x"], VALUES[row.index][None]) for row in some)
+    assert data.groups("search") == [row.group for row in rows]
+    assert list(data.rows("search", [])) == []
+
+
 STATE = model_info(
     {"x": ("float32", (1, 4)), "h": ("float32", (1, 8))}, {"y": ("float32", (1, 2)), "hn": ("float32", (1, 8))}
 )

@@ -122,6 +122,18 @@ def test_the_three_sets_share_no_sample_and_leave_gaps(tmp_path: Path) -> None:
     assert len({split for _, _, split in spans[: len(spans) // 3]}) == 3  # interleaved in time
 
 
+def test_some_windows_of_a_set_are_read_alone(tmp_path: Path) -> None:
+    data = capture(tmp_path, make_task(recording(tmp_path, numbered(NEEDED)))).data
+    rows = list(data.rows("heldout"))
+
+    some = list(data.rows("heldout", [3, 17, 39]))
+
+    assert [(row.index, row.group) for row in some] == [(rows[place].index, rows[place].group) for place in (3, 17, 39)]
+    assert all(np.array_equal(row.feeds["x"], rows[row.index].feeds["x"]) for row in some)
+    assert data.groups("heldout") == [row.group for row in rows]
+    assert len(set(data.groups("heldout"))) > 1
+
+
 def test_windows_are_what_the_sensor_sent_after_the_steps(tmp_path: Path) -> None:
     samples = numbered(NEEDED)
     steps = [{"op": "standardize", "mean": [0, 1, 2], "std": [1024, 2, 4]}, TRANSPOSE]

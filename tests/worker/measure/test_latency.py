@@ -295,6 +295,17 @@ def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> Non
     assert "missing.npz" in lost.value.message
 
 
+def test_a_tolerant_probe_leaves_out_what_cannot_be_served_and_tells_of_it(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    models = [Served(str(path), "onnxruntime") for path in (broken, folder / "small.onnx", broken)]
+
+    answer = ask(Request(feeds=str(folder / "feeds.npz"), models=models, rounds=2, min_rounds=2, tolerant=True))
+
+    assert [(one.place, one.code) for one in answer.refused] == [(0, "model_unreadable"), (2, "model_unreadable")]
+    assert [len(times) for times in answer.times_ms] == [2]
+
+
 @pytest.mark.parametrize(
     ("script", "timeout_s", "error", "code"),
     [

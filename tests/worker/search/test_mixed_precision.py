@@ -210,3 +210,81 @@ def test_what_passes_but_may_fail_later_is_mended_until_it_is_sure() -> None:
 
     assert added[-1] == ("b", "c", "f")
     assert device.tried[-1].likely_to_pass
+
+
+def stuck(item_db: float = 5.0) -> tuple[Device, Callable[[CandidateSpec], EvaluatedCandidate | None]]:
+    """A device on which no float layer of the first structure changes anything."""
+    device = Device("bcfg")
+
+    def attempt(spec: CandidateSpec) -> EvaluatedCandidate | None:
+        if spec.operators == CORE.operators:
+            return device.attempt(spec)
+        record = MeasuredModel(
+            method="static", ratio_p50=0.4, agreement=0.75, windows=10, disagreements=8, sqnr_db=item_db,
+            float_layers=list(spec.float_layers), code="agreement_too_low",
+        )  # fmt: skip
+        device.tried.append(EvaluatedCandidate(spec, record, passed=False))
+        return device.tried[-1]
+
+    return device, attempt
+
+
+def test_where_float_layers_change_nothing_the_search_goes_on_elsewhere_and_says_so() -> None:
+    device, attempt = stuck()
+    attempt(STATIC)
+    attempt(CORE)  # agrees in 60 %, so it is the second
+    device.blind = set()
+
+    def effects(spec: CandidateSpec) -> Sensitivity:
+        known = {layer: 2.0**-place for place, layer in enumerate(LAYERS)}
+        return device.measure(spec) if spec.operators else Sensitivity(known, {one: (one,) for one in LAYERS}, LAYERS)
+
+    told = try_mixed_precision(device.tried, attempt, effects, lambda: True, methods=("static",))
+
+    added = [item.spec for item in device.tried[2:]]
+    assert [spec.operators for spec in added[:3]] == [(), (), CORE.operators]
+    assert device.tried[-1].passed
+    assert len(told) == 1
+    assert "changed next to nothing (8 of 10 search windows disagree, 8 of 10 before)" in told[0]
+
+
+def test_what_was_given_up_comes_back_where_nothing_passes() -> None:
+    device, attempt = stuck()
+    attempt(STATIC)
+    known = {layer: 2.0**-place for place, layer in enumerate(LAYERS)}
+    effects = Sensitivity(known, {one: (one,) for one in LAYERS}, LAYERS)
+
+    told = try_mixed_precision(device.tried, attempt, lambda _: effects, lambda: True, methods=("static",))
+
+    assert len(told) == 1
+    assert [len(item.spec.float_layers) for item in device.tried[1:]] == [1, 2, 3, 4]
+
+
+def test_a_group_with_much_of_the_error_is_left_float_as_a_whole_and_stays_so_where_that_pays() -> None:
+    device = Device("bcf")
+    device.attempt(STATIC)
+    groups = {"gates": ("b", "c"), "ends": ("a", "h")}
+
+    try_mixed_precision(
+        device.tried, device.attempt, device.measure, lambda: True, methods=("static",), graph=Graph((), groups)
+    )
+
+    assert [item.spec.float_layers for item in device.tried[1:3]] == [("b", "c"), ("b", "c", "f")] or [
+        item.spec.float_layers for item in device.tried[1:3]
+    ] == [("b", "c"), ("b", "c", "b", "c", "f")]
+    assert device.tried[-1].passed
+
+
+def test_one_faster_structure_is_mended_where_a_slower_one_is_sure() -> None:
+    device = Device("abcdef", lambda spec: {(): 0.4, ("Conv",): 0.45, ("Gemm",): 0.9}[spec.operators])
+    device.attempt(STATIC)
+    device.attempt(CORE)
+    sure = replace(STATIC, operators=("Gemm",))
+    device.tried.append(
+        EvaluatedCandidate(sure, MeasuredModel(method="static", ratio_p50=0.9, agreement=1.0), passed=True)
+    )
+
+    device.try_mixed_precision()
+
+    mended = [item.spec.operators for item in device.tried[3:] if item.spec.operators != ("Gemm",)]
+    assert len(set(mended)) == 1

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +12,7 @@ from support.results import told
 from support.speeds import latency, prove, screened_by_weights
 
 from edge_agent.backends import Method, Scheme
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import TASK_FILE, Stage
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import read_chosen
 from edge_agent.worker.measure.latency import Decision
@@ -19,6 +20,7 @@ from edge_agent.worker.search import screening
 from edge_agent.worker.search.budget import Budget
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.space import SearchSpace
+from edge_agent.worker.stages import quantize
 
 SIZE, CLASSES = 64, 5
 CORE, PRODUCTS = ("Conv", "Gemm"), ("Gemm", "LSTM")
@@ -95,6 +97,8 @@ def test_what_a_plain_recipe_passes_is_not_refused(folder: Path, monkeypatch: py
     first, last = told(outcome)["candidates"][0], told(outcome)["candidates"][-1]
     assert outcome.code == ""
     assert (first["method"], first["code"]) == ("static", "agreement_too_low")
+    assert first["message"].startswith(f"stopped after {first['windows']} of ")
+    assert 8 <= first["disagreements"] <= first["windows"] < 100
     assert (last["method"], last["operators"], last["per_channel"], last["code"]) == ("dynamic", "products", True, None)
     assert read_chosen(folder / "quantize").spec.method == "dynamic"
 
@@ -107,3 +111,21 @@ def test_they_have_a_seventh_of_the_budget_and_no_more(folder: Path, monkeypatch
 
     assert outcome.code == "agreement_too_low"
     assert len(told(outcome)["candidates"]) == 1
+
+
+@pytest.mark.children(covered=False)
+def test_what_halving_has_left_out_comes_back_where_nothing_passes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "plain_recipes", lambda _space: [])
+    task = msgspec.json.decode((folder / TASK_FILE).read_bytes())
+    (folder / TASK_FILE).write_bytes(msgspec.json.encode(task | {"recipe": {"method": "static"}}))
+
+    outcome = run_stages(folder, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
+
+    whole = [one for one in told(outcome)["candidates"] if not one["float_layers"]]
+    tried = {(one["types"], one["per_channel"], one["calibration"]) for one in whole}
+    structures = {(types, per_channel) for types, per_channel, _ in tried}
+    assert outcome.code == "agreement_too_low"
+    assert len(structures) > 1
+    assert tried == {(*one, ranges) for one in structures for ranges in ("mse", "percentile", "minmax")}

@@ -131,6 +131,20 @@ def test_what_crashes_or_is_refused_everywhere_is_told_and_the_rest_is_screened(
     assert device.processes < 2 + 15  # two screenings, and fewer looks than a look at each and at each half
 
 
+def test_what_one_runtime_refuses_is_found_at_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {
+        (name, runtime): 1.0 for name in ("float", *"abcdefgh") for runtime in ("one", "two")
+    }
+    device = Device(monkeypatch, ms | {(name, "two"): ModelError("model_unsupported", "no") for name in "abcdefgh"})
+    screening = Screening(FLOAT, FEEDS, [ONE, TWO])
+
+    screening([Path(name) for name in "abcdefgh"])
+
+    assert device.processes == 3  # a screening that fails, a look at all, and the screening of what is left
+    screening([Path("a"), Path("b")])
+    assert device.processes == 4
+
+
 def test_who_is_to_blame_is_looked_for_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abcdefgh")}
     device = Device(monkeypatch, ms | {("g", "one"): StageError("stage_crashed", "killed by SIGSEGV")})

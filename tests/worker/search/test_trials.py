@@ -1,0 +1,151 @@
+"""In which order one candidate is screened and scored."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.captures import context
+from support.jobs import make_job
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.errors import ModelError
+from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.task import read_task
+from edge_agent.worker.search.policy import EvaluatedCandidate, structure
+from edge_agent.worker.search.trials import Trials
+
+SPEC = CandidateSpec("static", "mse")
+MENDED = replace(SPEC, float_layers=("a",))
+
+
+class Evaluator:
+    """Says what it was asked for. ``wrong``: the specs that fail; ``ratio``: of all that are screened."""
+
+    def __init__(self, *wrong: CandidateSpec, ratio: float = 0.5) -> None:
+        self.asked: list[str] = []
+        self.wrong = wrong
+        self.ratio = ratio
+        self.refused: dict[str, ModelError] = {}
+        self.runtime = "one"
+        self.reference = MeasuredModel(method="float", runtime="one", threads=1)
+
+    def blank(self, spec: CandidateSpec) -> MeasuredModel:
+        return MeasuredModel(method=spec.method, float_layers=list(spec.float_layers))
+
+    def screen(self, specs: list[CandidateSpec], processes: int) -> dict[CandidateSpec, MeasuredModel | ModelError]:
+        self.asked.append(f"screen {len(specs)} in {processes}")
+        served = MeasuredModel(runtime=self.runtime, threads=1, ratio_p50=self.ratio)
+        return dict.fromkeys(specs, self.refused.get("screen", served))
+
+    def load(self, _spec: CandidateSpec, _like: MeasuredModel) -> None:
+        self.asked.append("load")
+        if "load" in self.refused:
+            raise self.refused["load"]
+
+    def score(self, spec: CandidateSpec, served: MeasuredModel, _pace: Any) -> EvaluatedCandidate:
+        self.asked.append(f"score on {served.runtime}")
+        record = MeasuredModel(agreement=0.5 if spec in self.wrong else 1.0, runtime=served.runtime)
+        return EvaluatedCandidate(spec, record, passed=spec not in self.wrong)
+
+    def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
+        record = MeasuredModel(agreement=item.record.agreement, ratio_p50=screened.ratio_p50)
+        return replace(item, record=record)
+
+
+def trials(folder: Path, evaluator: Evaluator) -> Trials:
+    model = folder / "m.onnx"
+    model.touch()
+    (folder / "out").mkdir()
+    job_dir = make_job(folder, model, {})
+    asked: Any = evaluator
+    return Trials(context(job_dir, read_task(job_dir)), asked, 10, [])
+
+
+def test_what_fails_is_never_screened(tmp_path: Path) -> None:
+    evaluator = Evaluator(SPEC, MENDED)
+    search = trials(tmp_path, evaluator)
+    search.screen([SPEC], processes=1)
+    search.score(SPEC, 0.1)
+    evaluator.asked.clear()
+
+    item = search.attempt(MENDED, SPEC, 0.1)
+
+    assert evaluator.asked == ["load", "score on one"]
+    assert item is search.tried[-1]
+    assert item.record.ratio_p50 is None
+
+
+def test_what_passes_is_screened_then(tmp_path: Path) -> None:
+    evaluator = Evaluator(SPEC)
+    search = trials(tmp_path, evaluator)
+    search.screen([SPEC], processes=1)
+    search.score(SPEC, 0.1)
+    evaluator.asked.clear()
+
+    item = search.attempt(MENDED, SPEC, 0.1)
+
+    assert evaluator.asked == ["load", "score on one", "screen 1 in 1"]
+    assert [one.spec for one in search.tried] == [SPEC, MENDED]
+    assert item is not None
+    assert item.record.ratio_p50 == 0.5
+
+
+def test_where_another_runtime_is_faster_it_is_scored_there(tmp_path: Path) -> None:
+    evaluator = Evaluator(SPEC)
+    search = trials(tmp_path, evaluator)
+    search.screen([SPEC], processes=1)
+    search.score(SPEC, 0.1)
+    evaluator.runtime = "two"
+    evaluator.asked.clear()
+
+    search.attempt(MENDED, SPEC, 0.1)
+
+    assert evaluator.asked == ["load", "score on one", "screen 1 in 1", "score on two"]
+    assert len(search.tried) == 2
+
+
+def test_what_was_planned_and_has_passed_is_screened_first_with_more_float_layers(tmp_path: Path) -> None:
+    evaluator = Evaluator()
+    search = trials(tmp_path, evaluator)
+    search.screen([SPEC], processes=1)
+    search.score(SPEC, 0.1)
+    evaluator.asked.clear()
+
+    search.attempt(MENDED, SPEC, 0.1)
+
+    assert evaluator.asked == ["screen 1 in 1", "score on one"]
+
+
+@pytest.mark.parametrize("where", ["load", "screen"])
+def test_what_cannot_be_served_is_dropped_with_the_reason(tmp_path: Path, where: str) -> None:
+    evaluator = Evaluator()
+    evaluator.refused[where] = ModelError("rewrite_invalid", "crashes")
+    search = trials(tmp_path, evaluator)
+
+    assert search.attempt(MENDED, SPEC, 0.1) is None
+    assert [(one.record.code, one.record.message) for one in search.tried] == [("rewrite_invalid", "crashes")]
+
+
+def test_what_is_near_the_fastest_that_passed_is_screened_again_before_it_is_chosen(tmp_path: Path) -> None:
+    evaluator = Evaluator()
+    search = trials(tmp_path, evaluator)
+    core, slow = replace(SPEC, operators=("Conv",)), replace(SPEC, operators=("Gemm",))
+    for spec, ratio in ((SPEC, 0.5), (core, 0.54), (slow, 0.7)):
+        evaluator.ratio = ratio
+        search.screen([spec], processes=1)
+        search.score(spec, 0.1)
+    evaluator.asked.clear()
+    evaluator.ratio = 0.6
+
+    search.settle_speeds()
+
+    assert evaluator.asked == ["screen 2 in 2"]
+    assert {structure(one.spec): one.record.ratio_p50 for one in search.tried} == {
+        structure(SPEC): 0.6,
+        structure(core): 0.6,
+        structure(slow): 0.7,
+    }
+    search.tried[1:] = []
+    search.settle_speeds()
+    assert len(evaluator.asked) == 1  # nothing is to be chosen
