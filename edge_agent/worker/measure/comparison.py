@@ -3,6 +3,7 @@
 What they prove is :mod:`edge_agent.worker.measure.latency`'s.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -120,12 +121,14 @@ def screen(
     processes: int = SCREENINGS,
     references: int = 1,
     most_bytes: int = 0,
+    seconds: float = math.inf,
 ) -> list[Screened]:
     """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
 
     Where they do not fit into ``most_bytes`` (0: no matter), groups of them have a process each, and the first
     ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
-    the first group. Where not even that fits, one process each. Raises as :func:`compare`.
+    the first group. After ``seconds`` no further group is begun, and the models that are left have no times: what is
+    returned is of the first ones. Where not even a group fits, one process each. Raises as :func:`compare`.
     """
     request = Request(
         feeds=str(feeds),
@@ -141,16 +144,20 @@ def screen(
     together = True
     begun = time.monotonic()
     while not runs or (len(runs) < processes and together and time.monotonic() - begun < SCREENING_S):
-        times, together = _times(request, first=len(runs) % len(models), together=together)
-        runs.append(times)
+        until = begun + seconds if not runs else begun  # a further run is of all or of no use
+        times, together = _times(request, first=len(runs) % len(models), together=together, until=until)
+        if not runs or len(times) == len(models):
+            runs.append(times)
     return [
         Screened(percentiles([time_ms for one in mine for time_ms in one]), tuple(median(one) for one in mine))
         for mine in zip(*runs, strict=True)
     ]
 
 
-def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[float]], bool]:
+def _times(request: Request, *, first: int, together: bool, until: float = math.inf) -> tuple[list[list[float]], bool]:
     """Times of each model from one process, or from several where they do not fit together; and whether they did.
+
+    ``until``: on the monotonic clock, after which no further group is begun.
 
     ``first``: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
     x86-64 server: 0.4 to 0.8 %), so each has its turn.
@@ -166,18 +173,22 @@ def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[f
                 return [found[index] for index in range(len(order))], True
             begun = times if first == 0 else []
         if request.most_bytes:
-            return _times_in_groups(request, begun), False
+            return _times_in_groups(request, begun, until), False
     except LimitError as error:
         if error.code != "out_of_memory":
             raise
-    alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
-    return [ask(one).times_ms[0] for one in alone], False
+    found_alone: list[list[float]] = []
+    for model in request.models:
+        if len(found_alone) >= request.fewest and time.monotonic() >= until:
+            break
+        found_alone += ask(msgspec.structs.replace(request, models=[model])).times_ms
+    return found_alone, False
 
 
-def _times_in_groups(request: Request, times: list[list[float]]) -> list[list[float]]:
+def _times_in_groups(request: Request, times: list[list[float]], until: float) -> list[list[float]]:
     """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
     kept = request.fewest - 1
-    while len(times) < len(request.models):
+    while len(times) < len(request.models) and (not times or time.monotonic() < until):
         rest = request.models[max(len(times), kept) :]
         found = ask(msgspec.structs.replace(request, models=[*request.models[:kept], *rest])).times_ms
         slower = median(found[0]) / median(times[0]) if times else 1.0
