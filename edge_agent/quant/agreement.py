@@ -27,7 +27,7 @@ from edge_agent.wire.manifest import Output, OutputKind
 MEANING_WINDOWS = 64
 """Of so many of float's outputs it is found what they mean."""
 _MEANING_BYTES = 32 << 20
-_FEWEST_WINDOWS = 8
+_FEWEST_WINDOWS = 4
 """Fewer where they take more than that, as they are in memory together."""
 _SUM_SLACK = 1e-3  # float16 softmax rows add up to 1 within this
 

@@ -3,6 +3,7 @@
 What they prove is :mod:`edge_agent.worker.measure.latency`'s.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -133,16 +134,20 @@ def screen(
     processes: int = SCREENINGS,
     references: int = 1,
     most_bytes: int = 0,
+    seconds: float = math.inf,
 ) -> list[Screened]:
     """Times of several models from a few processes that hold them all; enough to choose by, proof of nothing.
 
     Where they do not fit into ``most_bytes`` (0: no matter), groups of them have a process each, and the first
     ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
-    the first group. Where not even that fits, one process each. Raises as :func:`compare`.
+    the first group. After ``seconds`` no further group is begun, and the models that are left have no times: what is
+    returned is of the first ones. Where not even a group fits, one process each. Raises as :func:`compare`.
     """
     runs: list[list[list[float]]] = []
     begun = time.monotonic()
-    for times, together in screenings(models, feeds, references=references, most_bytes=most_bytes):
+    for times, together in screenings(models, feeds, references=references, most_bytes=most_bytes, seconds=seconds):
+        if runs and len(times) < len(models):  # a further run is of all or of no use
+            break
         runs.append(times)
         if len(runs) >= processes or not together or time.monotonic() - begun >= SCREENING_S:
             break
@@ -159,6 +164,7 @@ def screenings(
     rounds: int = _SCREEN_ROUNDS,
     references: int = 1,
     most_bytes: int = 0,
+    seconds: float = math.inf,
 ) -> Iterator[tuple[list[list[float]], bool]]:
     """Times (ms) of each model from one process after another, without end, and whether one process held them all.
 
@@ -176,13 +182,16 @@ def screenings(
         fewest=references + 1,
     )
     together = True
+    until = time.monotonic() + seconds
     for number in count():
-        times, together = _times(request, first=number % len(models), together=together)
+        times, together = _times(request, first=number % len(models), together=together, until=until)
         yield times, together
 
 
-def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[float]], bool]:
+def _times(request: Request, *, first: int, together: bool, until: float = math.inf) -> tuple[list[list[float]], bool]:
     """Times of each model from one process, or from several where they do not fit together; and whether they did.
+
+    ``until``: on the monotonic clock, after which no further group is begun.
 
     ``first``: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
     x86-64 server: 0.4 to 0.8 %), so each has its turn.
@@ -198,18 +207,22 @@ def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[f
                 return [found[index] for index in range(len(order))], True
             begun = times if first == 0 else []
         if request.most_bytes:
-            return _times_in_groups(request, begun), False
+            return _times_in_groups(request, begun, until), False
     except LimitError as error:
         if error.code != "out_of_memory":
             raise
-    alone = [msgspec.structs.replace(request, models=[model]) for model in request.models]
-    return [ask(one).times_ms[0] for one in alone], False
+    found_alone: list[list[float]] = []
+    for model in request.models:
+        if len(found_alone) >= request.fewest and time.monotonic() >= until:
+            break
+        found_alone += ask(msgspec.structs.replace(request, models=[model])).times_ms
+    return found_alone, False
 
 
-def _times_in_groups(request: Request, times: list[list[float]]) -> list[list[float]]:
+def _times_in_groups(request: Request, times: list[list[float]], until: float) -> list[list[float]]:
     """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
     kept = request.fewest - 1
-    while len(times) < len(request.models):
+    while len(times) < len(request.models) and (not times or time.monotonic() < until):
         rest = request.models[max(len(times), kept) :]
         found = ask(msgspec.structs.replace(request, models=[*request.models[:kept], *rest])).times_ms
         slower = median(found[0]) / median(times[0]) if times else 1.0

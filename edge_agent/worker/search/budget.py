@@ -5,6 +5,8 @@ import time
 _LEAST_S, _MOST_S = 60.0, 900.0
 """At most half of what a device gives a stage ([limits] stage_timeout_s): a search that is cut off leaves nothing."""
 _FLOAT_PASSES = 40
+SCREENING_SHARE = 1 / 3
+"""Of the budget, after which a screening measures nothing new: what is screened is to be scored."""
 _OVERRUN_SHARE = 1 / 3
 _LEAST_OVERRUN_S = 20.0
 """However small the budget: so that one candidate of a small model is always tried, and its speed proved."""

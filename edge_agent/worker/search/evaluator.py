@@ -71,6 +71,7 @@ class CandidateEvaluator:
         feeds: Path,
         options: Sequence[ServingOption],
         heldout: HeldOut,
+        screening_s: float,
     ) -> None:
         """Nothing is built yet.
 
@@ -84,6 +85,7 @@ class CandidateEvaluator:
             feeds: one row, for timing.
             options: how a model can be served here, what is preferred among equals first.
             heldout: what the verdict will have.
+            screening_s: after which a screening begins nothing new.
         """
         self._context = context
         self._backend = backend
@@ -93,7 +95,8 @@ class CandidateEvaluator:
         self._judge = judge
         self._heldout = heldout
         self.feeds = feeds
-        self._screening = Screening(context.model_path, feeds, options, context.task.memory_bytes)
+        memory_bytes = context.task.memory_bytes
+        self._screening = Screening(context.model_path, feeds, options, memory_bytes, screening_s)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
         self._folder.mkdir()
@@ -140,6 +143,7 @@ class CandidateEvaluator:
     ) -> dict[CandidateSpec, MeasuredModel | ModelError]:
         """The speed of each candidate's structure beside float's and the others', or why it is no candidate.
 
+        Nothing of those for which there was no time: the last ones of ``specs``.
         Other processes load the files first: one on which the runtime crashes must not be opened in this one.
         """
         found: dict[CandidateSpec, MeasuredModel | ModelError] = {}
@@ -150,7 +154,8 @@ class CandidateEvaluator:
             except ModelError as error:
                 found[spec] = error
         for spec, speed in zip(paths, self._screening(list(paths.values()), processes) if paths else (), strict=True):
-            found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
+            if speed is not None:
+                found[spec] = speed if isinstance(speed, ModelError) else self._sound(spec, paths[spec], speed)
         if self._screening.float_times is not None:
             reference = self._served_by(self._screening.float_option, self.reference)
             self.reference = timed(reference, self._screening.float_times)

@@ -4,6 +4,8 @@ A file on which a runtime crashes takes its process with it, so what fails toget
 found, and the rest is screened without them. A file that one runtime refuses can still be served by another.
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +54,14 @@ class Screening:
         most_bytes: what the models that one process holds may take.
     """
 
-    def __init__(self, model: Path, feeds: Path, options: Sequence[ServingOption], memory_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        model: Path,
+        feeds: Path,
+        options: Sequence[ServingOption],
+        memory_bytes: int = 0,
+        seconds: float = math.inf,
+    ) -> None:
         """Nothing is measured yet.
 
         Args:
@@ -60,17 +69,19 @@ class Screening:
             feeds: one row (:func:`edge_agent.worker.measure.probe.write_feeds`).
             options: how a model can be served, what is preferred among equals first.
             memory_bytes: what this process and those that it starts may take; 0: no limit.
+            seconds: after which a screening begins nothing new.
         """
         self._model = model
         self._feeds = feeds
         self._options = options
+        self._seconds = seconds
         self.most_bytes = min(room_for_models(memory_bytes) or _MOST_BYTES, _MOST_BYTES)
         self.float_option = options[0]
         self.float_times: Percentiles | None = None
         self._failed: dict[tuple[Path, ServingOption], ModelError] = {}
 
-    def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError]:
-        """The speed of each file, or why it cannot be served.
+    def __call__(self, paths: Sequence[Path], processes: int = SCREENINGS) -> list[Speed | ModelError | None]:
+        """The speed of each file, or why it cannot be served; None: its time was over, which never the first one's is.
 
         Args:
             paths: the files.
@@ -82,20 +93,21 @@ class Screening:
         """
         items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
         items = [item for item in items if item not in self._failed]
+        begun = time.monotonic()
         try:
-            times = self._screened(items, processes)
+            times = self._screened(items, processes, self._seconds)
         except (ModelError, StageError):
             self._failed |= self._culprits(items)
             items = [item for item in items if item not in self._failed]
-            times = self._screened(items, processes)
+            times = self._screened(items, processes, self._seconds - (time.monotonic() - begun))
         floats = {option: times.pop((self._model, option)) for option in self._options}
         if self.float_times is None:
             self.float_option = _fastest(floats, next(iter(floats.values())))
         self.float_times = floats[self.float_option].times
-        found: list[Speed | ModelError] = []
+        found: list[Speed | ModelError | None] = []
         for path in paths:
             mine = {option: times[path, option] for option in self._options if (path, option) in times}
-            found.append(self._speed(mine, floats) if mine else self._failed[path, self._options[0]])
+            found.append(self._speed(mine, floats) if mine else self._failed.get((path, self._options[0])))
         return found
 
     def _speed(self, mine: Mapping[ServingOption, Screened], floats: Mapping[ServingOption, Screened]) -> Speed:
@@ -108,13 +120,20 @@ class Screening:
         return self._culprits([(path, option)]).get((path, option))
 
     def _screened(
-        self, items: Sequence[tuple[Path, ServingOption]], processes: int
+        self, items: Sequence[tuple[Path, ServingOption]], processes: int, seconds: float
     ) -> dict[tuple[Path, ServingOption], Screened]:
         every = [*((self._model, option) for option in self._options), *items]
         models = [_served(*item) for item in every]
         references = len(self._options)
-        times = screen(models, self._feeds, processes=processes, references=references, most_bytes=self.most_bytes)
-        return dict(zip(every, times, strict=True))
+        times = screen(
+            models,
+            self._feeds,
+            processes=processes,
+            references=references,
+            most_bytes=self.most_bytes,
+            seconds=seconds,
+        )
+        return dict(zip(every, times, strict=False))
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
         """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""

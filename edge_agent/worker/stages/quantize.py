@@ -45,10 +45,11 @@ from edge_agent.worker.measure.memory import called_bytes
 from edge_agent.worker.measure.probe import Served, write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.budget import default_s
+from edge_agent.worker.search.budget import SCREENING_SHARE, default_s
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mending import Graph
+from edge_agent.worker.search.mixed_precision import ENOUGH, measured
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
@@ -190,6 +191,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         meaning = floats.meaning(first_output(task), label_sample(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(labels_of(data, "heldout"))
+        budget_s = task.recipe.search_budget_s or default_s(prepared.ranges.float_pass_s)
         evaluator = CandidateEvaluator(
             context,
             backend,
@@ -200,8 +202,8 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             feeds=prepared.feeds,
             options=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
+            screening_s=SCREENING_SHARE * budget_s,
         )
-        budget_s = task.recipe.search_budget_s or default_s(prepared.ranges.float_pass_s)
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
         space = _space(task, prepared)
         planned = plan(space, _tail(task, prepared, meaning.kind))
@@ -218,7 +220,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         search.compare(planned)
         search.settle_speeds()
         proved = search.prove_speed()
-        if not proved and search.left_s() <= 0:
+        if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
             search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)

@@ -86,6 +86,15 @@ def served(*names: str) -> list[Served]:
     return [Served(name, "onnxruntime") for name in names]
 
 
+def test_after_its_time_a_screening_begins_no_further_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, {"f": 4.0, "a": 2.0, "b": 3.0, "c": 1.0}, fits=2)
+
+    screened = screen(served("f", "a", "b", "c"), tmp_path, most_bytes=1, seconds=0.0)
+
+    assert asked == [["f", "a", "b", "c"]]
+    assert [one.ratio(screened[0]) for one in screened] == [1.0, 0.5]
+
+
 def test_each_group_is_held_against_its_own_float(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = scripted(monkeypatch, {"f": 4.0, "a": 2.0, "b": 3.0, "c": 1.0}, fits=2)
 

@@ -143,4 +143,4 @@ def test_the_first_outputs_say_what_they_mean_and_of_large_ones_a_few_do() -> No
 
     assert len(first_of(small for _ in range(100))) == 64
     assert len(first_of(small for _ in range(5))) == 5
-    assert len(first_of(large for _ in range(100))) == 8
+    assert len(first_of(large for _ in range(100))) == 4

@@ -28,9 +28,10 @@ class Device:
         monkeypatch.setattr(module, "screen", self.screen)
         monkeypatch.setattr(module, "ask", self.ask)
 
-    def screen(self, models: Sequence[Served], _feeds: Path, **_: int) -> list[Screened]:
+    def screen(self, models: Sequence[Served], _feeds: Path, *, seconds: float, **_: int) -> list[Screened]:
         self.processes += 1
-        return [Screened(Percentiles(ms, ms, ms), (ms,)) for ms in map(self._of, models)]
+        in_time = models if seconds > 0 else models[: self.fit]
+        return [Screened(Percentiles(ms, ms, ms), (ms,)) for ms in map(self._of, in_time)]
 
     def ask(self, request: Request) -> Answer:
         self.processes += 1
@@ -157,6 +158,18 @@ def test_who_is_to_blame_is_looked_for_in_groups_that_fit_into_memory(monkeypatc
     assert [isinstance(one, ModelError) for one in found] == [name == "g" for name in "abcdefgh"]
     assert {request.most_bytes for request in asked} == {256 << 20}
     assert {request.fewest for request in asked} == {1}
+
+
+def test_what_there_was_no_time_for_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abc")}
+    device = Device(monkeypatch, ms | {("a", "one"): ModelError("model_unsupported", "no")})
+    device.fit = 2
+
+    found = Screening(FLOAT, FEEDS, [ONE], seconds=0.0)([Path(name) for name in "abc"])
+
+    assert isinstance(found[0], ModelError)
+    assert isinstance(found[1], Speed)
+    assert found[2] is None
 
 
 @pytest.mark.parametrize(("memory", "together"), [(0, 512), (512, 256), (16 << 10, 512)])

@@ -375,7 +375,10 @@ def test_the_budget_ends_the_search_with_the_best_so_far(tmp_path: Path, model: 
     assert len(told(outcome)["candidates"]) == 1
 
 
-def test_a_search_that_its_budget_ends_with_nothing_says_so(tmp_path: Path, model: Path, quick: None) -> None:
+def test_a_search_that_its_budget_ends_with_nothing_says_so(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.worker.stages.quantize.ENOUGH", 1)
     outcome, _ = search(tmp_path, model, recipe=BRIEF, gates=Gates(min_sqnr_db=200, max_latency_ratio=0))
 
     assert outcome.code == "sqnr_too_low"
