@@ -9,6 +9,7 @@
     operators     which operators can be quantized
     arithmetic    which integer types this processor multiplies exactly, and so which to try
     graph         which nodes of a prepared graph can be, which tensors need a range, and the weights
+    inner         layers inside If, Loop and Scan
     taps          the float model with its activations as outputs
     rewriting     the static int8 model in QDQ form, from ranges that we found
     dynamic       the int8 model that quantizes activations as they come

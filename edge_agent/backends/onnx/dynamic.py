@@ -3,7 +3,7 @@
 Written in ONNX's own operators (DynamicQuantizeLinear, MatMulInteger, ConvInteger), which onnxruntime fuses where it
 can. It fuses products well; ConvInteger is 3 to 12 times slower than a float Conv, so whoever asks for ``operators``
 decides whether convolutions take part. Products of two activations, as in attention, stay float. Of recurrent layers
-the LSTM has a form of its own (:mod:`.recurrent`).
+the LSTM has a form of its own (:mod:`.recurrent`), which is all that becomes int8 in graphs inside others.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
+from edge_agent.backends.onnx.inner import inner_layers
 from edge_agent.backends.onnx.operators import DYNAMIC
 from edge_agent.backends.onnx.recurrent import is_quantizable_lstm, quantized_lstm
 from edge_agent.backends.onnx.surgery import ZERO_POINT, Surgery, as_unsigned, bias, int8_grid, is_product, product
@@ -33,6 +34,10 @@ def rewrite_dynamic(prepared: Path, spec: CandidateSpec, out: Path) -> None:
             surgery.exchange(node, quantized_lstm(surgery, node, spec))
         else:
             surgery.exchange(node, _layer(surgery, node, axes[node.input[1]], spec))
+    for node in inner_layers(surgery.graph):
+        named = node.op_type in (spec.operators or DYNAMIC) and node.name not in spec.float_layers
+        if named and is_quantizable_lstm(surgery.graph, node):
+            surgery.exchange_inside(node, quantized_lstm(surgery, node, spec)[0])
     surgery.store_tables(spec.float_layers, axes, unsigned=axes if spec.types == "u8u8" else ())
     onnx.save_model(surgery.finish(spec), out)
 

@@ -114,7 +114,8 @@ class Graph:
 
     def weighted(self) -> Iterator[tuple[str, str]]:
         """Operator and name of every node that multiplies by weights, or as if by weights."""
-        return ((node.op_type, node.name) for node in self.nodes if node.op_type in (*WEIGHTED, *RECURRENT))
+        layers = (node for node in with_inner(self.nodes) if node.op_type in (*WEIGHTED, *RECURRENT))
+        return ((node.op_type, node.name or node.output[0]) for node in layers)
 
     def weight_count(self, node: Any) -> float:
         """How many weights a node multiplies by; infinite where they are in a graph of its own."""

@@ -20,6 +20,7 @@ import onnx
 from onnx import TensorProto, version_converter
 
 from edge_agent.backends.onnx.graph import Graph, with_inner
+from edge_agent.backends.onnx.inner import hoist_weights, inner_layers
 from edge_agent.backends.onnx.names import name_nodes
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
@@ -52,12 +53,14 @@ def prepare_model(path: Path, out: Path) -> None:
     del model.graph.value_info[:]
     model.graph.value_info.extend(types)
     _drop_unused_opsets(model)
+    hoist_weights(model)
     _rename_constants(model, skeleton)
     _fold_beta(model)
     _own_biases(model)
     name_nodes(model.graph.node)
     onnx.helper.set_model_props(model, {entry.key: entry.value for entry in skeleton.metadata_props})
-    if not any(True for _ in Graph(model).quantizable((*WEIGHTED, *RECURRENT))):
+    graph = Graph(model)
+    if not any(True for _ in (*graph.quantizable((*WEIGHTED, *RECURRENT)), *inner_layers(graph))):
         raise ModelError(
             "model_unsupported",
             f"nothing in {path.name} would gain from int8: it has no float Conv, ConvTranspose, Gemm, MatMul, LSTM, "

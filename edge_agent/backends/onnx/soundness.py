@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from edge_agent.backends import Array
 from edge_agent.backends.nothing_left import listed
-from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
+from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.errors import ModelError
@@ -57,14 +57,12 @@ def check_model(original: Path, quantized: Path) -> dict[str, int]:
     }
     new = {name for name, tensor in constants.items() if tensor.data_type in _INT8} - _constants_of(original)
     new |= _seen_otherwise(model.graph.node, new)
-    readers = [node for node in model.graph.node if _stored_weight(node) in new]
+    readers = [node for node in with_inner(model.graph.node) if _stored_weight(node) in new]
     _check_scales(model.graph.node, readers, constants)
     weights = {node.input[0] for node in pairs if node.input[0] in new} | {_stored_weight(node) for node in readers}
     nodes = sum(node.op_type not in _PAIR and not dequantized.isdisjoint(node.input) for node in model.graph.node)
     if not nodes + len(readers):
-        floats = [
-            f"{node.op_type} {node.name!r}" for node in model.graph.node if node.op_type in (*WEIGHTED, *RECURRENT)
-        ]
+        floats = [f"{operator} {name!r}" for operator, name in Graph(model).weighted()]
         raise _invalid(f"nothing in the rewritten model is int8; in float are {listed(floats) or 'all its nodes'}")
     return {"int8_weights": len(weights), "int8_nodes": nodes + len(readers), "qdq_nodes": len(pairs)}
 

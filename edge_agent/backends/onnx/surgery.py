@@ -38,6 +38,8 @@ class Surgery:
         self.twins = Twins(self.graph.constants)
         self._model = model
         self._exchanged: dict[str, list[Any]] = {}
+        self._first: list[Any] = []
+        self._inside = 0
         self._constants: dict[str, Array] = {}
         self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._taken = {name for node in self.graph.nodes for name in (*node.input, *node.output)}
@@ -46,6 +48,12 @@ class Surgery:
     def exchange(self, node: Any, nodes: Iterable[Any]) -> None:
         """Put ``nodes`` where ``node`` is."""
         self._exchanged[node.name] = list(nodes)
+
+    def exchange_inside(self, node: Any, made: Any, before: Iterable[Any] = ()) -> None:
+        """Turn ``node``, of an inner graph, into ``made``; ``before``: what the main graph has to compute for it."""
+        node.CopyFrom(made)
+        self._first += before
+        self._inside += 1
 
     def constant(self, name: str, value: Array) -> str:
         """Add a constant, unless there is one of this value; returns the name it has."""
@@ -133,14 +141,14 @@ class Surgery:
         Raises:
             ModelError: ``rewrite_invalid`` if nothing was exchanged for ``spec``.
         """
-        if not self._exchanged:
+        if not self._exchanged and not self._inside:
             raise nothing_left(spec, self.graph.weighted())
-        nodes = [new for old in self.graph.nodes for new in self._exchanged.get(old.name, [old])]
+        nodes = [*self._first, *(new for old in self.graph.nodes for new in self._exchanged.get(old.name, [old]))]
         graph = self._model.graph
         read = {name for node in with_inner(nodes) for name in node.input} | {value.name for value in graph.output}
         kept = [tensor for tensor in graph.initializer if tensor.name in read]
         kept += [numpy_helper.from_array(value, name) for name, value in self._constants.items()]
-        domains = {node.domain for node in nodes} - {entry.domain for entry in self._model.opset_import}
+        domains = {node.domain for node in with_inner(nodes)} - {entry.domain for entry in self._model.opset_import}
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(nodes)
         graph.initializer.extend(kept)

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.onnx.graph import Graph
+from edge_agent.backends.onnx.inner import inner_layers
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.sharing import tables_of
 from edge_agent.backends.onnx.surgery import ZERO_POINT, Surgery, as_unsigned, bias, int8_grid, is_product, product
@@ -50,6 +51,7 @@ def rewrite_uniform(prepared: Path, spec: CandidateSpec, out: Path) -> None:
             surgery.exchange(node, _in_blocks(surgery, node, shared))
         elif made := _unpacked(surgery, node, axes):
             surgery.exchange(node, made)
+    _unpack_inside(surgery, spec, known={twins.of(name).name for name in axes})
     in_blocks = {name: axis for name, axis in shared.items() if _UNPACKED not in ways[twins.of(name).name]}
     surgery.store_tables(spec.float_layers, axes, unsigned=in_blocks)
     onnx.save_model(surgery.finish(spec), out)
@@ -86,6 +88,23 @@ def _unpacked(surgery: Surgery, node: Any, axes: Mapping[str, int | None]) -> li
         reader.input[list(node.input).index(name)] = value
         nodes += before
     return [*nodes, reader] if reader != node else []
+
+
+def _unpack_inside(surgery: Surgery, spec: CandidateSpec, *, known: set[str]) -> None:
+    """The same for layers of inner graphs; ``known``: weights that layers of the main graph read, which stay theirs."""
+    for node in inner_layers(surgery.graph):
+        if node.name in spec.float_layers or (spec.operators and node.op_type not in spec.operators):
+            continue
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        before: list[Any] = []
+        for name, axis in _weights(surgery.graph, node).items():
+            if surgery.twins.of(name).name not in known:
+                value, nodes = surgery.as_float(name, axis if spec.per_channel else None)
+                made.input[list(node.input).index(name)] = value
+                before += nodes
+        if made != node:
+            surgery.exchange_inside(node, made, before)
 
 
 def _weights(graph: Graph, node: Any) -> dict[str, int | None]:
