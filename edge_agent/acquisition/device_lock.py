@@ -10,7 +10,7 @@ from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
 from edge_agent.strict import why
 
-_WRAPPED = re.compile(r"\(\d+, '([^']*)'\)$")
+_WRAPPED = re.compile(r"\(\d+, '([^']*)'\)$|\[Errno \d+\] (.*)$")
 _BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
@@ -65,7 +65,7 @@ def _reason(error: BaseException) -> str:
     """What an error says; pyserial wraps that of the system, number and all."""
     text = why(error)
     wrapped = _WRAPPED.search(text)
-    return wrapped[1] if wrapped else text
+    return (wrapped[1] or wrapped[2]) if wrapped else text
 
 
 def holder(path: str) -> str:

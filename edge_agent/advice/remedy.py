@@ -15,6 +15,7 @@ _VERBS = (
     "shrink", "sign", "start", "stop", "sudo", "try", "unpack", "update", "upgrade", "use", "wait", "write",
 )  # fmt: skip
 _ADVICE = re.compile(rf"[;:] (?=(?:{'|'.join(_VERBS)}) )")
+_MEANT = "; did you mean '"
 _SEE_MESSAGE = "see the message"
 
 
@@ -27,4 +28,4 @@ def split_advice(message: str) -> tuple[str, str]:
 def remedy_for(code: str, message: str) -> str:
     """What to do beyond what ``message`` says; empty where it says all, or the code is a newer version's."""
     known = CODES[code].remedy if code in CODES else ""
-    return "" if known == _SEE_MESSAGE or split_advice(message)[1] else known
+    return "" if known == _SEE_MESSAGE or _MEANT in message or split_advice(message)[1] else known

@@ -108,7 +108,7 @@ def _check(args: argparse.Namespace) -> Request:
         if not path.is_file():
             raise ConfigError("usage", f"no such file: {path}")
     if args.model.suffix not in _FORMATS:
-        raise ConfigError("usage", f"{args.model}: a model ends in {' or '.join(_FORMATS)}")
+        raise ConfigError("usage", f"{args.model}: a model must end in {' or '.join(_FORMATS)}")
     if args.out.exists() and not args.out.is_dir():
         raise ConfigError("usage", f"--out {args.out} is no directory")
     if not args.force and args.out.exists() and any(args.out.iterdir()):
@@ -129,7 +129,7 @@ def _checked_page(page: Path, out: Path, inputs: set[Path]) -> Path:
     """Where the page goes; raises ``ConfigError`` if it cannot, or if it would overwrite what is needed."""
     path, out = page.resolve(), out.resolve()
     if page.suffix not in (".html", ".htm"):
-        raise ConfigError("usage", f"--report {page}: a page ends in .html")
+        raise ConfigError("usage", f"--report {page}: a page must end in .html")
     if page.is_dir() or not (path.parent.is_dir() or path.parent == out):
         raise ConfigError("usage", f"--report {page}: its folder is missing, or it is a folder itself")
     if path in inputs or out / _STAGES in path.parents:

@@ -64,9 +64,11 @@ class Options(BrokerSettings, frozen=True, kw_only=True):
         if set(self.topic) & set("+#\0"):
             raise ValueError(f"topic {self.topic!r} must be one topic, without the wildcards + and #")
         if len(self.scale) not in (0, 1, len(self.channels)):
-            raise ValueError(f"scale has {len(self.scale)} factors for {len(self.channels)} channels")
+            raise ValueError(
+                f"scale has {len(self.scale)} factors for {len(self.channels)} channels; give one, or one each"
+            )
         if self.counter and self.format == "raw":
-            raise ValueError('a counter goes with format = "json"')
+            raise ValueError('a counter needs format = "json"')
         if self.url:
             try:
                 _ = self.address

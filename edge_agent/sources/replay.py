@@ -41,6 +41,7 @@ from edge_agent.advice.installation import how_to_add
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import SourceError
 from edge_agent.sources import EndOfSource
+from edge_agent.strict import counted
 
 if TYPE_CHECKING:
     from edge_agent.acquisition.recordings.pictures import PictureRecording
@@ -112,7 +113,7 @@ class ReplaySource:
         """The samples that are due; at ``rate = "max"`` the next ones."""
         if self._next == self.length:
             if not self.repeats:
-                raise EndOfSource(f"{self._path} ended after {self._given} samples")
+                raise EndOfSource(f"{self._path} ended after {counted(self._given, 'sample')}")
             self._next = 0
         due = self._recording.at_once
         if self._schedule is not None:
@@ -126,7 +127,7 @@ class ReplaySource:
         try:
             samples = self._recording.take(self._next, wanted)
         except BROKEN as error:
-            raise EndOfSource(f"{self._path} broke off after {self._given} samples: {error}") from None
+            raise EndOfSource(f"{self._path} broke off after {counted(self._given, 'sample')}: {error}") from None
         if self._places is not None:
             samples = samples[..., self._places]
         self._next += wanted

@@ -90,11 +90,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.scale) not in (0, 1, len(self.channels)):
-            raise ValueError(f"scale has {len(self.scale)} factors for {len(self.channels)} channels")
+            raise ValueError(
+                f"scale has {len(self.scale)} factors for {len(self.channels)} channels; give one, or one each"
+            )
         if self.framing not in _BINARY and (self.layout or self.check != "none"):
-            raise ValueError(f'layout and check mean nothing to framing = "{self.framing}"')
+            raise ValueError(f'layout and check need framing = "cobs" or "sync", not "{self.framing}"')
         if (self.framing == "sync") != bool(self.sync):
-            raise ValueError('sync = "aa55" goes with framing = "sync"')
+            raise ValueError('sync = "aa55" needs framing = "sync", and that needs it')
         if self.framing == "sync" and self.check == "none":
             raise ValueError('framing = "sync" needs a check: numbers may look like the sync word')
         decoder(self)
@@ -120,7 +122,11 @@ def decoder(options: Options) -> tuple[Decoder, int]:
     record = Record(options.layout, options.columns, options.check)
     if options.framing == "cobs":
         return CobsDecoder(record, options.columns), record.first_modulus
-    return SyncDecoder(record, options.columns, bytes.fromhex(options.sync)), record.first_modulus
+    try:
+        sync = bytes.fromhex(options.sync)
+    except ValueError:
+        raise ValueError(f'sync = "{options.sync}" must be bytes in hexadecimal, such as "aa55"') from None
+    return SyncDecoder(record, options.columns, sync), record.first_modulus
 
 
 class SerialSource(Stream):

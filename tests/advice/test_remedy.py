@@ -16,6 +16,7 @@ from edge_agent.errors import CODES
         ("too_few_windows", "60 windows cannot prove it even without an error; give at least 88 rows (--eval)"),
         ("no_space", "the set holds transposed arrays: 3 MB are free; free some, or save contiguous copies"),
         ("model_unsupported", "the model uses what nobody knows"),
+        ("not_active", "this device knows no model 'hat'; did you mean 'har'?"),
         ("of_a_newer_version", "something else happened"),
     ],
 )

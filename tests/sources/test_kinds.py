@@ -292,7 +292,7 @@ class TestMqtt:
             ({"topic": "s/+"}, "without the wildcards"),
             ({"url": "http://x"}, "must be mqtt://"),
             ({"url": "mqtt://user:pw@x"}, "holds no credentials"),
-            ({"format": "raw", "counter": "n"}, "a counter goes with"),
+            ({"format": "raw", "counter": "n"}, "a counter needs"),
             ({"scale": [1, 2, 3]}, "3 factors for 2 channels"),
         ],
     )

@@ -46,7 +46,8 @@ def faults(code: str, message: str) -> list[str]:
         found.append(f"says {several[0]!r}")
     if message != message.strip() or "; ;" in message or ";;" in message:
         found.append("has blanks or marks too many")
-    said = split_advice(message)[1] or remedy_for(code, message) or (code == "usage" and _WANTED.search(message))
+    said = split_advice(message)[1] or remedy_for(code, message) or "did you mean" in message
+    said = said or (code == "usage" and _WANTED.search(message))
     if CODES[code].status in _ENDS and not said:
         found.append("says nothing to do")
     return found

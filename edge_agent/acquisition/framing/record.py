@@ -43,16 +43,18 @@ class Record:
         if layout[:1] not in ("<", ">"):
             raise ValueError(f"layout {layout!r} must begin with its byte order, < (little-endian) or >")
         if set(layout[1:]) - set(_INTEGERS + "efdx0123456789 "):
-            raise ValueError(f"layout {layout!r} may hold {_INTEGERS}efd for numbers and x for padding")
+            raise ValueError(f"layout {layout!r} must hold nothing but {_INTEGERS}efd for numbers and x for padding")
         try:
             self._struct = struct.Struct(layout)
         except struct.error as error:
-            raise ValueError(f"layout {layout!r}: {error}") from None
+            raise ValueError(f"layout {layout!r}: {error}; write it as Python's struct wants it") from None
         if not 0 < self._struct.size <= _MAX_BYTES:
-            raise ValueError(f"layout {layout!r} has {self._struct.size} bytes; 1 to {_MAX_BYTES} are possible")
+            raise ValueError(f"layout {layout!r} has {self._struct.size} bytes and must have 1 to {_MAX_BYTES}")
         values = self._struct.unpack(bytes(self._struct.size))
         if len(values) != columns:
-            raise ValueError(f"layout {layout!r} holds {len(values)} numbers for {columns} channels (and counter)")
+            raise ValueError(
+                f"layout {layout!r} holds {len(values)} numbers and must hold {columns} (channels and counter)"
+            )
         self._check = _SUMS[check]
         self._order: Literal["little", "big"] = "little" if layout[0] == "<" else "big"
         self.size = self._struct.size + self._check.size
