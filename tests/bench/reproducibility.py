@@ -28,7 +28,7 @@ from bench.equal_speed import write_equal_speed  # noqa: E402  # after the path 
 from edge_agent.device import board  # noqa: E402
 
 CHOICE = ("method", "operators", "types", "per_channel", "calibration", "float_layers", "runtime", "threads")
-"""What tells one choice from another, beside the ranges."""
+"""What tells one choice from another, beside its ranges."""
 
 
 def quantize(model: Path, out: Path, recipe: Path | None) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def quantize(model: Path, out: Path, recipe: Path | None) -> dict[str, Any]:
         raise SystemExit(f"{model.name}: exit {done.returncode}\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout)
     ranges = out / "ranges.json"
-    result["ranges"] = ranges.read_text() if ranges.exists() else ""
+    result["ranges"] = json.loads(ranges.read_text())["ranges"] if ranges.exists() else {}
     return result
 
 
@@ -55,7 +55,8 @@ def choice(result: Mapping[str, Any]) -> dict[str, str]:
     """What was chosen, by part: the end, how the model is made, and the scales that its file follows from."""
     chosen = result["chosen"] or {}
     told = {key: json.dumps(chosen.get(key)) for key in CHOICE}
-    return {"end": result["code"] or result["verdict"], **told, "ranges": result["ranges"]}
+    ranges = result["ranges"].get(chosen.get("calibration"), {})
+    return {"end": result["code"] or result["verdict"], **told, "ranges": json.dumps(ranges, sort_keys=True)}
 
 
 def spread(values: Sequence[float]) -> str:
