@@ -110,6 +110,7 @@ CODES: dict[str, Code] = {
         "int8 needs more than max_peak_rss_bytes",
         "shrink the model, or set the gate that the message names",
     ),
+    "no_gain": Code("rejected", "int8 gains less over float than each limit of min_gain", "see the message"),
     "output_kind_needed": Code(
         "rejected", "labels fit no kind of output, or only raw's gates fail while argmax agrees", "set [output] kind"
     ),

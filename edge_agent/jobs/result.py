@@ -29,6 +29,15 @@ class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
     passed: bool
     on: Literal["", "eval"] = ""
     """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
+    axis: Literal["", "time", "size", "memory"] = ""
+    """Of ``min_gain``: what was gained. One axis that is met passes the gate; those that are not are then left out."""
+    margin: float | None = None
+    """Of ``max_latency_ratio``: the part by which ``limit`` is more than what was asked for."""
+
+    @property
+    def title(self) -> str:
+        """Its name, with the axis where it has several."""
+        return f"{self.name} ({self.axis})" if self.axis else self.name
 
 
 class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +65,15 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     latency_p99_ms: float | None = None
     ratio_p50: float | None = None
     ratio_p50_upper: float | None = None
-    """Exact one-sided 95 % bound of the ratio."""
+    """Exact one-sided bound of the ratio, at 95 %, or at 97.5 % where two candidates could be asked."""
     ratio_p50_same_runtime: float | None = None
     peak_rss_bytes: int | None = None
     """VmHWM of a process with this model alone."""
     model_rss_bytes: int | None = None
     """The same, less an empty runtime's."""
+    preference: float | None = None
+    """What ``[recipe] prefer`` says of a candidate: the weighted sum of the logarithms of what it takes of float's
+    time, size and, once that is measured, memory. Lower is better, 0 is float's. From before the proof of its time."""
     windows: int | None = None
     windows_effective: float | None = None
     disagreements: int | None = None

@@ -20,25 +20,13 @@ from edge_agent.quant.bounds import (
     windows_needed,
 )
 from edge_agent.quant.digits import apart, percent_apart
+from edge_agent.quant.limits import GateLimits
 
 _STRICT = 0.99
 _WORTH_IT = 10
 """Times as many windows: more than that nobody captures."""
 _SPREAD = 1.1
 """A limit that shall hold for the next measurement, too, leaves it so much room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateLimits:
-    """The manifest's gates with every default filled in; 0 = no gate."""
-
-    min_agreement: float
-    warn_agreement: float
-    """What agreement is held against without refusing, where labels decide."""
-    max_accuracy_drop: float
-    min_sqnr_db: float
-    max_latency_ratio: float
-    max_size_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +206,7 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
     limit, lower, upper = limits.max_latency_ratio, measured.latency_ratio_lower, measured.latency_ratio_upper
     if not limit or lower is None or upper is None:
         return None
-    gate = GateResult("max_latency_ratio", limit, upper, upper <= limit)
+    gate = GateResult("max_latency_ratio", limit, upper, upper <= limit, margin=limits.latency_margin or None)
     if lower > limit:
         least, allowed = apart(lower, limit)
         message = (
@@ -233,15 +221,22 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
 
 def latency_screened(limits: GateLimits, measured: Measured) -> GateFinding | None:
     """The screened ratio, against the limit itself."""
+    return latency_at_most(limits.max_latency_ratio, measured.latency_ratio, margin=limits.latency_margin or None)
+
+
+def latency_at_most(limit: float, ratio: float | None, *, margin: float | None) -> GateFinding | None:
+    """A ratio that proves nothing yet, against the limit, of which ``margin`` is a part; None without a limit."""
     words = (
         "int8 takes {value} times as long as float here; at most {limit} is allowed"
         "; [gates] max_latency_ratio = {room:g} allows it"
     )
-    return at_most("max_latency_ratio", limits.max_latency_ratio, measured.latency_ratio, "latency_too_high", words)
+    return at_most("max_latency_ratio", limit, ratio, "latency_too_high", words, margin=margin)
 
 
-def at_most(name: str, limit: float, value: float | None, code: str, words: str) -> GateFinding | None:
-    """A value against the most that is allowed.
+def at_most(  # what a gate is made of
+    name: str, limit: float, value: float | None, code: str, words: str, *, margin: float | None = None
+) -> GateFinding | None:
+    """A value against the most that is allowed, of which ``margin`` is a part.
 
     ``words`` says it where it is more, with {value} and {limit} in the digits that differ, and {room}, a limit that
     would allow it.
@@ -250,7 +245,7 @@ def at_most(name: str, limit: float, value: float | None, code: str, words: str)
         return None
     found, allowed = apart(value, limit)
     message = words.format(value=found, limit=allowed, room=room_for(value))
-    return GateFinding(GateResult(name, limit, value, value <= limit), code, message)
+    return GateFinding(GateResult(name, limit, value, value <= limit, margin=margin), code, message)
 
 
 def room_for(value: float) -> float:

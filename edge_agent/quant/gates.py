@@ -11,7 +11,8 @@ constant answer would are of something else, and refuse the candidate: nobody me
 
 Invariants:
     * ``code`` and ``message`` speak of the first gate that failed, in the order agreement or accuracy, SQNR, size,
-      latency; memory is measured last and judged by itself; both are empty exactly when every gate passed.
+      latency, gain; both are empty exactly when every gate passed. Memory is measured last; with it the gain is judged
+      anew.
     * A gate that these windows could not prove even without an error is ``too_few_windows``, with the number needed.
 """
 
@@ -28,7 +29,6 @@ from edge_agent.quant.class_recall import Counts, class_recall, recall_of_labell
 from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import (
     GateFinding,
-    GateLimits,
     Measured,
     accuracy_estimated,
     accuracy_proved,
@@ -42,14 +42,11 @@ from edge_agent.quant.findings import (
     size_kept,
     sqnr_reached,
 )
+from edge_agent.quant.gain import Gain, gain_findings, gains
 from edge_agent.quant.judgement import Judgement
+from edge_agent.quant.limits import MAX_ACCURACY_DROP, GateLimits, resolve_gates
 from edge_agent.wire.manifest import Gates, OutputKind
 
-MIN_AGREEMENT = 0.95
-MAX_ACCURACY_DROP = 0.03
-MIN_SQNR_DB = 10.0
-BY_LABEL = ("classes", "binary")
-"""The kinds whose labels take the place of agreement."""
 _BOXES_ARE = "labels are x1, y1, x2, y2 and class, in the unit of the model's boxes"
 _LABELS_ARE: Mapping[OutputKind, str] = MappingProxyType(
     {
@@ -60,38 +57,8 @@ _LABELS_ARE: Mapping[OutputKind, str] = MappingProxyType(
         "detection_head": _BOXES_ARE,
     }
 )
-_CONTINUOUS = ("regression", "embedding", "raw")
 _HALF_DB = 10.0 * math.log10(2.0)
 _MIB = 2**20
-
-
-def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> GateLimits:
-    """The one place where the gates' defaults are decided.
-
-    Args:
-        gates: the manifest's.
-        kind: of the judged output.
-        labelled: the windows that are judged have labels.
-        doubtful: float itself does not fit the labels, so they cannot take the place of agreement.
-    """
-    by_label = labelled and not doubtful and kind in BY_LABEL
-    drop = gates.max_accuracy_drop
-    if drop is None:
-        drop = MAX_ACCURACY_DROP if by_label else 0.0
-    agreement = gates.min_agreement
-    if agreement is None:
-        agreement = 0.0 if by_label and drop else MIN_AGREEMENT
-    sqnr = gates.min_sqnr_db
-    if sqnr is None:
-        sqnr = MIN_SQNR_DB if kind in _CONTINUOUS else 0.0
-    return GateLimits(
-        min_agreement=agreement,
-        warn_agreement=MIN_AGREEMENT if gates.min_agreement is None and not agreement else 0.0,
-        max_accuracy_drop=drop if labelled else 0.0,
-        min_sqnr_db=sqnr,
-        max_latency_ratio=gates.max_latency_ratio,
-        max_size_ratio=gates.max_size_ratio,
-    )
 
 
 def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelled: Measured | None = None) -> Judgement:
@@ -113,6 +80,7 @@ def evaluate_heldout(gates: Gates, kind: OutputKind, measured: Measured, labelle
         sqnr_reached(limits.min_sqnr_db, measured),
         size_kept(limits, measured),
         latency_proved(limits, measured),
+        *gain_findings(_gained(measured), limits.min_gain),
     )
     warnings = (
         *_agreement_warning(limits, measured),
@@ -191,15 +159,26 @@ def drop_to_exclude(gates: Gates, kind: OutputKind, measured: Measured) -> float
     return _limits(gates, kind, measured).max_accuracy_drop
 
 
-def evaluate_memory(gates: Gates, peak_rss_bytes: int) -> Judgement:
-    """The peak memory of a process with the candidate alone, against its gate."""
+def evaluate_measured(gates: Gates, peak_rss_bytes: int, gain: Gain) -> Judgement:
+    """What is judged last: the peak memory of a process with the candidate alone, and what is gained over float."""
     limit = gates.max_peak_rss_bytes
     needed, allowed = apart(peak_rss_bytes / _MIB, limit / _MIB)
     words = (
         f"int8 needs {needed} MiB of memory; at most {allowed} MiB are allowed; "
         f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
-    return _judgement((at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words),), ())
+    memory = at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words)
+    return _judgement((memory, *gain_findings(gain, gates.min_gain)), ())
+
+
+def evaluate_gain(gates: Gates, gain: Gain) -> Judgement:
+    """What a candidate gains over float, against its gate; no refusal while an axis that counts is not known."""
+    return _judgement(gain_findings(gain, gates.min_gain), ())
+
+
+def _gained(measured: Measured) -> Gain:
+    """What is known before memory is measured."""
+    return gains(time_ratio=measured.latency_ratio_upper, size_ratio=measured.size_ratio)
 
 
 def _warns_of(gates: Gates, kind: OutputKind, measured: Measured, *, labels_follow: bool) -> float:

@@ -5,8 +5,8 @@ from typing import Self
 
 from edge_agent.jobs.result import GateResult
 
-_SAYS_LESS = ("", "latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large")
-"""Codes that say less of a model than anything it gets wrong: they are of speed and size, or there is none."""
+_SAYS_LESS = ("", "latency_too_high", "latency_inconclusive", "too_noisy", "size_too_large", "no_gain")
+"""Codes that say less of a model than what it gets wrong: they are of what int8 costs or gains, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from msgspec import structs
 
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.quant.findings import Measured, percent
-from edge_agent.quant.gates import MIN_AGREEMENT, MIN_SQNR_DB, evaluate_heldout, evaluate_search
+from edge_agent.quant.gates import evaluate_heldout, evaluate_search
 from edge_agent.quant.judgement import Judgement
+from edge_agent.quant.limits import MIN_AGREEMENT, MIN_SQNR_DB
 from edge_agent.wire.manifest import Gates, OutputKind
 
 _DECISIONS: tuple[OutputKind, ...] = ("classes", "binary", "anomaly", "detection", "detection_head", "mask", "sequence")

@@ -80,7 +80,8 @@ def _gates(gates: Iterable[GateResult]) -> list[str]:
         value = _UNKNOWN if gate.value is None else f"{gate.value:.4g}"
         limit = _UNKNOWN if gate.limit is None else f"{gate.limit:g}"
         where = " on the labelled set" if gate.on == "eval" else ""
-        lines.append(f"{'pass' if gate.passed else 'FAIL'}  {gate.name}{where}: {value} (limit {limit})")
+        margin = f", a margin of {100 * gate.margin:g} % included" if gate.margin else ""
+        lines.append(f"{'pass' if gate.passed else 'FAIL'}  {gate.title}{where}: {value} (limit {limit}{margin})")
     return lines
 
 

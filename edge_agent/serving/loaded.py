@@ -22,7 +22,8 @@ from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
 from edge_agent.state.releases import Release, intact_model, read_release
 from edge_agent.strict import did_you_mean
-from edge_agent.wire.manifest import InputContract, Manifest, Output, content_digest, decode_manifest, read_output
+from edge_agent.wire.digests import content_digest
+from edge_agent.wire.manifest import InputContract, Manifest, Output, decode_manifest, read_output
 
 log = logging.getLogger(__name__)
 

@@ -55,11 +55,23 @@ def read_recipe(path: Path) -> RecipeFile:
             raise ConfigError("usage", f"{path}: unknown key {key!r}{did_you_mean(key, _KNOWN)}")
     return RecipeFile(
         recipe=_table(path, tables, "recipe", Recipe),
-        gates=_table(path, tables, "gates", Gates),
+        gates=_gates(path, tables),
         output=_table(path, tables, "output", Output),
         state=[_struct(path, state, "state", State) for state in _tables(path, tables, "state")],
         outputs=_outputs(path, tables),
     )
+
+
+def _gates(path: Path, tables: dict[str, Any]) -> Gates:
+    """The gates of a file. A limit of latency that stands there is meant exactly, also where it is the default.
+
+    In a manifest nothing tells a written default from one that was left out, so the margin says it.
+    """
+    gates = _table(path, tables, "gates", Gates)
+    written = tables.get("gates", {})
+    if gates.max_latency_ratio == Gates().max_latency_ratio and "max_latency_ratio" in written:
+        return gates if "latency_margin" in written else msgspec.structs.replace(gates, latency_margin=0.0)
+    return gates
 
 
 def _outputs(path: Path, tables: dict[str, Any]) -> list[Output]:

@@ -1,11 +1,9 @@
 """The manifest: the document that describes one version of a model and everything the device is asked to do with it.
 
 The device decodes it from an envelope's payload; ``push-model`` builds it from the operator's TOML file. Unknown
-fields are ignored here (a newer host may say more); the TOML reader is strict. The job id is taken from the raw
-JSON, so host and device agree on it even where one knows fields that the other does not.
+fields are ignored here (a newer host may say more); the TOML reader is strict.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -23,11 +21,11 @@ from edge_agent.wire.topics import check_name
 PROTOCOL = 1
 MAX_VERSION = 2**53 - 1
 """What every reader of JSON can hold."""
-_NOT_CONTENT = ("created", "expires", "targets")
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Method = Literal["auto", "static", "dynamic", "uniform"]
 RangeMethod = Literal["auto", "minmax", "percentile", "mse", "entropy"]
+Preference = Literal["speed", "size", "memory", "balanced"]
 OutputKind = Literal[
     "classes", "binary", "regression", "embedding", "raw", "anomaly", "detection", "detection_head", "sequence", "mask"
 ]
@@ -153,10 +151,20 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counting: Literal["auto", "exact", "sampled"] = "auto"
     """Which values of large activations calibration counts: all, or a share drawn with a fixed seed; auto: all where
     that does not take long."""
+    prefer: Preference = "balanced"
+    """Which gain over float counts most where several candidates pass."""
+
+
+class MinGain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What int8 must gain over float on one axis at least, as fractions of float's; 0 = that axis does not count."""
+
+    time: Fraction = 0.05
+    size: Fraction = 0.2
+    memory: Fraction = 0.2
 
 
 class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits that a candidate must meet; 0 = no gate; None = the default of the output's kind."""
+    """Limits that a candidate must meet; 0 = no gate; None = the default, which may depend on the output's kind."""
 
     min_agreement: Fraction | None = None
     max_accuracy_drop: NonNegative | None = None
@@ -166,6 +174,11 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     min_class_recall: Fraction | None = None
     """Share of the windows that float gives a class to which int8 must give it, too, for each class."""
+    min_gain: MinGain = MinGain()
+    """All three 0: no gate."""
+    latency_margin: Fraction | None = None
+    """Fraction by which ``max_latency_ratio`` may be exceeded and int8 still counts as not slower. None: 0.02 where
+    that limit is at its default, else 0."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,6 +256,7 @@ def _has_letterbox(steps: list[dict[str, Any]]) -> bool:
     return any(step.get("op") == "letterbox" for step in steps)
 
 
+_WRITTEN_LIMIT = "which a written max_latency_ratio = 1.0 sets to 0"
 FEATURES = (
     Feature("outputs", "[[outputs]]", Manifest, "outputs"),
     Feature("min_class_recall", "[gates] min_class_recall", Gates, "min_class_recall"),
@@ -251,6 +265,9 @@ FEATURES = (
     ),
     Feature("head", "[output] head", Output, "head"),
     Feature("letterbox", "the step letterbox", InputContract, "steps", _has_letterbox),
+    Feature("min_gain", "[gates] min_gain", Gates, "min_gain"),
+    Feature("latency_margin", f"[gates] latency_margin ({_WRITTEN_LIMIT})", Gates, "latency_margin"),
+    Feature("prefer", "[recipe] prefer", Recipe, "prefer"),
 )
 """What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the
 bytes where it is not used, stands in ``info.features``, and is asked only of devices that know it."""
@@ -275,26 +292,3 @@ def read_output(fields: Mapping[str, Any]) -> Output:
         return msgspec.convert(dict(fields), Output)
     except msgspec.ValidationError as error:
         raise WireError("malformed", f"output: {error}") from None
-
-
-def content_digest(data: bytes) -> str:
-    """SHA-256 (hex) of the manifest's content: all fields but ``created``, ``expires`` and ``targets``.
-
-    So pushing the same thing twice, or first to a device and then to its group, is the same job.
-    """
-    try:
-        fields = msgspec.json.decode(data, type=dict[str, Any])
-    except UNDECODABLE as error:
-        raise WireError("malformed", f"manifest: {error}") from None
-    content = {key: value for key, value in fields.items() if key not in _NOT_CONTENT}
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
-
-
-def job_id(digest: str) -> str:
-    """The job of a manifest: the first 16 hex digits of its content digest."""
-    return digest[:16]
-
-
-def contract_digest(inputs: list[InputContract]) -> str:
-    """SHA-256 (hex) of an input contract: a verdict holds only for data that were made in this way."""
-    return hashlib.sha256(msgspec.json.encode(as_encoded(inputs, FEATURES), order="sorted")).hexdigest()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_agent.errors import WireError
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope, WantTopic

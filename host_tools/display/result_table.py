@@ -75,9 +75,9 @@ def gates(result: Result) -> list[tuple[str, str, str, bool]]:
     judged = result.judged
     return [
         (
-            gate.name + (" (labelled set)" if gate.on == "eval" else ""),
+            gate.title + (" (labelled set)" if gate.on == "eval" else ""),
             _gate_number(gate.name, gate.value),
-            _gate_number(gate.name, gate.limit),
+            _gate_number(gate.name, gate.limit) + (f", {100 * gate.margin:g} % margin" if gate.margin else ""),
             gate.passed,
         )
         for gate in (judged.gates if judged is not None else [])

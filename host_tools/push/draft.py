@@ -50,6 +50,7 @@ _RECIPE = {
     "threads": ("", "thread counts that may be served with; which is best is measured"),
     "io": ("", "float, or int8: a static .tflite takes and gives integers"),
     "counting": ("", "which values of large activations are counted: auto, exact or sampled"),
+    "prefer": ("", "which gain over float counts most: speed, size, memory or balanced"),
 }
 _GATES = {
     "min_agreement": ("0.95", "proved share of windows in which int8 decides as float; 0: no gate"),
@@ -59,6 +60,8 @@ _GATES = {
     "max_size_ratio": ("", "the int8 file, of the float file"),
     "max_peak_rss_bytes": ("", "memory of a process that serves int8; 0: no gate"),
     "min_class_recall": ("0.8", "share of each class's windows that int8 still gives that class; 0: no gate"),
+    "min_gain": ("", "int8 gains so much over float on one of them at least; 0: that one does not count"),
+    "latency_margin": ("0.02", "not slower: within this part of max_latency_ratio; a written limit is exact"),
 }
 _STATE = {
     "input": ('"h_in"', "an input that takes what an output gave at the call before"),
@@ -240,6 +243,9 @@ def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, msgspec.Struct):
+        keys = ", ".join(f"{key} = {_toml(inner)}" for key, inner in msgspec.structs.asdict(value).items())
+        return f"{{ {keys} }}"
     return json.dumps(list(value) if isinstance(value, tuple) else value) if value is not None else ""
 
 

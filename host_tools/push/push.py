@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from edge_agent.errors import ContractError
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE
-from edge_agent.wire.manifest import Blob, Manifest, content_digest, encode_manifest, job_id
+from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from edge_agent.quant import dependence  # after the path above
 from edge_agent.quant.bounds import CONFIDENCE, agreement_lower, student_quantile
-from edge_agent.quant.gates import MIN_AGREEMENT
+from edge_agent.quant.limits import MIN_AGREEMENT
 
 WINDOWS = 300
 BAD, GOOD = 0.0502, 0.01

@@ -38,7 +38,7 @@ from support.demo import MANIFEST, MODEL, read_recording  # noqa: E402
 
 from edge_agent.backends import load  # noqa: E402
 from edge_agent.preprocess import Preprocess  # noqa: E402
-from edge_agent.quant.gates import MIN_AGREEMENT  # noqa: E402
+from edge_agent.quant.limits import MIN_AGREEMENT  # noqa: E402
 from edge_agent.wire.manifest import Output  # noqa: E402
 from host_tools.push.manifest_file import read_manifest_file  # noqa: E402
 

@@ -22,7 +22,8 @@ from edge_agent.quant.dependence import design_effect
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.detection.match import Counts
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
+from edge_agent.quant.gates import evaluate_heldout
+from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.wire.manifest import Gates, OutputKind
 
 GOOD = 0.99

@@ -166,7 +166,8 @@ def test_the_result_object_has_every_field(accepted: tuple[Run, str]) -> None:
     chosen = result["chosen"]
     assert {key for key in fields if chosen[key] is None} <= {"code", "message", "pareto"}
     assert chosen["gates"]
-    assert all(gate.keys() == {"name", "limit", "value", "passed"} and gate["passed"] for gate in chosen["gates"])
+    assert all(gate.keys() >= {"name", "limit", "value", "passed"} and gate["passed"] for gate in chosen["gates"])
+    assert {gate.get("axis") for gate in chosen["gates"] if gate["name"] == "min_gain"} >= {"size"}
     assert chosen["peak_rss_bytes"] > chosen["model_rss_bytes"] > 0
     assert set(result["seconds"]) == {"capture", "calibrate", "quantize", "validate", "benchmark"}
     assert 1 <= len(result["candidates"]) <= 24
@@ -478,9 +479,27 @@ def test_a_labelled_set_is_judged_beside_the_heldout_set(
     assert share["int8"] == pytest.approx((target == labels).mean())
     assert {gate["name"]: gate.get("on") for gate in run.result["chosen"]["gates"]} == {
         "min_agreement": None, "max_accuracy_drop": "eval", "min_class_recall": "eval", "max_size_ratio": None,
+        "min_gain": None,
     }  # fmt: skip
     assert "Labelled set" in page.read_text(encoding="utf-8")
     assert main(["quantize", str(model), "--calibration", str(calibration), "--eval", "gone.npz", "--out", "o"]) == 2
+
+
+def test_int8_that_is_not_worth_it_is_refused_with_its_gains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Path, calibration: Path, unlabelled: Path
+) -> None:
+    asked = "min_gain = { time = 0.95, size = 0.95, memory = 0.95 }\n[recipe]\nmethod = 'uniform'\n"
+
+    run = call(capsys, tmp_path, model, "--calibration", calibration, "--heldout", unlabelled,
+               recipe=ANY_SPEED + asked + BRIEF)  # fmt: skip
+
+    assert (run.exit, run.result["code"]) == (4, "no_gain"), run.result["message"]
+    assert "% smaller" in run.result["message"]
+    assert "keep float" in run.result["message"]
+    judged = run.result["candidates"][run.result["finalist"]]
+    failed = {gate["axis"] for gate in judged["gates"] if not gate["passed"]}
+    assert failed == {"time", "size", "memory"}
+    assert not (run.out / "model.onnx").exists()
 
 
 def test_a_labelled_set_without_labels_is_refused_by_name(

@@ -34,7 +34,8 @@ from edge_agent.jobs.task import OUTCOME_FILE, Stage
 from edge_agent.settings.device import parse_config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
-from edge_agent.wire.manifest import content_digest, encode_manifest
+from edge_agent.wire.digests import content_digest
+from edge_agent.wire.manifest import encode_manifest
 from edge_agent.wire.messages import JobReport, decode
 from edge_agent.wire.topics import WantTopic
 

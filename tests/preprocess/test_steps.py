@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import ContractError, EdgeAgentError, RecipeError
 from edge_agent.preprocess import Preprocess
-from edge_agent.wire.manifest import InputContract, Window, contract_digest
+from edge_agent.wire.digests import contract_digest
+from edge_agent.wire.manifest import InputContract, Window
 from edge_agent.wire.steps import check_inputs, read_steps, shape_after
 
 WINDOW = np.array([[1, 10], [2, 20], [3, 30]], np.float32)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from edge_agent.quant.digits import apart, percent_apart
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gates import evaluate_memory, evaluate_search
+from edge_agent.quant.gain import Gain
+from edge_agent.quant.gates import evaluate_measured, evaluate_search
 from edge_agent.wire.manifest import Gates
 
 
@@ -43,10 +44,11 @@ def test_shares_are_told_in_percent() -> None:
 
 def test_messages_of_gates_do_not_hold_one_against_one() -> None:
     measured = Measured(windows=100, windows_effective=100, disagreements=0, latency_ratio=1.0002, size_ratio=0.5)
+    exact = Gates(latency_margin=0.0)
 
-    judgement = evaluate_search(Gates(), "classes", measured)
+    judgement = evaluate_search(exact, "classes", measured)
 
     assert judgement.code == "latency_too_high"
     assert judgement.message.startswith("int8 takes 1.0002 times as long as float here; at most 1 is allowed")
-    memory = evaluate_memory(Gates(max_peak_rss_bytes=50 * 2**20), 50 * 2**20 + 4096)
+    memory = evaluate_measured(Gates(max_peak_rss_bytes=50 * 2**20), 50 * 2**20 + 4096, Gain())
     assert memory.message.startswith("int8 needs 50.004 MiB of memory; at most 50 MiB are allowed")

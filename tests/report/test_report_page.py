@@ -44,7 +44,8 @@ INT8 = MeasuredModel(
     agreement=0.989, agreement_lower=0.974, sqnr_db=31.24, cosine=0.9987, max_abs_error=0.2345, accuracy=0.949,
     gates=[
         GateResult("min_agreement", 0.951, 0.974, passed=True),
-        GateResult("max_latency_ratio", 1.02, 0.748, passed=False),
+        GateResult("max_latency_ratio", 1.02, 0.748, passed=False, margin=0.02),
+        GateResult("min_gain", 0.2, 0.7212, passed=True, axis="size"),
         GateResult("max_peak_rss_bytes", 104_857_600, 60_000_000, passed=True),
     ],
 )  # fmt: skip
@@ -177,6 +178,17 @@ def labelled() -> dict[str, Any]:
     gate = {"name": "max_accuracy_drop", "limit": 0.03, "value": 0.0622, "passed": False, "on": "eval"}
     result["candidates"][0] |= {"agreement_lower": 0.96, "gates": [gate]}
     return result
+
+
+def test_the_margin_of_a_limit_and_the_axis_of_a_gain_are_told_on_page_and_terminal() -> None:
+    result = lenient(accepted(), Result)
+
+    page, text = render(result, model="m", histograms={}, ranges={}), as_text(result)
+
+    assert "at most 1.02<small> (2 % margin)</small>" in page
+    assert "min_gain (size)" in page
+    assert "FAIL  max_latency_ratio: 0.748 (limit 1.02, a margin of 2 % included)" in text
+    assert "pass  min_gain (size): 0.7212 (limit 0.2)" in text
 
 
 def test_the_labelled_set_has_its_section() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from edge_agent.errors import ConfigError
 from edge_agent.settings.recipe import RecipeFile, read_recipe
-from edge_agent.wire.manifest import Gates, Output, Recipe, State
+from edge_agent.wire.manifest import Gates, MinGain, Output, Recipe, State
 
 MANIFEST = """
 name = "har"
@@ -67,6 +67,11 @@ def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
         ("[gates]\nmax_latency_ratio = inf", "[gates] max_latency_ratio: must be a finite number, not inf"),
         ("[gates]\nmin_agreement = nan", "[gates] min_agreement: "),
         ("[gates]\nmax_peak_rss_bytes = -1", "[gates] max_peak_rss_bytes: must be a whole number >= 0"),
+        ("[gates]\nmin_gain = { tme = 0.1 }", "[gates] min_gain: unknown key 'tme'; did you mean 'time'?"),
+        ("[gates]\nmin_gain = { size = 20 }", "[gates] min_gain.size: must be a number <= 1.0, not 20"),
+        ("[gates]\nmin_gain = 0.1", "[gates] min_gain: must be a table, not 0.1"),
+        ("[gates]\nlatency_margin = 2", "[gates] latency_margin: must be a number <= 1.0, not 2"),
+        ("[recipe]\nprefer = 'sped'", "[recipe] prefer: 'sped' is unknown; did you mean 'speed'?"),
         ("[output]\nthreshold = nan", "[output] threshold: must be a finite number, not nan"),
         ("[output]\ntolerance = inf", "[output] tolerance: must be a finite number, not inf"),
         ("[[state]]\ninput = 'a'\noutput = 'b'\ninitial = inf", "[state] initial: must be a finite number, not inf"),
@@ -78,6 +83,25 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
 
     assert caught.value.code == "usage"
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("gates", "read"),
+    [
+        ("", Gates()),
+        ("max_latency_ratio = 1.0", Gates(latency_margin=0.0)),
+        ("max_latency_ratio = 1", Gates(latency_margin=0.0)),
+        ("max_latency_ratio = 1\nlatency_margin = 0.02", Gates(latency_margin=0.02)),
+        ("max_latency_ratio = 1.1", Gates(max_latency_ratio=1.1)),
+        ("max_latency_ratio = 0", Gates(max_latency_ratio=0.0)),
+        ("latency_margin = 0", Gates(latency_margin=0.0)),
+        ("min_gain = { time = 0 }", Gates(min_gain=MinGain(0.0, 0.2, 0.2))),
+    ],
+)
+def test_a_limit_of_latency_that_is_written_has_no_margin_but_a_written_one(
+    tmp_path: Path, gates: str, read: Gates
+) -> None:
+    assert read_recipe(write(tmp_path, f"[gates]\n{gates}")).gates == read
 
 
 SEVERAL = """

@@ -26,8 +26,9 @@ from edge_agent.settings.device import Config, parse_config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.wire.chunks import digest_pages
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
-from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest, job_id
+from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, encode_manifest
 from edge_agent.wire.topics import Scope, Topics
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from edge_agent.settings.recipe import read_recipe
 from edge_agent.settings.sharing import split_common_keys
 from edge_agent.sources import audio, camera, iio, mqtt, replay, serial
 from edge_agent.strict import strict
-from edge_agent.wire.manifest import content_digest, encode_manifest
+from edge_agent.wire.digests import content_digest
+from edge_agent.wire.manifest import encode_manifest
 from host_tools.broker.settings import load_settings
 from host_tools.push.manifest_file import build_manifest, read_manifest_file
 from support.documents import BLOB, EVAL

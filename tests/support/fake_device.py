@@ -14,8 +14,9 @@ from typing import Any, Self
 from edge_agent import __version__
 from edge_agent.mqtt import Connected, Event, Incoming, Link
 from edge_agent.settings.broker import BrokerSettings
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import FEATURES, Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.manifest import FEATURES, Manifest, decode_manifest
 from edge_agent.wire.messages import (
     ActiveRelease,
     Command,

@@ -19,16 +19,8 @@ from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import Data, MeasuredModel, Result
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
-from edge_agent.wire.manifest import (
-    InputContract,
-    Manifest,
-    Output,
-    State,
-    Window,
-    content_digest,
-    encode_manifest,
-    job_id,
-)
+from edge_agent.wire.digests import content_digest, job_id
+from edge_agent.wire.manifest import InputContract, Manifest, Output, State, Window, encode_manifest
 from host_tools.push.manifest_file import read_blob
 from support import onnx_models, tflite_models
 from support.tflite_models import Net

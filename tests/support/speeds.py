@@ -5,17 +5,36 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import pytest
 from onnx import TensorProto
 
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
+from edge_agent.worker.measure.memory import Memory
 from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.race import Raced
+from edge_agent.worker.search import contest, screening, speed_proof
+
+RACE_ERROR = 0.005
+"""The fraction by which a race's ratios may be off."""
 
 
 def latency(decision: Decision, ratio: float = 0.5) -> Latency:
     """The outcome of a full latency statistic."""
     times = Percentiles(1.0, 2.0, 3.0)
     return Latency(decision, ratio, ratio * 1.1, ratio * 0.9, ratio, 0.0, 8, times, times, Served("m", "onnxruntime"))
+
+
+def prove(monkeypatch: pytest.MonkeyPatch, compare: Callable[..., Latency]) -> None:
+    """What is raced is as fast as it was screened, all models take the same memory, and ``compare`` is the proof."""
+    monkeypatch.setattr(contest, "race", _raced_as_screened)
+    monkeypatch.setattr(contest, "measure_memory", lambda models, *_, **__: [Memory(50 << 20, 10 << 20)] * len(models))
+    monkeypatch.setattr(speed_proof, "compare", compare)
+
+
+def _raced_as_screened(reference: Served, targets: Sequence[Served], feeds: Path, **_: Any) -> list[Raced]:
+    own, *others = screening.screen([reference, *targets], feeds)
+    return [Raced(one.times, one.ratio(own), RACE_ERROR) for one in others]
 
 
 def screened_at(ratio: float) -> Callable[..., list[Screened]]:

@@ -17,14 +17,9 @@ from support.upgrades import FIXTURES
 
 from edge_agent.trust.signatures import load_keys, verify
 from edge_agent.wire.chunks import CHUNK_BYTES, BlobPlan, check_chunk, check_page
+from edge_agent.wire.digests import content_digest, contract_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import (
-    content_digest,
-    contract_digest,
-    decode_manifest,
-    encode_manifest,
-    job_id,
-)
+from edge_agent.wire.manifest import decode_manifest, encode_manifest
 from edge_agent.wire.messages import decode, encode
 from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.topics import ChunkTopic, CommandTopic, DeviceTopic, PageTopic, Scope, Topics, WantTopic

@@ -11,17 +11,18 @@ from support.upgrades import FIXTURES
 from edge_agent.errors import WireError
 from edge_agent.jobs.task import Task, encode_task
 from edge_agent.wire.detection_head import Head
+from edge_agent.wire.digests import content_digest
 from edge_agent.wire.features import Feature, as_encoded, features_used
 from edge_agent.wire.manifest import (
     FEATURES,
     Gates,
     InputContract,
     Manifest,
+    MinGain,
     Output,
     Recipe,
     State,
     Window,
-    content_digest,
     decode_manifest,
     encode_manifest,
 )
@@ -38,6 +39,9 @@ NEW = {
     "detection_head": msgspec.structs.replace(SENT, output=Output(kind="detection_head")),
     "head": msgspec.structs.replace(SENT, output=Output(head=Head(layout="yolov8"))),
     "letterbox": msgspec.structs.replace(SENT, inputs=[InputContract(steps=[LETTERBOX])]),
+    "min_gain": msgspec.structs.replace(SENT, gates=Gates(min_gain=MinGain(time=0.1))),
+    "latency_margin": msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.0)),
+    "prefer": msgspec.structs.replace(SENT, recipe=Recipe(prefer="size")),
 }
 PLAIN = {
     "detection_head": msgspec.structs.replace(SENT, output=Output(kind="detection")),
@@ -163,7 +167,9 @@ def test_outputs_that_contradict_each_other_are_no_manifest(changes: dict[str, A
 
 
 def _owner(manifest: Manifest, feature: Feature) -> msgspec.Struct:
-    owners: list[msgspec.Struct] = [manifest, manifest.gates, manifest.output, manifest.inputs[0]]
+    owners: list[msgspec.Struct] = [
+        manifest, manifest.gates, manifest.recipe, manifest.output, manifest.inputs[0]
+    ]  # fmt: skip
     return next(one for one in owners if isinstance(one, feature.struct))
 
 
@@ -171,5 +177,6 @@ def _table(said: dict[str, Any], feature: Feature) -> dict[str, Any]:
     """The part of an encoded manifest that the feature's field is in."""
     tables: dict[type[msgspec.Struct], dict[str, Any]] = {
         Manifest: said, Gates: said["gates"], Output: said["output"], InputContract: said["inputs"][0],
+        Recipe: said["recipe"],
     }  # fmt: skip
     return tables[feature.struct]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import TransferError, WireError
 from edge_agent.wire import chunks, envelope, messages
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.manifest import (
     Blob,
     Gates,
@@ -19,10 +20,8 @@ from edge_agent.wire.manifest import (
     Recipe,
     State,
     Window,
-    content_digest,
     decode_manifest,
     encode_manifest,
-    job_id,
 )
 from edge_agent.wire.topics import ChunkTopic, CommandTopic, DeviceTopic, PageTopic, Scope, Topic, Topics, WantTopic
 

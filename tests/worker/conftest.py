@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import pytest
-from support.speeds import latency, screened_at
+from support.speeds import latency, prove, screened_at
 from support.trained import write_classifier
 
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.search import screening
 
 
 @pytest.fixture
 def speed_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every candidate takes half of float's time, and the full statistic says yes."""
     monkeypatch.setattr(screening, "screen", screened_at(0.5))
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    prove(monkeypatch, lambda *_, **__: latency(Decision.ACCEPTED))
 
 
 @pytest.fixture(scope="session")

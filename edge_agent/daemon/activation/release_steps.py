@@ -18,7 +18,8 @@ from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import Task, chosen_folder
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
-from edge_agent.wire.manifest import Manifest, contract_digest
+from edge_agent.wire.digests import contract_digest
+from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.timestamps import rfc3339
 
 

@@ -27,8 +27,8 @@ from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
-from edge_agent.wire.manifest import content_digest, job_id
 from edge_agent.wire.messages import Refused
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic

@@ -14,7 +14,8 @@ import msgspec
 
 from edge_agent.errors import EdgeAgentError, LimitError, TransferError, TrustError, WireError
 from edge_agent.state.store import ModelRecord
-from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.digests import content_digest, job_id
+from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.steps import check_inputs
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import Scope, WantTopic

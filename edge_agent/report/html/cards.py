@@ -109,13 +109,14 @@ def _gate(one: GateResult) -> Markup:
     name, limit, value, passed = one.name, one.limit, one.value, one.passed
     least = "at least " if name.startswith("min_") else "at most "
     where = element("small", " on the labelled set") if one.on == "eval" else Markup()
+    margin = element("small", f" ({100 * one.margin:g} % margin)") if one.margin else Markup()
     bar = Markup() if value is None or limit is None else _bullet(value, limit, passed=passed)
     return element(
         "tr",
-        element("th", name, where, scope="row"),
+        element("th", one.title, where, scope="row"),
         element("td", numbers.UNKNOWN if value is None else numbers.gate(name, value), class_="n"),
         element("td", bar, class_="bar"),
-        element("td", numbers.UNKNOWN if limit is None else least + numbers.gate(name, limit), class_="n"),
+        element("td", numbers.UNKNOWN if limit is None else least + numbers.gate(name, limit), margin, class_="n"),
         element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
     )
 

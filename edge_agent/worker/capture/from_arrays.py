@@ -12,7 +12,7 @@ from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.result import Data, Enough, SetSummary
 from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
-from edge_agent.quant.gates import MIN_AGREEMENT
+from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays, widened
 from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers

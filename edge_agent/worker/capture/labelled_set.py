@@ -19,7 +19,7 @@ from edge_agent.errors import ContractError, LimitError, Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import pairs_needed
-from edge_agent.quant.gates import BY_LABEL, resolve_gates
+from edge_agent.quant.limits import BY_LABEL, resolve_gates
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import OutputKind
 from edge_agent.worker.capture.from_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from edge_agent.errors import Refusal
 from edge_agent.jobs.task import Task
 from edge_agent.quant.bounds import windows_needed
-from edge_agent.quant.gates import MIN_AGREEMENT
+from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.worker.data.shards import Plan
 from edge_agent.worker.data.split import SPLITS, Split, samples_needed, windows_that_fit
 

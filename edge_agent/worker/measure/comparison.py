@@ -4,8 +4,9 @@ What they prove is :mod:`edge_agent.worker.measure.latency`'s.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -13,14 +14,14 @@ import msgspec
 
 from edge_agent.device import board
 from edge_agent.errors import LimitError
+from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.worker.measure.latency import (
-    FEWEST,
-    MOST,
     Decision,
     Latency,
     Observation,
     Percentiles,
     judge,
+    looks,
     percentiles,
     summarise,
 )
@@ -31,7 +32,7 @@ SCREENINGS = 3
 SCREENING_S = 6.0
 """After this no further process of a screening is started."""
 LONGEST_S = 60.0
-"""After this no further process is started, once there are ``FEWEST``."""
+"""After this no further process is started, once there are enough to accept."""
 _WARMED_UP = 2
 """Calls of a slow model before those that are timed."""
 _SCREEN_ROUNDS, _SCREEN_MIN_ROUNDS = 50, 5
@@ -62,6 +63,7 @@ def compare(
     feeds: Path,
     *,
     limit: float,
+    confidence: float = CONFIDENCE,
     same: Served | None = None,
     most_bytes: int = 0,
     on_process: Callable[[int], None] = lambda _count: None,
@@ -74,6 +76,7 @@ def compare(
         target: the candidate.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
+        confidence: of the proof.
         same: float on the target's runtime and threads, where these are not the reference's.
         most_bytes: what the models of one process may take, as of :func:`screen`.
         on_process: called with the number of processes done, after each.
@@ -91,6 +94,7 @@ def compare(
     void: list[Observation] = []
     reasons: dict[str, None] = {}
     together = True
+    _, fewest, _, most = looks(confidence)
     decision: Decision | None = None
     while decision is None:
         before = board.throttling(root)
@@ -100,9 +104,10 @@ def compare(
         (void if slowed else counted).append(_observation(times))
         tried = len(counted) + len(void)
         on_process(tried)
-        last = tried >= MOST or (tried >= FEWEST and time.monotonic() - begun >= LONGEST_S)
-        decision = judge(counted, limit, last=last)
-    return summarise(decision, counted or void, reference, throttled=len(void), reasons=tuple(reasons))
+        last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
+        decision = judge(counted, limit, last=last, confidence=confidence)
+    observed = counted or void
+    return summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
 
 
 def expected_s(reference_ms: float) -> float:
@@ -110,7 +115,15 @@ def expected_s(reference_ms: float) -> float:
     usual = Request(feeds="")
     round_s = 3 * reference_ms / 1000.0
     fewest = _WARMED_UP + fewest_rounds(usual.min_rounds, reference_ms / 1000.0)
-    return FEWEST * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
+    _, processes, *_ = looks()
+    return processes * max(fewest * round_s, min(usual.rounds * round_s, usual.seconds))
+
+
+def screening_s(reference_ms: float) -> float:
+    """Seconds of calls of one model in one process of a screening."""
+    call_s = reference_ms / 1000.0
+    fewest = _WARMED_UP + fewest_rounds(_SCREEN_MIN_ROUNDS, call_s)
+    return max(fewest * call_s, min(2 * _SCREEN_ROUNDS * call_s, _SCREEN_MODEL_S))
 
 
 def screen(
@@ -127,6 +140,25 @@ def screen(
     ``references`` models are in every one: the times of a group are as if its first model had taken what it took in
     the first group. Where not even that fits, one process each. Raises as :func:`compare`.
     """
+    runs: list[list[list[float]]] = []
+    begun = time.monotonic()
+    for times, together in screenings(models, feeds, references=references, most_bytes=most_bytes):
+        runs.append(times)
+        if len(runs) >= processes or not together or time.monotonic() - begun >= SCREENING_S:
+            break
+    return [
+        Screened(percentiles([time_ms for one in mine for time_ms in one]), tuple(median(one) for one in mine))
+        for mine in zip(*runs, strict=True)
+    ]
+
+
+def screenings(
+    models: Sequence[Served], feeds: Path, *, references: int = 1, most_bytes: int = 0
+) -> Iterator[tuple[list[list[float]], bool]]:
+    """Times (ms) of each model from one process after another, without end, and whether one process held them all.
+
+    Arguments and exceptions as of :func:`screen`.
+    """
     request = Request(
         feeds=str(feeds),
         models=list(models),
@@ -137,16 +169,10 @@ def screen(
         most_bytes=most_bytes,
         fewest=references + 1,
     )
-    runs: list[list[list[float]]] = []
     together = True
-    begun = time.monotonic()
-    while not runs or (len(runs) < processes and together and time.monotonic() - begun < SCREENING_S):
-        times, together = _times(request, first=len(runs) % len(models), together=together)
-        runs.append(times)
-    return [
-        Screened(percentiles([time_ms for one in mine for time_ms in one]), tuple(median(one) for one in mine))
-        for mine in zip(*runs, strict=True)
-    ]
+    for number in count():
+        times, together = _times(request, first=number % len(models), together=together)
+        yield times, together
 
 
 def _times(request: Request, *, first: int, together: bool) -> tuple[list[list[float]], bool]:

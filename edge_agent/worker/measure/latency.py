@@ -10,26 +10,29 @@ statistics. Float against float tells how noisy the device is.
 Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (only to refuse, where
 all five agree), 8, 16 and 24. If the true ratio lies exactly at the limit, one of them accepts in 7 % of all cases
 and refuses in 8 %; half a standard deviation of the process ratios above the limit, one in 1,000 is accepted
-(simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it).
+(simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
+each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
+both in 6 % (``tests/bench/race_error.py``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from itertools import count as count_from
 from statistics import median
 
 import numpy as np
 
-from edge_agent.quant.bounds import order_statistic_bound
+from edge_agent.quant.bounds import CONFIDENCE, order_statistic_bound
 from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import room_for
 from edge_agent.worker.measure.probe import Served
 
-FIRST_LOOK = 5
-FEWEST = 8
-LOOKS = (FEWEST, 16, 24)
-MOST = LOOKS[-1]
 MAX_NOISE = 0.05
+_NEXT = 3
+"""Processes after the first look that make a bound of which one may lie on the other side."""
+_LATER = (16, 24)
 
 
 class Decision(StrEnum):
@@ -83,11 +86,12 @@ class Latency:
     Attributes:
         decision: what is proved about the limit.
         ratio_p50: median over processes.
-        ratio_p50_upper: its exact one-sided 95 % upper bound.
-        ratio_p50_lower: its exact one-sided 95 % lower bound.
+        ratio_p50_upper: its exact one-sided upper bound.
+        ratio_p50_lower: its exact one-sided lower bound.
         ratio_p50_same_runtime: against float on the target's runtime and threads.
         noise: |median over processes of float again / float - 1|.
         processes: how many were counted.
+        confidence: of both bounds.
         throttled: how many were void because something slowed the processor down, and what.
         reference: float's times, as the fastest float is served.
         target: the target's times.
@@ -104,6 +108,7 @@ class Latency:
     reference: Percentiles
     target: Percentiles
     served: Served
+    confidence: float = CONFIDENCE
     throttled: int = 0
     throttle_reasons: tuple[str, ...] = ()
 
@@ -130,28 +135,42 @@ class Latency:
                 )
 
 
-def judge(observations: Sequence[Observation], limit: float, *, last: bool) -> Decision | None:
+@cache
+def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
+    """Numbers of processes at which is decided: the first may only refuse, and after the last nothing more is measured.
+
+    The first is the fewest values that bound a median at ``confidence``: all of them on one side.
+    """
+    first = next(count for count in count_from(1) if 0.5**count <= 1.0 - confidence)
+    return first, first + _NEXT, *_LATER
+
+
+def judge(
+    observations: Sequence[Observation], limit: float, *, last: bool, confidence: float = CONFIDENCE
+) -> Decision | None:
     """What ``observations`` (one per process) prove about ``limit``; None: measure on.
 
     Args:
         observations: those that count.
         limit: largest ratio to accept; 0: no gate, so the fewest processes do of which the bound is exact.
         last: there will be no further process.
+        confidence: of the one-sided bounds.
     """
     count = len(observations)
-    look = count in LOOKS or (last and count >= FEWEST)
+    first, *full = looks(confidence)
+    look = count in full or (last and count >= full[0])
     if not limit:
-        return Decision.ACCEPTED if count >= FIRST_LOOK or last else None
+        return Decision.ACCEPTED if count >= first or last else None
     quiet = count > 0 and noise(observations) <= MAX_NOISE
-    if quiet and (look or count == FIRST_LOOK):
+    if quiet and (look or count == first):
         ratios = [one.ratio for one in observations]
-        if order_statistic_bound(ratios, "lower") > limit:
+        if order_statistic_bound(ratios, "lower", confidence) > limit:
             return Decision.SLOWER
-        if look and order_statistic_bound(ratios, "upper") <= limit:
+        if look and order_statistic_bound(ratios, "upper", confidence) <= limit:
             return Decision.ACCEPTED
     if not last:
         return None
-    return Decision.INCONCLUSIVE if quiet or count < FEWEST else Decision.NOISY
+    return Decision.INCONCLUSIVE if quiet or count < full[0] else Decision.NOISY
 
 
 def noise(observations: Sequence[Observation]) -> float:
@@ -164,22 +183,24 @@ def summarise(
     observations: Sequence[Observation],
     served: Served,
     *,
+    confidence: float = CONFIDENCE,
     throttled: int = 0,
     reasons: tuple[str, ...] = (),
 ) -> Latency:
-    """The numbers behind a decision. ``observations`` must not be empty."""
+    """The numbers behind a decision, with bounds at ``confidence``. ``observations`` must not be empty."""
     ratios = [one.ratio for one in observations]
     return Latency(
         decision=decision,
         ratio_p50=median(ratios),
-        ratio_p50_upper=order_statistic_bound(ratios, "upper"),
-        ratio_p50_lower=order_statistic_bound(ratios, "lower"),
+        ratio_p50_upper=order_statistic_bound(ratios, "upper", confidence),
+        ratio_p50_lower=order_statistic_bound(ratios, "lower", confidence),
         ratio_p50_same_runtime=median(one.ratio_same_runtime for one in observations),
         noise=noise(observations),
         processes=len(observations),
         reference=percentiles([value for one in observations for value in (*one.reference, *one.again)]),
         target=percentiles([value for one in observations for value in one.target]),
         served=served,
+        confidence=confidence,
         throttled=throttled,
         throttle_reasons=reasons,
     )

@@ -1,4 +1,4 @@
-"""Builds, screens, scores and times candidates. Decides nothing but how each is served: the rest is the caller's.
+"""Builds, screens and scores candidates. Decides nothing but how each is served: the rest is the caller's.
 
 Ranges are from one calibration, float outputs from one pass over the search set. A candidate is built when it is first
 needed; one that cannot be built concerns no other. Where a model can be served in several ways (runtimes, threads), a
@@ -14,7 +14,7 @@ import msgspec
 
 from edge_agent.backends import Backend, CandidateSpec, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
-from edge_agent.jobs.result import GateResult, MeasuredModel
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
@@ -26,17 +26,18 @@ from edge_agent.quant.ruin import with_outputs
 from edge_agent.quant.stopping import goes_on, stopped
 from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
-from edge_agent.worker.measure.comparison import SCREENINGS, compare, screen
-from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
+from edge_agent.worker.measure.comparison import SCREENINGS, screen
+from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
+from edge_agent.worker.search.preference import preferred
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screened import with_speed
-from edge_agent.worker.search.screening import Screening, Speed, room_for_models
+from edge_agent.worker.search.screening import Screening, Speed
 
 
 class HeldOut(NamedTuple):
@@ -53,6 +54,7 @@ class CandidateEvaluator:
 
     Attributes:
         reference: the float model, served in its fastest way; its latency is from the last screening.
+        feeds: one row, for timing.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class CandidateEvaluator:
         self._floats = floats
         self._judge = judge
         self._heldout = heldout
-        self._feeds = feeds
+        self.feeds = feeds
         self._screening = Screening(context.model_path, feeds, options, context.task.memory_bytes)
         self._prepared = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
         self._folder = context.out_dir / "candidates"
@@ -159,11 +161,13 @@ class CandidateEvaluator:
         except ModelError as error:
             return error
         self._built[spec] = path
-        return msgspec.structs.replace(
+        screened = msgspec.structs.replace(
             timed(self._served_by(speed.option, self.blank(spec)), speed.times),
             ratio_p50=speed.ratio,
             ratio_p50_same_runtime=speed.ratio_same_option,
+            size_bytes=path.stat().st_size,
         )
+        return preferred(screened, self.reference, self._context.task.recipe.prefer)
 
     def load(self, spec: CandidateSpec, like: MeasuredModel) -> None:
         """Prove in another process that a candidate can be served as ``like`` is; raises ``ModelError`` if not."""
@@ -205,7 +209,7 @@ class CandidateEvaluator:
 
     def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
         """``item`` with what a screening of its structure showed, in place of any before."""
-        return with_speed(item, screened, self._context.task.gates, self._judge.meaning.kind)
+        return with_speed(item, screened, self.reference, self._context.task, self._judge.meaning.kind)
 
     def _goes_on(self, score: Score) -> bool:
         """Whether the rest of a pass is of use."""
@@ -237,23 +241,29 @@ class CandidateEvaluator:
             paths = [self._rewrite(one) for one in specs]
             option = _serving(item.record)
             models = [self._served(path, option) for path in paths]
-            plain, *others = screen(models, self._feeds, processes=1, most_bytes=self._screening.most_bytes)
+            plain, *others = screen(models, self.feeds, processes=1, most_bytes=self.most_bytes)
         except (ModelError, StageError, LimitError):  # an explanation less, no reason to end the job
             return {}
         return {layer: one.times.p50_ms - plain.times.p50_ms for layer, one in zip(layers, others, strict=True)}
 
-    def time(self, item: EvaluatedCandidate, pace: Pace) -> Latency:
-        """The full latency statistic of a candidate, served as it was screened."""
+    @property
+    def most_bytes(self) -> int:
+        """What the models that one process holds may take."""
+        return self._screening.most_bytes
+
+    def float_served(self) -> Served:
+        """The float model in its fastest way."""
+        return self._served(self._context.model_path, _serving(self.reference))
+
+    def float_served_like(self, item: EvaluatedCandidate) -> Served | None:
+        """The float model served as a candidate is; None where that is its fastest way."""
         option = _serving(item.record)
-        return compare(
-            self._served(self._context.model_path, _serving(self.reference)),
-            self._served(self.build(item.spec, option.runtime), option),
-            self._feeds,
-            limit=self._context.task.gates.max_latency_ratio,
-            same=None if option == _serving(self.reference) else self._served(self._context.model_path, option),
-            most_bytes=room_for_models(self._context.task.memory_bytes),
-            on_process=pace,
-        )
+        return None if option == _serving(self.reference) else self._served(self._context.model_path, option)
+
+    def target_served(self, item: EvaluatedCandidate) -> Served:
+        """A candidate's file, served as it was screened; raises as :meth:`build`."""
+        option = _serving(item.record)
+        return self._served(self.build(item.spec, option.runtime), option)
 
     def _served_by(self, option: ServingOption, record: MeasuredModel) -> MeasuredModel:
         version = self._backend.runtime_version(option.runtime)
@@ -275,11 +285,3 @@ def timed(record: MeasuredModel, times: Percentiles) -> MeasuredModel:
     return msgspec.structs.replace(
         record, latency_p50_ms=times.p50_ms, latency_p95_ms=times.p95_ms, latency_p99_ms=times.p99_ms
     )
-
-
-def with_proof(gate: GateResult, latency: Latency) -> GateResult:
-    """The gate of latency with what the full statistic says; any other as it is."""
-    if gate.name != "max_latency_ratio":
-        return gate
-    passed = latency.decision is Decision.ACCEPTED
-    return msgspec.structs.replace(gate, value=latency.ratio_p50_upper, passed=passed)

@@ -22,8 +22,8 @@ from edge_agent.quant.class_recall import ClassCounts, told
 from edge_agent.quant.dependence import design_effect, effective_windows
 from edge_agent.quant.detection.kept import KeptBoxes, with_detections
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gates import MIN_AGREEMENT
 from edge_agent.quant.grouped_metrics import GroupedMetrics
+from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.quant.ruin import judge_named, ruin
 from edge_agent.wire.manifest import Gates, Output
 from edge_agent.worker.data.float_outputs import OutputStore

@@ -14,9 +14,12 @@ from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.gain import no_gain
+from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, Recipe
+from edge_agent.worker.search.preference import best_first
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
@@ -30,15 +33,15 @@ SAME_SPEED = 0.03
 COARSE = 0.1
 """By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
 
-SAME_SIZE = 0.05
-"""Files closer in size than this fraction are one size: a scale more or less decides nothing."""
-
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
 
 SURE = 0.85
 """The chance that earns a candidate the verdict before faster ones: the held-out set is opened once, and what fails
 there ends the job."""
+
+FINALISTS = 3
+"""Structures that may still win when the search is over."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
 
@@ -64,6 +67,31 @@ class EvaluatedCandidate:
     """What that chance is made of; None where the agreement does not decide."""
     outputs: Sequence[OutputSummary] = ()
     """What became of every output of the model."""
+    gains: bool = True
+    """Whether it takes so much less than float of something that it is worth it, for all that is known."""
+    speed_error: float = SAME_SPEED
+    """The fraction by which its ratio may be off."""
+
+    @property
+    def standing(self) -> float:
+        """How well the recipe's preference likes it, the lower the better."""
+        return standing(self.record)
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether its ratio is above the limit, and by more than it may be off."""
+        return bool(self._limit) and _ratio(self) > self._limit * (1 + self.speed_error)
+
+    @property
+    def fast_enough(self) -> bool:
+        """Whether its ratio is within the limit, and by more than it may be off."""
+        return not self._limit or _ratio(self) * (1 + self.speed_error) <= self._limit
+
+    @property
+    def _limit(self) -> float:
+        """The largest ratio to accept; 0: any."""
+        limits = [gate.limit for gate in self.record.gates if gate.name == "max_latency_ratio"]
+        return next(iter(limits), None) or 0.0
 
     @property
     def likely_to_pass(self) -> bool:
@@ -186,47 +214,75 @@ def by_speed(
 
 def most_time(gates: Gates) -> float:
     """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
-    return gates.max_latency_ratio * SCREEN_SLACK or math.inf
+    return latency_limit(gates) * SCREEN_SLACK or math.inf
 
 
-def worth_scoring(ratio: float, tried: Iterable[EvaluatedCandidate]) -> bool:
-    """Whether a candidate of this coarsely screened ratio can still win: nothing that passes is clearly faster."""
-    return all(ratio <= _ratio(other) * (1 + COARSE) for other in tried if other.likely_to_pass)
+def standing(record: MeasuredModel) -> float:
+    """The preference of a candidate as a number, the lower the better; by its time where nothing else is known."""
+    if record.preference is not None:
+        return record.preference
+    return math.log(record.ratio_p50) if record.ratio_p50 else math.inf
+
+
+def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate], apart: float = SAME_SPEED) -> bool:
+    """Whether a candidate that was screened so can still win: nothing that is likely to pass is clearly better.
+
+    ``apart``: how much better is clearly.
+    """
+    best = [item.standing for item in tried if item.passed and not any(rank_of(item))]
+    return standing(screened) <= min(best, default=math.inf) + apart
 
 
 def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    """The candidates that passed, best first: the fastest, and among those of one speed the closest to float.
+    """The candidates that passed, best first, as :func:`in_order`: of each structure the closest to float, then others.
 
-    Among those that are no faster than float, the smallest: that is all that they have to offer; and where sizes are
-    alike, the closest. Those whose verdict is doubtful come last: the likeliest of those that are faster than float,
-    then the likeliest of the others.
+    A screening does not tell apart what differs by less than :data:`SAME_SPEED`.
     """
     passed = [item for item in tried if item.passed]
-    doubtful = [item for item in passed if not item.likely_to_pass]
-    likeliest_first = sorted(doubtful, key=lambda item: (not _is_faster(item), -item.chance))
-    return [*_fastest_first([item for item in passed if item.likely_to_pass]), *likeliest_first]
+    best: dict[Structure, EvaluatedCandidate] = {}
+    for item in passed:
+        key = structure(item.spec)
+        best[key] = max(best.get(key, item), item, key=_within_structure)
+    foremost = {id(item) for item in best.values()}
+    rest = [item for item in passed if id(item) not in foremost]
+    return [*in_order(list(best.values()), SAME_SPEED), *in_order(rest, SAME_SPEED)]
 
 
-def _fastest_first(items: list[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-    classes: dict[int, list[EvaluatedCandidate]] = {}
-    for number, item in zip(speed_classes(items), items, strict=True):
-        classes.setdefault(number, []).append(item)
+def best_of_structures(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
+    """The finalist of each structure that passed, best first. The first :data:`FINALISTS` of them may still win."""
+    first: dict[Structure, EvaluatedCandidate] = {}
+    for item in finalists(tried):
+        first.setdefault(structure(item.spec), item)
+    return list(first.values())
+
+
+def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[EvaluatedCandidate]:
+    """``items``, best first: what gains something, is fast enough, is likely to stand; among these what is preferred.
+
+    Where the preference differs by no more than ``apart``, the fewest bytes go first, then the fewest float layers,
+    then the name. Those whose verdict is doubtful go by how doubtful it is.
+    """
     order: list[EvaluatedCandidate] = []
-    for _, equals in sorted(classes.items()):
-        faster = _is_faster(min(equals, key=_ratio))
-        order += sorted(equals, key=lambda item: (faster or -_size_class(item), item.record.closeness), reverse=True)
+    for rank in sorted({rank_of(item) for item in items}):
+        equals = [item for item in items if rank_of(item) == rank]
+        if equals[0].likely_to_pass:
+            order += best_first(equals, lambda item: item.standing, apart, _otherwise)
+        else:
+            order += sorted(equals, key=lambda item: (-item.chance, *_otherwise(item)))
     return order
 
 
-def speed_classes(items: Sequence[EvaluatedCandidate]) -> list[int]:
-    """Of each item how many speeds are faster; ratios that a screening does not tell apart are one speed."""
-    classes: dict[int, int] = {}
-    fastest, number = -math.inf, -1
-    for place in sorted(range(len(items)), key=lambda place: _ratio(items[place])):
-        if _ratio(items[place]) > fastest * (1 + SAME_SPEED) or number < 0:
-            fastest, number = _ratio(items[place]), number + 1
-        classes[place] = number
-    return [classes[place] for place in range(len(items))]
+def rank_of(item: EvaluatedCandidate) -> tuple[bool, bool, bool]:
+    """What comes before any preference, the lower the better: no gain, too slow, a doubtful verdict."""
+    return not item.gains, item.too_slow, not item.likely_to_pass
+
+
+def _within_structure(item: EvaluatedCandidate) -> tuple[bool, float, tuple[float, float]]:
+    return item.likely_to_pass, 1.0 if item.likely_to_pass else item.chance, item.record.closeness
+
+
+def _otherwise(item: EvaluatedCandidate) -> tuple[int, int, str]:
+    return item.record.size_bytes or 0, len(item.record.float_layers), describe(item.record)
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
@@ -240,8 +296,12 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
 
     ``in_float``: the operators of this model that compute in float where only weights are int8.
 
-    Speed before all: a candidate that failed only there did everything else right. Else the candidate closest to float.
+    What is gained before all, by the best of those that failed only there: they did everything else right. Then speed,
+    for the same reason. Else the candidate closest to float.
     """
+    worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
+    if worthless:
+        return "no_gain", f"int8 refused: {no_gain(worthless)}"
     late = [item for item in tried if item.record.code in _SPEED_CODES]
     if late:
         quickest = min(late, key=_ratio).record
@@ -255,16 +315,6 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
         return best.record.code, f"{best.record.message} (the closest candidate: {describe(best.record)})"
     reasons = "; ".join(sorted({item.record.message for item in tried if item.record.message}))
     return "no_candidate", f"no int8 candidate could be tried: {reasons or _NO_BUDGET}"
-
-
-def _size_class(item: EvaluatedCandidate) -> int:
-    """Sizes of about one class differ by less than :data:`SAME_SIZE`."""
-    return round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
-
-
-def _is_faster(item: EvaluatedCandidate) -> bool:
-    """Whether its screened ratio is below float's by more than a screening spreads."""
-    return _ratio(item) * (1 + SAME_SPEED) < 1
 
 
 def _ratio(item: EvaluatedCandidate) -> float:

@@ -11,29 +11,27 @@ from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec, Method
 from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
-from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import expected_s
-from edge_agent.worker.measure.latency import MOST, Decision, Latency
-from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import Budget
-from edge_agent.worker.search.evaluator import CandidateEvaluator, timed, with_proof
-from edge_agent.worker.search.freezing import Finalist, second_finalists
+from edge_agent.worker.search.evaluator import CandidateEvaluator
+from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.layer_selection import Sensitivity
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
+    COARSE,
     EvaluatedCandidate,
-    Structure,
     by_speed,
-    finalists,
     most_time,
     structure,
     worth_scoring,
 )
+from edge_agent.worker.search.preference import tie
 from edge_agent.worker.search.rounds import halving
+from edge_agent.worker.search.speed_proof import SpeedProof
 from edge_agent.worker.search.trials import Trials
 
 PROVED = 0.95
@@ -74,7 +72,6 @@ class Search:
         self._trials = Trials(context, evaluator, windows, self.tried)
         self._budget = Budget(budget_s)
         self.reference: MeasuredModel = evaluator.reference
-        self._timed: dict[Structure, Latency] = {}
         self._warnings = list(warnings)
         self.known: dict[CandidateSpec, Sensitivity] = {}
         self._starts: set[tuple[str, ...]] = {()}
@@ -87,17 +84,18 @@ class Search:
         """Screen each structure once, then score candidates of all, as :mod:`.rounds` orders them."""
         self._starts.update(spec.float_layers for spec in specs)
         self._trials.fraction = _SCREENED / 2
-        self._trials.screen(specs, processes=1)
+        self._trials.screen(specs)
         self.reference = self._evaluator.reference
         self._budget.keep(expected_s(self.reference.latency_p50_ms or 0.0))
         self._trials.fraction = _SCREENED
         share = (_SCORED - _SCREENED) / max(len(specs), 1)
         limit = most_time(self._context.task.gates)
+        apart = tie(self._context.task.recipe.prefer, COARSE)
         for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried)):
             fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
             if not fits:
                 break
-            if worth_scoring(self._trials.ratios[structure(spec)], self.tried):
+            if worth_scoring(self._trials.screened[structure(spec)], self.tried, apart):
                 self._trials.score(spec, share)
 
     def come_back(self, specs: Sequence[CandidateSpec]) -> None:
@@ -168,82 +166,15 @@ class Search:
         """Measure a candidate beyond those planned; None if it cannot be built."""
         return self._trials.attempt(spec, self.planned(spec), (_COMPARED - self._trials.fraction) / 4)
 
-    def settle_speeds(self) -> None:
-        """Screen what may be chosen once more, where speed decides which of it."""
-        self._trials.settle_speeds()
-        self.reference = self._evaluator.reference
-
     def prove_speed(self) -> list[Finalist]:
-        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most.
-
-        Over budget one sure finalist is asked, and then one doubtful one: where only the sure ones are slow, speed
-        would be a false reason to refuse the model. A second one is asked for within the budget only.
-        """
-        first = self._first_finalist()
-        if first is None:
-            return []
-        second = self._second_finalist(first)
-        if not first.item.likely_to_pass and second is None:
-            self._warn_of_doubt(first.item)
-        return [first] if second is None else [first, second]
-
-    def _first_finalist(self) -> Finalist | None:
-        best_first = finalists(self.tried)
-        for sure in (True, False):
-            asked = False
-            for finalist in (item for item in best_first if item.likely_to_pass is sure):
-                if structure(finalist.spec) in self._timed:
-                    continue
-                if asked and self.left_s() < 0:
-                    break
-                asked = True
-                if (proved := self._prove(finalist)) is not None:
-                    return proved
-        return None
-
-    def _second_finalist(self, first: Finalist) -> Finalist | None:
-        for finalist in second_finalists(self.tried, first.item):
-            known = self._timed.get(structure(finalist.spec))
-            if known is not None and known.decision is not Decision.ACCEPTED:
-                continue
-            if known is None and self.left_s() < 0:
-                break
-            if (proved := self._prove(finalist)) is not None:
-                return proved
-        return None
-
-    def _prove(self, finalist: EvaluatedCandidate) -> Finalist | None:
-        """The finalist after the full latency statistic of its structure; None if that refuses it."""
-        key = structure(finalist.spec)
-        if key not in self._timed:
-            pace = Pace(self._context, "measuring latency, process", MOST, begin=_COMPARED, end=PROVED, timed=False)
-            self._timed[key] = self._evaluator.time(finalist, pace)
-        latency = self._timed[key]
-        self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
-        accepted = latency.decision is Decision.ACCEPTED
-        record = replace_in(
-            timed(finalist.record, latency.target),
-            ratio_p50=latency.ratio_p50,
-            ratio_p50_upper=latency.ratio_p50_upper,
-            ratio_p50_same_runtime=latency.ratio_p50_same_runtime,
-            gates=[with_proof(gate, latency) for gate in finalist.record.gates],
-            code=None if accepted else str(latency.decision),
-            message=None if accepted else latency.message,
-        )
-        proven = replace(finalist, record=record, passed=accepted)
-        self.tried[self.tried.index(finalist)] = proven
-        return Finalist(proven, self.reference, latency.ratio_p50_lower) if accepted else None
-
-    def _warn_of_doubt(self, item: EvaluatedCandidate) -> None:
-        seen = item.prospect
-        if seen is None:
-            return
-        what = "disagree with float" if seen.won is None else "are right by float and wrong by int8"
-        self.warn(
-            f"the verdict was in doubt: {seen.wrong} of {seen.windows} search windows {what}, for the best of "
-            f"{counted(measured(self.tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
-            "held-out set proves what it has to, and no surer candidate passed"
-        )
+        """The finalists that the full latency statistic does not refuse, the preferred one first; two at most."""
+        self.reference = self._evaluator.reference
+        span = _COMPARED, PROVED
+        proof = SpeedProof(self._context, self._evaluator, self.tried, left_s=self.left_s, span=span)
+        found = proof.finalists()
+        self.reference = proof.reference
+        self._warnings += proof.warnings
+        return found
 
     def warn(self, warning: str) -> None:
         """Say something in the report."""

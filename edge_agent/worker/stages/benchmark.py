@@ -1,4 +1,4 @@
-"""The benchmark stage: the memory of float and of the chosen model, and on what device it was measured.
+"""The benchmark stage: the memory of float and of the chosen model, what is gained, and on what device it was measured.
 
 Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the held-out set is opened, and voids
 what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
@@ -17,7 +17,8 @@ from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
 from edge_agent.jobs.task import chosen_folder
-from edge_agent.quant.gates import evaluate_memory
+from edge_agent.quant.gain import GATE, gains
+from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
@@ -27,7 +28,7 @@ from edge_agent.worker.pace import Pace
 
 
 def run(context: Context) -> Outcome:
-    """Measure, stamp, and hold the peak against ``gates.max_peak_rss_bytes``; raises as :func:`measure_memory`."""
+    """Measure, stamp, and judge the peak and what is gained over float; raises as :func:`measure_memory`."""
     backend = load(context.task.format)
     info = backend.inspect(context.model_path)
     row = next(iter(open_dataset(context, info).rows("calibration")))
@@ -42,10 +43,16 @@ def run(context: Context) -> Outcome:
     pace = Pace(context, "measuring memory, process", REPEATS * (1 + len(models)), begin=0.0, end=1.0)
     reference, target = measure_memory(models, feeds, pace)
     feeds.unlink()
-    judgement = evaluate_memory(context.task.gates, target.peak_rss_bytes)
     before = read_result(context.job_dir)
     proved = before.chosen or chosen.record
-    measured = _with_memory(proved, target, gates=[*proved.gates, *judgement.gates])
+    gain = gains(
+        time_ratio=proved.ratio_p50_upper,
+        size_ratio=chosen_path(folder, backend.SUFFIX).stat().st_size / info.size_bytes,
+        memory_ratio=target.ratio(reference),
+    )
+    judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, gain)
+    kept = [gate for gate in proved.gates if gate.name != GATE]  # what is gained is judged anew, now with memory
+    measured = _with_memory(proved, target, gates=[*kept, *judgement.gates])
     result = replace(
         before,
         reference=_with_memory(before.reference or chosen.reference, reference),

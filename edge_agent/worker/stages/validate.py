@@ -28,8 +28,9 @@ from edge_agent.quant.agreement import Judge
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
-from edge_agent.quant.gates import MIN_AGREEMENT, evaluate_heldout
+from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.quant.judgement import Judgement
+from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.quant.ruin import not_judged, with_outputs
 from edge_agent.worker.artefacts import Chosen, chosen_path, read_finalists, with_refusal
 from edge_agent.worker.context import Context

@@ -20,7 +20,8 @@ from edge_agent.daemon.admission.rules import (
 )
 from edge_agent.errors import EdgeAgentError, TrustError
 from edge_agent.state.store import ModelRecord
-from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, content_digest, encode_manifest
+from edge_agent.wire.digests import content_digest
+from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, encode_manifest
 from edge_agent.wire.topics import Scope, WantTopic
 
 NOW = 1_800_000_000.0

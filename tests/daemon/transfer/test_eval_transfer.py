@@ -19,8 +19,9 @@ from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Incoming
 from edge_agent.state.store import Store
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
-from edge_agent.wire.manifest import content_digest, encode_manifest, job_id
+from edge_agent.wire.manifest import encode_manifest
 from edge_agent.wire.messages import Command
 from edge_agent.wire.topics import Topics
 from host_tools.broker.session import Session

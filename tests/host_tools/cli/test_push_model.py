@@ -17,8 +17,9 @@ from support.host import MANIFEST, Host
 from support.onnx_models import model, save, value
 
 from edge_agent.wire.chunks import CHUNK_BYTES
+from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import Manifest, content_digest, decode_manifest, job_id
+from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import Need, encode
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.session import Session

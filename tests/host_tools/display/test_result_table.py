@@ -32,7 +32,8 @@ INT8: dict[str, Any] = {
     "accuracy": 0.949,
     "gates": [
         {"name": "min_agreement", "limit": 0.95, "value": 0.974, "passed": True},
-        {"name": "max_latency_ratio", "limit": 1.0, "value": 0.748, "passed": True},
+        {"name": "max_latency_ratio", "limit": 1.02, "value": 0.748, "passed": True, "margin": 0.02},
+        {"name": "min_gain", "limit": 0.05, "value": 0.252, "passed": True, "axis": "time"},
         {"name": "max_peak_rss_bytes", "limit": 104_857_600, "value": 60_000_000, "passed": True},
     ],
 }  # fmt: skip
@@ -58,10 +59,11 @@ pi-01  har 7  succeeded
   runtime           onnxruntime        onnxruntime
   threads                     1                  1
 
-  gate                   value      limit
-  min_agreement          0.974       0.95  pass
-  max_latency_ratio      0.748          1  pass
-  max_peak_rss_bytes  57.2 MiB  100.0 MiB  pass
+  gate                   value             limit
+  min_agreement          0.974              0.95  pass
+  max_latency_ratio      0.748  1.02, 2 % margin  pass
+  min_gain (time)        0.252              0.05  pass
+  max_peak_rss_bytes  57.2 MiB         100.0 MiB  pass
 
   release  /var/lib/har/7
   seconds  receive 0.2, capture 12.0, calibrate 3.3"""
@@ -263,5 +265,5 @@ def test_whatever_a_device_says_is_shown_or_said_to_be_unreadable(results: dict[
 def test_a_gate_is_shown_in_its_unit() -> None:
     rows = gates(lenient({"chosen": INT8}, Result))
 
-    assert rows[2] == ("max_peak_rss_bytes", "57.2 MiB", "100.0 MiB", True)
+    assert rows[3] == ("max_peak_rss_bytes", "57.2 MiB", "100.0 MiB", True)
     assert rows[0] == ("min_agreement", "0.974", "0.95", True)

@@ -13,9 +13,11 @@ from host_tools.push.features import check_features
 RECALL = msgspec.structs.replace(SENT, gates=Gates(min_class_recall=0.5))
 SEVERAL = msgspec.structs.replace(SENT, output=Output(), outputs=[Output(name="a"), Output(name="b")])
 BOTH = msgspec.structs.replace(RECALL, output=Output(), outputs=SEVERAL.outputs)
+EXACT = msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.0))
 EVERY = [feature.name for feature in FEATURES]
 LAB = Scope("g", "lab")
 GATE = "[gates] min_class_recall"
+MARGIN = "[gates] latency_margin (which a written max_latency_ratio = 1.0 sets to 0)"
 TWO = "pi-01 (edge-agent 0.1.0) and pi-02 (edge-agent 0.1.0)"
 REFUSE = "refuse the manifest (malformed)"
 THERE = "upgrade edge-agent there"
@@ -52,6 +54,11 @@ def test_what_is_known_there_is_asked_for(manifest: Manifest, devices: dict[str,
             RECALL,
             {"pi-01": OLD},
             f"pi-01 (edge-agent 0.1.0) does not know {GATE}; {THERE}, or leave it out of M.toml",
+        ),
+        (
+            EXACT,
+            {"pi-01": OLD},
+            f"pi-01 (edge-agent 0.1.0) does not know {MARGIN}; {THERE}, or leave it out of M.toml",
         ),
         (
             BOTH,

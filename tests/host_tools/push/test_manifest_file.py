@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.wire.chunks import CHUNK_BYTES
-from edge_agent.wire.manifest import Window, content_digest, decode_manifest, encode_manifest
+from edge_agent.wire.digests import content_digest
+from edge_agent.wire.manifest import Window, decode_manifest, encode_manifest
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 
 INPUT = """

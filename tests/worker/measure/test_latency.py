@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from bench.race_error import error, in_turn, raced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -16,8 +18,9 @@ from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.worker.measure import comparison, probe
 from edge_agent.worker.measure.comparison import compare, screen
-from edge_agent.worker.measure.latency import Decision, Observation, judge, summarise
+from edge_agent.worker.measure.latency import Decision, Observation, judge, looks, summarise
 from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
+from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
 
 FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
 
@@ -92,6 +95,31 @@ def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None
     if found is Decision.SLOWER:
         assert told.ratio_p50_lower > limit
     assert told.message
+
+
+def test_one_of_two_that_are_asked_proves_at_97_5_percent() -> None:
+    shared = partial(judge, limit=1.0, confidence=SHARED_CONFIDENCE)
+
+    assert looks(SHARED_CONFIDENCE) == (6, 9, 16, 24)
+    assert shared(seen(*[2.0] * 5), last=False) is None
+    assert shared(seen(*[2.0] * 6), last=False) is Decision.SLOWER
+    assert shared(seen(*[0.9] * 8, 1.5), last=False) is Decision.ACCEPTED
+    assert shared(seen(*[0.9] * 7, 1.5, 1.5), last=False) is None
+    assert shared(seen(*[0.5] * 8), last=True) is Decision.INCONCLUSIVE
+    ratios = [1.0 + number / 100 for number in range(9)]
+    found = summarise(Decision.ACCEPTED, seen(*ratios), FLOAT, confidence=SHARED_CONFIDENCE)
+    assert (found.ratio_p50_lower, found.ratio_p50_upper, found.confidence) == (ratios[1], ratios[7], SHARED_CONFIDENCE)
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3, 5])
+def test_however_many_lie_at_the_limit_about_one_search_in_fourteen_accepts_one(candidates: int) -> None:
+    """Asked in turn at 95 %, five of them would be accepted in a third of all searches."""
+    assert error(raced, candidates, repeats=1000) <= 0.09
+
+
+def test_a_race_that_counts_in_the_proof_or_proofs_in_turn_would_err_more_often() -> None:
+    assert error(in_turn, 5, repeats=1000) > 0.25
+    assert error(partial(raced, fresh=False), 5, repeats=1000) > 0.1
 
 
 def simulate(mean: float, repeats: int = 1500) -> dict[Decision, float]:
@@ -392,6 +420,14 @@ def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.Monke
 
     assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
     assert "throttled" in told.message
+
+
+def test_a_proof_at_97_5_percent_takes_a_process_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
+
+    told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, confidence=SHARED_CONFIDENCE, root=tmp_path)
+
+    assert (told.decision, told.processes, len(asked)) == (Decision.ACCEPTED, 9, 9)
 
 
 def test_no_process_is_started_after_a_minute_but_eight_there_must_be(

@@ -9,7 +9,7 @@ import pytest
 from support.fragile import BROKEN, write_fragile
 from support.jobs import make_job, run_stages
 from support.results import told
-from support.speeds import latency, screened_by_weights
+from support.speeds import latency, prove, screened_by_weights
 from support.trained import windows
 
 from edge_agent.backends import onnx as backend
@@ -22,7 +22,7 @@ from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.explain import diagnose
 from edge_agent.worker.explain.diagnose import with_measured
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.search import screening
 from edge_agent.worker.stages import quantize
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Search:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Search:
     with pytest.MonkeyPatch.context() as patch:
         # speed is its own tests' subject, and a layer that is left float shall cost some, however busy this machine is
-        patch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+        prove(patch, lambda *_, **__: latency(Decision.ACCEPTED))
         patch.setattr(screening, "screen", screened_by_weights)
         return Search(tmp_path_factory.mktemp("found"))
 

@@ -18,7 +18,7 @@ def candidate(wrong: int, *, ratio: float = 0.5, name: str = "", code: str = "")
     record = MeasuredModel(
         method="static", ratio_p50=ratio, agreement=1 - wrong / WINDOWS, sqnr_db=20.0, code=code or None
     )
-    return EvaluatedCandidate(CandidateSpec("static", name), record, not code, prospect.chance(), prospect)
+    return EvaluatedCandidate(CandidateSpec("static", name, (name,)), record, not code, prospect.chance(), prospect)
 
 
 def test_what_fails_for_agreement_tells_of_the_lucky_one_and_what_fails_otherwise_does_not() -> None:

@@ -9,14 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.jobs import make_job, run_stages
 from support.results import told
-from support.speeds import latency, screened_by_weights
+from support.speeds import latency, prove, screened_by_weights
 
 from edge_agent.backends import Method, Scheme
 from edge_agent.jobs.task import TASK_FILE, Stage
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import read_chosen
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.search import screening
 from edge_agent.worker.search.budget import Budget
 from edge_agent.worker.search.plain import plain_recipes
 from edge_agent.worker.search.space import SearchSpace
@@ -68,7 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     One grid for all of them rounds the quiet ones to nothing; a grid for each does not.
     """
     monkeypatch.setattr(screening, "screen", screened_by_weights)
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    prove(monkeypatch, lambda *_, **__: latency(Decision.ACCEPTED))
     random = np.random.default_rng(0)
     weights = random.normal(0, 1, (SIZE, CLASSES)).astype(np.float32)
     graph = helper.make_graph(

@@ -1,6 +1,4 @@
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,22 +7,19 @@ from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec, Scheme
 from edge_agent.errors import RecipeError
-from edge_agent.jobs.result import MeasuredModel
+from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.policy import (
-    SAME_SPEED,
     EvaluatedCandidate,
     by_speed,
     closest,
     describe,
-    finalists,
     most_time,
     plan,
     range_methods,
     structure,
     why_none,
-    worth_scoring,
 )
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
@@ -158,57 +153,6 @@ def test_the_fastest_structure_is_scored_first_and_one_that_does_not_load_not_at
     assert {spec.operators for spec in by_speed({core: 0.5}, specs)} == {CORE}
 
 
-def test_a_structure_slower_than_one_that_passes_is_not_scored() -> None:
-    passing = [tried(0.5, 0.99)]
-
-    assert not worth_scoring(0.6, passing)
-    assert worth_scoring(0.5 * (1 + SAME_SPEED), passing)
-    assert worth_scoring(0.6, [tried(0.5, 0.2, passed=False)])
-
-
-def test_what_may_not_stand_before_the_heldout_set_comes_last() -> None:
-    lucky, likelier = (replace(tried(ratio, 0.98), chance=chance) for ratio, chance in ((0.4, 0.5), (0.6, 0.7)))
-    no_faster = replace(tried(1.0, 0.98), chance=0.8)
-    sure = tried(0.8, 0.99)
-
-    assert finalists([no_faster, lucky, sure, likelier]) == [sure, likelier, lucky, no_faster]
-    assert worth_scoring(0.7, [lucky, likelier])
-    assert not worth_scoring(0.9, [sure])
-
-
-def test_the_fastest_wins_and_within_one_speed_the_closest_to_float() -> None:
-    slow, fast, fast_and_close = tried(0.8, 1.0), tried(0.500, 0.98), tried(0.505, 0.99)
-    fast_and_clean = tried(0.51, 0.99, sqnr=30.0)
-    refused = tried(0.1, 0.3, passed=False)
-
-    assert finalists([slow, fast, fast_and_close, refused, fast_and_clean]) == [
-        fast_and_clean,
-        fast_and_close,
-        fast,
-        slow,
-    ]
-
-
-def test_among_those_no_faster_than_float_the_smallest_wins() -> None:
-    close, small = tried(1.0, 1.0, size_bytes=9300), tried(1.01, 0.98, size_bytes=5400)
-    twin = tried(1.02, 0.99, size_bytes=5410)
-
-    assert finalists([close, small, twin]) == [twin, small, close]
-    assert finalists([tried(0.9, 0.98, size_bytes=54), tried(0.9, 1.0, size_bytes=93)])[0].record.size_bytes == 93
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(0.1, 3), st.floats(0, 1), st.booleans()), max_size=12))
-def test_finalists_are_exactly_those_that_passed_and_never_get_faster(items: list[tuple[float, float, bool]]) -> None:
-    candidates = [tried(ratio, agreement, passed=passed) for ratio, agreement, passed in items]
-
-    order = finalists(candidates)
-
-    assert sorted(map(id, order)) == sorted(id(item) for item in candidates if item.passed)
-    ratios = [item.record.ratio_p50 or 0.0 for item in order]
-    assert all(later >= earlier / (1 + SAME_SPEED) for earlier, later in pairwise(ratios))
-
-
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 3), st.floats(0, 1)), min_size=1, max_size=12))
 def test_the_pareto_front_is_what_nothing_dominates(points: list[tuple[float, float]]) -> None:
@@ -244,6 +188,23 @@ def test_speed_is_the_most_telling_reason() -> None:
     assert why_none([wrong, later, late]) == (
         "latency_too_high", "int8 refused: int8 takes 1.3 times as long (static, core operators, mse ranges)",
     )  # fmt: skip
+
+
+def test_what_gains_nothing_is_told_before_speed_and_by_the_best_of_each_axis() -> None:
+    late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long")
+    worthless = [
+        tried(ratio, 1.0, passed=False, code="no_gain", message="too little", gates=[
+            GateResult("max_latency_ratio", 1.02, ratio, passed=True),
+            GateResult("min_gain", 0.05, 1 - ratio, passed=False, axis="time"),
+            GateResult("min_gain", 0.2, size, passed=False, axis="size"),
+        ])
+        for ratio, size in ((0.97, 0.01), (1.01, 0.1))
+    ]  # fmt: skip
+
+    code, message = why_none([late, *worthless])
+
+    assert code == "no_gain"
+    assert message.startswith("int8 refused: int8 would be 3 % faster and 10 % smaller here, "), message
 
 
 def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> None:

@@ -11,7 +11,7 @@ from support import onnx_models, tflite_models
 from support.detectors import LAYOUTS, asked, onnx_detector, pictures, save, tflite_detector
 from support.jobs import make_job, run_stages
 from support.results import told
-from support.speeds import latency, screened_at
+from support.speeds import latency, prove, screened_at
 
 from edge_agent.backends import Backend, Flow, Layer, Node, Range, load
 from edge_agent.jobs.task import Stage
@@ -19,7 +19,7 @@ from edge_agent.wire.detection_head import HeadLayout
 from edge_agent.wire.manifest import Gates, Output, Recipe
 from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.search import evaluator, screening
+from edge_agent.worker.search import screening
 from edge_agent.worker.search.tail import NO_TAIL, Tail, float_tail, tail_nodes
 
 DECODING = ("boxes_conv_flat", "in_pixels", "placed", "scores_conv_flat", "sigmoid", "y")
@@ -170,7 +170,7 @@ def test_joining_unlike_scales_shows_in_the_ranges_of_a_real_calibration(built: 
 def test_a_detector_is_tried_with_a_float_tail_first_and_keeps_its_boxes(
     built: Any, layout: HeadLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluator, "compare", lambda *_, **__: latency(Decision.ACCEPTED))
+    prove(monkeypatch, lambda *_, **__: latency(Decision.ACCEPTED))
     monkeypatch.setattr(screening, "screen", screened_at(0.5))  # no start is faster than another
     path = save(built(), tmp_path)
     job_dir = make_job(

@@ -14,11 +14,11 @@ from edge_agent.backends import tflite as backend
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import Stage
-from edge_agent.wire.manifest import Gates, Output, Recipe
+from edge_agent.wire.manifest import Gates, MinGain, Output, Recipe
 
 pytestmark = pytest.mark.children(covered=False)
 
-ANY_SPEED = Gates(max_latency_ratio=0, max_size_ratio=0)
+ANY_COST = Gates(max_latency_ratio=0, max_size_ratio=0, min_gain=MinGain(0, 0, 0))
 SEARCH = (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)
 
 
@@ -26,7 +26,7 @@ def job(folder: Path, build: Callable[[], bytes], **task: Any) -> tuple[Outcome,
     model = models.save(build(), folder / "m.tflite")
     rows = models.rows(model, 240)
     arrays = {name: np.stack([feeds[name] for feeds in rows]) for name in rows[0]}
-    fields = {"gates": ANY_SPEED, "output": Output(kind="raw")} | task
+    fields = {"gates": ANY_COST, "output": Output(kind="raw")} | task
     job_dir = make_job(folder, model, arrays, **fields)
     outcome = run_stages(job_dir, *SEARCH, Stage.VALIDATE, Stage.BENCHMARK)
     return outcome, read_results(job_dir), job_dir

@@ -92,7 +92,9 @@ def test_a_good_candidate_passes_with_its_bounds(judge: Judge, classifier: Path)
     assert outcome.code == ""
     assert (chosen["windows"], chosen["windows_effective"]) == (300, 300)
     assert chosen["agreement_lower"] == pytest.approx(agreement_lower(chosen["disagreements"], 300))
-    assert {gate["name"] for gate in chosen["gates"]} == {"min_agreement", "min_class_recall", "max_size_ratio"}
+    assert {gate["name"] for gate in chosen["gates"]} == {
+        "min_agreement", "min_class_recall", "max_size_ratio", "min_gain"
+    }  # fmt: skip
     assert chosen["accuracy"] is None
     assert results["data"]["heldout"] == {"windows": 300, "windows_effective": 300}
 
@@ -142,7 +144,7 @@ def test_labels_decide_where_there_are_some(judge: Judge, classifier: Path) -> N
 
     assert outcome.code == ""
     names = {gate["name"] for gate in results["chosen"]["gates"]}
-    assert names == {"max_accuracy_drop", "min_class_recall", "max_size_ratio"}
+    assert names == {"max_accuracy_drop", "min_class_recall", "max_size_ratio", "min_gain"}
     assert 0.9 < results["reference"]["accuracy"] < 1
     assert results["chosen"]["accuracy"] == pytest.approx(results["reference"]["accuracy"], abs=0.03)
 
@@ -200,7 +202,9 @@ def test_every_continuous_kind_has_its_gates(judge: Judge, logits: Path, kind: A
     outcome, results = judge(logits, {"x": windows(300, seed=3)[0]}, output=output)
 
     assert outcome.code == "", outcome.message
-    assert {gate["name"] for gate in results["chosen"]["gates"]} == {"min_agreement", "min_sqnr_db", "max_size_ratio"}
+    assert {gate["name"] for gate in results["chosen"]["gates"]} == {
+        "min_agreement", "min_sqnr_db", "max_size_ratio", "min_gain"
+    }  # fmt: skip
     assert results["chosen"]["cosine"] > 0.99
 
 

@@ -1,0 +1,119 @@
+"""What int8 gains over float on this device: in time, size and memory, and whether that is worth a change. Pure.
+
+A gain is a fraction of float's: 0.3 is 30 % less. Time counts with what is proved, one less the upper bound of the
+ratio, so that no gain is luck. One axis that reaches what is asked for is enough.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from edge_agent.jobs.result import GateResult
+from edge_agent.quant.digits import apart
+from edge_agent.quant.findings import GateFinding
+from edge_agent.wire.manifest import MinGain
+
+GATE = "min_gain"
+Axis = Literal["time", "size", "memory"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+_MORE = {"time": "faster", "size": "smaller", "memory": "lighter in memory"}
+_LESS = {"time": "slower", "size": "larger", "memory": "heavier in memory"}
+_NOTHING = 0.0005
+"""Less than a tenth of a percent is told as nothing."""
+_LEAST_LIMIT = 0.01
+"""No limit below this is suggested: what is gained there is chance."""
+_ROOM = 0.9
+"""A limit that shall hold for the next measurement, too, is this part of what was gained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """What int8 gains, by axis: a fraction of float's, below zero where it is worse; None: not known (yet)."""
+
+    time: float | None = None
+    size: float | None = None
+    memory: float | None = None
+
+
+def gains(
+    *, time_ratio: float | None = None, size_ratio: float | None = None, memory_ratio: float | None = None
+) -> Gain:
+    """The gains behind ratios of int8 to float; None, or a ratio that nothing supports (infinite), is not known."""
+    return Gain(time=_gain(time_ratio), size=_gain(size_ratio), memory=_gain(memory_ratio))
+
+
+def meets(gain: Gain, asked: MinGain) -> bool:
+    """Whether what is known is worth it: one axis that counts reaches its limit, or none counts.
+
+    What is not known meets nothing: a candidate that :func:`meets` without memory needs none for it.
+    """
+    counted = list(_counted(gain, asked))
+    return not any(getattr(asked, axis) for axis in AXES) or any(value >= limit for _, limit, value in counted)
+
+
+def gain_findings(gain: Gain, asked: MinGain) -> tuple[GateFinding, ...]:
+    """The gate: the axes that are met, or if there is none all that count, failed.
+
+    Empty where there is no gate, and as long as an axis that is not known yet may decide.
+    """
+    results = [
+        GateResult(GATE, limit, value, passed=value >= limit, axis=axis) for axis, limit, value in _counted(gain, asked)
+    ]
+    met = [result for result in results if result.passed]
+    unknown = any(getattr(asked, axis) and getattr(gain, axis) is None for axis in AXES)
+    if met or unknown or not results:
+        return tuple(GateFinding(result, "", "") for result in met)
+    message = no_gain(results)
+    return tuple(GateFinding(result, "no_gain", message) for result in results)
+
+
+def no_gain(results: Iterable[GateResult]) -> str:
+    """What to say where nothing is gained, of the gate's results: of one candidate, or the best of several by axis."""
+    best = {one.axis: one for one in sorted(results, key=lambda one: one.value or 0.0) if one.name == GATE}
+    told = [best[axis] for axis in AXES if axis in best]
+    gained = _listed([_words(one) for one in told], "and")
+    asked = _listed([f"{100 * (one.limit or 0.0):g} %" for one in told], "or")
+    return f"int8 would be {gained} here, and {asked} is asked for: keep float; [gates] {_allowing(told)} allows it"
+
+
+def _gain(ratio: float | None) -> float | None:
+    return None if ratio is None or not math.isfinite(ratio) else 1.0 - ratio
+
+
+def _counted(gain: Gain, asked: MinGain) -> Iterator[tuple[Axis, float, float]]:
+    """Axis, limit and gain of each that counts and is known."""
+    for axis in AXES:
+        limit, value = getattr(asked, axis), getattr(gain, axis)
+        if limit and value is not None:
+            yield axis, limit, value
+
+
+def _words(one: GateResult) -> str:
+    value, limit = one.value or 0.0, one.limit or 0.0
+    if abs(value) < _NOTHING:
+        return f"no {_MORE[one.axis]}"
+    if value < 0:
+        bound = "up to " if one.axis == "time" else ""
+        return f"{bound}{-100 * value:.2g} % {_LESS[one.axis]}"
+    return f"{apart(100 * value, 100 * limit)[0]} % {_MORE[one.axis]}"
+
+
+def _allowing(results: Sequence[GateResult]) -> str:
+    """The setting that accepts what was gained: the nearest limit lowered, or no gate where nothing was gained."""
+    limits: dict[Axis | Literal[""], float] = dict.fromkeys(AXES, 0.0)
+    gained = [one for one in results if _lowered(one) >= _LEAST_LIMIT]
+    if gained:
+        nearest = max(gained, key=lambda one: (one.value or 0.0) / (one.limit or 1.0))
+        limits |= {one.axis: one.limit or 0.0 for one in results} | {nearest.axis: _lowered(nearest)}
+    return f"min_gain = {{ {', '.join(f'{axis} = {limit:g}' for axis, limit in limits.items())} }}"
+
+
+def _lowered(one: GateResult) -> float:
+    """A limit that what was gained reaches."""
+    return math.floor(100 * _ROOM * (one.value or 0.0)) / 100
+
+
+def _listed(parts: Sequence[str], word: str) -> str:
+    *before, last = parts
+    return f"{', '.join(before)} {word} {last}" if before else last

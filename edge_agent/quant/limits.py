@@ -1,0 +1,77 @@
+"""The gates' limits: the one place where their defaults are decided. Pure."""
+
+from dataclasses import dataclass
+
+from edge_agent.wire.manifest import Gates, MinGain, OutputKind
+
+MIN_AGREEMENT = 0.95
+MAX_ACCURACY_DROP = 0.03
+MIN_SQNR_DB = 10.0
+LATENCY_MARGIN = 0.02
+"""By this part int8 may be slower and still counts as not slower, where no limit was written."""
+BY_LABEL = ("classes", "binary")
+"""The kinds whose labels take the place of agreement."""
+_CONTINUOUS = ("regression", "embedding", "raw")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """The manifest's gates with every default filled in; 0 = no gate."""
+
+    min_agreement: float
+    warn_agreement: float
+    """What agreement is held against without refusing, where labels decide."""
+    max_accuracy_drop: float
+    min_sqnr_db: float
+    max_latency_ratio: float
+    """The margin is in it."""
+    latency_margin: float
+    max_size_ratio: float
+    min_gain: MinGain
+
+
+def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: bool = False) -> GateLimits:
+    """The limits of one output's gates.
+
+    Args:
+        gates: the manifest's.
+        kind: of the judged output.
+        labelled: the windows that are judged have labels.
+        doubtful: float itself does not fit the labels, so they cannot take the place of agreement.
+    """
+    by_label = labelled and not doubtful and kind in BY_LABEL
+    drop = gates.max_accuracy_drop
+    if drop is None:
+        drop = MAX_ACCURACY_DROP if by_label else 0.0
+    agreement = gates.min_agreement
+    if agreement is None:
+        agreement = 0.0 if by_label and drop else MIN_AGREEMENT
+    sqnr = gates.min_sqnr_db
+    if sqnr is None:
+        sqnr = MIN_SQNR_DB if kind in _CONTINUOUS else 0.0
+    return GateLimits(
+        min_agreement=agreement,
+        warn_agreement=MIN_AGREEMENT if gates.min_agreement is None and not agreement else 0.0,
+        max_accuracy_drop=drop if labelled else 0.0,
+        min_sqnr_db=sqnr,
+        max_latency_ratio=latency_limit(gates),
+        latency_margin=latency_margin(gates),
+        max_size_ratio=gates.max_size_ratio,
+        min_gain=gates.min_gain,
+    )
+
+
+def latency_limit(gates: Gates) -> float:
+    """The largest ratio of latencies that is accepted, the margin included; 0: no gate."""
+    return gates.max_latency_ratio * (1.0 + latency_margin(gates))
+
+
+def latency_margin(gates: Gates) -> float:
+    """The part of ``max_latency_ratio`` by which it may be exceeded: a limit that somebody wrote is exact.
+
+    A written 1.0 is told by its margin of 0 (:mod:`edge_agent.settings.recipe`), as in a manifest it looks like the
+    default.
+    """
+    if gates.latency_margin is not None:
+        return gates.latency_margin
+    return LATENCY_MARGIN if gates.max_latency_ratio == Gates().max_latency_ratio else 0.0

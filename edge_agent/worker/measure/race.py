@@ -1,0 +1,99 @@
+"""A race: several candidates beside float in the same processes, until it is clear what each one's speed is.
+
+It chooses and proves nothing. Whoever wins on the same measurements was lucky as well, so what is won here is proved on
+fresh ones (:func:`edge_agent.worker.measure.comparison.compare`).
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from edge_agent.worker.measure.comparison import screening_s, screenings
+from edge_agent.worker.measure.latency import Percentiles, percentiles
+from edge_agent.worker.measure.probe import Served
+
+FEWEST, MOST = 6, 15
+"""Processes."""
+LONGEST_S = 30.0
+"""After this no further process is started, once there are ``FEWEST``."""
+_WELL_BELOW = 0.25
+"""Of the margin that a ratio's standard error has to come down to."""
+_NORMAL_MAD = 1.4826
+"""A normal distribution's standard deviation, in median absolute deviations."""
+_MEDIAN_EFFICIENCY = 1.2533
+"""Standard error of a normal sample's median, as a multiple of the mean's: sqrt(pi / 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """How one candidate ran.
+
+    Attributes:
+        times: of single calls, over all processes.
+        ratio: its time as a multiple of float's at p50, the median over processes.
+        error: the standard error of that ratio, as a fraction of it.
+    """
+
+    times: Percentiles
+    ratio: float
+    error: float
+
+
+def race(
+    reference: Served,
+    targets: Sequence[Served],
+    feeds: Path,
+    *,
+    margin: float,
+    most_bytes: int = 0,
+    on_process: Callable[[int], None] = lambda _count: None,
+) -> list[Raced]:
+    """Time ``targets`` until the standard error of every ratio is well below ``margin``, or time is up.
+
+    A process holds float twice, as a proof does, and every target; where they do not fit into ``most_bytes`` (0: no
+    matter), processes with float and some of the targets take turns. Every call that is timed comes after one that is
+    not, so none finds the caches full of another's weights.
+
+    Args:
+        reference: the fastest float.
+        targets: the candidates.
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        margin: the fraction of a ratio that is to be told apart.
+        most_bytes: as of :func:`edge_agent.worker.measure.comparison.screen`.
+        on_process: called with the number of processes done, after each.
+
+    Raises:
+        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
+    """
+    floats = [reference, reference]
+    runs: list[list[list[float]]] = []
+    ratios: list[list[float]] = [[] for _ in targets]
+    begun = time.monotonic()
+    for times, _together in screenings([*floats, *targets], feeds, references=len(floats), most_bytes=most_bytes):
+        once, again, *others = times
+        runs.append(others)
+        for mine, calls in zip(ratios, others, strict=True):
+            mine.append(median(calls) / median([*once, *again]))
+        on_process(len(runs))
+        clear = max(map(standard_error, ratios)) <= _WELL_BELOW * margin
+        if len(runs) >= FEWEST and (clear or len(runs) >= MOST or time.monotonic() - begun >= LONGEST_S):
+            break
+    return [
+        Raced(percentiles([call for run in runs for call in run[place]]), median(mine), standard_error(mine))
+        for place, mine in enumerate(ratios)
+    ]
+
+
+def expected_s(reference_ms: float, targets: int) -> float:
+    """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
+    return FEWEST * (2 + targets) * screening_s(reference_ms)
+
+
+def standard_error(ratios: Sequence[float]) -> float:
+    """Of the median of ``ratios``, as a fraction of it; a few that are far off count no more than others."""
+    middle = median(ratios)
+    spread = _NORMAL_MAD * median(abs(one - middle) for one in ratios)
+    return _MEDIAN_EFFICIENCY * spread / math.sqrt(len(ratios)) / middle
