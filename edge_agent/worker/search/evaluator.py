@@ -6,7 +6,6 @@ candidate's is the one in which its structure was screened fastest, and float's 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,6 @@ from edge_agent.quant.agreement import Judge
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.detection.kept import with_detections
 from edge_agent.quant.findings import Measured
-from edge_agent.quant.gain import meets
 from edge_agent.quant.gates import agreement_to_prove, drop_to_exclude, evaluate_search
 from edge_agent.quant.prospect import Prospect
 from edge_agent.quant.ruin import with_outputs
@@ -35,7 +33,7 @@ from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
-from edge_agent.worker.search.preference import costs, preferred
+from edge_agent.worker.search.preference import preferred
 from edge_agent.worker.search.score import Score
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.screened import with_speed
@@ -212,19 +210,11 @@ class CandidateEvaluator:
             code=judgement.code or None,
             message=judgement.message or None,
         )
-        return self._weighed(
-            EvaluatedCandidate(spec, record, judgement.passed, prospect=self._prospect(measured), outputs=outputs)
-        )
+        return EvaluatedCandidate(spec, record, judgement.passed, prospect=self._prospect(measured), outputs=outputs)
 
     def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
         """``item`` with what a screening of its structure showed, in place of any before."""
-        return self._weighed(with_speed(item, screened, self._context.task.gates, self._judge.meaning.kind))
-
-    def _weighed(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
-        """``item`` with what is gained, as far as it is known, and how the recipe likes that."""
-        task = self._context.task
-        record = preferred(item.record, self.reference, task.recipe.prefer)
-        return replace(item, record=record, gains=meets(costs(record, self.reference).gain, task.gates.min_gain))
+        return with_speed(item, screened, self.reference, self._context.task, self._judge.meaning.kind)
 
     def _goes_on(self, score: Score) -> bool:
         """Whether the rest of a pass is of use."""

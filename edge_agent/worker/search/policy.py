@@ -224,10 +224,13 @@ def standing(record: MeasuredModel) -> float:
     return math.log(record.ratio_p50) if record.ratio_p50 else math.inf
 
 
-def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate]) -> bool:
-    """Whether a candidate that was screened so coarsely can still win: nothing likely to pass is clearly better."""
+def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate], apart: float = SAME_SPEED) -> bool:
+    """Whether a candidate that was screened so can still win: nothing that is likely to pass is clearly better.
+
+    ``apart``: how much better is clearly.
+    """
     best = [item.standing for item in tried if item.passed and not any(rank_of(item))]
-    return standing(screened) <= min(best, default=math.inf) + COARSE
+    return standing(screened) <= min(best, default=math.inf) + apart
 
 
 def finalists(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:

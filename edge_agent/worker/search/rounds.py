@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from edge_agent.backends import CandidateSpec
 from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, by_speed, structure
 
-_UNKNOWN = (False, (float("-inf"), float("-inf")))
+_Rank = tuple[bool, float, float, float]
+_UNKNOWN: _Rank = (False, 0.0, float("-inf"), float("-inf"))
 
 
 def halving(
@@ -42,10 +43,12 @@ def halving(
         yield from [lane.pop(0) for lane in lanes.values()]
 
 
-def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, tuple[bool, tuple[float, float]]]:
-    """Of each structure the best it has shown: that it passes, then how close to float it is."""
-    best: dict[Structure, tuple[bool, tuple[float, float]]] = {}
+def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, _Rank]:
+    """Of each structure the best it has shown: what passes goes by the recipe's preference, the rest by closeness."""
+    best: dict[Structure, _Rank] = {}
     for item in tried:
         key = structure(item.spec)
-        best[key] = max(best.get(key, _UNKNOWN), (item.passed, item.record.closeness))
+        best[key] = max(
+            best.get(key, _UNKNOWN), (item.passed, -item.standing if item.passed else 0.0, *item.record.closeness)
+        )
     return best

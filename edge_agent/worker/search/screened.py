@@ -9,24 +9,30 @@ from dataclasses import replace
 import msgspec
 
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.quant.findings import GateFinding, Measured, latency_screened
+from edge_agent.jobs.task import Task
+from edge_agent.quant.findings import Measured, latency_screened
+from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import resolve_gates
-from edge_agent.wire.manifest import Gates, OutputKind
-from edge_agent.worker.search.policy import EvaluatedCandidate, most_time
+from edge_agent.wire.manifest import OutputKind
+from edge_agent.worker.search.policy import COARSE, EvaluatedCandidate, most_time
+from edge_agent.worker.search.preference import costs, preferred
 
 _SLOW = "latency_too_high"
 
 
-def with_speed(item: EvaluatedCandidate, screened: MeasuredModel, gates: Gates, kind: OutputKind) -> EvaluatedCandidate:
+def with_speed(
+    item: EvaluatedCandidate, screened: MeasuredModel, reference: MeasuredModel, task: Task, kind: OutputKind
+) -> EvaluatedCandidate:
     """``item`` with what a screening of its structure showed, in place of any before.
 
     Args:
         item: scored.
         screened: its structure's record.
-        gates: the manifest's.
+        reference: float's.
+        task: gates and preference.
         kind: of the judged output.
     """
-    limits = resolve_gates(gates, kind, labelled=False)  # labels say nothing of speed
+    limits = resolve_gates(task.gates, kind, labelled=False)  # labels say nothing of speed
     finding = latency_screened(limits, Measured(windows=0, windows_effective=0, latency_ratio=screened.ratio_p50))
     record = msgspec.structs.replace(
         item.record,
@@ -43,14 +49,12 @@ def with_speed(item: EvaluatedCandidate, screened: MeasuredModel, gates: Gates, 
             *([] if finding is None else [finding.gate]),
         ],
     )
-    if record.code not in (None, _SLOW):
-        return replace(item, record=record)
-    slow = _missed(finding)
-    code, message = (None, None) if slow is None else (slow.code, slow.message)
-    near = (screened.ratio_p50 or 0.0) <= most_time(gates)
-    record = msgspec.structs.replace(record, code=code, message=message)
-    return replace(item, record=record, passed=slow is None or near)
-
-
-def _missed(finding: GateFinding | None) -> GateFinding | None:
-    return None if finding is None or finding.gate.passed else finding
+    record = preferred(record, reference, task.recipe.prefer)
+    gains = meets(costs(record, reference).gain, task.gates.min_gain)
+    passed = item.passed
+    if record.code in (None, _SLOW):
+        slow = finding is not None and not finding.gate.passed
+        code, message = (finding.code, finding.message) if slow and finding is not None else (None, None)
+        record = msgspec.structs.replace(record, code=code, message=message)
+        passed = not slow or (screened.ratio_p50 or 0.0) <= most_time(task.gates)
+    return replace(item, record=record, passed=passed, gains=gains, speed_error=COARSE)

@@ -23,12 +23,14 @@ from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
+    COARSE,
     EvaluatedCandidate,
     by_speed,
     most_time,
     structure,
     worth_scoring,
 )
+from edge_agent.worker.search.preference import tie
 from edge_agent.worker.search.rounds import halving
 from edge_agent.worker.search.speed_proof import SpeedProof
 from edge_agent.worker.search.trials import Trials
@@ -83,17 +85,18 @@ class Search:
         """Screen each structure once, then score candidates of all, as :mod:`.rounds` orders them."""
         self._starts.update(spec.float_layers for spec in specs)
         self._trials.fraction = _SCREENED / 2
-        self._trials.screen(specs, processes=1)
+        self._trials.screen(specs)
         self.reference = self._evaluator.reference
         self._budget.keep(expected_s(self.reference.latency_p50_ms or 0.0))
         self._trials.fraction = _SCREENED
         share = (_SCORED - _SCREENED) / max(len(specs), 1)
         limit = most_time(self._context.task.gates)
+        apart = tie(self._context.task.recipe.prefer, COARSE)
         for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried)):
             fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
             if not fits:
                 break
-            if worth_scoring(self._trials.screened[structure(spec)], self.tried):
+            if worth_scoring(self._trials.screened[structure(spec)], self.tried, apart):
                 self._trials.score(spec, share)
 
     def come_back(self, specs: Sequence[CandidateSpec]) -> None:
@@ -164,13 +167,9 @@ class Search:
         """Measure a candidate beyond those planned; None if it cannot be built."""
         return self._trials.attempt(spec, self.planned(spec), (_COMPARED - self._trials.fraction) / 4)
 
-    def settle_speeds(self) -> None:
-        """Screen what may be chosen once more, where speed decides which of it."""
-        self._trials.settle_speeds()
-        self.reference = self._evaluator.reference
-
     def prove_speed(self) -> list[Finalist]:
         """The finalists that the full latency statistic does not refuse, the preferred one first; two at most."""
+        self.reference = self._evaluator.reference
         span = _COMPARED, PROVED
         proof = SpeedProof(self._context, self._evaluator, self.tried, left_s=self.left_s, span=span)
         found = proof.finalists()

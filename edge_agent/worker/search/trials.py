@@ -8,12 +8,10 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.context import Context
-from edge_agent.worker.measure.comparison import SCREENINGS
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import with_chances
-from edge_agent.worker.search.policy import COARSE, EvaluatedCandidate, Structure, describe, standing, structure
-from edge_agent.worker.search.preference import tie
+from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, describe, structure
 
 
 class Trials:
@@ -40,11 +38,11 @@ class Trials:
         """The screened ratio of each structure."""
         return {key: record.ratio_p50 or 0.0 for key, record in self.screened.items()}
 
-    def screen(self, specs: Sequence[CandidateSpec], processes: int = SCREENINGS) -> None:
-        """The speed of each structure that can be built."""
+    def screen(self, specs: Sequence[CandidateSpec]) -> None:
+        """About the speed of each structure that can be built: what may win is measured again before it is chosen."""
         self._context.progress(self.fraction, "screening speed", force=True)
         first = {structure(spec): spec for spec in reversed(specs)}
-        for spec, found in self._evaluator.screen(list(first.values()), processes).items():
+        for spec, found in self._evaluator.screen(list(first.values()), processes=1).items():
             if isinstance(found, ModelError):
                 self._drop(spec, found)
             else:
@@ -62,7 +60,7 @@ class Trials:
             share: of the stage.
         """
         if structure(spec) not in self.screened and self._has_passed(planned):
-            self.screen([spec], processes=1)
+            self.screen([spec])
             if structure(spec) not in self.screened:
                 return None
         if structure(spec) in self.screened:
@@ -77,7 +75,7 @@ class Trials:
         if item is None or not item.passed:
             return item
         self.tried.remove(item)
-        self.screen([spec], processes=1)
+        self.screen([spec])
         screened = self.screened.get(structure(spec))
         if screened is None:
             return None
@@ -104,19 +102,6 @@ class Trials:
             self._drop(spec, error)
             return None
         return self._add(item if screened is None else self._evaluator.with_speed(item, screened))
-
-    def settle_speeds(self) -> None:
-        """Screen what passed twice more, where it is to be chosen by speed: ratios so far are of one process each."""
-        passed = {structure(item.spec): item.spec for item in reversed(self.tried) if item.passed}
-        standings = {key: standing(self.screened[key]) for key in passed}
-        reach = tie(self._context.task.recipe.prefer, COARSE)
-        near = {key for key, number in standings.items() if number <= min(standings.values()) + reach}
-        if len(near) < 2:  # noqa: PLR2004  # several
-            return
-        self.screen([spec for key, spec in passed.items() if key in near], processes=SCREENINGS - 1)
-        for place, item in enumerate(self.tried):
-            if structure(item.spec) in near and item.record.agreement is not None:
-                self.tried[place] = self._evaluator.with_speed(item, self.screened[structure(item.spec)])
 
     def _has_passed(self, planned: CandidateSpec) -> bool:
         return any(item.passed and structure(item.spec) == structure(planned) for item in self.tried)

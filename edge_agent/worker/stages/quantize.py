@@ -218,7 +218,6 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
         search.come_back(planned)
         search.try_plain(plain_recipes(space))
         search.compare(planned)
-        search.settle_speeds()
         proved = search.prove_speed()
         if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
             search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")

@@ -12,7 +12,7 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import read_task
-from edge_agent.worker.search.policy import EvaluatedCandidate, structure
+from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.trials import Trials
 
 SPEC = CandidateSpec("static", "mse")
@@ -65,7 +65,7 @@ def trials(folder: Path, evaluator: Evaluator) -> Trials:
 def test_what_fails_is_never_screened(tmp_path: Path) -> None:
     evaluator = Evaluator(SPEC, MENDED)
     search = trials(tmp_path, evaluator)
-    search.screen([SPEC], processes=1)
+    search.screen([SPEC])
     search.score(SPEC, 0.1)
     evaluator.asked.clear()
 
@@ -79,7 +79,7 @@ def test_what_fails_is_never_screened(tmp_path: Path) -> None:
 def test_what_passes_is_screened_then(tmp_path: Path) -> None:
     evaluator = Evaluator(SPEC)
     search = trials(tmp_path, evaluator)
-    search.screen([SPEC], processes=1)
+    search.screen([SPEC])
     search.score(SPEC, 0.1)
     evaluator.asked.clear()
 
@@ -94,7 +94,7 @@ def test_what_passes_is_screened_then(tmp_path: Path) -> None:
 def test_where_another_runtime_is_faster_it_is_scored_there(tmp_path: Path) -> None:
     evaluator = Evaluator(SPEC)
     search = trials(tmp_path, evaluator)
-    search.screen([SPEC], processes=1)
+    search.screen([SPEC])
     search.score(SPEC, 0.1)
     evaluator.runtime = "two"
     evaluator.asked.clear()
@@ -108,7 +108,7 @@ def test_where_another_runtime_is_faster_it_is_scored_there(tmp_path: Path) -> N
 def test_what_was_planned_and_has_passed_is_screened_first_with_more_float_layers(tmp_path: Path) -> None:
     evaluator = Evaluator()
     search = trials(tmp_path, evaluator)
-    search.screen([SPEC], processes=1)
+    search.screen([SPEC])
     search.score(SPEC, 0.1)
     evaluator.asked.clear()
 
@@ -125,27 +125,3 @@ def test_what_cannot_be_served_is_dropped_with_the_reason(tmp_path: Path, where:
 
     assert search.attempt(MENDED, SPEC, 0.1) is None
     assert [(one.record.code, one.record.message) for one in search.tried] == [("rewrite_invalid", "crashes")]
-
-
-def test_what_is_near_the_fastest_that_passed_is_screened_again_before_it_is_chosen(tmp_path: Path) -> None:
-    evaluator = Evaluator()
-    search = trials(tmp_path, evaluator)
-    core, slow = replace(SPEC, operators=("Conv",)), replace(SPEC, operators=("Gemm",))
-    for spec, ratio in ((SPEC, 0.5), (core, 0.54), (slow, 0.7)):
-        evaluator.ratio = ratio
-        search.screen([spec], processes=1)
-        search.score(spec, 0.1)
-    evaluator.asked.clear()
-    evaluator.ratio = 0.6
-
-    search.settle_speeds()
-
-    assert evaluator.asked == ["screen 2 in 2"]
-    assert {structure(one.spec): one.record.ratio_p50 for one in search.tried} == {
-        structure(SPEC): 0.6,
-        structure(core): 0.6,
-        structure(slow): 0.7,
-    }
-    search.tried[1:] = []
-    search.settle_speeds()
-    assert len(evaluator.asked) == 1  # nothing is to be chosen
