@@ -14,6 +14,7 @@ Implements :class:`edge_agent.backends.Backend`.
     taps          the float model with its activations as outputs
     rewriting     the int8 model, from ranges that we found
     recurrent     LSTMs with int8 weights
+    library       what litert-quantizer is asked to do
     absent_runtime litert-quantizer without the runtime that it would load
     switching     the float model with every rounding of int8 in it, each to be switched on by itself
     soundness     proof that a rewritten file is one

@@ -13,10 +13,7 @@ wrongly or gives up on is put right here:
 * A QUANTIZE of a model that nothing of it can be in int8 is returned as a success: whoever calls checks what is int8.
 """
 
-import re
-import warnings
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -25,20 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.backends import CandidateSpec, Range
-from edge_agent.backends.culprit import Naming, place_of
 from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.tflite import schema
-from edge_agent.backends.tflite.absent_runtime import no_runtime
 from edge_agent.backends.tflite.graph import PreparedGraph, called_graphs
+from edge_agent.backends.tflite.library import quantized
 from edge_agent.backends.tflite.operators import BIAS, LSTM, QUANTIZABLE, TABLES, VALUES, WEIGHT, WEIGHTED
 from edge_agent.backends.tflite.reading import Operator, read_model
 from edge_agent.backends.tflite.recurrent import store_lstms
 from edge_agent.backends.tflite.shared_tables import shared_lookups, without_float_twins
-from edge_agent.backends.tflite.writing import load_objects, mapped, save_objects
+from edge_agent.backends.tflite.writing import load_objects, save_objects
 from edge_agent.errors import ModelError, StageError
 
-_PARTS = ("qtyping", "recipe_manager", "params_generator", "model_modifier", "utils.tfl_flatbuffer_utils")
-_THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 _INTEGERS = 127
 _MOST_BIAS_STEPS = 2**27
 """A bias is counted in steps of input times weight; int32 holds 16 times as many."""
@@ -69,7 +63,7 @@ def rewrite_model(prepared: Path, ranges: Mapping[str, Range], spec: CandidateSp
             _check_ends(graph, chosen)
         statistics = _statistics(graph, chosen, ranges, per_channel=spec.per_channel)
         chosen += shared_lookups(graph, chosen, spec.float_layers)
-    objects = load_objects(_quantized(prepared, graph, chosen, statistics, spec) if chosen else prepared)
+    objects = load_objects(quantized(prepared, graph, chosen, statistics, spec) if chosen else prepared)
     _reconnect(objects)
     _restore_outputs(objects, graph)
     store_lstms(objects, lstms, spec.method)
@@ -170,107 +164,6 @@ def _statistics(
     for name, peaks in weight_peaks(graph, chosen, ranges, per_channel=per_channel).items():
         made[name] = {"min": -peaks, "max": peaks}
     return made
-
-
-def _quantized(
-    prepared: Path,
-    graph: PreparedGraph,
-    chosen: list[Operator],
-    statistics: dict[str, dict[str, Any]] | None,
-    spec: CandidateSpec,
-) -> bytes | bytearray:
-    """What the library writes.
-
-    Its parts are called, not its ``Quantizer``: that one would first load the model into a runtime, to see whether
-    there are statistics of every tensor.
-    """
-    try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
-        with no_runtime():
-            part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
-    except ModuleNotFoundError as error:
-        raise ModelError("format_unsupported", f"quantizing .tflite needs the package {error.name}") from error
-    types = part["qtyping"]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of int8 constants that it leaves as they are
-            recipe = part["recipe_manager"].RecipeManager()
-            for operator in sorted({one.name for one in chosen}):
-                grain = types.QuantGranularity("CHANNELWISE" if _by_channel(operator, spec) else "TENSORWISE")
-                _add(recipe, types.TFLOperationName(_THEIR_NAMES.get(operator, operator)), spec, grain)
-            if spec.io == "int8" and spec.method == "static":
-                for end in ("INPUT", "OUTPUT"):
-                    _add(recipe, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
-            if spared := _spared(graph, chosen, spec):
-                every = types.TFLOperationName.ALL_SUPPORTED
-                recipe.add_quantization_config(spared, every, algorithm_key="no_quantize")
-            model = part["utils.tfl_flatbuffer_utils"].read_model(memoryview(mapped(prepared)))
-            found = (
-                part["params_generator"]
-                .ParamsGenerator(model)
-                .generate_quantization_parameters(recipe, statistics, enable_progress_bar=False)
-            )
-            content: bytes | bytearray = (
-                part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
-            )
-    except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
-        place = place_of(error, *_namings(graph))
-        raise ModelError(
-            "rewrite_invalid", f"litert-quantizer fails{place}: {type(error).__name__}: {str(error)[:300]}"
-        ) from error
-    return content
-
-
-def _namings(graph: PreparedGraph) -> tuple[Naming, Naming]:
-    """What the library's variables are called: operators are objects of the format, tensors that or their names."""
-    names = {tensor.name for tensor in graph.tensors}
-
-    def node(value: Any) -> str:
-        operator = getattr(value, "op", value)
-        outputs = getattr(operator, "outputs", None) if hasattr(operator, "opcodeIndex") else None
-        return graph.tensors[outputs[0]].name if outputs is not None and len(outputs) else ""
-
-    def tensor(value: Any) -> str:
-        name = value if isinstance(value, str | bytes) else getattr(value, "name", "")
-        name = name.decode(errors="replace") if isinstance(name, bytes) else name
-        return name if isinstance(name, str) and name in names else ""
-
-    return node, tensor
-
-
-def _by_channel(operator: str, spec: CandidateSpec) -> bool:
-    """Whether an operator's weights get a scale for each channel: as asked, where the runtimes can do it."""
-    match operator, spec.method:
-        case ("BATCH_MATMUL", _):
-            return False
-        case ("DEPTHWISE_CONV_2D", "dynamic"):
-            return True
-        case _:
-            return spec.per_channel
-
-
-def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
-    match spec.method:
-        case "static" if operator.name in TABLES:  # whose rows become float as they are read
-            recipe.add_dynamic_config(".*", operator, 8, granularity)
-        case "static":
-            recipe.add_static_config(".*", operator, 8, 8, granularity)
-        case "dynamic":
-            recipe.add_dynamic_config(".*", operator, 8, granularity)
-        case "uniform":
-            recipe.add_weight_only_config(".*", operator, 8, granularity)
-
-
-def _spared(graph: PreparedGraph, chosen: list[Operator], spec: CandidateSpec) -> str:
-    """A pattern of the library's names for operators of a chosen kind that stay float; empty if there are none."""
-    kinds, mine = {one.name for one in chosen}, {id(one) for one in chosen}
-    names = []
-    for number, inner in enumerate(graph.model.graphs):
-        kept = [one.outputs for one in inner.operators if one.name in kinds and id(one) not in mine]
-        if number and spec.io == "int8":  # its inputs and outputs are operators, too, and are called after themselves
-            kept += [inner.inputs, inner.outputs]
-        called = ("".join(f"{inner.tensors[index].name};" for index in indices if index >= 0) for indices in kept)
-        names += [re.escape(name) for name in called]
-    return f"^(?:{'|'.join(names)})$" if names else ""
 
 
 def _reconnect(objects: Any) -> None:

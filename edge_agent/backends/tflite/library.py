@@ -1,0 +1,120 @@
+"""What litert-quantizer is asked to do, and at what it failed. Its own calibration is never called."""
+
+import re
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from edge_agent.backends import CandidateSpec
+from edge_agent.backends.culprit import Naming, place_of
+from edge_agent.backends.tflite.absent_runtime import no_runtime
+from edge_agent.backends.tflite.graph import PreparedGraph
+from edge_agent.backends.tflite.operators import TABLES
+from edge_agent.backends.tflite.reading import Operator
+from edge_agent.backends.tflite.writing import mapped
+from edge_agent.errors import ModelError
+
+_PARTS = ("qtyping", "recipe_manager", "params_generator", "model_modifier", "utils.tfl_flatbuffer_utils")
+_THEIR_NAMES = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
+
+
+def quantized(
+    prepared: Path,
+    graph: PreparedGraph,
+    chosen: list[Operator],
+    statistics: dict[str, dict[str, Any]] | None,
+    spec: CandidateSpec,
+) -> bytes | bytearray:
+    """What the library writes.
+
+    Its parts are called, not its ``Quantizer``: that one would first load the model into a runtime, to see whether
+    there are statistics of every tensor.
+    """
+    try:  # 28 MB and 0.3 s, so only the process that really rewrites imports it
+        with no_runtime():
+            part = {name: import_module(f"litert_quantizer.{name}") for name in _PARTS}
+    except ModuleNotFoundError as error:
+        raise ModelError("format_unsupported", f"quantizing .tflite needs the package {error.name}") from error
+    types = part["qtyping"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of int8 constants that it leaves as they are
+            recipe = part["recipe_manager"].RecipeManager()
+            for operator in sorted({one.name for one in chosen}):
+                grain = types.QuantGranularity("CHANNELWISE" if _by_channel(operator, spec) else "TENSORWISE")
+                _add(recipe, types.TFLOperationName(_THEIR_NAMES.get(operator, operator)), spec, grain)
+            if spec.io == "int8" and spec.method == "static":
+                for end in ("INPUT", "OUTPUT"):
+                    _add(recipe, types.TFLOperationName(end), spec, types.QuantGranularity.TENSORWISE)
+            if spared := _spared(graph, chosen, spec):
+                every = types.TFLOperationName.ALL_SUPPORTED
+                recipe.add_quantization_config(spared, every, algorithm_key="no_quantize")
+            model = part["utils.tfl_flatbuffer_utils"].read_model(memoryview(mapped(prepared)))
+            found = (
+                part["params_generator"]
+                .ParamsGenerator(model)
+                .generate_quantization_parameters(recipe, statistics, enable_progress_bar=False)
+            )
+            content: bytes | bytearray = (
+                part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
+            )
+    except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
+        place = place_of(error, *_namings(graph))
+        raise ModelError(
+            "rewrite_invalid", f"litert-quantizer fails{place}: {type(error).__name__}: {str(error)[:300]}"
+        ) from error
+    return content
+
+
+def _namings(graph: PreparedGraph) -> tuple[Naming, Naming]:
+    """What the library's variables are called: operators are objects of the format, tensors that or their names."""
+    names = {tensor.name for tensor in graph.tensors}
+
+    def node(value: Any) -> str:
+        operator = getattr(value, "op", value)
+        outputs = getattr(operator, "outputs", None) if hasattr(operator, "opcodeIndex") else None
+        return graph.tensors[outputs[0]].name if outputs is not None and len(outputs) else ""
+
+    def tensor(value: Any) -> str:
+        name = value if isinstance(value, str | bytes) else getattr(value, "name", "")
+        name = name.decode(errors="replace") if isinstance(name, bytes) else name
+        return name if isinstance(name, str) and name in names else ""
+
+    return node, tensor
+
+
+def _by_channel(operator: str, spec: CandidateSpec) -> bool:
+    """Whether an operator's weights get a scale for each channel: as asked, where the runtimes can do it."""
+    match operator, spec.method:
+        case ("BATCH_MATMUL", _):
+            return False
+        case ("DEPTHWISE_CONV_2D", "dynamic"):
+            return True
+        case _:
+            return spec.per_channel
+
+
+def _add(recipe: Any, operator: Any, spec: CandidateSpec, granularity: Any) -> None:
+    match spec.method:
+        case "static" if operator.name in TABLES:  # whose rows become float as they are read
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
+        case "static":
+            recipe.add_static_config(".*", operator, 8, 8, granularity)
+        case "dynamic":
+            recipe.add_dynamic_config(".*", operator, 8, granularity)
+        case "uniform":
+            recipe.add_weight_only_config(".*", operator, 8, granularity)
+
+
+def _spared(graph: PreparedGraph, chosen: list[Operator], spec: CandidateSpec) -> str:
+    """A pattern of the library's names for operators of a chosen kind that stay float; empty if there are none."""
+    kinds, mine = {one.name for one in chosen}, {id(one) for one in chosen}
+    names = []
+    for number, inner in enumerate(graph.model.graphs):
+        kept = [one.outputs for one in inner.operators if one.name in kinds and id(one) not in mine]
+        if number and spec.io == "int8":  # its inputs and outputs are operators, too, and are called after themselves
+            kept += [inner.inputs, inner.outputs]
+        called = ("".join(f"{inner.tensors[index].name};" for index in indices if index >= 0) for indices in kept)
+        names += [re.escape(name) for name in called]
+    return f"^(?:{'|'.join(names)})$" if names else ""
