@@ -225,12 +225,3 @@ def allowed_losses(won: int, n: int, limit: float, confidence: float = CONFIDENC
     while n and lost + 1 + won <= n and _tango_score(lost + 1, won, n, limit) <= -z:
         lost += 1
     return lost
-
-
-def pairs_needed(limit: float, confidence: float = CONFIDENCE) -> int:
-    """The fewest pairs that prove a drop of at most ``limit`` (> 0) when float and int8 are never of two minds.
-
-    With no discordant pair Tango's bound is z² / (n + z²).
-    """
-    z = NormalDist().inv_cdf(confidence)
-    return math.ceil(z * z * (1.0 - limit) / limit - 1e-9)

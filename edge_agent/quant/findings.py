@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_agent.jobs.labelled_rows import pairs_needed
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import (
     CONFIDENCE,
     agreement_lower,
     allowed_failures,
-    pairs_needed,
     tango_upper,
     windows_enough,
     windows_needed,
@@ -24,6 +24,10 @@ from edge_agent.quant.limits import GateLimits
 from edge_agent.strict import counted
 
 _STRICT = 0.99
+NEVER_PROVED = (
+    "no number of windows proves an agreement of 100 %; set [gates] min_agreement = 0.99, which takes "
+    f"{windows_needed(_STRICT)} windows, or 0 for no gate"
+)
 _WORTH_IT = 10
 """Times as many windows: more than that nobody captures."""
 _SPREAD = 1.1
@@ -115,11 +119,7 @@ def agreement_proved(limits: GateLimits, measured: Measured) -> GateFinding | No
     bound = agreement_lower(wrong / effect, n, confidence)
     gate = GateResult("min_agreement", limit, bound, bound >= limit)
     if limit >= 1.0:
-        message = (
-            "no number of windows proves an agreement of 100 %; set [gates] min_agreement = 0.99, which takes "
-            f"{windows_needed(_STRICT)} windows, or 0 for no gate"
-        )
-        return GateFinding(gate, "too_few_windows", message)
+        return GateFinding(gate, "too_few_windows", NEVER_PROVED)
     allowed = allowed_failures(n, limit, per_window=1.0 / effect, confidence=confidence)
     if allowed < 0:
         needed = windows_needed(limit, confidence)

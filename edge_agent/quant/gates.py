@@ -23,6 +23,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from edge_agent.jobs.labelled_rows import MAX_ACCURACY_DROP
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.class_recall import Counts, class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
@@ -44,7 +45,7 @@ from edge_agent.quant.findings import (
 )
 from edge_agent.quant.gain import Gain, gain_findings, gains
 from edge_agent.quant.judgement import Judgement
-from edge_agent.quant.limits import MAX_ACCURACY_DROP, GateLimits, resolve_gates
+from edge_agent.quant.limits import GateLimits, resolve_gates
 from edge_agent.wire.manifest import Gates, OutputKind
 
 _BOXES_ARE = "labels are x1, y1, x2, y2 and class, in the unit of the model's boxes"

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
+from edge_agent.jobs.labelled_rows import BY_LABEL, MAX_ACCURACY_DROP
 from edge_agent.wire.manifest import Gates, MinGain, OutputKind
 
 MIN_AGREEMENT = 0.95
-MAX_ACCURACY_DROP = 0.03
 MIN_SQNR_DB = 10.0
 LATENCY_MARGIN = 0.02
 """By this part int8 may be slower and still counts as not slower, where no limit was written."""
-BY_LABEL = ("classes", "binary")
-"""The kinds whose labels take the place of agreement."""
 _CONTINUOUS = ("regression", "embedding", "raw")
 
 

@@ -4,8 +4,9 @@ A device finds a kind that is not named from float's outputs, after it has captu
 So a labelled set is not sent without the kind that its labels are of.
 """
 
-from edge_agent.errors import ContractError
-from edge_agent.wire.manifest import LABELLED_KINDS, Output
+from edge_agent.errors import ContractError, Refusal
+from edge_agent.jobs.labelled_rows import labelled_rows_needed
+from edge_agent.wire.manifest import LABELLED_KINDS, Gates, Output
 from host_tools.model.tensors import ModelTensors
 from host_tools.push.draft import kind_of
 
@@ -34,6 +35,24 @@ def check_labelled(output: Output, signature: ModelTensors | None, table: str = 
     else:
         return
     raise ContractError("output_kind_needed", f"{trouble}; {remedy}")
+
+
+def check_labelled_rows(output: Output, gates: Gates, rows: int | None, file: str) -> None:
+    """Raise ``Refusal`` (too_few_windows) if so few rows can never prove what ``gates`` ask for.
+
+    Args:
+        output: that the labels are of.
+        gates: the manifest's.
+        rows: of the labelled set; None: not known here.
+        file: the labelled set's name.
+    """
+    needed = labelled_rows_needed(gates, output.kind)
+    if rows is not None and rows < needed:
+        raise Refusal(
+            "too_few_windows",
+            f"{file} has {rows} rows; to prove max_accuracy_drop it needs at least {needed}: give {needed} rows or "
+            "more, or set [gates] max_accuracy_drop = 0, and it will not decide",
+        )
 
 
 def _all_kinds() -> str:

@@ -16,7 +16,7 @@ from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.recipe import read_recipe
 from edge_agent.strict import did_you_mean, read_toml, strict
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
-from edge_agent.wire.manifest import MAX_VERSION, Blob, InputContract, Manifest, Output
+from edge_agent.wire.manifest import MAX_VERSION, Blob, Gates, InputContract, Manifest, Output
 from edge_agent.wire.topics import check_name
 
 _KEYS = ("name", "version", "input", "inputs", "output", "outputs", "recipe", "gates", "state", "eval")
@@ -38,6 +38,7 @@ class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[InputContract]
     output: Output
     outputs: list[Output]
+    gates: Gates
     eval: Path | None
     path: Path
 
@@ -81,7 +82,7 @@ def read_manifest_file(path: Path) -> ManifestFile:
         )
     return ManifestFile(
         name=name, version=version, inputs=read_inputs(path, tables), output=recipe.output,
-        outputs=recipe.outputs, eval=_eval(path, tables), path=path,
+        outputs=recipe.outputs, gates=recipe.gates, eval=_eval(path, tables), path=path,
     )  # fmt: skip
 
 

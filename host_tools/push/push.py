@@ -36,7 +36,8 @@ from host_tools.model.tensors import ModelTensors
 from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
 from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
-from host_tools.push.labels import check_labelled
+from host_tools.push.labelled_file import labelled_rows
+from host_tools.push.labels import check_labelled, check_labelled_rows
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from host_tools.push.waiting import listen, wait
@@ -117,6 +118,7 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     if evaluation is not None:
         with _of_file(request.manifest):
             check_labelled(file.first_output, signature, file.output_table)
+        check_labelled_rows(file.first_output, file.gates, labelled_rows(evaluation), evaluation.name)
     with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)

@@ -502,6 +502,19 @@ def test_int8_that_is_not_worth_it_is_refused_with_its_gains(
     assert not (run.out / "model.onnx").exists()
 
 
+def test_rows_that_can_prove_nothing_are_refused_at_once_with_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    few = save_arrays(tmp_path / "few.npz", {"x": windows(60, seed=2)[0]})
+
+    run = call(capsys, tmp_path, model, "--calibration", few)
+
+    assert (run.exit, run.result["code"]) == (4, "too_few_windows")
+    assert "held-out 30 (needs 59 to prove an agreement of 95 %)" in run.result["message"]
+    assert "give 118 rows or more (--calibration)" in run.result["message"]
+    assert run.result["seconds"].keys() == {"capture"}
+
+
 def test_a_labelled_set_without_labels_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Path, calibration: Path
 ) -> None:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent.jobs.labelled_rows import pairs_needed
 from edge_agent.quant.bounds import (
     agreement_lower,
     allowed_failures,
     allowed_losses,
     chance_of_proof,
     order_statistic_bound,
-    pairs_needed,
     refusal_chance,
     regularised_beta,
     student_quantile,

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
+from edge_agent.wire.manifest import Gates
 from edge_agent.worker.__main__ import run
+
+NO_PROOF = Gates(min_agreement=0, max_accuracy_drop=0)
+"""Of jobs that end before a verdict, with fewer rows than one takes."""
 
 
 def make_job(

@@ -13,6 +13,7 @@ from edge_agent.jobs.result import Data, Enough, SetSummary
 from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.limits import MIN_AGREEMENT
+from edge_agent.worker.capture.enough_rows import RowsGiven
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays, widened
 from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
@@ -34,13 +35,7 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
         Refusal: ``non_finite``, ``constant_channel``, or ``too_few_windows``.
     """
     task = context.task
-    calibration = _open(Path(files.calibration), info, task, context.out_dir)
-    heldout = _open(Path(files.heldout), info, task, context.out_dir) if files.heldout else calibration
-    split = _split(calibration, info, task, heldout_apart=bool(files.heldout))
-    if files.heldout:
-        if not _row_count(heldout, info):
-            raise Refusal("too_few_windows", f"{Path(files.heldout).name} has no rows; give 300 or more (--heldout)")
-        split["heldout"] = np.arange(_row_count(heldout, info))
+    calibration, _, split = _divided(context, info, files)
     paths: dict[Split, str] = dict.fromkeys(SPLITS, files.calibration)
     paths["heldout"] = files.heldout or files.calibration
     sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
@@ -58,6 +53,29 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
     )
     more = _warnings(calibration, info, len(split["heldout"]), limit)
     return sets, replace(told, warnings=[*told.warnings, *more])
+
+
+def rows_given(context: Context, info: ModelInfo, files: ArrayFiles) -> RowsGiven:
+    """What the headers say, and the division of the rows, without reading a row; raises as :func:`capture_arrays`."""
+    _, heldout, split = _divided(context, info, files)
+    return RowsGiven(
+        {name: len(split[name]) for name in SPLITS},
+        labelled=LABELS in heldout.members,
+        heldout_apart=bool(files.heldout),
+        dependent=GROUPS in heldout.members or bool(context.task.state),
+    )
+
+
+def _divided(context: Context, info: ModelInfo, files: ArrayFiles) -> tuple[ArrayFile, ArrayFile, dict[Split, Indices]]:
+    """The file that calibration is in, the one that the held-out rows are in, and which rows are whose."""
+    calibration = _open(Path(files.calibration), info, context.task, context.out_dir)
+    heldout = _open(Path(files.heldout), info, context.task, context.out_dir) if files.heldout else calibration
+    split = _split(calibration, info, context.task, heldout_apart=bool(files.heldout))
+    if files.heldout:
+        split["heldout"] = np.arange(_row_count(heldout, info))
+    if not len(split["heldout"]):
+        raise Refusal("too_few_windows", f"{Path(files.heldout).name} has no rows; give 300 or more (--heldout)")
+    return calibration, heldout, split
 
 
 def _open(path: Path, info: ModelInfo, task: Task, scratch: Path) -> ArrayFile:

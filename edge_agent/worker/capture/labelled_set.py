@@ -17,10 +17,8 @@ from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract import first_output
 from edge_agent.errors import ContractError, LimitError, Refusal
-from edge_agent.jobs.task import Task
+from edge_agent.jobs.labelled_rows import labelled_rows_needed
 from edge_agent.quant.agreement import Meaning
-from edge_agent.quant.bounds import pairs_needed
-from edge_agent.quant.limits import BY_LABEL, resolve_gates
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import OutputKind
 from edge_agent.worker.capture.from_arrays import check_arrays, check_contiguous, not_finite, unfit_arrays
@@ -61,7 +59,7 @@ def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
     task = context.task
     file = _open(context, info)
     windows = file.members[LABELS].rows
-    needed = _windows_needed(task)
+    needed = labelled_rows_needed(task.gates, first_output(task).kind)
     if windows < needed:
         raise Refusal(
             "too_few_windows",
@@ -140,12 +138,3 @@ def _open(context: Context, info: ModelInfo) -> ArrayFile:
     if GROUPS in used and any(state.input not in matched for state in task.state):
         check_contiguous(recording_numbers(file.load(GROUPS)))
     return file
-
-
-def _windows_needed(task: Task) -> int:
-    """How many windows the gate of accuracy needs at least, where it is known before that there will be one."""
-    kind = first_output(task).kind
-    if kind not in BY_LABEL:
-        return 0
-    limit = resolve_gates(task.gates, kind, labelled=True).max_accuracy_drop
-    return pairs_needed(limit) if limit else 0

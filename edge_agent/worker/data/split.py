@@ -25,7 +25,8 @@ SPLITS: tuple[Split, ...] = ("calibration", "search", "heldout")
 """The sets that data are divided into; ``eval``, the labelled set that comes with a model, stands apart."""
 Indices = NDArray[np.int64]
 
-_MAX_HELDOUT = 300
+MAX_HELDOUT = 300
+"""Rows that are held out of a file at most."""
 _MAX_ROUNDS = 12
 _TRIED_SHARES = 100
 _GAP_SHARE = 0.1
@@ -150,7 +151,7 @@ def _wanted(rows: int, *, heldout_apart: bool) -> dict[Split, int]:
         raise Refusal(
             "too_few_windows", f"{rows} rows cannot be divided into {sets} sets; give 300 rows or more (--calibration)"
         )
-    heldout = 0 if heldout_apart else max(1, min(_MAX_HELDOUT, rows // 2))
+    heldout = 0 if heldout_apart else max(1, min(MAX_HELDOUT, rows // 2))
     search = max(1, rows // 3 if heldout_apart else rows // 6)
     wanted: dict[Split, int] = {"calibration": rows - search - heldout, "search": search}
     if not heldout_apart:

@@ -4,7 +4,7 @@ From the operator's ``.npz`` files (:mod:`edge_agent.worker.capture.from_arrays`
 from what a process of its own has kept (:mod:`edge_agent.worker.capture.from_reservoir`), if that is enough, else from
 what it sends now (:mod:`edge_agent.worker.capture.from_sensor`). Later stages read the sets through
 :mod:`edge_agent.worker.data.dataset`. A labelled set that came with the model is looked at first, so that nothing is
-captured for a file that cannot be used.
+captured for a file that cannot be used; and before any row of an ``.npz`` is read, whether there are enough of them.
 """
 
 import msgspec
@@ -14,7 +14,8 @@ from edge_agent.backends import ModelInfo, load
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Data, LabelledSet, ReservoirUse, Result
 from edge_agent.state.durable import write_durably
-from edge_agent.worker.capture.from_arrays import capture_arrays
+from edge_agent.worker.capture.enough_rows import check_enough
+from edge_agent.worker.capture.from_arrays import capture_arrays, rows_given
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.from_sensor import capture_source
 from edge_agent.worker.capture.labelled_set import check_labelled_set, save_label_fit
@@ -39,6 +40,8 @@ def run(context: Context) -> Outcome:
     context.progress(0.0, "checking model and data", force=True)
     info = load(task.format).inspect(context.model_path)
     check_asked(task, info)
+    if task.arrays is not None:
+        check_enough(task, rows_given(context, info, task.arrays))
     labelled = check_labelled_set(context, info) if task.eval else None
     sets: ArraySets | ShardSets
     if task.arrays is not None:

@@ -1,11 +1,17 @@
 """A labelled set is sent only where its labels can decide."""
 
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
-from edge_agent.errors import ContractError
-from edge_agent.wire.manifest import LABELLED_KINDS, Output
+from edge_agent.errors import ContractError, Refusal
+from edge_agent.wire.manifest import LABELLED_KINDS, Gates, Output
 from host_tools.model.tensors import ModelTensors, Tensor
-from host_tools.push.labels import check_labelled
+from host_tools.push.labelled_file import labelled_rows
+from host_tools.push.labels import check_labelled, check_labelled_rows
 
 X = (Tensor("x", (1, 128, 6), "float32"),)
 SEVEN = ModelTensors(X, (Tensor("y", (1, 7), "float32"),))
@@ -42,6 +48,47 @@ def test_of_several_outputs_labels_are_of_the_first() -> None:
         check_labelled(Output(name="class"), ModelTensors(X, outputs), "[[outputs]] 1")
 
     assert caught.value.message.endswith('set [[outputs]] 1 kind = "classes" (7 values: or regression, or embedding)')
+
+
+@pytest.mark.parametrize(
+    ("output", "gates", "rows", "needed"),
+    [
+        (Output(kind="classes"), Gates(), 87, 88),
+        (Output(kind="binary"), Gates(), 10, 88),
+        (Output(kind="regression"), Gates(max_accuracy_drop=0.1), 20, 25),
+        (Output(kind="classes"), Gates(), 88, None),
+        (Output(kind="classes"), Gates(max_accuracy_drop=0), 1, None),
+        (Output(kind="regression"), Gates(), 1, None),
+        (Output(kind="classes"), Gates(), None, None),
+    ],
+)
+def test_rows_that_can_never_prove_it_are_refused_before_anything_is_sent(
+    output: Output, gates: Gates, rows: int | None, needed: int | None
+) -> None:
+    if needed is None:
+        check_labelled_rows(output, gates, rows, "e.npz")
+        return
+    with pytest.raises(Refusal, match=f"e.npz has {rows} rows; .* at least {needed}: give {needed}") as caught:
+        check_labelled_rows(output, gates, rows, "e.npz")
+    assert caught.value.code == "too_few_windows"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_rows_are_counted_by_the_header_alone(tmp_path: Path, save: Any) -> None:
+    for name, labels in {"one": np.arange(7), "two": np.zeros((9, 4, 5)), "text": np.array(["a", "b"])}.items():
+        save(tmp_path / f"{name}.npz", x=np.zeros((3, 2)), labels=labels)
+        assert labelled_rows(tmp_path / f"{name}.npz") == len(labels)
+
+
+def test_what_does_not_tell_its_rows_is_left_to_the_device(tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", x=np.zeros(3))
+    np.savez(tmp_path / "single.npz", labels=np.float32(1))
+    (tmp_path / "broken.npz").write_bytes((tmp_path / "none.npz").read_bytes()[:50])
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w") as archive:
+        archive.writestr("labels.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"[" * 16)
+
+    files = [tmp_path / f"{name}.npz" for name in ("none", "single", "broken", "odd", "gone")]
+    assert [labelled_rows(file) for file in files] == [None] * 5
 
 
 @pytest.mark.parametrize("kind", LABELLED_KINDS)

@@ -5,6 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.captures import context, model_info
+from support.jobs import make_job, run_stages
 from support.results import as_json, told
 from support.trained import windows, write_classifier
 
@@ -314,9 +315,40 @@ def test_heldout_rows_that_are_not_new_are_warned_of(tmp_path: Path) -> None:
     assert said["warnings"] == [f"{text}; give held-out rows of other recordings"]
 
 
+@pytest.mark.parametrize(
+    ("heldout", "groups", "said"),
+    [
+        (None, False, "calibration 16 (needs 1), search 8 (needs 1), held-out 24 (needs 59 to prove"),
+        (58, False, "calibration 32 (needs 1), search 16 (needs 1), held-out 58 (needs 59 to prove"),
+        (58, True, "held-out 58 (needs at least 59 to prove"),
+        (59, False, "rows hold NaN or Inf"),
+    ],
+)
+def test_what_cannot_be_proved_is_refused_before_a_row_is_read(
+    tmp_path: Path, heldout: int | None, said: str, *, groups: bool
+) -> None:
+    """Every row is NaN, which is only seen by who reads it."""
+    job_dir = make_job(
+        tmp_path,
+        write_classifier(tmp_path / "model.onnx"),
+        nothing(48, groups=groups),
+        None if heldout is None else nothing(heldout, groups=groups),
+    )
+
+    outcome = run_stages(job_dir, Stage.CAPTURE)
+
+    assert outcome.code == ("non_finite" if heldout == 59 else "too_few_windows")
+    assert said in outcome.message
+
+
+def nothing(count: int, *, groups: bool) -> dict[str, Any]:
+    arrays = {"x": np.full_like(windows(count, seed=2)[0], np.nan)}
+    return arrays | ({"groups": np.arange(count) // 4} if groups else {})
+
+
 def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
     write_classifier(tmp_path / "model.onnx")
-    x, labels = windows(90, seed=2)
+    x, labels = windows(180, seed=2)
     np.savez_compressed(tmp_path / "c.npz", x=x, labels=labels)
     files = ArrayFiles(str(tmp_path / "c.npz"))
     task = Task(job="j", name="m", version=1, format="onnx", model="model.onnx", arrays=files)
@@ -327,4 +359,4 @@ def test_the_stage_runs_in_its_worker(tmp_path: Path) -> None:
     assert (end.code, end.status) == ("", "ok")
     outcome = read_outcome(tmp_path, Stage.CAPTURE)
     assert outcome is not None
-    assert told(outcome)["data"]["heldout"] == {"windows": 45}
+    assert told(outcome)["data"]["heldout"] == {"windows": 90}

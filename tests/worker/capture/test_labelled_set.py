@@ -288,6 +288,8 @@ def test_broken_bytes_anywhere_end_with_a_code(tmp_path: Path) -> None:
     [
         (Gates(), CLASSES, "too_few_windows"),
         (Gates(), Output(kind="binary"), "too_few_windows"),
+        (Gates(max_accuracy_drop=0.03), Output(kind="regression"), "too_few_windows"),
+        (Gates(max_accuracy_drop=0.03), Output(), "too_few_windows"),
         (Gates(max_accuracy_drop=0), CLASSES, ""),
         (Gates(max_accuracy_drop=0.1), CLASSES, ""),
         (Gates(), Output(), ""),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import onnx_models as models
-from support.jobs import make_job, run_stages
+from support.jobs import NO_PROOF, make_job, run_stages
 from support.served import contract, put_release
 
 from edge_agent.errors import EdgeAgentError, StoreError
@@ -24,7 +24,7 @@ WINDOW = contract(4, ["ax", "ay"])
 def job_with_release(folder: Path, window: InputContract = WINDOW) -> Path:
     """A job whose release is a model that carries state."""
     model = models.save(models.stateful_net(), folder / "m.onnx")
-    job_dir = make_job(folder, model, ROWS, state=STATE)
+    job_dir = make_job(folder, model, ROWS, state=STATE, gates=NO_PROOF)
     run_stages(job_dir, Stage.CAPTURE)
     store = Store(folder / "state")
     release = put_release(store, 1, model, [window], state=STATE)

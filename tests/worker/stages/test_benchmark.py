@@ -40,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     save(chain(LAYERS), folder / "model.onnx")
     save(chain(LAYERS // 4), folder / "chosen.onnx")
-    np.savez(folder / "c.npz", x=np.random.default_rng(0).normal(size=(24, 1, WIDTH)).astype(np.float32))
+    np.savez(folder / "c.npz", x=np.random.default_rng(0).normal(size=(118, 1, WIDTH)).astype(np.float32))
     return folder
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import helper
 from support.captures import CHANNELS, motion
-from support.jobs import make_job, run_stages
+from support.jobs import NO_PROOF, make_job, run_stages
 from support.onnx_models import model, save, stateful_net, value
 from support.results import read_results
 from verdicts.case import Case, FloatModel, Tamper, Windows, accepted, marks
@@ -157,7 +157,7 @@ def test_labels_and_recordings_lead(tmp_path: Path, finder: Path, leads: str) ->
 def test_labels_that_are_no_classes_do_not_lead(tmp_path: Path, finder: Path) -> None:
     rows = {"x": quiet(ROWS, 1, spikes=6), "labels": np.linspace(0, 1, ROWS)}
 
-    job_dir = calibrated(tmp_path, finder, rows, {"x": quiet(60, 2)}, output=Output(kind="raw"))
+    job_dir = calibrated(tmp_path, finder, rows, {"x": quiet(60, 2)}, output=Output(kind="raw"), gates=NO_PROOF)
 
     assert spiked(job_dir, 6) == (4, 2)
 
@@ -179,7 +179,7 @@ def test_what_is_kept_of_a_row_is_little_however_large_it_is(tmp_path: Path) -> 
         rows = {"x": np.random.default_rng(0).normal(size=(count, 2000)).astype(np.float32)}
         folder = tmp_path / str(count)
         folder.mkdir()
-        job_dir = make_job(folder, wide, rows, {"x": rows["x"][:10]})
+        job_dir = make_job(folder, wide, rows, {"x": rows["x"][:10]}, gates=NO_PROOF)
         assert run_stages(job_dir, Stage.CAPTURE).code == ""
         context = Context(job_dir, job_dir, read_task(job_dir), Stage.CALIBRATE, lambda *_: None)
         info = backend.inspect(context.model_path)

@@ -209,10 +209,13 @@ def test_every_continuous_kind_has_its_gates(judge: Judge, logits: Path, kind: A
 
 
 def test_too_few_windows_name_the_number_needed(judge: Judge, classifier: Path) -> None:
-    outcome, _ = judge(classifier, {"x": windows(30, seed=3)[0]})
+    """Twelve recordings of 25 windows that are all the same; fewer windows than 59 are refused by the capture."""
+    few = {"x": np.repeat(windows(12, seed=3)[0], 25, axis=0), "groups": np.repeat(np.arange(12), 25)}
+
+    outcome, _ = judge(classifier, few)
 
     assert outcome.code == "too_few_windows"
-    assert "59" in outcome.message
+    assert "300 windows (so alike that they count as 12)" in outcome.message
 
 
 def test_speed_that_was_proved_before_is_a_gate_of_the_verdict(judge: Judge, classifier: Path) -> None:

@@ -1,0 +1,121 @@
+"""Whether the rows of an operator's files can prove what the gates ask for, said before any of them is read. Pure.
+
+Only what is certain refuses: what the gates need even without a single error. Rows of one recording resemble each
+other and may count as fewer, so of those it is the least that is told.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edge_agent.contract import first_output
+from edge_agent.errors import Refusal
+from edge_agent.jobs.labelled_rows import pairs_needed
+from edge_agent.jobs.task import Task
+from edge_agent.quant.bounds import CONFIDENCE, windows_needed
+from edge_agent.quant.findings import NEVER_PROVED, percent
+from edge_agent.quant.limits import MIN_AGREEMENT, resolve_gates
+from edge_agent.wire.manifest import LABELLED_KINDS, OutputKind
+from edge_agent.worker.data.split import MAX_HELDOUT, SPLITS, Split
+
+_NAMES = {"calibration": "calibration", "search": "search", "heldout": "held-out"}
+_BEST, _BEST_IN_ALL = 300, 1000
+_LOOSEST_AGREEMENT, _LOOSEST_DROP = 0.8, 0.1
+"""No looser limit is suggested: what it proves is not worth knowing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The fewest independent rows that a gate may be proved with, in words what, and the looser gate that fewer prove.
+
+    ``looser``: rows → the setting; empty: there is none that is worth it.
+    """
+
+    rows: int = 1
+    what: str = ""
+    looser: Callable[[int], str] = lambda _rows: ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsGiven:
+    """What the headers of the files, and the division, say.
+
+    Attributes:
+        counts: rows of each set.
+        labelled: the held-out rows have labels.
+        heldout_apart: they are a file of their own.
+        dependent: rows belong to recordings, so they may count as fewer.
+    """
+
+    counts: Mapping[Split, int]
+    labelled: bool
+    heldout_apart: bool
+    dependent: bool
+
+
+def check_enough(task: Task, given: RowsGiven) -> None:
+    """Raise ``Refusal`` (too_few_windows), with what each set has and needs, unless the held-out rows may be enough."""
+    needed = heldout_needed(task, labelled=given.labelled)
+    have = given.counts["heldout"]
+    if have >= needed.rows:
+        return
+    least = "at least " if given.dependent else ""
+    sets = [f"{_NAMES[split]} {given.counts[split]} (needs 1)" for split in SPLITS if split != "heldout"]
+    sets.append(f"held-out {have} (needs {least}{needed.rows}{needed.what})")
+    raise Refusal("too_few_windows", f"too few rows: {', '.join(sets)}; {_remedy(given, needed)}")
+
+
+def heldout_needed(task: Task, *, labelled: bool) -> Needed:
+    """The fewest independent held-out rows that prove all gates without an error, whatever the output's kind is.
+
+    Raises:
+        Refusal: ``too_few_windows``: an agreement that no number of rows proves.
+    """
+    kind = first_output(task).kind
+    kinds: tuple[OutputKind, ...] = ("classes", "raw") if kind is None else (kind,)
+    return min((_of_kind(task, one, labelled=labelled) for one in kinds), key=lambda needed: needed.rows)
+
+
+def _of_kind(task: Task, kind: OutputKind, *, labelled: bool) -> Needed:
+    limits = resolve_gates(task.gates, kind, labelled=labelled and kind in LABELLED_KINDS)
+    agreement, drop = limits.min_agreement, limits.max_accuracy_drop
+    if not agreement and len(task.outputs) > 1:
+        agreement = MIN_AGREEMENT  # to which the other outputs are held
+    if agreement >= 1.0:
+        raise Refusal("too_few_windows", NEVER_PROVED)
+    needs = [Needed()]
+    if agreement:
+        what = f" to prove an agreement of {percent(agreement)}"
+        needs.append(Needed(windows_needed(agreement), what, _looser_agreement))
+    if drop and not task.eval:  # a set that came with the model proves it
+        what = f" to prove an accuracy drop of at most {percent(drop)}"
+        needs.append(Needed(pairs_needed(drop), what, _looser_drop))
+    return max(needs, key=lambda needed: needed.rows)
+
+
+def _looser_agreement(rows: int) -> str:
+    limit = math.floor(100 * (1.0 - CONFIDENCE) ** (1 / rows)) / 100 if rows else 0.0
+    return f"min_agreement = {limit:g}" if limit >= _LOOSEST_AGREEMENT else ""
+
+
+def _looser_drop(rows: int) -> str:
+    drops = (percent / 100 for percent in range(1, 1 + round(100 * _LOOSEST_DROP)))
+    enough = next((drop for drop in drops if pairs_needed(drop) <= rows), None)
+    return "" if enough is None else f"max_accuracy_drop = {enough:g}"
+
+
+def _remedy(given: RowsGiven, needed: Needed) -> str:
+    """What to give, or what to ask for instead."""
+    rows = needed.rows
+    if given.heldout_apart:
+        ways = [f"give {rows} or more (--heldout), best {_BEST}"]
+    elif rows > MAX_HELDOUT:
+        ways = [f"give {rows} or more in a file of their own (--heldout)"]
+    else:
+        ways = [
+            f"give {2 * rows} rows or more (--calibration), best {_BEST_IN_ALL}",
+            f"{rows} or more in a file of their own (--heldout)",
+        ]
+    if looser := needed.looser(given.counts["heldout"]):
+        ways.append(f"set [gates] {looser}")
+    return ", or ".join(ways)
