@@ -55,6 +55,8 @@ from edge_agent.worker.search.policy import range_methods
 _PROOF_WINDOWS = 8
 _RELATIVE_ERROR = 1e-3
 """Prepared against original: folding constants reorders float sums, it does not change values."""
+_PART = 65_536
+"""Values that are compared together."""
 _ROUNDED_ERROR = 0.1
 """The same for an original that rounds by itself; measured on a keyword spotter: 0.02 to 0.035."""
 _COUNTED_AT_MOST = 2**29
@@ -204,6 +206,7 @@ class _Calibration:
         Raises:
             ModelError: ``prepare_mismatch``.
         """
+        give_back()  # two models are to be loaded
         original, prepared = (
             self._backend.open(path, runtime=self._runtime) for path in (self._context.model_path, self._prepared)
         )
@@ -260,6 +263,15 @@ def _same(wanted: Array, got: Array, relative: float) -> bool:
     if wanted.dtype.kind != "f":
         return bool(np.array_equal(wanted, got))
     # NaN or Inf is no size to measure an error by: it is the same only where both have it.
-    largest = float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)))
+    pairs = list(_parts(wanted, got))
+    largest = max((float(np.max(np.abs(one), initial=0.0, where=np.isfinite(one))) for one, _ in pairs), default=0.0)
     with np.errstate(over="ignore"):  # two huge values of unlike sign are Inf apart
-        return bool(np.allclose(got, wanted, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True))
+        return all(
+            np.allclose(other, one, rtol=0.0, atol=relative * largest + 1e-7, equal_nan=True) for one, other in pairs
+        )
+
+
+def _parts(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
+    """Views of both, a part at a time: scratch for a large output would be several times as large as it."""
+    one, other = first.reshape(-1), second.reshape(-1)
+    return ((one[at : at + _PART], other[at : at + _PART]) for at in range(0, one.size, _PART))

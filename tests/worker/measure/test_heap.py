@@ -28,3 +28,24 @@ def test_what_is_free_between_pieces_that_live_on_is_given_back() -> None:
     ended = subprocess.run([sys.executable, "-c", _FRAGMENTED], capture_output=True, text=True, check=True)
 
     assert int(ended.stdout) > 20_000_000
+
+
+_MEASURING = """
+from edge_agent.worker.measure.heap import resident_bytes
+from edge_agent.worker.measure.probe import Request, ask
+
+pieces = [bytearray(60_000) for _ in range(1000)]
+del pieces[::2]
+full = resident_bytes()
+ask(Request(feeds="", runtime="onnxruntime"))
+print(full - resident_bytes())
+"""
+
+
+@pytest.mark.children(covered=False)
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc's")
+def test_what_is_free_is_given_back_before_another_process_measures() -> None:
+    """Both share one limit."""
+    ended = subprocess.run([sys.executable, "-c", _MEASURING], capture_output=True, text=True, check=True)
+
+    assert int(ended.stdout) > 20_000_000

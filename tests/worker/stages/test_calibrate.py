@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,18 @@ def test_how_far_the_last_third_of_the_windows_moved_the_ranges_is_said(tmp_path
     assert louder["tensors_moved"] > 3
     assert louder["message"].endswith("give more calibration rows")
     assert said[0]["calibration"]["windows"] == 40  # what capture said of them stays
+
+
+def test_large_outputs_are_compared_in_parts() -> None:
+    wanted = np.random.default_rng(0).normal(size=(1, 4, 500_000)).astype(np.float32)
+    got = wanted + np.float32(1e-4)
+    other = wanted.copy()
+    other[0, 3, -1] += 1.0
+
+    tracemalloc.start()
+    same = [_same(wanted, one, 1e-3) for one in (got, other)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert same == [True, False]
+    assert peak < wanted.nbytes / 4
