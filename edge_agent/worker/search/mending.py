@@ -16,7 +16,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate, describe
 
 _FIRST = (1, 4)
 _WORTH_A_START = 0.25
-"""The part of the simulated error that a group of layers must have to be left float as a whole."""
+"""The part of the simulated error that a group must have beside its worst layer, to be left float as a whole."""
 _GAIN, _GAIN_DB = 0.9, 1.0
 """A gain is at most this part of the disagreements before, or so much less error."""
 
@@ -106,7 +106,8 @@ def _steps(base: EvaluatedCandidate, measure: Measure, graph: Graph) -> Iterator
     shares = known.shares()
     for group in graph.groups.values():
         layers = tuple(name for name in group if name in shares)
-        if layers and sum(shares[name] for name in layers) >= _WORTH_A_START:
+        own = sorted(shares[name] for name in layers)
+        if sum(own[:-1]) >= _WORTH_A_START:
             yield _Step(layers, True)
     yield from (_Step(layers, False) for layers in float_steps(known))
 

@@ -189,29 +189,6 @@ def describe(record: MeasuredModel) -> str:
     return f"{record.method}, {record.operators} operators{integers}{ranges}{floats}"
 
 
-def by_speed(
-    ratios: dict[Structure, float], specs: Iterable[CandidateSpec], limit: float = math.inf
-) -> list[CandidateSpec]:
-    """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
-
-    So whatever the budget, every structure is known before one is known in all its ranges. What leaves layers float
-    from the start comes before the others: it is planned only where these are known to fail. What is slower than
-    ``limit`` comes last, and of each structure only one if any other is not so slow: it can only explain a refusal.
-    """
-    rounds: dict[Structure, int] = {}
-    hopeful = any(ratio <= limit for ratio in ratios.values())
-    order: list[tuple[bool, int, bool, float, CandidateSpec]] = []
-    for spec in specs:
-        key = structure(spec)
-        if key not in ratios:
-            continue
-        rounds[key] = rounds.get(key, 0) + 1
-        slow = ratios[key] > limit
-        if not (slow and hopeful and rounds[key] > 1):
-            order.append((slow, rounds[key], not spec.float_layers, ratios[key], spec))
-    return [spec for *_, spec in sorted(order, key=lambda item: item[:4])]
-
-
 def most_time(gates: Gates) -> float:
     """The largest screened ratio with which the full statistic may still say that the gate of latency is met."""
     return latency_limit(gates) * SCREEN_SLACK or math.inf

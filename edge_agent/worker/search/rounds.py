@@ -7,10 +7,10 @@ order alone; what it leaves out comes back where nothing passes.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from edge_agent.backends import CandidateSpec
-from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, by_speed, structure
+from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, structure
 
 _Rank = tuple[bool, float, float, float]
 _UNKNOWN: _Rank = (False, 0.0, float("-inf"), float("-inf"))
@@ -41,6 +41,29 @@ def halving(
         left.sort(key=lambda key: best.get(key, _UNKNOWN), reverse=True)
         lanes = {key: lanes[key] for key in left[: math.ceil(len(left) / 2)]}
         yield from [lane.pop(0) for lane in lanes.values()]
+
+
+def by_speed(
+    ratios: dict[Structure, float], specs: Iterable[CandidateSpec], limit: float = math.inf
+) -> list[CandidateSpec]:
+    """``specs`` that could be screened: the first of each structure, from the fastest on, then the second of each.
+
+    So whatever the budget, every structure is known before one is known in all its ranges. What leaves layers float
+    from the start comes before the others: it is planned only where these are known to fail. What is slower than
+    ``limit`` comes last, and of each structure only one if any other is not so slow: it can only explain a refusal.
+    """
+    rounds: dict[Structure, int] = {}
+    hopeful = any(ratio <= limit for ratio in ratios.values())
+    order: list[tuple[bool, int, bool, float, CandidateSpec]] = []
+    for spec in specs:
+        key = structure(spec)
+        if key not in ratios:
+            continue
+        rounds[key] = rounds.get(key, 0) + 1
+        slow = ratios[key] > limit
+        if not (slow and hopeful and rounds[key] > 1):
+            order.append((slow, rounds[key], not spec.float_layers, ratios[key], spec))
+    return [spec for *_, spec in sorted(order, key=lambda item: item[:4])]
 
 
 def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, _Rank]:

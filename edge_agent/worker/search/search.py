@@ -25,13 +25,12 @@ from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
 from edge_agent.worker.search.policy import (
     COARSE,
     EvaluatedCandidate,
-    by_speed,
     most_time,
     structure,
     worth_scoring,
 )
 from edge_agent.worker.search.preference import tie
-from edge_agent.worker.search.rounds import halving
+from edge_agent.worker.search.rounds import by_speed, halving
 from edge_agent.worker.search.speed_proof import SpeedProof
 from edge_agent.worker.search.trials import Trials
 

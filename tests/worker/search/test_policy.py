@@ -12,7 +12,6 @@ from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.policy import (
     EvaluatedCandidate,
-    by_speed,
     closest,
     describe,
     most_time,
@@ -21,6 +20,7 @@ from edge_agent.worker.search.policy import (
     structure,
     why_none,
 )
+from edge_agent.worker.search.rounds import by_speed
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 

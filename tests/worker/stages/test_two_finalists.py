@@ -26,7 +26,7 @@ from edge_agent.worker.artefacts import (
     read_finalists,
     second_path,
 )
-from edge_agent.worker.search import search
+from edge_agent.worker.search import trials
 from edge_agent.worker.search.policy import EvaluatedCandidate
 
 pytestmark = [pytest.mark.children(covered=False), pytest.mark.usefixtures("speed_passes")]
@@ -141,7 +141,7 @@ def test_the_search_freezes_a_second_one_that_is_surer(
     def with_chances(tried: list[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
         return [dataclasses.replace(one, chance=0.6) for one in tried]
 
-    monkeypatch.setattr(search, "with_chances", with_chances)
+    monkeypatch.setattr(trials, "with_chances", with_chances)
     job_dir = make_job(
         tmp_path,
         classifier,
