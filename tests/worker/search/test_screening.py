@@ -120,7 +120,7 @@ def test_what_crashes_or_is_refused_everywhere_is_told_and_the_rest_is_screened(
     ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abcdefgh")}
     ms |= {
         ("c", "one"): StageError("stage_crashed", "killed by SIGSEGV"),
-        ("g", "one"): ModelError("model_unsupported", "no"),
+        ("g", "one"): ModelError("model_unsupported", "no; export it again"),
     }
     device = Device(monkeypatch, ms)
 
@@ -136,7 +136,7 @@ def test_what_one_runtime_refuses_is_found_at_once_and_not_asked_again(monkeypat
     ms: dict[tuple[str, str], Any] = {
         (name, runtime): 1.0 for name in ("float", *"abcdefgh") for runtime in ("one", "two")
     }
-    device = Device(monkeypatch, ms | {(name, "two"): ModelError("model_unsupported", "no") for name in "abcdefgh"})
+    device = Device(monkeypatch, ms | {(name, "two"): ModelError("model_unsupported", "no; export it again") for name in "abcdefgh"})
     screening = Screening(FLOAT, FEEDS, [ONE, TWO])
 
     screening([Path(name) for name in "abcdefgh"])
@@ -162,7 +162,7 @@ def test_who_is_to_blame_is_looked_for_in_groups_that_fit_into_memory(monkeypatc
 
 def test_what_there_was_no_time_for_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abc")}
-    device = Device(monkeypatch, ms | {("a", "one"): ModelError("model_unsupported", "no")})
+    device = Device(monkeypatch, ms | {("a", "one"): ModelError("model_unsupported", "no; export it again")})
     device.fit = 2
 
     found = Screening(FLOAT, FEEDS, [ONE], seconds=0.0)([Path(name) for name in "abc"])
@@ -178,7 +178,7 @@ def test_models_that_are_screened_take_half_of_the_memory_and_never_gigabytes(me
 
 
 def test_where_float_itself_does_not_run_there_is_no_screening(monkeypatch: pytest.MonkeyPatch) -> None:
-    Device(monkeypatch, {("float", "one"): ModelError("model_unsupported", "no"), ("a", "one"): 1.0})
+    Device(monkeypatch, {("float", "one"): ModelError("model_unsupported", "no; export it again"), ("a", "one"): 1.0})
 
     with pytest.raises(ModelError, match="model_unsupported"):
         Screening(FLOAT, FEEDS, [ONE])([Path("a")])
