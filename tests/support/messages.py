@@ -27,6 +27,8 @@ _WANTED = re.compile(
 )
 """A mistake in what an operator has written: that something is wrong there says what to do."""
 _LIBRARIES = re.compile(r"Traceback|<class|object at 0x|\[Errno|\bRange\(|\bPosixPath\(|\bdtype\('")
+_OF_BUGS = ("stage_crashed", "internal")
+"""Of these the end of a traceback is all that is known."""
 _ONE = re.compile(
     r"(?<![\w.,:/-])1 (?:windows|rows|candidates|lines|samples|messages|channels|layers|files|columns|numbers|values"
     r"|recordings|frames|stretches|devices|keys|signatures)\b"
@@ -40,7 +42,7 @@ def faults(code: str, message: str) -> list[str]:
         found.append("is not one printable line")
     if len(message) > MOST:
         found.append(f"has {len(message)} characters")
-    if foreign := _LIBRARIES.search(message):
+    if code not in _OF_BUGS and (foreign := _LIBRARIES.search(message)):
         found.append(f"holds a library's {foreign[0]!r}")
     if several := _ONE.search(message):
         found.append(f"says {several[0]!r}")

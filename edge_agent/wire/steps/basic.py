@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edge_agent.strict import counted
 from edge_agent.wire.steps.step import Finite, Positive, Shape, Step
 
 Axis = Annotated[int, msgspec.Meta(ge=0, le=31)]
@@ -30,7 +31,7 @@ class Standardize(Step, frozen=True, kw_only=True):
         channels = given[-1] if given else 1
         for what, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, channels):
-                raise ValueError(f"{len(values)} values of {what} for {channels} channels")
+                raise ValueError(f"{len(values)} values of {what} for {counted(channels, 'channel')}")
         return given
 
 
@@ -82,7 +83,7 @@ class Reshape(Step, frozen=True, kw_only=True):
         known, values = prod(size for size in self.sizes if size != -1), prod(given)
         free = -1 in self.sizes
         if values % known or (not free and values != known):
-            raise ValueError(f"its {values} values cannot become {self.sizes}; correct shape or window")
+            raise ValueError(f"its {counted(values, 'value')} cannot become {self.sizes}; correct shape or window")
         return tuple(values // known if size == -1 else size for size in self.sizes)
 
 

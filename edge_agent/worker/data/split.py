@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import Refusal
+from edge_agent.strict import counted
 
 Split = Literal["calibration", "search", "heldout", "eval"]
 SPLITS: tuple[Split, ...] = ("calibration", "search", "heldout")
@@ -149,7 +150,8 @@ def _wanted(rows: int, *, heldout_apart: bool) -> dict[Split, int]:
     sets = 2 if heldout_apart else 3
     if rows < sets:
         raise Refusal(
-            "too_few_windows", f"{rows} rows cannot be divided into {sets} sets; give 300 rows or more (--calibration)"
+            "too_few_windows",
+            f"{counted(rows, 'row')} cannot be divided into {sets} sets; give 300 rows or more (--calibration)",
         )
     heldout = 0 if heldout_apart else max(1, min(MAX_HELDOUT, rows // 2))
     search = max(1, rows // 3 if heldout_apart else rows // 6)
