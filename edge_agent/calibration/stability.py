@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.jobs.result import EnoughWindows
+from edge_agent.jobs.data_summary import EnoughWindows
 from edge_agent.quant.bounds import CONFIDENCE, student_quantile
 
 BINS = 512

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.jobs.result import Metric
+from edge_agent.jobs.data_summary import Metric
 from edge_agent.quant.bounds import tango_upper
 from edge_agent.quant.detection.average_precision import AveragePrecision
 from edge_agent.quant.detection.labels import labelled_boxes

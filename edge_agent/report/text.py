@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
+from edge_agent.jobs.data_summary import LabelledSet
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
-from edge_agent.jobs.result import GateResult, LabelledSet, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 
 _UNKNOWN = "-"

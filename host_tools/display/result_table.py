@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_agent.advice.remedy import remedy_for
+from edge_agent.jobs.data_summary import ClassLoss, LabelledSet
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
-from edge_agent.jobs.result import ClassLoss, LabelledSet, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.result import LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import numbers
 from edge_agent.wire.messages import JobReport

@@ -31,7 +31,7 @@ from onnxruntime import InferenceSession  # noqa: E402
 from support.onnx_models import mlp, save  # noqa: E402
 
 from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task, read_task  # noqa: E402
-from edge_agent.worker.data.dataset import SETS_FILE, ArraySets, RowSet  # noqa: E402
+from edge_agent.worker.data.sets import SETS_FILE, ArraySets, RowSet  # noqa: E402
 
 MODEL, DATA = "model.onnx", "c.npz"
 WORKER_IMPORTS = (

@@ -14,7 +14,7 @@ from edge_agent.backends import ModelInfo, TensorSpec
 from edge_agent.backends import onnx as backend
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, RecipeError
-from edge_agent.jobs.result import ClassLoss
+from edge_agent.jobs.data_summary import ClassLoss
 from edge_agent.jobs.task import Stage, Task, read_task
 from edge_agent.wire.manifest import Output, State
 from edge_agent.worker.context import Context

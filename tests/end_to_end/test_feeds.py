@@ -22,7 +22,8 @@ from edge_agent import backends, serving
 from edge_agent.jobs.task import Stage, Task
 from edge_agent.wire.manifest import InputContract, MinGain, Recipe, Window
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import SETS_FILE, Row, ShardSets, open_dataset
+from edge_agent.worker.data.dataset import Row, open_dataset
+from edge_agent.worker.data.sets import SETS_FILE, ShardSets
 
 Floats = NDArray[np.float32]
 

@@ -6,17 +6,9 @@ from msgspec.structs import replace
 
 from edge_agent.errors import CODES
 from edge_agent.jobs.conclusion import conclude
+from edge_agent.jobs.data_summary import ClassLoss, Data, LabelledSet, Metric
 from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.result import (
-    ClassLoss,
-    Data,
-    GateResult,
-    LabelledSet,
-    LayerLoss,
-    MeasuredModel,
-    Metric,
-    Result,
-)
+from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.task import OUTCOME_FILE, Stage
 from edge_agent.report.text import render
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.results import as_json
 
+from edge_agent.jobs.data_summary import ClassLoss, Data, Metric, SetSummary
 from edge_agent.jobs.lenient import lenient
-from edge_agent.jobs.result import ClassLoss, Data, GateResult, LayerLoss, MeasuredModel, Metric, Result, SetSummary
+from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 
 FULL = Result(
     verdict="rejected",

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from edge_agent.errors import StageError
+from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.outcome import Outcome, read_outcome, read_result
-from edge_agent.jobs.result import Data, MeasuredModel, Result
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage
 
 

@@ -3,15 +3,8 @@ import math
 import msgspec
 import pytest
 
-from edge_agent.jobs.result import (
-    NOTHING_TO_DO,
-    Data,
-    EnoughWindows,
-    GateResult,
-    LayerLoss,
-    MeasuredModel,
-    Result,
-)
+from edge_agent.jobs.data_summary import Data, EnoughWindows
+from edge_agent.jobs.result import NOTHING_TO_DO, GateResult, LayerLoss, MeasuredModel, Result
 
 SLOW = "latency_too_high"
 

@@ -28,7 +28,8 @@ from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.manifest import InputContract, Output, Recipe, State
 from edge_agent.worker.capture.from_sensor import capture_source
-from edge_agent.worker.data.dataset import SETS_FILE, ShardSets, open_dataset
+from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.data.sets import SETS_FILE, ShardSets
 
 MAKERS = [
     OnnxMaker(),

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from edge_agent.backends import CandidateSpec
+from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.job import ActivationStep, Job, Status
 from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.result import Data, GateResult, MeasuredModel, Result
+from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.task import ArrayFiles, Stage, Task
 from edge_agent.reservoir.segment_format import SegmentFormat
 from edge_agent.reservoir.slot_format import Head
@@ -21,7 +22,7 @@ from edge_agent.settings.sharing import Keeping, SensorProcessConfig, SourceStat
 from edge_agent.state.releases import Release
 from edge_agent.state.store import CommandRecord, ModelRecord
 from edge_agent.worker.artefacts import Chosen, Ranges
-from edge_agent.worker.data.dataset import ArraySets, RowSet, Shard, ShardSets
+from edge_agent.worker.data.sets import ArraySets, RowSet, Shard, ShardSets
 from edge_agent.worker.data.shards import Plan
 from edge_agent.worker.data.split import Block
 from edge_agent.worker.measure.probe import Answer, Request, Served

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import Data, Result
+from edge_agent.jobs.result import Result
 
 
 def as_json(result: Result | Data) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from onnx import helper
 
 from edge_agent import backends
 from edge_agent.daemon.activation.release_steps import make_release
+from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.result import Data, MeasuredModel, Result
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import content_digest, job_id

@@ -21,7 +21,7 @@ from edge_agent.mqtt import Incoming
 from edge_agent.state.releases import Releases
 from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.messages import JobReport, decode
-from edge_agent.worker.data.dataset import SETS_FILE, ShardSets
+from edge_agent.worker.data.sets import SETS_FILE, ShardSets
 from host_tools.demo.simulator import SerialImu
 from host_tools.push.manifest_file import read_blob
 

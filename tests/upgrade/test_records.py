@@ -25,7 +25,7 @@ from edge_agent.state.store import CommandRecord, ModelRecord
 from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.worker.artefacts import Chosen, Ranges, read_chosen, read_ranges
-from edge_agent.worker.data.dataset import ArraySets, ShardSets
+from edge_agent.worker.data.sets import ArraySets, ShardSets
 from edge_agent.worker.data.shards import Plan
 
 MADE = FIXTURES / "v0_1_0"

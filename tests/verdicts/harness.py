@@ -19,8 +19,9 @@ from verdicts.models import write_models
 
 from edge_agent.backends import CandidateSpec, load
 from edge_agent.errors import EdgeAgentError
+from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import MeasuredModel, OutputKindFound
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import CHOSEN_FILE, OUTCOME_FILE, Stage, read_task
 from edge_agent.quant.gain import GATE
 from edge_agent.wire.manifest import MinGain

@@ -1,6 +1,6 @@
 """The labelled set on the page: each metric of float and int8, and the classes that int8 lost."""
 
-from edge_agent.jobs.result import ClassLoss, LabelledSet, Metric
+from edge_agent.jobs.data_summary import ClassLoss, LabelledSet, Metric
 from edge_agent.report.html import numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element

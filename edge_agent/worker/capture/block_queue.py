@@ -7,11 +7,11 @@ before.
 
 import msgspec
 
-from edge_agent.jobs.result import Data, Enough, SetSummary
+from edge_agent.jobs.data_summary import Data, Enough, SetSummary
 from edge_agent.preprocess.resample import Resampler
 from edge_agent.worker.capture import source_fit
-from edge_agent.worker.data.dataset import ShardSets
 from edge_agent.worker.data.finding import refuse
+from edge_agent.worker.data.sets import ShardSets
 from edge_agent.worker.data.shards import Plan, ShardFolder
 from edge_agent.worker.data.split import Block, Split, samples_needed
 from edge_agent.worker.quality.capture_monitor import CaptureMonitor

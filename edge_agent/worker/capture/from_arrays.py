@@ -9,16 +9,17 @@ from msgspec.structs import replace
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import check_all_fed, check_dtype, fed_shape, fixed_feeds
 from edge_agent.errors import ContractError, Refusal
-from edge_agent.jobs.result import Data, Enough, SetSummary
+from edge_agent.jobs.data_summary import Data, Enough, SetSummary
 from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
 from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.worker.capture.enough_rows import RowsGiven
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays, widened
-from edge_agent.worker.data.dataset import ArrayData, ArraySets, Row, RowSet, recording_numbers
+from edge_agent.worker.data.dataset import ArrayData, Row, recording_numbers
 from edge_agent.worker.data.finding import refuse, with_findings
 from edge_agent.worker.data.npz_rows import ArrayFile
+from edge_agent.worker.data.sets import ArraySets, RowSet
 from edge_agent.worker.data.split import SPLITS, Indices, Split, split_rows
 from edge_agent.worker.quality.rows import Rows
 

@@ -18,7 +18,7 @@ from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, StoreError
-from edge_agent.jobs.result import Data, Enough, ReservoirUse, SetSummary
+from edge_agent.jobs.data_summary import Data, Enough, ReservoirUse, SetSummary
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.reservoir.snapshot import ReservoirSnapshot, Segment, read
 from edge_agent.settings.sharing import KEPT_FOLDER
@@ -26,8 +26,8 @@ from edge_agent.wire.manifest import Window
 from edge_agent.worker.capture import source_fit
 from edge_agent.worker.capture.selection import SegmentShare, SegmentShares, Shortfall, capacity, choose, spare
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import Shard, ShardSets
 from edge_agent.worker.data.finding import refuse, with_findings
+from edge_agent.worker.data.sets import Shard, ShardSets
 from edge_agent.worker.data.split import SPLITS, Block, Split
 from edge_agent.worker.quality.capture_monitor import CaptureMonitor
 from edge_agent.worker.quality.step_scale import evenly, step_scales

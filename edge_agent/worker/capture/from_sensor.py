@@ -19,7 +19,7 @@ from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract.feeding import sensor_inputs
 from edge_agent.errors import ContractError, LimitError, RecipeError, Refusal
-from edge_agent.jobs.result import Data
+from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.task import Task
 from edge_agent.preprocess.resample import Resampler, rate_ratio
 from edge_agent.sensing.subscribe import subscribe
@@ -30,8 +30,8 @@ from edge_agent.worker.capture.block_queue import BlockQueue
 from edge_agent.worker.capture.block_reader import BlockReader
 from edge_agent.worker.capture.recording_length import too_short
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import ShardSets
 from edge_agent.worker.data.finding import Finding, refuse, with_findings
+from edge_agent.worker.data.sets import ShardSets
 from edge_agent.worker.data.shards import Plan, ShardFolder
 from edge_agent.worker.data.split import SPLITS, Block, plan_blocks, samples_needed
 from edge_agent.worker.quality.capture_monitor import CaptureMonitor

@@ -25,8 +25,9 @@ from edge_agent.worker.capture.from_arrays import check_arrays, check_contiguous
 from edge_agent.worker.capture.label_fit import NAME, LabelFit, check_found
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, match_arrays
-from edge_agent.worker.data.dataset import ArrayData, ArraySets, RowSet, recording_numbers
+from edge_agent.worker.data.dataset import ArrayData, recording_numbers
 from edge_agent.worker.data.npz_rows import ArrayFile
+from edge_agent.worker.data.sets import ArraySets, RowSet
 
 MAX_UNPACKED_BYTES = 4 << 30
 """A few megabytes of zip may unpack to terabytes; reading those would keep the device busy for days."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from edge_agent.errors import CODES, Refusal
-from edge_agent.jobs.result import Data, DataFinding
+from edge_agent.jobs.data_summary import Data, DataFinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.state.durable import fsync_dir, write_durably
-from edge_agent.worker.data.dataset import Shard, ShardSets
+from edge_agent.worker.data.sets import Shard, ShardSets
 from edge_agent.worker.data.split import SPLITS, Block, Split
 
 PLAN_FILE = "plan.json"

@@ -2,7 +2,7 @@
 
 import math
 
-from edge_agent.jobs.result import EnoughWindows
+from edge_agent.jobs.data_summary import EnoughWindows
 from edge_agent.quant.bounds import windows_enough
 
 

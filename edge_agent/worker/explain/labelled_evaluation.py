@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.backends import load
-from edge_agent.jobs.result import LabelledSet
+from edge_agent.jobs.data_summary import LabelledSet
 from edge_agent.quant.dependence import effective_windows
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.labelled import LabelledOutputs, accuracy

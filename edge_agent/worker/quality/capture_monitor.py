@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from edge_agent.calibration.stability import FEWEST_SEGMENTS, TOLERANCE, Stability, judge_stability
-from edge_agent.jobs.result import EnoughWindows
+from edge_agent.jobs.data_summary import EnoughWindows
 from edge_agent.worker.data.finding import Finding
 from edge_agent.worker.data.split import Block
 from edge_agent.worker.quality.balance import judge_balance

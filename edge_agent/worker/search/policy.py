@@ -19,7 +19,7 @@ from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, Recipe
-from edge_agent.worker.search.preference import best_first
+from edge_agent.worker.search.preference import Tie, best_first
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
@@ -32,6 +32,9 @@ SAME_SPEED = 0.03
 
 COARSE = 0.1
 """By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
+
+SAME_SIZE = 0.02
+"""Files closer in size than this fraction are one size: a scale more or less is worth no accuracy."""
 
 SCREEN_SLACK = 1.1
 """A screened ratio up to this multiple of the gate still earns the full statistic, which decides."""
@@ -236,8 +239,8 @@ def best_of_structures(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCan
 def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[EvaluatedCandidate]:
     """``items``, best first: what gains something, is fast enough, is likely to stand; among these what is preferred.
 
-    Where the preference differs by no more than ``apart``, the fewest bytes go first, then the fewest float layers,
-    then the name. Those whose verdict is doubtful go by how doubtful it is.
+    Where the preference differs by no more than ``apart``, the fewest bytes go first, then what is closest to float,
+    then the fewest float layers, then the name. Those whose verdict is doubtful go by how doubtful it is.
     """
     order: list[EvaluatedCandidate] = []
     for rank in sorted({rank_of(item) for item in items}):
@@ -258,8 +261,10 @@ def _within_structure(item: EvaluatedCandidate) -> tuple[bool, float, tuple[floa
     return item.likely_to_pass, 1.0 if item.likely_to_pass else item.chance, item.record.closeness
 
 
-def _otherwise(item: EvaluatedCandidate) -> tuple[int, int, str]:
-    return item.record.size_bytes or 0, len(item.record.float_layers), describe(item.record)
+def _otherwise(item: EvaluatedCandidate) -> Tie:
+    size = round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
+    agreement, sqnr_db = item.record.closeness
+    return size, -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:

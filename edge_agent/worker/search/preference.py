@@ -19,6 +19,8 @@ from edge_agent.wire.manifest import Preference
 from edge_agent.worker.measure.memory import Memory
 
 T = TypeVar("T")
+Tie = tuple[float | str, ...]
+"""What decides between those that are one: smaller first, in turn."""
 
 
 class Weights(NamedTuple):
@@ -81,7 +83,7 @@ def tie(prefer: Preference, margin: float) -> float:
 
 
 def best_first(
-    items: Sequence[T], number: Callable[[T], float], apart: float, otherwise: Callable[[T], tuple[int, int, str]]
+    items: Sequence[T], number: Callable[[T], float], apart: float, otherwise: Callable[[T], Tie]
 ) -> list[T]:
     """``items`` by their ``number``, the lowest first.
 

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge_agent.jobs.data_summary import ClassLoss
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
-from edge_agent.jobs.result import ClassLoss, MeasuredModel
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.class_recall import ClassCounts
 from edge_agent.quant.dependence import design_effect

@@ -25,8 +25,8 @@ from edge_agent.calibration.observer import Observer
 from edge_agent.calibration.stability import TOLERANCE
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
+from edge_agent.jobs.data_summary import MovedRanges
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import MovedRanges
 from edge_agent.worker.artefacts import (
     HISTOGRAMS_FILE,
     RANGES_FILE,

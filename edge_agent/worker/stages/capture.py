@@ -11,8 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from edge_agent.backends import ModelInfo, load
+from edge_agent.jobs.data_summary import Data, LabelledSet, ReservoirUse
 from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.result import Data, LabelledSet, ReservoirUse, Result
+from edge_agent.jobs.result import Result
 from edge_agent.state.durable import write_durably
 from edge_agent.worker.capture.enough_rows import check_enough
 from edge_agent.worker.capture.from_arrays import capture_arrays, rows_given
@@ -22,7 +23,7 @@ from edge_agent.worker.capture.labelled_set import check_labelled_set, save_labe
 from edge_agent.worker.capture.preflight import check_asked
 from edge_agent.worker.capture.selection import Shortfall
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import SETS_FILE, ArraySets, ShardSets
+from edge_agent.worker.data.sets import SETS_FILE, ArraySets, ShardSets
 
 
 def run(context: Context) -> Outcome:

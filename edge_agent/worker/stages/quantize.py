@@ -20,8 +20,9 @@ from edge_agent.contract import first_output
 from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
+from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import LayerLoss, OutputKindFound
+from edge_agent.jobs.result import LayerLoss
 from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import CONFIDENCE

@@ -20,9 +20,10 @@ import msgspec
 from msgspec.structs import replace
 
 from edge_agent.backends import ModelInfo, load
+from edge_agent.jobs.data_summary import LabelledSet, SetSummary
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.outcome import Outcome, read_result
-from edge_agent.jobs.result import LabelledSet, MeasuredModel, Result, SetSummary
+from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.task import CHOSEN_FILE, Stage
 from edge_agent.quant.agreement import Judge
 from edge_agent.quant.bounds import agreement_lower

@@ -19,7 +19,8 @@ from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import Gates, InputContract, State
 from edge_agent.worker.capture.from_arrays import capture_arrays
 from edge_agent.worker.capture.preflight import check_asked
-from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.sets import SETS_FILE
 from edge_agent.worker.data.split import SPLITS
 
 FLAT = model_info({"x": ("float32", (1, 4))})

@@ -30,7 +30,8 @@ from edge_agent.wire.manifest import InputContract, Recipe, State, Window
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.preview_reservoir import preview_segments
 from edge_agent.worker.capture.selection import SegmentShares, Shortfall, capacity, choose
-from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.sets import SETS_FILE
 from edge_agent.worker.data.split import SPLITS, Split
 
 SIZE, HOP = 40, 20

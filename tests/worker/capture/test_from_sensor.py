@@ -32,7 +32,8 @@ from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import InputContract, Recipe, Window
 from edge_agent.worker.capture import from_sensor as module
 from edge_agent.worker.capture.from_sensor import capture_source
-from edge_agent.worker.data.dataset import SETS_FILE, DataSet, open_dataset
+from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.sets import SETS_FILE
 from edge_agent.worker.data.split import SPLITS, plan_blocks, samples_needed
 from host_tools.demo.simulator import SerialImu
 

@@ -19,7 +19,7 @@ from support.sensing import fill
 from edge_agent.backends import onnx as backend
 from edge_agent.jobs.task import TASK_FILE, Stage, Task
 from edge_agent.wire.manifest import Gates, InputContract, Output, Recipe, State, Window
-from edge_agent.worker.data.dataset import SETS_FILE, Shard, ShardSets
+from edge_agent.worker.data.sets import SETS_FILE, Shard, ShardSets
 
 CHANNELS, SIZE, STRETCH_S, RATE_HZ = ["a", "b"], 4, 2, 50
 pytestmark = pytest.mark.slow

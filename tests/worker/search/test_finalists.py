@@ -79,6 +79,14 @@ def test_the_preferred_one_wins_and_among_equals_the_one_of_fewest_bytes_then_of
     assert finalists([slow, fast, mixed, refused, plain]) == [plain, mixed, fast, slow]
 
 
+def test_among_equals_of_one_size_the_closest_to_float_wins() -> None:
+    far, near = of("a", 0.5, 0.98, size_bytes=10_000), of("b", 0.51, 0.99, size_bytes=10_040, float_layers=["x"])
+    small = of("c", 0.5, 0.97, size_bytes=9_000)
+
+    assert finalists([far, near]) == [near, far]
+    assert finalists([far, near, small]) == [small, near, far]
+
+
 def test_within_one_structure_the_closest_to_float_stands_for_it() -> None:
     far, near, likely = tried(0.4, 0.98), tried(0.5, 0.99), replace(tried(0.5, 1.0), chance=0.5)
     other = of("o", 0.52, size_bytes=1 << 20)

@@ -19,14 +19,16 @@ from verdicts.nets import quiet, spike_finder
 
 from edge_agent.backends import onnx as backend
 from edge_agent.errors import StageError
+from edge_agent.jobs.data_summary import Data, SetSummary
 from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.result import Data, Result, SetSummary
+from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import OUTCOME_FILE, TASK_FILE, Stage, read_task
 from edge_agent.wire.manifest import InputContract, Output, OutputKind, State, Window
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import SETS_FILE, Shard, ShardSets, open_dataset
+from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.data.division import DIVISION_FILE, Division, read_division, write_division
 from edge_agent.worker.data.seen import SEEN_FILE, read_seen
+from edge_agent.worker.data.sets import SETS_FILE, Shard, ShardSets
 from edge_agent.worker.search.float_answers import ask_float
 
 CLASSES = Output(kind="classes")
