@@ -2,7 +2,7 @@
 
     python tests/bench/sensing.py [--seconds 30]
 
-The rates of tests/bench/sources.py: 6 axes at 50 Hz and 1 kHz over serial, 16 kHz sound, 30 pictures of 320 x 240 a
+The rates of source_rates.py: 6 axes at 50 Hz and 1 kHz over serial, 16 kHz sound, 30 pictures of 320 x 240 a
 second; each once shared only and once with 1,000 stretches kept (100 of sound and of pictures). Processor time is the
 process's own between two looks at /proc, after it has begun to keep, in percent of one core. Sound comes from a
 ``.wav`` at its rate, pictures from a video file, each through what a live sensor goes through.

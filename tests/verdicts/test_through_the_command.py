@@ -26,7 +26,7 @@ RECIPE = """\
 [gates]
 max_latency_ratio = 0
 max_size_ratio = 0
-min_gain = { time = 0, size = 0, memory = 0 }
+min_gain = {{ time = 0, size = 0, memory = 0 }}
 [recipe]
 method = "static"
 calibration = "minmax"

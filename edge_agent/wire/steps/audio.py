@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
+from edge_agent.strict import counted
 from edge_agent.wire.steps.step import NotNegative, Positive, Shape, Step
 
 Length = Annotated[int, msgspec.Meta(ge=1, le=65536)]
@@ -96,7 +97,9 @@ class LogMel(Step, frozen=True, kw_only=True):
             raise ValueError("a sound is [samples, 1] or [samples]; name one of the source's channels")
         samples, pad = given[0], self.n_fft // 2 if self.center else 0
         if self.center and self.pad_mode == "reflect" and samples <= pad:
-            raise ValueError(f'{samples} samples are too few for pad_mode = "reflect" with n_fft = {self.n_fft}')
+            raise ValueError(
+                f'{counted(samples, "sample")} of sound: too few for pad_mode = "reflect" with n_fft = {self.n_fft}'
+            )
         frames = 1 + (samples + 2 * pad - self.frame_samples) // self.hop
         if frames < 1:
             raise ValueError(f"a frame takes {self.frame_samples} samples; lengthen the window or shorten the frame")

@@ -1,6 +1,6 @@
 """Samples lost and processor time used by each kind of source, at the rates that a device has to stand.
 
-    python tests/bench/sources.py [--seconds 10]
+    python tests/bench/source_rates.py [--seconds 10]
 
 Goals: none lost at 6 axes x 1 kHz over serial, 16 kHz sound, 30 pictures of 320 x 240 a second. A child process reads
 as capture does and prints what it got; the sender numbers its samples, so what is missing shows. The processor's time
