@@ -174,6 +174,34 @@ def test_what_gains_nothing_is_asked_where_nothing_else_is_left(
     assert names(alone.run(tmp_path, monkeypatch)) == ["useless"]
 
 
+@pytest.mark.parametrize(
+    ("end", "found"), [(Decision.ACCEPTED, ["small"]), (Decision.INCONCLUSIVE, ["quick"])]
+)
+def test_a_winner_whose_gain_was_luck_gives_way_to_a_successor_that_gains(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Decision, found: list[str]
+) -> None:
+    finals.prefer = "speed"
+    finals.add("quick", 0.90, 990)
+    finals.add("useless", 0.97, 990)
+    finals.add("small", 1.0, 260)
+    finals.proofs = {"small": end}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == found
+    assert finals.proved == ["quick", "small"]
+
+
+def test_what_gains_memory_alone_needs_no_successor(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer = "memory"
+    finals.add("light", 1.0, 950)
+    finals.add("small", 1.0, 260)
+    finals.memory = {"light": 20 * MIB}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
+    assert finals.proved == ["light"]
+
+
 def test_over_budget_a_long_race_is_not_run_and_a_short_one_is(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
