@@ -7,11 +7,13 @@ from msgspec.structs import replace
 from edge_agent.backends import CandidateSpec
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.gain import meets
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import with_chances
 from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, describe, structure
+from edge_agent.worker.search.preference import costs
 
 
 class Trials:
@@ -37,6 +39,13 @@ class Trials:
     def ratios(self) -> dict[Structure, float]:
         """The screened ratio of each structure."""
         return {key: record.ratio_p50 or 0.0 for key, record in self.screened.items()}
+
+    def may_gain(self, spec: CandidateSpec) -> bool:
+        """Whether a candidate's structure gains something, for all that a screening tells; so it may where none was."""
+        screened = self.screened.get(structure(spec))
+        if screened is None:
+            return True
+        return meets(costs(screened, self._evaluator.reference).gain, self._context.task.gates.min_gain)
 
     def screen(self, specs: Sequence[CandidateSpec]) -> None:
         """About the speed of each structure that can be built: what may win is measured again before it is chosen."""
