@@ -6,7 +6,7 @@ What they prove is :mod:`edge_agent.worker.measure.latency`'s.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -108,7 +108,8 @@ def compare(
         last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
         decision = judge(counted, limit, last=last, confidence=confidence)
     observed = counted or void
-    return summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
+    found = summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
+    return found if counted else replace(found, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
 
 
 def expected_s(reference_ms: float) -> float:

@@ -420,6 +420,7 @@ def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.Monke
 
     assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
     assert "throttled" in told.message
+    assert (told.ratio_p50, told.ratio_p50_upper, told.ratio_p50_lower) == (0.5, math.inf, -math.inf)
 
 
 def test_a_proof_at_97_5_percent_takes_a_process_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

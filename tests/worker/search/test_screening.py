@@ -136,7 +136,9 @@ def test_what_one_runtime_refuses_is_found_at_once_and_not_asked_again(monkeypat
     ms: dict[tuple[str, str], Any] = {
         (name, runtime): 1.0 for name in ("float", *"abcdefgh") for runtime in ("one", "two")
     }
-    device = Device(monkeypatch, ms | {(name, "two"): ModelError("model_unsupported", "no; export it again") for name in "abcdefgh"})
+    device = Device(
+        monkeypatch, ms | {(name, "two"): ModelError("model_unsupported", "no; export it again") for name in "abcdefgh"}
+    )
     screening = Screening(FLOAT, FEEDS, [ONE, TWO])
 
     screening([Path(name) for name in "abcdefgh"])

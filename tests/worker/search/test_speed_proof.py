@@ -174,9 +174,7 @@ def test_what_gains_nothing_is_asked_where_nothing_else_is_left(
     assert names(alone.run(tmp_path, monkeypatch)) == ["useless"]
 
 
-@pytest.mark.parametrize(
-    ("end", "found"), [(Decision.ACCEPTED, ["small"]), (Decision.INCONCLUSIVE, ["quick"])]
-)
+@pytest.mark.parametrize(("end", "found"), [(Decision.ACCEPTED, ["small"]), (Decision.INCONCLUSIVE, ["quick"])])
 def test_a_winner_whose_gain_was_luck_gives_way_to_a_successor_that_gains(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Decision, found: list[str]
 ) -> None:
