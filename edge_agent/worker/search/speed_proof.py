@@ -166,11 +166,18 @@ class SpeedProof:
             self._evaluator.target_served(item),
             self._evaluator.feeds,
             limit=latency_limit(self._context.task.gates),
+            goal=self._goal(item),
             confidence=self._confidence,
             same=self._evaluator.float_served_like(item),
             most_bytes=room_for_models(self._context.task.memory_bytes),
             on_process=self._pace("measuring latency, process", most, share),
         )
+
+    def _goal(self, item: EvaluatedCandidate) -> float:
+        """The ratio that gains enough time, where time may be all that a candidate gains; 0: none."""
+        asked = self._context.task.gates.min_gain
+        others = replace(measured_costs(item.record, self.reference), time=None)
+        return 0.0 if not asked.time or meets(others.gain, asked) else 1.0 - asked.time
 
     def _know(self, item: EvaluatedCandidate) -> None:
         """Put a candidate of which more is known in its place."""

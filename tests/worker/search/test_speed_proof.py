@@ -11,7 +11,7 @@ from support.finals import FLOAT, MIB, Finals
 
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
-from edge_agent.wire.manifest import Preference
+from edge_agent.wire.manifest import MinGain, Preference
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 
@@ -198,6 +198,26 @@ def test_what_gains_memory_alone_needs_no_successor(
 
     assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
     assert finals.proved == ["light"]
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "goal"),
+    [
+        (990, MinGain(), 0.95),
+        (260, MinGain(), 0.0),
+        (260, MinGain(time=0.1, size=0.0), 0.9),
+        (990, MinGain(time=0.0), 0.0),
+    ],
+)
+def test_a_gain_of_time_is_sought_where_it_may_be_all(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, asked: MinGain, goal: float
+) -> None:
+    finals.min_gain = asked
+    finals.add("a", 0.9, size)
+
+    finals.run(tmp_path, monkeypatch)
+
+    assert finals.goals == {"a": pytest.approx(goal)}
 
 
 def test_over_budget_a_long_race_is_not_run_and_a_short_one_is(
