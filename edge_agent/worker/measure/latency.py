@@ -14,8 +14,9 @@ and refuses in 8 %; half a standard deviation of the process ratios above the li
 each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
 both in 6 % (``tests/bench/race_error.py``).
 
-Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for: 7 % less
-with process ratios that spread 2 % are proved to be 5 % in 62 % of all cases at the first full look, in 98 % at the last.
+Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for. Of 7 %
+less, with process ratios that spread 2 %, 5 % are proved in 62 % of all cases at the first full look, and in 98 % at
+the last.
 """
 
 from collections.abc import Sequence
