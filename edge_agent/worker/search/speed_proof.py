@@ -123,7 +123,8 @@ class SpeedProof:
     def _second(self, first: Finalist) -> Finalist | None:
         for item in second_finalists(self._tried, first.item):
             may_ask = len(self._timed) < _ASKED and self._left_s() >= 0
-            if (may_ask or structure(item.spec) in self._timed) and (proved := self._proved(item)) is not None:
+            proved = self._proved(item) if may_ask or structure(item.spec) in self._timed else None
+            if proved is not None and proved.item.gains >= first.item.gains:
                 return proved
         return None
 

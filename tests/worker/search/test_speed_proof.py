@@ -247,6 +247,16 @@ def test_a_surer_second_finalist_is_asked_while_fewer_than_two_were(
     assert len(finals.proved) == 2
 
 
+def test_a_surer_one_whose_gain_was_luck_does_not_follow_one_that_gains(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.add("small", 0.9, chance=0.9, wrong=3)
+    finals.add("surer", 0.94, 990, chance=0.9, wrong=0)
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["small"]
+    assert finals.proved == ["small", "surer"]
+
+
 def test_a_doubtful_verdict_is_told(finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finals.add("a", 0.5, chance=0.6, wrong=3)
     proof = finals.proof(tmp_path, monkeypatch)
