@@ -108,12 +108,16 @@ class SpeedProof:
 
         The successor is the best of those that are fast enough for all that is known, else of those that may be: where
         only the preferred ones are slow, speed would be a false reason to refuse the model. A winner whose gain was
-        luck stands only where its successor does no better.
+        luck stands only where its successor does no better; and one that gains is followed by nothing that is known
+        not to, so that the job ends for the reason why the winner failed.
         """
-        proved = self._proved(order[0]) if order else None
+        if not order:
+            return None
+        proved = self._proved(order[0])
         if proved is not None and proved.item.gains:
             return proved
-        left = [item for item in order[1:] if proved is None or item.gains]
+        may_follow = proved is None and not order[0].gains
+        left = [item for item in order[1:] if item.gains or may_follow or (proved is None and not _weighed(item))]
         successor = next((item for item in left if item.fast_enough), next(iter(left), None))
         if successor is None or successor.too_slow:
             return proved
@@ -199,6 +203,11 @@ class SpeedProof:
             f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
             "held-out set proves what it has to, and no surer candidate passed"
         )
+
+
+def _weighed(item: EvaluatedCandidate) -> bool:
+    """Whether its memory is known, so that its gain is."""
+    return item.record.model_rss_bytes is not None
 
 
 def _with_proof(gate: GateResult, latency: Latency) -> GateResult:

@@ -188,6 +188,21 @@ def test_a_winner_whose_gain_was_luck_gives_way_to_a_successor_that_gains(
     assert finals.proved == ["quick", "small"]
 
 
+@pytest.mark.parametrize(("prefer", "proved"), [("balanced", ["small"]), ("size", ["small", "useless"])])
+def test_where_one_that_gains_is_refused_nothing_that_is_known_to_gain_nothing_follows(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefer: Preference, proved: list[str]
+) -> None:
+    """The job ended as no_gain then, and said to keep float. Memory is weighed where it is preferred."""
+    finals.prefer = prefer
+    finals.add("small", 1.0, 260)
+    finals.add("useless", 0.97, 990)
+    finals.proofs = {"small": Decision.INCONCLUSIVE}
+
+    finals.run(tmp_path, monkeypatch)
+
+    assert finals.proved == proved
+
+
 def test_what_gains_memory_alone_needs_no_successor(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
