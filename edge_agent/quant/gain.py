@@ -54,17 +54,20 @@ def meets(gain: Gain, asked: MinGain) -> bool:
     return not any(getattr(asked, axis) for axis in AXES) or any(value >= limit for _, limit, value in counted)
 
 
-def gain_findings(gain: Gain, asked: MinGain) -> tuple[GateFinding, ...]:
+def gain_findings(gain: Gain, asked: MinGain, *, final: bool = False) -> tuple[GateFinding, ...]:
     """The gate: the axes that are met, or if there is none all that count, failed.
 
-    Empty where there is no gate, and as long as an axis that is not known yet may decide.
+    Empty where there is no gate, and as long as an axis that is not known yet may decide; ``final``: what is not known
+    now will never be, and so is not gained.
     """
     results = [
         GateResult(GATE, limit, value, passed=value >= limit, axis=axis) for axis, limit, value in _counted(gain, asked)
     ]
     met = [result for result in results if result.passed]
-    unknown = any(getattr(asked, axis) and getattr(gain, axis) is None for axis in AXES)
-    if met or unknown or not results:
+    unknown = [axis for axis in AXES if getattr(asked, axis) and getattr(gain, axis) is None]
+    if final:
+        results += [GateResult(GATE, getattr(asked, axis), None, passed=False, axis=axis) for axis in unknown]
+    if met or (unknown and not final) or not results:
         return tuple(GateFinding(result, "", "") for result in met)
     message = no_gain(results)
     return tuple(GateFinding(result, "no_gain", message) for result in results)
@@ -92,7 +95,9 @@ def _counted(gain: Gain, asked: MinGain) -> Iterator[tuple[Axis, float, float]]:
 
 
 def _words(one: GateResult) -> str:
-    value, limit = one.value or 0.0, one.limit or 0.0
+    value, limit = one.value, one.limit or 0.0
+    if value is None:
+        return f"not measurably {_MORE[one.axis]}"
     if abs(value) < _NOTHING:
         return f"no {_MORE[one.axis]}"
     if value < 0:

@@ -169,7 +169,7 @@ def evaluate_measured(gates: Gates, peak_rss_bytes: int, gain: Gain) -> Judgemen
         f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
     memory = at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words)
-    return _judgement((memory, *gain_findings(gain, gates.min_gain)), ())
+    return _judgement((memory, *gain_findings(gain, gates.min_gain, final=True)), ())
 
 
 def evaluate_gain(gates: Gates, gain: Gain) -> Judgement:

@@ -156,6 +156,24 @@ def test_the_verdict_asks_what_was_gained(measured: dict[str, Any], asked: MinGa
     assert evaluate_heldout(Gates(min_gain=asked), "classes", judged).code == code
 
 
+@pytest.mark.parametrize(
+    ("known", "asked", "code"),
+    [
+        (gain(time=None, size=0.1, memory=0.1), ASKED, "no_gain"),
+        (gain(time=None, size=0.3, memory=0.1), ASKED, ""),
+        (gain(time=None, size=0.9, memory=0.9), MinGain(size=0.0, memory=0.0), "no_gain"),
+        (gain(time=None), MinGain(0.0, 0.0, 0.0), ""),
+    ],
+)
+def test_time_that_could_not_be_proved_is_not_gained_in_the_end(known: Gain, asked: MinGain, code: str) -> None:
+    judgement = evaluate_measured(Gates(min_gain=asked), 1 << 20, known)
+
+    assert judgement.code == code
+    assert ("not measurably faster" in judgement.message) is bool(code)
+    if code:
+        assert evaluate_measured(Gates(min_gain=named(judgement.message)), 1 << 20, known).code == ""
+
+
 def test_memory_beyond_its_gate_is_told_before_what_is_gained() -> None:
     gates = Gates(max_peak_rss_bytes=1 << 20)
 

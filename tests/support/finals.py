@@ -38,8 +38,10 @@ class Finals:
         raced: name → ratio in a race; as screened where it is not said.
         memory: name → bytes; float's are 40 MiB.
         proofs: name → how its proof ends; accepted where it is not said.
+        proved_at: name → the ratio of its proof, whose bound is a tenth more; 0.9 where it is not said.
         left_s: of the budget.
         asked: what was measured, in order.
+        goals: name → the ratio that its proof was to reach beside the limit.
     """
 
     prefer: Preference = "balanced"
@@ -47,10 +49,12 @@ class Finals:
     raced: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     proofs: dict[str, Decision] = field(default_factory=dict)
+    proved_at: dict[str, float] = field(default_factory=dict)
     left_s: float = 100.0
     reference: MeasuredModel = FLOAT
     tried: list[EvaluatedCandidate] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    goals: dict[str, float] = field(default_factory=dict)
     feeds = Path("feeds.npz")
     most_bytes = 0
 
@@ -88,9 +92,12 @@ class Finals:
         taken = [self.memory.get(one.path, 40 * MIB) for one in models]
         return [Memory(one + 55 * MIB, one) for one in taken]
 
-    def compare(self, _reference: Served, target: Served, *_: Any, confidence: float, **__: Any) -> Latency:
+    def compare(
+        self, _reference: Served, target: Served, *_: Any, confidence: float, goal: float, **__: Any
+    ) -> Latency:
         self.asked.append(("proof", target.path, confidence))
-        return latency(self.proofs.get(target.path, Decision.ACCEPTED), 0.9)
+        self.goals[target.path] = goal
+        return latency(self.proofs.get(target.path, Decision.ACCEPTED), self.proved_at.get(target.path, 0.9))
 
     def proof(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> SpeedProof:
         monkeypatch.setattr(contest, "race", self.race)

@@ -1,7 +1,8 @@
 """Whether the rows of an operator's files can prove what the gates ask for, said before any of them is read. Pure.
 
-Only what is certain refuses: what the gates need even without a single error. Rows of one recording resemble each
-other and may count as fewer, so of those it is the least that is told.
+Refused is what has fewer than the gates need without a single error. That int8 wins more labelled rows than it loses,
+or that labels do not fit and agreement decides instead, is not counted on: fewer would do then. Rows of one recording
+resemble each other and may count as fewer, so of those it is the least that is told.
 """
 
 import math

@@ -6,7 +6,7 @@ What they prove is :mod:`edge_agent.worker.measure.latency`'s.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -64,6 +64,7 @@ def compare(
     feeds: Path,
     *,
     limit: float,
+    goal: float = 0.0,
     confidence: float = CONFIDENCE,
     same: Served | None = None,
     most_bytes: int = 0,
@@ -77,6 +78,7 @@ def compare(
         target: the candidate.
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
+        goal: a smaller ratio that is to be proved, too, if it may be; 0: none.
         confidence: of the proof.
         same: float on the target's runtime and threads, where these are not the reference's.
         most_bytes: what the models of one process may take, as of :func:`screen`.
@@ -106,9 +108,10 @@ def compare(
         tried = len(counted) + len(void)
         on_process(tried)
         last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
-        decision = judge(counted, limit, last=last, confidence=confidence)
+        decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
     observed = counted or void
-    return summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
+    found = summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
+    return found if counted else replace(found, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
 
 
 def expected_s(reference_ms: float) -> float:

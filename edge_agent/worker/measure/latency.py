@@ -13,6 +13,10 @@ and refuses in 8 %; half a standard deviation of the process ratios above the li
 (simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
 each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
 both in 6 % (``tests/bench/race_error.py``).
+
+Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for. Of 7 %
+less, with process ratios that spread 2 %, 5 % are proved in 62 % of all cases at the first full look, and in 98 % at
+the last.
 """
 
 from collections.abc import Sequence
@@ -146,7 +150,7 @@ def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
 
 
 def judge(
-    observations: Sequence[Observation], limit: float, *, last: bool, confidence: float = CONFIDENCE
+    observations: Sequence[Observation], limit: float, *, last: bool, confidence: float = CONFIDENCE, goal: float = 0.0
 ) -> Decision | None:
     """What ``observations`` (one per process) prove about ``limit``; None: measure on.
 
@@ -155,22 +159,30 @@ def judge(
         limit: largest ratio to accept; 0: no gate, so the fewest processes do of which the bound is exact.
         last: there will be no further process.
         confidence: of the one-sided bounds.
+        goal: a smaller ratio to prove as well, if it may be: what is accepted is measured on for it. 0: none.
     """
     count = len(observations)
     first, *full = looks(confidence)
     look = count in full or (last and count >= full[0])
+    ratios = [one.ratio for one in observations]
     if not limit:
-        return Decision.ACCEPTED if count >= first or last else None
+        enough = (look or count == first) and not _nears(goal, ratios, confidence)
+        return Decision.ACCEPTED if enough or last else None
     quiet = count > 0 and noise(observations) <= MAX_NOISE
     if quiet and (look or count == first):
-        ratios = [one.ratio for one in observations]
         if order_statistic_bound(ratios, "lower", confidence) > limit:
             return Decision.SLOWER
-        if look and order_statistic_bound(ratios, "upper", confidence) <= limit:
+        accepted = look and order_statistic_bound(ratios, "upper", confidence) <= limit
+        if accepted and (last or not _nears(goal, ratios, confidence)):
             return Decision.ACCEPTED
     if not last:
         return None
     return Decision.INCONCLUSIVE if quiet or count < full[0] else Decision.NOISY
+
+
+def _nears(goal: float, ratios: Sequence[float], confidence: float) -> bool:
+    """Whether a goal is not proved, and more processes may prove it."""
+    return median(ratios) <= goal < order_statistic_bound(ratios, "upper", confidence)
 
 
 def noise(observations: Sequence[Observation]) -> float:

@@ -89,9 +89,11 @@ class Contest:
         return [item for item in items if rank_of(item) == best and item.likely_to_pass]
 
     def _weighed(self, items: Sequence[EvaluatedCandidate], on_process: OnProcess) -> list[EvaluatedCandidate]:
-        """``items``, the rivals among them with their memory where that may decide."""
-        rivals = self._rivals(items)
-        if len(rivals) < 2 or not (WEIGHTS[self._prefer].memory or not rivals[0].gains):  # noqa: PLR2004  # as above
+        """``items``, with their memory where that may decide: also of those that may gain nothing else."""
+        best = min(rank_of(item)[1:] for item in items)
+        rivals = [item for item in items if rank_of(item)[1:] == best and item.likely_to_pass]
+        counts = WEIGHTS[self._prefer].memory or not any(item.gains for item in rivals)
+        if len(rivals) < 2 or not counts:  # noqa: PLR2004  # as above
             return list(items)
         models = [self._evaluator.float_served(), *(self._evaluator.target_served(item) for item in rivals)]
         own, *others = measure_memory(models, self._evaluator.feeds, on_process, repeats=1)

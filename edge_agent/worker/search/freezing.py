@@ -38,11 +38,13 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
     """Those that make the job likelier to end accepted beside ``first``, the likeliest before all others.
 
     Two finalists share the held-out set, so each has to prove more. A second one pays where it is likelier to do so
-    than the first is to prove what one alone has to.
+    than the first is to prove what one alone has to. What gains nothing would be refused for that, so it follows
+    nothing that does.
     """
     among = _chances(tried, SHARED_CONFIDENCE)
     shared = {id(item): among.get(number, 0.0) for number, item in enumerate(tried)}
-    likelier = [item for item in finalists(tried) if item.spec != first.spec and shared[id(item)] > first.chance]
+    others = [item for item in finalists(tried) if item.spec != first.spec and item.gains >= first.gains]
+    likelier = [item for item in others if shared[id(item)] > first.chance]
     return sorted(likelier, key=lambda item: -shared[id(item)])
 
 

@@ -136,12 +136,15 @@ def repairable(
     """The candidates that more float layers could make the best one, the most promising first; one a structure.
 
     Only those of ``methods``, as they were planned, and none that is too slow by far: float layers mend no speed.
-    Where nothing is sure of its verdict: what failed for accuracy or may yet, the closest to float first. Else what did
-    so and is clearly faster than the best that is sure.
+    Where nothing that gains is sure of its verdict: what failed for accuracy or may yet, the closest to float first.
+    Else what did so, gains something, and is clearly faster than the best that is sure.
     """
-    best = next((item for item in finalists(tried) if item.likely_to_pass), None)
+    sure = [item for item in finalists(tried) if item.likely_to_pass]
+    best = next((item for item in sure if item.gains), None)
     limit = None if best is None else _ratio(best) / (1 + SAME_SPEED)
     failed = [item for item in tried if _repairable(item, methods, starts) and (limit is None or _ratio(item) < limit)]
+    if sure:
+        failed = [item for item in failed if item.gains]
     found = []
     while (nearest := closest(failed)) is not None:
         found.append(nearest)

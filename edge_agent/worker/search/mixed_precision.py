@@ -58,14 +58,14 @@ def try_mixed_precision(
         base = next((item for item in repairable(tried, methods, starts) if structure(item.spec) not in done), None)
         if base is None:
             break
-        faster += any(item.likely_to_pass for item in tried)
+        faster += any(item.likely_to_pass and item.gains for item in tried)
         done.add(structure(base.spec))
         mending = Mending(base, measure, graph)
         if not mending.go_on(attempt, in_time, patience=_PATIENCE):
             told.append(mending.told())
             stuck.append(mending)
     for mending in stuck:
-        if any(item.passed for item in tried):
+        if any(item.worth_it for item in tried):
             break
         mending.go_on(attempt, in_time)
     best = refinable(tried, methods, starts)

@@ -2,8 +2,7 @@
 
 A candidate's *structure* is all that its speed depends on: the method, which operators are int8, of which types and
 per channel or per tensor, which layers stay float. The range method of a static one changes numbers only. So latency is
-screened once a structure, the fastest structure is scored first, each with one range method before any with another,
-and a structure that is slower than one that already passes is not scored at all: no faster candidate can be.
+screened once a structure, and one that is clearly worse than another that passes and gains is not scored at all.
 """
 
 import math
@@ -47,10 +46,8 @@ FINALISTS = 3
 """Structures that may still win when the search is over."""
 
 _SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
-
 _NO_FASTER = " of such a model run in float, at float's speed: what it gives is its size"
 _ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
-
 _NO_BUDGET = "the search budget is too small; raise [recipe] search_budget_s, or set it to 0 for the default"
 
 Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
@@ -100,6 +97,11 @@ class EvaluatedCandidate:
     def likely_to_pass(self) -> bool:
         """Whether it passed and is likely to stand before the held-out set, too."""
         return self.passed and self.chance >= SURE
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether it passed and gains something, for all that is known."""
+        return self.passed and self.gains
 
 
 def structure(spec: CandidateSpec) -> Structure:

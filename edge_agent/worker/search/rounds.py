@@ -67,11 +67,11 @@ def by_speed(
 
 
 def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, _Rank]:
-    """Of each structure the best it has shown: what passes goes by the recipe's preference, the rest by closeness."""
+    """Of each structure the best it has shown: what passes and gains goes by the preference, the rest by closeness."""
     best: dict[Structure, _Rank] = {}
     for item in tried:
         key = structure(item.spec)
         best[key] = max(
-            best.get(key, _UNKNOWN), (item.passed, -item.standing if item.passed else 0.0, *item.record.closeness)
+            best.get(key, _UNKNOWN), (item.worth_it, -item.standing if item.worth_it else 0.0, *item.record.closeness)
         )
     return best

@@ -99,12 +99,12 @@ class Search:
                 self._trials.score(spec, share)
 
     def come_back(self, specs: Sequence[CandidateSpec]) -> None:
-        """Score what was planned and left out, where nothing has passed, as far as the budget goes."""
+        """Score what was planned and left out, where nothing that gains has passed, as far as the budget goes."""
         known = {item.spec for item in self.tried}
         for spec in by_speed(self._trials.ratios, specs, most_time(self._context.task.gates)):
-            if self._passed or not self._budget.leaves(KEPT_SHARE):
+            if self._found or not self._budget.leaves(KEPT_SHARE):
                 break
-            if spec not in known:
+            if spec not in known and self._may_do_better(spec):
                 self._attempt(spec)
 
     def try_mixed_precision(self, measure: Callable[..., Sensitivity], methods: Sequence[Method], graph: Graph) -> None:
@@ -121,7 +121,7 @@ class Search:
             return self.known[spec]
 
         def in_time() -> bool:
-            return self._budget.leaves(0.0 if self._passed else KEPT_SHARE)
+            return self._budget.leaves(0.0 if self._found else KEPT_SHARE)
 
         try:
             self._warnings += try_mixed_precision(
@@ -131,10 +131,10 @@ class Search:
             self.warn(TOO_LARGE)
 
     def try_plain(self, recipes: Iterable[CandidateSpec]) -> None:
-        """The runtime's own plain recipes, where nothing has passed: what one of them passes is not refused here."""
+        """The runtime's own plain recipes, where nothing that gains has passed: what one passes is not refused here."""
         known = {item.spec for item in self.tried}
         for spec in recipes:
-            if not self._passed and spec not in known and self._is_worth_a_pass(spec):
+            if not self._found and spec not in known and self._is_worth_a_pass(spec) and self._may_do_better(spec):
                 self._attempt(spec)
 
     def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
@@ -148,9 +148,13 @@ class Search:
         known = self._trials.screened.get(structure(spec), self.reference)
         return self._windows * (known.latency_p50_ms or 0.0) / 1000.0
 
+    def _may_do_better(self, spec: CandidateSpec) -> bool:
+        """Whether nothing has passed, or a candidate may gain what all that passed do not."""
+        return not any(item.passed for item in self.tried) or self._trials.may_gain(spec)
+
     @property
-    def _passed(self) -> bool:
-        return any(item.passed for item in self.tried)
+    def _found(self) -> bool:
+        return any(item.worth_it for item in self.tried)
 
     def planned(self, spec: CandidateSpec) -> CandidateSpec:
         """What a candidate was before further layers of it were left float: itself where it was planned so."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace as replace_in
 
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.quant.gain import meets
 from edge_agent.quant.gates import evaluate_gain
 from edge_agent.quant.limits import latency_limit
 from edge_agent.strict import counted
@@ -103,25 +104,31 @@ class SpeedProof:
         return order
 
     def _first(self, order: Sequence[EvaluatedCandidate]) -> Finalist | None:
-        """The winner if its speed is proved, else its successor.
+        """The winner if its speed is proved and it gains something, else its successor if that is and does.
 
         The successor is the best of those that are fast enough for all that is known, else of those that may be: where
-        only the preferred ones are slow, speed would be a false reason to refuse the model.
+        only the preferred ones are slow, speed would be a false reason to refuse the model. A winner whose gain was
+        luck stands only where its successor does no better; and one that gains is followed by nothing that is known
+        not to, so that the job ends for the reason why the winner failed.
         """
-        proved = None
-        left = list(order)
-        while left and proved is None and len(self._timed) < _ASKED:
-            asked = left[0] if not self._timed else next((item for item in left if item.fast_enough), left[0])
-            if self._timed and asked.too_slow:
-                break
-            left.remove(asked)
-            proved = self._proved(asked)
-        return proved
+        if not order:
+            return None
+        proved = self._proved(order[0])
+        if proved is not None and proved.item.gains:
+            return proved
+        may_follow = proved is None and not order[0].gains
+        left = [item for item in order[1:] if item.gains or may_follow or (proved is None and not _weighed(item))]
+        successor = next((item for item in left if item.fast_enough), next(iter(left), None))
+        if successor is None or successor.too_slow:
+            return proved
+        followed = self._proved(successor)
+        return followed if followed is not None and (proved is None or followed.item.gains) else proved
 
     def _second(self, first: Finalist) -> Finalist | None:
         for item in second_finalists(self._tried, first.item):
             may_ask = len(self._timed) < _ASKED and self._left_s() >= 0
-            if (may_ask or structure(item.spec) in self._timed) and (proved := self._proved(item)) is not None:
+            proved = self._proved(item) if may_ask or structure(item.spec) in self._timed else None
+            if proved is not None and proved.item.gains >= first.item.gains:
                 return proved
         return None
 
@@ -135,8 +142,10 @@ class SpeedProof:
             self._timed[key] = self._compared(item)
         latency = self._timed[key]
         self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
-        costs = Costs(latency.ratio_p50_upper, measured_costs(item.record, self.reference).size)
-        worth = evaluate_gain(self._context.task.gates, costs.gain)
+        screened = measured_costs(item.record, self.reference)
+        costs = Costs(latency.ratio_p50_upper, screened.size)
+        gates = self._context.task.gates
+        worth = evaluate_gain(gates, costs.gain)
         fast = latency.decision is Decision.ACCEPTED
         accepted = fast and worth.passed
         record = replace_in(
@@ -149,7 +158,8 @@ class SpeedProof:
             code=(worth.code or None) if fast else str(latency.decision),
             message=(worth.message or None) if fast else latency.message,
         )
-        proved = replace(item, record=record, passed=accepted)
+        gains = meets(replace(costs, memory=screened.memory).gain, gates.min_gain)
+        proved = replace(item, record=record, passed=accepted, gains=gains)
         self._know(proved)
         return Finalist(proved, self.reference, latency.ratio_p50_lower) if accepted else None
 
@@ -161,11 +171,18 @@ class SpeedProof:
             self._evaluator.target_served(item),
             self._evaluator.feeds,
             limit=latency_limit(self._context.task.gates),
+            goal=self._goal(item),
             confidence=self._confidence,
             same=self._evaluator.float_served_like(item),
             most_bytes=room_for_models(self._context.task.memory_bytes),
             on_process=self._pace("measuring latency, process", most, share),
         )
+
+    def _goal(self, item: EvaluatedCandidate) -> float:
+        """The ratio that gains enough time, where time may be all that a candidate gains; 0: none."""
+        asked = self._context.task.gates.min_gain
+        others = replace(measured_costs(item.record, self.reference), time=None)
+        return 0.0 if not asked.time or meets(others.gain, asked) else 1.0 - asked.time
 
     def _know(self, item: EvaluatedCandidate) -> None:
         """Put a candidate of which more is known in its place."""
@@ -186,6 +203,11 @@ class SpeedProof:
             f"{counted(measured(self._tried), 'candidate')}; this leaves a chance of {item.chance:.0%} that the "
             "held-out set proves what it has to, and no surer candidate passed"
         )
+
+
+def _weighed(item: EvaluatedCandidate) -> bool:
+    """Whether its memory is known, so that its gain is."""
+    return item.record.model_rss_bytes is not None
 
 
 def _with_proof(gate: GateResult, latency: Latency) -> GateResult:

@@ -1,17 +1,20 @@
 """The candidates tried so far: how one more is built, screened and scored, in whichever order is the shorter."""
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_spec
 
 from msgspec.structs import replace
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.errors import ModelError
 from edge_agent.jobs.result import MeasuredModel
+from edge_agent.quant.gain import meets
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import with_chances
 from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, describe, structure
+from edge_agent.worker.search.preference import costs
 
 
 class Trials:
@@ -38,6 +41,13 @@ class Trials:
         """The screened ratio of each structure."""
         return {key: record.ratio_p50 or 0.0 for key, record in self.screened.items()}
 
+    def may_gain(self, spec: CandidateSpec) -> bool:
+        """Whether a candidate's structure gains something, for all that a screening tells; so it may where none was."""
+        screened = self.screened.get(structure(spec))
+        if screened is None:
+            return True
+        return meets(costs(screened, self._evaluator.reference).gain, self._context.task.gates.min_gain)
+
     def screen(self, specs: Sequence[CandidateSpec]) -> None:
         """About the speed of each structure that can be built: what may win is measured again before it is chosen."""
         self._context.progress(self.fraction, "screening speed", force=True)
@@ -49,7 +59,7 @@ class Trials:
                 self.screened[structure(spec)] = found
 
     def attempt(self, spec: CandidateSpec, planned: CandidateSpec, share: float) -> EvaluatedCandidate | None:
-        """Screen and score a candidate; None if it cannot be built.
+        """Screen and score a candidate, unless it was tried before; None if it cannot be built.
 
         Where the speed of its structure is not known it is scored first: a pass that fails ends sooner than a
         screening. What was planned and has passed mostly passes with more float layers, too.
@@ -59,6 +69,8 @@ class Trials:
             planned: what it was before layers of it were left float; it is served alike until its own speed is known.
             share: of the stage.
         """
+        if (before := next((item for item in self.tried if _same(item.spec, spec)), None)) is not None:
+            return before if before.record.agreement is not None else None
         if structure(spec) not in self.screened and self._has_passed(planned):
             self.screen([spec])
             if structure(spec) not in self.screened:
@@ -114,3 +126,10 @@ class Trials:
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:
         record = replace(self._evaluator.blank(spec), code=error.code, message=error.message)
         self.tried.append(EvaluatedCandidate(spec, record, passed=False))
+
+
+def _same(one: CandidateSpec, other: CandidateSpec) -> bool:
+    """Whether two candidates are one: layers that stay float are told in the order in which they were found."""
+    if set(one.float_layers) != set(other.float_layers):
+        return False
+    return replace_spec(one, float_layers=()) == replace_spec(other, float_layers=())

@@ -97,6 +97,40 @@ def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None
     assert told.message
 
 
+def test_what_is_accepted_is_measured_on_for_a_goal_that_it_may_reach() -> None:
+    near = [*[0.92] * 6, 0.96, 0.97]  # the bound is 0.96
+
+    assert judge(seen(*near), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(*near), 1.0, last=False, goal=0.95) is None
+    assert judge(seen(*near, *[0.92] * 8), 1.0, last=False, goal=0.95) is Decision.ACCEPTED, "reached"
+    assert judge(seen(*near), 1.0, last=False, goal=0.9) is Decision.ACCEPTED, "out of reach"
+    assert judge(seen(*near), 1.0, last=True, goal=0.95) is Decision.ACCEPTED, "time is up"
+    assert judge(seen(*[0.9] * 8), 1.0, last=False, goal=0.95) is Decision.ACCEPTED
+    assert judge(seen(*[1.1] * 5), 1.0, last=False, goal=0.95) is Decision.SLOWER
+
+
+def test_a_goal_is_measured_on_for_without_a_gate_too() -> None:
+    near = [*[0.92] * 4, 0.97]
+
+    assert judge(seen(*near), 0, last=False) is Decision.ACCEPTED
+    assert judge(seen(*near), 0, last=False, goal=0.95) is None
+    assert judge(seen(*near, 0.92, 0.92), 0, last=False, goal=0.95) is None, "no look between looks"
+    assert judge(seen(*near, *[0.92] * 3), 0, last=False, goal=0.95) is Decision.ACCEPTED
+
+
+@pytest.mark.parametrize(("goal", "least", "most"), [(0.0, 0.0, 0.75), (0.95, 0.93, 1.0)])
+def test_how_often_a_gain_of_time_is_proved_that_is_there(goal: float, least: float, most: float) -> None:
+    """7 % faster, 5 % to prove, process ratios that spread 2 %."""
+    draws = np.random.default_rng(0).normal(0.93, 0.02, (400, looks()[-1]))
+
+    reached = []
+    for ratios in draws:
+        ended = next(n for n in looks() if judge(seen(*ratios[:n]), 1.02, last=n == looks()[-1], goal=goal) is not None)
+        reached.append(summarise(Decision.ACCEPTED, seen(*ratios[:ended]), FLOAT).ratio_p50_upper <= 0.95)
+
+    assert least <= sum(reached) / len(reached) <= most
+
+
 def test_one_of_two_that_are_asked_proves_at_97_5_percent() -> None:
     shared = partial(judge, limit=1.0, confidence=SHARED_CONFIDENCE)
 
@@ -420,6 +454,7 @@ def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.Monke
 
     assert (told.decision, told.throttled) == (Decision.INCONCLUSIVE, 24)
     assert "throttled" in told.message
+    assert (told.ratio_p50, told.ratio_p50_upper, told.ratio_p50_lower) == (0.5, math.inf, -math.inf)
 
 
 def test_a_proof_at_97_5_percent_takes_a_process_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

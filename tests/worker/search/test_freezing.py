@@ -49,6 +49,15 @@ def test_a_second_finalist_is_one_that_is_likelier_though_it_must_prove_more() -
     assert second_finalists(tried, best) == []
 
 
+def test_what_gains_nothing_follows_nothing_that_gains() -> None:
+    first, surer = with_chances([candidate(3, ratio=0.4, name="first"), candidate(0, ratio=0.99, name="surer")])
+    useless, worthless = replace(surer, gains=False), replace(first, gains=False)
+
+    assert second_finalists([first, surer], first) == [surer]
+    assert second_finalists([first, useless], first) == []
+    assert second_finalists([worthless, useless], worthless) == [useless]
+
+
 def test_there_is_no_second_one_where_agreement_does_not_decide() -> None:
     labelled = [replace(candidate(3, name=name), prospect=None, chance=1.0) for name in "ab"]
 

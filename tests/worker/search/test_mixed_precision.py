@@ -125,6 +125,22 @@ def test_what_passes_slower_does_not_keep_the_faster_from_being_mended() -> None
     assert any(item.passed and item.record.ratio_p50 == 0.4 for item in device.tried)
 
 
+def test_what_passes_and_gains_nothing_does_not_keep_what_would_gain_from_being_mended() -> None:
+    device = Device("c", lambda _: 0.99)
+    device.attempt(replace(CORE, float_layers=("c",)))
+    device.tried[0] = replace(device.tried[0], gains=False)
+    device.attempt(STATIC)
+
+    assert ("c",) in device.try_mixed_precision()
+
+    device = Device("c", lambda _: 0.99)
+    device.attempt(replace(CORE, float_layers=("c",)))
+    device.attempt(STATIC)
+    device.tried[:] = [replace(item, gains=False) for item in device.tried]
+
+    assert device.try_mixed_precision() == []
+
+
 def test_a_candidate_that_passes_is_refined_a_little() -> None:
     device = Device("")
     device.attempt(STATIC)

@@ -43,6 +43,16 @@ def test_what_passes_goes_before_what_is_closer_and_does_not() -> None:
     assert next(order).operators == ("d",)
 
 
+def test_what_passes_and_gains_nothing_goes_by_its_closeness_alone() -> None:
+    tried: list[EvaluatedCandidate] = []
+    order = halving(RATIOS, SPECS, 1.0, tried)
+    first = list(islice(order, 4))
+    useless = replace(scored(first[3], 0.95, passed=True), gains=False)
+    tried += [scored(spec, agreement) for spec, agreement in zip(first, (0.8, 0.99, 0.5), strict=False)] + [useless]
+
+    assert [next(order).operators for _ in range(2)] == [("b",), ("d",)]
+
+
 def test_what_is_too_slow_is_left_out_unless_all_is() -> None:
     assert {name for name, _ in run(dict.fromkeys("abcd", 0.5), limit=0.515)} == {"a", "b"}
     assert {name for name, _ in run(dict.fromkeys("abcd", 0.5), limit=0.1)} == set("abcd")

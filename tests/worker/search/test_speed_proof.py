@@ -11,7 +11,7 @@ from support.finals import FLOAT, MIB, Finals
 
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
-from edge_agent.wire.manifest import Preference
+from edge_agent.wire.manifest import MinGain, Preference
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 
@@ -174,6 +174,67 @@ def test_what_gains_nothing_is_asked_where_nothing_else_is_left(
     assert names(alone.run(tmp_path, monkeypatch)) == ["useless"]
 
 
+@pytest.mark.parametrize(("end", "found"), [(Decision.ACCEPTED, ["small"]), (Decision.INCONCLUSIVE, ["quick"])])
+def test_a_winner_whose_gain_was_luck_gives_way_to_a_successor_that_gains(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Decision, found: list[str]
+) -> None:
+    finals.prefer = "speed"
+    finals.add("quick", 0.90, 990)
+    finals.add("useless", 0.97, 990)
+    finals.add("small", 1.0, 260)
+    finals.proofs = {"small": end}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == found
+    assert finals.proved == ["quick", "small"]
+
+
+@pytest.mark.parametrize(("prefer", "proved"), [("balanced", ["small"]), ("size", ["small", "useless"])])
+def test_where_one_that_gains_is_refused_nothing_that_is_known_to_gain_nothing_follows(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefer: Preference, proved: list[str]
+) -> None:
+    """The job ended as no_gain then, and said to keep float. Memory is weighed where it is preferred."""
+    finals.prefer = prefer
+    finals.add("small", 1.0, 260)
+    finals.add("useless", 0.97, 990)
+    finals.proofs = {"small": Decision.INCONCLUSIVE}
+
+    finals.run(tmp_path, monkeypatch)
+
+    assert finals.proved == proved
+
+
+def test_what_gains_memory_alone_needs_no_successor(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer = "memory"
+    finals.add("light", 1.0, 950)
+    finals.add("small", 1.0, 260)
+    finals.memory = {"light": 20 * MIB}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
+    assert finals.proved == ["light"]
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "goal"),
+    [
+        (990, MinGain(), 0.95),
+        (260, MinGain(), 0.0),
+        (260, MinGain(time=0.1, size=0.0), 0.9),
+        (990, MinGain(time=0.0), 0.0),
+    ],
+)
+def test_a_gain_of_time_is_sought_where_it_may_be_all(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, asked: MinGain, goal: float
+) -> None:
+    finals.min_gain = asked
+    finals.add("a", 0.9, size)
+
+    finals.run(tmp_path, monkeypatch)
+
+    assert finals.goals == {"a": pytest.approx(goal)}
+
+
 def test_over_budget_a_long_race_is_not_run_and_a_short_one_is(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +260,16 @@ def test_a_surer_second_finalist_is_asked_while_fewer_than_two_were(
 
     assert names(finals.run(tmp_path, monkeypatch)) == found
     assert len(finals.proved) == 2
+
+
+def test_a_surer_one_whose_gain_was_luck_does_not_follow_one_that_gains(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.add("small", 0.9, chance=0.9, wrong=3)
+    finals.add("surer", 0.94, 990, chance=0.9, wrong=0)
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["small"]
+    assert finals.proved == ["small", "surer"]
 
 
 def test_a_doubtful_verdict_is_told(finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

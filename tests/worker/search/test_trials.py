@@ -117,6 +117,18 @@ def test_what_was_planned_and_has_passed_is_screened_first_with_more_float_layer
     assert evaluator.asked == ["screen 1 in 1", "score on one"]
 
 
+def test_nothing_is_scored_twice_in_whichever_order_its_float_layers_were_found(tmp_path: Path) -> None:
+    """What is doubtful is mended, then refined, and both may come to the same layers."""
+    evaluator = Evaluator()
+    search = trials(tmp_path, evaluator)
+    first = search.attempt(replace(SPEC, float_layers=("a", "b")), SPEC, 0.1)
+    evaluator.asked.clear()
+
+    assert search.attempt(replace(SPEC, float_layers=("b", "a")), SPEC, 0.1) is first
+    assert evaluator.asked == []
+    assert len(search.tried) == 1
+
+
 @pytest.mark.parametrize("where", ["load", "screen"])
 def test_what_cannot_be_served_is_dropped_with_the_reason(tmp_path: Path, where: str) -> None:
     evaluator = Evaluator()
@@ -125,3 +137,5 @@ def test_what_cannot_be_served_is_dropped_with_the_reason(tmp_path: Path, where:
 
     assert search.attempt(MENDED, SPEC, 0.1) is None
     assert [(one.record.code, one.record.message) for one in search.tried] == [("rewrite_invalid", "crashes")]
+    assert search.attempt(MENDED, SPEC, 0.1) is None
+    assert len(search.tried) == 1
