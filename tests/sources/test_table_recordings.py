@@ -291,6 +291,11 @@ REFUSED = {
         {},
         r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', no number; leave that column out of the file",
     ),
+    "a number with its unit": (
+        "t,hum,ax\n0.1,40 %,1\n0.2,41 %,2\n",
+        {},
+        r"line 2 \('0.1,40 %,1'\): field 2 \('hum'\) is '40 %', no number; leave that column out of the file",
+    ),
     "a time in words": (
         "time,ax\nhalf past three,1\n",
         {},

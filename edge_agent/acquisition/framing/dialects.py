@@ -14,6 +14,7 @@ from itertools import chain
 import msgspec
 
 from edge_agent.acquisition.shown import shown
+from edge_agent.strict import counted
 
 ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
 """What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
@@ -71,7 +72,7 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
         if len(fields) == columns and (len(wrong) < columns or all(map(_DIGIT.search, fields))):
             given = shown(fields[wrong[0]].strip())
             return f"number {wrong[0] + 1} of it is {given}, no decimal; send decimals and nothing else"
-    return f"it is no row of {columns} decimals; send one sample a line, commas between its numbers"
+    return f"it is no row of {counted(columns, 'decimal')}; send one sample a line, commas between its numbers"
 
 
 def is_json(text: bytes) -> bool:

@@ -54,6 +54,14 @@ def read_npz(path: Path) -> ArrayRecording:
             there = ", ".join(f"{name} {list(array.shape)}" for name, array in entries.items()) or "none"
             text = "it has no array samples [samples, channels] or windows [windows, size, channels]; arrays in it: "
             raise Unreadable(f"{text}{there}; save the data under one of these names")
-        names = [str(name) for name in file["channels"]] if "channels" in file else []
-        rate_hz = float(file["rate_hz"]) if "rate_hz" in file else None
+        names = [str(name) for name in np.atleast_1d(file["channels"])] if "channels" in file else []
+        rate_hz = _rate(file["rate_hz"]) if "rate_hz" in file else None
     return ArrayRecording(numbers_only(arrays[chosen], f"array {chosen!r}"), names, rate_hz)
+
+
+def _rate(array: NDArray[Any]) -> float:
+    try:
+        return float(array.reshape(()))
+    except (TypeError, ValueError):
+        text = f"its array rate_hz of type {array.dtype} and shape {list(array.shape)} is no number; save one number"
+        raise Unreadable(text) from None

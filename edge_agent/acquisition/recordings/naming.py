@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.strict import counted
 
 _LISTED = 12
 
@@ -30,7 +31,7 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
     """
     if len(own) not in (0, columns):
         raise Unreadable(
-            f"it has {columns} channels and {len(own)} names for them; correct it, or name them in channels"
+            f"it has {counted(columns, 'channel')} and {len(own)} names for them; correct it, or name them in channels"
         )
     everything = list(range(columns))
     if not wanted:
@@ -41,7 +42,9 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
         return Named([own.index(name) for name in wanted], list(wanted))
     if len(wanted) != columns:
         there = f" ({', '.join(own[:_LISTED])}{', ...' * (len(own) > _LISTED)})" if own else ""
-        raise Unreadable(f"it has {columns} channels{there}, not {len(wanted)}; correct channels in the config")
+        raise Unreadable(
+            f"it has {counted(columns, 'channel')}{there}, not {len(wanted)}; correct channels in the config"
+        )
     check_renaming(own, wanted)
     return Named(everything, list(wanted))
 

@@ -21,6 +21,7 @@ from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.rows import Columns
 from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, period_of, scale_of, seconds
 from edge_agent.acquisition.recordings.table.units import Named, named
+from edge_agent.strict import counted
 
 
 class Chosen(NamedTuple):
@@ -108,7 +109,8 @@ def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int
             raise Unreadable(f"{other} and {row} have different separators; write both with the same")
         count = len(table.dialect.split(other.text))
         raise Unreadable(
-            f"{row} has {table.width} fields, {other} above it {count}; name each column there, or in channels"
+            f"{row} has {counted(table.width, 'field')}, {other} above it {count}; "
+            "name each column there, or in channels"
         )
     many = f"the {table.width} columns" if table.width > 1 else "the column"
     raise Unreadable(f"{row} is a row of numbers without a header; name {many} in channels of [sources]")

@@ -26,7 +26,8 @@ _GZIP = b"\x1f\x8b"
 COMMENTS = ("#", "//", "%")
 _SPREADSHEETS = r"#(?:N/A|NA\b|VALUE!|DIV/0!|REF!|NAME\?|NUM!|NULL!)"
 _COMMENT = re.compile(rf"\s*(?:(?!{_SPREADSHEETS})#|//|%)", re.IGNORECASE)
-_BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%).*", re.IGNORECASE)
+_BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%(?!\s*(?:[,;|\t]|$))).*", re.IGNORECASE)
+"""``40 %`` is no comment but a unit."""
 
 
 class Line(NamedTuple):
