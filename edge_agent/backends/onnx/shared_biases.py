@@ -56,7 +56,7 @@ def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
     for group in groups.values():
         if _is_worth_it(group, constants):
             value = biases[group[0].layer.name]
-            name = f"{group[0].layer.name}/bias"
+            name = _free(f"{group[0].layer.name}/bias", model.graph)
             model.graph.initializer.append(numpy_helper.from_array(value, name))
             made += _made_at_load(group, name, constants)
             gone.update(read.stored.name for read in group)
@@ -69,6 +69,15 @@ def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(kept)
+
+
+def _free(name: str, graph: Any) -> str:
+    """``name``, or one made from it with which the name of no tensor begins."""
+    taken = {value.name for value in (*graph.input, *graph.initializer)}
+    taken |= {name for node in graph.node for name in node.output}
+    while any(one.startswith(name) for one in taken):
+        name += "_"
+    return name
 
 
 def _reads(nodes: Iterable[Any], constants: Mapping[str, Any], biases: Mapping[str, Array]) -> Iterable[_Read]:
