@@ -13,7 +13,7 @@ from itertools import chain
 
 import msgspec
 
-from edge_agent.acquisition.shown import shown
+from edge_agent.acquisition.shown import listed, shown
 from edge_agent.strict import counted
 
 ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
@@ -59,10 +59,9 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
     if is_json(text):
         return 'it is JSON; set framing = "json"'
     if labels := labelled(text):
-        have = [label.decode("utf-8", "backslashreplace") for label in labels]
-        absent = [name for name in names if name not in have]
+        absent = [name for name in names if name.encode() not in labels]
         if absent:
-            return f"it has no label {absent[0]}; name channels as its labels: {', '.join(have)}"
+            return f"it has no label {absent[0]}; name channels as its labels: {listed(labels)}"
     split = [dialect(text).split(b",") for dialect in dialects(())]
     for fields in split:
         if len(fields) > 1 and len(fields) != columns and decimals([b",".join(fields)], len(fields)) is not None:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edge_agent.acquisition.recordings import Unreadable
+from edge_agent.acquisition.shown import listed
 from edge_agent.strict import counted
-
-_LISTED = 12
 
 
 class Named(NamedTuple):
@@ -41,7 +40,7 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
     if all(list(own).count(name) == 1 for name in wanted):
         return Named([own.index(name) for name in wanted], list(wanted))
     if len(wanted) != columns:
-        there = f" ({', '.join(own[:_LISTED])}{', ...' * (len(own) > _LISTED)})" if own else ""
+        there = f" ({listed(own)})" if own else ""
         raise Unreadable(
             f"it has {counted(columns, 'channel')}{there}, not {len(wanted)}; correct channels in the config"
         )
