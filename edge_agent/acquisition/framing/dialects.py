@@ -58,7 +58,8 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
         return "it is no text; check baud, or set the framing of binary records"
     if is_json(text):
         return 'it is JSON; set framing = "json"'
-    if labels := labelled(text):
+    labels = labelled(text)
+    if labels and decimals([b",".join(labels.values())], len(labels)) is not None:
         absent = [name for name in names if name.encode() not in labels]
         if absent:
             return f"it has no label {absent[0]}; name channels as its labels: {listed(labels)}"
