@@ -178,7 +178,7 @@ def test_a_bias_that_steps_share_is_stored_once_and_runs_on_integers(
 
 
 def test_a_tensor_may_be_called_as_a_shared_bias_would_be(tmp_path: Path) -> None:
-    built, called = unrolled(16, 256), {"o": "in0/bias", "h3": "in0/bias_/0"}
+    built, called = unrolled(16, 256), {"o": "in0/bias", "h3": "in0/bias_2/0"}
     for node in built.graph.node:
         for names in (node.input, node.output):
             names[:] = [called.get(name, name) for name in names]
