@@ -307,6 +307,11 @@ REFUSED = {
         {},
         r"line 2 \('0.1,40 %,1'\): field 2 \('hum'\) is '40 %', no number; leave that column out of the file",
     ),
+    "a comment's mark within quotes": (
+        '"n","ax"\n"1 # first",1\n"2 # second",2\n',
+        {},
+        r"line 2 .*: field 1 \('n'\) is '1 # first', no number; leave that column out of the file",
+    ),
     "a time in words": (
         "time,ax\nhalf past three,1\n",
         {},
