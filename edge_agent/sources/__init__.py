@@ -89,9 +89,8 @@ def _foreign(kind: str, where: str) -> ModuleType:
     try:
         module = point.load()
     except Exception as error:  # noqa: BLE001  # whatever a package of others does on import, it is not ours to fall over it
-        raise ConfigError(
-            "usage", f"{where}: kind {kind} ({point.value}) cannot be loaded: {error!r}; install what its package needs"
-        ) from None
+        text = f"{where}: kind {kind} ({point.value}) cannot be loaded: {error!r}; install its package again"
+        raise ConfigError("usage", text) from None
     options = getattr(module, "Options", None)
     if not (isinstance(options, type) and issubclass(options, msgspec.Struct) and callable(module.open)):
         raise ConfigError("usage", f"{where}: kind {kind} ({point.value}) has no struct Options and function open")

@@ -3,6 +3,7 @@
 import pytest
 from support.messages import faults, watched
 
+from edge_agent.acquisition.stream_findings import malformed_finding
 from edge_agent.errors import ConfigError, ModelError
 from edge_agent.settings.broker import parse_url
 
@@ -53,6 +54,12 @@ def test_a_message_of_ours_is_looked_at_and_one_of_a_test_is_not() -> None:
     with watched() as found:
         exec(f"ModelError('model_unsupported', {STRANGE!r})", {"__name__": "edge_agent.x", "ModelError": ModelError})  # noqa: S102
     assert found == {("model_unsupported", STRANGE): ["says nothing to do"]}
+
+
+def test_what_is_said_of_a_stream_is_looked_at() -> None:
+    with watched() as found:
+        malformed_finding(2, "\n")
+    assert [wrong for _, wrong in found.items()] == [["is not one printable line"]]
 
 
 def test_what_others_have_written_moves_no_cursor() -> None:

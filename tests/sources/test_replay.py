@@ -100,6 +100,7 @@ def _save(path: Path, **arrays: Any) -> Path:
     [
         ({"x": SAMPLES}, {}, "does not say its rate; add rate_hz"),
         ({"x": SAMPLES}, {"rate_hz": 5, "channels": ["ax"]}, "has 3 channels, not 1"),
+        ({"x": SAMPLES[:, :1]}, {"rate_hz": 5, "channels": ["a", "b"]}, "has 1 channel, not 2"),
         ({"x": SAMPLES, "y": SAMPLES}, {"rate_hz": 5}, "no array samples"),
         ({"x": SAMPLES[:, 0]}, {"rate_hz": 5}, "no array samples"),
         ({"samples": SAMPLES[:0]}, {"rate_hz": 5}, "holds no numbers"),
@@ -148,9 +149,9 @@ OTHERS = {
     "r.npz": (archive(r__csv="ax\n1\n"), "it is a zip archive; unpack it"),
     "cut.npz": (archive(r__npy="")[:20], "it is an archive that was cut short; copy"),
     "r.wav.gz": (gzip.compress(b"RIFF"), "it is compressed by gzip; unpack it"),
-    "r.parquet": (b"PAR1....", "it is a Parquet file; save it as .csv"),
-    "r.mat": (b"MATLAB 5.0 MAT-file", "it is a MATLAB file; save its array with numpy.savez"),
-    "r.flac": (b"fLaC....", "it is FLAC; save it as .wav"),
+    "r.parquet": (b"PAR1\x15\x04\x15\x10", "it is a Parquet file; save it as .csv"),
+    "r.mat": (b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM", "it is a MATLAB file; save its array with numpy.savez"),
+    "r.flac": (b"fLaC\0\0\0\x22", "it is FLAC; save it as .wav"),
     "r.png": (b"\x89PNG....", "it is a picture; name the folder"),
     "r.bin": (
         b"\1\0\2\0",
@@ -168,6 +169,20 @@ def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path, name: str
         replay(tmp_path / name, rate_hz=50)
 
     assert error.value.code == "source_unavailable"
+
+
+@pytest.mark.parametrize("name", ["PAR1", "ID3", "FORMFACTOR", "RIFX"])
+def test_a_column_may_be_called_as_another_format_begins(tmp_path: Path, name: str) -> None:
+    (tmp_path / "r.csv").write_text(f"{name},x\n1,2\n", encoding="utf-8")
+
+    assert replay(tmp_path / "r.csv", rate_hz=50).channels == (name, "x")
+
+
+def test_an_array_of_rates_is_no_rate(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", samples=SAMPLES, rate_hz=[50, 50])
+
+    with pytest.raises(SourceError, match=r"its array rate_hz of type int64 and shape \[2\] is no number; save one"):
+        replay(tmp_path / "r.npz", rate_hz=50)
 
 
 def test_an_archive_with_an_entry_that_is_no_array(tmp_path: Path) -> None:

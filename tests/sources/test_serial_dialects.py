@@ -146,6 +146,11 @@ SHOWN = {
     "units behind numbers": (b"1.5 g, 2 g, 3 g\n", {}, "'1.5 g, 2 g, 3 g': number 1 of it is '1.5 g', no decimal"),
     "a log's words before the numbers": (b"[INFO] 1,2,3\n", {}, "number 1 of it is '[INFO] 1', no decimal; send"),
     "a label a line that is no channel": (b"Temp: 21.5\n", {}, "it has no label ax; name channels as its labels: Temp"),
+    "a log's words with a colon": (
+        b"I (312) boot: hello\n",
+        {},
+        "'I (312) boot: hello': it is no row of 3 decimals; send",
+    ),
     "a nested field": (
         b'{"Time": "12:00", "AM2301": {"x": 1, "y": 2}}\n',
         {"framing": "json", "channels": ["x", "y"]},

@@ -209,6 +209,17 @@ READ = {
     "a spreadsheet's minutes and seconds over the hour": Case(
         lines("time,ax,ay", "59:59.5,0.5,-1234.5", "00:00.0,1.25,2", "00:00.5,-.75,9.81"), {}, rate_hz=2
     ),
+    "a clock that is set after the first row, over midnight": Case(
+        lines(
+            "date,time,ax,ay",
+            "2026-05-01,,7,7",
+            "2026-05-01,23:59:59.98,0.5,-1234.5",
+            "2026-05-02,00:00:00.00,1.25,2",
+            "2026-05-02,00:00:00.02,-.75,9.81",
+        ),
+        {},
+        malformed=1,
+    ),
     "comments behind rows": Case(PLAIN.replace("0.5,-1234.5", "0.5,-1234.5 # begin").replace("9.81", "9.81  // end")),
     "comments behind rows of semicolons": Case(SEMICOLONS.replace("-1234,5", "-1234,5 % one; two")),
     "comments in a field of their own": Case(
@@ -290,6 +301,16 @@ REFUSED = {
         "ax,what\n1,walking\n2,walking\n",
         {},
         r"line 2 \('1,walking'\): field 2 \('what'\) is 'walking', no number; leave that column out of the file",
+    ),
+    "a number with its unit": (
+        "t,hum,ax\n0.1,40 %,1\n0.2,41 %,2\n",
+        {},
+        r"line 2 \('0.1,40 %,1'\): field 2 \('hum'\) is '40 %', no number; leave that column out of the file",
+    ),
+    "a comment's mark within quotes": (
+        '"n","ax"\n"1 # first",1\n"2 # second",2\n',
+        {},
+        r"line 2 .*: field 1 \('n'\) is '1 # first', no number; leave that column out of the file",
     ),
     "a time in words": (
         "time,ax\nhalf past three,1\n",

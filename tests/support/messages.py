@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.acquisition import stream_findings
+from edge_agent.acquisition.stream_findings import StreamFinding
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.quant.findings import GateFinding
@@ -31,7 +31,7 @@ _OF_BUGS = ("stage_crashed", "internal")
 """Of these the end of a traceback is all that is known."""
 _ONE = re.compile(
     r"(?<![\w.,:/-])1 (?:windows|rows|candidates|lines|samples|messages|channels|layers|files|columns|numbers|values"
-    r"|recordings|frames|stretches|devices|keys|signatures)\b"
+    r"|fields|decimals|recordings|frames|stretches|devices|keys|signatures)\b"
 )
 
 
@@ -68,8 +68,7 @@ def watched() -> Iterator[dict[tuple[str, str], list[str]]]:
         _look_at(patch, EdgeAgentError, "__init__", lambda made, *_: look(made.code, made.message))
         _look_at(patch, Finding, "__post_init__", lambda made: look(made.code, made.message))
         _look_at(patch, GateFinding, "__init__", lambda made, *_: made.gate.passed or look(made.code, made.message))
-        for name in ("rate_finding", "malformed_finding", "gaps_finding"):
-            _look_at_result(patch, stream_findings, name, look)
+        _look_at_made(patch, StreamFinding, lambda made: look(made.code, made.message))
         yield found
 
 
@@ -83,16 +82,16 @@ def _look_at(patch: pytest.MonkeyPatch, kind: type, method: str, then: Callable[
     patch.setattr(kind, method, watching)
 
 
-def _look_at_result(patch: pytest.MonkeyPatch, module: Any, name: str, look: Callable[[str, str], None]) -> None:
-    plain = getattr(module, name)
+def _look_at_made(patch: pytest.MonkeyPatch, kind: type, then: Callable[..., object]) -> None:
+    """The same for a tuple, which is made by ``__new__``."""
+    plain: Callable[..., Any] = kind.__new__
 
     def watching(*given: Any, **named: Any) -> Any:
         made = plain(*given, **named)
-        if made is not None:
-            look(made.code, made.message)
+        then(made)
         return made
 
-    patch.setattr(module, name, watching)
+    patch.setattr(kind, "__new__", watching)
 
 
 def _is_ours() -> bool:

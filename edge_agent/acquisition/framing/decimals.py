@@ -18,6 +18,7 @@ from edge_agent.acquisition.framing.dialects import Dialect, decimals, dialects,
 from edge_agent.acquisition.framing.lines import Lines, bare
 from edge_agent.acquisition.framing.one_a_line import OneALine
 from edge_agent.acquisition.shown import shown
+from edge_agent.strict import counted
 
 _ANOTHER_DIALECT = 20
 """After so many malformed lines in a row."""
@@ -39,7 +40,7 @@ class CsvDecoder:
         self._dialect: Dialect | None = None
         self._malformed = self._in_a_row = 0
         self._last: bytes | None = None
-        self.unit, self.wanted = "line", f"{columns} decimals"
+        self.unit, self.wanted = "line", counted(columns, "decimal")
 
     @property
     def malformed(self) -> int:

@@ -13,7 +13,8 @@ from itertools import chain
 
 import msgspec
 
-from edge_agent.acquisition.shown import shown
+from edge_agent.acquisition.shown import listed, shown
+from edge_agent.strict import counted
 
 ALLOWED = b"0123456789+-.,eE \t\r\n" + b"nNaAiIfFtTyY"
 """What decimals, ``nan``, ``inf`` and ``infinity`` are written with; ``float`` alone would accept ``1_0``."""
@@ -57,11 +58,11 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
         return "it is no text; check baud, or set the framing of binary records"
     if is_json(text):
         return 'it is JSON; set framing = "json"'
-    if labels := labelled(text):
-        have = [label.decode("utf-8", "backslashreplace") for label in labels]
-        absent = [name for name in names if name not in have]
+    labels = labelled(text)
+    if labels and decimals([b",".join(labels.values())], len(labels)) is not None:
+        absent = [name for name in names if name.encode() not in labels]
         if absent:
-            return f"it has no label {absent[0]}; name channels as its labels: {', '.join(have)}"
+            return f"it has no label {absent[0]}; name channels as its labels: {listed(labels)}"
     split = [dialect(text).split(b",") for dialect in dialects(())]
     for fields in split:
         if len(fields) > 1 and len(fields) != columns and decimals([b",".join(fields)], len(fields)) is not None:
@@ -71,7 +72,7 @@ def why_malformed(line: bytes, columns: int, names: Sequence[str]) -> str:
         if len(fields) == columns and (len(wrong) < columns or all(map(_DIGIT.search, fields))):
             given = shown(fields[wrong[0]].strip())
             return f"number {wrong[0] + 1} of it is {given}, no decimal; send decimals and nothing else"
-    return f"it is no row of {columns} decimals; send one sample a line, commas between its numbers"
+    return f"it is no row of {counted(columns, 'decimal')}; send one sample a line, commas between its numbers"
 
 
 def is_json(text: bytes) -> bool:

@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.acquisition.shown import shown
+from edge_agent.acquisition.shown import listed, shown
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_LISTED = 8
 _decode = msgspec.json.Decoder().decode
 
 
@@ -73,19 +72,19 @@ def _find(document: Any, name: str) -> Any:
             value = value[int(part)]
         else:
             have = _paths(document)
-            listed = f"it has {', '.join(have)}; name channels so" if have else "it is no object with fields; send one"
-            raise Malformed(f"there is no field {name!r}; {listed}")
+            there = f"it has {listed(have)}; name channels so" if have else "it is no object with fields; send one"
+            raise Malformed(f"there is no field {name!r}; {there}")
     return value
 
 
 def _paths(document: Any) -> list[str]:
-    """The fields of an object, nested ones by their paths; the first few."""
+    """The fields of an object, nested ones by their paths."""
     if not isinstance(document, dict):
         return []
     paths = []
     for name, value in document.items():
         paths += [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else [name]
-    return paths[:_LISTED]
+    return paths
 
 
 def _number(value: Any, name: str) -> float:
@@ -103,7 +102,7 @@ def _told(value: Any) -> str:
         case str():
             return shown(value)
         case dict():
-            return f"an object of {', '.join(list(value)[:_LISTED])}"
+            return f"an object of {listed(value)}"
         case list():
             return "an array"
     return {None: "null", True: "true", False: "false"}.get(value, "something else")

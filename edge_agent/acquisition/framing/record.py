@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from edge_agent.strict import counted
+
 Check = Literal["none", "sum8", "crc16-ccitt-false", "crc16-xmodem", "crc32"]
 _MAX_BYTES = 4096
 _INTEGERS = "bBhHiIlLqQ"
@@ -53,7 +55,8 @@ class Record:
         values = self._struct.unpack(bytes(self._struct.size))
         if len(values) != columns:
             raise ValueError(
-                f"layout {layout!r} holds {len(values)} numbers and must hold {columns} (channels and counter)"
+                f"layout {layout!r} holds {counted(len(values), 'number')} and must hold {columns} "
+                "(channels and counter)"
             )
         self._check = _SUMS[check]
         self._order: Literal["little", "big"] = "little" if layout[0] == "<" else "big"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_agent.acquisition.framing import to_samples
 from edge_agent.acquisition.recordings import Unbroken, Unreadable, numbers_only
+from edge_agent.acquisition.shown import listed
 
 _DATA = ("samples", "windows")
 _STREAM_AXES, _WINDOWS_AXES = 2, 3
@@ -51,9 +52,17 @@ def read_npz(path: Path) -> ArrayRecording:
         if chosen is None and len(arrays) == 1:
             chosen = next(iter(arrays))
         if chosen is None:
-            there = ", ".join(f"{name} {list(array.shape)}" for name, array in entries.items()) or "none"
+            there = listed(f"{name} {list(array.shape)}" for name, array in entries.items()) or "none"
             text = "it has no array samples [samples, channels] or windows [windows, size, channels]; arrays in it: "
             raise Unreadable(f"{text}{there}; save the data under one of these names")
-        names = [str(name) for name in file["channels"]] if "channels" in file else []
-        rate_hz = float(file["rate_hz"]) if "rate_hz" in file else None
+        names = [str(name) for name in np.atleast_1d(file["channels"])] if "channels" in file else []
+        rate_hz = _rate(file["rate_hz"]) if "rate_hz" in file else None
     return ArrayRecording(numbers_only(arrays[chosen], f"array {chosen!r}"), names, rate_hz)
+
+
+def _rate(array: NDArray[Any]) -> float:
+    try:
+        return float(array.reshape(()))
+    except (TypeError, ValueError):
+        text = f"its array rate_hz of type {array.dtype} and shape {list(array.shape)} is no number; save one number"
+        raise Unreadable(text) from None

@@ -38,7 +38,9 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a picture", _IN_A_FOLDER),
     (b"\xff\xd8\xff", "a picture", _IN_A_FOLDER),
 )
-"""First bytes, what begins with them, and how to make a recording of it."""
+"""First bytes, what begins with them, and how to make a recording of it. Letters may be a table's: ``PAR1,PAR2``."""
+_NO_TEXT = frozenset(range(0x20)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
+"""Bytes that no text has; a terminal's and a floppy's marks may be in some."""
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _TABLES = (".csv", ".tsv", ".txt")
 _KNOWN = "recordings are .npz, .csv, .tsv, .txt, .wav, or a folder of pictures"
@@ -64,7 +66,7 @@ def format_of(path: Path) -> Format:
     if not head:
         raise Unreadable("it is empty; record it again")
     for beginning, what, to_do in _OTHERS:
-        if head.startswith(beginning):
+        if head.startswith(beginning) and not (beginning.isascii() and _is_text(head)):
             raise Unreadable(f"it is {what}; {to_do}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if head.startswith(_ZIP):
@@ -96,4 +98,4 @@ def _check_archive(path: Path) -> None:
 
 
 def _is_text(head: bytes) -> bool:
-    return b"\0" not in head and not head.startswith(_GZIP)
+    return _NO_TEXT.isdisjoint(head)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edge_agent.acquisition.recordings import Unreadable
-
-_LISTED = 12
+from edge_agent.acquisition.shown import listed
+from edge_agent.strict import counted
 
 
 class Named(NamedTuple):
@@ -30,7 +30,7 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
     """
     if len(own) not in (0, columns):
         raise Unreadable(
-            f"it has {columns} channels and {len(own)} names for them; correct it, or name them in channels"
+            f"it has {counted(columns, 'channel')} and {len(own)} names for them; correct it, or name them in channels"
         )
     everything = list(range(columns))
     if not wanted:
@@ -40,8 +40,10 @@ def named_channels(own: Sequence[str], wanted: Sequence[str], columns: int) -> N
     if all(list(own).count(name) == 1 for name in wanted):
         return Named([own.index(name) for name in wanted], list(wanted))
     if len(wanted) != columns:
-        there = f" ({', '.join(own[:_LISTED])}{', ...' * (len(own) > _LISTED)})" if own else ""
-        raise Unreadable(f"it has {columns} channels{there}, not {len(wanted)}; correct channels in the config")
+        there = f" ({listed(own)})" if own else ""
+        raise Unreadable(
+            f"it has {counted(columns, 'channel')}{there}, not {len(wanted)}; correct channels in the config"
+        )
     check_renaming(own, wanted)
     return Named(everything, list(wanted))
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.acquisition.recordings import Unbroken, Unreadable
+from edge_agent.strict import counted
 
 CHANNEL_NAMES = {1: ["mono"], 2: ["left", "right"]}
 _TYPES = {1: "u1", 2: "<i2", 4: "<i4"}
@@ -140,7 +141,9 @@ def _format(chunk: bytes) -> _Format:
     if code not in (_PCM, _FLOAT):
         raise Unreadable(f"its sound is compressed as {_COMPRESSED.get(code, f'format 0x{code:04x}')}; {_TO_DO}")
     if not columns or not rate_hz or align != columns * width:
-        raise Unreadable(f"its header says {columns} channels, {rate_hz} Hz, {align} bytes a sample; record it again")
+        raise Unreadable(
+            f"its header says {counted(columns, 'channel')}, {rate_hz} Hz, {align} bytes a sample; record it again"
+        )
     if width not in (_FLOATS if code == _FLOAT else {*_TYPES, _BYTES_OF_24_BITS}) or bits > 8 * width:
         raise Unreadable(f"it has {'floats' if code == _FLOAT else 'integers'} of {bits} bits; {_TO_DO}")
     return _Format(code, columns, rate_hz, width)

@@ -38,7 +38,9 @@ class Graph:
         self._computed = {name for node in self.nodes for name in node.output}
         read = Counter(name for node in with_inner(self.nodes) for name in node.input)
         read.subtract(Counter(name for node in self.nodes for name in node.input))
-        self._outside = {value.name for value in model.graph.output} | set(+read)
+        self._captured = set(+read)
+        """What graphs inside this one read; a quantizer changes no reader there."""
+        self._outside = {value.name for value in model.graph.output} | self._captured
         self._no_range: dict[str, bool] = {}
 
     def quantizable(self, operators: Iterable[str] = QUANTIZABLE) -> Iterator[Any]:
@@ -57,10 +59,10 @@ class Graph:
 
         onnxruntime's quantizer lets the grid behind an activation do its work, and gives the tensor before it the same
         one. But a grid has a zero and ends that are always the same, which a Clip's need not be; and what is read
-        outside of the graph's nodes as well would be cut there, too. Nor can a grid stand for a constant that is
-        infinite, as in a mask, or empty.
+        outside of the graph's nodes as well would be cut there, too; or not at all, where a graph inside this one reads
+        what the activation gives. Nor can a grid stand for a constant that is infinite, as in a mask, or empty.
         """
-        if node.op_type in FOLDED and node.input[0] in self._outside:
+        if node.op_type in FOLDED and (node.input[0] in self._outside or node.output[0] in self._captured):
             return True
         if node.op_type not in SETTINGS_BEHIND and any(self._has_no_range(name) for name in node.input):
             return True

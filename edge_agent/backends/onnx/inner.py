@@ -11,6 +11,7 @@ from typing import Any
 from onnx import AttributeProto, TensorProto
 
 from edge_agent.backends.onnx.graph import Graph, with_inner
+from edge_agent.backends.onnx.names import free, tensor_names
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 
 _LEAST_ELEMENTS = 64
@@ -29,8 +30,7 @@ def inner_layers(graph: Graph) -> Iterator[Any]:
 
 def hoist_weights(model: Any) -> None:
     """Make large float constants of inner graphs initializers of the main one."""
-    taken = {tensor.name for tensor in model.graph.initializer} | {value.name for value in model.graph.input}
-    taken |= {name for node in with_inner(model.graph.node) for name in (*node.input, *node.output)}
+    taken = set(tensor_names(model.graph))
     for node in model.graph.node:
         for inner in _graphs_inside(node):
             for tensor in _taken_out(inner, taken):
@@ -64,7 +64,7 @@ def _taken_out(graph: Any, taken: set[str]) -> list[Any]:
             continue
         moved = TensorProto()
         moved.CopyFrom(tensor)
-        renamed[name] = moved.name = _free(f"{name}/weight", taken)
+        renamed[name] = moved.name = free(f"{name}/weight", taken)
         out.append(moved)
     kept = [tensor for tensor in graph.initializer if tensor.name not in renamed]
     ordered = [node for node in graph.node if not (node.op_type == "Constant" and node.output[0] in renamed)]
@@ -78,12 +78,3 @@ def _taken_out(graph: Any, taken: set[str]) -> list[Any]:
 
 def _is_large(tensor: Any) -> bool:
     return bool(tensor.data_type == TensorProto.FLOAT) and prod(tensor.dims) >= _LEAST_ELEMENTS
-
-
-def _free(name: str, taken: set[str]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    taken.add(candidate)
-    return candidate

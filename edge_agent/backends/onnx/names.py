@@ -5,7 +5,7 @@ tensor ``x`` by names like ``x_scale``, whether there is such a tensor or not.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _MADE = re.compile("_(?:scale|zero_point|quantized|QuantizeLinear|DequantizeLinear)")
@@ -34,9 +34,9 @@ def set_apart(model: Any) -> dict[str, str]:
     Returns:
         Old name → new name; :func:`restore` gives a model's inputs and outputs theirs again.
     """
-    names = set(_names(model.graph))
+    names = set(tensor_names(model.graph))
     meeting = {name for name in names if any(name[: found.start()] in names for found in _MADE.finditer(name))}
-    apart = {name: _free(f"own/{name}", names) for name in sorted(meeting)}
+    apart = {name: free(f"own/{name}", names) for name in sorted(meeting)}
     rename(model.graph, apart)
     return apart
 
@@ -46,8 +46,8 @@ def restore(model: Any, apart: Mapping[str, str]) -> None:
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     back = {new: old for old, new in apart.items() if new in ends}
     if back:
-        names = set(_names(model.graph))
-        rename(model.graph, back | {old: _free(f"made/{old}", names) for old in back.values() if old in names})
+        names = set(tensor_names(model.graph))
+        rename(model.graph, back | {old: free(f"made/{old}", names) for old in back.values() if old in names})
 
 
 def rename(graph: Any, renamed: Mapping[str, str]) -> None:
@@ -63,13 +63,14 @@ def rename(graph: Any, renamed: Mapping[str, str]) -> None:
             rename(inner, renamed)
 
 
-def _names(graph: Any) -> Iterator[str]:
+def tensor_names(graph: Any) -> Iterator[str]:
+    """The names of all tensors of a graph, those in the graphs inside it, too."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         yield value.name
     for node in graph.node:
         yield from (*node.input, *node.output)
         for inner in _inside(node):
-            yield from _names(inner)
+            yield from tensor_names(inner)
 
 
 def _inside(node: Any) -> Iterator[Any]:
@@ -77,7 +78,11 @@ def _inside(node: Any) -> Iterator[Any]:
         yield from (entry.g, *entry.graphs)
 
 
-def _free(name: str, names: Collection[str]) -> str:
-    while name in names:
-        name += "_"
-    return name
+def free(name: str, taken: set[str]) -> str:
+    """``name``, or one made from it that is not among ``taken``; from now on it is."""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    taken.add(candidate)
+    return candidate

@@ -11,7 +11,6 @@ only. No sympy. Whether the prepared model really equals the original is proved 
 """
 
 from collections.abc import Iterable
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +20,7 @@ from onnx import TensorProto, version_converter
 
 from edge_agent.backends.onnx.graph import Graph, with_inner
 from edge_agent.backends.onnx.inner import hoist_weights, inner_layers
-from edge_agent.backends.onnx.names import name_nodes
+from edge_agent.backends.onnx.names import free, name_nodes, tensor_names
 from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
@@ -164,7 +163,7 @@ def _fold_beta(model: Any) -> None:
 def _own_biases(model: Any) -> None:
     """A bias for each layer: onnxruntime's quantizer calls its copies of a shared one by names that are taken."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | set(constants)
+    taken = set(tensor_names(model.graph))
     used: set[str] = set()
     for node in model.graph.node:
         if node.op_type not in _BIASED or len(node.input) <= _BIAS or node.input[_BIAS] not in constants:
@@ -173,8 +172,7 @@ def _own_biases(model: Any) -> None:
         if name in used:
             own = TensorProto()
             own.CopyFrom(constants[name])
-            own.name = next(fresh for number in count(1) if (fresh := f"{name}/{number}") not in taken)
-            taken.add(own.name)
+            own.name = free(name, taken)
             model.graph.initializer.append(own)
             node.input[_BIAS] = own.name
         used.add(name)

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.backends import Array
+from edge_agent.backends.onnx.names import free, tensor_names
 
 _INPUT, _WEIGHT, _BIAS = range(3)
 _INTEGERS, _SCALE = range(2)
@@ -48,6 +49,7 @@ def float_biases(model: Any) -> dict[str, Array]:
 def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
     """Change the quantizer's ``model``; ``biases``: as :func:`float_biases` found them before."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    taken = set(tensor_names(model.graph))
     groups: dict[bytes, list[_Read]] = {}
     for read in _reads(model.graph.node, constants, biases):
         groups.setdefault(biases[read.layer.name].tobytes(), []).append(read)
@@ -56,9 +58,9 @@ def share_biases(model: Any, biases: Mapping[str, Array]) -> None:
     for group in groups.values():
         if _is_worth_it(group, constants):
             value = biases[group[0].layer.name]
-            name = f"{group[0].layer.name}/bias"
+            name = free(f"{group[0].layer.name}/bias", taken)
             model.graph.initializer.append(numpy_helper.from_array(value, name))
-            made += _made_at_load(group, name, constants)
+            made += _made_at_load(group, name, constants, taken)
             gone.update(read.stored.name for read in group)
     if not made:
         return
@@ -112,7 +114,7 @@ def _is_worth_it(group: list[_Read], constants: Mapping[str, Any]) -> bool:
     return count > 1 and count * (integers + scales) > integers + count * _NODES_BYTES
 
 
-def _made_at_load(group: list[_Read], bias: str, constants: Mapping[str, Any]) -> list[Any]:
+def _made_at_load(group: list[_Read], bias: str, constants: Mapping[str, Any], taken: set[str]) -> list[Any]:
     """The nodes that make each layer's bias of the float one; layers with the same scales read the same."""
     nodes: list[Any] = []
     known: dict[tuple[bytes, ...], str] = {}
@@ -120,7 +122,9 @@ def _made_at_load(group: list[_Read], bias: str, constants: Mapping[str, Any]) -
         key = _values(read, constants)
         if key not in known:
             start = f"{bias}/{len(known)}"
-            scale, quotient, whole, integers, known[key] = (f"{start}{part}" for part in ("s", "q", "r", "i", ""))
+            scale, quotient, whole, integers, known[key] = (
+                free(f"{start}{part}", taken) for part in ("s", "q", "r", "i", "")
+            )
             nodes += [
                 helper.make_node("Mul", read.scales, [scale], scale),
                 helper.make_node("Div", [bias, scale], [quotient], quotient),

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.backends import Array, CandidateSpec
 from edge_agent.backends.nothing_left import nothing_left
 from edge_agent.backends.onnx.graph import Graph, attribute, with_inner
-from edge_agent.backends.onnx.names import name_nodes
+from edge_agent.backends.onnx.names import free, name_nodes
 from edge_agent.backends.onnx.operators import PRODUCTS
 from edge_agent.backends.onnx.sharing import Twins, share_constants, tables_of
 from edge_agent.backends.onnx.tables import IntegerTable, read_rows
@@ -65,12 +65,7 @@ class Surgery:
 
     def fresh(self, name: str) -> str:
         """``name``, or one made from it that no tensor has."""
-        candidate, count = name, 1
-        while candidate in self._taken:
-            count += 1
-            candidate = f"{name}_{count}"
-        self._taken.add(candidate)
-        return candidate
+        return free(name, self._taken)
 
     def as_float(self, weight: str, axis: int | None) -> tuple[str, list[Any]]:
         """Store a weight in int8 and read it as float: the tensor to read, and the nodes to put before its reader.

@@ -11,7 +11,7 @@ from edge_agent.backends.culprit import Naming, place_of
 from edge_agent.backends.tflite.absent_runtime import no_runtime
 from edge_agent.backends.tflite.graph import PreparedGraph
 from edge_agent.backends.tflite.operators import TABLES
-from edge_agent.backends.tflite.reading import Operator
+from edge_agent.backends.tflite.reading import Model, Operator
 from edge_agent.backends.tflite.writing import mapped
 from edge_agent.errors import ModelError
 
@@ -60,21 +60,32 @@ def quantized(
                 part["model_modifier"].ModelModifier(model).modify_model(found, enable_progress_bar=False)
             )
     except Exception as error:  # by graph a ValueError, RuntimeError, IndexError …: this candidate ends, no other
-        place = place_of(error, *_namings(graph))
+        place = place_of(error, *_namings(graph.model))
         raise ModelError(
             "rewrite_invalid", f"litert-quantizer fails{place}: {type(error).__name__}: {str(error)[:300]}"
         ) from error
     return content
 
 
-def _namings(graph: PreparedGraph) -> tuple[Naming, Naming]:
-    """What the library's variables are called: operators are objects of the format, tensors that or their names."""
-    names = {tensor.name for tensor in graph.tensors}
+def _namings(model: Model) -> tuple[Naming, Naming]:
+    """What the library's variables are called: operators are objects of the format, tensors that or their names.
+
+    An object does not say which of the graphs it is of. What it reads and gives does, mostly; else it has no name.
+    """
+    names = {tensor.name for graph in model.graphs for tensor in graph.tensors}
+    layers: dict[tuple[tuple[int, ...], ...], set[str]] = {}
+    for graph in model.graphs:
+        for one in graph.operators:
+            if one.outputs and one.outputs[0] >= 0:
+                layers.setdefault((one.inputs, one.outputs), set()).add(graph.tensors[one.outputs[0]].name)
 
     def node(value: Any) -> str:
         operator = getattr(value, "op", value)
-        outputs = getattr(operator, "outputs", None) if hasattr(operator, "opcodeIndex") else None
-        return graph.tensors[outputs[0]].name if outputs is not None and len(outputs) else ""
+        if not hasattr(operator, "opcodeIndex"):
+            return ""
+        ends = (tuple(map(int, () if one is None else one)) for one in (operator.inputs, operator.outputs))
+        found = layers.get(tuple(ends), set())
+        return next(iter(found)) if len(found) == 1 else ""
 
     def tensor(value: Any) -> str:
         name = value if isinstance(value, str | bytes) else getattr(value, "name", "")

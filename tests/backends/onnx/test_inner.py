@@ -12,7 +12,7 @@ from support.jobs import make_job, run_stages
 from support.results import read_results
 
 from edge_agent import backends
-from edge_agent.backends import CandidateSpec, Method
+from edge_agent.backends import CandidateSpec, Method, Range
 from edge_agent.backends.onnx.graph import with_inner
 from edge_agent.backends.onnx.inner import hoist_weights
 from edge_agent.errors import ModelError
@@ -110,6 +110,43 @@ def test_what_is_named_stays_float(tmp_path: Path, method: Method) -> None:
 def test_static_int8_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no layer would be int8.*LSTM 'a_cell'"):
         rewritten(tmp_path, two_rates(), "static", calibration="minmax")
+
+
+def captured() -> Any:
+    """A layer whose Relu is read beside the next layer by a branch: ``x`` [1, 32] → ``y`` [1, 8]."""
+    again = helper.make_graph(
+        [helper.make_node("MatMul", ["seen", "v"], ["a"])],
+        "again", [], [models.value("a", [1, 8])], [numpy_helper.from_array(models.weights(8, 64).T, "v")],
+    )  # fmt: skip
+    same = helper.make_graph([helper.make_node("Identity", ["k"], ["b"])], "same", [], [models.value("b", [1, 8])])
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"], "first", transB=1),
+        helper.make_node("Relu", ["h"], ["seen"], "relu"),
+        helper.make_node("Gemm", ["seen", "u"], ["k"], "second", transB=1),
+        helper.make_node("ReduceSum", ["x"], ["sum"], "sum", keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["is"], "greater"),
+        helper.make_node("If", ["is"], ["y"], "choose", then_branch=again, else_branch=same),
+    ]
+    constants = {"w": models.weights(64, 32), "u": models.weights(8, 64), "zero": np.zeros((), np.float32)}
+    return models.model(nodes, [models.value("x", [1, 32])], [models.value("y", [1, 8])], constants)
+
+
+def test_what_a_branch_reads_of_an_activation_is_cut_there_too(tmp_path: Path) -> None:
+    """The quantizer leaves out a Relu that a grid replaces; it gave the branch what is before."""
+    built = captured()
+    original, prepared, out = (tmp_path / name for name in ("m.onnx", "prepared.onnx", "int8.onnx"))
+    BACKEND.prepare(models.save(built, original), prepared)
+    tap, rows, ranges = BACKEND.tap(prepared), models.rows(built, 40), dict[str, Range]()
+    for row in rows:
+        for name, value in tap.run(row):
+            known = ranges.get(name, Range(0.0, 0.0))
+            ranges[name] = Range(min(known.low, float(value.min())), max(known.high, float(value.max())))
+    ranges |= {name: ranges[other] for name, other in tap.same_range.items()}
+
+    BACKEND.rewrite(prepared, ranges, CandidateSpec("static", "minmax"), out)
+
+    wanted, got = (np.stack([BACKEND.open(path).run(row)[0] for row in rows]) for path in (original, out))
+    assert 10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum()) > 25
 
 
 def test_moving_weights_changes_nothing(tmp_path: Path) -> None:

@@ -177,6 +177,19 @@ def test_a_bias_that_steps_share_is_stored_once_and_runs_on_integers(
     assert "Div" not in served
 
 
+def test_a_tensor_may_be_called_as_a_shared_bias_would_be(tmp_path: Path) -> None:
+    built, called = unrolled(16, 256), {"o": "in0/bias", "h3": "in0/bias_2/0"}
+    for node in built.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [called.get(name, name) for name in names]
+    for constant in built.graph.initializer:
+        constant.name = called.get(constant.name, constant.name)
+
+    original, quantized = rewritten(built, tmp_path, "static", float_layers=("head",))
+
+    assert sqnr_db(built, original, quantized) > 20
+
+
 def test_the_same_bias_comes_of_it_as_the_quantizer_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = unrolled(8, 256)
     _, shared = rewritten(built, tmp_path, "static")

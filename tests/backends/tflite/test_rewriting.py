@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from edge_agent.backends import CandidateSpec, Method, Range
 from edge_agent.backends import tflite as backend
 from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.graph import PreparedGraph
+from edge_agent.backends.tflite.writing import load_objects
 from edge_agent.errors import ModelError, StageError
 
 STATIC = CandidateSpec("static", "minmax", types="s8s8")
@@ -296,6 +298,22 @@ def test_what_the_quantizer_fails_on_is_no_other_candidates_business(
 
     with pytest.raises(ModelError, match="litert-quantizer fails at node 'y'") as caught:
         backend.rewrite(rig.prepared, rig.ranges, STATIC, rig.out)
+    assert caught.value.code == "rewrite_invalid"
+
+
+def test_a_node_of_an_inner_graph_is_told_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(tmp_path, models.looping_net)
+    body = load_objects(rig.prepared).subgraphs[2]
+    after = next(index for index, tensor in enumerate(body.tensors) if tensor.name == b"after")
+
+    def fail(_made: object, _found: object, **_: object) -> None:
+        op = next(one for one in body.operators if list(one.outputs) == [after])
+        raise IndexError(len(op.outputs))
+
+    monkeypatch.setattr(import_module("litert_quantizer.model_modifier").ModelModifier, "modify_model", fail)
+
+    with pytest.raises(ModelError, match="litert-quantizer fails at node 'after': IndexError") as caught:
+        backend.rewrite(rig.prepared, {}, CandidateSpec("uniform"), rig.out)
     assert caught.value.code == "rewrite_invalid"
 
 

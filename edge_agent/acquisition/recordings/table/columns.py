@@ -21,6 +21,7 @@ from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.rows import Columns
 from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, period_of, scale_of, seconds
 from edge_agent.acquisition.recordings.table.units import Named, named
+from edge_agent.strict import counted
 
 
 class Chosen(NamedTuple):
@@ -67,7 +68,7 @@ def choose_columns(table: Layout, head: Sequence[Line], names: Sequence[str], ra
     time = _time(table, texts, labels, counts, rate_hz)
     meant = _meant(words, labels, channels, [] if renamed else names, whole=as_ever)
     channels = [channels[place] for place in meant.places]
-    period_s = period_of(table.rows[0][time.place]) if time and time.scale is None else 0.0
+    period_s = period_of(_first(table, time.place)) if time and time.scale is None else 0.0
     columns = Columns(
         table.dialect, words, channels, time.place if time else None, time.scale if time else None, period_s
     )
@@ -108,7 +109,8 @@ def _words(table: Layout, head: Sequence[Line], names: Sequence[str], texts: int
             raise Unreadable(f"{other} and {row} have different separators; write both with the same")
         count = len(table.dialect.split(other.text))
         raise Unreadable(
-            f"{row} has {table.width} fields, {other} above it {count}; name each column there, or in channels"
+            f"{row} has {counted(table.width, 'field')}, {other} above it {count}; "
+            "name each column there, or in channels"
         )
     many = f"the {table.width} columns" if table.width > 1 else "the column"
     raise Unreadable(f"{row} is a row of numbers without a header; name {many} in channels of [sources]")
@@ -131,6 +133,11 @@ def _is_text_time(table: Layout, place: int) -> bool:
     return bool(fields) and all(table.dialect.number(field) is None and seconds(field) is not None for field in fields)
 
 
+def _first(table: Layout, place: int) -> str:
+    """A column's first field that is not empty; a logger may begin before its clock is set."""
+    return next(filter(None, (row[place] for row in table.rows)), "")
+
+
 def _numeric_times(table: Layout, place: int, labels: Sequence[Named]) -> Times | None:
     """The first numbers of a column that its name and its going up make a time."""
     if not is_time_name(labels[place].name):
@@ -147,7 +154,7 @@ def _time(
 ) -> _Time | None:
     """The column that is the time: one with a time of day, else any date, else a count whose unit is known."""
     if texts:
-        clocks = [place for place in texts if has_clock(table.rows[0][place])]
+        clocks = [place for place in texts if has_clock(_first(table, place))]
         return _Time((clocks or texts)[0], None)
     scales = {place: scale_of(*labels[place], times, rate_hz) for place, times in counts.items()}
     known = {place: scale for place, scale in scales.items() if scale is not None}

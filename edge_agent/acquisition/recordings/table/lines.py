@@ -26,7 +26,8 @@ _GZIP = b"\x1f\x8b"
 COMMENTS = ("#", "//", "%")
 _SPREADSHEETS = r"#(?:N/A|NA\b|VALUE!|DIV/0!|REF!|NAME\?|NUM!|NULL!)"
 _COMMENT = re.compile(rf"\s*(?:(?!{_SPREADSHEETS})#|//|%)", re.IGNORECASE)
-_BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%).*", re.IGNORECASE)
+_BEHIND = re.compile(rf"[\s,;|](?:(?!{_SPREADSHEETS})#|//|%(?!\s*(?:[,;|\t]|$)))", re.IGNORECASE)
+"""``40 %`` is no comment but a unit."""
 
 
 class Line(NamedTuple):
@@ -46,8 +47,12 @@ class Line(NamedTuple):
 
     @property
     def row(self) -> str:
-        """It without a comment behind it."""
-        return _BEHIND.sub("", self.text) if any(mark in self.text for mark in COMMENTS) else self.text
+        """It without a comment behind it; within quotes there is none."""
+        if any(mark in self.text for mark in COMMENTS):
+            for found in _BEHIND.finditer(self.text):
+                if self.text.count('"', 0, found.start()) % 2 == 0:
+                    return self.text[: found.start()]
+        return self.text
 
 
 def blocks(path: Path) -> Iterator[list[Line]]:

@@ -13,6 +13,7 @@ from edge_agent.acquisition.recordings.table.fields import BLANKS, Dialect
 from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
 from edge_agent.acquisition.recordings.table.stamps import seconds
 from edge_agent.acquisition.shown import shown
+from edge_agent.strict import counted
 
 Numbers = NDArray[np.float64]
 
@@ -109,7 +110,7 @@ def _row(line: Line, columns: Columns) -> list[float] | str:
     if len(fields) > width and not any(fields[width:]):
         fields = fields[:width]
     if len(fields) != width:
-        return f"it has {len(fields)} field{'s' * (len(fields) != 1)}, not {width}"
+        return f"it has {counted(len(fields), 'field')}, not {width}"
     row = [] if columns.time is None else [_time(fields[columns.time], columns)]
     row += [columns.dialect.number(fields[place]) for place in columns.values]
     if None not in row:
