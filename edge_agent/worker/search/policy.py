@@ -13,7 +13,6 @@ from edge_agent.backends import CandidateSpec, Method
 from edge_agent.errors import RecipeError
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import MeasuredModel
-from edge_agent.quant.gain import no_gain
 from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
@@ -44,11 +43,6 @@ there ends the job."""
 
 FINALISTS = 3
 """Structures that may still win when the search is over."""
-
-_SPEED_CODES = ("latency_too_high", "latency_inconclusive", "too_noisy")
-_NO_FASTER = " of such a model run in float, at float's speed: what it gives is its size"
-_ALLOW_IT = ", and [gates] max_latency_ratio = 1.1 allows it"
-_NO_BUDGET = "the search budget is too small; raise [recipe] search_budget_s, or set it to 0 for the default"
 
 Structure = tuple[str, tuple[str, ...], str, bool, tuple[str, ...]]
 
@@ -273,32 +267,6 @@ def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:
     """The candidate nearest to float of all that ran, passed or not."""
     ran = [item for item in tried if item.record.agreement is not None]
     return max(ran, key=lambda item: item.record.closeness, default=None)
-
-
-def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) -> tuple[str, str]:
-    """The most telling code and sentence when no candidate is left.
-
-    ``in_float``: the operators of this model that compute in float where only weights are int8.
-
-    What is gained before all, by the best of those that failed only there: they did everything else right. Then speed,
-    for the same reason. Else the candidate closest to float.
-    """
-    worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
-    if worthless:
-        return "no_gain", f"int8 refused: {no_gain(worthless)}"
-    late = [item for item in tried if item.record.code in _SPEED_CODES]
-    if late:
-        quickest = min(late, key=_ratio).record
-        floats = " and ".join(sorted(in_float)) if quickest.method == "uniform" else ""
-        advice = f"; {floats}{_NO_FASTER}" if floats else ""
-        if quickest.method == "uniform" and "[gates]" not in (quickest.message or ""):
-            advice += _ALLOW_IT
-        return quickest.code or "no_candidate", f"int8 refused: {quickest.message} ({describe(quickest)}){advice}"
-    best = closest(tried)
-    if best is not None and best.record.code is not None:
-        return best.record.code, f"{best.record.message} (the closest candidate: {describe(best.record)})"
-    reasons = "; ".join(sorted({item.record.message for item in tried if item.record.message}))
-    return "no_candidate", f"no int8 candidate could be tried: {reasons or _NO_BUDGET}"
 
 
 def _ratio(item: EvaluatedCandidate) -> float:

@@ -22,13 +22,7 @@ from edge_agent.worker.search.listing import pareto, select_for_report
 from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured, top_up_candidates, try_mixed_precision
 from edge_agent.worker.search.plain import KEPT_SHARE, OVERRUN_SHARE
-from edge_agent.worker.search.policy import (
-    COARSE,
-    EvaluatedCandidate,
-    most_time,
-    structure,
-    worth_scoring,
-)
+from edge_agent.worker.search.policy import COARSE, EvaluatedCandidate, most_time, structure, worth_scoring
 from edge_agent.worker.search.preference import tie
 from edge_agent.worker.search.rounds import by_speed, halving
 from edge_agent.worker.search.speed_proof import SpeedProof

@@ -15,85 +15,46 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.backends import Backend, Flow, Layer, ModelInfo, load
+from edge_agent.backends import Backend
 from edge_agent.contract import first_output
-from edge_agent.contract.carried_state import CarriedState
-from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import Refusal
 from edge_agent.jobs.data_summary import OutputKindFound
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import LayerLoss
-from edge_agent.jobs.task import CHOSEN_FILE, Stage, Task
+from edge_agent.jobs.task import CHOSEN_FILE, Stage
 from edge_agent.quant.agreement import Meaning
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.artefacts import (
     SECOND_FILE,
     Chosen,
-    Ranges,
     chosen_path,
-    prepared_path,
     read_answers,
-    read_ranges,
     second_path,
 )
 from edge_agent.worker.capture.labelled_set import check_kind
 from edge_agent.worker.context import Context
-from edge_agent.worker.data.dataset import DataSet, open_dataset
+from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.memory import called_bytes
-from edge_agent.worker.measure.probe import Served, write_feeds
-from edge_agent.worker.measure.runtimes import ServingOption, serving_options
+from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import SCREENING_SHARE, default_s
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
-from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured
 from edge_agent.worker.search.plain import plain_recipes
-from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan, why_none
+from edge_agent.worker.search.policy import EvaluatedCandidate, closest, plan
+from edge_agent.worker.search.prepared import Prepared, graph_of, prepare, space_of, tail_of
+from edge_agent.worker.search.refusal import why_none
 from edge_agent.worker.search.scoring import ReferenceOutputs
 from edge_agent.worker.search.search import PROVED, TOO_LARGE, Search
 from edge_agent.worker.search.sensitivity import fits, measure
-from edge_agent.worker.search.space import SearchSpace
-from edge_agent.worker.search.starts import known_starts
-from edge_agent.worker.search.tail import Tail, float_tail
 from edge_agent.worker.search.unplanned import why_unplanned
 
 CANDIDATES_FILE = "candidates.json"
 _MORE = "[recipe] search_budget_s"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """What the search starts from. Nothing of the model's weights is in memory."""
-
-    backend: Backend
-    info: ModelInfo
-    data: DataSet
-    ranges: Ranges
-    layers: list[Layer]
-    """All that can be quantized, in graph order, without their weights."""
-    weighted: list[Layer]
-    """Those with weights."""
-    flow: Flow
-    """The whole graph."""
-    served: Sequence[ServingOption]
-    notes: list[str]
-    """What the report has to warn of, whatever the search finds."""
-    feeds: Path
-
-    @property
-    def unlisted(self) -> set[str]:
-        """Operators that have a dynamic form alone, as an LSTM, and so are none of the layers."""
-        return set(self.info.operators) & set(self.backend.product_operators()) - {one.operator for one in self.layers}
-
-    @property
-    def no_products(self) -> set[str]:
-        """Operators with weights that compute in float where only weights are int8."""
-        products = set(self.backend.product_operators())
-        return {node.operator for node in self.flow.nodes if node.weights} - products | self.unlisted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +80,8 @@ def run(context: Context) -> Outcome:
             with the model say nothing about what the outputs are found to be; ``no_candidate`` if the recipe's method
             has no form of any of the model's layers.
     """
-    prepared = _prepare(context)
-    if not plan(_space(context.task, prepared)):
+    prepared = prepare(context)
+    if not plan(space_of(context.task, prepared)):
         bound = prepared.ranges.float_layers
         raise Refusal("no_candidate", why_unplanned(context.task.recipe, prepared.flow.nodes, bound))
     found = _search(context, prepared)
@@ -128,61 +89,7 @@ def run(context: Context) -> Outcome:
     return _publish(context, prepared, found)
 
 
-def _prepare(context: Context) -> _Prepared:
-    """Read what calibration has left, and write down one row to time candidates with."""
-    task = context.task
-    backend = load(task.format)
-    info = backend.inspect(context.model_path)
-    data = open_dataset(context, info)
-    path = prepared_path(context.folder(Stage.CALIBRATE), backend.SUFFIX)
-    given = backend.layers(path)
-    ranges = read_ranges(context.folder(Stage.CALIBRATE))
-    served, few_cores = serving_options(ranges.runtimes, task.recipe.threads)
-    feeds = context.out_dir / "feeds.npz"
-    write_feeds(feeds, CarriedState(task.state, info).feeds(next(iter(data.rows("search")))))
-    return _Prepared(
-        backend=backend,
-        info=info,
-        data=data,
-        ranges=ranges,
-        layers=[replace(layer, weights=None) for layer in given],
-        weighted=[replace(layer, weights=None) for layer in given if layer.weights is not None],
-        flow=backend.flow(path),
-        served=served,
-        notes=few_cores,
-        feeds=feeds,
-    )
-
-
-def _space(task: Task, prepared: _Prepared) -> SearchSpace:
-    """What there is to choose from for this model: layers that no candidate may round are none."""
-    backend, bound = prepared.backend, set(prepared.ranges.float_layers)
-    free = [layer for layer in prepared.layers if layer.name not in bound]
-    return SearchSpace(
-        recipe=task.recipe,
-        present={layer.operator for layer in free} if any(layer.multiplies for layer in free) else (),
-        weighted=prepared.unlisted | {layer.operator for layer in prepared.weighted if layer.name not in bound},
-        core=backend.core_operators(),
-        products=backend.product_operators(),
-        schemes=backend.schemes,
-    )
-
-
-def _tail(task: Task, prepared: _Prepared, kind: str) -> Tail:
-    """The layers to leave float from the start; ``kind``: of the first judged output."""
-    kinds = [kind, *(one.kind or "" for one in task.outputs)]
-    judged = ScoredOutput(prepared.info, task).positions
-    seen = next(iter(prepared.ranges.ranges), "")  # whatever the method, it tells the scale
-    return float_tail(prepared.flow, prepared.layers, kinds, judged, prepared.ranges.of(seen))
-
-
-def _graph(prepared: _Prepared) -> Graph:
-    """Where int8 loses most, by the graph alone."""
-    weighted = [layer.name for layer in prepared.weighted]
-    return Graph(weighted, known_starts(prepared.flow, prepared.layers, weighted))
-
-
-def _search(context: Context, prepared: _Prepared) -> _Found:
+def _search(context: Context, prepared: Prepared) -> _Found:
     """Run float, then the search over the candidates, and explain the layers of the best."""
     task, backend, info, data = context.task, prepared.backend, prepared.info, prepared.data
     with ReferenceOutputs(backend, context.model_path, data, "search", task, context.out_dir / "float.bin") as floats:
@@ -206,14 +113,14 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
             screening_s=SCREENING_SHARE * budget_s,
         )
         search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
-        space = _space(task, prepared)
-        planned = plan(space, _tail(task, prepared, meaning.kind))
+        space = space_of(task, prepared)
+        planned = plan(space, tail_of(task, prepared, meaning.kind))
         search.score(planned)
         if fits(task.memory_bytes, info.size_bytes):
             float_model = Served(str(context.model_path), prepared.ranges.runtimes[0])
             called = cache(partial(called_bytes, float_model, prepared.feeds))
             sensitivity = partial(measure, context, backend, info, data, called)
-            search.try_mixed_precision(sensitivity, backend.SWITCHED, _graph(prepared))
+            search.try_mixed_precision(sensitivity, backend.SWITCHED, graph_of(prepared))
         else:
             search.warn(TOO_LARGE)
         search.come_back(planned)
@@ -229,7 +136,7 @@ def _search(context: Context, prepared: _Prepared) -> _Found:
     return _Found(search=search, finalists=frozen, meaning=meaning, others=others, layers=layers)
 
 
-def _publish(context: Context, prepared: _Prepared, found: _Found) -> Outcome:
+def _publish(context: Context, prepared: Prepared, found: _Found) -> Outcome:
     """Leave the candidates and the finalists' files, and say what was found."""
     search, meaning, finalists = found.search, found.meaning, found.finalists
     records, numbers = search.records([finalist.item for finalist, _ in finalists])

@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import GateResult, MeasuredModel
-from edge_agent.worker.search.policy import (
-    SAME_SPEED,
-    EvaluatedCandidate,
-    best_of_structures,
-    finalists,
-    worth_scoring,
-)
+from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, best_of_structures, finalists, worth_scoring
 
 
 def tried(

@@ -18,8 +18,8 @@ from edge_agent.worker.search.policy import (
     plan,
     range_methods,
     structure,
-    why_none,
 )
+from edge_agent.worker.search.refusal import why_none
 from edge_agent.worker.search.rounds import by_speed
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
