@@ -140,6 +140,7 @@ ROOM = 0.15
 """By what a process in three may differ from the others that hold the same model (measured: up to 0.12)."""
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("target", "asked", "code", "axes"),
     [
