@@ -13,6 +13,7 @@ from edge_agent.backends.tflite import schema
 from edge_agent.backends.tflite.operators import OWN_CUSTOM, STATEFUL
 from edge_agent.backends.tflite.reading import Graph, Model, Operator, Tensor, read_model
 from edge_agent.errors import ModelError
+from edge_agent.strict import counted
 
 _INTEGERS = (schema.INT8, schema.UINT8, schema.INT16)
 _SMALL = (schema.INT8, schema.UINT8, schema.INT4)
@@ -161,8 +162,8 @@ def _notes(model: Model) -> Iterator[str]:
         )
     if len(model.graphs) > 1:
         yield (
-            f"{len(model.graphs) - 1} graphs inside others (IF, WHILE) or beside the first: no activation of theirs is "
-            "int8 by static candidates"
+            f"{counted(len(model.graphs) - 1, 'graph')} inside others (IF, WHILE) or beside the first: no activation "
+            "of theirs is int8 by static candidates"
         )
     signature = model.signature
     if signature is not None and len(model.signatures) > 1:

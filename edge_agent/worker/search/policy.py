@@ -17,7 +17,7 @@ from edge_agent.quant.limits import latency_limit
 from edge_agent.quant.prospect import Prospect
 from edge_agent.strict import counted
 from edge_agent.wire.manifest import Gates, Recipe
-from edge_agent.worker.search.preference import Tie, best_first
+from edge_agent.worker.search.preference import tied
 from edge_agent.worker.search.space import SearchSpace
 from edge_agent.worker.search.tail import NO_TAIL, Tail
 
@@ -31,7 +31,7 @@ SAME_SPEED = 0.03
 COARSE = 0.1
 """By what part of itself a ratio of one process alone may be off: enough to know what is worth scoring."""
 
-SAME_SIZE = 0.02
+SAME_SIZE = 0.05
 """Files closer in size than this fraction are one size: a scale more or less is worth no accuracy."""
 
 SCREEN_SLACK = 1.1
@@ -242,9 +242,10 @@ def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[Evaluate
     for rank in sorted({rank_of(item) for item in items}):
         equals = [item for item in items if rank_of(item) == rank]
         if equals[0].likely_to_pass:
-            order += best_first(equals, lambda item: item.standing, apart, _otherwise)
+            for alike in tied(equals, lambda item: item.standing, apart):
+                order += _by_size(alike)
         else:
-            order += sorted(equals, key=lambda item: (-item.chance, *_otherwise(item)))
+            order += sorted(_by_size(equals), key=lambda item: -item.chance)
     return order
 
 
@@ -257,10 +258,14 @@ def _within_structure(item: EvaluatedCandidate) -> tuple[bool, float, tuple[floa
     return item.likely_to_pass, 1.0 if item.likely_to_pass else item.chance, item.record.closeness
 
 
-def _otherwise(item: EvaluatedCandidate) -> Tie:
-    size = round(math.log(item.record.size_bytes or 1) / math.log1p(SAME_SIZE))
+def _by_size(items: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
+    groups = tied(items, lambda item: math.log(item.record.size_bytes or 1), math.log1p(SAME_SIZE))
+    return [item for alike in groups for item in sorted(alike, key=_farness)]
+
+
+def _farness(item: EvaluatedCandidate) -> tuple[float, float, int, str]:
     agreement, sqnr_db = item.record.closeness
-    return size, -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
+    return -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:

@@ -6,7 +6,7 @@ measured, so numbers that differ by no more than such a measurement may be off a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -19,8 +19,6 @@ from edge_agent.wire.manifest import Preference
 from edge_agent.worker.measure.memory import Memory
 
 T = TypeVar("T")
-Tie = tuple[float | str, ...]
-"""What decides between those that are one: smaller first, in turn."""
 
 
 class Weights(NamedTuple):
@@ -82,21 +80,18 @@ def tie(prefer: Preference, margin: float) -> float:
     return max(weights.time, weights.memory) * math.log1p(margin)
 
 
-def best_first(
-    items: Sequence[T], number: Callable[[T], float], apart: float, otherwise: Callable[[T], Tie]
-) -> list[T]:
-    """``items`` by their ``number``, the lowest first.
+def tied(items: Iterable[T], number: Callable[[T], float], apart: float) -> Iterator[list[T]]:
+    """Groups of what is one, those of the lowest ``number`` first.
 
-    Those that are no more than ``apart`` from the lowest of what is left are one, and go by ``otherwise``, smallest
-    first. So an order does not hang on which of two that are alike was measured a little lower.
+    One is what is no more than ``apart`` from the lowest of what is left. So an order does not hang on which of two
+    that are alike was measured a little lower.
     """
-    left, order = sorted(items, key=number), []
+    left = sorted(items, key=number)
     while left:
-        best = number(left[0]) + apart
-        equals = [item for item in left if number(item) <= best]
-        left = left[len(equals) :]
-        order += sorted(equals, key=otherwise)
-    return order
+        most = number(left[0]) + apart
+        one = [item for item in left if number(item) <= most]
+        left = left[len(one) :]
+        yield one
 
 
 def _memory(model: MeasuredModel) -> Memory:

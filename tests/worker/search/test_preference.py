@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.gain import Gain
-from edge_agent.worker.search.preference import WEIGHTS, Costs, best_first, costs, preferred, score, tie
+from edge_agent.worker.search.preference import WEIGHTS, Costs, costs, preferred, score, tie, tied
 
 MIB = 1 << 20
 FLOAT = MeasuredModel(method="float", size_bytes=1000, model_rss_bytes=40 * MIB)
@@ -51,14 +51,12 @@ def test_what_is_taken_of_floats_is_what_is_not_gained() -> None:
     assert Costs(0.75, 1.25, None).gain == Gain(time=0.25, size=-0.25, memory=None)
 
 
-def test_what_is_measured_to_be_alike_is_a_tie_and_otherwise_decides() -> None:
+def test_what_is_measured_to_be_alike_is_one() -> None:
     numbers = {"a": -0.500, "b": -0.505, "c": -0.2, "d": -0.495}
 
-    order = best_first("abcd", numbers.__getitem__, 0.01, lambda name: (0, 0, name))
-
-    assert order == ["a", "b", "d", "c"]
-    assert best_first("abcd", numbers.__getitem__, 0.0, lambda name: (0, 0, name)) == ["b", "a", "d", "c"]
-    assert best_first("ab", numbers.__getitem__, 0.01, lambda name: (ord("b") - ord(name), 0, name)) == ["b", "a"]
+    assert list(tied("abcd", numbers.__getitem__, 0.01)) == [["b", "a", "d"], ["c"]]
+    assert list(tied("abcd", numbers.__getitem__, 0.0)) == [["b"], ["a"], ["d"], ["c"]]
+    assert list(tied("", numbers.__getitem__, 0.01)) == []
 
 
 def test_a_margin_of_time_counts_as_much_as_time_does() -> None:
@@ -69,7 +67,7 @@ def test_a_margin_of_time_counts_as_much_as_time_does() -> None:
 
 @given(st.lists(st.floats(-3, 3), max_size=12), st.floats(0, 1))
 def test_an_order_holds_everything_and_is_off_by_no_more_than_a_tie(numbers: list[float], apart: float) -> None:
-    order = best_first(range(len(numbers)), numbers.__getitem__, apart, lambda place: (place, 0, ""))
+    order = [place for one in tied(range(len(numbers)), numbers.__getitem__, apart) for place in sorted(one)]
 
     assert sorted(order) == list(range(len(numbers)))
     told = [numbers[place] for place in order]
@@ -80,7 +78,7 @@ def test_an_order_does_not_hang_on_how_it_came() -> None:
     items = [(0.1, "x"), (0.105, "y"), (0.3, "z")]
 
     orders = {
-        tuple(best_first(some, lambda item: item[0], 0.01, lambda item: (0, 0, item[1])))
+        tuple(item for one in tied(some, lambda item: item[0], 0.01) for item in sorted(one))
         for some in (items, items[::-1], [items[1], items[2], items[0]])
     }
 
