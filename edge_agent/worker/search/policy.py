@@ -41,6 +41,9 @@ SURE = 0.85
 """The chance that earns a candidate the verdict before faster ones: the held-out set is opened once, and what fails
 there ends the job."""
 
+SAME_CHANCE = 0.05
+"""Chances closer than this are one: they are estimates of few windows."""
+
 FINALISTS = 3
 """Structures that may still win when the search is over."""
 
@@ -236,7 +239,8 @@ def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[Evaluate
     """``items``, best first: what gains something, is fast enough, is likely to stand; among these what is preferred.
 
     Where the preference differs by no more than ``apart``, the fewest bytes go first, then what is closest to float,
-    then the fewest float layers, then the name. Those whose verdict is doubtful go by how doubtful it is.
+    then the fewest float layers, then the name. Those whose verdict is doubtful go by how doubtful it is, and where
+    that is alike by how close to float they are: few windows tell little, and how near they came tells more.
     """
     order: list[EvaluatedCandidate] = []
     for rank in sorted({rank_of(item) for item in items}):
@@ -245,7 +249,8 @@ def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[Evaluate
             for alike in tied(equals, lambda item: item.standing, apart):
                 order += _by_size(alike)
         else:
-            order += sorted(_by_size(equals), key=lambda item: -item.chance)
+            for alike in tied(equals, lambda item: -item.chance, SAME_CHANCE):
+                order += sorted(alike, key=_farness)
     return order
 
 

@@ -81,6 +81,19 @@ def test_among_equals_of_one_size_the_closest_to_float_wins() -> None:
     assert finalists([far, near, small]) == [small, near, far]
 
 
+def test_among_those_of_one_doubtful_chance_the_closest_to_float_goes_first() -> None:
+    far, near, worse = (
+        replace(of(name, ratio, agreement, size_bytes=size), chance=chance)
+        for name, ratio, agreement, size, chance in (
+            ("a", 0.4, 0.98, 9_000, 0.52),
+            ("b", 0.5, 0.99, 12_000, 0.5),
+            ("c", 0.3, 1.0, 9_000, 0.3),
+        )
+    )
+
+    assert finalists([far, worse, near]) == [near, far, worse]
+
+
 def test_within_one_structure_the_closest_to_float_stands_for_it() -> None:
     far, near, likely = tried(0.4, 0.98), tried(0.5, 0.99), replace(tried(0.5, 1.0), chance=0.5)
     other = of("o", 0.52, size_bytes=1 << 20)
