@@ -4,9 +4,10 @@ import ast
 import zipfile
 from pathlib import Path
 
+from edge_agent.jobs.archives import DAMAGED
+
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
-_BROKEN = (OSError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError, RuntimeError, NotImplementedError, EOFError)
 
 
 def labelled_rows(path: Path) -> int | None:
@@ -19,5 +20,5 @@ def labelled_rows(path: Path) -> int | None:
                 return None
             shape = ast.literal_eval(member.read(length).decode("latin-1"))["shape"]
             return int(shape[0])
-    except (*_BROKEN, TypeError, LookupError, MemoryError, RecursionError):
+    except (*DAMAGED, TypeError, LookupError, MemoryError):
         return None

@@ -5,12 +5,9 @@ another, compressed or not. Object arrays are never unpickled. An array stored i
 transpose) has no rows in the file; it is unpacked into a scratch file once and mapped.
 """
 
-import lzma
 import math
 import tempfile
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,24 +19,13 @@ from numpy.lib import format as npy_format
 
 from edge_agent.backends import Array
 from edge_agent.errors import ContractError
+from edge_agent.jobs.archives import DAMAGED
 from edge_agent.strict import why
 
 _npy: Any = npy_format
 """Untyped in numpy 1.26."""
 _SUFFIX = ".npy"
 _BLOCK_BYTES = 1 << 20
-_BROKEN = (
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    ValueError,
-    EOFError,
-    NotImplementedError,  # a compression that this Python lacks
-    RuntimeError,  # an encrypted member
-    tokenize.TokenError,  # numpy parses a header as Python
-    SyntaxError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +137,7 @@ class ArrayFile:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except _BROKEN as error:
+        except DAMAGED as error:
             raise ContractError(
                 "data_unreadable", f"{self._path.name}: {why(error)}; save it with numpy.savez"
             ) from None

@@ -1,0 +1,19 @@
+"""What opening and reading an ``.npz`` raises where it is damaged: of the archive and of numpy's header in a member."""
+
+import lzma
+import tokenize
+import zipfile
+import zlib
+
+DAMAGED = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    EOFError,
+    NotImplementedError,  # a compression that this Python lacks
+    RuntimeError,  # an encrypted member
+    tokenize.TokenError,  # numpy parses a header as Python
+    SyntaxError,
+)
