@@ -45,8 +45,16 @@ def test_a_second_finalist_is_one_that_is_likelier_though_it_must_prove_more() -
     first, as_bad, better, best, _ = tried
     assert as_bad.chance == first.chance
 
-    assert second_finalists(tried, first) == [best, better]
+    assert second_finalists(tried, first) == [best, better, as_bad]
     assert second_finalists(tried, best) == []
+
+
+@pytest.mark.parametrize(("wrong", "windows", "pays"), [(0, 40, True), (1, 50, True), (0, 150, False), (1, 150, False)])
+def test_where_few_windows_tell_little_another_one_as_good_follows(wrong: int, windows: int, pays: bool) -> None:  # noqa: FBT001  # a case
+    prospect = Prospect(wrong, windows, 1.0, HELDOUT, 0.95)
+    both = [replace(candidate(0, name=name), prospect=prospect, chance=prospect.chance()) for name in "ab"]
+
+    assert second_finalists(both, both[0]) == both[1:] * pays
 
 
 def test_what_gains_nothing_follows_nothing_that_gains() -> None:
