@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.prospect import Prospect, chances
-from edge_agent.worker.search.policy import SAME_CHANCE, EvaluatedCandidate, finalists
+from edge_agent.worker.search.policy import SAME_CHANCE, SURE, EvaluatedCandidate, finalists
 from edge_agent.worker.search.preference import tied
 
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
@@ -46,8 +46,9 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
     """Those that make the job likelier to end accepted beside ``first``: the likeliest, of these the closest to float.
 
     Two finalists share the held-out set, so each has to prove more; but one may stand where the other falls. A second
-    one pays where it is likelier to prove that than the first is to prove what one alone has to, or where either of
-    them is by far. What gains nothing would be refused for that, so it follows nothing that does.
+    one pays where it is likelier to prove that than the first is to prove what one alone has to, or where the first is
+    doubtful and either of them is likelier by far. What gains nothing would be refused for that, so it follows nothing
+    that does.
     """
     if first.prospect is None:
         return []
@@ -58,7 +59,11 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
     }
     alone, beside = first.prospect.untold(first.chance), shared.get(first.spec, 0.0)
     others = [item for item in finalists(tried) if item.spec != first.spec and item.gains >= first.gains]
-    likelier = [item for item in others if max(own := shared.get(item.spec, 0.0), _either(beside, own) / _PAYS) > alone]
+    likelier = [
+        item
+        for item in others
+        if (own := shared.get(item.spec, 0.0)) > alone or (alone < SURE and _either(beside, own) > alone * _PAYS)
+    ]
     groups = tied(likelier, lambda item: -shared[item.spec], SAME_CHANCE)
     return [item for alike in groups for item in sorted(alike, key=lambda one: one.record.closeness, reverse=True)]
 

@@ -50,7 +50,7 @@ def test_a_second_finalist_is_one_that_is_likelier_though_it_must_prove_more() -
     assert second_finalists(tried, best) == []
 
 
-@pytest.mark.parametrize(("wrong", "windows", "pays"), [(0, 40, True), (1, 50, True), (0, 150, False), (1, 150, False)])
+@pytest.mark.parametrize(("wrong", "windows", "pays"), [(0, 30, True), (1, 50, True), (0, 60, False), (1, 150, False)])
 def test_where_few_windows_tell_little_another_one_as_good_follows(wrong: int, windows: int, pays: bool) -> None:  # noqa: FBT001  # a case
     prospect = Prospect(wrong, windows, 1.0, HELDOUT, 0.95)
     both = [replace(candidate(0, name=name), prospect=prospect, chance=prospect.chance()) for name in "ab"]
@@ -59,7 +59,7 @@ def test_where_few_windows_tell_little_another_one_as_good_follows(wrong: int, w
 
 
 def test_of_second_ones_as_likely_the_closest_to_float_comes_first() -> None:
-    prospect = Prospect(0, 40, 1.0, HELDOUT, 0.95)
+    prospect = Prospect(0, 30, 1.0, HELDOUT, 0.95)
     first, far, near = (replace(candidate(0, name=name), prospect=prospect) for name in ("first", "far", "near"))
     near = replace(near, record=replace_in(near.record, sqnr_db=30.0, ratio_p50=0.9))
 
