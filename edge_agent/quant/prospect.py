@@ -59,21 +59,21 @@ class Prospect:
 
         1 at 95 % if none is wrong: nothing better can be shown on these windows.
         """
-        return self._told(self._predicted(self.wrong, confidence))
+        return self._relative(self._predicted(self.wrong, confidence))
 
     def among(self, weights: NDArray[np.float64], confidence: float) -> float:
         """The same where the true share is distributed over the grid with ``weights``."""
-        return min(self.chance(confidence), self._told(float(weights @ self._passing(confidence))))
+        return min(self.chance(confidence), self._relative(float(weights @ self._passing(confidence))))
 
     def log_likelihoods(self) -> NDArray[np.float64]:
         """Of each share of the grid, by what the search windows show."""
         return _log_likelihoods(self.wrong / self.effect, self.windows / self.effect)
 
-    def untold(self, chance: float) -> float:
-        """A chance as :meth:`chance` tells it, without what it allows for few windows."""
+    def absolute(self, chance: float) -> float:
+        """A chance as :meth:`chance` has it, no longer in parts of the best that these windows can show."""
         return chance if self.wrong else chance * self._predicted(0, CONFIDENCE)
 
-    def _told(self, chance: float) -> float:
+    def _relative(self, chance: float) -> float:
         best = self._predicted(0, CONFIDENCE)
         if self.wrong or not best:
             return chance if self.wrong else 1.0

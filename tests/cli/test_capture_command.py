@@ -191,7 +191,7 @@ def test_a_recording_that_ends_too_soon(tmp_path: Path, capsys: pytest.CaptureFi
 
     said = capsys.readouterr().err
     assert "(source_lost)" in said
-    assert re.search(r"give --windows \d+, or record \d+ samples: that is \d+ windows", said)
+    assert re.search(r"give --windows \d+, or record \d+ samples for \d+ windows", said)
     assert not (tmp_path / "d.npz").exists()
 
 

@@ -89,7 +89,7 @@ def test_a_worker_that_opens_the_model_writes_to_its_job_only(tmp_path: Path, st
     argv = [sys.executable, "-c", WORKER, tmp_path / "job", stage]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     held, written = done.stdout.split()
-    if (held, stage) == ("False", "quantize"):
+    if held == "False" and said == "refused":
         pytest.skip("this kernel has no Landlock")
 
     assert written == said

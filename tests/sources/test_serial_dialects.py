@@ -162,10 +162,15 @@ SHOWN = {
         "field 'acc' is an object of x, y, no number; name the path to one of these",
     ),
     "null": (b'{"x": null}\n', {"framing": "json", "channels": ["x"]}, "field 'x' is null, no number"),
-    "a string that is no number": (
+    "a number with its unit in a string": (
         b'{"x": "21.5 C"}\n',
         {"framing": "json", "channels": ["x"]},
         "field 'x' is '21.5 C', no number; send the number alone, without its unit",
+    ),
+    "a string that is no number": (
+        b'{"x": "0x1F"}\n',
+        {"framing": "json", "channels": ["x"]},
+        "field 'x' is '0x1F', no number; send a number, with a decimal point",
     ),
     "no JSON": (b"x: 1\n", {"framing": "json", "channels": ["x"]}, "'x: 1': it is no JSON (invalid character"),
 }

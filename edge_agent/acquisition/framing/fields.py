@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.acquisition.shown import listed, shown
+from edge_agent.acquisition.units import is_quantity
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _decode = msgspec.json.Decoder().decode
@@ -94,7 +95,7 @@ def _number(value: Any, name: str) -> float:
         except OverflowError:
             raise Malformed(f"field {name!r} is a number that is too large; send one below 1e308") from None
     remedy = "name the path to one of these" if isinstance(value, dict) else "send a number, with a decimal point"
-    if isinstance(value, str) and (found := _NUMBER.match(value)) and value[found.end() :][:1] not in ",.":
+    if isinstance(value, str) and is_quantity(value):
         remedy = "send the number alone, without its unit"
     raise Malformed(f"field {name!r} is {_told(value)}, no number; {remedy}")
 

@@ -12,11 +12,8 @@ from edge_agent.worker.search.policy import FINALISTS, SAME_SPEED, EvaluatedCand
 
 WORTH_ASKING = 0.1
 """The chance to stand that earns a candidate the held-out set where nothing has passed."""
-
-LEFT_TO_LABELS = 0.9
-"""The same where labels will decide that the search set lacks: the agreement there, as what disagrees need not be
-wrong."""
-
+_LEFT_TO_LABELS = 0.9
+"""The agreement that does so where labels will decide that the search set lacks: what disagrees need not be wrong."""
 _COUNTED = ("min_agreement", "max_accuracy_drop")
 _SCREENED = "max_latency_ratio"
 
@@ -27,9 +24,17 @@ def may_stand(item: EvaluatedCandidate) -> bool:
         return False
     if not all(gate.passed for gate in item.record.gates if gate.name not in (*_COUNTED, _SCREENED)):
         return False
-    if item.prospect is None:
-        return (item.record.agreement or 0.0) >= LEFT_TO_LABELS
-    return item.chance >= WORTH_ASKING
+    return is_worth_asking(None if item.prospect is None else item.chance, item.record.agreement or 0.0)
+
+
+def is_worth_asking(chance: float | None, agreement: float) -> bool:
+    """Whether counts of windows leave a candidate enough hope.
+
+    Args:
+        chance: that it stands before the held-out set; None where search windows do not say so.
+        agreement: the share of search windows that agree with float.
+    """
+    return agreement >= _LEFT_TO_LABELS if chance is None else chance >= WORTH_ASKING
 
 
 def likeliest(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:

@@ -32,7 +32,7 @@ from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.doubt import LEFT_TO_LABELS, WORTH_ASKING
+from edge_agent.worker.search.doubt import is_worth_asking
 from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import preferred
@@ -225,9 +225,8 @@ class CandidateEvaluator:
         if goes_on(gates, kind, seen, windows, labels_follow=labelled):
             return True
         prospect = self._prospect(replace(seen, windows=windows, windows_effective=windows))
-        if prospect is None:
-            return (seen.disagreements or 0) <= (1.0 - LEFT_TO_LABELS) * windows
-        return prospect.chance() >= WORTH_ASKING
+        chance = None if prospect is None else prospect.chance()
+        return is_worth_asking(chance, 1.0 - (seen.disagreements or 0) / windows)
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""

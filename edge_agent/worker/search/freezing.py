@@ -12,12 +12,12 @@ from edge_agent.worker.search.preference import tied
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
 """Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
 _ALIKE = 0.2
-"""How much the fall of one finalist says of the other: both are int8 of one model, on the same windows. Simulated with
-true shares of their own and errors that are correlated by 0 to 0.8, a second finalist saves no fewer jobs than this
-foretells: with none of 40 search windows wrong 91 to 95 % end accepted instead of 83 %, with one of 50 wrong 84 to 91 %
-instead of 70 %."""
+"""How much the fall of one finalist says of the other: both are int8 of one model, on the same windows. Where neither
+was wrong in 40 search windows, this foretells that one of them stands in 91 % of all cases; of simulated ones, 90 to
+94 % do. Where each was wrong once in 50, 68 % are foretold, and 84 to 86 % stand
+(``tests/bench/second_finalist.py``)."""
 _PAYS = 1.05
-"""By far: a second one costs a proof of its speed and a pass of the held-out set."""
+"""The factor that is by far: a second one costs a proof of its speed and a pass of the held-out set."""
 _FOR_WINDOWS = ("agreement_too_low", "accuracy_too_low", "output_kind_needed")
 
 
@@ -53,22 +53,22 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
     if first.prospect is None:
         return []
     shared = {
-        tried[number].spec: prospect.untold(chance)
+        tried[number].spec: prospect.absolute(chance)
         for number, chance in _chances(tried, SHARED_CONFIDENCE).items()
         if (prospect := tried[number].prospect) is not None
     }
-    alone, beside = first.prospect.untold(first.chance), shared.get(first.spec, 0.0)
+    alone, beside = first.prospect.absolute(first.chance), shared.get(first.spec, 0.0)
     others = [item for item in finalists(tried) if item.spec != first.spec and item.gains >= first.gains]
     likelier = [
         item
         for item in others
-        if (own := shared.get(item.spec, 0.0)) > alone or (alone < SURE and _either(beside, own) > alone * _PAYS)
+        if (own := shared.get(item.spec, 0.0)) > alone or (alone < SURE and either(beside, own) > alone * _PAYS)
     ]
     groups = tied(likelier, lambda item: -shared[item.spec], SAME_CHANCE)
     return [item for alike in groups for item in sorted(alike, key=lambda one: one.record.closeness, reverse=True)]
 
 
-def _either(one: float, other: float) -> float:
+def either(one: float, other: float) -> float:
     """The chance that at least one of two stands, from the chance of each."""
     return one + (1.0 - one) * other * (1.0 - _ALIKE)
 

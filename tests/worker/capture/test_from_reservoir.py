@@ -244,7 +244,7 @@ def test_another_rate_is_made_of_each_stretch(tmp_path: Path, kept_folder: Path)
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"recipe": Recipe(calibration_windows=5000)}, "are kept for calibration"),
+        ({"recipe": Recipe(calibration_windows=5000)}, "stretches kept: "),
         ({"inputs": [msgspec.structs.replace(CONTRACT, window=Window(300, 300))]}, "shorter than a window"),
         ({"inputs": [msgspec.structs.replace(CONTRACT, channels=["ax", "ay", "temperature"])]}, "no channel 'temp"),
     ],

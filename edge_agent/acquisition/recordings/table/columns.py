@@ -20,7 +20,7 @@ from edge_agent.acquisition.recordings.table.layout import Layout
 from edge_agent.acquisition.recordings.table.lines import Line
 from edge_agent.acquisition.recordings.table.rows import Columns
 from edge_agent.acquisition.recordings.table.stamps import Times, has_clock, is_time_name, period_of, scale_of, seconds
-from edge_agent.acquisition.recordings.table.units import Named, named
+from edge_agent.acquisition.units import Named, named
 from edge_agent.strict import counted
 
 

@@ -15,7 +15,7 @@ from edge_agent.acquisition.recordings.table.fields import BLANKS, DIALECTS, FOR
 from edge_agent.acquisition.recordings.table.lines import COMMENTS, Line
 from edge_agent.acquisition.recordings.table.refusals import no_rows, unclear_marks
 from edge_agent.acquisition.recordings.table.stamps import seconds
-from edge_agent.acquisition.recordings.table.units import are_units
+from edge_agent.acquisition.units import are_units
 
 _HEADER_WORTH, _FIRST_WORTH = 0.5, 0.25
 """A header is worth as much as half of the lines, and more in the first line: stray rows do not outvote it."""

@@ -1,4 +1,4 @@
-"""Units of measurement in headers. Pure."""
+"""Units of measurement, in headers and behind numbers. Pure."""
 
 import re
 from typing import NamedTuple
@@ -12,6 +12,7 @@ _BASES = (
 )
 _UNIT = re.compile(rf"(?:{_BASES})\^?-?[123²³]?", re.IGNORECASE)
 _NAMED = re.compile(r"(?P<name>.*[^\s_])[\s_]*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))")
+_NUMBER = re.compile(r"\s*[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?\s*", re.ASCII)
 _EMPTY = ("", "-", "--", "1")
 
 
@@ -31,6 +32,12 @@ def named(header: str) -> Named:
         return Named(found["name"], found["square"].strip())
     unit = found["round"].strip()
     return Named(found["name"], unit) if is_unit(unit) else Named(header, "")
+
+
+def is_quantity(text: str) -> bool:
+    """Whether ``text`` is a number with its unit, such as ``21.5 °C`` or ``40 %``."""
+    found = _NUMBER.match(text)
+    return found is not None and is_unit(text[found.end() :])
 
 
 def is_unit(text: str) -> bool:
