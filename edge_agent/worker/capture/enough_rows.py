@@ -73,10 +73,9 @@ def few_rows(task: Task, given: RowsGiven) -> list[str]:
     needed, have = heldout_needed(task, labelled=given.labelled), given.counts["heldout"]
     if have >= needed.enough:
         return []
-    return [
-        f"{have} held-out rows are few{needed.what}: without an error that takes {needed.enough}, and fewer prove it only "
-        f"if int8 has rows right that float has wrong; {_remedy(given, needed)}"
-    ]
+    luck = "fewer prove it only if int8 has rows right that float has wrong"
+    few = f"{have} held-out rows are few{needed.what}"
+    return [f"{few}: without an error that takes {needed.enough}, and {luck}; {_remedy(given, needed)}"]
 
 
 def heldout_needed(task: Task, *, labelled: bool) -> Needed:
