@@ -25,9 +25,12 @@ class Memory:
     model_rss_bytes: int
 
     def ratio(self, reference: "Memory") -> float:
-        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance."""
+        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance.
+
+        What adds less than can be measured, or nothing, counts as :data:`SAME_BYTES`.
+        """
         mine, other = self.model_rss_bytes, reference.model_rss_bytes
-        return mine / other if abs(mine - other) >= SAME_BYTES and min(mine, other) > 0 else 1.0
+        return max(mine, SAME_BYTES) / max(other, SAME_BYTES) if abs(mine - other) >= SAME_BYTES else 1.0
 
 
 def measure_memory(
