@@ -155,8 +155,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 AS_FLOAT = math.nextafter(1.0, 2.0)
-"""``max_latency_ratio`` where somebody wrote 1.0: in a manifest nothing else tells it from the default. Every agent holds
-to it as to 1.0, also one that knows no ``latency_margin``."""
+"""``max_latency_ratio`` where somebody wrote 1.0: in a manifest nothing else tells it from the default. Every agent
+holds to it as to 1.0, also one that knows no ``latency_margin``."""
 
 
 class MinGain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -86,7 +86,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A comparison. Ratios are target / reference at p50; a bound that nothing supports is infinite, as on a noisy device.
+    """A comparison. Ratios are target / reference at p50; a bound that nothing supports is infinite: a noisy device's.
 
     Attributes:
         decision: what is proved about the limit.
