@@ -68,6 +68,16 @@ def test_slower_within_the_margin_is_not_slower(lower: float, upper: float, code
     assert (speed.limit, speed.margin) == (1.02, 0.02)
 
 
+def test_what_is_not_proved_is_told_with_the_digits_that_the_limit_is_about() -> None:
+    """Rounded, this was "1.02 to 1.03 ...: no proof that it is at most 1.02"."""
+    measured = Measured(windows=300, windows_effective=300, disagreements=0, size_ratio=0.5,
+                        latency_ratio_lower=1.0164, latency_ratio_upper=1.031)  # fmt: skip
+
+    message = evaluate_heldout(Gates(), "classes", measured).message
+
+    assert message == "int8 takes 1.016 to 1.03 times as long as float here: no proof that it is at most 1.02"
+
+
 def test_the_search_screens_against_the_same_limit() -> None:
     screened = Measured(windows=300, windows_effective=300, disagreements=0, size_ratio=0.5, latency_ratio=1.015)
 

@@ -85,6 +85,23 @@ def test_without_a_gate_a_noisy_device_proves_no_gain_of_time() -> None:
     assert summarise(Decision.ACCEPTED, seen(*[0.5] * 8), FLOAT).ratio_p50_upper == 0.5
 
 
+@pytest.mark.parametrize(
+    ("ratios", "says"),
+    [
+        (
+            [1.0205] * 5,
+            "int8 is 1.0205 times as slow as float here (1.02 ms against float's 1 ms), and at most 1.02 is",
+        ),
+        ([1.0164] * 12 + [1.03] * 12, "int8 takes 1.016 to 1.03 of float's time here, which does not prove that it is"),
+    ],
+)
+def test_a_ratio_is_told_beside_its_limit(ratios: list[float], says: str) -> None:
+    decision = judge(seen(*ratios), 1.02, last=True)
+    assert decision is not None
+
+    assert says in summarise(decision, seen(*ratios), FLOAT, limit=1.02).message
+
+
 def test_too_few_processes_that_count_are_inconclusive() -> None:
     assert judge([], 1.0, last=True) is Decision.INCONCLUSIVE
     assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE

@@ -10,7 +10,7 @@ from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.probe import Answer, Refused, Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
-from edge_agent.worker.search.screening import Screening, Speed, room_for_models
+from edge_agent.worker.search.screening import Screening, Speed
 
 FLOAT = Path("float")
 ONE, TWO = ServingOption("one", 1), ServingOption("two", 1)
