@@ -53,6 +53,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         },
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
+        stage_timeout_s=config.limits.stage_timeout_s,
     )
 
 

@@ -83,6 +83,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     memory_bytes: int = 0
     """Limit of a worker process; 0: none was set."""
+    stage_timeout_s: int = 0
+    """After which a stage is ended; 0: never."""
 
 
 def encode_task(task: Task) -> bytes:

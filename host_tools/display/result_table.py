@@ -12,6 +12,7 @@ from rich.table import Table
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import ClassLoss, LabelledSet
+from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import LayerLoss, MeasuredModel, Result
@@ -38,12 +39,12 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
         return TITLES[key], "", shown, note
 
     upper, lower = after.ratio_p50_upper, after.agreement_lower
-    slowest = "" if upper is None else f"at most {_number(upper, '')} ({numbers.confidence(after.ratio_confidence)})"
+    slowest = "" if upper is None else f"at most {numbers.ratio(upper)} ({numbers.confidence(after.ratio_confidence)})"
     least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
-        after_alone("ratio_p50", _number(after.ratio_p50, ""), slowest),
+        after_alone("ratio_p50", _ratio(after.ratio_p50), slowest),
         after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
         *(both(key, _bytes) for key in ("peak_rss_bytes", "model_rss_bytes")),
         after_alone("agreement", _percent(after.agreement), least),
@@ -78,11 +79,12 @@ def gates(result: Result) -> list[tuple[str, str, str, bool]]:
     return [
         (
             gate.title + (" (labelled set)" if gate.on == "eval" else ""),
-            _gate_number(gate.name, gate.value),
-            _gate_number(gate.name, gate.limit) + (f", {100 * gate.margin:g} % margin" if gate.margin else ""),
+            value,
+            limit + (f", {100 * gate.margin:g} % margin" if gate.margin else ""),
             gate.passed,
         )
         for gate in (judged.gates if judged is not None else [])
+        for value, limit in [gate_numbers(gate.name, gate.value, gate.limit, _DASH)]
     ]
 
 
@@ -201,6 +203,10 @@ def _number(value: Any, unit: str) -> str:
     return _DASH if value is None else f"{value:.3g}{unit}"
 
 
+def _ratio(value: float | None) -> str:
+    return _DASH if value is None else numbers.ratio(value)
+
+
 def _plain(value: Any) -> str:
     return _DASH if value is None else f"{value:.4g}"
 
@@ -239,9 +245,3 @@ def _float_layers(model: MeasuredModel) -> str:
 
 def _runtime(model: MeasuredModel) -> str:
     return " ".join(filter(None, (model.runtime, model.runtime_version))) or _DASH
-
-
-def _gate_number(name: str, value: Any) -> str:
-    if value is not None and name.endswith("_bytes"):
-        return _bytes(value)
-    return _DASH if value is None else f"{value:.4g}"

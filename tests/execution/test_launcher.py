@@ -25,3 +25,11 @@ def test_all_that_a_manifest_says_of_the_model_is_in_the_task() -> None:
 
     for name in ("name", "version", "format", "inputs", "output", "outputs", "recipe", "gates", "state"):
         assert getattr(task, name) == getattr(SAID, name), name
+
+
+def test_a_worker_knows_how_long_its_stage_may_take() -> None:
+    table = {"device_id": "pi-01", "mqtt": {"url": "mqtt://x"}, "sources": {"imu": {"kind": "replay"}}}
+
+    assert make_task(JOB, SAID, parse_config(table, "test"), 0).stage_timeout_s == 1800
+    limits = parse_config(table | {"limits": {"stage_timeout_s": 600}}, "test")
+    assert make_task(JOB, SAID, limits, 0).stage_timeout_s == 600

@@ -122,7 +122,15 @@ def most_likely_won_share(lost: int, won: int, n: int, drop: float) -> float:
 def test_tango_at_its_ends() -> None:
     assert tango_upper(300, 0, 300) == 1.0
     assert tango_upper(0, 0, 0) == 1.0
-    assert tango_upper(0, 0, pairs_needed(0.03)) <= 0.03 < tango_upper(0, 0, pairs_needed(0.03) - 1)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("won", [0, 1])
+def test_as_many_pairs_prove_a_drop_where_int8_loses_none_and_one_less_does_not(limit: float, won: int) -> None:
+    needed = pairs_needed(limit, won=won)
+
+    assert tango_upper(0, won, needed) <= limit + 1e-9
+    assert tango_upper(0, won, needed - 1) > limit
 
 
 @settings(deadline=None)

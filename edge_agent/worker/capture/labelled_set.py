@@ -61,11 +61,11 @@ def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
     file = _open(context, info)
     windows = file.members[LABELS].rows
     needed = labelled_rows_needed(task.gates, first_output(task).kind)
-    if windows < needed:
+    if needed is not None and windows < needed.fewest:
         raise Refusal(
             "too_few_windows",
-            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs at least {needed}: give {needed} "
-            "rows or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
+            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs {needed.enough}: give "
+            f"{needed.enough} rows or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
         )
     fit = LabelFit(task, info)
     bad, first = 0, ""

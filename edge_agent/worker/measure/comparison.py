@@ -110,7 +110,15 @@ def compare(
         last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
         decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
     observed = counted or void
-    found = summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
+    found = summarise(
+        decision,
+        observed,
+        reference,
+        limit=limit,
+        confidence=confidence,
+        throttled=len(void),
+        reasons=tuple(reasons),
+    )
     return found if counted else replace(found, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
 
 

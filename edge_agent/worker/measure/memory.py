@@ -13,6 +13,8 @@ from edge_agent.worker.measure.probe import Request, Served, ask
 
 REPEATS = 3
 RUNS = 20
+_START_S = 1.0
+"""Of a process, on a board; a desktop's takes a third of it."""
 SAME_BYTES = 512 << 10
 """Peaks of one model differ by up to so much from one process to the next (0.1 to 0.3 MiB, measured on x86-64)."""
 
@@ -25,9 +27,12 @@ class Memory:
     model_rss_bytes: int
 
     def ratio(self, reference: "Memory") -> float:
-        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance."""
+        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance.
+
+        What adds less than can be measured, or nothing, counts as :data:`SAME_BYTES`.
+        """
         mine, other = self.model_rss_bytes, reference.model_rss_bytes
-        return mine / other if abs(mine - other) >= SAME_BYTES and min(mine, other) > 0 else 1.0
+        return max(mine, SAME_BYTES) / max(other, SAME_BYTES) if abs(mine - other) >= SAME_BYTES else 1.0
 
 
 def measure_memory(
@@ -54,6 +59,11 @@ def measure_memory(
             on_process(repeat * len(requests) + number)
     peak = {key: int(median(values)) for key, values in peaks.items()}
     return [Memory(peak[model], peak[model] - peak[model.runtime]) for model in models]
+
+
+def expected_s(reference_ms: float, models: int) -> float:
+    """Seconds of one repeat of a measurement of models that are as slow as their reference, on one runtime."""
+    return (1 + models) * _START_S + models * RUNS * reference_ms / 1000.0
 
 
 def called_bytes(model: Served, feeds: Path) -> int:

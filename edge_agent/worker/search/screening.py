@@ -89,14 +89,14 @@ class Screening:
 
         Raises:
             ModelError, StageError: float itself cannot be served.
-            LimitError: not even one model alone fits into memory, or a call takes minutes.
+            LimitError: float alone does not fit into memory, or a call of it takes minutes.
         """
         items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
         items = [item for item in items if item not in self._failed]
         begun = time.monotonic()
         try:
             times = self._screened(items, processes, self._seconds)
-        except (ModelError, StageError):
+        except (ModelError, StageError, LimitError):
             self._failed |= self._culprits(items)
             items = [item for item in items if item not in self._failed]
             times = self._screened(items, processes, self._seconds - (time.monotonic() - begun))
@@ -146,7 +146,7 @@ class Screening:
                 middle = len(items) // 2
                 return self._culprits(items[:middle]) | self._culprits(items[middle:])
             if isinstance(error, LimitError):
-                raise
+                return {items[0]: ModelError(error.code, f"served alone, {error.message}")}
             crash = f"the runtime crashes on the int8 model: {error.message}"
             return {items[0]: ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error}
         return refused | self._culprits(items[called:])

@@ -15,7 +15,7 @@ from edge_agent.jobs.data_summary import Data, LabelledSet, ReservoirUse
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Result
 from edge_agent.state.durable import write_durably
-from edge_agent.worker.capture.enough_rows import check_enough
+from edge_agent.worker.capture.enough_rows import check_enough, few_rows
 from edge_agent.worker.capture.from_arrays import capture_arrays, rows_given
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.from_sensor import capture_source
@@ -41,12 +41,16 @@ def run(context: Context) -> Outcome:
     context.progress(0.0, "checking model and data", force=True)
     info = load(task.format).inspect(context.model_path)
     check_asked(task, info)
+    few: list[str] = []
     if task.arrays is not None:
-        check_enough(task, rows_given(context, info, task.arrays))
+        given = rows_given(context, info, task.arrays)
+        check_enough(task, given)
+        few = few_rows(task, given)
     labelled = check_labelled_set(context, info) if task.eval else None
     sets: ArraySets | ShardSets
     if task.arrays is not None:
         sets, data = capture_arrays(context, info, task.arrays)
+        data = replace(data, warnings=[*data.warnings, *few])
     else:
         kept = capture_kept(context, info)
         if isinstance(kept, tuple):

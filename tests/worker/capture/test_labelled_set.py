@@ -300,16 +300,18 @@ def test_too_few_to_prove_anything_is_said_before_the_capture(
     tmp_path: Path, gates: Gates, output: Output, code: str
 ) -> None:
     info = model_info({"x": ("float32", (1, 4))}, {"y": ("float32", (1, 3 if output.kind in (None, "classes") else 1))})
-    save(tmp_path, x=VALUES[:60], labels=LABELS[:60] % 2)
+    save(tmp_path, x=VALUES[:54], labels=LABELS[:54] % 2)
     if not code:
-        assert checked(tmp_path, info, gates=gates, output=output).windows == 60
+        assert checked(tmp_path, info, gates=gates, output=output).windows == 54
         return
 
     error = refused(tmp_path, info, gates=gates, output=output)
 
     assert error.code == code
-    assert "has 60 windows" in error.message
-    assert "at least 88" in error.message
+    assert "has 54 windows" in error.message
+    assert "needs 88" in error.message
+    save(tmp_path, x=VALUES[:55], labels=LABELS[:55] % 2)
+    assert checked(tmp_path, info, gates=gates, output=output).windows == 55
 
 
 def test_carried_state_wants_recordings_in_one_piece(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.quant.gain import gains
 from edge_agent.worker.measure import comparison, probe
 from edge_agent.worker.measure.comparison import compare, screen
 from edge_agent.worker.measure.latency import Decision, Observation, judge, looks, summarise
@@ -70,6 +71,35 @@ def test_without_a_gate_the_ratio_is_only_measured() -> None:
     assert judge(seen(*[3.0] * 4), 0, last=False) is None
     assert judge(seen(*[3.0] * 5, float_ratio=1.5), 0, last=False) is Decision.ACCEPTED
     assert judge([], 0, last=True) is Decision.ACCEPTED
+
+
+def test_without_a_gate_a_noisy_device_proves_no_gain_of_time() -> None:
+    fast = seen(*[0.5] * 8, float_ratio=1.2)
+
+    assert judge(fast, 0, last=False) is Decision.ACCEPTED, "nothing is to be proved"
+    assert judge(fast, 0, last=False, goal=0.95) is None, "measured on until it is quiet"
+    assert judge(fast, 0, last=True, goal=0.95) is Decision.ACCEPTED
+    told = summarise(Decision.ACCEPTED, fast, FLOAT)
+    assert (told.ratio_p50, told.ratio_p50_upper, told.ratio_p50_lower) == (0.5, math.inf, -math.inf)
+    assert gains(time_ratio=told.ratio_p50_upper).time is None
+    assert summarise(Decision.ACCEPTED, seen(*[0.5] * 8), FLOAT).ratio_p50_upper == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ratios", "says"),
+    [
+        (
+            [1.0205] * 5,
+            "int8 is 1.0205 times as slow as float here (1.02 ms against float's 1 ms), and at most 1.02 is",
+        ),
+        ([1.0164] * 12 + [1.03] * 12, "int8 takes 1.016 to 1.03 of float's time here, which does not prove that it is"),
+    ],
+)
+def test_a_ratio_is_told_beside_its_limit(ratios: list[float], says: str) -> None:
+    decision = judge(seen(*ratios), 1.02, last=True)
+    assert decision is not None
+
+    assert says in summarise(decision, seen(*ratios), FLOAT, limit=1.02).message
 
 
 def test_too_few_processes_that_count_are_inconclusive() -> None:

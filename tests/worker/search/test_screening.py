@@ -186,14 +186,24 @@ def test_where_float_itself_does_not_run_there_is_no_screening(monkeypatch: pyte
         Screening(FLOAT, FEEDS, [ONE])([Path("a")])
 
 
-def test_a_single_model_that_does_not_fit_into_memory_is_no_matter_of_that_model(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("code", ["out_of_memory", "stage_timeout"])
+def test_what_does_not_fit_or_takes_minutes_is_told_and_the_rest_is_screened(
+    monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    full = LimitError("out_of_memory", "too large")
-    crash = StageError("stage_crashed", "killed")
-    Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash})
-    screens = iter([crash])
-    monkeypatch.setattr(module, "screen", lambda *_, **__: (_ for _ in ()).throw(next(screens)))
+    full, crash = LimitError(code, "too large"), StageError("stage_crashed", "killed")
+    Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash, ("c", "one"): 0.5})
+
+    large, crashed, sound = Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b"), Path("c")])
+
+    assert isinstance(large, ModelError)
+    assert (large.code, large.message) == (code, "served alone, too large")
+    assert isinstance(crashed, ModelError)
+    assert isinstance(sound, Speed)
+    assert sound.ratio == 0.5
+
+
+def test_where_float_itself_does_not_fit_there_is_no_screening(monkeypatch: pytest.MonkeyPatch) -> None:
+    Device(monkeypatch, {("float", "one"): LimitError("out_of_memory", "too large"), ("a", "one"): 1.0})
 
     with pytest.raises(LimitError):
-        Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b")])
+        Screening(FLOAT, FEEDS, [ONE])([Path("a")])
