@@ -271,7 +271,7 @@ def _by_size(items: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
 
 
 def farness(item: EvaluatedCandidate) -> tuple[float, float, float, int, str]:
-    """What puts the closest to float first: the loss to expect, agreement, error, float layers, and at last the name."""
+    """What puts the closest to float first: the loss to expect, agreement, error, float layers, then the name."""
     agreement, sqnr_db = item.record.closeness
     return item.penalty, -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
 
