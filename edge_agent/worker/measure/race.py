@@ -11,18 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from edge_agent.quant.bounds import order_statistic_bound
 from edge_agent.worker.measure.comparison import screening_s, screenings
 from edge_agent.worker.measure.latency import Percentiles, percentiles
 from edge_agent.worker.measure.probe import Served
 
 FEWEST, MOST = 6, 15
 """Processes."""
+EARLIEST = 4
+"""Processes, where whoever asks needs to know no more."""
 ROUNDS = 200
 """Calls of each model in one process, as far as time allows: as many as in a proof."""
 LONGEST_S = 30.0
 """After this no further process is started, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
 """Of the margin that a ratio's standard error has to come down to."""
+_END_CONFIDENCE = 1 - 0.5**EARLIEST
+"""One-sided, of where a ratio may lie: so the fewest processes bound it by the lowest and the highest of them."""
 _NORMAL_MAD = 1.4826
 """A normal distribution's standard deviation, in median absolute deviations."""
 _MEDIAN_EFFICIENCY = 1.2533
@@ -37,11 +42,14 @@ class Raced:
         times: of single calls, over all processes.
         ratio: its time as a multiple of float's at p50, the median over processes.
         error: the standard error of that ratio, as a fraction of it.
+        lower, upper: where the ratio may lie: infinite of fewer than :data:`EARLIEST` processes.
     """
 
     times: Percentiles
     ratio: float
     error: float
+    lower: float = -math.inf
+    upper: float = math.inf
 
 
 def race(
@@ -51,9 +59,10 @@ def race(
     *,
     margin: float,
     most_bytes: int = 0,
+    decided: Callable[[Sequence[Raced]], bool] = lambda _found: False,
     on_process: Callable[[int], None] = lambda _count: None,
 ) -> list[Raced]:
-    """Time ``targets`` until the standard error of every ratio is well below ``margin``, or time is up.
+    """Time ``targets`` until it is decided, or the standard error of every ratio well below ``margin``, or time is up.
 
     A process holds float twice, as a proof does, and every target; where they do not fit into ``most_bytes`` (0: no
     matter), processes with float and some of the targets take turns. Every call that is timed comes after one that is
@@ -65,6 +74,7 @@ def race(
         feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
         margin: the fraction of a ratio that is to be told apart.
         most_bytes: as of :func:`edge_agent.worker.measure.comparison.screen`.
+        decided: asked from :data:`EARLIEST` processes on whether what is known by then is enough.
         on_process: called with the number of processes done, after each.
 
     Raises:
@@ -81,13 +91,23 @@ def race(
         for mine, calls in zip(ratios, others, strict=True):
             mine.append(median(calls) / median([*once, *again]))
         on_process(len(runs))
-        clear = max(map(standard_error, ratios)) <= _WELL_BELOW * margin
-        if len(runs) >= FEWEST and (clear or len(runs) >= MOST or time.monotonic() - begun >= LONGEST_S):
-            break
-    return [
-        Raced(percentiles([call for run in runs for call in run[place]]), median(mine), standard_error(mine))
-        for place, mine in enumerate(ratios)
-    ]
+        found = [_raced([run[place] for run in runs], mine) for place, mine in enumerate(ratios)]
+        clear = max(one.error for one in found) <= _WELL_BELOW * margin
+        enough = clear or len(runs) >= MOST or time.monotonic() - begun >= LONGEST_S
+        if (len(runs) >= FEWEST and enough) or (len(runs) >= EARLIEST and decided(found)):
+            return found
+    raise AssertionError("screenings never end")
+
+
+def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
+    """What the calls (ms) and the ratios of one candidate's processes say."""
+    return Raced(
+        percentiles([call for run in runs for call in run]),
+        median(ratios),
+        standard_error(ratios),
+        order_statistic_bound(ratios, "lower", _END_CONFIDENCE),
+        order_statistic_bound(ratios, "upper", _END_CONFIDENCE),
+    )
 
 
 def expected_s(reference_ms: float, targets: int) -> float:

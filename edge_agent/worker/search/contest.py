@@ -1,7 +1,8 @@
 """A contest of what may still win a search: memory and a race put it in order. Proves nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 
 from msgspec.structs import replace as replace_in
 
@@ -54,7 +55,11 @@ class Contest:
         """``items`` with what was measured of them, best first.
 
         Memory is measured where it counts, or where nothing gains in time or size; times where what was screened is too
-        close. ``left_s``: what is left of the budget; over it, only a short race is run. Raises as :meth:`race`.
+        close, until it is decided which one is best. ``left_s``: what is left of the budget; over it, only a short race
+        is run.
+
+        Raises:
+            ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
         """
         known = self._weighed(items, on_process)
         rivals = self._rivals(known)
@@ -63,16 +68,23 @@ class Contest:
         long_s = expected_s(self.reference.latency_p50_ms or 0.0, len(close))
         if len(close) < 2 or long_s > max(left_s, _SHORT_S):  # noqa: PLR2004  # there is nobody to race
             return in_order(known, tie(self._prefer, SAME_SPEED))
-        raced = dict(zip(map(id, close), self.race(close, on_process), strict=True))
-        known = [self._raced(item, raced[id(item)]) if id(item) in raced else item for item in known]
-        return in_order(known, tie(self._prefer, self._margin))
 
-    def race(self, items: Sequence[EvaluatedCandidate], on_process: OnProcess) -> list[Raced]:
-        """Times of candidates beside each other and float.
+        def ordered(raced: Iterable[Raced]) -> list[EvaluatedCandidate]:
+            of = dict(zip(map(id, close), raced, strict=True))
+            after = [self._raced(item, of[id(item)]) if id(item) in of else item for item in known]
+            return in_order(after, tie(self._prefer, self._margin))
 
-        Raises:
-            ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
-        """
+        def decided(raced: Sequence[Raced]) -> bool:
+            """Whether one is best wherever each ratio lies of where it may."""
+            ends = product(*((replace(one, ratio=end) for end in (one.lower, one.upper)) for one in raced))
+            return len({ordered(one)[0].spec for one in ends}) == 1
+
+        return ordered(self._race(close, on_process, decided))
+
+    def _race(
+        self, items: Sequence[EvaluatedCandidate], on_process: OnProcess, decided: Callable[[Sequence[Raced]], bool]
+    ) -> list[Raced]:
+        """Times of candidates beside each other and float."""
         targets = [self._evaluator.target_served(item) for item in items]
         return race(
             self._evaluator.float_served(),
@@ -80,6 +92,7 @@ class Contest:
             self._evaluator.feeds,
             margin=self._margin,
             most_bytes=self._evaluator.most_bytes,
+            decided=decided,
             on_process=on_process,
         )
 

@@ -118,7 +118,7 @@ def test_a_comparison_of_two_that_fit_is_one_in_pairs(monkeypatch: pytest.Monkey
 
     told = compare(*served("f", "a"), tmp_path, limit=1.0, most_bytes=1, root=tmp_path)
 
-    assert (told.decision, told.processes) == (Decision.ACCEPTED, 8)
+    assert (told.decision, told.processes) == (Decision.ACCEPTED, 5)
     assert told.ratio_p50 == pytest.approx(0.5)
     assert told.noise == pytest.approx(0.0)
     assert asked[:2] == [["f", "f", "a"], ["f", "a"]]

@@ -33,9 +33,18 @@ def seen(*ratios: float, float_ratio: float = 1.0) -> list[Observation]:
     return [observation(ratio, float_ratio=float_ratio) for ratio in ratios]
 
 
-def test_a_clear_case_is_accepted_at_the_first_full_look() -> None:
-    assert judge(seen(*[0.5] * 7), 1.0, last=False) is None
-    assert judge(seen(*[0.5] * 8), 1.0, last=False) is Decision.ACCEPTED
+def test_a_clear_case_is_accepted_at_the_first_look() -> None:
+    assert judge(seen(*[0.5] * 4), 1.0, last=False) is None
+    assert judge(seen(*[0.5] * 5), 1.0, last=False) is Decision.ACCEPTED
+
+
+def test_what_spreads_more_than_it_is_away_from_the_limit_is_accepted_at_the_first_full_look() -> None:
+    near = [0.9, 0.9, 0.9, 0.94, 0.97]
+
+    assert judge(seen(0.9, 0.9, 0.9, 0.9, 0.94), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(*near), 1.0, last=False) is None
+    assert judge(seen(*near, 0.9, 0.9), 1.0, last=False) is None
+    assert judge(seen(*near, 0.9, 0.9, 0.9), 1.0, last=False) is Decision.ACCEPTED
 
 
 def test_a_clear_refusal_needs_five_processes() -> None:
@@ -44,8 +53,8 @@ def test_a_clear_refusal_needs_five_processes() -> None:
 
 
 def test_one_of_eight_may_lie_above_the_limit_but_not_two() -> None:
-    assert judge(seen(*[0.9] * 7, 1.5), 1.0, last=False) is Decision.ACCEPTED
-    assert judge(seen(*[0.9] * 6, 1.5, 1.5), 1.0, last=False) is None
+    assert judge(seen(1.5, *[0.9] * 7), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(1.5, 1.5, *[0.9] * 6), 1.0, last=False) is None
 
 
 def test_an_unproved_ratio_ends_inconclusive() -> None:
@@ -74,7 +83,8 @@ def test_without_a_gate_the_ratio_is_only_measured() -> None:
 
 def test_too_few_processes_that_count_are_inconclusive() -> None:
     assert judge([], 1.0, last=True) is Decision.INCONCLUSIVE
-    assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE
+    assert judge(seen(*[0.5] * 4), 1.0, last=True) is Decision.INCONCLUSIVE
+    assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE, "no look between looks"
 
 
 def test_a_slow_model_may_be_judged_between_looks_when_time_is_up() -> None:
@@ -91,7 +101,10 @@ def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None
 
     assert told.ratio_p50_lower <= told.ratio_p50 <= told.ratio_p50_upper
     assert told.processes == len(ratios)
-    assert (found is Decision.ACCEPTED) == (len(ratios) >= 8 and told.ratio_p50_upper <= limit)
+    if found is Decision.ACCEPTED:
+        assert told.ratio_p50_upper <= limit
+    elif len(ratios) >= 8:
+        assert told.ratio_p50_upper > limit
     if found is Decision.SLOWER:
         assert told.ratio_p50_lower > limit
     assert told.message
@@ -137,6 +150,8 @@ def test_one_of_two_that_are_asked_proves_at_97_5_percent() -> None:
     assert looks(SHARED_CONFIDENCE) == (6, 9, 16, 24)
     assert shared(seen(*[2.0] * 5), last=False) is None
     assert shared(seen(*[2.0] * 6), last=False) is Decision.SLOWER
+    assert shared(seen(*[0.9] * 5), last=False) is None
+    assert shared(seen(*[0.9] * 6), last=False) is Decision.ACCEPTED
     assert shared(seen(*[0.9] * 8, 1.5), last=False) is Decision.ACCEPTED
     assert shared(seen(*[0.9] * 7, 1.5, 1.5), last=False) is None
     assert shared(seen(*[0.5] * 8), last=True) is Decision.INCONCLUSIVE
@@ -168,6 +183,15 @@ def simulate(mean: float, repeats: int = 1500) -> dict[Decision, float]:
         )
         counts[found] += 1
     return {decision: count / repeats for decision, count in counts.items()}
+
+
+def test_the_first_look_hardly_adds_to_the_chances_to_be_wrong() -> None:
+    """What five ratios around the limit would have to look like is rare; of any that all lie below it 3 % do."""
+    draws = np.random.default_rng(3).normal(1.0, 0.01, (4000, 5))
+
+    accepted = sum(judge(seen(*five), 1.0, last=False) is Decision.ACCEPTED for five in draws)
+
+    assert accepted / len(draws) <= 0.003
 
 
 def test_how_often_the_looks_err() -> None:
@@ -404,8 +428,8 @@ def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
-    assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 8)
-    assert [len(request.models) for request in asked] == [3] + [1] * 24
+    assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 5)
+    assert [len(request.models) for request in asked] == [3] + [1] * 15
 
 
 def test_screening_too_measures_apart_what_does_not_fit_together(
@@ -442,7 +466,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
-    assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 8, 1)
+    assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 5, 1)
     assert told.throttle_reasons == ("undervoltage",)
 
 
@@ -462,7 +486,7 @@ def test_a_proof_at_97_5_percent_takes_a_process_more(monkeypatch: pytest.Monkey
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, confidence=SHARED_CONFIDENCE, root=tmp_path)
 
-    assert (told.decision, told.processes, len(asked)) == (Decision.ACCEPTED, 9, 9)
+    assert (told.decision, told.processes, len(asked)) == (Decision.ACCEPTED, 6, 6)
 
 
 def test_no_process_is_started_after_a_minute_but_eight_there_must_be(

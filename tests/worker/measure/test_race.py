@@ -1,6 +1,6 @@
 """A race of several candidates: what it does with its processes, and one real one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -55,6 +55,21 @@ def test_what_spreads_is_raced_on_and_the_error_is_told(monkeypatch: pytest.Monk
     assert one.error == pytest.approx(0.0)
     assert 0.005 < other.error < 0.05
     assert other.ratio == pytest.approx(0.65)
+
+
+def test_what_is_decided_is_raced_no_further(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, ((0.5, 0.6 + 0.05 * (number % 3)) for number in count()))
+    bounds: list[list[tuple[float, float]]] = []
+
+    def decided(found: Sequence[race.Raced]) -> bool:
+        bounds.append([(one.lower, one.upper) for one in found])
+        return len(bounds) > 1
+
+    one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, decided=decided)
+
+    assert len(asked) == race.EARLIEST + 1
+    assert bounds[0] == [pytest.approx((0.5, 0.5)), pytest.approx((0.6, 0.7))], "the lowest and the highest"
+    assert (one.ratio, other.ratio) == pytest.approx((0.5, 0.65))
 
 
 def test_a_process_that_is_far_off_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
