@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 
 from edge_agent.quant.bounds import order_statistic_bound
-from edge_agent.worker.measure.comparison import screening_s, screenings
 from edge_agent.worker.measure.latency import Percentiles, percentiles
 from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.side_by_side import runs, seconds_of
 
 FEWEST, MOST = 6, 15
 """Processes."""
@@ -81,22 +81,22 @@ def race(
         ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
     """
     floats = [reference, reference]
-    runs: list[list[list[float]]] = []
+    done: list[list[list[float]]] = []
     ratios: list[list[float]] = [[] for _ in targets]
     begun = time.monotonic()
     models = [*floats, *targets]
-    for times, _ in screenings(models, feeds, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
-        once, again, *others = times
-        runs.append(others)
+    for run in runs(models, feeds, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
+        once, again, *others = run.times
+        done.append(others)
         for mine, calls in zip(ratios, others, strict=True):
             mine.append(median(calls) / median([*once, *again]))
-        on_process(len(runs))
-        found = [_raced([run[place] for run in runs], mine) for place, mine in enumerate(ratios)]
+        on_process(len(done))
+        found = [_raced([others[place] for others in done], mine) for place, mine in enumerate(ratios)]
         clear = max(one.error for one in found) <= _WELL_BELOW * margin
-        enough = clear or len(runs) >= MOST or time.monotonic() - begun >= LONGEST_S
-        if (len(runs) >= FEWEST and enough) or (len(runs) >= EARLIEST and decided(found)):
+        enough = clear or len(done) >= MOST or time.monotonic() - begun >= LONGEST_S
+        if (len(done) >= FEWEST and enough) or (len(done) >= EARLIEST and decided(found)):
             return found
-    raise AssertionError("screenings never end")
+    raise AssertionError("runs never end")
 
 
 def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
@@ -112,7 +112,7 @@ def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
 
 def expected_s(reference_ms: float, targets: int) -> float:
     """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
-    return FEWEST * (2 + targets) * screening_s(reference_ms, ROUNDS)
+    return FEWEST * (2 + targets) * seconds_of(reference_ms, ROUNDS)
 
 
 def standard_error(ratios: Sequence[float]) -> float:

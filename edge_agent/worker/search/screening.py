@@ -96,7 +96,7 @@ class Screening:
         begun = time.monotonic()
         try:
             times = self._screened(items, processes, self._seconds)
-        except (ModelError, StageError):
+        except (ModelError, StageError):  # of a crash nobody knows whose it is, nor of a refusal in one of many groups
             self._failed |= self._culprits(items)
             items = [item for item in items if item not in self._failed]
             times = self._screened(items, processes, self._seconds - (time.monotonic() - begun))
@@ -132,8 +132,17 @@ class Screening:
             references=references,
             most_bytes=self.most_bytes,
             seconds=seconds,
+            tolerant=True,
         )
-        return dict(zip(every, times, strict=False))
+        found: dict[tuple[Path, ServingOption], Screened] = {}
+        for place, (item, one) in enumerate(zip(every, times, strict=False)):
+            if isinstance(one, Screened):
+                found[item] = one
+            elif place < references:
+                raise one
+            else:
+                self._failed[item] = one
+        return found
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
         """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""

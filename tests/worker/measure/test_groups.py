@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_agent.worker.measure import comparison
+from edge_agent.worker.measure import side_by_side
 from edge_agent.worker.measure.comparison import compare, expected_s, screen
 from edge_agent.worker.measure.latency import Decision
 from edge_agent.worker.measure.probe import LONG_CALL_S, Answer, Request, Served, ask, write_feeds
@@ -78,7 +78,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, milliseconds: dict[str, float], fi
         called = max(fits, request.fewest) if request.most_bytes else len(request.models)
         return Answer(times_ms=[[milliseconds[one.path] * slower] for one in request.models[:called]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(side_by_side, "ask", answer)
     return asked
 
 

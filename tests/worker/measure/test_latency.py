@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
-from edge_agent.worker.measure import comparison, probe
-from edge_agent.worker.measure.comparison import compare, screen
+from edge_agent.worker.measure import comparison, probe, side_by_side
+from edge_agent.worker.measure.comparison import Screened, compare, screen
 from edge_agent.worker.measure.latency import Decision, Observation, judge, looks, summarise
 from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
@@ -277,6 +277,24 @@ def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Pat
     assert told.ratio_p50 > 2 * told.ratio_p50_same_runtime  # the target's own kind of float is as slow as the target
 
 
+def test_a_tolerant_screening_times_the_others_and_says_what_is_wrong_with_one(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    served = [Served(str(path), "onnxruntime") for path in (folder / "small.onnx", broken, folder / "large.onnx")]
+
+    small, refused, large = screen(served, folder / "feeds.npz", processes=2, tolerant=True)
+
+    assert isinstance(refused, ModelError)
+    assert refused.code == "model_unreadable"
+    assert isinstance(small, Screened)
+    assert isinstance(large, Screened)
+    assert large.ratio(small) > 1.5
+    with pytest.raises(ModelError, match="model_unreadable"):
+        screen(served, folder / "feeds.npz")
+    with pytest.raises(ModelError, match="model_unreadable"):
+        screen(served, folder / "feeds.npz", most_bytes=1, tolerant=True)
+
+
 def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,7 +305,7 @@ def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
         orders.append(request.models)
         return ask(request)
 
-    monkeypatch.setattr(comparison, "ask", spied)
+    monkeypatch.setattr(side_by_side, "ask", spied)
 
     told = compare(small, large, folder / "feeds.npz", limit=0, root=folder)
 
@@ -414,7 +432,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]
         first = (len(asked) - 1) % len(found)
         return Answer(times_ms=[*found[first:], *found[:first]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(side_by_side, "ask", answer)
     return asked
 
 

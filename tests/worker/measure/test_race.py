@@ -9,7 +9,7 @@ import onnx
 import pytest
 from bench.networks import conv_stack
 
-from edge_agent.worker.measure import comparison, race
+from edge_agent.worker.measure import race, side_by_side
 from edge_agent.worker.measure.probe import Answer, Request, Served, write_feeds
 
 FLOAT, ONE, OTHER = (Served(name, "onnxruntime") for name in ("float", "one", "other"))
@@ -25,7 +25,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, ratios: Iterator[tuple[float, floa
         times = dict(zip(("one", "other"), next(ratios), strict=True)) | {"float": 1.0}
         return Answer(times_ms=[[times[served.path] * len(asked)] for served in request.models])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(side_by_side, "ask", answer)
     return asked
 
 
@@ -102,7 +102,7 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         asked.append([served.path for served in request.models])
         return Answer(times_ms=[[ratios[served.path] * len(asked)] for served in request.models[: request.fewest]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(side_by_side, "ask", answer)
 
     one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, most_bytes=1)
 
