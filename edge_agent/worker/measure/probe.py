@@ -57,7 +57,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``tolerant``: a model that cannot be loaded or run is left out and told of, instead of ending the measurement.
 
     ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
-    which tells its version and the memory of an empty one. No other runtime is ever imported: it may crash here.
+    which tells its version. No other runtime is ever imported: it may crash here.
     """
 
     feeds: str
@@ -85,6 +85,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     Fewer lists than models: no more were called within ``most_bytes``.
 
+    ``empty_rss_bytes``: the same peak with the runtime imported and nothing loaded, where one model was asked for.
+
     ``refused``: those that a tolerant measurement has left out; ``times_ms`` are of the others.
 
     ``version``: of the runtime, where one was asked for and no model.
@@ -94,6 +96,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     times_ms: list[list[float]] = []
     refused: list[Refused] = []
     peak_rss_bytes: int = 0
+    empty_rss_bytes: int = 0
     version: str = ""
     code: str = ""
     message: str = ""
@@ -144,13 +147,18 @@ def measure(request: Request) -> Answer:
     if not request.models:
         version = _backend(request.runtime).runtime_version(request.runtime)
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
+    empty_bytes = 0
+    if len(request.models) == 1:
+        runtime = request.models[0].runtime
+        _backend(runtime).runtime_version(runtime)  # imports it
+        empty_bytes = _peak_rss_bytes()
     with np.load(request.feeds, allow_pickle=False) as arrays:
         feeds = {name: arrays[name] for name in arrays.files}
     sessions, call_s, refused = _opened(request, feeds)
     if call_s >= LONG_CALL_S:
         request = msgspec.structs.replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes())
+    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes(), empty_rss_bytes=empty_bytes)
 
 
 def fewest_rounds(min_rounds: int, call_s: float) -> int:

@@ -40,7 +40,7 @@ def run(context: Context) -> Outcome:
         _served(context.model_path, chosen.reference),
         _served(chosen_path(folder, backend.SUFFIX), chosen.record),
     ]
-    pace = Pace(context, "measuring memory, process", REPEATS * (1 + len(models)), begin=0.0, end=1.0)
+    pace = Pace(context, "measuring memory, process", REPEATS * len(models), begin=0.0, end=1.0)
     reference, target = measure_memory(models, feeds, pace)
     feeds.unlink()
     before = read_result(context.job_dir)
