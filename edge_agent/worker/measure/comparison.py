@@ -14,6 +14,7 @@ from typing import overload
 from edge_agent.device import board
 from edge_agent.errors import ModelError
 from edge_agent.quant.bounds import CONFIDENCE
+from edge_agent.worker.measure.asking import Probes
 from edge_agent.worker.measure.latency import (
     Decision,
     Latency,
@@ -24,7 +25,7 @@ from edge_agent.worker.measure.latency import (
     percentiles,
     summarise,
 )
-from edge_agent.worker.measure.probe import Request, Served, fewest_rounds
+from edge_agent.worker.measure.question import Request, Served, fewest_rounds
 from edge_agent.worker.measure.side_by_side import WARMED_UP, Run, run, runs
 
 SCREENINGS = 3
@@ -70,7 +71,7 @@ def compare(
     Args:
         reference: the fastest float.
         target: the candidate.
-        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
         limit: the largest ratio to accept; 0: no gate, the ratio is only measured.
         goal: a smaller ratio that is to be proved, too, if it may be; 0: none.
         confidence: of the proof.
@@ -93,17 +94,19 @@ def compare(
     together = True
     _, fewest, _, most = looks(confidence)
     decision: Decision | None = None
-    while decision is None:
-        before = board.throttling(root)
-        found = run(request, first=(len(counted) + len(void)) % len(models), together=together)
-        together = found.together
-        slowed = board.throttling(root).since(before)
-        reasons |= dict.fromkeys(slowed)
-        (void if slowed else counted).append(_observation(found.times))
-        tried = len(counted) + len(void)
-        on_process(tried)
-        last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
-        decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
+    with Probes() as probes:
+        while decision is None:
+            probes.expect(next(look for look in looks(confidence) if look > len(counted)) - len(counted))
+            before = board.throttling(root)
+            found = run(request, probes.ask, first=(len(counted) + len(void)) % len(models), together=together)
+            together = found.together
+            slowed = board.throttling(root).since(before)
+            reasons |= dict.fromkeys(slowed)
+            (void if slowed else counted).append(_observation(found.times))
+            tried = len(counted) + len(void)
+            on_process(tried)
+            last = tried >= most or (tried >= fewest and time.monotonic() - begun >= LONGEST_S)
+            decision = judge(counted, limit, last=last, confidence=confidence, goal=goal)
     observed = counted or void
     told = summarise(decision, observed, reference, confidence=confidence, throttled=len(void), reasons=tuple(reasons))
     return told if counted else replace(told, ratio_p50_upper=math.inf, ratio_p50_lower=-math.inf)
@@ -162,13 +165,16 @@ def screen(
     found: list[Run] = []
     refused: dict[int, ModelError] = {}
     begun = time.monotonic()
-    for one in runs(models, feeds, references=references, most_bytes=most_bytes, seconds=seconds, tolerant=tolerant):
-        if found and len(one.times) < len(models):  # a further run is of all or of no use
-            break
-        found.append(one)
-        refused |= one.refused
-        if len(found) >= processes or not one.together or time.monotonic() - begun >= SCREENING_S:
-            break
+    with Probes() as probes:
+        probes.expect(processes)
+        limits = {"references": references, "most_bytes": most_bytes}
+        for one in runs(models, feeds, probes.ask, seconds=seconds, tolerant=tolerant, **limits):
+            if found and len(one.times) < len(models):  # a further run is of all or of no use
+                break
+            found.append(one)
+            refused |= one.refused
+            if len(found) >= processes or not one.together or time.monotonic() - begun >= SCREENING_S:
+                break
     times = zip(*(one.times for one in found), strict=True)
     return [refused.get(place) or _screened(mine) for place, mine in enumerate(times)]
 

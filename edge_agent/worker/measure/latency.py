@@ -33,7 +33,7 @@ import numpy as np
 from edge_agent.quant.bounds import CONFIDENCE, order_statistic_bound
 from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import room_for
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 
 MAX_NOISE = 0.05
 _NEXT = 3

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edge_agent.worker.measure.probe import Answer, Request, Served, ask
+from edge_agent.worker.measure.asking import Probes, ask
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 REPEATS = 3
 RUNS = 20
@@ -37,18 +38,20 @@ def measure_memory(
 
     Args:
         models: what to measure, each alone.
-        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
         on_process: called with the number of processes done, after each.
         repeats: one is enough to choose by: what a process takes moves by little.
 
     Raises:
-        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.probe.ask`.
+        ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.asking.ask`.
     """
     answers: dict[Served, list[Answer]] = {model: [] for model in models}
-    for repeat in range(repeats):
-        for number, (model, found) in enumerate(answers.items(), start=1):
-            found.append(ask(Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0)))
-            on_process(repeat * len(answers) + number)
+    with Probes() as probes:
+        probes.expect(repeats * len(answers))
+        for repeat in range(repeats):
+            for number, (model, found) in enumerate(answers.items(), start=1):
+                found.append(probes.ask(Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0)))
+                on_process(repeat * len(answers) + number)
     taken = {
         model: Memory(
             int(median(one.peak_rss_bytes for one in found)),

@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import median
 
 from edge_agent.quant.bounds import order_statistic_bound
+from edge_agent.worker.measure.asking import Probes
 from edge_agent.worker.measure.latency import Percentiles, percentiles
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.side_by_side import runs, seconds_of
 
 FEWEST, MOST = 6, 15
@@ -71,7 +72,7 @@ def race(
     Args:
         reference: the fastest float.
         targets: the candidates.
-        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
         margin: the fraction of a ratio that is to be told apart.
         most_bytes: as of :func:`edge_agent.worker.measure.comparison.screen`.
         decided: asked from :data:`EARLIEST` processes on whether what is known by then is enough.
@@ -85,17 +86,20 @@ def race(
     ratios: list[list[float]] = [[] for _ in targets]
     begun = time.monotonic()
     models = [*floats, *targets]
-    for run in runs(models, feeds, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
-        once, again, *others = run.times
-        done.append(others)
-        for mine, calls in zip(ratios, others, strict=True):
-            mine.append(median(calls) / median([*once, *again]))
-        on_process(len(done))
-        found = [_raced([others[place] for others in done], mine) for place, mine in enumerate(ratios)]
-        clear = max(one.error for one in found) <= _WELL_BELOW * margin
-        enough = clear or len(done) >= MOST or time.monotonic() - begun >= LONGEST_S
-        if (len(done) >= FEWEST and enough) or (len(done) >= EARLIEST and decided(found)):
-            return found
+    with Probes() as probes:
+        probes.expect(EARLIEST)
+        for run in runs(models, feeds, probes.ask, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
+            once, again, *others = run.times
+            done.append(others)
+            for mine, calls in zip(ratios, others, strict=True):
+                mine.append(median(calls) / median([*once, *again]))
+            on_process(len(done))
+            probes.expect(max(EARLIEST - len(done), 2))  # where one follows, another mostly does
+            found = [_raced([others[place] for others in done], mine) for place, mine in enumerate(ratios)]
+            clear = max(one.error for one in found) <= _WELL_BELOW * margin
+            enough = clear or len(done) >= MOST or time.monotonic() - begun >= LONGEST_S
+            if (len(done) >= FEWEST and enough) or (len(done) >= EARLIEST and decided(found)):
+                return found
     raise AssertionError("runs never end")
 
 

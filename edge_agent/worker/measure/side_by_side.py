@@ -5,17 +5,19 @@ What the times mean is the caller's: :mod:`edge_agent.worker.measure.comparison`
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import NamedTuple
 
-import msgspec
-
 from edge_agent.errors import LimitError, ModelError
-from edge_agent.worker.measure.probe import Request, Served, ask, fewest_rounds
+from edge_agent.worker.measure.question import Answer, Request, Served, fewest_rounds
+
+Ask = Callable[[Request], Answer]
+"""Carries out a measurement in a fresh process."""
 
 WARMED_UP = 2
 """Calls of a slow model before those that are timed."""
@@ -41,6 +43,7 @@ class Run(NamedTuple):
 def runs(
     models: Sequence[Served],
     feeds: Path,
+    ask: Ask,
     *,
     rounds: int = _ROUNDS,
     references: int = 1,
@@ -52,7 +55,8 @@ def runs(
 
     Args:
         models: what to call.
-        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
+        ask: see :class:`edge_agent.worker.measure.asking.Probes`.
         rounds: calls of each in one process, as far as time allows.
         references: how many of the first models each process holds, however few fit.
         most_bytes: what the models of one process may take; 0: no matter.
@@ -76,16 +80,17 @@ def runs(
     together = True
     until = time.monotonic() + seconds
     for number in count():
-        found = run(request, first=number % len(models), together=together, until=until)
+        found = run(request, ask, first=number % len(models), together=together, until=until)
         together = found.together
         yield found
 
 
-def run(request: Request, *, first: int, together: bool, until: float = math.inf) -> Run:
+def run(request: Request, ask: Ask, *, first: int, together: bool, until: float = math.inf) -> Run:
     """One run of all models.
 
     Args:
         request: what to measure.
+        ask: as of :func:`runs`.
         first: which model is loaded first. What is loaded last finds its memory a little better placed (measured on an
             x86-64 server: 0.4 to 0.8 %), so each has its turn.
         together: whether to try with one process.
@@ -97,16 +102,16 @@ def run(request: Request, *, first: int, together: bool, until: float = math.inf
     try:
         if together:
             order = [*range(first, len(request.models)), *range(first)]
-            answer = ask(msgspec.structs.replace(request, models=[request.models[index] for index in order]))
+            answer = ask(replace(request, models=[request.models[index] for index in order]))
             refused = {order[one.place]: ModelError(one.code, one.message) for one in answer.refused}
             if len(answer.times_ms) + len(refused) == len(order):
                 served = [index for index in order if index not in refused]
                 found = dict(zip(served, answer.times_ms, strict=True))
                 return Run([found.get(index, []) for index in range(len(order))], together=True, refused=refused)
             begun = answer.times_ms if first == 0 and not refused else []
-        request = msgspec.structs.replace(request, tolerant=False)
+        request = replace(request, tolerant=False)
         if request.most_bytes:
-            return Run(_times_in_groups(request, begun, until))
+            return Run(_times_in_groups(request, ask, begun, until))
     except LimitError as error:
         if error.code != "out_of_memory":
             raise
@@ -114,16 +119,16 @@ def run(request: Request, *, first: int, together: bool, until: float = math.inf
     for model in request.models:
         if len(found_alone) >= request.fewest and time.monotonic() >= until:
             break
-        found_alone += ask(msgspec.structs.replace(request, models=[model], tolerant=False)).times_ms
+        found_alone += ask(replace(request, models=[model], tolerant=False)).times_ms
     return Run(found_alone)
 
 
-def _times_in_groups(request: Request, times: list[list[float]], until: float) -> list[list[float]]:
+def _times_in_groups(request: Request, ask: Ask, times: list[list[float]], until: float) -> list[list[float]]:
     """Times of each model from processes that hold the references and as many others as fit; ``times``: the first's."""
     kept = request.fewest - 1
     while len(times) < len(request.models) and (not times or time.monotonic() < until):
         rest = request.models[max(len(times), kept) :]
-        found = ask(msgspec.structs.replace(request, models=[*request.models[:kept], *rest])).times_ms
+        found = ask(replace(request, models=[*request.models[:kept], *rest])).times_ms
         slower = median(found[0]) / median(times[0]) if times else 1.0
         times = [*(times or found[:kept]), *([ms / slower for ms in one] for one in found[kept:])]
     return times

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.worker.measure.asking import ask
 from edge_agent.worker.measure.comparison import SCREENINGS, Screened, screen
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Request, Served, ask
+from edge_agent.worker.measure.question import Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search.policy import SAME_SPEED
 
@@ -66,7 +67,7 @@ class Screening:
 
         Args:
             model: the float model.
-            feeds: one row (:func:`edge_agent.worker.measure.probe.write_feeds`).
+            feeds: one row (:func:`edge_agent.worker.measure.feeds.write_feeds`).
             options: how a model can be served, what is preferred among equals first.
             memory_bytes: what this process and those that it starts may take; 0: no limit.
             seconds: after which a screening begins nothing new.

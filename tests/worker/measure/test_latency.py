@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -16,10 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
-from edge_agent.worker.measure import comparison, probe, side_by_side
+from edge_agent.worker.measure import asking, comparison
+from edge_agent.worker.measure.asking import Probes, ask
 from edge_agent.worker.measure.comparison import Screened, compare, screen
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.latency import Decision, Observation, judge, looks, summarise
-from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
+from edge_agent.worker.measure.question import Answer, Request, Served
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
 
 FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
@@ -305,7 +308,7 @@ def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
         orders.append(request.models)
         return ask(request)
 
-    monkeypatch.setattr(side_by_side, "ask", spied)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: spied(request))
 
     told = compare(small, large, folder / "feeds.npz", limit=0, root=folder)
 
@@ -314,18 +317,17 @@ def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
     assert told.noise < 0.5
 
 
-def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path) -> None:
     script = (
         "import sys, atexit; from edge_agent.worker.measure import probe\n"
         "atexit.register(lambda: print(','.join({m.partition('.')[0] for m in sys.modules}"
-        " & {'onnx', 'onnxruntime', 'google', 'scipy'}), file=sys.stderr))\n"
-        "probe.main(); sys.exit(9)"
+        " & {'onnx', 'onnxruntime', 'google', 'scipy', 'msgspec', 'subprocess', 'tomllib'}), file=sys.stderr))\n"
+        "probe.main([]); sys.exit(9)"
     )
-    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
-    ended = probe.Child(
-        probe.python_child("edge_agent.worker.measure.probe"),
-        limits=probe.ChildLimits(timeout_s=60),
-        stdin=probe.msgspec.json.encode(
+    ended = asking.Child(
+        [python_child("x")[0], "-c", script],
+        limits=asking.ChildLimits(timeout_s=60),
+        stdin=msgspec.json.encode(
             Request(
                 feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"), "onnxruntime")], rounds=1
             )
@@ -399,8 +401,8 @@ def test_a_probe_that_dies(
     error: type[LimitError | StageError],
     code: str,
 ) -> None:
-    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
-    monkeypatch.setattr(probe, "_TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(asking, "python_child", lambda *_: [python_child("x")[0], "-c", script])
+    monkeypatch.setattr(asking, "_TIMEOUT_S", timeout_s)
 
     with pytest.raises(error) as caught:
         ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))
@@ -433,7 +435,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]
         first = (len(asked) - 1) % len(found)
         return Answer(times_ms=[*found[first:], *found[:first]])
 
-    monkeypatch.setattr(side_by_side, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 

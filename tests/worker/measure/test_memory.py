@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.worker.measure import memory
+from edge_agent.worker.measure.asking import Probes
 from edge_agent.worker.measure.memory import Memory, called_bytes, measure_memory
-from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 MIB = 1 << 20
 
@@ -40,6 +41,7 @@ def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_befo
         before = next(empty[model.path]) * MIB
         return Answer(empty_rss_bytes=before, peak_rss_bytes=before + {"float": 20, "int8": 5}[model.path] * MIB)
 
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     monkeypatch.setattr(memory, "ask", answer)
     models = [Served(name, "onnxruntime") for name in ("float", "int8")]
     counts: list[int] = []

@@ -9,8 +9,10 @@ import onnx
 import pytest
 from bench.networks import conv_stack
 
-from edge_agent.worker.measure import race, side_by_side
-from edge_agent.worker.measure.probe import Answer, Request, Served, write_feeds
+from edge_agent.worker.measure import race
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.feeds import write_feeds
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 FLOAT, ONE, OTHER = (Served(name, "onnxruntime") for name in ("float", "one", "other"))
 MARGIN = 0.02
@@ -25,7 +27,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, ratios: Iterator[tuple[float, floa
         times = dict(zip(("one", "other"), next(ratios), strict=True)) | {"float": 1.0}
         return Answer(times_ms=[[times[served.path] * len(asked)] for served in request.models])
 
-    monkeypatch.setattr(side_by_side, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 
@@ -102,7 +104,7 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         asked.append([served.path for served in request.models])
         return Answer(times_ms=[[ratios[served.path] * len(asked)] for served in request.models[: request.fewest]])
 
-    monkeypatch.setattr(side_by_side, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
 
     one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, most_bytes=1)
 

@@ -10,8 +10,8 @@ from support.finals import FLOAT, LIMIT, Finals
 
 from edge_agent.jobs.task import Task
 from edge_agent.wire.manifest import Gates, Recipe
-from edge_agent.worker.measure import side_by_side
-from edge_agent.worker.measure.probe import Answer, Request
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.question import Answer, Request
 from edge_agent.worker.measure.race import EARLIEST, FEWEST, MOST
 from edge_agent.worker.search import contest
 from edge_agent.worker.search.contest import Contest
@@ -29,7 +29,7 @@ def held(
         times = {name: of[number % len(of)] for name, of in ratios.items()} | {"float": 1.0}
         return Answer(times_ms=[[times[served.path]] for served in request.models])
 
-    monkeypatch.setattr(side_by_side, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     monkeypatch.setattr(contest, "measure_memory", finals.measure_memory)
     task = Task(
         job="j", name="m", version=1, model="model.onnx", format="onnx",

@@ -7,7 +7,7 @@ import pytest
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Answer, Refused, Request, Served
+from edge_agent.worker.measure.question import Answer, Refused, Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
 from edge_agent.worker.search.screening import Screening, Speed
