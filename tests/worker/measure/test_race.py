@@ -1,6 +1,6 @@
 """A race of several candidates: what it does with its processes, and one real one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -9,8 +9,10 @@ import onnx
 import pytest
 from bench.networks import conv_stack
 
-from edge_agent.worker.measure import comparison, race
-from edge_agent.worker.measure.probe import Answer, Request, Served, write_feeds
+from edge_agent.worker.measure import race
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.feeds import write_feeds
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 FLOAT, ONE, OTHER = (Served(name, "onnxruntime") for name in ("float", "one", "other"))
 MARGIN = 0.02
@@ -25,7 +27,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, ratios: Iterator[tuple[float, floa
         times = dict(zip(("one", "other"), next(ratios), strict=True)) | {"float": 1.0}
         return Answer(times_ms=[[times[served.path] * len(asked)] for served in request.models])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 
@@ -55,6 +57,21 @@ def test_what_spreads_is_raced_on_and_the_error_is_told(monkeypatch: pytest.Monk
     assert one.error == pytest.approx(0.0)
     assert 0.005 < other.error < 0.05
     assert other.ratio == pytest.approx(0.65)
+
+
+def test_what_is_decided_is_raced_no_further(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, ((0.5, 0.6 + 0.05 * (number % 3)) for number in count()))
+    bounds: list[list[tuple[float, float]]] = []
+
+    def decided(found: Sequence[race.Raced]) -> bool:
+        bounds.append([(one.lower, one.upper) for one in found])
+        return len(bounds) > 1
+
+    one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, decided=decided)
+
+    assert len(asked) == race.EARLIEST + 1
+    assert bounds[0] == [pytest.approx((0.5, 0.5)), pytest.approx((0.6, 0.7))], "the lowest and the highest"
+    assert (one.ratio, other.ratio) == pytest.approx((0.5, 0.65))
 
 
 def test_a_process_that_is_far_off_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,7 +104,7 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         asked.append([served.path for served in request.models])
         return Answer(times_ms=[[ratios[served.path] * len(asked)] for served in request.models[: request.fewest]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
 
     one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, most_bytes=1)
 
