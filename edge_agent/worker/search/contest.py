@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import product
 
 from msgspec.structs import replace as replace_in
 
@@ -12,7 +11,7 @@ from edge_agent.quant.findings import latency_at_most
 from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure.memory import Memory, measure_memory
-from edge_agent.worker.measure.race import Raced, expected_s, race
+from edge_agent.worker.measure.race import Raced, expected_s, race, wins
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, in_order, rank_of
 from edge_agent.worker.search.preference import WEIGHTS, costs, preferred, tie
@@ -75,9 +74,11 @@ class Contest:
             return in_order(after, tie(self._prefer, self._margin))
 
         def decided(raced: Sequence[Raced]) -> bool:
-            """Whether one is best wherever each ratio lies of where it may."""
-            ends = product(*((replace(one, ratio=end) for end in (one.lower, one.upper)) for one in raced))
-            return len({ordered(one)[0].spec for one in ends}) == 1
+            """Whether the one that is best is so in nearly every process: what slows one slows all that are in it."""
+            best = ordered(raced)[0].spec
+            alone = [[replace(one, ratio=ratio) for ratio in one.ratios] for one in raced]
+            won = [ordered(process)[0].spec == best for process in zip(*alone, strict=True)]
+            return wins(sum(won), len(won))
 
         return ordered(self._race(close, on_process, decided))
 
