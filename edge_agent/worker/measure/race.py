@@ -20,8 +20,8 @@ FEWEST, MOST = 6, 15
 """Processes."""
 EARLIEST = 4
 """Processes, where whoever asks needs to know no more."""
-ROUNDS = 200
-"""Calls of each model in one process, as far as time allows: as many as in a proof."""
+ROUNDS = 100
+"""Calls of each model in one process, as far as time allows: what more of them would tell, processes differ by more."""
 LONGEST_S = 30.0
 """After this no further process is started, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
