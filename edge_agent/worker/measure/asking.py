@@ -30,7 +30,7 @@ _READY_S = 60.0
 """After this a process that is not ready is asked nevertheless, and its own time limit ends it."""
 _STALE_S = 60.0
 """A process that has waited longer is not asked any more: its time limit began with its start."""
-_SHORT_S = 1.0
+_SHORT_S = 2.0
 """Where a measurement takes longer than this, its start is no matter."""
 _MOST_AHEAD = 4
 _WAITING_BYTES = 64 << 20
@@ -94,18 +94,17 @@ class Probes:
                 self._waiting.append(_Waiting(runtimes))
             for one in self._waiting:
                 one.wait_until_ready()
-        begun = time.monotonic()
         while self._waiting:
             first = self._waiting.pop(0)
-            if not first.stale:
-                answer = first.ask(request)
-                break
-            first.stop()
-        else:
-            answer = ask(request)
-        if time.monotonic() - begun > _SHORT_S:
-            self._at_once = 1
-        return answer
+            if first.stale:
+                first.stop()
+                continue
+            begun = time.monotonic()
+            answer = first.ask(request)
+            if time.monotonic() - begun > _SHORT_S:
+                self._at_once = 1
+            return answer
+        return ask(request)
 
     def __enter__(self) -> Self:
         return self

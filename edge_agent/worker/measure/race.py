@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edge_agent.quant.bounds import order_statistic_bound
 from edge_agent.worker.measure.asking import Probes
 from edge_agent.worker.measure.latency import Percentiles, percentiles
 from edge_agent.worker.measure.question import Served
@@ -21,14 +20,12 @@ FEWEST, MOST = 6, 15
 """Processes."""
 EARLIEST = 4
 """Processes, where whoever asks needs to know no more."""
-ROUNDS = 200
-"""Calls of each model in one process, as far as time allows: as many as in a proof."""
+ROUNDS = 100
+"""Calls of each model in one process, as far as time allows: what more of them would tell, processes differ by more."""
 LONGEST_S = 30.0
 """After this no further process is started, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
 """Of the margin that a ratio's standard error has to come down to."""
-_END_CONFIDENCE = 1 - 0.5**EARLIEST
-"""One-sided, of where a ratio may lie: so the fewest processes bound it by the lowest and the highest of them."""
 _NORMAL_MAD = 1.4826
 """A normal distribution's standard deviation, in median absolute deviations."""
 _MEDIAN_EFFICIENCY = 1.2533
@@ -43,14 +40,13 @@ class Raced:
         times: of single calls, over all processes.
         ratio: its time as a multiple of float's at p50, the median over processes.
         error: the standard error of that ratio, as a fraction of it.
-        lower, upper: where the ratio may lie: infinite of fewer than :data:`EARLIEST` processes.
+        ratios: of each process.
     """
 
     times: Percentiles
     ratio: float
     error: float
-    lower: float = -math.inf
-    upper: float = math.inf
+    ratios: tuple[float, ...] = ()
 
 
 def race(
@@ -109,14 +105,19 @@ def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
         percentiles([call for run in runs for call in run]),
         median(ratios),
         standard_error(ratios),
-        order_statistic_bound(ratios, "lower", _END_CONFIDENCE),
-        order_statistic_bound(ratios, "upper", _END_CONFIDENCE),
+        tuple(ratios),
     )
 
 
 def expected_s(reference_ms: float, targets: int) -> float:
     """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
     return FEWEST * (2 + targets) * seconds_of(reference_ms, ROUNDS)
+
+
+def wins(won: int, processes: int) -> bool:
+    """Whether one that is best in so many processes is best: a sign test, passed by the fewest where they all agree."""
+    more = sum(math.comb(processes, count) for count in range(won, processes + 1))
+    return more << EARLIEST <= 1 << processes
 
 
 def standard_error(ratios: Sequence[float]) -> float:

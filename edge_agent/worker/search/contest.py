@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import product
 
 from msgspec.structs import replace as replace_in
 
@@ -13,7 +12,7 @@ from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import Memory, measure_memory
-from edge_agent.worker.measure.race import Raced, expected_s, race
+from edge_agent.worker.measure.race import Raced, expected_s, race, wins
 from edge_agent.worker.search.blame import MEASURING, blamed
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.policy import FINALISTS, SAME_SPEED, EvaluatedCandidate, in_order, rank_of
@@ -108,9 +107,11 @@ class Contest:
 
         def raced(sound: Items) -> Items:
             def decided(found: Sequence[Raced]) -> bool:
-                """Whether one is best wherever each ratio lies of where it may."""
-                ends = product(*((replace(one, ratio=end) for end in (one.lower, one.upper)) for one in found))
-                return len({ordered(self._after(sound, one), self._margin)[0].spec for one in ends}) == 1
+                """Whether the best one is so in nearly every process: what slows one slows all that are in it."""
+                best = ordered(self._after(sound, found), self._margin)[0].spec
+                alone = [[replace(one, ratio=ratio) for ratio in one.ratios] for one in found]
+                won = [ordered(self._after(sound, each), self._margin)[0].spec for each in zip(*alone, strict=True)]
+                return wins(won.count(best), len(won))
 
             return self._after(sound, self._race(sound, decided, on_process))
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from bench.networks import conv_stack
+from bench.race_length import simulated
 
 from edge_agent.worker.measure import race
 from edge_agent.worker.measure.asking import Probes
@@ -61,16 +62,16 @@ def test_what_spreads_is_raced_on_and_the_error_is_told(monkeypatch: pytest.Monk
 
 def test_what_is_decided_is_raced_no_further(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = scripted(monkeypatch, ((0.5, 0.6 + 0.05 * (number % 3)) for number in count()))
-    bounds: list[list[tuple[float, float]]] = []
+    told: list[list[tuple[float, ...]]] = []
 
     def decided(found: Sequence[race.Raced]) -> bool:
-        bounds.append([(one.lower, one.upper) for one in found])
-        return len(bounds) > 1
+        told.append([one.ratios for one in found])
+        return len(told) > 1
 
     one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, decided=decided)
 
     assert len(asked) == race.EARLIEST + 1
-    assert bounds[0] == [pytest.approx((0.5, 0.5)), pytest.approx((0.6, 0.7))], "the lowest and the highest"
+    assert told[0] == [pytest.approx((0.5, 0.5, 0.5, 0.5)), pytest.approx((0.6, 0.65, 0.7, 0.6))]
     assert (one.ratio, other.ratio) == pytest.approx((0.5, 0.65))
 
 
@@ -115,6 +116,21 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         ["float", "float", "one", "other"],
     ]
     assert len(asked) == 2 * race.FEWEST
+
+
+@pytest.mark.parametrize(("processes", "fewest"), [(4, 4), (5, 5), (6, 6), (7, 6), (8, 7), (15, 11)])
+def test_of_few_processes_one_has_to_win_in_all_and_of_more_in_most(processes: int, fewest: int) -> None:
+    assert [race.wins(won, processes) for won in (fewest - 1, fewest)] == [False, True]
+
+
+@pytest.mark.parametrize(("spread", "away"), [(0.01, 0.015), (0.02, 0.03)])
+def test_what_is_decided_early_is_seldom_decided_wrong(spread: float, away: float) -> None:
+    """Of the longer races of before 1 % are wrong there, too."""
+    wrong, processes = simulated(spread, away, decided=True, repeats=400)
+    _, before = simulated(spread, away, decided=False, repeats=100)
+
+    assert wrong <= 0.03
+    assert processes < 0.75 * before
 
 
 def test_a_race_is_expected_to_take_longer_the_slower_the_calls_and_the_more_there_are() -> None:
