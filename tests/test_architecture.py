@@ -39,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
     "state": ({"jobs"}, {"msgspec"}),
-    "trust": ({"wire"}, {"cryptography", "msgspec"}),
+    "trust": ({"process", "wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
     "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
     # sensors

@@ -29,6 +29,7 @@ from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
+from edge_agent.process.sandbox import close_memory
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -48,6 +49,7 @@ def run(config: Config, *, once: bool = False) -> int:
         ConfigError: the configuration cannot be used.
     """
     check_trust(config)
+    close_memory()
     store = Store(Path(config.state_dir))
     store.lock()
     inbox: queue.SimpleQueue[InboxEvent | Stop] = queue.SimpleQueue()

@@ -50,6 +50,7 @@ class Child:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         group_parent: Path | None = None,
+        own_group: bool = True,
     ) -> None:
         """Start ``argv``.
 
@@ -61,11 +62,14 @@ class Child:
             cwd: working directory; the root directory if None, so that no file there can matter.
             env: the environment; :func:`edge_agent.process.program.worker_env` if None.
             group_parent: a delegated cgroup directory (:func:`edge_agent.process.cgroup.delegated`).
+            own_group: False: it stays in this process's group, and ends with it. A confined process can neither make
+                groups nor send signals, so what it starts has to keep its own time limit.
 
         Raises:
             OSError: the program cannot be started, or its memory limit cannot be set.
         """
         self._limits = limits
+        self._own_group = own_group
         self._lines = Lines(on_line or _drop)
         self._tail = bytearray()
         self._lock = threading.Lock()
@@ -82,7 +86,7 @@ class Child:
                     stderr=subprocess.PIPE,
                     cwd=cwd or "/",
                     env={**(worker_env() if env is None else env), PARENT_VARIABLE: str(os.getpid())},
-                    start_new_session=True,
+                    start_new_session=own_group,
                 )
         except BaseException:
             self._close_wake()
@@ -172,7 +176,11 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         # The child is not reaped before _end, so its pid and group id cannot belong to anybody else.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            if self._own_group:
+                os.killpg(self.pid, number)
+            else:
+                with contextlib.suppress(PermissionError):
+                    os.kill(self.pid, number)
 
     def _end(self) -> None:
         """Kill what is left of the group, take what is left in the pipes, reap, close."""

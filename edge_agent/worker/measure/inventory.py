@@ -10,8 +10,7 @@ import json
 import sys
 
 from edge_agent.backends import FORMATS, load
-from edge_agent.process.landlock import restrict
-from edge_agent.process.sandbox import confine
+from edge_agent.process.confinement import confine_opener
 from edge_agent.worker.measure.runtimes import probe_runtimes, unable
 
 
@@ -25,7 +24,7 @@ def main() -> int:
                 "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
                 "broken": {name: why for one in found.values() for name, why in one.broken.items()},
                 "formats": [name for name, one in found.items() if not unable(backends[name], one)],
-                "confinement": [*confine(), *restrict(write=[], tcp=False)],
+                "confinement": confine_opener(),
             }
         )
     )

@@ -10,6 +10,7 @@ Models are called in turn, and the turn begins with another model in each round:
 
 import gc
 import os
+import signal
 import sys
 import time
 import zipfile
@@ -30,6 +31,8 @@ LONG_CALL_S = 0.1
 _FEW = 2
 _WARM_UP = 3
 _TIMEOUT_S = 900.0
+_GRACE_S = 5.0
+"""After this the kernel ends a probe whose time is up: a confined process may not end what it has started."""
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
 """Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
 
@@ -120,7 +123,11 @@ def ask(request: Request) -> Answer:
     give_back()  # both processes share a limit
     limits = ChildLimits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
     ended = Child(
-        python_child("edge_agent.worker.measure.probe"), limits=limits, on_line=lines.append, stdin=content
+        python_child("edge_agent.worker.measure.probe"),
+        limits=limits,
+        on_line=lines.append,
+        stdin=content,
+        own_group=False,
     ).wait()
     if ended.reason == "out_of_memory":
         raise LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
@@ -238,6 +245,7 @@ def _backend(runtime: str) -> Backend:
 def main() -> int:
     """Answer the request on standard input; returns the exit code."""
     confine()
+    signal.setitimer(signal.ITIMER_REAL, _TIMEOUT_S + _GRACE_S)
     answer_fd = os.dup(1)
     os.dup2(2, 1)
     try:
