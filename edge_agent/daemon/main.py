@@ -28,6 +28,7 @@ from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
 from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.layers import check_confinement, without
 from edge_agent.process.program import python_child
 from edge_agent.process.sandbox import close_memory
 from edge_agent.settings.device import Config
@@ -46,9 +47,11 @@ def run(config: Config, *, once: bool = False) -> int:
 
     Raises:
         StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration cannot be used, or ``confinement_missing``.
     """
     check_trust(config)
+    if lacking := check_confinement(required=config.limits.require_confinement):
+        log.warning("%s", without(lacking))
     close_memory()
     store = Store(Path(config.state_dir))
     store.lock()

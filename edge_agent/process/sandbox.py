@@ -27,6 +27,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _OPEN_FILES = 256
 _MORE_THREADS = 512
 """Beyond those that the user has: the threads of a runtime on a server, and what other programs start meanwhile."""
+_MORE_BYTES = 1 << 30
 _NOT_OURS = 0o077
 _ORPHAN = 1
 """The exit code of a process whose parent died before it could be told."""
@@ -55,10 +56,11 @@ def close_memory() -> None:
 def bound(folder: Path) -> list[str]:
     """Bound what a process that works in ``folder`` may start and write; returns what holds.
 
-    No file can become larger than what the disk has free now. ``RLIMIT_NPROC`` counts the threads of the user, this
+    No file can become much larger than what the disk has free now: a full disk says so first, and a file of holes as
+    large as a disk cannot be. ``RLIMIT_NPROC`` counts the threads of the user, this
     process's or not, so it stands above those that there are; the kernel asks nothing of root.
     """
-    _lower(resource.RLIMIT_FSIZE, shutil.disk_usage(folder).free)
+    _lower(resource.RLIMIT_FSIZE, 2 * shutil.disk_usage(folder).free + _MORE_BYTES)
     _lower(resource.RLIMIT_NPROC, sum(_threads(os.getuid())) + _MORE_THREADS)
     return [
         f"file_bytes={resource.getrlimit(resource.RLIMIT_FSIZE)[1]}",

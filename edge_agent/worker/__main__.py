@@ -47,9 +47,8 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     with _take_stdout() as lines:
         try:
-            task = read_task(job_dir)
-            give_up(stage, job_dir, task)
-            outcome = run(stage, job_dir, task, lines)
+            give_up(stage, job_dir, read_task(job_dir))
+            outcome = run(stage, job_dir, lines)
         except EdgeAgentError as error:
             _say(lines, event="end", code=error.code, message=error.message, status="failed")
             return 0
@@ -74,8 +73,9 @@ def give_up(stage: str, job_dir: Path, task: Task) -> list[str]:
     return confine_opener(write=[job_dir], read=[*given, (job_dir / "release").resolve()])
 
 
-def run(stage: str, job_dir: Path, task: Task, lines: IO[str]) -> Outcome:
+def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
     """Run ``stage`` and leave its folder; returns its outcome, a refusal included."""
+    task = read_task(job_dir)
     out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
     for later in _STEPS[_STEPS.index(stage) :]:  # what they made of this stage's former outcome is void
         shutil.rmtree(job_dir / later, ignore_errors=True)
@@ -115,7 +115,7 @@ def _tell_unexpected(lines: IO[str], stage: str, error: Exception) -> int:
         message = f"{stage} needed more memory than it may have"
         _say(lines, event="end", code="out_of_memory", message=message, status="failed")
         return EXIT_OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         full = LimitError("no_space", f"the disk is full; free space where {error.filename or 'the job'} lies")
         _say(lines, event="end", code=full.code, message=full.message, status="failed")
         return 0

@@ -36,7 +36,7 @@ from support.unprivileged import open_folder
 SERVICE, PERSON = 65534, 65533
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _REFUSED = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EROFS, errno.EFBIG, errno.EAGAIN}
-_HIDDEN = Denied("landlock_create_ruleset", 444, 444, "as a kernel without Landlock", error=errno.ENOSYS)
+HIDDEN_LANDLOCK = Denied("landlock_create_ruleset", 444, 444, "as a kernel without Landlock", error=errno.ENOSYS)
 _MORE_PROCESSES = 1500
 
 
@@ -299,7 +299,7 @@ def main(arguments: Sequence[str]) -> int:
     setting = Setting(**json.loads(arguments[0]))
     if not setting.landlock:
         _LIBC.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-        seccomp.install(seccomp.program((_HIDDEN,), os.uname().machine, os.getpid()))
+        seccomp.install(seccomp.program((HIDDEN_LANDLOCK,), os.uname().machine, os.getpid()))
     with open_folder() as root:
         done = attack(setting, root)
     sys.stdout.write(json.dumps(done) + "\n")
