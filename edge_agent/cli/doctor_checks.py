@@ -27,7 +27,7 @@ from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.mqtt import Link
-from edge_agent.process.cgroup import delegated
+from edge_agent.process.cgroup import delegated, limits_memory
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.layers import REMEDY, missing, without
 from edge_agent.process.program import python_child, worker_env
@@ -163,7 +163,8 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
 
 def _memory(config: Config, root: Path) -> Check:
     limit = worker_memory_bytes(config.limits.worker_memory_bytes, root)
-    how = "a cgroup of its own" if delegated(root) else "RLIMIT_AS"
+    group = delegated(root)
+    how = "a cgroup of its own" if group is not None and limits_memory(group) else "RLIMIT_AS"
     level: Level = "warn" if limit < _LITTLE_MEMORY_BYTES else "ok"
     remedy = "stop other programs, or quantize smaller models" if level == "warn" else ""
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)

@@ -76,7 +76,7 @@ class Child:
         self._stop_grace_s = _GRACE_S
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._memory = MemoryGuard(limits, group_parent)
-        self._started = time.monotonic()
+        self._started = self._heard = time.monotonic()
         try:
             with _memory_file(stdin) as stdin_fd:
                 self._process = subprocess.Popen(
@@ -147,7 +147,7 @@ class Child:
                 selector.register(self._wake_fd, selectors.EVENT_READ)
                 while True:
                     ended = False
-                    for key, _ in selector.select(_timeout(deadline)):
+                    for key, _ in selector.select(_timeout(self._due(deadline, asked))):
                         if key.fd == pid_fd:
                             ended = True
                         elif key.fd == self._wake_fd:
@@ -158,7 +158,7 @@ class Child:
                             selector.unregister(key.fd)
                     if ended:
                         return asked
-                    if time.monotonic() < deadline:
+                    if time.monotonic() < self._due(deadline, asked):
                         continue
                     if asked is None:
                         asked = "timeout"
@@ -168,6 +168,11 @@ class Child:
                         deadline = math.inf
         finally:
             os.close(pid_fd)
+
+    def _due(self, deadline: float, asked: Reason | None) -> float:
+        """When the child's time is up: at ``deadline``, or when it was quiet for too long and was not asked yet."""
+        quiet_s = self._limits.quiet_s
+        return deadline if asked or quiet_s is None else min(deadline, self._heard + quiet_s)
 
     def _terminate(self, grace_s: float) -> float:
         self._signal(signal.SIGTERM)
@@ -211,6 +216,7 @@ class Child:
         except BlockingIOError:
             return 0 if drain else 1
         if self._process.stdout is not None and pipe == self._process.stdout.fileno():
+            self._heard = time.monotonic()
             self._lines.add(data)
         else:
             self._tail += data

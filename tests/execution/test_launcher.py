@@ -1,10 +1,12 @@
-"""A worker is asked for what the manifest says."""
+"""A worker is asked for what the manifest says, and has limits."""
 
 import msgspec
+import pytest
 from support.documents import SENT
 
-from edge_agent.execution.launcher import make_task
+from edge_agent.execution.launcher import Launcher, make_task
 from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import WORKER_STAGES, Stage
 from edge_agent.settings.device import parse_config
 from edge_agent.wire.manifest import Gates, Output, Recipe, State
 
@@ -25,3 +27,14 @@ def test_all_that_a_manifest_says_of_the_model_is_in_the_task() -> None:
 
     for name in ("name", "version", "format", "inputs", "output", "outputs", "recipe", "gates", "state"):
         assert getattr(task, name) == getattr(SAID, name), name
+
+
+@pytest.mark.parametrize("stage", [*WORKER_STAGES, Stage.ACTIVATE])
+def test_every_stage_has_a_limit_of_time(stage: Stage) -> None:
+    table = {"device_id": "pi-01", "mqtt": {"url": "mqtt://127.0.0.1"}, "limits": {"stage_timeout_s": 77}}
+
+    limits = Launcher(parse_config(table, "test"))._limits(stage, 1)
+
+    assert (limits.timeout_s is None) is (stage is Stage.CAPTURE)
+    assert (limits.quiet_s == 77) is (stage is Stage.CAPTURE)
+    assert limits.memory_bytes == 1
