@@ -31,6 +31,7 @@ from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.layers import check_confinement, without
 from edge_agent.process.program import python_child
 from edge_agent.process.sandbox import close_memory
+from edge_agent.process.strays import adopt
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -53,6 +54,7 @@ def run(config: Config, *, once: bool = False) -> int:
     if lacking := check_confinement(required=config.limits.require_confinement):
         log.warning("%s", without(lacking))
     close_memory()
+    adopt()
     store = Store(Path(config.state_dir))
     store.lock()
     inbox: queue.SimpleQueue[InboxEvent | Stop] = queue.SimpleQueue()

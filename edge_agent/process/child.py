@@ -5,7 +5,8 @@ output comes as lines, of its standard error the tail is kept. All of it happens
 ``stop`` may be called from any other.
 
 Invariants:
-    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed.
+    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed. Nor is a
+      process that left a confined child's group, where this one adopts (:mod:`edge_agent.process.strays`).
     * No output, however long or malformed, makes this process grow.
     * A child that ran out of memory is told from one that crashed.
 """
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from edge_agent.process import strays
 from edge_agent.process.child_exit import ChildExit, Reason, reports_out_of_memory
 from edge_agent.process.child_limits import ChildLimits, MemoryGuard, renice
 from edge_agent.process.lines import Lines
@@ -78,7 +80,7 @@ class Child:
         self._memory = MemoryGuard(limits, group_parent)
         self._started = self._heard = time.monotonic()
         try:
-            with _memory_file(stdin) as stdin_fd:
+            with _memory_file(stdin) as stdin_fd, strays.starting() as own:
                 self._process = subprocess.Popen(
                     argv,
                     stdin=stdin_fd,
@@ -88,6 +90,7 @@ class Child:
                     env={**(worker_env() if env is None else env), PARENT_VARIABLE: str(os.getpid())},
                     start_new_session=own_group,
                 )
+                own.add(self._process.pid)
         except BaseException:
             self._close_wake()
             raise
@@ -200,6 +203,7 @@ class Child:
                     left -= taken
         finally:
             self._process.wait()
+            strays.end(self.pid)
             for stream in (self._process.stdout, self._process.stderr):
                 if stream is not None:
                     stream.close()
