@@ -27,8 +27,9 @@ from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.mqtt import Link
-from edge_agent.process.cgroup import delegated
+from edge_agent.process.cgroup import delegated, limits_memory
 from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.layers import REMEDY, missing, without
 from edge_agent.process.program import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
@@ -123,11 +124,18 @@ def _runtimes() -> Iterator[Check]:
             if model_format not in identity.formats:
                 detail = f".{model_format} models cannot be quantized here"
                 yield Check("runtimes", "warn", detail, how_to_add("device"))
-        yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
+        yield _confinement(identity.confinement)
     else:
         broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]
         words = broken or done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
         yield Check("runtimes", "fail", words[0], how_to_add("device"))
+
+
+def _confinement(held: list[str]) -> Check:
+    detail = ", ".join(held) or "none"
+    if lacking := missing():
+        return Check("confinement", "fail", f"{without(lacking)}; what holds: {detail}", REMEDY)
+    return Check("confinement", "ok", detail)
 
 
 def _config(config: Config, path: Path, service: ServiceRights | None) -> Check:
@@ -155,7 +163,8 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
 
 def _memory(config: Config, root: Path) -> Check:
     limit = worker_memory_bytes(config.limits.worker_memory_bytes, root)
-    how = "a cgroup of its own" if delegated(root) else "RLIMIT_AS"
+    group = delegated(root)
+    how = "a cgroup of its own" if group is not None and limits_memory(group) else "RLIMIT_AS"
     level: Level = "warn" if limit < _LITTLE_MEMORY_BYTES else "ok"
     remedy = "stop other programs, or quantize smaller models" if level == "warn" else ""
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)

@@ -28,7 +28,10 @@ from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
 from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.layers import check_confinement, without
 from edge_agent.process.program import python_child
+from edge_agent.process.sandbox import close_memory
+from edge_agent.process.strays import adopt
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
@@ -45,9 +48,13 @@ def run(config: Config, *, once: bool = False) -> int:
 
     Raises:
         StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration cannot be used, or ``confinement_missing``.
     """
     check_trust(config)
+    if lacking := check_confinement(required=config.limits.require_confinement):
+        log.warning("%s", without(lacking))
+    close_memory()
+    adopt()
     store = Store(Path(config.state_dir))
     store.lock()
     inbox: queue.SimpleQueue[InboxEvent | Stop] = queue.SimpleQueue()

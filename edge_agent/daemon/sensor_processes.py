@@ -184,7 +184,7 @@ def describe(name: str, state: SourceState) -> str:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
     if state.confined is not None:
-        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has no Landlock'}"
+        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has neither Landlock nor seccomp'}"
     told = (
         (state.late, "lost"),
         (state.dropped, "dropped by readers"),

@@ -89,7 +89,7 @@ class Launcher:
         if manifest.eval is not None:
             _link(blobs / manifest.eval.sha256, job_dir / task.eval)
         write_durably(job_dir / TASK_FILE, encode_task(task))
-        limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        limits = self._limits(job.stage, memory_bytes)
         run = StageRun(
             job_dir,
             job.stage,
@@ -101,14 +101,15 @@ class Launcher:
         run.start()
         return run
 
-    def _timeout(self, stage: Stage) -> float | None:
+    def _limits(self, stage: Stage, memory_bytes: int) -> ChildLimits:
+        limit_s = self._config.limits.stage_timeout_s
         match stage:
-            case Stage.CAPTURE:
-                return None  # capture has a deadline of its own, made from the sensor's rate
+            case Stage.CAPTURE:  # has a deadline of its own, made from the sensor's rate, and says how far it is
+                return ChildLimits(timeout_s=None, quiet_s=limit_s, memory_bytes=memory_bytes)
             case Stage.ACTIVATE:
-                return _ACTIVATE_TIMEOUT_S
+                return ChildLimits(timeout_s=_ACTIVATE_TIMEOUT_S, memory_bytes=memory_bytes)
             case _:
-                return self._config.limits.stage_timeout_s
+                return ChildLimits(timeout_s=limit_s, memory_bytes=memory_bytes)
 
 
 def _link(blob: Path, path: Path) -> None:

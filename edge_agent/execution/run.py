@@ -167,8 +167,9 @@ class StageRun:
                 where += f"; if the device has as much, set [limits] worker_memory_bytes = {_MORE * limit}"
             return StageEnd("out_of_memory", f"{stage} needed more memory than {where}", "failed", seconds)
         if ended.reason == "timeout":
-            limit_s = self._limits.timeout_s or 0.0
-            text = f"{stage} exceeded its {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
+            limit_s = self._limits.timeout_s or self._limits.quiet_s or 0.0
+            what = "exceeded its" if self._limits.timeout_s else "said nothing for"
+            text = f"{stage} {what} {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
             return StageEnd("stage_timeout", text, "failed", seconds)
         if self._said is not None and self._said.status == "failed":
             return self._told(self._said.code, self._said.message, "failed", seconds)

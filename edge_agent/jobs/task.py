@@ -9,6 +9,7 @@ A job's directory is the whole interface between stages. Each stage reads what e
       task.json             this struct
       model.onnx            the float model, as pushed (``task.model``); or .tflite, as what is made of it
       eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
+      inspect/              inspected.json, outcome.json: what the model is, before a capture from a sensor
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
       quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json
@@ -32,6 +33,9 @@ from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Rec
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
 CHOSEN_FILE = "chosen.json"
+INSPECTED_FILE = "inspected.json"
+INSPECT = "inspect"
+"""A step of a worker that is no stage: it opens the model for a capture, whose own process opens a sensor."""
 
 
 class Stage(StrEnum):

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.errors import EdgeAgentError
+from edge_agent.process.confinement import confine_opener
 from edge_agent.strict import UNDECODABLE
 from edge_agent.trust.signatures import load_keys, verify
 from edge_agent.wire.envelope import Envelope
@@ -22,6 +23,7 @@ def main(argv: list[str]) -> int:
     """Answer for the envelope on standard input; always exits 0, as a refusal is an answer."""
     answer: dict[str, object]
     try:
+        confine_opener(read=[Path(argv[1])])
         data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
         envelope = msgspec.json.decode(data, type=Envelope)
         answer = {"code": "", "keys": verify(envelope, load_keys(Path(argv[1])), int(argv[2]))}

@@ -84,6 +84,8 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
     """model → highest version accepted."""
     thermal: dict[str, Any] = {}
     confinement: list[str] = []
+    layers: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    """kind of process (daemon, worker, trust, capture, sensor) → what confines it; left out until that is known."""
     features: list[str] = []
     """What a manifest may say since version 0.1.0 that this agent knows: names of ``FEATURES``."""
 

@@ -1,10 +1,12 @@
-"""A worker is asked for what the manifest says."""
+"""A worker is asked for what the manifest says, and has limits."""
 
 import msgspec
+import pytest
 from support.documents import SENT
 
-from edge_agent.execution.launcher import make_task
+from edge_agent.execution.launcher import Launcher, make_task
 from edge_agent.jobs.job import Job
+from edge_agent.jobs.task import WORKER_STAGES, Stage
 from edge_agent.settings.device import parse_config
 from edge_agent.wire.manifest import Gates, Output, Recipe, State
 
@@ -33,3 +35,14 @@ def test_a_worker_knows_how_long_its_stage_may_take() -> None:
     assert make_task(JOB, SAID, parse_config(table, "test"), 0).stage_timeout_s == 1800
     limits = parse_config(table | {"limits": {"stage_timeout_s": 600}}, "test")
     assert make_task(JOB, SAID, limits, 0).stage_timeout_s == 600
+
+
+@pytest.mark.parametrize("stage", [*WORKER_STAGES, Stage.ACTIVATE])
+def test_every_stage_has_a_limit_of_time(stage: Stage) -> None:
+    table = {"device_id": "pi-01", "mqtt": {"url": "mqtt://127.0.0.1"}, "limits": {"stage_timeout_s": 77}}
+
+    limits = Launcher(parse_config(table, "test"))._limits(stage, 1)
+
+    assert (limits.timeout_s is None) is (stage is Stage.CAPTURE)
+    assert (limits.quiet_s == 77) is (stage is Stage.CAPTURE)
+    assert limits.memory_bytes == 1

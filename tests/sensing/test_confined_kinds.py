@@ -12,7 +12,7 @@ import pytest
 from support.rigs import IioPollRig, IioRig, MqttRig, Rig, write_video
 from support.sensing import SourceProcess, read_for
 
-from edge_agent.sensing.__main__ import _devices_elsewhere, _may_connect
+from edge_agent.settings.sensor_needs import devices_elsewhere, may_connect
 from edge_agent.settings.sharing import SourceState
 
 
@@ -97,8 +97,8 @@ def test_a_microphone_through_portaudio_or_word_of_its_absence(tmp_path: Path, m
         ({"kind": "somebody-elses"}, True),
     ],
 )
-def test_who_may_connect(table: dict[str, Any], *, tcp: bool) -> None:
-    assert _may_connect(table) is tcp
+def test_whomay_connect(table: dict[str, Any], *, tcp: bool) -> None:
+    assert may_connect(table) is tcp
 
 
 def test_where_devices_are(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_where_devices_are(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     table = {"kind": "iio", "sysfs": str(tmp_path / "sys" / "bus" / "iio" / "devices"), "dev": str(tmp_path / "dev")}
 
-    assert _devices_elsewhere(table) == [tmp_path / "sys", tmp_path / "dev"]
-    assert _devices_elsewhere({**table, "sysfs": "sys", "dev": "/is/not/there"}) == []
-    assert _devices_elsewhere({"kind": "iio"}) == []
-    assert Path("/") not in _devices_elsewhere({"kind": "iio", "sysfs": "/bus/iio/devices"})
-    assert _devices_elsewhere({**table, "kind": "serial"}) == []
+    assert devices_elsewhere(table) == [tmp_path / "sys", tmp_path / "dev"]
+    assert devices_elsewhere({**table, "sysfs": "sys", "dev": "/is/not/there"}) == []
+    assert devices_elsewhere({"kind": "iio"}) == []
+    assert Path("/") not in devices_elsewhere({"kind": "iio", "sysfs": "/bus/iio/devices"})
+    assert devices_elsewhere({**table, "kind": "serial"}) == []

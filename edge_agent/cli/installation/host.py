@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_agent.cli.installation.programs import call
 from edge_agent.errors import ConfigError
+from edge_agent.process.layers import REMEDY, missing, without
 from edge_agent.state.durable import link_durably, write_durably
 
 PREFIX = Path("/opt/edge-agent")
@@ -45,6 +46,8 @@ def make_config(path: Path, example: str) -> None:
         return
     name = device_name(platform.node())
     write(path, example.replace('device_id = "pi-01"', f'device_id = "{name}"'))
+    if lacking := missing():
+        print(f"important  {without(lacking)}\n           and {path} has require_confinement = true: {REMEDY}")
 
 
 def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool:

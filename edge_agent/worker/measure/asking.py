@@ -22,10 +22,9 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
 from edge_agent.worker.measure.heap import give_back
-from edge_agent.worker.measure.question import Answer, Request
+from edge_agent.worker.measure.question import TIMEOUT_S, Answer, Request
 
 _PROBE = "edge_agent.worker.measure.probe"
-_TIMEOUT_S = 900.0
 _READY_S = 60.0
 """After this a process that is not ready is asked nevertheless, and its own time limit ends it."""
 _STALE_S = 60.0
@@ -49,19 +48,25 @@ def ask(request: Request) -> Answer:
     """
     lines: list[str] = []
     give_back()  # both processes share a limit
-    child = Child(python_child(_PROBE), limits=_limits(), on_line=lines.append, stdin=msgspec.json.encode(request))
+    child = Child(
+        python_child(_PROBE),
+        limits=_limits(),
+        on_line=lines.append,
+        stdin=msgspec.json.encode(request),
+        own_group=False,
+    )
     return _answer(child.wait(), lines)
 
 
 def _limits() -> ChildLimits:
-    return ChildLimits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
+    return ChildLimits(timeout_s=TIMEOUT_S)  # memory: what limits this process limits its children
 
 
 def _answer(ended: ChildExit, lines: list[str]) -> Answer:
     if ended.reason == "out_of_memory":
         raise LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
     if ended.reason == "timeout":
-        raise LimitError("stage_timeout", f"a measurement took longer than {_TIMEOUT_S:g} s")
+        raise LimitError("stage_timeout", f"a measurement took longer than {TIMEOUT_S:g} s")
     if not lines:
         raise StageError("stage_crashed", f"a measurement {ended.describe()}")
     answer = msgspec.json.decode(lines[-1], type=Answer)
@@ -136,6 +141,7 @@ class _Waiting:
                 limits=_limits(),
                 on_line=self._lines.append,
                 pass_fds=(theirs, ready),
+                own_group=False,
             )
         except BaseException:
             os.close(self._request_fd)
@@ -164,8 +170,7 @@ class _Waiting:
         return _answer(self._end(), self._lines)
 
     def stop(self) -> None:
-        """End it without a request."""
-        self._child.stop(0.0)
+        """Have it end without a request: a confined process cannot send it a signal."""
         self._end()
 
     def _end(self) -> ChildExit:

@@ -14,6 +14,7 @@ Models are called in turn, and the turn begins with another model in each round:
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -26,9 +27,11 @@ from edge_agent.errors import EdgeAgentError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.process.sandbox import confine
 from edge_agent.worker.measure.feeds import read_feeds
-from edge_agent.worker.measure.question import LONG_CALL_S, Answer, Refused, Request, Served, fewest_rounds
+from edge_agent.worker.measure.question import LONG_CALL_S, TIMEOUT_S, Answer, Refused, Request, Served, fewest_rounds
 
 _WARM_UP = 3
+_GRACE_S = 5.0
+"""After this the kernel ends a probe whose time is up: a confined process may not end what it has started."""
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
 """Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
 
@@ -136,6 +139,7 @@ def _backend(runtime: str) -> Backend:
 def main(arguments: Sequence[str]) -> int:
     """Answer the request, on standard input or as the arguments say; returns the exit code."""
     confine()
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
     answer_fd = os.dup(1)
     os.dup2(2, 1)
     request_fd, ready_fd, *runtimes = arguments or ("0", "")

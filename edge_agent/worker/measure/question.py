@@ -7,6 +7,8 @@ takes a tenth of that start.
 from dataclasses import dataclass, field
 
 LONG_CALL_S = 0.1
+TIMEOUT_S = 900.0
+"""A measurement that takes longer is given up."""
 _FEW = 2
 
 
