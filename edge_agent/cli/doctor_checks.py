@@ -149,7 +149,7 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
     detail = f"{folder}: {free >> 20} MiB free"
     if free < _LITTLE_SPACE_BYTES:
         return Check(
-            "state", "warn", detail, "free some space: a job needs about four times its model, and captured data"
+            "state", "warn", detail, "free some space: a job needs about five times its model, and captured data"
         )
     return Check("state", "ok", detail)
 

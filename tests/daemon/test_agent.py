@@ -255,7 +255,7 @@ def test_a_job_waits_until_the_worker_of_the_one_before_has_ended(local: LocalAg
 
     assert run.stopped
     assert (waiting.stage, waiting.running) == (Stage.CAPTURE, False)
-    assert not (local.store.job_dir(first) / Stage.CAPTURE).exists()
+    assert not (local.store.work_dir(first) / Stage.CAPTURE).exists()
 
 
 def test_captures_from_one_sensor_follow_each_other(local: LocalAgent) -> None:
@@ -285,7 +285,7 @@ def test_a_broken_outcome_does_not_keep_the_agent_from_reporting(local: LocalAge
     while len(local.stages.runs) < 4:
         local.step()
     local.stages.runs[-1][1].end()
-    (local.store.job_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
+    (local.store.work_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
 
     local.settle()
 

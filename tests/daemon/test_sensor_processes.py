@@ -78,7 +78,7 @@ def test_a_job_starts_at_once_from_what_is_kept(device: Device) -> None:
     assert data["kept"]["windows"] == sum(data[split]["windows"] for split in ("calibration", "search", "heldout"))
     assert data["kept"]["from"] < data["kept"]["to"]
     assert end.status in ("succeeded", "rejected"), end.message
-    assert not list(device.state.glob("jobs/*/capture")), "captured data outlive their job"
+    assert not list(device.state.glob("work/*/capture")), "captured data outlive their job"
 
 
 @pytest.mark.slow
