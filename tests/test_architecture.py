@@ -46,7 +46,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
-    "reservoir": ({"state"}, {"msgspec", "numpy"}),
+    "reservoir": ({"foreign", "state"}, {"msgspec", "numpy"}),
     "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),

@@ -40,11 +40,12 @@ class _Left(msgspec.Struct):
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """The bytes that a stage leaves: all of it, or as much as may be read again."""
-    data = msgspec.json.encode(outcome)
-    if _readable(data):
-        return data
-    said = msgspec.to_builtins(outcome)
+    """The bytes that a stage leaves: as much of it as may be read again.
+
+    It is cut before it is encoded: a name of megabytes may stand there a thousand times, and takes no room as long as
+    nobody writes it down.
+    """
+    data, said = b"", msgspec.to_builtins(outcome)
     for most_text, most_items in _SHORTER:
         data = msgspec.json.encode(cut(said, most_text=most_text, most_items=most_items))
         if _readable(data):

@@ -25,6 +25,7 @@ import msgspec
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import LimitError, StoreError
+from edge_agent.foreign.opening import read_file
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.job import Job
 from edge_agent.state.durable import fsync_dir, write_durably
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 KEPT_JOBS = 20
 _KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
 _BROKEN = ".broken"
+_MOST_BYTES = 16 << 20
+"""Of a record; the commands of years are some hundred kilobytes."""
 
 T = TypeVar("T")
 
@@ -144,7 +147,7 @@ class Store:
     def manifest(self, job: str) -> bytes:
         """The manifest's bytes of a job."""
         try:
-            return (self.job_dir(job) / "manifest.json").read_bytes()
+            return read_file(self.job_dir(job), "manifest.json")
         except OSError as error:
             raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
 
@@ -172,7 +175,7 @@ class Store:
     def report(self, job: str) -> bytes | None:
         """The last report of an ended job, as it was published."""
         try:
-            return (self.job_dir(job) / "report.json").read_bytes()
+            return read_file(self.job_dir(job), "report.json")
         except OSError:
             return None
 
@@ -224,7 +227,7 @@ class Store:
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=kind)
+            return msgspec.json.decode(read_file(path.parent, path.name, most_bytes=_MOST_BYTES), type=kind)
         except FileNotFoundError:
             return None
         except (OSError, *UNDECODABLE) as error:
