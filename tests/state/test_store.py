@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_agent.cli import main
@@ -246,3 +247,72 @@ def test_others_may_read_releases_and_nothing_else(store: Store, tmp_path: Path)
     assert (active / "model.onnx").stat().st_mode & 0o044 == 0o044
     for private in (store.jobs, store.work, store.blobs):
         assert private.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("file", ["release.json", "model.onnx"])
+@pytest.mark.parametrize("what", ["a FIFO", "a link"])
+def test_a_release_of_links_and_pipes_is_taken_out(store: Store, tmp_path: Path, file: str, what: str) -> None:
+    """It neither keeps the device from coming up, nor has an application read what is somewhere else."""
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    releases.prepare(made, as_left(model), b"", b"")
+    releases.swap(made.name)
+    path = releases.path(made.name) / file
+    path.rename(tmp_path / "elsewhere")
+    if what == "a FIFO":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "elsewhere")
+
+    problem = releases.heal()
+
+    assert problem.startswith("release_corrupt")
+    assert problem.endswith("; nothing is active")
+    assert releases.active() is None
+
+
+@pytest.mark.parametrize("changes", [{"file": "../m.onnx"}, {"previous": "../../gait/releases/1-j"}, {"job": "/.."}])
+def test_a_release_that_names_another_folder_is_none(store: Store, tmp_path: Path, changes: dict[str, str]) -> None:
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    releases.prepare(made, as_left(model), b"", b"")
+    path = releases.path(made.name) / "release.json"
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | changes))
+
+    assert releases.read(made.name) is None
+
+
+def test_a_model_that_changes_while_it_is_released_is_not(store: Store, tmp_path: Path) -> None:
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    model.write_bytes(b"weightr")
+
+    with pytest.raises(StoreError, match="changed while it was copied"):
+        releases.prepare(made, as_left(model), b"", b"")
+    with pytest.raises(StoreError, match="it is not what was judged any more"):
+        releases.prepare(made, as_left(model, made.sha256), b"", b"")
+
+    assert releases.all() == []
+
+
+def test_what_workers_of_a_version_before_have_left_is_moved_to_where_they_write_now(store: Store) -> None:
+    """Whenever the power fails meanwhile, and again after a version before has run once more."""
+    store.create(job(), b"{}")
+    folder, work = store.job_dir("j"), store.work_dir("j")
+    for round_ in ("first", "second"):
+        (folder / "capture").mkdir()
+        (folder / "capture" / "outcome.json").write_text(round_)
+        (folder / "task.json").write_text(round_)
+        (folder / ".task.json.tmp").write_text("a part")
+
+        store.separate_work()
+
+        assert {path.name for path in folder.iterdir()} == {"job.json", "manifest.json"}
+        assert {path.name for path in work.iterdir()} == {"capture", "task.json"}
+        assert (work / "capture/outcome.json").read_text() == round_
