@@ -39,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "device": (set(), set()),
     "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
-    "state": ({"foreign", "jobs"}, {"msgspec"}),
+    "state": ({"foreign", "jobs", "wire"}, {"msgspec"}),
     "trust": ({"wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "foreign", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
     "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.errors import LimitError, StoreError
+from edge_agent.errors import LimitError, StoreError, WireError
 from edge_agent.foreign.copying import hash_file
 from edge_agent.foreign.decoding import decode
 from edge_agent.foreign.opening import open_file, read_file
@@ -27,8 +27,9 @@ from edge_agent.foreign.removal import remove_quietly
 from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
 from edge_agent.state.model_file import ModelFile
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
+from edge_agent.wire.digests import content_digest
 
-RELEASE_FILE = "release.json"
+RELEASE_FILE, MANIFEST_FILE = "release.json", "manifest.json"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +102,19 @@ def intact_model(folder: Path, release: Release) -> Path:
     return path
 
 
+def intact_manifest(folder: Path, release: Release) -> bytes:
+    """The manifest that a release was made from; raises ``StoreError`` (release_corrupt) unless it is still that."""
+    path = folder / MANIFEST_FILE
+    try:
+        content = read_file(folder, MANIFEST_FILE)
+        digest = content_digest(content)
+    except (OSError, WireError) as error:
+        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
+    if digest != release.digest:
+        raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
+    return content
+
+
 class Releases:
     """The releases of one model name."""
 
@@ -146,7 +160,7 @@ class Releases:
             temporary.mkdir(mode=0o755, parents=True)
             if model.copy(temporary / release.file).sha256 != release.sha256:
                 raise StoreError("release_corrupt", f"{model.path} changed while it was copied; check the SD card")
-            write_durably(temporary / "manifest.json", manifest)
+            write_durably(temporary / MANIFEST_FILE, manifest)
             write_durably(temporary / "report.json", report)
             write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
             _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())

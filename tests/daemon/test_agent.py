@@ -386,6 +386,29 @@ def test_a_recalibration_outlives_the_expiry_of_its_manifest_and_keeps_out_of_a_
     assert not local.agent.jobs[newer].ended
 
 
+@pytest.mark.parametrize("what", ["changed", "a FIFO", "a link"])
+def test_nothing_is_recalibrated_by_a_manifest_that_is_not_the_releases(local: LocalAgent, what: str) -> None:
+    """It was signed when it came; what lies on the disk now is not."""
+    job = local.want(1)
+    local.settle()
+    path = local.store.models / "har" / "releases" / f"1-{job}" / "manifest.json"
+    content = path.read_bytes()
+    path.unlink()
+    match what:
+        case "changed":
+            path.write_bytes(content.replace(b'"size":8', b'"size":9'))
+        case "a FIFO":
+            os.mkfifo(path)
+        case _:
+            path.with_name("other.json").write_bytes(content)
+            path.symlink_to("other.json")
+
+    local.handle(Incoming(TOPICS.command(DEVICE, "c-5"), command("c-5", "recalibrate", model="har"), retained=True))
+
+    assert done(local, "c-5").code == "release_corrupt"
+    assert list(local.agent.jobs) == [job]
+
+
 @pytest.mark.parametrize("broken", ["model.onnx", "release.json"])
 def test_a_release_that_broke_on_disk_is_taken_out_at_boot(tmp_path: Path, broken: str) -> None:
     state = tmp_path / "state"
