@@ -19,10 +19,10 @@ EVERYWHERE = {"advice", "errors", "strict"}
 SHIMS = {"sandbox", "worker.inventory", "worker.probe"}
 """Names that a process of version 0.1 starts; each only runs the module that took its place."""
 VALUES = {"jobs", "settings", "wire"}
-DAEMON = VALUES | {"device", "mqtt", "process", "state"}
+DAEMON = VALUES | {"device", "foreign", "mqtt", "process", "state"}
 """What the daemon's process is made of, above the worker line."""
 ENGINE = {"backends", "calibration", "contract", "preprocess", "quant"}
-WORKER = ENGINE | {"jobs", "process", "state", "wire", "worker"}
+WORKER = ENGINE | {"foreign", "jobs", "process", "state", "wire", "worker"}
 
 # package → what of ours it may import beside EVERYWHERE, what of others
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -31,21 +31,22 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "advice": (set(), set()),
     "retry": (set(), set()),
     "strict": (set(), {"msgspec"}),
+    "foreign": (set(), {"msgspec"}),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),
-    "jobs": ({"wire"}, {"msgspec"}),
+    "jobs": ({"foreign", "wire"}, {"msgspec"}),
     # what the daemon rests on
     "device": (set(), set()),
     "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
-    "state": ({"jobs"}, {"msgspec"}),
+    "state": ({"foreign", "jobs", "wire"}, {"msgspec"}),
     "trust": ({"process", "wire"}, {"cryptography", "msgspec"}),
-    "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
+    "execution": ({"device", "foreign", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
     "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
-    "reservoir": ({"state"}, {"msgspec", "numpy"}),
+    "reservoir": ({"foreign", "state"}, {"msgspec", "numpy"}),
     "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),

@@ -33,6 +33,8 @@ COMMANDS = {
     "completion": "print what lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "quantize", "install"}
+_STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
+"""These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
 _SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -117,6 +119,11 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     if command in _NEED_RUNTIMES:
         require_64_bit()
+    if command not in _STAY_ROOT and os.geteuid() == 0:
+        from edge_agent.cli.device import state_dir  # noqa: PLC0415  # --help needs no configuration
+        from edge_agent.cli.owner import become_owner  # noqa: PLC0415
+
+        become_owner(state_dir(args), starts_python=command == "run")
     code: int = module.run(args)
     return code
 

@@ -15,6 +15,7 @@ steps and the arrays are named as its inputs. A sensor that a capture of the dae
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from edge_agent.advice.installation import how_to_add, require
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
+from edge_agent.cli.owner import as_owner
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.settings.device import DEFAULT_PATH, read_config
@@ -132,21 +134,28 @@ def _take(
 ) -> tuple[Any, float, dict[str, Any]]:
     """What comes now, at what rate, and who says so; a sensor that is shared is read beside everybody else."""
     from edge_agent.acquisition.source import rate_said_by  # noqa: PLC0415  # numpy
-    from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # numpy
+    from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # numpy
     from edge_agent.sources import open_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
 
-    if not args.source_config and is_served(folder := _folder(args)):
-        source: Any = subscribe(args.source, folder)
-    else:
-        source = open_source(args.source, table)
-    try:
+    with ExitStack() as until_taken:
+        if not args.source_config and _is_served(folder := _folder(args)):
+            until_taken.enter_context(as_owner(folder))  # it connects again where the socket's process starts again
+            source: Any = subscribe(args.source, folder)
+        else:
+            source = open_source(args.source, table)
+        until_taken.callback(source.close)
         sampler = preview.WindowSampler(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
             seen = sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said))
             return seen, source.rate_hz, {"rate_said_by": rate_said_by(source)}
-    finally:
-        source.close()
+
+
+def _is_served(folder: Path) -> bool:
+    from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
+
+    with as_owner(folder):
+        return is_served(folder)
 
 
 def _take_kept(
@@ -160,7 +169,7 @@ def _take_kept(
     if not split_common_keys(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
         text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
         raise ConfigError("usage", f"{text}, and restart edge-agent")
-    with read(folder) as kept:
+    with as_owner(folder), read(folder) as kept:
         summary = summarize(kept)
         segments = list(kept.segments) if args.kept == "all" else kept.of(args.kept)
         if args.windows and args.windows < len(segments):

@@ -18,6 +18,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
+from edge_agent.cli.owner import as_owner
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
@@ -156,7 +157,7 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
     detail = f"{folder}: {free >> 20} MiB free"
     if free < _LITTLE_SPACE_BYTES:
         return Check(
-            "state", "warn", detail, "free some space: a job needs about four times its model, and captured data"
+            "state", "warn", detail, "free some space: a job needs about five times its model, and captured data"
         )
     return Check("state", "ok", detail)
 
@@ -187,7 +188,8 @@ def _trust(config: Config, service: ServiceRights | None) -> Check:
 
 def _daemon(config: Config) -> Iterator[Check]:
     try:
-        status = ask(Path(config.state_dir), "status")
+        with as_owner(Path(config.state_dir)):
+            status = ask(Path(config.state_dir), "status")
     except EdgeAgentError as error:
         if error.code == "permission_denied":
             yield Check("daemon", "fail", f"it runs, but: {error.message}", _AS_ROOT)

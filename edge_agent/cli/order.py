@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
 def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
     """Roll back under the lock, and run the hook; the daemon tells the broker when it starts."""
     store = Store(Path(config.state_dir))
+    if not store.models.exists():  # to lock it would make it, as whoever asks
+        raise Releases(store.models, model).none_active()
     store.lock()
     _, active = roll_back(store, model)
     message = f"{model} {active.version} is active again"

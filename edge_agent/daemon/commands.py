@@ -17,7 +17,7 @@ from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Ended, cancelable
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.releases import Release, Releases, intact_manifest
 from edge_agent.wire.manifest import decode_manifest
 from edge_agent.wire.topics import Scope, WantTopic
 
@@ -59,7 +59,7 @@ class Commands:
         release = self._check_active(model, version)
         if any(job.model == model and not job.ended for job in self._ledger.jobs.values()):
             raise StoreError("locked", f"a job of {model} is under way; recalibrate when it has ended, or cancel it")
-        content = (Releases(self._models, model).path(release.name) / "manifest.json").read_bytes()
+        content = intact_manifest(Releases(self._models, model).path(release.name), release)
         topic = WantTopic(Scope("d", self._device_id), model)
         job_id = hashlib.sha256(f"{release.digest}:{nonce}".encode()).hexdigest()[:16]
         manifest = msgspec.structs.replace(decode_manifest(content), expires="")  # that was for the push

@@ -6,7 +6,9 @@ newest reports. While a release is on trial, what it replaced counts as active, 
 """
 
 import logging
+import stat
 import time
+from pathlib import Path
 
 from edge_agent.daemon.activation.hook import Hook
 from edge_agent.daemon.job_ledger import JobLedger
@@ -45,8 +47,8 @@ class Housekeeper:
         self.collect()
 
     def _retire(self, job: Job) -> None:
-        capture = self._store.job_dir(job.id) / Stage.CAPTURE
-        fresh = capture.is_dir() and capture.stat().st_mtime > time.time() - self._keep_s
+        capture = self._store.work_dir(job.id) / Stage.CAPTURE
+        fresh = self._keep_s > 0 and _made(capture) > time.time() - self._keep_s
         self._store.retire(job.id, keep=(Stage.CAPTURE,) if fresh else ())
 
     def collect(self) -> None:
@@ -67,3 +69,12 @@ class Housekeeper:
         store.collect_blobs(blobs)
         for folder in store.models.glob("*/releases"):
             Releases(store.models, folder.parent.name).collect(on_trial)
+
+
+def _made(folder: Path) -> float:
+    """When a folder was made, in seconds since the epoch; 0: it is none, or none of ours."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return 0.0
+    return found.st_mtime if stat.S_ISDIR(found.st_mode) else 0.0

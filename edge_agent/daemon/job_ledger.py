@@ -35,6 +35,7 @@ class JobLedger:
 
     def load(self) -> None:
         """Read every job from the disk."""
+        self._store.separate_work()
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
 
     def add(self, job: Job, manifest: bytes) -> None:
@@ -72,7 +73,7 @@ class JobLedger:
 
     def conclude(self, job: Job) -> str:
         """Make the last report of an ended job, publish it and store it; returns its sentence."""
-        result = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
+        result = conclude(self._store.work_dir(job.id), job.code, job.message, job.seconds)
         self._results[job.id] = result
         self._manifests.pop(job.id, None)
         activated = job.step is ActivationStep.COMMITTED
@@ -114,7 +115,7 @@ class JobLedger:
     def result(self, job: Job) -> Result:
         """The result object of a job as far as its stages have filled it."""
         if job.id not in self._results:
-            found = read_result(self._store.job_dir(job.id))
+            found = read_result(self._store.work_dir(job.id))
             self._results[job.id] = msgspec.structs.replace(found, seconds=job.seconds)
         return self._results[job.id]
 

@@ -17,6 +17,8 @@ A job's directory is the whole interface between stages. Each stage reads what e
       benchmark/            outcome.json
       release               (daemon) link to the release that ``activate`` probes
       activate/             outcome.json
+
+The daemon's job directories are ``state_dir/work/<job>``: workers write there, so nothing in them is trusted.
 """
 
 from enum import StrEnum
@@ -61,6 +63,15 @@ class ArrayFiles(msgspec.Struct, frozen=True):
     heldout: str = ""
 
 
+class StoredBlob(msgspec.Struct, frozen=True):
+    """A blob that was received, and what it must be: each stage begins with a look whether it still is."""
+
+    path: str
+    sha256: str
+    size: int
+    """Bytes."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker needs to know; no secrets, no broker."""
 
@@ -79,6 +90,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     state: list[State] = []
     eval: str = ""
     """The labelled set's path, absolute or in the job's directory; empty: there is none."""
+    blobs: dict[str, StoredBlob] = {}
+    """File in the job's directory → the blob that it is to be a copy of; empty: somebody has put the files there."""
     sources: dict[str, dict[str, Any]] = {}
     """The device's ``[sources.NAME]`` tables that the inputs name."""
     shared: dict[str, str] = {}

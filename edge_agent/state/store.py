@@ -4,7 +4,8 @@
       lock  control.sock  clock    0600
       commands.json                commands obeyed and their ends, until they expire
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
-      jobs/<job>/                  0700: job.json, manifest.json, report.json, the stages' folders (task.py)
+      jobs/<job>/                  0700: job.json, manifest.json, report.json
+      work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
@@ -15,7 +16,6 @@ sector must not stop the daemon, and what was active stays active.
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +25,8 @@ import msgspec
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import LimitError, StoreError
+from edge_agent.foreign.opening import read_file
+from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.job import Job
 from edge_agent.state.durable import fsync_dir, write_durably
 from edge_agent.strict import UNDECODABLE
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 KEPT_JOBS = 20
 _KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
+_BROKEN = ".broken"
+_MOST_BYTES = 16 << 20
+"""Of a record; the commands of years are some hundred kilobytes."""
 
 T = TypeVar("T")
 
@@ -67,6 +72,7 @@ class Store:
         self.root = root
         self.blobs = root / "blobs"
         self.jobs = root / "jobs"
+        self.work = root / "work"
         self.models = root / "models"
         self._lock: int | None = None
 
@@ -76,10 +82,10 @@ class Store:
         Or with ``permission_denied`` if this user may not write there. The lock dies with the process.
         """
         try:
-            for folder, mode in ((self.root, 0o755), (self.models, 0o755), (self.blobs, 0o700), (self.jobs, 0o700)):
+            for folder in (self.root, self.models, self.blobs, self.jobs, self.work):
                 folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(mode)
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                folder.chmod(0o755 if folder in (self.root, self.models) else 0o700)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except PermissionError:
             raise StoreError("permission_denied", not_permitted(self.root, owner=True)) from None
         except OSError as error:
@@ -99,8 +105,26 @@ class Store:
             self._lock = None
 
     def job_dir(self, job: str) -> Path:
-        """The folder of a job."""
+        """The folder of what the daemon knows of a job; no worker can write there."""
         return self.jobs / job
+
+    def work_dir(self, job: str) -> Path:
+        """The folder of a job's workers; what is in it is foreign."""
+        return self.work / job
+
+    def separate_work(self) -> None:
+        """Move what workers of a version before have left beside the daemon's files to where workers write now."""
+        for folder in self.jobs.iterdir():
+            if not folder.is_dir():
+                continue
+            work = self.work_dir(folder.name)
+            work.mkdir(mode=0o700, exist_ok=True)
+            for path in folder.iterdir():
+                if path.name.startswith("."):  # a write that a power cut has ended
+                    remove_quietly(path)
+                elif path.name not in _KEPT_FILES and not path.name.endswith(_BROKEN):
+                    remove_quietly(work / path.name)
+                    path.rename(work / path.name)
 
     def load_jobs(self) -> list[Job]:
         """Every job on disk, oldest first."""
@@ -110,7 +134,8 @@ class Store:
     def create(self, job: Job, manifest: bytes) -> None:
         """Put a new job on disk: its manifest first, so a job always has one."""
         folder = self.job_dir(job.id)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        for made in (folder, self.work_dir(job.id)):
+            made.mkdir(mode=0o700, exist_ok=True)
         self._write(folder / "manifest.json", manifest)
         self.save(job)
         fsync_dir(self.jobs)
@@ -122,7 +147,7 @@ class Store:
     def manifest(self, job: str) -> bytes:
         """The manifest's bytes of a job."""
         try:
-            return (self.job_dir(job) / "manifest.json").read_bytes()
+            return read_file(self.job_dir(job), "manifest.json")
         except OSError as error:
             raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
 
@@ -150,7 +175,7 @@ class Store:
     def report(self, job: str) -> bytes | None:
         """The last report of an ended job, as it was published."""
         try:
-            return (self.job_dir(job) / "report.json").read_bytes()
+            return read_file(self.job_dir(job), "report.json")
         except OSError:
             return None
 
@@ -160,24 +185,29 @@ class Store:
 
     def retire(self, job: str, *, keep: Iterable[str] = ()) -> None:
         """Delete what an ended job no longer needs: captured data first of all."""
-        kept = _KEPT_FILES | set(keep)
-        for path in self.job_dir(job).iterdir():
-            if path.name in kept:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        kept, work = set(keep), self.work_dir(job)
+        if not kept:
+            remove_quietly(work)
+        elif work.is_dir():
+            for path in work.iterdir():
+                if path.name not in kept:
+                    remove_quietly(path)
 
     def forget(self, job: str) -> None:
         """Delete an old job altogether."""
-        shutil.rmtree(self.job_dir(job), ignore_errors=True)
+        for folder in (self.job_dir(job), self.work_dir(job)):
+            remove_quietly(folder)
 
     def forget_others(self, known: Collection[str]) -> None:
         """Delete every job's folder that is none of ``known``: one whose state could not be read, or never was."""
-        for path in self.jobs.iterdir():
+        for path in (*self.jobs.iterdir(), *self.work.iterdir()):
             if path.name not in known:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_quietly(path)
+
+    def drop_blobs(self, digests: Iterable[str]) -> None:
+        """Delete whole blobs that are not what their names say; who wants them fetches them anew."""
+        for digest in digests:
+            (self.blobs / digest).unlink(missing_ok=True)
 
     def collect_blobs(self, keep: Iterable[str]) -> list[str]:
         """Delete every blob, whole or partial, that is not in ``keep``; returns the digests that went."""
@@ -197,11 +227,11 @@ class Store:
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=kind)
+            return msgspec.json.decode(read_file(path.parent, path.name, most_bytes=_MOST_BYTES), type=kind)
         except FileNotFoundError:
             return None
         except (OSError, *UNDECODABLE) as error:
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
             with suppress(OSError):  # a disk that is read only now
-                path.rename(path.with_name(f"{path.name}.broken"))
+                path.rename(path.with_name(f"{path.name}{_BROKEN}"))
             return None

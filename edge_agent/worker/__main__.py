@@ -12,7 +12,6 @@ traceback is on standard error; 71: out of memory; 2: wrong arguments.
 
 import errno
 import os
-import shutil
 import sys
 import traceback
 from importlib import import_module
@@ -23,12 +22,15 @@ import msgspec
 
 from edge_agent.advice.installation import lacking
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
-from edge_agent.jobs.outcome import Outcome
+from edge_agent.foreign.decoding import cut
+from edge_agent.foreign.removal import remove_quietly
+from edge_agent.jobs.outcome import Outcome, encode_outcome
 from edge_agent.jobs.task import INSPECT, OUTCOME_FILE, WORKER_STAGES, Stage, Task, read_task
 from edge_agent.process.confinement import confine_opener, confine_sensor
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.settings.sensor_needs import devices_elsewhere, may_connect
 from edge_agent.state.durable import publish_dir
+from edge_agent.worker.blobs import take_blobs
 from edge_agent.worker.context import Context
 
 _STEPS: tuple[str, ...] = (INSPECT, *WORKER_STAGES, Stage.ACTIVATE)
@@ -47,7 +49,10 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     with _take_stdout() as lines:
         try:
-            give_up(stage, job_dir, read_task(job_dir))
+            task = read_task(job_dir)
+            if stage != INSPECT:  # the capture that asks for it has just done so
+                take_blobs(job_dir, task)
+            give_up(stage, job_dir, task)
             outcome = run(stage, job_dir, lines)
         except EdgeAgentError as error:
             _say(lines, event="end", code=error.code, message=error.message, status="failed")
@@ -78,9 +83,9 @@ def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
     task = read_task(job_dir)
     out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
     for later in _STEPS[_STEPS.index(stage) :]:  # what they made of this stage's former outcome is void
-        shutil.rmtree(job_dir / later, ignore_errors=True)
-    if stage not in _RESUMED:
-        shutil.rmtree(out_dir, ignore_errors=True)
+        remove_quietly(job_dir / later)
+    if stage not in _RESUMED or out_dir.is_symlink():
+        remove_quietly(out_dir)
     out_dir.mkdir(exist_ok=True)
 
     def sink(fraction: float, detail: str, eta_s: float | None) -> None:
@@ -92,7 +97,7 @@ def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
         )
     except Refusal as refusal:
         outcome = Outcome(code=refusal.code, message=refusal.message)
-    (out_dir / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+    (out_dir / OUTCOME_FILE).write_bytes(encode_outcome(outcome))
     publish_dir(out_dir, final)
     return outcome
 
@@ -106,7 +111,8 @@ def _take_stdout() -> IO[str]:
 
 
 def _say(lines: IO[str], **fields: Any) -> None:
-    lines.write(msgspec.json.encode(fields).decode() + "\n")
+    """Say an event; a model may have names of megabytes, and a line that long is not listened to."""
+    lines.write(msgspec.json.encode(cut(fields)).decode() + "\n")
     lines.flush()
 
 

@@ -255,7 +255,7 @@ def test_a_job_waits_until_the_worker_of_the_one_before_has_ended(local: LocalAg
 
     assert run.stopped
     assert (waiting.stage, waiting.running) == (Stage.CAPTURE, False)
-    assert not (local.store.job_dir(first) / Stage.CAPTURE).exists()
+    assert not (local.store.work_dir(first) / Stage.CAPTURE).exists()
 
 
 def test_captures_from_one_sensor_follow_each_other(local: LocalAgent) -> None:
@@ -285,7 +285,7 @@ def test_a_broken_outcome_does_not_keep_the_agent_from_reporting(local: LocalAge
     while len(local.stages.runs) < 4:
         local.step()
     local.stages.runs[-1][1].end()
-    (local.store.job_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
+    (local.store.work_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
 
     local.settle()
 
@@ -384,6 +384,29 @@ def test_a_recalibration_outlives_the_expiry_of_its_manifest_and_keeps_out_of_a_
     assert recalibrated.status is Status.SUCCEEDED, recalibrated.message
     assert done(local, "c-4").code == "locked"
     assert not local.agent.jobs[newer].ended
+
+
+@pytest.mark.parametrize("what", ["changed", "a FIFO", "a link"])
+def test_nothing_is_recalibrated_by_a_manifest_that_is_not_the_releases(local: LocalAgent, what: str) -> None:
+    """It was signed when it came; what lies on the disk now is not."""
+    job = local.want(1)
+    local.settle()
+    path = local.store.models / "har" / "releases" / f"1-{job}" / "manifest.json"
+    content = path.read_bytes()
+    path.unlink()
+    match what:
+        case "changed":
+            path.write_bytes(content.replace(b'"size":8', b'"size":9'))
+        case "a FIFO":
+            os.mkfifo(path)
+        case _:
+            path.with_name("other.json").write_bytes(content)
+            path.symlink_to("other.json")
+
+    local.handle(Incoming(TOPICS.command(DEVICE, "c-5"), command("c-5", "recalibrate", model="har"), retained=True))
+
+    assert done(local, "c-5").code == "release_corrupt"
+    assert list(local.agent.jobs) == [job]
 
 
 @pytest.mark.parametrize("broken", ["model.onnx", "release.json"])

@@ -119,7 +119,7 @@ def test_a_capture_goes_on_after_the_last_whole_block(
         device = boot(name)
         job = device.until(lambda job: job.stage is Stage.CALIBRATE, version)
 
-    captured = device.store.job_dir(job.id) / Stage.CAPTURE
+    captured = device.store.work_dir(job.id) / Stage.CAPTURE
     assert blocks
     assert {block: (captured / block).read_bytes() for block in blocks} == blocks
     sets = msgspec.json.decode((captured / SETS_FILE).read_bytes(), type=ShardSets)

@@ -15,8 +15,8 @@ from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.workers import Workers
 from edge_agent.errors import StoreError
 from edge_agent.execution.run import StageEnd
+from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import ActivationStep, Event, Job, StageFailed, Stepped, advance, next_step
-from edge_agent.jobs.task import read_task
 from edge_agent.state.clock import Clock
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
@@ -93,24 +93,16 @@ class Activator:
 
     def _prepare(self, job: Job, releases: Releases) -> str:
         """Put the release on disk; returns its name."""
-        folder = self._store.job_dir(job.id)
-        model_file = chosen_model(folder, read_task(folder), use_float=bool(job.code))
-        release = make_release(
-            job,
-            self._ledger.manifest(job),
-            model_file,
-            self._ledger.result(job),
-            previous=releases.active(),
-            now=self._clock.now(),
-        )
-        report = msgspec.json.encode(self._ledger.result(job))
-        releases.prepare(release, model_file, self._store.manifest(job.id), report)
+        manifest, result = self._ledger.manifest(job), self._ledger.result(job)
+        model = chosen_model(self._store.work_dir(job.id), manifest, use_float=bool(job.code))
+        release = make_release(job, manifest, model, result, previous=releases.active(), now=self._clock.now())
+        releases.prepare(release, model, self._store.manifest(job.id), msgspec.json.encode(result))
         return release.name
 
     def _link_release(self, job: Job, releases: Releases) -> None:
         """Show the probe which release it is about."""
-        link = self._store.job_dir(job.id) / "release"
-        link.unlink(missing_ok=True)
+        link = self._store.work_dir(job.id) / "release"
+        remove(link)
         link.symlink_to(releases.path(job.release))
 
     def _back_out(self, job: Job, problem: str) -> StageFailed:

@@ -147,7 +147,7 @@ def check_limits(manifest: Manifest, max_model_bytes: int, free_bytes: int, form
             f"the labelled set has {labelled} bytes{_too_large(labelled, max_model_bytes)}",
         )
     check_inputs(manifest.inputs)
-    # The blob, its candidates and a release, and room for captured data; the labelled set lies there once.
-    needed = 4 * size + labelled + 64 * 1024 * 1024
+    # The blob and the job's copy of it, candidates and a release, and room for captured data; the labelled set twice.
+    needed = 5 * size + 2 * labelled + 64 * 1024 * 1024
     if free_bytes < needed:
         raise LimitError("no_space", lacks_space(f"a job of {manifest.name}", needed, free_bytes, "state_dir"))

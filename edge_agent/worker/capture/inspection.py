@@ -5,17 +5,16 @@ Both are somebody else's files, so a process opens them that has neither a senso
 A capture that opens no sensor, of an operator's own files, is such a process itself and looks with its own eyes.
 """
 
-import os
 import shutil
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from edge_agent.backends import ModelInfo, load
 from edge_agent.errors import CODES, EdgeAgentError, LimitError, Refusal, StageError
+from edge_agent.foreign.decoding import decode
+from edge_agent.foreign.opening import read_file
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.task import INSPECT, INSPECTED_FILE, OUTCOME_FILE
 from edge_agent.process.child import Child
@@ -32,7 +31,6 @@ T = TypeVar("T")
 _TIMEOUT_S = 1800.0
 _ATTEMPTS = 2
 """A device under load may kill a process that is sound; a model that crashes its runtime does so again."""
-_MAX_BYTES = 1 << 20
 _MAX_MESSAGE, _MAX_DETAIL = 600, 200
 CHECKING = "checking model and data"
 """What is said while the model is looked at."""
@@ -85,14 +83,14 @@ def look_apart(context: Context) -> Inspected:
     """
     for attempt in range(_ATTEMPTS):
         ended, said = _run(context)
-        outcome = _read(context.job_dir / INSPECT / OUTCOME_FILE, Outcome)
+        outcome = _read(context, OUTCOME_FILE, Outcome)
         if outcome is not None:
             break
         _raise_end(ended, said, last=attempt == _ATTEMPTS - 1)
     if outcome is None or outcome.code:
         code, message = ("stage_crashed", "no outcome") if outcome is None else (outcome.code, outcome.message)
         raise Refusal(_known(code), message[:_MAX_MESSAGE])
-    found = _read(context.job_dir / INSPECT / INSPECTED_FILE, Inspected)
+    found = _read(context, INSPECTED_FILE, Inspected)
     if found is None:
         raise StageError("stage_crashed", "the model was inspected, and nothing was left that says what it is")
     return found
@@ -135,20 +133,13 @@ def _known(code: str) -> str:
     return code if code in CODES else "stage_crashed"
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
-    """What the other process left at ``path``; None: nothing. Raises ``StageError`` for what nobody of ours leaves."""
+def _read(context: Context, name: str, kind: type[T]) -> T | None:
+    """What the other process left as ``name``; None: nothing. Raises ``StageError`` for what nobody of ours leaves."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return decode(read_file(context.job_dir, INSPECT, name), kind)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StageError("stage_crashed", f"{path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-            raise StageError("stage_crashed", f"{path} is no file of at most {_MAX_BYTES} bytes")
-        content = file.read(_MAX_BYTES)
-    try:
-        return msgspec.json.decode(content, type=kind)
+        raise StageError("stage_crashed", f"{INSPECT}/{name}: {error.strerror}") from None
     except UNDECODABLE as error:
-        raise StageError("stage_crashed", f"{path}: {error}") from None
+        raise StageError("stage_crashed", f"{INSPECT}/{name}: {error}") from None

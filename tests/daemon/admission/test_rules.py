@@ -143,9 +143,9 @@ def test_limits_are_checked_before_a_byte_is_fetched(size: int, free: int, forma
 @pytest.mark.parametrize(
     ("labelled", "free", "code"),
     [
-        (1000, (64 << 20) + 5000, ""),
+        (1000, (64 << 20) + 7000, ""),
         (1001, 1 << 40, "model_too_large"),
-        (1000, (64 << 20) + 4999, "no_space"),
+        (1000, (64 << 20) + 6999, "no_space"),
     ],
 )
 def test_a_labelled_set_counts_before_a_byte_is_fetched(labelled: int, free: int, code: str) -> None:
