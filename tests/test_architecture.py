@@ -38,10 +38,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "device": (set(), set()),
     "mqtt": ({"retry", "settings"}, {"paho"}),
     "process": (set(), set()),
-    "state": ({"jobs"}, {"msgspec"}),
+    "state": ({"jobs", "wire"}, {"msgspec"}),
     "trust": ({"wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution", "retry", "trust"}, {"msgspec"}),
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),

@@ -102,7 +102,7 @@ class Identity:
                 )
                 for release in self.active(store)
             ],
-            highest={model: record.version for model, record in store.records().items()},
+            highest={model: record.version for model, record in store.records().items() if record.version},
             thermal=asdict(board.conditions()),
             confinement=self.confinement,
             features=[feature.name for feature in FEATURES],

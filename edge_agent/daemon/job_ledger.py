@@ -17,6 +17,7 @@ from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.timestamps import parse_rfc3339
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,13 @@ class JobLedger:
         """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
         record = self._store.record(job.model)
         again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
-        if record is None or job.version > record.version or again:
-            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+        over = record is not None and self._created(job) < record.forgotten  # a recalibration of a forgotten name
+        if not over and (record is None or job.version > record.version or again):
+            forgotten = record.forgotten if record is not None else 0.0
+            accepted = ModelRecord(
+                version=job.version, digest=job.digest, job=job.id, scope=job.scope,
+                created=self._created(job), forgotten=forgotten,
+            )  # fmt: skip
             self._store.save_record(job.model, accepted)
 
     def apply(self, job_id: str, event: Event) -> Job:
@@ -100,6 +106,22 @@ class JobLedger:
         self._publisher.republish(job_id, b"")
         for kept in (self.jobs, self._manifests, self._results, self._unsaved):
             kept.pop(job_id, None)
+
+    def forget_model(self, model: str, now: float) -> None:
+        """Let a model's name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
+        for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
+            self.forget(job.id)
+        record = self._store.record(model)
+        # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
+        until = max(now, record.created + 1.0, record.forgotten) if record is not None else now
+        self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
+        self._publisher.forget_refusal(model)
+
+    def active_release(self, model: str, digest: str) -> str:
+        """The folder of a model's active release, if it was made from this manifest; empty: it was not."""
+        releases = Releases(self._store.models, model)
+        active = releases.active()
+        return str(releases.path(active.name)) if active is not None and active.digest == digest else ""
 
     def manifest(self, job: Job) -> Manifest:
         """The manifest of a job; raises ``StoreError`` or ``WireError`` if its file is broken."""
@@ -151,9 +173,12 @@ class JobLedger:
             return advance(job, StageFailed(error.code, error.message))
         return job
 
+    def _created(self, job: Job) -> float:
+        return parse_rfc3339(self.manifest(job).created) or 0.0
+
     def _keep_record(self, job: Job) -> None:
         record = self._store.record(job.model)
         if record is not None and record.job == job.id:
             withdrawn = record.withdrawn or job.code == "canceled"
-            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
+            ended = msgspec.structs.replace(record, status=str(job.status), code=job.code, withdrawn=withdrawn)
             self._store.save_record(job.model, ended)
