@@ -27,13 +27,15 @@ COMMANDS = {
     "rollback": "make a model's previous release active again",
     "recalibrate": "calibrate the active model again, with new data",
     "cancel": "end a job",
+    "forget": "let a model's name begin anew",
+    "clock": "show the time that expiry is judged by, or take it back",
     "doctor": "check everything the daemon needs, and say what to do",
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
     "completion": "print what lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "quantize", "install"}
-_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
+_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\

@@ -108,12 +108,12 @@ class JobLedger:
             kept.pop(job_id, None)
 
     def forget_model(self, model: str, now: float) -> None:
-        """Let a model's name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
+        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
         for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
             self.forget(job.id)
         record = self._store.record(model)
         # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
-        until = max(now, record.created + 1.0, record.forgotten) if record is not None else now
+        until = max(now, record.created + 0.001, record.forgotten) if record is not None else now
         self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
         self._publisher.forget_refusal(model)
 

@@ -79,8 +79,8 @@ class Clock:
         if self.plausible:
             return f"this device's clock says {rfc3339(self.now(), timespec='seconds')}"
         return (
-            f"this device takes it to be {rfc3339(self._floor, timespec='seconds')} at least, although its system clock "
-            f"says {rfc3339(time.time(), timespec='seconds')}; run edge-agent clock --reset there if that one is right"
+            f"this device takes it to be {rfc3339(self._floor, timespec='seconds')} at least; its system clock says "
+            f"{rfc3339(time.time(), timespec='seconds')}; run edge-agent clock --reset there if that one is right"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
 
 _HOUR_S = 3600.0
 _TICK_S = 0.5
+_OF_ANY_VERSION = ("forget",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def order(
     with Session(settings) as session:
         chosen = list(scopes_of_job(session, what["job"]) if scopes is None else scopes)
         devices = addressed(read_devices(session), chosen)
-        if what.get("model") and not what.get("version"):
+        if what.get("model") and not what.get("version") and what["action"] not in _OF_ANY_VERSION:
             what["version"] = active_version(what["model"], devices, command_line(settings, "host-tools", "devices"))
         command = new_command(settings, chosen, expires_h, **what)
         envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)

@@ -1,4 +1,4 @@
-"""``host-tools rollback | recalibrate | cancel``: a signed command to devices, and what each of them answers."""
+"""``host-tools rollback | recalibrate | cancel | forget``: a signed command to devices, and what each answers."""
 
 import json
 from collections.abc import Mapping
@@ -52,6 +52,15 @@ def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -
     A new job for the version that is active; the answer names the job.
     """
     _send(context.obj, action="recalibrate", model=model, version=version)
+
+
+def forget(context: typer.Context, *, model: Model) -> None:
+    """Let a model's name begin anew.
+
+    Its jobs end, and its next push may have any version. What is active stays active. Orders that were signed before
+    are over.
+    """
+    _send(context.obj, action="forget", model=model)
 
 
 def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar="JOB", help="the job's id")]) -> None:

@@ -19,11 +19,11 @@ import os
 import queue
 import secrets
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -64,36 +64,47 @@ def cpu_s(pid: int) -> float:
 
 
 class Flood:
-    """Sends at a rate, from a thread of its own, until it is stopped."""
+    """Sends at a rate, from a process of its own, until it is stopped; ``sent`` is how many it sent."""
 
-    def __init__(self, device: Device, make: Callable[[str], bytes], rate: int, qos: int) -> None:
+    def __init__(self, device: Device, kind: str, keyid: str, stranger: Path, rate: int, qos: int) -> None:
+        words = [device.url, device.namespace, device.name, kind, keyid, str(stranger), str(rate), str(qos)]
+        argv = [sys.executable, __file__, "--flood", *words]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.sent = 0
-        self._device = device
-        self._make = make
-        self._rate = rate
-        self._qos = qos
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
 
     def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
+        out, _ = self._process.communicate("", timeout=60)
+        self.sent = int(out)
 
-    def _run(self) -> None:
-        scope, device = Scope("d", self._device.name), self._device
-        with QueuedLink(device.url, f"flood-{secrets.token_hex(4)}") as flood:
-            flood.expect(Connected)
-            began = time.monotonic()
-            while not self._over.is_set():
-                due = int((time.monotonic() - began) * self._rate)
-                while self.sent < due:
-                    name = f"x{self.sent}"
-                    sent = flood.link.publish(device.topics.want(scope, name), self._make(name), qos=self._qos)
-                    if self._qos and self.sent % 100 == 0:
-                        sent.wait(10)
-                    self.sent += 1
-                time.sleep(0.005)
+
+def flood(url: str, namespace: str, name: str, kind: str, keyid: str, stranger: str, rate: int, qos: int) -> int:
+    """Send until standard input ends; returns how many were sent."""
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    scope, topics, sent = Scope("d", name), Topics(namespace), 0
+    with QueuedLink(url, f"flood-{secrets.token_hex(4)}") as queued:
+        queued.expect(Connected)
+        began = time.monotonic()
+        while not over.is_set():
+            due = int((time.monotonic() - began) * rate)
+            while sent < due and not over.is_set():
+                content = manifest(namespace, f"x{sent}", scope)
+                handed = queued.link.publish(
+                    topics.want(scope, f"x{sent}"), hostile(content, kind, keyid, stranger), qos=qos
+                )
+                if qos and sent % 64 == 0:
+                    handed.wait(10)
+                sent += 1
+            time.sleep(0.002)
+    return sent
+
+
+def hostile(content: bytes, kind: str, keyid: str, stranger: str) -> bytes:
+    """A want that nobody who is trusted has signed."""
+    if kind == "stranger":
+        return enclose(content, MANIFEST_TYPE, stranger)
+    forged = [Signature(base64.b64encode(os.urandom(64)).decode(), keyid)] if kind == "forged" else []
+    return Envelope(base64.b64encode(content).decode(), MANIFEST_TYPE, forged).encoded()
 
 
 class Operator:
@@ -154,22 +165,6 @@ class Operator:
             self.answered.setdefault(name, time.monotonic())
 
 
-def maker(kind: str, device: Device, folder: Path) -> Callable[[str], bytes]:
-    """What makes a hostile want out of a model's name."""
-    scope = Scope("d", device.name)
-    stranger = str(folder / "stranger.key")
-    known = unseal(enclose(b"{}", MANIFEST_TYPE, str(folder / "operator.key")), MANIFEST_TYPE).signatures[0].keyid
-
-    def make(name: str) -> bytes:
-        content = manifest(device.namespace, name, scope)
-        if kind == "stranger":
-            return enclose(content, MANIFEST_TYPE, stranger)
-        forged = [Signature(base64.b64encode(os.urandom(64)).decode(), known)] if kind == "forged" else []
-        return Envelope(base64.b64encode(content).decode(), MANIFEST_TYPE, forged).encoded()
-
-    return make
-
-
 def measure(folder: Path, kind: str, rate: int, qos: int, seconds: float) -> str:
     """One flood against one daemon; a line of the table."""
     broker = MosquittoBroker(folder)
@@ -187,12 +182,13 @@ def measure(folder: Path, kind: str, rate: int, qos: int, seconds: float) -> str
         device.expect(DeviceInfo, lambda info: bool(info.runtimes), 60)
         time.sleep(SETTLE_S)
         most, used, began = resident_mib(device.pid), cpu_s(device.pid), time.monotonic()
-        flood = Flood(device, maker(kind, device, folder), rate, qos)
+        known = unseal(enclose(b"{}", MANIFEST_TYPE, str(folder / "operator.key")), MANIFEST_TYPE).signatures[0].keyid
+        hostile_host = Flood(device, kind, known, folder / "stranger.key", rate, qos)
         for number in range(int(seconds)):
             operator.pause(began + 1.0 + number)
             operator.send(number)
             most = max(most, resident_mib(device.pid))
-        flood.stop()
+        hostile_host.stop()
         took = time.monotonic() - began
         share = (cpu_s(device.pid) - used) / took
         operator.listen(time.monotonic() + PATIENCE_S)
@@ -202,7 +198,7 @@ def measure(folder: Path, kind: str, rate: int, qos: int, seconds: float) -> str
     waits = [operator.answered[name] - operator.sent[name] for name in operator.answered]
     median, longest = (statistics.median(waits), max(waits)) if waits else (float("nan"), float("nan"))
     return (
-        f"{kind:9} {rate:6} {qos:4} {flood.sent / took:9.0f} {len(waits):4} of {len(operator.sent):3} "
+        f"{kind:9} {rate:6} {qos:4} {hostile_host.sent / took:9.0f} {len(waits):4} of {len(operator.sent):3} "
         f"{median:8.2f} {longest:8.2f} {most:8.1f} {100 * share:6.0f} {log_lines:7}"
     )
 
@@ -213,7 +209,12 @@ def main() -> None:
     parser.add_argument("--kinds", default="unsigned,stranger,forged")
     parser.add_argument("--qos", default="0,1")
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--flood", nargs=8, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.flood:
+        *words, rate, qos = options.flood
+        print(flood(*words, int(rate), int(qos)))
+        return
     print("flood       rate  QoS    sent/s   answered    median  longest  RSS MiB  CPU %  log lines")
     for kind in options.kinds.split(","):
         for rate in options.rates.split(","):
