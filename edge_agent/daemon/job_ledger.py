@@ -27,6 +27,8 @@ class JobLedger:
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self.jobs: dict[str, Job] = {}
+        self.models: set[str] = set()
+        """The names under which a version was accepted."""
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
@@ -37,6 +39,7 @@ class JobLedger:
     def load(self) -> None:
         """Read every job from the disk."""
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
+        self.models = {model for model, record in self._store.records().items() if record.version}
 
     def add(self, job: Job, manifest: bytes) -> None:
         """Put a new job on disk, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
@@ -61,6 +64,7 @@ class JobLedger:
                 created=self._created(job), forgotten=forgotten,
             )  # fmt: skip
             self._store.save_record(job.model, accepted)
+            self.models.add(job.model)
 
     def apply(self, job_id: str, event: Event) -> Job:
         """Let ``event`` change a job: saved first, then published (but not its end). Returns the job now."""
@@ -115,6 +119,7 @@ class JobLedger:
         # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
         until = max(now, record.created + 0.001, record.forgotten) if record is not None else now
         self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
+        self.models.discard(model)
         self._publisher.forget_refusal(model)
 
     def active_release(self, model: str, digest: str) -> str:

@@ -107,13 +107,23 @@ def read_passphrase(path: Path) -> bytes:
     return found
 
 
+def new_passphrase(path: Path) -> bytes:
+    """The passphrase that a key is to have: from a file, or typed twice; raises ``ConfigError`` (usage)."""
+    first = _passphrase(path)
+    if not os.environ.get(PASSPHRASE_VARIABLE) and getpass.getpass("once more: ").encode() != first:
+        raise ConfigError("usage", "the two passphrases are not the same; run this again")
+    if not first:
+        raise ConfigError("usage", "the passphrase is empty; leave --passphrase out for a key without one")
+    return first
+
+
 def _passphrase(path: Path) -> bytes:
     if file := os.environ.get(PASSPHRASE_VARIABLE):
         return read_passphrase(Path(file))
     if not sys.stdin.isatty():
         raise ConfigError(
             "usage",
-            f"{path} has a passphrase; run this on a terminal, or let {PASSPHRASE_VARIABLE} name a file with it",
+            f"{path} needs a passphrase; run this on a terminal, or let {PASSPHRASE_VARIABLE} name a file with it",
         )
     return getpass.getpass(f"passphrase of {path}: ").encode()
 

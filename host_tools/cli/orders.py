@@ -78,11 +78,12 @@ def _send(options: OrderOptions, **what: Any) -> None:
         said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
         print(json.dumps({"event": "summary", "exit": code, "devices": said}))
     else:
-        _show(answers)
+        show_answers(answers)
     raise typer.Exit(code)
 
 
-def _show(answers: Mapping[str, Answer]) -> None:
+def show_answers(answers: Mapping[str, Answer]) -> None:
+    """Print what each device answered."""
     console = stdout_console()
     for name, answer in answers.items():
         word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"

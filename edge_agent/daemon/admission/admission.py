@@ -105,7 +105,7 @@ class Admission:
     def _take(self, topic: Address, message: Incoming, *, fetched: bool) -> None:
         fingerprint, job, answered = fingerprint_of(message), "", False
         try:
-            document = read_document(topic, message, fingerprint)
+            document = read_document(topic, message, fingerprint, self._wants.models)
             job = document.job
             if self._unsigned:
                 self._decide([document])

@@ -1,6 +1,7 @@
 """A want, a command or a key list as it came from the broker. Pure."""
 
 import hashlib
+from collections.abc import Collection
 
 import msgspec
 
@@ -26,6 +27,8 @@ class Document(msgspec.Struct, frozen=True):
     """The job that the manifest inside would be, whether or not it is trusted; empty: no manifest."""
     live: bool = False
     """It came just now; False: the broker kept it, and it may have come before."""
+    familiar: bool = False
+    """A want of a model that is here already."""
     answered: bool = False
     """Its job's report was published again already."""
 
@@ -46,8 +49,10 @@ def type_of(topic: Address) -> str:
     return KEYS_TYPE if names_key_list(topic.command) else COMMAND_TYPE
 
 
-def read_document(topic: Address, message: Incoming, fingerprint: bytes) -> Document:
-    """The document in a message; raises ``WireError``."""
+def read_document(topic: Address, message: Incoming, fingerprint: bytes, models: Collection[str]) -> Document:
+    """The document in a message; ``models``: those that are here already. Raises ``WireError``."""
     envelope = unseal(message.payload, type_of(topic))
     job = job_id(content_digest(envelope.content())) if isinstance(topic, WantTopic) else ""
-    return Document(topic, envelope, fingerprint, len(message.payload), job, live=not message.retained)
+    familiar = isinstance(topic, WantTopic) and topic.model in models
+    size = len(message.payload)
+    return Document(topic, envelope, fingerprint, size, job, live=not message.retained, familiar=familiar)

@@ -1,7 +1,8 @@
 """Where documents wait for the check of their signatures: a bounded queue for each scope's wants and commands. Pure.
 
 No queue can starve another: each gives its oldest in turn, the device's own wants first, then its groups', then
-commands. Whoever fills one queue does so at the cost of that one alone.
+commands. Whoever fills one queue does so at the cost of that one alone. Wants of models that are here already have
+queues of their own: whoever makes names up does not stand in their way.
 """
 
 from collections import OrderedDict
@@ -42,7 +43,7 @@ class WaitingRoom:
     def __init__(self, scopes: Iterable[Scope]) -> None:
         """``scopes``: the device's own first."""
         known = list(scopes)
-        keys = [(kind, scope) for kind in ("want", "cmd") for scope in known]
+        keys = [(kind, scope) for kind in ("known", "want", "cmd") for scope in known]
         self._queues = {key: _Queue() for key in keys}
         self._singly: set[bytes] = set()
 
@@ -55,7 +56,7 @@ class WaitingRoom:
 
     def add(self, document: Document, *, fetched: bool = False) -> bool:
         """Take a document in; False: its queue is full. One that waits already is not taken twice."""
-        queue = self._queue(document.topic)
+        queue = self._queue(document)
         if document.fingerprint in queue.documents:
             return True
         if not queue.fits(document, _RESERVED if fetched else 1):
@@ -67,14 +68,15 @@ class WaitingRoom:
         """Take in again what a failed check left unchecked: each alone next time, as one may be the cause."""
         for document in documents:
             self._singly.add(document.fingerprint)
-            self._queue(document.topic).add(document)
+            self._queue(document).add(document)
 
     def drop(self, topic: Address) -> None:
         """Forget what waits of a topic: it was cleared."""
-        queue = self._queue(topic)
-        for document in [one for one in queue.documents.values() if one.topic == topic]:
-            queue.drop(document.fingerprint)
-            self._singly.discard(document.fingerprint)
+        for (_, scope), queue in self._queues.items():
+            gone = [one for one in queue.documents.values() if one.topic == topic] if scope == topic.scope else []
+            for document in gone:
+                queue.drop(document.fingerprint)
+                self._singly.discard(document.fingerprint)
 
     def take(self) -> list[Document]:
         """The next batch: the oldest of each queue, then the next of each, as many as one check may have."""
@@ -95,5 +97,8 @@ class WaitingRoom:
             queues = [queue for queue in queues if queue.documents]
         return batch
 
-    def _queue(self, topic: Address) -> _Queue:
-        return self._queues["want" if isinstance(topic, WantTopic) else "cmd", topic.scope]
+    def _queue(self, document: Document) -> _Queue:
+        kind = "cmd"
+        if isinstance(document.topic, WantTopic):
+            kind = "known" if document.familiar else "want"
+        return self._queues[kind, document.topic.scope]

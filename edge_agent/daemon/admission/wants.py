@@ -5,7 +5,7 @@ kept at the broker: ``superseded``. One whose job has left the newest is answere
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from edge_agent.daemon.admission.documents import Document
 from edge_agent.daemon.admission.rules import Accept, Known, Outranked, Refuse, Standing, Want, decide, read_want
@@ -35,6 +35,11 @@ class Wants:
         self._clock = clock
         self._versions: dict[str, dict[Scope, Standing]] = {}
         """model → scope → the version that is wanted there and until when, of trusted wants that were obeyed."""
+
+    @property
+    def models(self) -> Collection[str]:
+        """The names under which something was accepted here."""
+        return self._ledger.models
 
     def cleared(self, topic: WantTopic) -> None:
         """Nothing lies at a topic any more."""

@@ -2,6 +2,8 @@
 
 import itertools
 
+import msgspec
+
 from edge_agent.daemon.admission.documents import Address, Document
 from edge_agent.daemon.admission.missed import AT_ONCE, MOST_TOPICS, Missed
 from edge_agent.daemon.admission.verdicts import MOST as MOST_VERDICTS
@@ -43,6 +45,19 @@ def test_whoever_fills_a_queue_fills_only_that_one() -> None:
     assert room.add(want())
     assert room.add(command(LAB))
     assert room.add(want(LAB), fetched=True), "what was fetched on purpose has a place"
+
+
+def test_whoever_makes_names_up_does_not_stand_in_the_way_of_models_that_are_here() -> None:
+    room = WaitingRoom([OWN, LAB])
+    for number in range(MOST):
+        room.add(want(model=f"x{number}"))
+    update = msgspec.structs.replace(want(), familiar=True)
+
+    assert room.add(update)
+    assert room.take()[0] is update
+    room.add(update)
+    room.drop(update.topic)
+    assert update not in room.take()
 
 
 def test_what_waits_is_bounded_in_bytes() -> None:
