@@ -19,7 +19,7 @@ from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Ended, cancelable
 from edge_agent.state.releases import Release, Releases
 from edge_agent.wire.manifest import decode_manifest
-from edge_agent.wire.topics import Scope, WantTopic
+from edge_agent.wire.topics import Scope, WantTopic, check_name
 
 Answer = Callable[[dict[str, Any]], None]
 
@@ -78,6 +78,7 @@ class Commands:
 
     def forget(self, model: str, when: float, answer: Answer) -> None:
         """Let a model's name begin anew: any version made after ``when`` is taken. What is active stays active."""
+        check_name(model, "model")
         jobs = [job for job in self._ledger.jobs.values() if job.model == model]
         if not jobs and self._ledger.record(model) is None:
             raise StoreError("not_active", f"this device knows no model {model!r}")

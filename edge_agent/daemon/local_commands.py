@@ -8,7 +8,6 @@ from edge_agent.daemon.commands import Commands
 from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.state.clock import Clock
-from edge_agent.wire.topics import check_name
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class LocalCommands:
             case "recalibrate":
                 self._commands.recalibrate(request.subject, 0, f"local-{self._clock.now()}", request.reply)
             case "forget":
-                self._commands.forget(check_name(request.subject, "model"), self._clock.now(), request.reply)
+                self._commands.forget(request.subject, self._clock.now(), request.reply)
             case "clock":
                 request.reply(self._clock.as_dict())
             case "clock-reset":

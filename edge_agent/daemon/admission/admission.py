@@ -11,6 +11,7 @@ a job that is here already is published again. At most one child runs, and at mo
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from edge_agent.daemon.admission.documents import Address, Document, fingerprint_of, read_document
@@ -35,11 +36,13 @@ from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.trust.keyring import Keyring
 from edge_agent.wire.keys import names_key_list
-from edge_agent.wire.topics import CommandTopic, WantTopic
+from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 log = logging.getLogger(__name__)
 
 _CHECK_EVERY_S = 1.0
+_FLOOD = 100
+"""Orders of one scope between two ticks, none of them signed: so many that the broker may have dropped one that was."""
 
 
 class Admission:
@@ -75,6 +78,8 @@ class Admission:
         self._missed = Missed()
         self._check = SignatureCheck(put, self._checked)
         self._checked_at = 0.0
+        self._hostile: Counter[Scope] = Counter()
+        """How many came of each scope since the last tick that nobody who is trusted has signed."""
 
     def load(self) -> None:
         """Read what is trusted."""
@@ -114,7 +119,8 @@ class Admission:
                 document = document.after_answer()
             good = self._verdicts.known(fingerprint)
             if good:
-                self._decide([document])
+                if self._verdicts.is_due(fingerprint, time.monotonic()):
+                    self._decide([document])
                 return
             self._keys.keyring.check_named(document.envelope, self._min_signatures)
             if good is False:
@@ -123,6 +129,7 @@ class Admission:
                 self._missed.note(message.topic, self._topics.orders(topic.scope))
             self._start_check()
         except EdgeAgentError as error:
+            self._hostile[topic.scope] += not message.retained
             if not answered:
                 self._refusals.refuse(topic, fingerprint, job, error, signed=False, live=not message.retained)
 
@@ -131,6 +138,11 @@ class Admission:
         if not self._unsigned and self._keys.changed():
             self._keys_changed()
         self._start_check()
+        self._wants.tick()
+        for scope, number in self._hostile.items():
+            if number > _FLOOD:
+                self._missed.note_scope(self._topics.orders(scope))
+        self._hostile.clear()
         fetch = self._missed.due(time.monotonic(), room=self._room.has_room(), calm=not len(self._room))
         self._link.unsubscribe(*fetch.unsubscribe)
         self._link.subscribe(*fetch.subscribe)
@@ -145,7 +157,7 @@ class Admission:
     def read_again(self) -> None:
         """Have every order brought again: what was refused may be obeyed now."""
         for scope in self._scopes:
-            self._missed.note_scope(self._topics.orders(scope))
+            self._missed.note_scope(self._topics.orders(scope), at_once=True)
 
     def _keys_changed(self) -> None:
         """Other keys are trusted: nothing that was found before holds."""
@@ -180,7 +192,9 @@ class Admission:
             self._verdicts.note(document.fingerprint, good=enough)
             if enough:
                 good.append(document)
-            elif not document.answered:
+                continue
+            self._hostile[document.topic.scope] += document.live
+            if not document.answered:
                 self._refuse(document, keyring.too_few(document.envelope, len(ids), self._min_signatures), signed=False)
         self._decide(good)
         self._start_check()

@@ -1,7 +1,8 @@
 """Which retained orders had no room, and when they are fetched again. Pure: says what to subscribe to.
 
 A retained message comes again when its topic is subscribed to again. Topics are remembered, each once; where there are
-more of one scope than can be, the scope's whole filter is subscribed to once the queues are empty.
+more of one scope than can be, the scope's whole filter is subscribed to once the queues are empty. So it is after a
+flood: a broker has bounded queues, too, and drops in silence what has no room there.
 """
 
 from collections import OrderedDict
@@ -40,10 +41,11 @@ class Missed:
         elif topic not in self._topics:
             self._scopes.add(filters)
 
-    def note_scope(self, filters: tuple[str, ...]) -> None:
-        """Remember that all orders of a scope are to be read again."""
+    def note_scope(self, filters: tuple[str, ...], *, at_once: bool = False) -> None:
+        """Remember that all orders of a scope are to be read again; ``at_once``: however lately they were."""
         self._scopes.add(filters)
-        self._again_at = 0.0
+        if at_once:
+            self._again_at = 0.0
 
     def arrived(self, topic: str) -> bool:
         """Whether this topic was being fetched; it is no more."""

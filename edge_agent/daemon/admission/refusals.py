@@ -54,9 +54,10 @@ class Refusals:
             self._command = name
         self._publisher.count_refused()
         refused = Refused(model=name, job=job, code=error.code, message=error.message)
-        if signed:
-            log.warning("refused %s for %s: %s", name, topic.scope, error)
-            self._signed.append(refused)
+        if signed and error.code != "wrong_target":  # which anybody can make of what they have seen elsewhere
+            if refused not in self._signed:
+                log.warning("refused %s for %s: %s", name, topic.scope, error)
+                self._signed.append(refused)
         else:
             self._unsaid += 1
             self._unsigned = refused

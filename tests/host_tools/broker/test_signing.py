@@ -82,7 +82,7 @@ def test_what_is_no_key_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_public_key_signs_nothing(keys: Path) -> None:
-    with pytest.raises(ConfigError, match="no unencrypted private key"):
+    with pytest.raises(ConfigError, match="no private key in PEM"):
         enclose(b"{}", MANIFEST_TYPE, str(keys / "operator" / "key.pem"))
 
 
