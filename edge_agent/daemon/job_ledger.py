@@ -8,6 +8,7 @@ import logging
 
 import msgspec
 
+from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import LimitError
 from edge_agent.jobs.conclusion import conclude
@@ -20,6 +21,8 @@ from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.timestamps import parse_rfc3339
 
 log = logging.getLogger(__name__)
+
+_MOMENT_S = 0.001
 
 
 class JobLedger:
@@ -113,11 +116,15 @@ class JobLedger:
 
     def forget_model(self, model: str, now: float) -> None:
         """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
-        for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
-            self.forget(job.id)
         record = self._store.record(model)
+        until = max(now, record.forgotten) if record is not None else now
         # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
-        until = max(now, record.created + 0.001, record.forgotten) if record is not None else now
+        made = [record.created] if record is not None else []
+        for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
+            with contained(f"the manifest of job {job.id}"):
+                made.append(self._created(job))
+            self.forget(job.id)
+        until = max([until, *(one + _MOMENT_S for one in made)])
         self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
         self.models.discard(model)
         self._publisher.forget_refusal(model)

@@ -45,7 +45,7 @@ class LocalCommands:
             case "recalibrate":
                 self._commands.recalibrate(request.subject, 0, f"local-{self._clock.now()}", request.reply)
             case "forget":
-                self._commands.forget(request.subject, self._clock.now(), request.reply)
+                self._commands.forget(request.subject, float(int(self._clock.now())), request.reply)
             case "clock":
                 request.reply(self._clock.as_dict())
             case "clock-reset":

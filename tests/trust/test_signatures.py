@@ -6,17 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_agent.errors import TrustError
+from edge_agent.errors import TrustError, WireError
 from edge_agent.trust.keyring import read_keyring
+from edge_agent.trust.question import Answer, Question
 from edge_agent.trust.signatures import verify
 from edge_agent.wire.envelope import Envelope, Signature, seal, unseal
 from edge_agent.wire.keys import KeyList, ListedKey, key_id, public_key_of_pem
-from host_tools.broker.signing import enclose, generate_key
+from host_tools.broker.signing import add_signature, enclose, generate_key
 
 KIND = "application/vnd.edge-agent.manifest.v1+json"
 
@@ -53,6 +55,35 @@ def test_the_trust_child_answers_in_one_line(tmp_path: Path) -> None:
 
     assert good.stdout == b'{"code": "", "keys": ["a"]}\n'
     assert b'"malformed"' in bad.stdout
+
+
+def test_the_trust_child_answers_for_many_envelopes_at_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        generate_key(tmp_path / f"{name}.key", tmp_path / f"{name}.pem")
+    good = unseal(enclose(b"m", KIND, str(tmp_path / "a.key")), KIND)
+    both = unseal(add_signature(good, str(tmp_path / "b.key")), KIND)
+    forged = Envelope(good.payload, KIND, [Signature(base64.b64encode(bytes(64)).decode(), good.signatures[0].keyid)])
+    broken = Envelope("?", KIND, good.signatures)
+    found = read_keyring(tmp_path)
+    keys = {name: base64.b64encode(raw).decode() for name, raw in found.keys.items()}
+    question = msgspec.json.encode(Question(keys, [good, forged, both, broken]))
+
+    argv = [sys.executable, "-m", "edge_agent.trust"]
+    answer = subprocess.run(argv, input=question, capture_output=True, check=True)
+    none = subprocess.run(argv, input=b"[]", capture_output=True, check=False)
+
+    signed = msgspec.json.decode(answer.stdout, type=Answer).signed
+    assert [{found.names[one] for one in ids} for ids in signed] == [{"a"}, set(), {"a", "b"}, set()]
+    assert (none.returncode, none.stdout) == (1, b"")
+
+
+def test_an_envelope_has_no_more_signatures_than_a_device_may_ask_for(tmp_path: Path) -> None:
+    """Each costs whoever checks it, and anybody may add some."""
+    generate_key(tmp_path / "a.key", tmp_path / "a.pem")
+    signed = unseal(enclose(b"m", KIND, str(tmp_path / "a.key")), KIND)
+
+    with pytest.raises(WireError, match="malformed"):
+        unseal(Envelope(signed.payload, KIND, signed.signatures * 17).encoded(), KIND)
 
 
 def test_a_key_file_that_is_no_key_is_named_and_the_others_hold(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from edge_agent.daemon.admission.documents import Address, Document, fingerprint_of, read_document
 from edge_agent.daemon.admission.key_files import KeyFiles
 from edge_agent.daemon.admission.key_lists import KeyLists
-from edge_agent.daemon.admission.missed import Missed
+from edge_agent.daemon.admission.missed import Missed, batched
 from edge_agent.daemon.admission.refusals import Refusals
 from edge_agent.daemon.admission.signature_check import SignatureCheck
 from edge_agent.daemon.admission.verdicts import Verdicts
@@ -144,8 +144,10 @@ class Admission:
                 self._missed.note_scope(self._topics.orders(scope))
         self._hostile.clear()
         fetch = self._missed.due(time.monotonic(), room=self._room.has_room(), calm=not len(self._room))
-        self._link.unsubscribe(*fetch.unsubscribe)
-        self._link.subscribe(*fetch.subscribe)
+        for some in batched(fetch.unsubscribe):
+            self._link.unsubscribe(*some)
+        for some in batched(fetch.subscribe):
+            self._link.subscribe(*some)
         self._refusals.tick()
 
     def forget(self, model: str) -> None:

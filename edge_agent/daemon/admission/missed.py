@@ -6,11 +6,14 @@ flood: a broker has bounded queues, too, and drops in silence what has no room t
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-MOST_TOPICS = 512
-AT_ONCE = 128
+MOST_TOPICS = 64
+AT_ONCE = 32
 """Topics that are fetched at a time."""
+IN_ONE = 8
+"""Filters in one SUBSCRIBE: AWS IoT Core takes no more."""
 _PATIENCE_S = 2.0
 _AGAIN_EVERY_S = 15.0
 """At least between two fetches of a whole scope: what fills the queues may be retained itself."""
@@ -36,14 +39,17 @@ class Missed:
 
     def note(self, topic: str, filters: tuple[str, ...]) -> None:
         """Remember a topic that had no room; ``filters``: those of its scope, for when there are too many."""
-        if len(self._topics) < MOST_TOPICS:
-            self._topics[topic] = filters
-        elif topic not in self._topics:
-            self._scopes.add(filters)
+        if filters in self._scopes or topic in self._topics:
+            return
+        self._topics[topic] = filters
+        if len(self._topics) > MOST_TOPICS:
+            self.note_scope(filters)
 
     def note_scope(self, filters: tuple[str, ...], *, at_once: bool = False) -> None:
         """Remember that all orders of a scope are to be read again; ``at_once``: however lately they were."""
         self._scopes.add(filters)
+        for topic in [topic for topic, its in self._topics.items() if its == filters]:
+            del self._topics[topic]
         if at_once:
             self._again_at = 0.0
 
@@ -77,3 +83,8 @@ class Missed:
             filters = tuple(sorted({one for scope in self._scopes for one in scope}))
             self._scopes.clear()
         return Fetch(filters, tuple(topic for topic in over if topic not in filters))
+
+
+def batched(filters: Sequence[str]) -> Iterator[Sequence[str]]:
+    """``filters`` in as many parts as may go into one packet each."""
+    return (filters[at : at + IN_ONE] for at in range(0, len(filters), IN_ONE))
