@@ -43,10 +43,10 @@ class Keyring:
     def too_few(self, envelope: Envelope, good: int, min_signatures: int) -> TrustError:
         """Why ``good`` signatures are not enough."""
         add = "sign with push-model --sign KEY"
-        if self.problems:
-            add = f"here {self.problems[0]}"
-        elif good:
+        if good:
             add = "let the holder of another key add one with host-tools sign"
+        elif self.problems and envelope.signatures:  # one of them may be by that key
+            add = f"here {self.problems[0]}"
         return TrustError(
             "untrusted",
             f"{good} of {min_signatures} needed signatures are by trusted keys "

@@ -30,7 +30,7 @@ from edge_agent.sources import check_table, open_source
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.trust.keyring import read_keyring
-from edge_agent.wire.envelope import Envelope, unseal
+from edge_agent.wire.envelope import Envelope, Signature, unseal
 from edge_agent.wire.manifest import Blob, Gates, Manifest, Output, encode_manifest
 from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, decode
 from edge_agent.wire.topics import Scope, WantTopic
@@ -191,7 +191,7 @@ def locked(folder: Path) -> None:
 
 def keys(folder: Path) -> None:
     (folder / "operator.pem").write_text("-----BEGIN NOTHING-----")
-    read_keyring(folder).check_named(Envelope("e30=", "text/plain"), 1)
+    read_keyring(folder).check_named(Envelope("e30=", "text/plain", [Signature("", "0" * 16)]), 1)
 
 
 PROVOKED = [

@@ -115,6 +115,8 @@ class Admission:
             if self._unsigned:
                 self._decide([document])
                 return
+            if self._is_known_list(document):
+                return
             if answered := self._wants.republish(job):  # known content: to publish its report again needs no trust
                 document = document.after_answer()
             good = self._verdicts.known(fingerprint)
@@ -214,12 +216,18 @@ class Admission:
     def _obey(self, document: Document, topic: CommandTopic) -> None:
         try:
             if names_key_list(topic.command):
-                self._key_lists.take(topic, document.envelope.content(), live=document.live)
+                self._key_lists.take(topic, document.envelope.content())
             else:
                 self._commands.take(topic, document.envelope.content())
             self._refusals.command_obeyed()
         except EdgeAgentError as error:
             self._refuse(document, error, signed=not self._unsigned)
+
+    def _is_known_list(self, document: Document) -> bool:
+        topic = document.topic
+        if not isinstance(topic, CommandTopic) or not names_key_list(topic.command):
+            return False
+        return self._key_lists.known(topic, document.envelope.content(), live=document.live)
 
     def _refuse(self, document: Document, error: EdgeAgentError, *, signed: bool) -> None:
         self._refusals.refuse(

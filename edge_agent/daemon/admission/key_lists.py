@@ -22,7 +22,19 @@ class KeyLists:
         self._on_change = on_change
         self._unsigned = unsigned
 
-    def take(self, topic: CommandTopic, content: bytes, *, live: bool) -> None:
+    def known(self, topic: CommandTopic, content: bytes, *, live: bool) -> bool:
+        """Whether a list needs no check: it holds, or the broker keeps it for devices that are further behind.
+
+        Who signed it may have been revoked since. Raises ``WireError`` if it is no key list.
+        """
+        found = decode_key_list(content)
+        if self._files.holds(found):
+            if live:
+                self._say(topic)
+            return True
+        return not live and found.version < self._files.list_version
+
+    def take(self, topic: CommandTopic, content: bytes) -> None:
         """Let a list hold whose signatures are good; its end is published as a command's is.
 
         Raises:
@@ -36,14 +48,14 @@ class KeyLists:
             text = "this device asks for no signatures (trust.allow_unsigned = true), so it keeps no key list"
             self._publisher.done(topic.command, "untrusted", text)
             return
-        if not live and (found.version < self._files.list_version or self._files.holds(found)):
-            return  # the broker keeps the whole chain, for devices that were away
         try:
-            if not self._files.holds(found):
-                self._files.take(found, content)
-                self._on_change()
+            self._files.take(found, content)
         except EdgeAgentError as error:
             self._publisher.done(topic.command, error.code, error.message)
             raise
+        self._say(topic)
+        self._on_change()
+
+    def _say(self, topic: CommandTopic) -> None:
         keys = counted(len(self._files.keyring.keys), "key")
-        self._publisher.done(topic.command, "", f"key list {found.version} holds: {keys}")
+        self._publisher.done(topic.command, "", f"key list {self._files.list_version} holds: {keys}")

@@ -114,6 +114,8 @@ class Wants:
             case Outranked(by):
                 self._answer(want, "canceled", "superseded", by)
             case Refuse(error):
+                if record is not None and want.created < record.forgotten and not document.live:
+                    return  # what lies at the broker since before its name was forgotten is nobody's question
                 raise error
 
     def _answer_from_record(self, want: Want) -> None:

@@ -97,8 +97,13 @@ def test_a_device_that_was_away_follows_the_chain_of_lists(host: Host) -> None:
         assert pushed(host, pi, "third")["code"] == "model_too_large"
         assert pushed(host, pi, "old")["code"] == "untrusted"
         pi.stop()
+        before = len(pi.log.read_text())
         pi.start()
         assert pushed(host, pi, "old")["code"] == "untrusted", "a list is kept across boots"
+        said = pi.log.read_text()[before:]
+
+    assert "refused har" in said
+    assert "refused keys" not in said, "the lists that the broker keeps are no news, whoever has signed them"
 
 
 @mosquitto_only
