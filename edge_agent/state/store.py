@@ -155,14 +155,20 @@ class Store:
         self._write(self.root / "commands.json", msgspec.json.encode(commands))
 
     def key_list(self) -> bytes:
-        """The key list that holds; empty: none, or it cannot be read."""
+        """The key list that holds; empty: none.
+
+        Raises:
+            StoreError: it is there and cannot be read. Without it, keys that it revokes would be trusted again.
+        """
+        path = self.root / "keys.json"
         try:
-            return (self.root / "keys.json").read_bytes()
+            return path.read_bytes()
         except FileNotFoundError:
             return b""
+        except PermissionError:
+            raise StoreError("permission_denied", not_permitted(path)) from None
         except OSError as error:
-            log.error("state_unreadable: %s: %s", self.root / "keys.json", error.strerror)  # noqa: TRY400
-            return b""
+            raise StoreError("state_unreadable", f"the key list {path}: {error.strerror}") from None
 
     def save_key_list(self, content: bytes) -> None:
         """Keep the key list that holds from now on."""

@@ -14,7 +14,11 @@ log = logging.getLogger(__name__)
 
 
 def kept_key_list(store: Store) -> KeyList | None:
-    """The key list that holds, or None; one that cannot be read is said in the log."""
+    """The key list that holds, or None; one that is none is said in the log, and comes again from the broker.
+
+    Raises:
+        StoreError: it cannot be read now.
+    """
     try:
         content = store.key_list()
         return decode_key_list(content) if content else None

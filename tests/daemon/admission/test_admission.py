@@ -8,6 +8,8 @@ import pytest
 from support.agents import DEVICE, TOPICS, LocalAgent, wanted
 
 from edge_agent.daemon.admission import signature_check
+from edge_agent.daemon.main import check_trust
+from edge_agent.errors import StoreError
 from edge_agent.mqtt import Incoming
 from edge_agent.process.program import python_child
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
@@ -106,3 +108,18 @@ def test_when_a_check_does_not_answer_each_is_checked_alone(
     until_jobs(local, 2)
 
     assert not argv
+
+
+def test_no_daemon_starts_without_the_key_list_that_it_has(local: LocalAgent, tmp_path: Path) -> None:
+    """What the list revokes would be trusted again."""
+    (tmp_path / "state" / "keys.json").mkdir()
+
+    with pytest.raises(StoreError, match="state_unreadable"):
+        check_trust(local.config)
+
+
+def test_a_key_list_that_is_none_is_passed_over(local: LocalAgent, tmp_path: Path) -> None:
+    """A bad sector must not stop the daemon; the broker has every list."""
+    (tmp_path / "state" / "keys.json").write_bytes(b"\0" * 100)
+
+    check_trust(local.config)
