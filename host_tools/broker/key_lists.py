@@ -68,19 +68,11 @@ def read_key_lists(session: Session, known: Keyring) -> list[Found]:
 def next_key_list(
     namespace: str, chain: Sequence[Found], add: Mapping[str, bytes], revoke: Sequence[str], created: str
 ) -> KeyList:
-    """The list that follows: what the newest says, with ``add`` (name → raw key) and without ``revoke`` (key ids).
+    """The list that follows: what the newest trusted one says, with ``add`` (name → raw key), without ``revoke`` (ids).
 
-    Raises:
-        ConfigError: ``usage``: nothing can be built on a list that is signed by nobody whom the operator knows.
+    What is signed by nobody whom the operator knows is passed over: anybody may have laid it there.
     """
-    newest = chain[-1] if chain else None
-    if newest is not None and not newest.trusted:
-        signers = ", ".join(newest.signed_by) or "nobody"
-        raise ConfigError(
-            "usage",
-            f"key list {newest.keys.version} at the broker is signed by {signers}, none of whom is known here; "
-            "give --known FILE.pem with that key",
-        )
+    newest = next((found for found in reversed(chain) if found.trusted), None)
     keys = {key_id(one.raw()): one for one in newest.keys.keys} if newest is not None else {}
     revoked = set(newest.keys.revoked if newest is not None else ())
     for name, raw in add.items():

@@ -63,6 +63,12 @@ def keys(
             return
         if own is None:
             raise ConfigError("usage", "a key list is signed: give --sign KEY with a key that devices trust now")
+        for found in chain:
+            if not found.trusted:
+                session.say(
+                    f"key list {found.keys.version} is signed by nobody who is known here and is passed over; "
+                    "give --known FILE.pem if a colleague has signed it"
+                )
         added = {path.stem: read_public(path) for path in add or []}
         created = rfc3339(time.time(), timespec="seconds")
         new = next_key_list(settings.namespace, chain, added, [revoked_id(one) for one in revoke or []], created)

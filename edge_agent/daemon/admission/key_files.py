@@ -12,6 +12,9 @@ from edge_agent.wire.keys import KeyList, decode_key_list
 
 log = logging.getLogger(__name__)
 
+_MOST_AHEAD = 1000
+"""Lists count up by one; whoever has a stolen key must not take the highest version, which none could follow."""
+
 
 def kept_key_list(store: Store) -> KeyList | None:
     """The key list that holds, or None; one that is none is said in the log, and comes again from the broker.
@@ -66,7 +69,7 @@ class KeyFiles:
         """Let a key list hold that was signed by keys that are trusted now.
 
         Raises:
-            TrustError: ``downgrade``, ``version_conflict``; ``untrusted`` where too few keys would be left.
+            TrustError: ``downgrade``, ``version_conflict``, ``version_jump``; ``untrusted``: too few keys would be left.
             LimitError: ``no_space``; nothing has changed then.
         """
         known = self.list_version
@@ -77,6 +80,12 @@ class KeyFiles:
         if key_list.version == known and not self.holds(key_list):
             raise TrustError(
                 "version_conflict", f"key list {known} exists here with other content; sign one of a higher version"
+            )
+        if key_list.version > known + _MOST_AHEAD:
+            raise TrustError(
+                "version_jump",
+                f"key list {key_list.version} is more than {_MOST_AHEAD} above {known}, which holds here; "
+                f"sign one of version {known + 1}",
             )
         left = read_keyring(self._folder, key_list)
         if len(left.keys) < self._min_signatures:

@@ -8,13 +8,17 @@ import pytest
 from support.agents import DEVICE, TOPICS, LocalAgent, wanted
 
 from edge_agent.daemon.admission import signature_check
+from edge_agent.daemon.admission.key_files import KeyFiles
 from edge_agent.daemon.main import check_trust
-from edge_agent.errors import StoreError
+from edge_agent.errors import StoreError, TrustError
 from edge_agent.mqtt import Incoming
 from edge_agent.process.program import python_child
+from edge_agent.settings.device import Trust
+from edge_agent.state.store import Store
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
+from edge_agent.wire.keys import KeyList, ListedKey
 from edge_agent.wire.manifest import encode_manifest
-from edge_agent.wire.messages import DeviceStatus, decode
+from edge_agent.wire.messages import DeviceStatus, decode, encode
 from host_tools.broker.signing import enclose, generate_key
 
 PATIENCE_S = 30
@@ -123,3 +127,40 @@ def test_a_key_list_that_is_none_is_passed_over(local: LocalAgent, tmp_path: Pat
     (tmp_path / "state" / "keys.json").write_bytes(b"\0" * 100)
 
     check_trust(local.config)
+
+
+def key_list(version: int, *revoked: str, keys: list[ListedKey] | None = None) -> KeyList:
+    return KeyList(namespace="ea/v1", version=version, keys=keys or [], revoked=list(revoked), targets=["g/all"])
+
+
+@pytest.mark.parametrize(
+    ("held", "new", "code"),
+    [
+        (0, key_list(1), ""),
+        (5, key_list(6), ""),
+        (5, key_list(4), "downgrade"),
+        (5, key_list(5, "0" * 16), "version_conflict"),
+        (5, key_list(1006), "version_jump"),
+    ],
+)
+def test_a_key_list_replaces_the_one_before(tmp_path: Path, held: int, new: KeyList, code: str) -> None:
+    store = Store(tmp_path / "state")
+    store.lock()
+    generate_key(tmp_path / "a.key", tmp_path / "a.pem")
+    if held:
+        store.save_key_list(encode(key_list(held)))
+    files = KeyFiles(Trust(keys_dir=str(tmp_path)), store)
+    files.load()
+    found = ""
+
+    try:
+        files.take(new, encode(new))
+    except TrustError as error:
+        found = error.code
+
+    assert found == code
+    assert files.list_version == (held if code else new.version)
+    again = KeyFiles(Trust(keys_dir=str(tmp_path)), store)
+    again.load()
+    assert again.list_version == files.list_version
+    store.unlock()
