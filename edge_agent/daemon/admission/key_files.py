@@ -69,7 +69,7 @@ class KeyFiles:
         """Let a key list hold that was signed by keys that are trusted now.
 
         Raises:
-            TrustError: ``downgrade``, ``version_conflict``, ``version_jump``; ``untrusted``: too few keys would be left.
+            TrustError: ``downgrade``, ``version_conflict``, ``version_jump``; ``untrusted``: too few keys were left.
             LimitError: ``no_space``; nothing has changed then.
         """
         known = self.list_version
