@@ -191,6 +191,9 @@ CODES: dict[str, Code] = {
     "confinement_missing": Code(
         "error", "this kernel lacks what [limits] require_confinement asks for", "see the message"
     ),
+    "version_jump": Code(
+        "error", "a version is far above every one that is known or signed", "give --force, or run host-tools forget"
+    ),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
     "permission_denied": Code("error", "this user may not open a file that the command needs", "use sudo"),
     "not_running": Code("error", "no daemon answers", "start edge-agent run"),

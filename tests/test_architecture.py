@@ -42,7 +42,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"foreign", "jobs", "wire"}, {"msgspec"}),
     "trust": ({"process", "wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "foreign", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "daemon": (DAEMON | {"execution", "retry"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution", "retry", "trust"}, {"msgspec"}),
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),

@@ -27,6 +27,8 @@ COMMANDS = {
     "rollback": "make a model's previous release active again",
     "recalibrate": "calibrate the active model again, with new data",
     "cancel": "end a job",
+    "forget": "let a model's name begin anew",
+    "clock": "show the time that expiry is judged by, or take it back",
     "doctor": "check everything the daemon needs, and say what to do",
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
@@ -35,7 +37,7 @@ COMMANDS = {
 _NEED_RUNTIMES = {"run", "quantize", "install"}
 _STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
 """These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
-_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
+_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\

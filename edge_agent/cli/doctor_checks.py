@@ -34,6 +34,8 @@ from edge_agent.process.layers import REMEDY, missing, without
 from edge_agent.process.program import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
+from edge_agent.strict import counted
+from edge_agent.trust.keyring import read_keyring
 
 _BROKER_TIMEOUT_S = 5.0
 _AS_ROOT = "sudo edge-agent doctor"
@@ -183,7 +185,10 @@ def _trust(config: Config, service: ServiceRights | None) -> Check:
     for path in (Path(config.trust.keys_dir), *sorted(Path(config.trust.keys_dir).glob("*.pem"))):
         if service is not None and (why := service.unreadable(path)):
             return Check("trust", "fail", why, service.how_to_read(path))
-    return Check("trust", "ok", f"keys in {config.trust.keys_dir}")
+    found = read_keyring(Path(config.trust.keys_dir))
+    if found.problems:
+        return Check("trust", "warn", *split_advice(found.problems[0]))
+    return Check("trust", "ok", f"{counted(len(found.keys), 'key')} in {config.trust.keys_dir}")
 
 
 def _daemon(config: Config) -> Iterator[Check]:

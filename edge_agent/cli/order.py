@@ -1,4 +1,4 @@
-"""``edge-agent rollback | recalibrate | cancel``: asks the daemon, and prints its answer.
+"""``edge-agent rollback | recalibrate | cancel | forget``: asks the daemon, and prints its answer.
 
 A rollback must not need the daemon, as that may be what is broken: without one it takes the lock itself.
 """
@@ -28,11 +28,16 @@ _ORDERS = {
         "A new job: new data and a new verdict for the same version.",
     ),
     "cancel": ("JOB", "end a job", "Not possible any more once its release is being activated."),
+    "forget": (
+        "MODEL",
+        "let a model's name begin anew",
+        "Its jobs end, and its next push may have any version. What is active stays; orders signed before are over.",
+    ),
 }
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three commands."""
+    """Add the commands."""
     for name, (subject, text, more) in _ORDERS.items():
         parser = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
         parser.add_argument("subject", metavar=subject)

@@ -87,14 +87,18 @@ class Agent:
         self._housekeeper = Housekeeper(store, self.ledger, hook, keep_days=config.capture.keep_days)
         self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
 
-        commands = Commands(device, store.models, self.ledger, self.flow, Rollback(store, self.ledger, hook, self.info))
+        rollback = Rollback(store, self.ledger, hook, self.info)
+        commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
-        self._local_commands = LocalCommands(commands, clock, self._status)
-        self._admission = Admission(config, self.ledger, self.flow, remote, self.publisher, clock, put)
+        self._admission = Admission(
+            config, store, link, self.ledger, self.flow, remote, self.publisher, clock=clock, put=put
+        )
+        self._local_commands = LocalCommands(commands, clock, self._status, on_reset=self._admission.read_again)
 
     def boot(self) -> None:
         """Load every job and go on: whatever ran when the power failed is run again."""
         self.ledger.load()
+        self._admission.load()
         for step in (self._housekeeper.check_releases, self.flow.resume, self._housekeeper.collect, self.flow.schedule):
             with contained(step.__name__):
                 step()
@@ -177,8 +181,7 @@ class Agent:
 
     def _on_connected(self) -> None:
         """Subscribe and publish everything again: the broker may have lost all it had."""
-        for scope in self.config.scopes:
-            self.link.subscribe(*self.config.topics.orders(scope))
+        self._admission.connected()
         self.publisher.status()
         with contained("info"):
             self.info.publish()
@@ -186,6 +189,11 @@ class Agent:
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
         self.transfers.connected()
+
+    def _forgotten(self, model: str) -> None:
+        """A model's name begins anew."""
+        self._admission.forget(model)
+        self.info.publish()
 
     def take_inventory(self, ended: ChildExit, output: str) -> None:
         """The inventory child has ended: publish what it found."""

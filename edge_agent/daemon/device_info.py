@@ -108,7 +108,7 @@ class Identity:
                 )
                 for release in self.active(store)
             ],
-            highest={model: record.version for model, record in store.records().items()},
+            highest={model: record.version for model, record in store.records().items() if record.version},
             thermal=asdict(board.conditions()),
             confinement=self.confinement,
             layers=self.layers or msgspec.UNSET,

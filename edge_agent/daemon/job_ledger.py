@@ -8,6 +8,7 @@ import logging
 
 import msgspec
 
+from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import LimitError
 from edge_agent.jobs.conclusion import conclude
@@ -17,8 +18,11 @@ from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.timestamps import parse_rfc3339
 
 log = logging.getLogger(__name__)
+
+_MOMENT_S = 0.001
 
 
 class JobLedger:
@@ -26,6 +30,8 @@ class JobLedger:
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self.jobs: dict[str, Job] = {}
+        self.models: set[str] = set()
+        """The names under which a version was accepted."""
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
@@ -37,6 +43,7 @@ class JobLedger:
         """Read every job from the disk."""
         self._store.separate_work()
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
+        self.models = {model for model, record in self._store.records().items() if record.version}
 
     def add(self, job: Job, manifest: bytes) -> None:
         """Put a new job on disk, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
@@ -53,9 +60,15 @@ class JobLedger:
         """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
         record = self._store.record(job.model)
         again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
-        if record is None or job.version > record.version or again:
-            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+        over = record is not None and self._created(job) < record.forgotten  # a recalibration of a forgotten name
+        if not over and (record is None or job.version > record.version or again):
+            forgotten = record.forgotten if record is not None else 0.0
+            accepted = ModelRecord(
+                version=job.version, digest=job.digest, job=job.id, scope=job.scope,
+                created=self._created(job), forgotten=forgotten,
+            )  # fmt: skip
             self._store.save_record(job.model, accepted)
+            self.models.add(job.model)
 
     def apply(self, job_id: str, event: Event) -> Job:
         """Let ``event`` change a job: saved first, then published (but not its end). Returns the job now."""
@@ -101,6 +114,27 @@ class JobLedger:
         self._publisher.republish(job_id, b"")
         for kept in (self.jobs, self._manifests, self._results, self._unsaved):
             kept.pop(job_id, None)
+
+    def forget_model(self, model: str, now: float) -> None:
+        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
+        record = self._store.record(model)
+        until = max(now, record.forgotten) if record is not None else now
+        # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
+        made = [record.created] if record is not None else []
+        for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
+            with contained(f"the manifest of job {job.id}"):
+                made.append(self._created(job))
+            self.forget(job.id)
+        until = max([until, *(one + _MOMENT_S for one in made)])
+        self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
+        self.models.discard(model)
+        self._publisher.forget_refusal(model)
+
+    def active_release(self, model: str, digest: str) -> str:
+        """The folder of a model's active release, if it was made from this manifest; empty: it was not."""
+        releases = Releases(self._store.models, model)
+        active = releases.active()
+        return str(releases.path(active.name)) if active is not None and active.digest == digest else ""
 
     def manifest(self, job: Job) -> Manifest:
         """The manifest of a job; raises ``StoreError`` or ``WireError`` if its file is broken."""
@@ -152,9 +186,12 @@ class JobLedger:
             return advance(job, StageFailed(error.code, error.message))
         return job
 
+    def _created(self, job: Job) -> float:
+        return parse_rfc3339(self.manifest(job).created) or 0.0
+
     def _keep_record(self, job: Job) -> None:
         record = self._store.record(job.model)
         if record is not None and record.job == job.id:
             withdrawn = record.withdrawn or job.code == "canceled"
-            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
+            ended = msgspec.structs.replace(record, status=str(job.status), code=job.code, withdrawn=withdrawn)
             self._store.save_record(job.model, ended)

@@ -16,6 +16,7 @@ from types import FrameType
 
 from edge_agent import __version__
 from edge_agent.advice.permission import not_permitted
+from edge_agent.daemon.admission.key_files import kept_key_list
 from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
@@ -36,6 +37,7 @@ from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.strict import counted
+from edge_agent.trust.keyring import read_keyring
 
 log = logging.getLogger(__name__)
 
@@ -142,15 +144,17 @@ def check_trust(config: Config) -> None:
         log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
         return
     try:
-        keys = [name for name in os.listdir(config.trust.keys_dir) if name.endswith(".pem")]  # noqa: PTH208  # names
+        os.listdir(config.trust.keys_dir)  # noqa: PTH208  # only whether one may
     except PermissionError:  # which a glob would take for an empty folder
         raise StoreError("permission_denied", not_permitted(config.trust.keys_dir)) from None
     except OSError:
-        keys = []
-    if len(keys) < config.trust.min_signatures:
+        pass
+    found = read_keyring(Path(config.trust.keys_dir), kept_key_list(Store(Path(config.state_dir))))
+    if len(found.keys) < config.trust.min_signatures:
+        unused = f" ({'; '.join(found.problems)})" if found.problems else ""
         raise ConfigError(
             "usage",
-            f"{config.trust.keys_dir} holds {counted(len(keys), 'key')}, "
+            f"{config.trust.keys_dir} holds {counted(len(found.keys), 'key')}{unused}, "
             f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )

@@ -15,7 +15,7 @@ from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
 from edge_agent.state.clock import Clock
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, Need, Refused, encode
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Need, Refused, encode
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
 
@@ -48,10 +48,13 @@ class Publisher:
         """Say whether the device is there, and what it refused last."""
         return self._say("status", "", encode(self._status(online=online)))
 
-    def refuse(self, refused: Refused) -> None:
-        """Count a want or command that was not obeyed; the newest is said."""
-        self._refused = refused
+    def count_refused(self) -> None:
+        """Count a want or command that is not obeyed, whether or not it is said by itself."""
         self._refused_count += 1
+
+    def refuse(self, refused: Refused) -> None:
+        """Say which want or command is not obeyed."""
+        self._refused = refused
         self._refusal_unsaid = True
         self.tick()
 
@@ -102,6 +105,13 @@ class Publisher:
         if not report:
             self._reported.pop(job, None)
         self._say("job", job, report)
+
+    def answer(self, report: JobReport) -> None:
+        """Say how a job ended that is not kept here, to whoever listens now: the broker does not keep it."""
+        stamped = msgspec.structs.replace(
+            report, device=self._device, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id
+        )
+        self._link.publish(self._topics.device(self._device, "job", report.job), encode(stamped), qos=1)
 
     def done(self, command: str, code: str = "", message: str = "") -> None:
         """Say how a command ended."""

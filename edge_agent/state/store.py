@@ -3,6 +3,7 @@
     state_dir/                     0755: applications read models/
       lock  control.sock  clock    0600
       commands.json                commands obeyed and their ends, until they expire
+      keys.json                    the signed key list that holds, if there is one
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json
       work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
@@ -53,6 +54,12 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How that version's job ended; empty while it runs."""
     withdrawn: bool = False
     """Rolled back or canceled: the same want coming again does not bring it back."""
+    code: str = ""
+    """What that version's job ended with; empty while it runs, and of a record that was kept before it was."""
+    created: float = 0.0
+    """When that version's manifest was made (seconds since the epoch); 0: it does not say."""
+    forgotten: float = 0.0
+    """The name was forgotten: wants made before then (seconds since the epoch) are over. 0: never."""
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +178,26 @@ class Store:
     def save_commands(self, commands: Mapping[str, CommandRecord]) -> None:
         """Remember which commands were obeyed."""
         self._write(self.root / "commands.json", msgspec.json.encode(commands))
+
+    def key_list(self) -> bytes:
+        """The key list that holds; empty: none.
+
+        Raises:
+            StoreError: it is there and cannot be read. Without it, keys that it revokes would be trusted again.
+        """
+        path = self.root / "keys.json"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except PermissionError:
+            raise StoreError("permission_denied", not_permitted(path)) from None
+        except OSError as error:
+            raise StoreError("state_unreadable", f"the key list {path}: {error.strerror}") from None
+
+    def save_key_list(self, content: bytes) -> None:
+        """Keep the key list that holds from now on."""
+        self._write(self.root / "keys.json", content)
 
     def report(self, job: str) -> bytes | None:
         """The last report of an ended job, as it was published."""

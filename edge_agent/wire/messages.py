@@ -133,7 +133,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     v: int = PROTOCOL
     namespace: str
     id: str
-    action: Literal["rollback", "cancel", "recalibrate"]
+    action: Literal["rollback", "cancel", "recalibrate", "forget"]
     model: str = ""
     version: int = 0
     """rollback, recalibrate: the version it is about, which must be the active one."""

@@ -1,4 +1,4 @@
-"""``host-tools rollback | recalibrate | cancel``: a signed command to devices, and what each of them answers."""
+"""``host-tools rollback | recalibrate | cancel | forget``: a signed command to devices, and what each answers."""
 
 import json
 from collections.abc import Mapping
@@ -54,6 +54,15 @@ def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -
     _send(context.obj, action="recalibrate", model=model, version=version)
 
 
+def forget(context: typer.Context, *, model: Model) -> None:
+    """Let a model's name begin anew.
+
+    Its jobs end, and its next push may have any version. What is active stays active. Orders that were signed before
+    are over.
+    """
+    _send(context.obj, action="forget", model=model)
+
+
 def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar="JOB", help="the job's id")]) -> None:
     """End a job. Without --device, --group or --all: on every device that works on it."""
     _send(context.obj, action="cancel", job=job)
@@ -69,11 +78,12 @@ def _send(options: OrderOptions, **what: Any) -> None:
         said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
         print(json.dumps({"event": "summary", "exit": code, "devices": said}))
     else:
-        _show(answers)
+        show_answers(answers)
     raise typer.Exit(code)
 
 
-def _show(answers: Mapping[str, Answer]) -> None:
+def show_answers(answers: Mapping[str, Answer]) -> None:
+    """Print what each device answered."""
     console = stdout_console()
     for name, answer in answers.items():
         word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"

@@ -72,6 +72,9 @@ def push_model(
             "(what is active is tried anew with host-tools recalibrate)",
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="send a version that is more than 1,000 above those that are known")
+    ] = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
@@ -90,6 +93,7 @@ def push_model(
         timeout_s=timeout,
         dry_run=dry_run,
         again=again,
+        force=force,
     )
     with open_display(as_json=options.as_json) as display:
         result = push(settings, request, display)

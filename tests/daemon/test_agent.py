@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from edge_agent.state.store import KEPT_JOBS
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
 from edge_agent.wire.manifest import Recipe
 from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, DeviceStatus, Done, JobReport, decode
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 
 TRUE = {"hook": [shutil.which("true") or "true"]}
@@ -180,10 +182,11 @@ def test_an_older_version_in_the_place_of_a_newer_one_is_refused(local: LocalAge
 
 def test_a_newer_version_whose_want_has_expired_does_not_hush_an_older_one(local: LocalAgent) -> None:
     """It lies at the broker still, and comes again at every connect."""
-    newer = wanted(3, scope=Scope("g", "lab"), expires="2030-01-01T00:00:00Z")
+    over = time.time() + 1.0
+    newer = wanted(3, scope=Scope("g", "lab"), expires=rfc3339(over))
     local.deliver(newer, Scope("g", "lab"))
     local.settle()
-    local.agent.clock.seen(2_000_000_000.0)  # 2033
+    time.sleep(max(0.0, over + 0.1 - time.time()))
     local.deliver(newer, Scope("g", "lab"))
 
     local.want(2)
