@@ -38,12 +38,13 @@ from edge_agent.daemon.remote_commands import RemoteCommands
 from edge_agent.daemon.sensor_processes import Sensors
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
+from edge_agent.daemon.twins import Twins
 from edge_agent.daemon.workers import Workers
 from edge_agent.errors import BrokerError
 from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Progressed
 from edge_agent.jobs.task import WORKER_STAGES, Stage
-from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
+from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, Oversized, SubscribeFailed
 from edge_agent.mqtt import Event as LinkEvent
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
@@ -70,6 +71,7 @@ class Agent:
         topics, device, use_float = config.topics, config.device_id, config.activation.on_rejected == "float"
 
         self.publisher = Publisher(link, topics, device, clock, identity.boot_id)
+        self._twins = Twins(self.publisher.twin)
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
@@ -105,7 +107,7 @@ class Agent:
             try:
                 self._dispatch(event)
             finally:
-                if isinstance(event, Incoming):
+                if isinstance(event, Incoming | Oversized):
                     self.link.ack(event)
         with contained("schedule"):
             self.flow.schedule()
@@ -117,8 +119,10 @@ class Agent:
             self.transfers.tick,
             self._take_transfers,
             self._admission.tick,
+            self._twins.tick,
             self.publisher.tick,
             self.ledger.save_ended,
+            self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
         ):
@@ -138,11 +142,8 @@ class Agent:
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
-            case Incoming():
-                if self.transfers.message(event):
-                    self._take_transfers()
-                else:
-                    self._admission.message(event)
+            case Incoming() | Oversized():
+                self._on_message(event)
             case StageProgress(number, fraction, detail, eta_s):
                 if job_id := self._workers.owner(number):
                     self.flow.apply(job_id, Progressed(fraction, detail, eta_s))
@@ -160,12 +161,22 @@ class Agent:
             case Connected() | Disconnected() | SubscribeFailed():
                 self._on_link(event)
 
+    def _on_message(self, event: Incoming | Oversized) -> None:
+        match event:
+            case Oversized():
+                self._admission.oversized(event)
+            case Incoming() if self.transfers.message(event):
+                self._take_transfers()
+            case _:
+                self._admission.message(event)
+
     def _on_link(self, event: Connected | Disconnected | SubscribeFailed) -> None:
         match event:
             case Connected(protocol=protocol):
                 log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
                 self._on_connected()
-            case Disconnected():  # the link has logged why
+            case Disconnected(reason, twin=twin):  # the link has logged why
+                self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)

@@ -50,6 +50,8 @@ class DeviceStatus(Message, frozen=True, kw_only=True):
     refused_count: int = 0
     clock_plausible: bool = True
     """False: the system clock is behind what is known to have happened, so it was never set."""
+    twin: str | msgspec.UnsetType = msgspec.UNSET
+    """Set while another client connects by this device's id: why that is believed, and what to do."""
 
 
 class ActiveRelease(msgspec.Struct, frozen=True):

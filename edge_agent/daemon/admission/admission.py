@@ -20,8 +20,8 @@ from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
-from edge_agent.errors import CODES, EdgeAgentError, TrustError
-from edge_agent.mqtt import Incoming
+from edge_agent.errors import CODES, EdgeAgentError, TrustError, WireError
+from edge_agent.mqtt import Incoming, Oversized
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
@@ -29,6 +29,7 @@ from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
+from edge_agent.wire.limits import most_bytes
 from edge_agent.wire.messages import Refused
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
@@ -110,7 +111,7 @@ class Admission:
             elif job in self._ledger.jobs:  # known content: to publish its report again needs no trust
                 known = self._ledger.jobs[job]
                 self._versions.setdefault(known.model, {})[topic.scope] = Standing(known.version, known.expires)
-                self._ledger.republish(job)
+                self._ledger.answer(job)
             elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
                 self._waiting[topic] = document
                 self.tick()
@@ -118,6 +119,17 @@ class Admission:
                 log.warning("dropped %s: %d documents wait for their check; send it again", topic, _MAX_WAITING)
         except EdgeAgentError as error:
             self._refuse(topic, fingerprint, job, error)
+
+    def oversized(self, message: Oversized) -> None:
+        """Refuse an order that is larger than its topic permits; of anything else only the log tells."""
+        topic = self._topics.parse(message.topic)
+        error = WireError(
+            "too_large", f"a message of {message.size} bytes; the limit is {most_bytes(self._topics, message.topic)}"
+        )
+        if isinstance(topic, WantTopic | CommandTopic) and topic.scope in self._scopes:
+            self._refuse(topic, f"{message.topic} {message.size}", "", error)
+        else:
+            log.warning("dropped what was sent to %s: %s", message.topic, error)
 
     def tick(self) -> None:
         """Check the next signature, if it is time to."""
@@ -167,7 +179,7 @@ class Admission:
                 self._flow.accept(want)
             case Known():
                 versions[want.topic.scope] = want.standing
-                self._ledger.republish(want.job)
+                self._ledger.answer(want.job)
             case Refuse(error):
                 raise error
 
