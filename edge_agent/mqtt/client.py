@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 10.0  # for TCP and TLS
 _KEEPALIVE_S = 30
-_SESSION_EXPIRY_S = 7 * 24 * 3600
 _RECEIVE_MAXIMUM = 32  # unacknowledged QoS 1 messages that the broker may send: 32 chunks are 4 MB here
 # Where paho acknowledges on arrival: mosquitto drops retained messages above 1,000 that the window holds back.
 _RECEIVE_MAXIMUM_CLEAN = 65_535
@@ -64,6 +64,15 @@ class _Connection:
 
 class _Paho(Beginnings, Paho):
     """paho's client, with a bound on the packets that it gathers; nothing in the protocol is larger than a chunk."""
+
+    forgets = False
+    """Whether the broker is to forget the session when good-bye is said."""
+
+    def disconnect(self, reasoncode: ReasonCode | None = None, properties: Properties | None = None) -> MQTTErrorCode:
+        if self.forgets and properties is None:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        return super().disconnect(reasoncode, properties)
 
 
 class Client:
@@ -91,6 +100,8 @@ class Client:
         self._topics: dict[int, str] = {}
         """Where the messages go that the broker has not acknowledged."""
         self._told_dropped_at = -math.inf
+        self._known = False
+        """The broker has let this client in before, so it may have its session."""
         self._now = _Connection(0, Reached.NOTHING, Disconnected("the link was not started"))
         self._paho = self._make_paho()
 
@@ -134,6 +145,13 @@ class Client:
         if qos > 0 and generation == self._now.generation:
             self._paho.ack(mid, qos)
 
+    def drop(self) -> None:
+        """Break the connection without a word, so that the broker keeps the session."""
+        connection = self._paho.socket()
+        if isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     # -- the one thread that serves
 
     def serve(self, generation: int, stopping: threading.Event) -> Outcome:
@@ -171,10 +189,11 @@ class Client:
             self._paho.connect(host, port, _KEEPALIVE_S)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0 if self._options.clean else _SESSION_EXPIRY_S
+        properties.SessionExpiryInterval = self._options.session_s
         properties.ReceiveMaximum = _RECEIVE_MAXIMUM_CLEAN if self._options.clean else _RECEIVE_MAXIMUM
         properties.MaximumPacketSize = _Paho.most_packet_bytes
-        self._paho.connect(host, port, _KEEPALIVE_S, clean_start=self._options.clean, properties=properties)
+        begins = self._options.clean and not (self._known and self._options.session_s)
+        self._paho.connect(host, port, _KEEPALIVE_S, clean_start=begins, properties=properties)
 
     # -- paho's callbacks
 
@@ -188,6 +207,7 @@ class Client:
             reconnect_on_failure=False,
             manual_ack=not options.clean,
         )
+        paho.forgets = self.version == "5" and options.clean and options.session_s > 0
         paho.connect_timeout = _CONNECT_TIMEOUT_S
         paho.max_queued_messages_set(_MAX_OUTGOING)
         if options.tls is not None:
@@ -215,6 +235,7 @@ class Client:
             self._now.failure = refusal(self._url, reason.value, str(reason))
             return
         self._now.reached, self._now.let_in_at = Reached.A_SESSION, time.monotonic()
+        self._known = True
         self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", 0))
         self._on_event(Connected(flags.session_present, self.version))
 

@@ -40,6 +40,7 @@ from edge_agent.settings.broker import BrokerSettings
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S, _JITTER = 1.0, 0.5
+_SESSION_S = 7 * 24 * 3600
 _LOG_EVERY_S = 60.0
 _LOG_TWIN_EVERY_S = 3600.0
 _SHORT_S = 30.0
@@ -56,8 +57,9 @@ class Link:
         client_id: who we are.
         on_event: gets every event, on the link's thread; must only put it into a queue.
         will: topic and payload that the broker publishes, retained, when we vanish.
-        clean: True for host tools: no session, messages are acknowledged on arrival. False for the daemon: the broker
-            keeps its session for a week, and the owner acknowledges each message.
+        clean: True for host tools: begins without a session, messages are acknowledged on arrival. False for the
+            daemon: the broker keeps its session for a week, and the owner acknowledges each message.
+        session_s: how long the broker keeps the session of a clean client while it is away, with MQTT 5.
         longest_delay_s: between two attempts to connect; short where a person waits, long where a fleet does.
         inflow: bounds what waits for the owner, who then must ``ack`` every message; by default nothing does.
 
@@ -73,10 +75,13 @@ class Link:
         on_event: Callable[[Event], None],
         will: tuple[str, bytes] | None = None,
         clean: bool = True,
+        session_s: int = 0,
         longest_delay_s: float = 60.0,
         inflow: Inflow | None = None,
     ) -> None:
-        self._options = ClientOptions.read(broker, client_id, will=will, clean=clean)
+        self._options = ClientOptions.read(
+            broker, client_id, will=will, clean=clean, session_s=session_s if clean else _SESSION_S
+        )
         self._on_event = on_event
         self._longest_delay_s = longest_delay_s
         self._backoff = Backoff(_FIRST_DELAY_S, longest_delay_s, jitter=_JITTER)
@@ -88,12 +93,18 @@ class Link:
         self._failure = Disconnected("the link was not started")
         self._up = threading.Event()
         self._stopping = threading.Event()
+        self._at_once = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted us and the connection stands."""
         return self._up.is_set()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the broker was asked to keep our session for a next connection: it was, and with MQTT 5 it may."""
+        return self._client.version == "5" and self._options.session_s > 0
 
     @property
     def trouble(self) -> str:
@@ -127,6 +138,12 @@ class Link:
         self._waker.wake()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S + 1)
+
+    def reconnect(self) -> None:
+        """Break the connection, and make it again at once; a ``Connected`` tells when that is done."""
+        if self._up.is_set():
+            self._at_once.set()
+            self._client.drop()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> Sent:
         """Send a message now, or not at all when there is no connection; ``Sent.wait`` tells."""
@@ -165,7 +182,8 @@ class Link:
             self._failure = failure = self._judged(outcome)
             if self._stopping.is_set():
                 break
-            at_once = self._choice.learn(outcome.reached)
+            at_once = self._choice.learn(outcome.reached) or self._at_once.is_set()
+            self._at_once.clear()
             if self._choice.version != self._client.version:
                 self._client = self._new_client()
             if at_once:
@@ -188,6 +206,8 @@ class Link:
         """
         failure = outcome.failure
         if outcome.reached is not Reached.A_SESSION:
+            return failure
+        if self._at_once.is_set():
             return failure
         self._short_sessions += 1
         if outcome.lasted_s >= (2 * self._longest_delay_s if failure.twin or self._suspicious else _SHORT_S):

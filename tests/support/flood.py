@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-_CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05flood"
+_CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood"
 _BURST_S = 0.005
+_PUBACK_BYTES = 4
 
 
 class Flood:
@@ -39,7 +40,7 @@ class Flood:
         most: int = 0,
     ) -> None:
         self._message, self._a_second, self._qos, self._retain, self._most = message, a_second, qos, retain, most
-        self.sent = 0
+        self.sent = self._heard_bytes = 0
         self._ending = threading.Event()
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port))
@@ -62,9 +63,11 @@ class Flood:
         self._socket.close()
 
     def finish(self, timeout_s: float = 60) -> None:
-        """Wait until ``most`` are sent."""
-        self._threads[0].join(timeout_s)
-        assert not self._threads[0].is_alive()
+        """Wait until ``most`` are sent, and with QoS 1 acknowledged."""
+        deadline = time.monotonic() + timeout_s
+        while self.sent < self._most or self._heard_bytes < _PUBACK_BYTES * self.sent * self._qos:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def _send(self) -> None:
         began = time.monotonic()
@@ -80,8 +83,8 @@ class Flood:
 
     def _drain(self) -> None:
         try:
-            while self._socket.recv(65536):
-                pass
+            while data := self._socket.recv(65536):
+                self._heard_bytes += len(data)
         except OSError:
             return
 
