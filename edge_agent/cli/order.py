@@ -12,6 +12,7 @@ from edge_agent.daemon.activation.hook import run_hook
 from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
+from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(answer)
     else:
-        print(answer["message"])
+        print(printable(answer["message"]))
     return 0
 
 

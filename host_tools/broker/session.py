@@ -20,6 +20,7 @@ from typing import Self
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, Sent, SubscribeFailed
+from edge_agent.printable import printable
 from edge_agent.strict import counted
 from edge_agent.wire.topics import Scope
 from host_tools.broker import acl
@@ -35,7 +36,7 @@ _LONGEST_DELAY_S = 2.0  # a person waits for the broker's return
 
 def to_stderr(text: str) -> None:
     """Where a sentence for a person goes that is no part of a command's result."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Session:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from edge_agent.wire.manifest import MAX_VERSION
 from host_tools.broker.commands import Answer, exit_of_answers, order
@@ -76,5 +76,5 @@ def _send(options: OrderOptions, **what: Any) -> None:
 def _show(answers: Mapping[str, Answer]) -> None:
     console = stdout_console()
     for name, answer in answers.items():
-        word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
-        console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")
+        word = (answer.code, "red") if answer.code else ("done", "green")
+        console.print(Text.assemble((name, "bold"), "  ", word, f"  {answer.message}"))
