@@ -16,6 +16,7 @@ from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.wire.topics import check_name
 
 _ORDERS = {
     "rollback": (
@@ -41,7 +42,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the daemon; raises ``StoreError`` with its code if it refuses."""
+    """Ask the daemon; raises ``StoreError`` with its code if it refuses, ``WireError`` for what is no name."""
+    check_name(args.subject, _ORDERS[args.command][0].lower())
     config = read_config(args.config)
     folder = Path(config.state_dir)
     try:

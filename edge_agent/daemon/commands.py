@@ -19,13 +19,16 @@ from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Ended, cancelable
 from edge_agent.state.releases import Release, Releases
 from edge_agent.wire.manifest import decode_manifest
-from edge_agent.wire.topics import Scope, WantTopic
+from edge_agent.wire.topics import Scope, WantTopic, check_name
 
 Answer = Callable[[dict[str, Any]], None]
 
 
 class Commands:
-    """Obeys; ``answer`` is called once when it is done. Each raises ``StoreError`` if it cannot be done."""
+    """Obeys; ``answer`` is called once when it is done.
+
+    Each raises ``StoreError`` if it cannot be done, and ``WireError`` for a name that none can have.
+    """
 
     def __init__(self, device_id: str, models: Path, ledger: JobLedger, flow: JobFlow, rollback: Rollback) -> None:
         self._device_id = device_id
@@ -46,6 +49,7 @@ class Commands:
 
     def cancel(self, job_id: str, answer: Answer) -> None:
         """End a job whose release is not being activated yet."""
+        check_name(job_id, "job")
         job = self._ledger.jobs.get(job_id)
         if job is None or job.ended:
             raise StoreError("not_active", f"no job {job_id!r} is under way here")
@@ -67,7 +71,7 @@ class Commands:
         answer({"message": f"job {job_id} recalibrates {model} {release.version}", "job": job_id})
 
     def _check_active(self, model: str, version: int) -> Release:
-        releases = Releases(self._models, model)
+        releases = Releases(self._models, check_name(model, "model"))
         release = releases.active()
         if release is None:
             raise releases.none_active()

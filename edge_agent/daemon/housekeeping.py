@@ -61,9 +61,12 @@ class Housekeeper:
         alive = [job for job in jobs.values() if not job.ended]
         on_trial = {job.release for job in alive if job.release}
         blobs = {blob.sha256 for job in alive for blob in self._ledger.manifest(job).blobs}
+        known = not store.unread
         for link in store.models.glob("*/active"):
-            for release in Releases(store.models, link.parent.name).standing(on_trial):
-                blobs |= {release.blob, release.eval}
-        store.collect_blobs(blobs)
+            standing = Releases(store.models, link.parent.name).standing(on_trial)
+            known = known and bool(standing)
+            blobs |= {blob for release in standing for blob in (release.blob, release.eval)}
+        if known:  # else what cannot be read now may need any of them
+            store.collect_blobs(blobs)
         for folder in store.models.glob("*/releases"):
             Releases(store.models, folder.parent.name).collect(on_trial)

@@ -10,7 +10,7 @@ import msgspec
 
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
-from edge_agent.errors import LimitError
+from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.job import ActivationStep, Event, Job, Progressed, StageFailed, advance
 from edge_agent.jobs.outcome import read_result
@@ -85,13 +85,13 @@ class JobLedger:
         return result.message
 
     def save_ended(self) -> None:
-        """Put on disk what ended while the disk was full; what does not fit yet is tried again."""
+        """Put on disk what ended while the disk was full or could not be read; what does not go yet is tried again."""
         for job_id, report in list(self._unsaved.items()):
             try:
                 self._store.save(self.jobs[job_id])
                 self._keep_record(self.jobs[job_id])
                 self._store.save_report(job_id, report)
-            except LimitError as error:
+            except (LimitError, StoreError) as error:
                 log.debug("%s", error)
                 return
             del self._unsaved[job_id]

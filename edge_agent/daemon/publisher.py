@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.daemon.info_size import encode_info
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
@@ -80,7 +81,7 @@ class Publisher:
     def info(self, info: DeviceInfo) -> None:
         """Say what the device is and has."""
         stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
-        self._say("info", "", encode(stamped))
+        self._say("info", "", encode_info(stamped))
 
     def report_due(self, job: str) -> bool:
         """Whether a report that tells no change of state may be said again already."""

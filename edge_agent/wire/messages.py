@@ -88,6 +88,8 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
     confinement: list[str] = []
     features: list[str] = []
     """What a manifest may say since version 0.1.0 that this agent knows: names of ``FEATURES``."""
+    left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Set where the message would have been too large: the fields that tell less than there is."""
 
 
 class JobReport(Message, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edge_agent.wire.manifest import MAX_VERSION
 from host_tools.broker.commands import Answer, exit_of_answers, order
-from host_tools.cli.options import Connection, Whom
+from host_tools.cli.options import Connection, Whom, name_of
 from host_tools.display.console import stdout_console
 
 _CENTURY_H = 876_000.0
@@ -62,6 +62,8 @@ def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar
 def _send(options: OrderOptions, **what: Any) -> None:
     """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
     settings = options.settings(sign=options.sign)
+    for kind in what.keys() & {"model", "job"}:
+        name_of(what[kind], kind)
     whom = None if "job" in what and not options.anyone else options.scopes()
     answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
     code = exit_of_answers(answers)

@@ -2,8 +2,11 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from edge_agent.cli import main
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.state.releases import Release, Releases
-from edge_agent.state.store import ModelRecord, Store
+from edge_agent.state.store import CommandRecord, ModelRecord, Store
 
 
 @pytest.fixture
@@ -235,3 +238,48 @@ def test_others_may_read_releases_and_nothing_else(store: Store, tmp_path: Path)
     assert (active / "model.onnx").stat().st_mode & 0o044 == 0o044
     for private in (store.jobs, store.blobs):
         assert private.stat().st_mode & 0o077 == 0
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As in a daemon whose every descriptor is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  # names
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(used), hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_read_now_is_left_as_it_is(store: Store) -> None:
+    """With the record of a model would go what keeps older versions out."""
+    store.save_record("har", ModelRecord(version=7, digest="d", job="j", scope="d/pi-01"))
+    store.save_commands({"one": CommandRecord(expires=1e12)})
+    with no_descriptor_left():
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.record("har")
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.commands()
+
+    record = store.record("har")
+    assert record is not None
+    assert record.version == 7
+    assert list(store.commands()) == ["one"]
+    assert not list(store.root.rglob("*.broken"))
+
+
+def test_a_job_that_cannot_be_read_at_boot_keeps_its_folder(store: Store) -> None:
+    folder = store.job_dir("held")
+    (folder / "job.json").mkdir(parents=True)  # whoever reads it gets an error of the system, whatever its rights
+
+    assert store.load_jobs() == []
+    store.forget_others([])
+
+    assert folder.is_dir()
