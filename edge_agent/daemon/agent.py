@@ -27,7 +27,7 @@ from edge_agent.daemon.admission.admission import Admission
 from edge_agent.daemon.commands import Commands
 from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.daemon.device_info import Identity, InfoPublisher
-from edge_agent.daemon.events import ChildEnded, HookEnded, SensorSaid, StageEnded, StageProgress
+from edge_agent.daemon.events import ChildEnded, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
@@ -53,7 +53,7 @@ from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)
 
-InboxEvent = LinkEvent | StageProgress | StageEnded | HookEnded | ChildEnded | SensorSaid | ControlRequest
+InboxEvent = LinkEvent | StageProgress | StageEnded | StepEnded | ChildEnded | WorkEnded | SensorSaid | ControlRequest
 Put = Callable[[InboxEvent], None]
 
 
@@ -82,11 +82,13 @@ class Agent:
         self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
-        activator = Activator(store, self.ledger, clock, hook, self._workers)
+        activator = Activator(store, self.ledger, clock, hook, self._workers, put)
         stages: dict[Stage, StageWork] = dict.fromkeys(WORKER_STAGES, self._workers)
         stages |= {Stage.RECEIVE: self._receive, Stage.ACTIVATE: activator}
 
-        self._housekeeper = Housekeeper(store, self.ledger, hook, keep_days=config.capture.keep_days)
+        self._housekeeper = Housekeeper(
+            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self.info.publish
+        )
         self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
 
         commands = Commands(device, store.models, self.ledger, self.flow, Rollback(store, self.ledger, hook, self.info))
@@ -97,7 +99,7 @@ class Agent:
     def boot(self) -> None:
         """Load every job and go on: whatever ran when the power failed is run again."""
         self.ledger.load()
-        for step in (self._housekeeper.check_releases, self.flow.resume, self._housekeeper.collect, self.flow.schedule):
+        for step in (self.flow.resume, self._housekeeper.collect, self._housekeeper.check_releases, self.flow.schedule):
             with contained(step.__name__):
                 step()
 
@@ -149,10 +151,12 @@ class Agent:
                     self.flow.apply(job_id, Progressed(fraction, detail, eta_s))
             case StageEnded(number, end):
                 self.flow.stage_ended(self._workers.release(number), end)
-            case HookEnded(job_id, end):
+            case StepEnded(job_id, end):
                 self.flow.stage_ended(job_id, end)
             case ChildEnded(then, ended, output):
                 then(ended, output)
+            case WorkEnded(then):
+                then()
             case SensorSaid():
                 if self.sensors.note(event):
                     self.info.publish()
