@@ -79,7 +79,7 @@ class Agent:
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
-        self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device)
+        self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device, put)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
         activator = Activator(store, self.ledger, clock, hook, self._workers, put)
@@ -157,6 +157,7 @@ class Agent:
                 then(ended, output)
             case WorkEnded(then):
                 then()
+                self._take_transfers()
             case SensorSaid():
                 if self.sensors.note(event):
                     self.info.publish()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.agents import LocalAgent
+from support.brokers import Broker
+from support.device import Device, push
 
 from edge_agent.jobs.job import Ended, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.state.releases import Releases
+from edge_agent.wire.messages import JobReport
 
 
 class SlowDisk:
@@ -93,3 +96,22 @@ def test_a_boot_does_not_wait_for_the_releases_to_be_read(tmp_path: Path, disk: 
     assert disk.waiting.wait(15), "they are read all the same"
     disk.go.set()
     again.off()
+
+
+_ALL_BLOBS_ARE_LARGE = """
+import sys
+from edge_agent.cli import main
+from edge_agent.daemon.transfer import receiver
+receiver._AT_ONCE_BYTES = 0
+sys.exit(main())
+"""
+
+
+def test_a_blob_that_is_read_back_in_the_background_reaches_its_job(
+    tmp_path: Path, one_broker: Broker, namespace: str
+) -> None:
+    device = Device(tmp_path, one_broker.url, namespace)
+    device.program = ["-c", _ALL_BLOBS_ARE_LARGE]
+    with device:
+        push(device)
+        device.expect(JobReport, lambda report: report.stage != Stage.RECEIVE, 60)
