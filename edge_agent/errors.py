@@ -184,6 +184,9 @@ CODES: dict[str, Code] = {
         "error", "the broker's certificate does not prove that it is the broker", "see the message"
     ),
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
+    "snapshot_incomplete": Code(
+        "error", "the broker did not deliver all that it retains, or nobody can tell", "see the message"
+    ),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
     "feature_unknown": Code(
         "error", "a named device's agent does not know what the manifest says", "upgrade it, or leave that out"

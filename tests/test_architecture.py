@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EVERYWHERE = {"advice", "errors", "strict"}
+EVERYWHERE = {"advice", "errors", "printable", "strict"}
 SHIMS = {"sandbox", "worker.inventory", "worker.probe"}
 """Names that a process of version 0.1 starts; each only runs the module that took its place."""
 VALUES = {"jobs", "settings", "wire"}
@@ -32,6 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "retry": (set(), set()),
     "strict": (set(), {"msgspec"}),
     "foreign": (set(), {"msgspec"}),
+    "printable": (set(), set()),
     "wire": (set(), {"msgspec"}),
     "settings": ({"wire"}, {"msgspec"}),
     "jobs": ({"foreign", "wire"}, {"msgspec"}),
@@ -176,7 +177,7 @@ def test_the_root_holds_packages_and_what_everything_needs() -> None:
     modules = {path.stem for path in (ROOT / "edge_agent").glob("*.py")}
     shims = {name for name in SHIMS if "." not in name}
 
-    assert modules == {"__init__", "__main__", "errors", "strict"} | shims
+    assert modules == {"__init__", "__main__", "errors", "printable", "strict"} | shims
 
 
 def test_no_package_is_in_a_circle() -> None:

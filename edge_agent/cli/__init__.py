@@ -17,6 +17,7 @@ from edge_agent.advice.permission import not_permitted
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.device.interpreter import require_64_bit
 from edge_agent.errors import EdgeAgentError
+from edge_agent.printable import printable_lines
 
 COMMANDS = {
     "run": "run the daemon",
@@ -131,7 +132,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _refused(command: str, why: str, code: int, to_do: str = "") -> int:
-    print(f"edge-agent {command}: {why}", file=sys.stderr)
+    print(printable_lines(f"edge-agent {command}: {why}"), file=sys.stderr)
     if to_do:
-        print(f"  to do: {to_do}", file=sys.stderr)
+        print(printable_lines(f"  to do: {to_do}"), file=sys.stderr)
     return code

@@ -26,6 +26,7 @@ from edge_agent.cli.device import print_json
 from edge_agent.cli.owner import as_owner
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.printable import printable
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.sharing import KEPT_FOLDER, source_folder, split_common_keys
@@ -244,7 +245,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
         return
     from edge_agent.report.channel_table import look_lines  # noqa: PLC0415  # numpy
 
-    print("\n".join(look_lines(seen.channels, seen.levels)))
+    print("\n".join(map(printable, look_lines(seen.channels, seen.levels))))
     if kept := body.get("kept"):
         hours = (kept["last_s"] - kept["first_s"]) / _HOUR_S
         count = kept["stretches"]
@@ -255,7 +256,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
     print(f"\n{_taken(body)}{rate} ({_said(body)})")
     for finding in seen.findings:
-        print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
+        print(printable(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})"))
         if to_do := remedy_for(finding.code, finding.message):
             print(f"  to do: {to_do}")
     for path in (args.out, args.plot):
@@ -273,7 +274,7 @@ def _taken(body: dict[str, Any]) -> str:
 
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:
-    print(f"edge-agent capture: {error.message} ({error.code})", file=sys.stderr)
+    print(printable(f"edge-agent capture: {error.message} ({error.code})"), file=sys.stderr)
     if to_do := remedy_for(error.code, error.message):
         print(f"  to do: {to_do}", file=sys.stderr)
     if args.json:

@@ -12,9 +12,11 @@ from edge_agent.daemon.activation.hook import run_hook
 from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
+from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.wire.topics import check_name
 
 _ORDERS = {
     "rollback": (
@@ -45,7 +47,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the daemon; raises ``StoreError`` with its code if it refuses."""
+    """Ask the daemon; raises ``StoreError`` with its code if it refuses, ``WireError`` for what is no name."""
+    check_name(args.subject, _ORDERS[args.command][0].lower())
     config = read_config(args.config)
     folder = Path(config.state_dir)
     try:
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(answer)
     else:
-        print(answer["message"])
+        print(printable(answer["message"]))
     return 0
 
 

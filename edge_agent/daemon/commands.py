@@ -25,7 +25,10 @@ Answer = Callable[[dict[str, Any]], None]
 
 
 class Commands:
-    """Obeys; ``answer`` is called once when it is done. Each raises ``StoreError`` if it cannot be done."""
+    """Obeys; ``answer`` is called once when it is done.
+
+    Each raises ``StoreError`` if it cannot be done, and ``WireError`` for a name that none can have.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Commands:
 
     def cancel(self, job_id: str, answer: Answer) -> None:
         """End a job whose release is not being activated yet."""
+        check_name(job_id, "job")
         job = self._ledger.jobs.get(job_id)
         if job is None or job.ended:
             raise StoreError("not_active", f"no job {job_id!r} is under way here")
@@ -92,7 +96,7 @@ class Commands:
         answer({"message": f"{model} is forgotten: its next push may have any version, and what is active stays"})
 
     def _check_active(self, model: str, version: int) -> Release:
-        releases = Releases(self._models, model)
+        releases = Releases(self._models, check_name(model, "model"))
         release = releases.active()
         if release is None:
             raise releases.none_active()

@@ -33,11 +33,17 @@ class ChildEnded(msgspec.Struct, frozen=True):
     output: str
 
 
-class HookEnded(msgspec.Struct, frozen=True):
-    """The operator's hook has judged the release of a job that is being activated."""
+class StepEnded(msgspec.Struct, frozen=True):
+    """What a job's activation waited for has ended: work on the disk, or the operator's hook."""
 
     job: str
     end: StageEnd
+
+
+class WorkEnded(msgspec.Struct, frozen=True):
+    """Long work on the disk has ended; the consumer calls ``then``, which knows how."""
+
+    then: Callable[[], None]
 
 
 class SensorSaid(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
-from edge_agent.errors import LimitError
+from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.job import ActivationStep, Event, Job, Progressed, StageFailed, advance
 from edge_agent.jobs.outcome import read_result
@@ -38,6 +38,8 @@ class JobLedger:
         self._results: dict[str, Result] = {}
         self._unsaved: dict[str, bytes] = {}
         """Ended job → its report, until there was room on disk for them."""
+        self._asked: set[str] = set()
+        """Jobs whose report is to be published again."""
 
     def load(self) -> None:
         """Read every job from the disk."""
@@ -96,13 +98,13 @@ class JobLedger:
         return result.message
 
     def save_ended(self) -> None:
-        """Put on disk what ended while the disk was full; what does not fit yet is tried again."""
+        """Put on disk what ended while the disk was full or could not be read; what does not go yet is tried again."""
         for job_id, report in list(self._unsaved.items()):
             try:
                 self._store.save(self.jobs[job_id])
                 self._keep_record(self.jobs[job_id])
                 self._store.save_report(job_id, report)
-            except LimitError as error:
+            except (LimitError, StoreError) as error:
                 log.debug("%s", error)
                 return
             del self._unsaved[job_id]
@@ -112,6 +114,7 @@ class JobLedger:
         """Delete an old job, and its report on the broker."""
         self._store.forget(job_id)
         self._publisher.republish(job_id, b"")
+        self._asked.discard(job_id)
         for kept in (self.jobs, self._manifests, self._results, self._unsaved):
             kept.pop(job_id, None)
 
@@ -159,12 +162,25 @@ class JobLedger:
 
     def publish(self, job: Job, *, progress_only: bool = False) -> None:
         """Publish where an active job stands."""
-        if not progress_only or self._publisher.progress_due(job.id):
+        if not progress_only or self._publisher.report_due(job.id):
             self._publisher.report(job, self.result(job))
 
     def reported(self, job: Job) -> bool:
         """Whether the last report of an ended job is on disk."""
         return self._store.report(job.id) is not None
+
+    def answer(self, job_id: str) -> None:
+        """Publish a job's report again, as its want has come again: at most once a second, as anybody may send it."""
+        self._asked.add(job_id)
+        self.answer_due()
+
+    def answer_due(self) -> None:
+        """Publish the reports that were asked for and may be published again by now."""
+        due = {job_id for job_id in self._asked if self._publisher.report_due(job_id)}
+        self._asked -= due
+        for job_id in due:
+            with contained(f"report of job {job_id}"):
+                self.republish(job_id)
 
     def republish(self, job_id: str) -> None:
         """Publish a job's report again; an ended one's as it was kept."""

@@ -22,12 +22,14 @@ from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.events import ChildEnded, Stop
+from edge_agent.daemon.log_limit import LogLimit
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
+from edge_agent.mqtt.inflow import Inflow
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.layers import check_confinement, without
 from edge_agent.process.program import python_child
@@ -38,10 +40,13 @@ from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.strict import counted
 from edge_agent.trust.keyring import read_keyring
+from edge_agent.wire.limits import most_bytes
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+_MOST_WAITING_BYTES = 4 * 1024 * 1024
+"""Of messages in the inbox: as many chunks as the broker sends without an acknowledgement."""
 EXIT_CODES = {Status.SUCCEEDED: 0, Status.REJECTED: 4, Status.FAILED: 5, Status.CANCELED: 8}
 
 
@@ -52,6 +57,8 @@ def run(config: Config, *, once: bool = False) -> int:
         StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
         ConfigError: the configuration cannot be used, or ``confinement_missing``.
     """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogLimit())
     check_trust(config)
     if lacking := check_confinement(required=config.limits.require_confinement):
         log.warning("%s", without(lacking))
@@ -70,6 +77,7 @@ def run(config: Config, *, once: bool = False) -> int:
         on_event=inbox.put,
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
+        inflow=Inflow(_MOST_WAITING_BYTES, partial(most_bytes, topics)),
     )
     agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()

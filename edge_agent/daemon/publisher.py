@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.daemon.info_size import encode_info
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
@@ -20,7 +21,7 @@ from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
 
 REPORT_EVERY_S = 1.0
-"""Progress of a job is published at most this often; changes of state always."""
+"""Progress of a job, and its report because somebody asks, is published at most this often; changes of state always."""
 
 
 def offline(device: str, boot_id: str) -> bytes:
@@ -40,8 +41,9 @@ class Publisher:
         self._seq = 0
         self._refused: Refused | None = None
         self._refused_count = 0
-        self._refusal_unsaid = False
-        self._refusal_said = 0.0
+        self._status_unsaid = False
+        self._status_said = 0.0
+        self._twin = ""
         self._reported: dict[str, float] = {}
 
     def status(self, *, online: bool = True) -> Sent:
@@ -55,36 +57,41 @@ class Publisher:
     def refuse(self, refused: Refused) -> None:
         """Say which want or command is not obeyed."""
         self._refused = refused
-        self._refusal_unsaid = True
+        self._status_unsaid = True
         self.tick()
+
+    def twin(self, why: str) -> None:
+        """Another client connects by our id, because of which statuses say so from now on; ``""``: that is over."""
+        if why != self._twin:
+            self._twin = why
+            self._status_unsaid = True
 
     def forget_refusal(self, model: str) -> None:
         """What was refused under this name is over: a newer order of it is obeyed."""
         if self._refused and self._refused.model == model:
             self._refused = None
-            self._refusal_unsaid = True
+            self._status_unsaid = True
             self.tick()
 
     def tick(self) -> None:
-        """Say a refusal, or its end, that is not said yet; at most one a second, as anybody may provoke them."""
+        """Say a refusal, a twin, or the end of either; at most once a second, as anybody may provoke it."""
         now = time.monotonic()
-        if self._refusal_unsaid and now - self._refusal_said >= REPORT_EVERY_S:
-            self._refusal_unsaid = False
-            self._refusal_said = now
+        if self._status_unsaid and now - self._status_said >= REPORT_EVERY_S:
+            self._status_unsaid = False
+            self._status_said = now
             self.status()
 
     def info(self, info: DeviceInfo) -> None:
         """Say what the device is and has."""
         stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
-        self._say("info", "", encode(stamped))
+        self._say("info", "", encode_info(stamped))
 
-    def progress_due(self, job: str) -> bool:
-        """Whether mere progress of a job may be said again already."""
+    def report_due(self, job: str) -> bool:
+        """Whether a report that tells no change of state may be said again already."""
         return time.monotonic() - self._reported.get(job, 0.0) >= REPORT_EVERY_S
 
     def report(self, job: Job, result: Result, *, release: str = "") -> bytes:
         """Say where a job stands; returns what was said."""
-        self._reported[job.id] = time.monotonic()
         data = encode_report(
             job_report(
                 job,
@@ -102,7 +109,9 @@ class Publisher:
 
     def republish(self, job: str, report: bytes) -> None:
         """Say a report again as it was, or clear it with ``b""``."""
-        if not report:
+        if report:
+            self._reported[job] = time.monotonic()
+        else:
             self._reported.pop(job, None)
         self._say("job", job, report)
 
@@ -146,6 +155,7 @@ class Publisher:
             refused=self._refused,
             refused_count=self._refused_count,
             clock_plausible=self._clock.plausible,
+            twin=self._twin or msgspec.UNSET,
             ts=rfc3339(self._clock.now()),
             seq=self._next(),
             boot_id=self._boot_id,

@@ -9,6 +9,7 @@ from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
+from edge_agent.printable import printable
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
@@ -74,7 +75,7 @@ def render(result: Result) -> str:
     lines.append(f"{result.verdict}{code}: {result.message}")
     if result.verdict != "accepted" and (to_do := remedy_for(result.code, result.message)):
         lines.append(f"to do: {to_do}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _comparison(reference: MeasuredModel, target: MeasuredModel) -> list[str]:

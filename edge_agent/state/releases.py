@@ -201,8 +201,11 @@ class Releases:
         hint = did_you_mean(self.model, active) or "; see edge-agent releases"
         return StoreError("not_active", f"no release of {self.model!r} is active here{hint}")
 
-    def heal(self) -> str:
-        """Take the active release out if it is broken, and put in the newest that is not; says what was wrong."""
+    def diagnose(self) -> tuple[str, str]:
+        """What is wrong with the active release (empty: nothing), and the name of the newest that is sound, if any.
+
+        Reads them, which takes as long as the disk does, and changes nothing.
+        """
         current = self.active()
         if current is None:
             problem, others = f"release_corrupt: {self.link / RELEASE_FILE} cannot be read", reversed(self.all())
@@ -210,11 +213,14 @@ class Releases:
             previous = self.read(current.previous) if current.previous else None
             others = iter([previous] if previous else [])
         else:
-            return ""
-        for other in others:
-            if not self._problem(other):
-                self.swap(other.name)
-                return f"{problem}; {other.name} is active again"
+            return "", ""
+        return problem, next((other.name for other in others if not self._problem(other)), "")
+
+    def replace(self, problem: str, successor: str) -> str:
+        """Take out the active release for its ``problem``, and put in its ``successor``, if any; says what was done."""
+        if successor:
+            self.swap(successor)
+            return f"{problem}; {successor} is active again"
         self.link.unlink(missing_ok=True)
         fsync_dir(self.folder)
         return f"{problem}; nothing is active"

@@ -10,10 +10,12 @@
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
-Every write is durable before it returns. A broken state file is set aside as ``<name>.broken`` and said so: one bad
-sector must not stop the daemon, and what was active stays active.
+Every write is durable before it returns. A state file whose bytes are no state is set aside as ``<name>.broken`` and
+said so: what was active stays active. One that cannot be read now (no descriptor left, a bad sector) is left as it is,
+and whoever needs it does without or is told: the record of a model is what keeps older versions out.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 KEPT_JOBS = 20
 _KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
 _BROKEN = ".broken"
+_NO_FILE_OF_OURS = (errno.ELOOP, errno.EINVAL, errno.EFBIG)
+"""Of a link, of what is no file, and of one that is too large: it stays so, however often it is read."""
 _MOST_BYTES = 16 << 20
 """Of a record; the commands of years are some hundred kilobytes."""
 
@@ -82,6 +86,8 @@ class Store:
         self.work = root / "work"
         self.models = root / "models"
         self._lock: int | None = None
+        self.unread: set[str] = set()
+        """Jobs that are there and could not be read at boot, so that nobody knows what they need."""
 
     def lock(self) -> None:
         """Become the one writer; raises ``StoreError`` with ``locked`` if somebody else is.
@@ -134,8 +140,14 @@ class Store:
                     path.rename(work / path.name)
 
     def load_jobs(self) -> list[Job]:
-        """Every job on disk, oldest first."""
-        found = (self._load(path, Job) for path in self.jobs.glob("*/job.json"))
+        """Every job on disk that can be read now, oldest first; those that cannot are ``unread``."""
+        found = []
+        for path in self.jobs.glob("*/job.json"):
+            try:
+                found.append(self._load(path, Job))
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400  # a trace adds nothing
+                self.unread.add(path.parent.name)
         return sorted((job for job in found if job), key=lambda job: (job.created, job.id))
 
     def create(self, job: Job, manifest: bytes) -> None:
@@ -159,12 +171,15 @@ class Store:
             raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
 
     def record(self, model: str) -> ModelRecord | None:
-        """What was accepted under a model name, or None."""
+        """What was accepted under a model name, or None; raises ``StoreError`` if it cannot be read now."""
         return self._load(self.models / f"{model}.json", ModelRecord)
 
     def records(self) -> dict[str, ModelRecord]:
-        """Every model name's record."""
-        found = {path.stem: self._load(path, ModelRecord) for path in sorted(self.models.glob("*.json"))}
+        """Every model name's record that can be read now."""
+        found = {}
+        for path in sorted(self.models.glob("*.json")):
+            with suppress(StoreError):
+                found[path.stem] = self._load(path, ModelRecord)
         return {model: record for model, record in found.items() if record}
 
     def save_record(self, model: str, record: ModelRecord) -> None:
@@ -172,7 +187,7 @@ class Store:
         self._write(self.models / f"{model}.json", msgspec.json.encode(record))
 
     def commands(self) -> dict[str, CommandRecord]:
-        """The commands that were obeyed, by id."""
+        """The commands that were obeyed, by id; raises ``StoreError`` if that cannot be read now."""
         return self._load(self.root / "commands.json", dict[str, CommandRecord]) or {}
 
     def save_commands(self, commands: Mapping[str, CommandRecord]) -> None:
@@ -200,11 +215,13 @@ class Store:
         self._write(self.root / "keys.json", content)
 
     def report(self, job: str) -> bytes | None:
-        """The last report of an ended job, as it was published."""
+        """The last report of an ended job, as it was published; raises ``StoreError`` if it cannot be read now."""
         try:
             return read_file(self.job_dir(job), "report.json")
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreError("state_unreadable", f"report of job {job}: {error.strerror}") from None
 
     def save_report(self, job: str, report: bytes) -> None:
         """Keep an ended job's report, which never changes again."""
@@ -228,7 +245,7 @@ class Store:
     def forget_others(self, known: Collection[str]) -> None:
         """Delete every job's folder that is none of ``known``: one whose state could not be read, or never was."""
         for path in (*self.jobs.iterdir(), *self.work.iterdir()):
-            if path.name not in known:
+            if path.name not in known and path.name not in self.unread:
                 remove_quietly(path)
 
     def drop_blobs(self, digests: Iterable[str]) -> None:
@@ -253,11 +270,19 @@ class Store:
             raise LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir") from None
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
+        """What a state file holds, or None: there is none, or its bytes are no such thing and it is set aside.
+
+        Raises:
+            StoreError: ``state_unreadable``: it is there and cannot be read now.
+        """
         try:
             return msgspec.json.decode(read_file(path.parent, path.name, most_bytes=_MOST_BYTES), type=kind)
         except FileNotFoundError:
             return None
         except (OSError, *UNDECODABLE) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_FILE_OF_OURS:
+                text = f"{path}: {error.strerror}; see how the device's disk does"
+                raise StoreError("state_unreadable", text) from None
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
             with suppress(OSError):  # a disk that is read only now
                 path.rename(path.with_name(f"{path.name}{_BROKEN}"))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from edge_agent.wire.manifest import MAX_VERSION
 from host_tools.broker.commands import Answer, exit_of_answers, order
-from host_tools.cli.options import Connection, Whom
+from host_tools.cli.options import Connection, Whom, name_of
 from host_tools.display.console import stdout_console
 
 _CENTURY_H = 876_000.0
@@ -71,6 +71,8 @@ def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar
 def _send(options: OrderOptions, **what: Any) -> None:
     """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
     settings = options.settings(sign=options.sign)
+    for kind in what.keys() & {"model", "job"}:
+        name_of(what[kind], kind)
     whom = None if "job" in what and not options.anyone else options.scopes()
     answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
     code = exit_of_answers(answers)
@@ -86,5 +88,5 @@ def show_answers(answers: Mapping[str, Answer]) -> None:
     """Print what each device answered."""
     console = stdout_console()
     for name, answer in answers.items():
-        word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
-        console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")
+        word = (answer.code, "red") if answer.code else ("done", "green")
+        console.print(Text.assemble((name, "bold"), "  ", word, f"  {answer.message}"))

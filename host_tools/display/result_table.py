@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import ClassLoss, LabelledSet
@@ -88,13 +88,16 @@ def gates(result: Result) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def headline(report: JobReport) -> str:
+def headline(report: JobReport) -> Text:
     """One line: where the job stands on that device, and why."""
-    colour = _COLOURS.get(report.status, "cyan")
-    code = f" [dim]{escape(report.code)}[/]" if report.code not in ("", "accepted", report.status) else ""
-    return (
-        f"[bold]{escape(report.device)}[/]  {escape(report.model)} {report.version}  [{colour}]{report.status}[/]{code}"
-    )
+    parts: list[str | tuple[str, str]] = [
+        (report.device, "bold"),
+        f"  {report.model} {report.version}  ",
+        (report.status, _COLOURS.get(report.status, "cyan")),
+    ]
+    if report.code not in ("", "accepted", report.status):
+        parts.append((f" {report.code}", "dim"))
+    return Text.assemble(*parts)
 
 
 def to_do(end: str, code: str, message: str) -> str:
@@ -106,13 +109,13 @@ def render(report: JobReport) -> RenderableType:
     """Everything that a person wants to know of an ended job on one device."""
     parts: list[RenderableType] = [headline(report)]
     if report.message:
-        parts.append(f"  {escape(report.message)}")
+        parts.append(f"  {report.message}")
     if beyond := to_do(report.status, report.code, report.message):
-        parts.append(f"  to do: {escape(beyond)}")
+        parts.append(f"  to do: {beyond}")
     if report.results:
         parts += [*_results(lenient(report.results, Result), report.status), ""]
     if report.release:
-        parts.append(f"  release  {escape(report.release)}")
+        parts.append(f"  release  {report.release}")
     if report.seconds:
         parts.append("  seconds  " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()))
     return Group(*parts)
@@ -131,8 +134,8 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     if status != "succeeded" and (layers := result.lossy_layers):
         parts += ["", _layer_table(layers)]
     if result.data.kept is not None:
-        parts += ["", f"  data     {escape(result.data.kept.message)}"]
-    return [*parts, *(f"  [yellow]warning[/] {escape(warning)}" for warning in result.data.warnings)]
+        parts += ["", f"  data     {result.data.kept.message}"]
+    return [*parts, *(Text.assemble(("  warning", "yellow"), f" {warning}") for warning in result.data.warnings)]
 
 
 def show(reports: Iterable[JobReport]) -> None:
@@ -150,7 +153,7 @@ def _comparison_table(result: Result) -> Table:
     table.add_column("int8", justify="right")
     table.add_column("")
     for row in comparison(result):
-        table.add_row(f"  {row[0]}", *(escape(cell) for cell in row[1:]))
+        table.add_row(f"  {row[0]}", *row[1:])
     return table
 
 
@@ -159,7 +162,7 @@ def _gate_table(result: Result) -> Table:
     for heading, justify in (("  gate", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for name, value, limit, passed in gates(result):
-        table.add_row(f"  {escape(name)}", value, limit, "[green]pass[/]" if passed else "[red]FAIL[/]")
+        table.add_row(f"  {name}", value, limit, Text("pass", "green") if passed else Text("FAIL", "red"))
     return table
 
 
@@ -169,12 +172,12 @@ def _output_table(outputs: Sequence[OutputSummary]) -> Table:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for one in outputs:
         numbers = _percent(one.agreement), _number(one.sqnr_db, " dB")
-        table.add_row(f"  {escape(one.name)}", escape(one.kind), *numbers)
+        table.add_row(f"  {one.name}", one.kind, *numbers)
         for group in one.groups:
-            table.add_row(f"    channels {escape(group.channels)}", "", "", _number(group.sqnr_db, " dB"))
+            table.add_row(f"    channels {group.channels}", "", "", _number(group.sqnr_db, " dB"))
         for kept in one.lost_classes[:_MAX_LAYERS]:
             windows = f"of {kept.windows} windows"
-            table.add_row(f"    class {escape(str(kept.label))}", windows, _percent(kept.recall), "")
+            table.add_row(f"    class {kept.label!s}", windows, _percent(kept.recall), "")
     return table
 
 
@@ -185,7 +188,7 @@ def _class_table(classes: Sequence[ClassLoss]) -> Table:
         table.add_column(heading, justify="right")
     for loss in classes[:_MAX_LAYERS]:
         counts = (loss.windows, loss.float_right, loss.int8_right)
-        table.add_row(f"  {escape(str(loss.label))}", *map(str, counts))
+        table.add_row(f"  {loss.label!s}", *map(str, counts))
     return table
 
 
@@ -195,7 +198,7 @@ def _layer_table(layers: Sequence[LayerLoss]) -> Table:
         table.add_column(heading)
     for layer in layers[:_MAX_LAYERS]:
         cells = (layer.op or _DASH, _number(layer.sqnr_db, " dB"), layer.cause or _DASH, layer.remedy or _DASH)
-        table.add_row(f"  {escape(layer.name)}", *map(escape, cells))
+        table.add_row(f"  {layer.name}", *cells)
     return table
 
 

@@ -1,9 +1,13 @@
 """The state directory: one writer, durable writes, broken files set aside, releases swapped and rolled back."""
 
+import errno
 import hashlib
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -14,7 +18,7 @@ from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
-from edge_agent.state.store import ModelRecord, Store
+from edge_agent.state.store import CommandRecord, ModelRecord, Store
 
 
 @pytest.fixture
@@ -316,3 +320,54 @@ def test_what_workers_of_a_version_before_have_left_is_moved_to_where_they_write
         assert {path.name for path in folder.iterdir()} == {"job.json", "manifest.json"}
         assert {path.name for path in work.iterdir()} == {"capture", "task.json"}
         assert (work / "capture/outcome.json").read_text() == round_
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As in a daemon whose every descriptor is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  # names
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(used), hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_read_now_is_left_as_it_is(store: Store) -> None:
+    """With the record of a model would go what keeps older versions out."""
+    store.save_record("har", ModelRecord(version=7, digest="d", job="j", scope="d/pi-01"))
+    store.save_commands({"one": CommandRecord(expires=1e12)})
+    with no_descriptor_left():
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.record("har")
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.commands()
+
+    record = store.record("har")
+    assert record is not None
+    assert record.version == 7
+    assert list(store.commands()) == ["one"]
+    assert not list(store.root.rglob("*.broken"))
+
+
+def test_a_job_that_cannot_be_read_at_boot_keeps_its_folder(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store.job_dir("held")
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text("{}")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("edge_agent.state.store.read_file", fail)
+
+    assert store.load_jobs() == []
+    store.forget_others([])
+
+    assert folder.is_dir()

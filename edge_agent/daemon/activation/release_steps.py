@@ -98,13 +98,14 @@ def roll_back(store: Store, model: str) -> tuple[Release, Release]:
     The version left behind is marked withdrawn: its want, which still stands on the broker, does not bring it back.
 
     Raises:
-        StoreError: ``not_active``, ``no_previous`` or ``release_corrupt``; nothing has changed then.
+        StoreError: ``not_active``, ``no_previous``, ``release_corrupt`` or ``state_unreadable``; nothing has changed
+            then.
     """
     releases = Releases(store.models, model)
     current, previous = releases.rollback_target()
+    record = store.record(model)
     releases.verify(previous)
     releases.swap(previous.name)
-    record = store.record(model)
     if record is not None and record.digest == current.digest:
         store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
     return current, previous

@@ -29,13 +29,14 @@ from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
-from edge_agent.errors import EdgeAgentError, TrustError
-from edge_agent.mqtt import Incoming, Link
+from edge_agent.errors import EdgeAgentError, TrustError, WireError
+from edge_agent.mqtt import Incoming, Link, Oversized
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.trust.keyring import Keyring
 from edge_agent.wire.keys import names_key_list
+from edge_agent.wire.limits import most_bytes
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 log = logging.getLogger(__name__)
@@ -135,12 +136,23 @@ class Admission:
             if not answered:
                 self._refusals.refuse(topic, fingerprint, job, error, signed=False, live=not message.retained)
 
+    def oversized(self, message: Oversized) -> None:
+        """Refuse an order that is larger than its topic permits; of anything else only the log tells."""
+        topic = self._topics.parse(message.topic)
+        error = WireError(
+            "too_large", f"a message of {message.size} bytes; the limit is {most_bytes(self._topics, message.topic)}"
+        )
+        if isinstance(topic, WantTopic | CommandTopic) and topic.scope in self._scopes:
+            fingerprint = f"{message.topic} {message.size}".encode()
+            self._refusals.refuse(topic, fingerprint, "", error, signed=False, live=False)
+        else:
+            log.warning("dropped what was sent to %s: %s", message.topic, error)
+
     def tick(self) -> None:
         """What time brings: the next check, topics to fetch, refusals to say, other keys."""
         if not self._unsigned and self._keys.changed():
             self._keys_changed()
         self._start_check()
-        self._wants.tick()
         for scope, number in self._hostile.items():
             if number > _FLOOD:
                 self._missed.note_scope(self._topics.orders(scope))

@@ -165,25 +165,36 @@ class PartialBlob:
         self._unflushed = False
 
     def finish(self) -> Path:
-        """Read everything back, compare with the blob's name, give it its name.
+        """Read everything back, compare with the blob's name, give it its name; raises as the two steps of it."""
+        if self.complete:
+            return self.path
+        self.flush()
+        return self.name_it(self.read_back())
+
+    def read_back(self) -> str:
+        """The SHA-256 of what is on disk, all of it synced. May run on any thread once all is here and flushed.
+
+        Raises:
+            LimitError: ``no_space``, whatever keeps the disk from it.
+        """
+        digest = hashlib.sha256()
+        with _writing(self._part), self._part.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+            os.fsync(file.fileno())
+        return digest.hexdigest()
+
+    def name_it(self, digest: str) -> Path:
+        """Give the blob its name, if ``digest`` is what was read back of it.
 
         Raises:
             TransferError: ``hash_mismatch``; the part is deleted, as nobody can tell which bytes are wrong.
             LimitError: ``no_space``.
         """
-        if self.complete:
-            return self.path
-        self.flush()
-        digest = hashlib.sha256()
-        with _writing(self._part):
-            with self._part.open("rb") as file:
-                while block := file.read(_READ_BYTES):
-                    digest.update(block)
-            os.fsync(self._open())
         self.close()
-        if digest.hexdigest() != self.blob.sha256:
+        if digest != self.blob.sha256:
             self.discard()
-            raise TransferError("hash_mismatch", f"the blob has SHA-256 {digest.hexdigest()}, not {self.blob.sha256}")
+            raise TransferError("hash_mismatch", f"the blob has SHA-256 {digest}, not {self.blob.sha256}")
         with _writing(self.path):
             self._part.rename(self.path)
             fsync_dir(self.path.parent)
