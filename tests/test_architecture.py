@@ -60,7 +60,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     # the stages
     "worker": (WORKER - {"worker"}, {"msgspec", "numpy"}),
     "worker.data": (WORKER, {"msgspec", "numpy"}),
-    "worker.measure": ({"backends", "device", "process", "quant"}, {"msgspec", "numpy"}),
+    "worker.measure": ({"backends", "device", "jobs", "process", "quant"}, {"msgspec", "numpy"}),
     "worker.quality": (
         {"backends", "calibration", "jobs", "preprocess", "wire", "worker.data"},
         {"msgspec", "numpy"},

@@ -25,6 +25,8 @@ POINT = 0.05
 """A point lost counts as this fraction of what the preference weighs most."""
 _PRIOR_WINDOWS = 100
 _POINTS = 100
+_LOUDEST = 100.0
+"""Powers of ten that an error is louder than the signal at most; beyond is as bad."""
 
 
 class Shown(NamedTuple):
@@ -73,5 +75,5 @@ def _shown(item: EvaluatedCandidate) -> Shown | None:
     if wrong is None or not record.windows:
         return None
     sqnr = record.sqnr_db
-    error = None if sqnr is None or sqnr == -math.inf else 10.0 ** (-sqnr / 20.0)
+    error = None if sqnr is None or sqnr == -math.inf else 10.0 ** min(-sqnr / 20.0, _LOUDEST)
     return Shown(wrong, record.windows, error)

@@ -65,14 +65,18 @@ class Contest:
             left_s: seconds of the budget that are left; over it only what is short is measured.
             on_process: called with the number of processes done, after each of a measurement.
         """
-        known = self._weighed(items, left_s, on_process)
-        sound = in_order([item for item in known if item.passed], tie(self._prefer, SAME_SPEED))
+        rivals = self._to_weigh(items, left_s)
+        known = self._updated(items, self._measured(rivals, lambda sound: self._weigh(sound, on_process)))
+        weighed = {item.spec for item in rivals}
+        told = FINALISTS if weighed.isdisjoint(item.spec for item in items[FINALISTS:]) else len(items)
+        sound = in_order([item for item in known[:told] if item.passed], tie(self._prefer, SAME_SPEED))
+        sound += [item for item in known[told:] if item.passed]  # numbers with memory and without are not compared
         first = self._compared(sound[:FINALISTS], left_s, on_process)
         passed = [item for item in first if item.passed]
         return [*passed, *sound[FINALISTS:], *(item for item in [*known, *first] if not item.passed)]
 
-    def _weighed(self, items: Sequence[EvaluatedCandidate], left_s: LeftS, on_process: OnProcess) -> Items:
-        """``items``, with their memory where that may decide: also of those that may gain nothing else.
+    def _to_weigh(self, items: Sequence[EvaluatedCandidate], left_s: LeftS) -> Items:
+        """Those whose memory may decide: also of what may gain nothing else; none where it does not, or takes too long.
 
         Where nothing but memory decides, all are weighed, as nothing else says which come first; if there is no time
         for that, the first ones.
@@ -82,11 +86,10 @@ class Contest:
         weights = WEIGHTS[self._prefer]
         nothing_else = not any(item.gains for item in rivals) or weights.memory > max(weights.time, weights.size)
         if not (nothing_else and self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s)):
-            rivals = [item for item in items[:FINALISTS] if item in rivals]
+            rivals = [item for item in items[:FINALISTS] if rank_of(item)[1:] == best and item.likely_to_pass]
         worth_it = len(rivals) >= _TWO and (nothing_else or weights.memory)
-        if not worth_it or not self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s):
-            return list(items)
-        return self._updated(items, self._measured(rivals, lambda sound: self._weigh(sound, on_process)))
+        in_time = self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s)
+        return rivals if worth_it and in_time else []
 
     def _compared(self, items: Items, left_s: LeftS, on_process: OnProcess) -> Items:
         """``items``, raced where that is worth it, best first."""
@@ -106,7 +109,7 @@ class Contest:
         The same list where they cannot be measured together and nobody is to blame.
         """
         try:
-            return measure(rivals)
+            return measure(rivals) if rivals else []
         except MEASURING:
             told = blamed(self._evaluator, rivals)
         sound = [item for item in told if item.passed]

@@ -81,6 +81,16 @@ def test_what_was_not_run_loses_nothing_that_is_known() -> None:
     assert expected_losses([]) == []
 
 
+@pytest.mark.parametrize("sqnr_db", [None, math.inf, -math.inf, -1e5])
+def test_an_error_without_a_number_is_judged_by_counts(sqnr_db: float | None) -> None:
+    odd, other = with_penalties(
+        [candidate("a", time=1, wrong=5, sqnr_db=sqnr_db), candidate("b", time=1, wrong=5)], "speed"
+    )
+
+    assert 0 < odd.penalty <= price_of_all("speed")
+    assert 0 < other.penalty <= price_of_all("speed")
+
+
 def test_of_errors_alike_all_counts_are_one_and_of_a_larger_error_more_is_expected() -> None:
     few, many, loud = expected_losses([Shown(2, 100, 0.1), Shown(4, 100, 0.1), Shown(3, 100, 0.3)])
 

@@ -286,6 +286,18 @@ def test_where_there_is_no_time_to_weigh_all_the_first_ones_are_weighed(
     assert slow.asked[0] == ("memory", "float", "a", "b", "c")
 
 
+def test_one_that_was_not_weighed_does_not_overtake_those_that_were(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that int8 takes more of makes a number worse, and the fourth's has none in it."""
+    for name, time in (("a", 0.50), ("b", 0.51), ("c", 0.52), ("d", 0.53)):
+        finals.add(name, time)
+    finals.memory = dict.fromkeys("abc", 60 * MIB)
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["a"]
+    assert finals.asked[1] == ("race", "a", "b", "c")
+
+
 FULL = LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
 
 
