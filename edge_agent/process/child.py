@@ -50,6 +50,7 @@ class Child:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         group_parent: Path | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """Start ``argv``.
 
@@ -61,6 +62,7 @@ class Child:
             cwd: working directory; the root directory if None, so that no file there can matter.
             env: the environment; :func:`edge_agent.process.program.worker_env` if None.
             group_parent: a delegated cgroup directory (:func:`edge_agent.process.cgroup.delegated`).
+            pass_fds: descriptors that the child has, too, under the same numbers.
 
         Raises:
             OSError: the program cannot be started, or its memory limit cannot be set.
@@ -83,6 +85,7 @@ class Child:
                     cwd=cwd or "/",
                     env={**(worker_env() if env is None else env), PARENT_VARIABLE: str(os.getpid())},
                     start_new_session=True,
+                    pass_fds=pass_fds,
                 )
         except BaseException:
             self._close_wake()

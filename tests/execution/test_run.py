@@ -269,7 +269,8 @@ def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str)
     os.mkfifo(fifo)
     worker.use(
         _STAGE.format(
-            body="import os\nfrom edge_agent.worker.measure.probe import Request, Served, ask\n"
+            body="import os\nfrom edge_agent.worker.measure.asking import ask\n"
+            "from edge_agent.worker.measure.question import Request, Served\n"
             "def run(context):\n"
             "    context.progress(0, str(os.getpid()), force=True)\n"
             f"    ask(Request(feeds={str(fifo)!r}, models=[Served('m', 'onnxruntime')]))"

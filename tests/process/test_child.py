@@ -95,6 +95,21 @@ def test_stdin_larger_than_a_pipe_arrives() -> None:
     assert lines == ["500000"]
 
 
+def test_a_child_has_the_descriptors_that_it_is_passed_and_no_others() -> None:
+    ours, passed = os.pipe()
+    code = (
+        "import os, sys; os.write(int(sys.argv[1]), b'here')\n"
+        "try: os.fstat(int(sys.argv[2]))\n"
+        "except OSError: os.write(int(sys.argv[1]), b', alone')"
+    )
+    child = Child([sys.executable, "-c", code, str(passed), str(ours)], limits=FREE, pass_fds=[passed])
+    os.close(passed)
+    child.wait()
+
+    with os.fdopen(ours, "rb") as stream:
+        assert stream.read() == b"here, alone"
+
+
 @pytest.mark.parametrize(
     ("code", "number"),
     [

@@ -16,7 +16,7 @@ from edge_agent.quant.prospect import Prospect
 from edge_agent.wire.manifest import Gates, MinGain, Preference, Recipe
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.memory import Memory
-from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.question import Answer, Request, Served
 from edge_agent.worker.measure.race import Raced
 from edge_agent.worker.search import blame, contest, speed_proof
 from edge_agent.worker.search.freezing import Finalist

@@ -7,10 +7,12 @@ statistics. Float against float tells how noisy the device is.
 
 :mod:`edge_agent.worker.measure.comparison` runs the processes.
 
-Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (only to refuse, where
-all five agree), 8, 16 and 24. If the true ratio lies exactly at the limit, one of them accepts in 7 % of all cases
-and refuses in 8 %; half a standard deviation of the process ratios above the limit, one in 1,000 is accepted
-(simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
+Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (where all five agree),
+8, 16 and 24. The first one accepts only where all five lie further below the limit than they lie apart: what is
+clearly faster needs no more, and ratios around the limit do so once in 2,000 times. If the true ratio lies exactly at
+the limit, one of the looks accepts in 7 % of all cases and refuses in 8 %; half a standard deviation of the process
+ratios above the limit, one in 1,000 is accepted (simulated with normal ratios;
+``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
 each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
 both in 6 % (``tests/bench/race_error.py``).
 
@@ -32,7 +34,7 @@ import numpy as np
 from edge_agent.jobs.digits import apart
 from edge_agent.quant.bounds import CONFIDENCE, order_statistic_bound
 from edge_agent.quant.findings import room_for
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 
 MAX_NOISE = 0.05
 _NEXT = 3
@@ -150,7 +152,7 @@ class Latency:
 
 @cache
 def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
-    """Numbers of processes at which is decided: the first may only refuse, and after the last nothing more is measured.
+    """Numbers of processes at which is decided: the first accepts only what is clear, and the last ends it.
 
     The first is the fewest values that bound a median at ``confidence``: all of them on one side.
     """
@@ -182,12 +184,17 @@ def judge(
     if quiet and (look or count == first):
         if order_statistic_bound(ratios, "lower", confidence) > limit:
             return Decision.SLOWER
-        accepted = look and order_statistic_bound(ratios, "upper", confidence) <= limit
+        accepted = order_statistic_bound(ratios, "upper", confidence) <= limit and (look or _clear(ratios, limit))
         if accepted and (last or not _nears(goal, ratios, confidence)):
             return Decision.ACCEPTED
     if not last:
         return None
     return Decision.INCONCLUSIVE if quiet or count < full[0] else Decision.NOISY
+
+
+def _clear(ratios: Sequence[float], limit: float) -> bool:
+    """Whether all lie further below the limit than they lie apart."""
+    return 2 * max(ratios) - min(ratios) <= limit
 
 
 def _nears(goal: float, ratios: Sequence[float], confidence: float) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from msgspec.structs import replace as replace_in
 
 from edge_agent.errors import EdgeAgentError, LimitError, ModelError, StageError
-from edge_agent.worker.measure.probe import Request, Served, ask
+from edge_agent.worker.measure.asking import ask
+from edge_agent.worker.measure.question import Request, Served
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.policy import EvaluatedCandidate
 

@@ -1,6 +1,6 @@
 """A contest of what may still win a search: memory and a race put it in order. Proves nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from msgspec.structs import replace as replace_in
@@ -12,7 +12,7 @@ from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import Memory, measure_memory
-from edge_agent.worker.measure.race import Raced, expected_s, race
+from edge_agent.worker.measure.race import Raced, expected_s, race, wins
 from edge_agent.worker.search.blame import MEASURING, blamed
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.policy import FINALISTS, SAME_SPEED, EvaluatedCandidate, in_order, rank_of
@@ -92,16 +92,31 @@ class Contest:
         return rivals if worth_it and in_time else []
 
     def _compared(self, items: Items, left_s: LeftS, on_process: OnProcess) -> Items:
-        """``items``, raced where that is worth it, best first."""
+        """``items``, raced where that is worth it until it is decided which one is best, best first."""
         best = min(map(rank_of, items), default=None)
         rivals = [item for item in items if rank_of(item) == best and item.likely_to_pass]
         reach = min((item.standing for item in rivals), default=0.0) + tie(self._prefer, _REACH)
         close = [item for item in rivals if item.standing <= reach]
         if len(close) < _TWO or not self._in_time(expected_s(self._float_ms, len(close)), left_s):
             return items
-        told = self._measured(close, lambda sound: self._race(sound, on_process))
-        apart = self._margin if told is not close else SAME_SPEED
-        return in_order(self._updated(items, told), tie(self._prefer, apart))
+        known = {item.spec for item in close}
+        others = [item for item in items if item.spec not in known]
+
+        def ordered(told: Items, apart: float) -> Items:
+            return in_order([*others, *told], tie(self._prefer, apart))
+
+        def raced(sound: Items) -> Items:
+            def decided(found: Sequence[Raced]) -> bool:
+                """Whether the best one is so in nearly every process: what slows one slows all that are in it."""
+                best = ordered(self._after(sound, found), self._margin)[0].spec
+                alone = [[replace(one, ratio=ratio) for ratio in one.ratios] for one in found]
+                won = [ordered(self._after(sound, each), self._margin)[0].spec for each in zip(*alone, strict=True)]
+                return wins(won.count(best), len(won))
+
+            return self._after(sound, self._race(sound, decided, on_process))
+
+        told = self._measured(close, raced)
+        return ordered(told, self._margin if told is not close else SAME_SPEED)
 
     def _measured(self, rivals: Items, measure: Callable[[Items], Items]) -> Items:
         """``rivals`` as ``measure`` leaves them; who cannot be served alone has failed, and the others are measured.
@@ -127,15 +142,21 @@ class Contest:
         self.reference = with_memory(self.reference, own)
         return [self._judged(item, with_memory(item.record, taken)) for item, taken in zip(rivals, others, strict=True)]
 
-    def _race(self, rivals: Items, on_process: OnProcess) -> Items:
-        raced = race(
+    def _race(
+        self, rivals: Items, decided: Callable[[Sequence[Raced]], bool], on_process: OnProcess
+    ) -> Sequence[Raced]:
+        return race(
             self._evaluator.float_served(),
             [self._evaluator.target_served(item) for item in rivals],
             self._evaluator.feeds,
             margin=self._margin,
             most_bytes=self._evaluator.most_bytes,
+            decided=decided,
             on_process=on_process,
         )
+
+    def _after(self, rivals: Items, raced: Iterable[Raced]) -> Items:
+        """``rivals`` with how they ran."""
         return [
             replace(self._judged(item, with_race(item.record, one)), speed_error=one.error)
             for item, one in zip(rivals, raced, strict=True)

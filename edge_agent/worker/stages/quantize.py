@@ -38,7 +38,7 @@ from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.memory import called_bytes
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.budget import SCREENING_SHARE, budget_s, shortened
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut

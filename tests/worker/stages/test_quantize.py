@@ -26,7 +26,7 @@ from edge_agent.worker.__main__ import run
 from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.comparison import Screened, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search import screening, speed_proof, trials
 from edge_agent.worker.search import search as module
 from edge_agent.worker.search.policy import SAME_SIZE, EvaluatedCandidate
