@@ -69,6 +69,10 @@ class Prospect:
         """Of each share of the grid, by what the search windows show."""
         return _log_likelihoods(self.wrong / self.effect, self.windows / self.effect)
 
+    def untold(self, chance: float) -> float:
+        """A chance as :meth:`chance` tells it, without what it allows for few windows."""
+        return chance if self.wrong else chance * self._predicted(0, CONFIDENCE)
+
     def _told(self, chance: float) -> float:
         best = self._predicted(0, CONFIDENCE)
         if self.wrong or not best:

@@ -189,7 +189,9 @@ def test_an_unknown_source_or_channel_names_the_nearest(tmp_path: Path, capsys: 
 def test_a_recording_that_ends_too_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capture(sources(tmp_path, motion(500)), *windows(), "--out", tmp_path / "d.npz") == 5
 
-    assert "(source_lost)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "(source_lost)" in said
+    assert re.search(r"give --windows \d+, or record \d+ samples: that is \d+ windows", said)
     assert not (tmp_path / "d.npz").exists()
 
 

@@ -165,7 +165,7 @@ SHOWN = {
     "a string that is no number": (
         b'{"x": "21.5 C"}\n',
         {"framing": "json", "channels": ["x"]},
-        "field 'x' is '21.5 C', no number",
+        "field 'x' is '21.5 C', no number; send the number alone, without its unit",
     ),
     "no JSON": (b"x: 1\n", {"framing": "json", "channels": ["x"]}, "'x: 1': it is no JSON (invalid character"),
 }

@@ -305,7 +305,7 @@ REFUSED = {
     "a number with its unit": (
         "t,hum,ax\n0.1,40 %,1\n0.2,41 %,2\n",
         {},
-        r"line 2 \('0.1,40 %,1'\): field 2 \('hum'\) is '40 %', no number; leave that column out of the file",
+        r"line 2 \('0.1,40 %,1'\): field 2 \('hum'\) is '40 %', a number with its unit; write the unit into the h",
     ),
     "a comment's mark within quotes": (
         '"n","ax"\n"1 # first",1\n"2 # second",2\n',

@@ -94,6 +94,8 @@ def _number(value: Any, name: str) -> float:
         except OverflowError:
             raise Malformed(f"field {name!r} is a number that is too large; send one below 1e308") from None
     remedy = "name the path to one of these" if isinstance(value, dict) else "send a number, with a decimal point"
+    if isinstance(value, str) and (found := _NUMBER.match(value)) and value[found.end() :][:1] not in ",.":
+        remedy = "send the number alone, without its unit"
     raise Malformed(f"field {name!r} is {_told(value)}, no number; {remedy}")
 
 

@@ -156,7 +156,8 @@ class WindowSampler:
         """What to ask for instead, of a source that has ended."""
         for windows in range(asked - 1, 0, -1):
             if self._samples_of(self._groups_of(windows)[1]) <= self._monitored.samples:
-                return f"give --windows {windows}, or record longer"
+                needed = self._samples_of(self._groups_of(asked)[1])
+                return f"give --windows {windows}, or record {needed} samples: that is {asked} windows"
         return "record longer"
 
     def _after_read(self, progress: Progress, done: int, total: int) -> None:

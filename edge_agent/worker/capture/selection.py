@@ -149,6 +149,7 @@ def _said(calibration: int, judging: int, wanted: Mapping[Split, int], holds: Ma
     fewest = {split: -(-wanted[split] // holds[split]) for split in SPLITS}
     need = fewest["search"] + fewest["heldout"]
     return (
-        f"{calibration} stretches are kept for calibration and {judging} for search and verdict; "
+        f"{calibration} {'stretch is' if calibration == 1 else 'stretches are'} kept for calibration and {judging} for "
+        "search and verdict; "
         f"the sets take {fewest['calibration']} and {need} or more"
     )

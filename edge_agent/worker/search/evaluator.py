@@ -6,6 +6,7 @@ candidate's is the one in which its structure was screened fastest, and float's 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from edge_agent.worker.measure.latency import Percentiles
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.doubt import LEFT_TO_LABELS, WORTH_ASKING
 from edge_agent.worker.search.layer_selection import with_float
 from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import preferred
@@ -217,9 +219,15 @@ class CandidateEvaluator:
         return with_speed(item, screened, self.reference, self._context.task, self._judge.meaning.kind)
 
     def _goes_on(self, score: Score) -> bool:
-        """Whether the rest of a pass is of use."""
+        """Whether the rest of a pass is of use: it may pass, or at least be worth asking for."""
         gates, kind, labelled = self._context.task.gates, self._judge.meaning.kind, self._heldout.labelled
-        return goes_on(gates, kind, score.measured(), self._floats.windows, labels_follow=labelled)
+        seen, windows = score.measured(), self._floats.windows
+        if goes_on(gates, kind, seen, windows, labels_follow=labelled):
+            return True
+        prospect = self._prospect(replace(seen, windows=windows, windows_effective=windows))
+        if prospect is None:
+            return (seen.disagreements or 0) <= (1.0 - LEFT_TO_LABELS) * windows
+        return prospect.chance() >= WORTH_ASKING
 
     def _prospect(self, measured: Measured) -> Prospect | None:
         """What a candidate has shown of what will decide; None where search windows say nothing of it."""

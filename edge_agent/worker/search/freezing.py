@@ -6,10 +6,18 @@ from dataclasses import dataclass, replace
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.prospect import Prospect, chances
-from edge_agent.worker.search.policy import EvaluatedCandidate, finalists
+from edge_agent.worker.search.policy import SAME_CHANCE, SURE, EvaluatedCandidate, finalists
+from edge_agent.worker.search.preference import tied
 
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
 """Of each proof where two finalists share the held-out set (Bonferroni): together they err as often as one."""
+_ALIKE = 0.2
+"""How much the fall of one finalist says of the other: both are int8 of one model, on the same windows. Simulated with
+true shares of their own and errors that are correlated by 0 to 0.8, a second finalist saves no fewer jobs than this
+foretells: with none of 40 search windows wrong 91 to 95 % end accepted instead of 83 %, with one of 50 wrong 84 to 91 %
+instead of 70 %."""
+_PAYS = 1.05
+"""By far: a second one costs a proof of its speed and a pass of the held-out set."""
 _FOR_WINDOWS = ("agreement_too_low", "accuracy_too_low", "output_kind_needed")
 
 
@@ -35,17 +43,34 @@ def with_chances(tried: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate
 
 
 def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandidate) -> list[EvaluatedCandidate]:
-    """Those that make the job likelier to end accepted beside ``first``, the likeliest before all others.
+    """Those that make the job likelier to end accepted beside ``first``: the likeliest, of these the closest to float.
 
-    Two finalists share the held-out set, so each has to prove more. A second one pays where it is likelier to do so
-    than the first is to prove what one alone has to. What gains nothing would be refused for that, so it follows
-    nothing that does.
+    Two finalists share the held-out set, so each has to prove more; but one may stand where the other falls. A second
+    one pays where it is likelier to prove that than the first is to prove what one alone has to, or where the first is
+    doubtful and either of them is likelier by far. What gains nothing would be refused for that, so it follows nothing
+    that does.
     """
-    among = _chances(tried, SHARED_CONFIDENCE)
-    shared = {id(item): among.get(number, 0.0) for number, item in enumerate(tried)}
+    if first.prospect is None:
+        return []
+    shared = {
+        tried[number].spec: prospect.untold(chance)
+        for number, chance in _chances(tried, SHARED_CONFIDENCE).items()
+        if (prospect := tried[number].prospect) is not None
+    }
+    alone, beside = first.prospect.untold(first.chance), shared.get(first.spec, 0.0)
     others = [item for item in finalists(tried) if item.spec != first.spec and item.gains >= first.gains]
-    likelier = [item for item in others if shared[id(item)] > first.chance]
-    return sorted(likelier, key=lambda item: -shared[id(item)])
+    likelier = [
+        item
+        for item in others
+        if (own := shared.get(item.spec, 0.0)) > alone or (alone < SURE and _either(beside, own) > alone * _PAYS)
+    ]
+    groups = tied(likelier, lambda item: -shared[item.spec], SAME_CHANCE)
+    return [item for alike in groups for item in sorted(alike, key=lambda one: one.record.closeness, reverse=True)]
+
+
+def _either(one: float, other: float) -> float:
+    """The chance that at least one of two stands, from the chance of each."""
+    return one + (1.0 - one) * other * (1.0 - _ALIKE)
 
 
 def _chances(tried: Sequence[EvaluatedCandidate], confidence: float) -> dict[int, float]:

@@ -15,6 +15,7 @@ from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import expected_s
 from edge_agent.worker.search.budget import Budget
+from edge_agent.worker.search.doubt import likeliest
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.layer_selection import Sensitivity
@@ -159,6 +160,12 @@ class Search:
         """Further candidates to compare with, in the first part of the budget."""
         in_time = lambda: self._budget.leaves(1 - _COMPARISON_SHARE)  # noqa: E731  # asked at each step
         top_up_candidates(self.tried, planned, self._attempt, in_time)
+
+    def let_doubtful_stand(self) -> None:
+        """Where nothing that gains has passed: a few that the held-out set may accept even so, the likeliest first."""
+        if not self._found:
+            for item in likeliest(self.tried):
+                self._trials.let_stand(item)
 
     def _attempt(self, spec: CandidateSpec) -> EvaluatedCandidate | None:
         """Measure a candidate beyond those planned; None if it cannot be built."""

@@ -11,9 +11,10 @@ from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.gain import meets
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.doubt import WORTH_ASKING, may_stand
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import with_chances
-from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, describe, structure
+from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, describe, most_time, structure
 from edge_agent.worker.search.preference import costs
 
 
@@ -84,15 +85,27 @@ class Trials:
             self._drop(spec, error)
             return None
         item = self.score(spec, share, like)
-        if item is None or not item.passed:
-            return item
+        return item if item is None or not item.passed else self._with_speed(item)
+
+    def let_stand(self, item: EvaluatedCandidate) -> None:
+        """Have a candidate that may stand count as one that passed, in doubt, if it may be fast enough."""
+        known = item if structure(item.spec) in self.screened else self._with_speed(item)
+        most = most_time(self._context.task.gates)
+        if known is None or not may_stand(known) or (known.record.ratio_p50 or 0.0) > most:
+            return
+        place = next(place for place, one in enumerate(self.tried) if one is known)
+        chance = WORTH_ASKING if known.prospect is None else known.chance
+        self.tried[place] = replace_spec(known, passed=True, chance=chance)
+
+    def _with_speed(self, item: EvaluatedCandidate) -> EvaluatedCandidate | None:
+        """A candidate that was scored before its speed was known, screened; None if it cannot be served."""
         self.tried.remove(item)
-        self.screen([spec])
-        screened = self.screened.get(structure(spec))
+        self.screen([item.spec])
+        screened = self.screened.get(structure(item.spec))
         if screened is None:
             return None
-        if screened.runtime != like.runtime:  # it answers a little differently there
-            return self.score(spec, 0.0)
+        if screened.runtime != item.record.runtime:  # it answers a little differently there
+            return self.score(item.spec, 0.0)
         return self._add(self._evaluator.with_speed(item, screened))
 
     def score(self, spec: CandidateSpec, share: float, like: MeasuredModel | None = None) -> EvaluatedCandidate | None:

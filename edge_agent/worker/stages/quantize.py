@@ -126,6 +126,7 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         search.come_back(planned)
         search.try_plain(plain_recipes(space))
         search.compare(planned)
+        search.let_doubtful_stand()
         proved = search.prove_speed()
         if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
             search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")

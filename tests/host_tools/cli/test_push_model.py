@@ -525,6 +525,7 @@ def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice,
     host.model.write_bytes(bytes(3 * CHUNK_BYTES))
     host.monkeypatch.setattr("host_tools.push.upload._RESEND_AFTER_S", 0.3)
     healed = threading.Event()
+    asking: list[threading.Thread] = []
 
     def lose_chunk_1(pi: FakeDevice, manifest: Manifest) -> None:
         pi.publish(topics.chunk(manifest.blob.sha256, 1), b"")
@@ -540,10 +541,13 @@ def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice,
                 healed.set()
             pi.report(job_id(content_digest(unseal(pi.envelopes[0], MANIFEST_TYPE).content())), status="succeeded")
 
-        threading.Thread(target=ask).start()
+        asking.append(threading.Thread(target=ask))
+        asking[-1].start()
 
     with device("pi-01", on_want=lose_chunk_1):
         ended = host.push("--device", "pi-01", "--timeout", "20")
+        for thread in asking:  # it says which release is active after its report, which ends the push
+            thread.join()
 
     assert ended.exit == 0, ended.err
     assert healed.is_set()

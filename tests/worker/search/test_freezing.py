@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_in
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
@@ -45,8 +46,24 @@ def test_a_second_finalist_is_one_that_is_likelier_though_it_must_prove_more() -
     first, as_bad, better, best, _ = tried
     assert as_bad.chance == first.chance
 
-    assert second_finalists(tried, first) == [best, better]
+    assert second_finalists(tried, first) == [best, better, as_bad]
     assert second_finalists(tried, best) == []
+
+
+@pytest.mark.parametrize(("wrong", "windows", "pays"), [(0, 30, True), (1, 50, True), (0, 60, False), (1, 150, False)])
+def test_where_few_windows_tell_little_another_one_as_good_follows(wrong: int, windows: int, pays: bool) -> None:  # noqa: FBT001  # a case
+    prospect = Prospect(wrong, windows, 1.0, HELDOUT, 0.95)
+    both = [replace(candidate(0, name=name), prospect=prospect, chance=prospect.chance()) for name in "ab"]
+
+    assert second_finalists(both, both[0]) == both[1:] * pays
+
+
+def test_of_second_ones_as_likely_the_closest_to_float_comes_first() -> None:
+    prospect = Prospect(0, 30, 1.0, HELDOUT, 0.95)
+    first, far, near = (replace(candidate(0, name=name), prospect=prospect) for name in ("first", "far", "near"))
+    near = replace(near, record=replace_in(near.record, sqnr_db=30.0, ratio_p50=0.9))
+
+    assert second_finalists([first, far, near], first) == [near, far]
 
 
 def test_what_gains_nothing_follows_nothing_that_gains() -> None:

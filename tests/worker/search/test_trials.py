@@ -49,7 +49,7 @@ class Evaluator:
         return EvaluatedCandidate(spec, record, passed=spec not in self.wrong)
 
     def with_speed(self, item: EvaluatedCandidate, screened: MeasuredModel) -> EvaluatedCandidate:
-        record = MeasuredModel(agreement=item.record.agreement, ratio_p50=screened.ratio_p50)
+        record = MeasuredModel(agreement=item.record.agreement, ratio_p50=screened.ratio_p50, code=item.record.code)
         return replace(item, record=record)
 
 
@@ -127,6 +127,33 @@ def test_nothing_is_scored_twice_in_whichever_order_its_float_layers_were_found(
     assert search.attempt(replace(SPEC, float_layers=("b", "a")), SPEC, 0.1) is first
     assert evaluator.asked == []
     assert len(search.tried) == 1
+
+
+def test_what_may_stand_is_screened_if_it_was_not_and_counts_as_passed_in_doubt(tmp_path: Path) -> None:
+    evaluator = Evaluator(MENDED)
+    search = trials(tmp_path, evaluator)
+    item = search.attempt(MENDED, SPEC, 0.1)
+    assert item is not None
+    evaluator.asked.clear()
+    unlucky = replace(item, record=MeasuredModel(agreement=0.95, runtime="one", code="agreement_too_low"))
+    search.tried[:] = [unlucky]
+
+    search.let_stand(unlucky)
+
+    assert evaluator.asked == ["screen 1 in 1"]
+    [stands] = search.tried
+    assert (stands.passed, stands.likely_to_pass, stands.record.ratio_p50) == (True, False, 0.5)
+
+
+def test_what_is_too_slow_does_not_stand(tmp_path: Path) -> None:
+    search = trials(tmp_path, Evaluator(MENDED, ratio=1.5))
+    item = search.attempt(MENDED, SPEC, 0.1)
+    assert item is not None
+    search.tried[:] = [replace(item, record=MeasuredModel(agreement=0.95, runtime="one", code="agreement_too_low"))]
+
+    search.let_stand(search.tried[0])
+
+    assert [one.passed for one in search.tried] == [False]
 
 
 @pytest.mark.parametrize("where", ["load", "screen"])

@@ -34,6 +34,8 @@ from edge_agent.worker.search.policy import SAME_SIZE, EvaluatedCandidate
 pytestmark = pytest.mark.children(covered=False)
 
 ANY_SPEED = Gates(max_latency_ratio=0)
+SURE = Gates(max_latency_ratio=0, min_agreement=0.9)
+"""The few windows of these jobs prove it with near certainty, so the preferred candidate stands alone."""
 STATIC = Recipe(method="static")
 """The method with the most candidates, and the only one whose structures differ in operators."""
 BRIEF = Recipe(method="static", search_budget_s=1e-6)
@@ -72,7 +74,7 @@ def search(folder: Path, model: Path, **task: Any) -> tuple[Outcome, Path]:
 def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_grows(
     tmp_path: Path, model: Path, quick: None
 ) -> None:
-    job_dir = fresh_job(tmp_path, model)
+    job_dir = fresh_job(tmp_path, model, gates=SURE)
     for stage in (Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE):
         lines = io.StringIO()
         outcome = run(stage, job_dir, lines)
@@ -113,7 +115,7 @@ def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monke
     monkeypatch.setattr(screening, "screen", partial(screen, processes=1))
     monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
-    outcome, _ = search(tmp_path, model, recipe=Recipe())
+    outcome, _ = search(tmp_path, model, recipe=Recipe(search_budget_s=600))
 
     assert outcome.code == ""
     scored = {
@@ -359,7 +361,7 @@ def test_float_and_int8_are_each_served_on_the_threads_that_suit_them(
     monkeypatch.setattr(screening, "screen", screened_by_threads)
     prove(monkeypatch, compare)
 
-    outcome, folder = search(tmp_path, model, recipe=Recipe(method="static", threads=(1, 2)))
+    outcome, folder = search(tmp_path, model, gates=SURE, recipe=Recipe(method="static", threads=(1, 2)))
 
     assert outcome.code == ""
     chosen = read_chosen(folder)

@@ -9,6 +9,8 @@ from edge_agent.acquisition.recordings.table.stamps import is_time_name, seconds
 from edge_agent.acquisition.shown import shown
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+_UNIT = re.compile(r"[-+]?\d[\d.,]*\s*(%|°?[^\W\d_]{1,3}(/\w{1,3}[²³]?)?)")
+"""A short word behind a number, as ``21.5 °C``, ``40 %``, ``9.81 m/s²``."""
 
 
 def unclear_marks(lines: Sequence[Line], dialect: Dialect) -> str:
@@ -49,5 +51,7 @@ def no_rows(lines: Sequence[Line]) -> str:
             what = f"{line}: field {place + 1}{f' ({shown(word)})' if word else ''} is {shown(field)}"
             if _DATE.search(field) or is_time_name(word):
                 return f"{what}, no known time; write 2026-05-01T12:00:00.250"
+            if _UNIT.fullmatch(field):
+                return f"{what}, a number with its unit; write the unit into the header alone"
             return f"{what}, no number; leave that column out of the file"
     return f"{line} is no row of numbers; write one sample a line, its numbers apart by commas"
