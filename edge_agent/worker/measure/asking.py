@@ -164,8 +164,7 @@ class _Waiting:
         return _answer(self._end(), self._lines)
 
     def stop(self) -> None:
-        """End it without a request."""
-        self._child.stop(0.0)
+        """End it without a request: it finds none, as a process that may not send signals cannot end it otherwise."""
         self._end()
 
     def _end(self) -> ChildExit:
