@@ -170,7 +170,7 @@ class _Waiting:
         return _answer(self._end(), self._lines)
 
     def stop(self) -> None:
-        """Have it end without a request: a confined process cannot send it a signal."""
+        """End it without a request: it finds none, as a process that may not send signals cannot end it otherwise."""
         self._end()
 
     def _end(self) -> ChildExit:

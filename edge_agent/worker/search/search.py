@@ -86,7 +86,7 @@ class Search:
         share = (_SCORED - _SCREENED) / max(len(specs), 1)
         limit = most_time(self._context.task.gates)
         apart = tie(self._context.task.recipe.prefer, COARSE)
-        for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried)):
+        for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried, apart)):
             fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
             if not fits:
                 break

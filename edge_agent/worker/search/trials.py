@@ -89,7 +89,11 @@ class Trials:
         return item if item is None or not item.passed else self._with_speed(item)
 
     def let_stand(self, item: EvaluatedCandidate) -> None:
-        """Have a candidate that may stand count as one that passed, in doubt, if it may be fast enough."""
+        """Have a candidate that may stand count as one that passed, in doubt, if it may be fast enough.
+
+        Whatever was tried since says more of ``item``, too.
+        """
+        item = next(one for one in self.tried if one.spec == item.spec)
         known = item if structure(item.spec) in self.screened else self._with_speed(item)
         most = most_time(self._context.task.gates)
         if known is None or not may_stand(known) or (known.record.ratio_p50 or 0.0) > most:

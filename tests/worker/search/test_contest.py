@@ -35,7 +35,7 @@ def held(
         job="j", name="m", version=1, model="model.onnx", format="onnx",
         recipe=Recipe(prefer=finals.prefer), gates=Gates(min_gain=finals.min_gain),
     )  # fmt: skip
-    order = Contest(cast("Any", finals), task, FLOAT).run(finals.tried, left_s=100.0, on_process=lambda _: None)
+    order = Contest(cast("Any", finals), task, FLOAT).run(finals.tried, left_s=lambda: 100.0, on_process=lambda _: None)
     return order[0].record.operators, next(numbers)
 
 

@@ -145,6 +145,24 @@ def test_what_may_stand_is_screened_if_it_was_not_and_counts_as_passed_in_doubt(
     assert (stands.passed, stands.likely_to_pass, stands.record.ratio_p50) == (True, False, 0.5)
 
 
+def test_several_that_may_stand_are_found_again_after_each_other(tmp_path: Path) -> None:
+    """One that is added says something of the chance and the loss of all, so all are others then."""
+    other = replace(SPEC, float_layers=("b",))
+    evaluator = Evaluator(MENDED, other)
+    search = trials(tmp_path, evaluator)
+    for spec in (MENDED, other):
+        assert search.attempt(spec, SPEC, 0.1) is not None
+    doubtful = MeasuredModel(
+        agreement=0.95, runtime="one", code="agreement_too_low", windows=100, disagreements=5, sqnr_db=20.0
+    )
+    search.tried[:] = [replace(item, record=doubtful) for item in search.tried]
+
+    for item in list(search.tried):
+        search.let_stand(item)
+
+    assert [(one.spec, one.passed) for one in search.tried] == [(MENDED, True), (other, True)]
+
+
 def test_what_is_too_slow_does_not_stand(tmp_path: Path) -> None:
     search = trials(tmp_path, Evaluator(MENDED, ratio=1.5))
     item = search.attempt(MENDED, SPEC, 0.1)

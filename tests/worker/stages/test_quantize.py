@@ -108,7 +108,7 @@ def test_of_one_structure_the_closest_to_float_is_frozen(
     tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its range methods differ in nothing else; here every structure has them all, and nothing is left float."""
-    monkeypatch.setattr(module, "halving", lambda _ratios, specs, _limit, _tried: iter(specs))
+    monkeypatch.setattr(module, "halving", lambda _ratios, specs, *_: iter(specs))
     monkeypatch.setattr(module.Search, "try_mixed_precision", lambda *_: None)
 
     outcome, folder = search(tmp_path, model)
