@@ -23,10 +23,11 @@ def main(argv: list[str]) -> int:
     """Answer for the envelope on standard input; always exits 0, as a refusal is an answer."""
     answer: dict[str, object]
     try:
-        confine_opener(read=[Path(argv[1])])
+        keys_dir = Path(argv[1])
+        confine_opener(read=[keys_dir, *(key.resolve() for key in keys_dir.glob("*.pem"))])  # which may be links
         data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
         envelope = msgspec.json.decode(data, type=Envelope)
-        answer = {"code": "", "keys": verify(envelope, load_keys(Path(argv[1])), int(argv[2]))}
+        answer = {"code": "", "keys": verify(envelope, load_keys(keys_dir), int(argv[2]))}
     except EdgeAgentError as error:
         answer = {"code": error.code, "message": error.message}
     except UNDECODABLE as error:
