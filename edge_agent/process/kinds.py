@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_agent.process.confinement import confine_opener, confine_sensor
+from edge_agent.process.program import PARENT_VARIABLE
 
 
 def layers_by_kind(folder: Path) -> dict[str, list[str]]:
@@ -26,6 +27,7 @@ def _tried(confine: Callable[[], list[str]]) -> list[str]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.environ[PARENT_VARIABLE] = str(os.getppid())
         try:
             os.write(write, json.dumps(confine()).encode())
         finally:
