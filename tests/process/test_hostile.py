@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from support import hostile
-from support.hostile import ACTS, Setting
+from support.acts import ACTS
+from support.hostile import Setting
 
 from edge_agent.process import landlock, seccomp
 
