@@ -1,16 +1,7 @@
-"""Which layers confine the processes of this device, and which of them its kernel lacks.
-
-What holds can only be seen by a process that has confined itself, for good; so each kind is tried in a fork.
-"""
-
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
+"""Which layers of confinement the kernel of this device lacks, and whether anything may start without them."""
 
 from edge_agent.errors import ConfigError
 from edge_agent.process import landlock, seccomp
-from edge_agent.process.confinement import confine_opener, confine_sensor
 
 LANDLOCK, SECCOMP = "Landlock", "seccomp"
 _WITHOUT = {
@@ -44,30 +35,3 @@ def check_confinement(*, required: bool) -> list[str]:
 def without(lacking: list[str]) -> str:
     """A sentence on what a kernel lacks."""
     return f"this kernel has no {' and no '.join(lacking)}: {', and '.join(_WITHOUT[name] for name in lacking)}"
-
-
-def by_kind(folder: Path) -> dict[str, list[str]]:
-    """The layers of each kind of child, that would work in ``folder``; of one that cannot be tried none."""
-    sensor = _tried(lambda: confine_sensor(write=[folder], network=False))
-    return {
-        "worker": _tried(lambda: confine_opener(write=[folder])),
-        "trust": _tried(confine_opener),
-        "capture": sensor,
-        "sensor": sensor,
-    }
-
-
-def _tried(confine: Callable[[], list[str]]) -> list[str]:
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(write, json.dumps(confine()).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as answer:
-        said = answer.read()
-    os.waitpid(child, 0)
-    held: list[str] = json.loads(said or b"[]")
-    return held

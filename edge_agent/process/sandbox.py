@@ -127,5 +127,4 @@ def _libc() -> ctypes.CDLL:
 
 
 if __name__ == "__main__":
-    json.dump(confine(), sys.stdout)
-    sys.stdout.write("\n")
+    sys.stdout.write(json.dumps(confine()) + "\n")

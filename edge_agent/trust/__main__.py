@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 def _one(keys_dir: Path, min_signatures: int) -> dict[str, object]:
     try:
-        confine_opener(read=[keys_dir])
+        confine_opener(read=[keys_dir, *(key.resolve() for key in keys_dir.glob("*.pem"))])  # which may be links
         data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
         envelope = msgspec.json.decode(data, type=Envelope)
         return {"code": "", "keys": verify(envelope, read_keyring(keys_dir), min_signatures)}

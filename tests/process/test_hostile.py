@@ -3,13 +3,15 @@
 ``python tests/process/test_hostile.py`` prints the table for SECURITY.md.
 """
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 from support import hostile
-from support.hostile import ACTS, Setting
+from support.acts import ACTS
+from support.hostile import Setting
 
 from edge_agent.process import landlock, seccomp
 
@@ -50,11 +52,11 @@ def test_what_is_refused_is_refused_and_what_is_not_is_said(named: str, act: str
     setting = SETTINGS[named]
     if setting.landlock and not landlock.abi():
         pytest.skip("this kernel has no Landlock")
+    if setting.unit and os.getuid() != 0:  # nobody else's home can be made
+        pytest.skip("needs root, to be a user of its own")
 
     done = tried(setting)[act]
 
-    if hostile.os.getuid() != 0 and setting.unit:  # nobody else's home can be made
-        pytest.skip("needs root, to be a user of its own")
     assert done is ((act, named) in ALLOWED)
 
 

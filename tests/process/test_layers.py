@@ -74,9 +74,9 @@ def test_nothing_is_missed_where_it_is_not_asked_for(monkeypatch: pytest.MonkeyP
 
 
 def test_each_kind_of_process_says_what_confines_it(tmp_path: Path) -> None:
-    code = "from edge_agent.process.layers import by_kind\nfrom pathlib import Path\nimport json\n"
+    code = "from edge_agent.process.kinds import layers_by_kind\nfrom pathlib import Path\nimport json\n"
 
-    done = python(f"{code}print(json.dumps(by_kind(Path(sys.argv[1]))))", str(tmp_path))
+    done = python(f"{code}print(json.dumps(layers_by_kind(Path(sys.argv[1]))))", str(tmp_path))
 
     found = json.loads(done.stdout)
     assert found.keys() == {"worker", "trust", "capture", "sensor"}

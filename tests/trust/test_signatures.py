@@ -57,6 +57,19 @@ def test_the_trust_child_answers_in_one_line(tmp_path: Path) -> None:
     assert b'"malformed"' in bad.stdout
 
 
+def test_a_trusted_key_may_be_a_link_to_elsewhere(tmp_path: Path) -> None:
+    for folder in ("keys", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    generate_key(tmp_path / "a.key", tmp_path / "elsewhere/a.pem")
+    (tmp_path / "keys/b.pem").symlink_to("../elsewhere/a.pem")
+    signed = enclose(b"manifest", KIND, str(tmp_path / "a.key"))
+
+    argv = [sys.executable, "-m", "edge_agent.trust", str(tmp_path / "keys"), "1"]
+    done = subprocess.run(argv, input=signed, capture_output=True, check=True)
+
+    assert done.stdout == b'{"code": "", "keys": ["b"]}\n'
+
+
 def test_the_trust_child_answers_for_many_envelopes_at_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         generate_key(tmp_path / f"{name}.key", tmp_path / f"{name}.pem")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_agent.backends import FORMATS, load
 from edge_agent.process.confinement import confine_opener
-from edge_agent.process.layers import by_kind
+from edge_agent.process.kinds import layers_by_kind
 from edge_agent.worker.measure.runtimes import probe_runtimes, unable
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     backends = {model_format: load(model_format) for model_format in FORMATS.values()}
     found = {model_format: probe_runtimes(backend) for model_format, backend in backends.items()}
     with tempfile.TemporaryDirectory() as folder:
-        layers = by_kind(Path(folder))
+        layers = layers_by_kind(Path(folder))
     print(
         json.dumps(
             {
