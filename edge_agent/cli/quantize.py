@@ -26,6 +26,7 @@ from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ConfigError, StageError
 from edge_agent.execution.run import run_stage
 from edge_agent.foreign.opening import read_file
+from edge_agent.foreign.removal import remove
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, chosen_folder, encode_task
@@ -213,11 +214,7 @@ def _task(request: Request) -> Task:
 def _clear(out: Path) -> None:
     """Remove what an earlier run of this command left in ``out``, and nothing else."""
     for name in _OURS:
-        path = out / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(out / name)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

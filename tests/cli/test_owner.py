@@ -101,7 +101,11 @@ def test_a_state_directory_that_is_a_link_to_roots_own_is_not_written_as_root(de
 
 
 def test_what_is_kept_of_a_sensor_is_read_as_the_owner(device: Path) -> None:
-    link(device, "sources/imu/kept/stretches.bin")
+    (device / "hidden").mkdir(mode=0o700)
+    (device / "hidden/stretches.bin").write_bytes(b"root's own")
+    (device / "state/sources/imu").mkdir(parents=True)
+    (device / "state/sources/imu/kept").symlink_to(device / "hidden")
+    give(device / "state")
 
     ended = as_root(device, "capture", "imu", "--kept")
 
