@@ -32,6 +32,20 @@ class ChildEnded(msgspec.Struct, frozen=True):
     exit: ChildExit
     output: str
 
+    def go_on(self) -> None:
+        """Tell whoever waits for it."""
+        self.then(self.exit, self.output)
+
+
+class Due(msgspec.Struct, frozen=True):
+    """More of a longer work is to be done; whatever else has come in the meantime is dealt with first."""
+
+    then: Callable[[], None]
+
+    def go_on(self) -> None:
+        """Do some more."""
+        self.then()
+
 
 class HookEnded(msgspec.Struct, frozen=True):
     """The operator's hook has judged the release of a job that is being activated."""
