@@ -27,7 +27,7 @@ from edge_agent.daemon.admission.admission import Admission
 from edge_agent.daemon.commands import Commands
 from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.daemon.device_info import Identity, InfoPublisher
-from edge_agent.daemon.events import ChildEnded, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
+from edge_agent.daemon.events import ChildEnded, Due, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
@@ -53,7 +53,9 @@ from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)
 
-InboxEvent = LinkEvent | StageProgress | StageEnded | StepEnded | ChildEnded | WorkEnded | SensorSaid | ControlRequest
+InboxEvent = (
+    LinkEvent | StageProgress | StageEnded | StepEnded | ChildEnded | WorkEnded | Due | SensorSaid | ControlRequest
+)
 Put = Callable[[InboxEvent], None]
 
 
@@ -157,8 +159,8 @@ class Agent:
                 self.flow.stage_ended(self._workers.release(number), end)
             case StepEnded(job_id, end):
                 self.flow.stage_ended(job_id, end)
-            case ChildEnded(then, ended, output):
-                then(ended, output)
+            case ChildEnded() | Due():
+                event.go_on()
             case WorkEnded(then):
                 then()
                 self._take_transfers()

@@ -32,6 +32,20 @@ class ChildEnded(msgspec.Struct, frozen=True):
     exit: ChildExit
     output: str
 
+    def go_on(self) -> None:
+        """Tell whoever waits for it."""
+        self.then(self.exit, self.output)
+
+
+class Due(msgspec.Struct, frozen=True):
+    """More of a longer work is to be done; whatever else has come in the meantime is dealt with first."""
+
+    then: Callable[[], None]
+
+    def go_on(self) -> None:
+        """Do some more."""
+        self.then()
+
 
 class StepEnded(msgspec.Struct, frozen=True):
     """What a job's activation waited for has ended: work on the disk, or the operator's hook."""

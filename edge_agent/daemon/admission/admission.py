@@ -11,8 +11,8 @@ a job that is here already is published again. At most one child runs, and at mo
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 
 from edge_agent.daemon.admission.documents import Address, Document, fingerprint_of, read_document
 from edge_agent.daemon.admission.key_files import KeyFiles
@@ -23,7 +23,7 @@ from edge_agent.daemon.admission.signature_check import SignatureCheck
 from edge_agent.daemon.admission.verdicts import Verdicts
 from edge_agent.daemon.admission.waiting_room import WaitingRoom
 from edge_agent.daemon.admission.wants import Wants
-from edge_agent.daemon.events import ChildEnded
+from edge_agent.daemon.events import ChildEnded, Due
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
@@ -42,6 +42,7 @@ from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 log = logging.getLogger(__name__)
 
 _CHECK_EVERY_S = 1.0
+_OVER = object()
 _FLOOD = 100
 """Orders of one scope between two ticks, none of them signed: so many that the broker may have dropped one that was."""
 
@@ -60,7 +61,7 @@ class Admission:
         publisher: Publisher,
         *,
         clock: Clock,
-        put: Callable[[ChildEnded], None],
+        put: Callable[[ChildEnded | Due], None],
     ) -> None:
         self._topics = config.topics
         self._scopes = config.scopes
@@ -77,7 +78,11 @@ class Admission:
         self._verdicts = Verdicts()
         self._room = WaitingRoom(self._scopes)
         self._missed = Missed()
+        self._put = put
         self._check = SignatureCheck(put, self._checked)
+        self._work: deque[Iterator[None]] = deque()
+        """Trusted orders that are to be obeyed, one at each turn: each may write a good deal to a slow disk."""
+        self._work_is_due = False
         self._checked_at = 0.0
         self._hostile: Counter[Scope] = Counter()
         """How many came of each scope since the last tick that nobody who is trusted has signed."""
@@ -216,14 +221,34 @@ class Admission:
         self._start_check()
 
     def _decide(self, documents: Sequence[Document]) -> None:
-        """Do what trusted orders say, by the rules: wants, then the others in the order in which they came."""
+        """Do what trusted orders say, by the rules: the first one now, the others as soon as there is time."""
+        if len(documents) == 1 and not self._work:
+            deque(self._one_by_one(documents), maxlen=0)
+            return
+        self._work.append(self._one_by_one(documents))
+        if not self._work_is_due:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._work_is_due = False
+        while self._work and next(self._work[0], _OVER) is _OVER:
+            self._work.popleft()
+        if self._work:
+            self._work_is_due = True
+            self._put(Due(self._go_on))
+
+    def _one_by_one(self, documents: Sequence[Document]) -> Iterator[None]:
+        """Obey wants, then the others in the order in which they came; gives way after each."""
         wants = [document for document in documents if isinstance(document.topic, WantTopic)]
         for document, error in self._wants.decide(wants):
-            self._refuse(document, error, signed=not self._unsigned)
+            if error is not None:
+                self._refuse(document, error, signed=not self._unsigned)
+            yield
         for document in documents:
             if isinstance(document.topic, CommandTopic):
                 with contained(f"command {document.topic.command}"):
                     self._obey(document, document.topic)
+                yield
 
     def _obey(self, document: Document, topic: CommandTopic) -> None:
         try:

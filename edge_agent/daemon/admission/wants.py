@@ -72,8 +72,11 @@ class Wants:
         for job in self._republished.keys() - self._ledger.jobs.keys():
             del self._republished[job]
 
-    def decide(self, documents: Sequence[Document]) -> Iterator[tuple[Document, EdgeAgentError]]:
-        """Obey trusted wants; gives those that are refused, and why. A fault in one keeps no other from its answer."""
+    def decide(self, documents: Sequence[Document]) -> Iterator[tuple[Document, EdgeAgentError | None]]:
+        """Obey trusted wants; gives each once it is dealt with, and why it is refused, if it is.
+
+        A fault in one keeps no other from its answer.
+        """
         found: list[tuple[Document, Want]] = []
         for document in documents:
             if not isinstance(document.topic, WantTopic):
@@ -86,14 +89,17 @@ class Wants:
         for document, want in sorted(found, key=lambda one: _rank(one[1])):
             if newest[document.topic] is not document:
                 self._answer(want, "canceled", "superseded", "a newer want took its place before it was begun")
+                yield document, None
                 continue
+            refused: EdgeAgentError | None = None
             try:
                 self._obey(document, want)
             except EdgeAgentError as error:
-                yield document, error
+                refused = error
             except Exception:
                 log.exception("internal: want of %s", want.manifest.name)
-                yield document, TrustError("internal", f"{want.manifest.name} failed here; report it with the log")
+                refused = TrustError("internal", f"{want.manifest.name} failed here; report it with the log")
+            yield document, refused
 
     def _obey(self, document: Document, want: Want) -> None:
         if not self._unsigned:

@@ -164,3 +164,18 @@ def test_a_key_list_replaces_the_one_before(tmp_path: Path, held: int, new: KeyL
     again.load()
     assert again.list_version == files.list_version
     store.unlock()
+
+
+def test_of_many_orders_one_is_obeyed_at_each_turn(local: LocalAgent, tmp_path: Path) -> None:
+    """Each may write a good deal to a slow disk, and the watchdog must not wait for all of them."""
+    local.agent._admission._checked_at = time.monotonic()  # so that all wait for one check
+    for number in range(10):
+        local.handle(signed(tmp_path, model=f"m{number}"))
+    seen = set()
+    deadline = time.monotonic() + PATIENCE_S
+    while len(local.agent.jobs) < 10:
+        assert time.monotonic() < deadline
+        local.step()
+        seen.add(len(local.agent.jobs))
+
+    assert seen >= set(range(1, 11))
