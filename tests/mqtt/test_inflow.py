@@ -31,7 +31,7 @@ def test_what_waits_for_an_owner_who_is_busy_is_bounded_and_goes_on_later(
         link.link.subscribe(f"{namespace}/+")
         with Flood(mosquitto.url, lambda number: (f"{namespace}/x", b"%09d" % number + bytes(SIZE)), qos=qos) as flood:
             deadline = time.monotonic() + 20
-            while (flood.sent < 500 or link.inbox.qsize() < MOST // SIZE // 2) and time.monotonic() < deadline:
+            while (flood.sent < 500 or link.inbox.qsize() < MOST // SIZE // 8) and time.monotonic() < deadline:
                 time.sleep(0.05)
             sent = flood.sent
         waiting = link.inbox.qsize()
