@@ -154,12 +154,13 @@ class Client:
 
     # -- the one thread that serves
 
-    def serve(self, generation: int, stopping: threading.Event) -> Outcome:
-        """Connect, and serve the connection until it ends, or ``stopping`` is set and good-bye is said.
+    def serve(self, generation: int, stopping: threading.Event, enough: Callable[[], bool]) -> Outcome:
+        """Connect, and serve the connection until it ends, of itself or by our good-bye.
 
         Args:
             generation: no other connection of this link has it; messages of another one are not acknowledged.
             stopping: whether the owner wants an end.
+            enough: whether this connection should be followed by another one.
         """
         self._now = now = _Connection(
             generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
@@ -175,7 +176,7 @@ class Client:
             return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {why(error)}"))
         try:
             answered: Callable[[], bool] = lambda: now.reached is not Reached.A_LISTENER  # noqa: E731  # it has a type
-            if not serve(self._paho, self._waker, answered, stopping, lambda: self._inflow.full):
+            if not serve(self._paho, self._waker, answered, stopping, lambda: self._inflow.full, enough):
                 now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
         except Exception as error:  # paho on bytes that are no MQTT
             log.exception("the connection to %s broke", self._url)
@@ -259,7 +260,9 @@ class Client:
             if not self._options.clean:
                 paho.ack(message.mid, message.qos)
             return
-        event = self._inflow.came(Incoming(topic, bytes(message.payload), message.retain, token), message.qos)
+        event = self._inflow.came(
+            Incoming(topic, bytes(message.payload), message.retain, token), message.qos, time.monotonic()
+        )
         if event is not None:
             self._on_event(event)
         elif time.monotonic() - self._told_dropped_at >= _TELL_DROPPED_EVERY_S:

@@ -177,7 +177,7 @@ class Link:
         generation, logged, twin = 0, float("-inf"), False
         while not self._stopping.is_set():
             generation += 1
-            outcome = self._client.serve(generation, self._stopping)
+            outcome = self._client.serve(generation, self._stopping, self._overrun)
             self._up.clear()
             self._failure = failure = self._judged(outcome)
             if self._stopping.is_set():
@@ -197,6 +197,14 @@ class Link:
                 log.warning("%s: %s; trying again", failure.code, failure.reason)
             most_s = _SHORT_S / 2 if outcome.reached is Reached.A_SESSION and not failure.twin else math.inf
             self._stopping.wait(min(most_s, self._backoff.failed()))
+
+    def _overrun(self) -> bool:
+        """Whether the connection should be made again at once, as the broker may hold what it could not deliver."""
+        if self._inflow.renewal_due(time.monotonic()):
+            self._at_once.set()
+            log.warning("messages were dropped; connecting again, so that the broker sends what it could not deliver")
+            return True
+        return False
 
     def _judged(self, outcome: Outcome) -> Disconnected:
         """Why a connection ended; a session that was no success leaves the delays as long as they have become.

@@ -46,14 +46,16 @@ def serve(
     answered: Callable[[], bool],
     stopping: threading.Event,
     full: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Read and write until the connection ends, or ``stopping`` is set and good-bye is said; False: no answer in time.
+    """Read and write until the connection ends, of itself or by our good-bye; False: no answer in time.
 
     Args:
         library: has just connected.
         waker: ends a wait when there is something to write, or ``stopping`` was set.
         answered: whether the broker has.
         stopping: whether the owner wants an end.
+        enough: whether this connection should end although the owner goes on.
         full: whether nothing should be read now; the waker tells when that is over.
     """
     give_up, leaving = time.monotonic() + ANSWER_TIMEOUT_S, False
@@ -75,7 +77,7 @@ def serve(
             break
         if answered() and not leaving:
             give_up = time.monotonic() + STOP_TIMEOUT_S
-            if leaving := stopping.is_set():
+            if leaving := stopping.is_set() or enough():
                 library.disconnect()
         elif time.monotonic() > give_up:
             return False

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from host_tools.broker.registry import Device, read_devices
 from host_tools.broker.session import Session
-from host_tools.cli.options import connection_of
+from host_tools.cli.options import connection_of, name_of
 from host_tools.display.console import stdout_console
 
 _GIB = 1 << 30
@@ -27,6 +27,8 @@ def devices(
     Online or not, groups, hardware, sources, and active releases.
     """
     options = connection_of(context)
+    if group:
+        name_of(group, "group")
     with Session(options.settings()) as session:
         known = read_devices(session)
     wanted = [

@@ -3,6 +3,7 @@
 import queue
 import resource
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_what_waits_for_an_owner_who_is_busy_is_bounded_and_goes_on_later(
         link.link.subscribe(f"{namespace}/+")
         with Flood(mosquitto.url, lambda number: (f"{namespace}/x", b"%09d" % number + bytes(SIZE)), qos=qos) as flood:
             deadline = time.monotonic() + 20
-            while (flood.sent < 500 or link.inbox.qsize() < MOST // SIZE // 2) and time.monotonic() < deadline:
+            while (flood.sent < 500 or link.inbox.qsize() < MOST // SIZE // 8) and time.monotonic() < deadline:
                 time.sleep(0.05)
             sent = flood.sent
         waiting = link.inbox.qsize()
@@ -126,3 +127,50 @@ def forget_peak() -> int:
     """Begin anew with the RSS of now."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return peak_kib()
+
+
+@pytest.mark.mosquitto
+def test_what_the_broker_could_not_deliver_in_a_flood_comes_after_it(
+    mosquitto: MosquittoBroker, namespace: str
+) -> None:
+    """What a mosquitto drops keeps its place in the window: 32 of them, and all is silent."""
+    honest = {f"{namespace}/honest-{number}" for number in range(150)}
+    seen: set[str] = set()
+    inflow = Inflow(MOST)
+    with QueuedLink(mosquitto.url, clean=False, inflow=inflow) as link, QueuedLink(mosquitto.url, "host") as host:
+        link.expect(Connected)
+        host.expect(Connected)
+        link.link.subscribe(f"{namespace}/+")
+
+        def take(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0 and not honest <= seen:
+                with suppress(queue.Empty):
+                    if isinstance(event := link.inbox.get(timeout=min(left, 0.05)), Incoming):
+                        seen.add(event.topic)
+                        link.link.ack(event)
+
+        with Flood(mosquitto.url, lambda number: (f"{namespace}/x", b"%09d" % number + bytes(SIZE))):
+            deadline = time.monotonic() + 15
+            while not inflow.dropped and time.monotonic() < deadline:  # the owner is busy
+                time.sleep(0.05)
+            for topic in sorted(honest):
+                assert host.link.publish(topic, b"1", retain=True).wait(20)
+                take(0.01)
+        take(45)
+
+    assert inflow.dropped
+    assert honest <= seen
+
+
+def test_a_flood_that_does_not_end_has_the_connection_made_again_now_and_then() -> None:
+    inflow = Inflow(1)
+    message = Incoming("t", b"", retained=False)
+    due = []
+    inflow.came(message, 1, 0.0)
+    for second in range(150):
+        inflow.came(message, 0, float(second))
+        due.append(inflow.renewal_due(float(second)))
+    due += [inflow.renewal_due(150.0 + second) for second in range(10)]
+
+    assert [second for second, one in enumerate(due) if one] == [60, 120, 151]

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -57,7 +58,8 @@ class Flood:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the broker had enough of it
+            self._socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._socket.close()

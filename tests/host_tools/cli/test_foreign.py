@@ -77,3 +77,21 @@ def test_json_has_the_same_words(host: Host) -> None:
 
     (report,) = json.loads(ended.out)
     assert report["status"] == "[/nope]�]0;owned��[2J�[bold] :smile:"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["report", "har", "--device", "+"],
+        ["watch", "--job", "#"],
+        ["rollback", "../har", "--device", "pi-1"],
+        ["cancel", "+"],
+        ["devices", "--group", "a/b"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_on_a_command_line_is_no_wildcard_and_no_path(host: Host, argv: list[str]) -> None:
+    ended = host.run(app.main, *argv)
+
+    assert ended.exit == 2
+    assert "must match [a-z0-9]" in ended.err
