@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.cli.installation import host
 from edge_agent.process import landlock, layers, seccomp
 
 HIDDEN = """
@@ -85,3 +86,18 @@ def test_each_kind_of_process_says_what_confines_it(tmp_path: Path) -> None:
         assert ("seccomp" in held) is seccomp.available()
     assert ("landlock_reads" in found["worker"]) is bool(landlock.abi())
     assert "landlock_reads" not in found["sensor"]
+
+
+@pytest.mark.parametrize("lacking", [[], ["Landlock"]])
+def test_a_new_configuration_asks_for_what_this_kernel_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: list[str]
+) -> None:
+    """A service that never starts protects nobody."""
+    monkeypatch.setattr(host, "missing", lambda: lacking)
+    example = (Path(__file__).parents[2] / "systemd/config.toml").read_text(encoding="utf-8")
+
+    host.make_config(tmp_path / "config.toml", example)
+
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    assert ("\nrequire_confinement = true\n" in text) is not bool(lacking)
+    assert ("this kernel has no Landlock" in capsys.readouterr().out) is bool(lacking)
