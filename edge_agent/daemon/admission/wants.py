@@ -5,7 +5,6 @@ kept at the broker: ``superseded``. One whose job has left the newest is answere
 """
 
 import logging
-import time
 from collections.abc import Collection, Iterator, Sequence
 
 from edge_agent.daemon.admission.documents import Document
@@ -20,8 +19,6 @@ from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope, WantTopic
 
 log = logging.getLogger(__name__)
-
-_AGAIN_S = 1.0
 
 
 class Wants:
@@ -38,8 +35,6 @@ class Wants:
         self._clock = clock
         self._versions: dict[str, dict[Scope, Standing]] = {}
         """model → scope → the version that is wanted there and until when, of trusted wants that were obeyed."""
-        self._asked: set[str] = set()
-        self._republished: dict[str, float] = {}
 
     @property
     def models(self) -> Collection[str]:
@@ -58,19 +53,8 @@ class Wants:
         """Publish the report of a job again, at most once a second, as anybody may ask; False: it is not here."""
         if job not in self._ledger.jobs:
             return False
-        self._asked.add(job)
-        self.tick()
+        self._ledger.answer(job)
         return True
-
-    def tick(self) -> None:
-        """Publish the reports that were asked for, if it is time to."""
-        now = time.monotonic()
-        for job in [job for job in self._asked if now - self._republished.get(job, -_AGAIN_S) >= _AGAIN_S]:
-            self._asked.discard(job)
-            self._republished[job] = now
-            self._ledger.republish(job)
-        for job in self._republished.keys() - self._ledger.jobs.keys():
-            del self._republished[job]
 
     def decide(self, documents: Sequence[Document]) -> Iterator[tuple[Document, EdgeAgentError | None]]:
         """Obey trusted wants; gives each once it is dealt with, and why it is refused, if it is.

@@ -99,6 +99,25 @@ def test_a_replay_costs_an_answer_a_second(local: LocalAgent, tmp_path: Path) ->
     assert published <= 3
 
 
+def test_who_asks_again_within_the_second_is_answered_in_the_next(local: LocalAgent, tmp_path: Path) -> None:
+    """A host that pushes what is here already, and has just connected, would wait for ever."""
+    order = signed(tmp_path)
+    local.deliver(wanted(1), blob=True)  # its blob is here; unsigned, it is no order
+    local.handle(order)
+    until_jobs(local, 1)
+    local.settle()
+    topic = TOPICS.device(DEVICE.name, "job", next(iter(local.agent.jobs)))
+    local.handle(order)
+    local.link.retained.pop(topic, None)
+
+    local.handle(order)
+
+    deadline = time.monotonic() + PATIENCE_S
+    while topic not in local.link.retained:
+        assert time.monotonic() < deadline
+        local.step()
+
+
 def test_when_a_check_does_not_answer_each_is_checked_alone(
     local: LocalAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
