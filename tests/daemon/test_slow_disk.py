@@ -10,6 +10,8 @@ from support.agents import LocalAgent
 from support.brokers import Broker
 from support.device import Device, push
 
+from edge_agent.daemon.activation.release_steps import roll_back
+from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Ended, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.state.releases import Releases
@@ -79,6 +81,32 @@ def test_what_is_being_written_is_not_collected(tmp_path: Path, disk: SlowDisk) 
     assert writing.is_dir()
     disk.go.set()
     local.settle()
+    local.off()
+
+
+def test_a_rollback_while_a_release_is_copied_is_not_undone_when_that_backs_out(tmp_path: Path, disk: SlowDisk) -> None:
+    """The release would name the one that was rolled back from as its previous, which by then is not even kept."""
+    disk.go.set()
+    local = LocalAgent(tmp_path / "state").boot()
+    for version in (1, 2):
+        local.want(version)
+        local.settle()
+    releases = Releases(local.store.models, "har")
+    disk.go.clear()
+    disk.waiting.clear()
+    job = local.want(3)
+    until(local, disk)
+    disk.go.set()
+    active, previous = roll_back(local.store, "har")  # before the end of the copy is taken out of the inbox
+    assert (active.version, previous.version) == (2, 1)
+    local.stages.ends[Stage.ACTIVATE] = StageEnd("stage_crashed", "it did not load", "failed", 0.1)
+
+    local.settle()
+
+    assert local.agent.jobs[job].code == "activation_failed"
+    current = releases.active()
+    assert current is not None
+    assert current.version == 1
     local.off()
 
 

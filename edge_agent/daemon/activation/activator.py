@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from edge_agent.daemon.activation.hook import Hook
-from edge_agent.daemon.activation.release_steps import chosen_model, make_release
+from edge_agent.daemon.activation.release_steps import chosen_model, make_release, previous_of
 from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.events import StepEnded
 from edge_agent.daemon.job_ledger import JobLedger
@@ -138,6 +138,13 @@ class Activator:
         """The release is on disk, or cannot be put there."""
         if end.status != "ok":
             yield StageFailed(end.code, end.message)
+            return
+        releases = Releases(self._store.models, job.model)
+        release = releases.read(end.message)
+        if release is not None and release.previous != previous_of(job, releases.active()):
+            # Another one became active meanwhile, by a rollback or as the card had spoilt the one before: the release
+            # would back out to what is taken back, or is not kept.
+            self._in_background(job, self._preparation(job, releases))
             return
         event = Stepped(ActivationStep.PREPARED, end.message)
         yield event

@@ -76,7 +76,7 @@ def make_release(
         activated=rfc3339(now),
         heldout=msgspec.to_builtins(result.data.heldout) if result.data.heldout is not None else {},
         output_found=_output_found(result),
-        previous=_previous(job, previous),
+        previous=previous_of(job, previous),
     )
 
 
@@ -85,7 +85,7 @@ def _output_found(result: Result) -> dict[str, Any]:
     return {} if options is None else msgspec.to_builtins(options)
 
 
-def _previous(job: Job, active: Release | None) -> str:
+def previous_of(job: Job, active: Release | None) -> str:
     """The release to go back to; a step done again finds its own release active and must not name itself."""
     if active is None:
         return ""
