@@ -32,13 +32,12 @@ from edge_agent.foreign.opening import read_file
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.job import Job
 from edge_agent.state.durable import fsync_dir, write_durably
+from edge_agent.state.separation import BROKEN, separate
 from edge_agent.strict import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
 KEPT_JOBS = 20
-_KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
-_BROKEN = ".broken"
 _NO_FILE_OF_OURS = (errno.ELOOP, errno.EINVAL, errno.EFBIG)
 """Of a link, of what is no file, and of one that is too large: it stays so, however often it is read."""
 _MOST_BYTES = 16 << 20
@@ -126,18 +125,8 @@ class Store:
         return self.work / job
 
     def separate_work(self) -> None:
-        """Move what workers of a version before have left beside the daemon's files to where workers write now."""
-        for folder in self.jobs.iterdir():
-            if not folder.is_dir():
-                continue
-            work = self.work_dir(folder.name)
-            work.mkdir(mode=0o700, exist_ok=True)
-            for path in folder.iterdir():
-                if path.name.startswith("."):  # a write that a power cut has ended
-                    remove_quietly(path)
-                elif path.name not in _KEPT_FILES and not path.name.endswith(_BROKEN):
-                    remove_quietly(work / path.name)
-                    path.rename(work / path.name)
+        """Move what workers of a version before have left to where workers write now."""
+        separate(self.jobs, self.work)
 
     def load_jobs(self) -> list[Job]:
         """Every job on disk that can be read now, oldest first; those that cannot are ``unread``."""
@@ -151,10 +140,13 @@ class Store:
         return sorted((job for job in found if job), key=lambda job: (job.created, job.id))
 
     def create(self, job: Job, manifest: bytes) -> None:
-        """Put a new job on disk: its manifest first, so a job always has one."""
+        """Put a new job on disk: its manifest first, so a job always has one; raises ``LimitError`` (no_space)."""
         folder = self.job_dir(job.id)
         for made in (folder, self.work_dir(job.id)):
-            made.mkdir(mode=0o700, exist_ok=True)
+            try:
+                made.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise _no_space(made, error) from None
         self._write(folder / "manifest.json", manifest)
         self.save(job)
         fsync_dir(self.jobs)
@@ -267,7 +259,7 @@ class Store:
         try:
             write_durably(path, data)
         except OSError as error:
-            raise LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir") from None
+            raise _no_space(path, error) from None
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
         """What a state file holds, or None: there is none, or its bytes are no such thing and it is set aside.
@@ -285,5 +277,9 @@ class Store:
                 raise StoreError("state_unreadable", text) from None
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
             with suppress(OSError):  # a disk that is read only now
-                path.rename(path.with_name(f"{path.name}{_BROKEN}"))
+                path.rename(path.with_name(f"{path.name}{BROKEN}"))
             return None
+
+
+def _no_space(path: Path, error: OSError) -> LimitError:
+    return LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir")

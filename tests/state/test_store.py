@@ -270,7 +270,7 @@ def test_a_release_of_links_and_pipes_is_taken_out(store: Store, tmp_path: Path,
     else:
         path.symlink_to(tmp_path / "elsewhere")
 
-    problem = releases.heal()
+    problem = releases.replace(*releases.diagnose())
 
     assert problem.startswith("release_corrupt")
     assert problem.endswith("; nothing is active")
@@ -320,6 +320,34 @@ def test_what_workers_of_a_version_before_have_left_is_moved_to_where_they_write
         assert {path.name for path in folder.iterdir()} == {"job.json", "manifest.json"}
         assert {path.name for path in work.iterdir()} == {"capture", "task.json"}
         assert (work / "capture/outcome.json").read_text() == round_
+
+
+def full(path: Path, *_given: object, **_how: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def test_a_full_disk_keeps_no_daemon_from_starting(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What would make room is the daemon itself."""
+    store.create(job(), b"{}")
+    store.retire("j")
+    monkeypatch.setattr(Path, "mkdir", full)
+    store.separate_work()  # nothing is to be moved, so nothing is made
+    assert not caplog.records
+
+    (store.job_dir("j") / "task.json").write_text("{}")
+    store.separate_work()
+
+    assert "No space left" in caplog.text
+    assert [found.id for found in store.load_jobs()] == ["j"]
+
+
+def test_a_job_that_no_folder_can_be_made_for_finds_no_space(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "mkdir", full)
+
+    with pytest.raises(LimitError, match="No space left"):
+        store.create(job(), b"{}")
 
 
 @contextmanager
