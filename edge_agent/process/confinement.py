@@ -42,21 +42,24 @@ def confine_opener(*, write: Sequence[Path] = (), read: Iterable[Path] = ()) -> 
 
 
 def confine_sensor(
-    *, write: Sequence[Path], network: bool, devices: Iterable[Path] = (), death: signal.Signals = signal.SIGKILL
+    *,
+    write: Sequence[Path],
+    families: Sequence[int] = (),
+    devices: Iterable[Path] = (),
+    death: signal.Signals = signal.SIGKILL,
 ) -> list[str]:
     """Confine a process that opens a sensor; returns the layers that hold, and raises as :func:`confine_opener`.
 
     Args:
         write: its own folders.
-        network: whether the sensor may hang on the network.
+        families: of sockets (``AF_…``) that the sensor may hang on, besides this computer's own.
         devices: folders of devices and settings besides ``/dev`` and ``/sys``.
         death: what it gets when its parent has died.
     """
     held = sandbox.confine(death)
     os.environ["TMPDIR"] = tempfile.tempdir = str(write[0])  # where a driver, and what it starts, finds it may write
-    held += landlock.restrict(write=write, tcp=network, devices=devices)
-    families = (socket.AF_UNIX, *((socket.AF_INET, socket.AF_INET6) if network else ()))
-    return held + seccomp.forbid(model=False, families=families)
+    held += landlock.restrict(write=write, tcp=socket.AF_INET in families, devices=devices)
+    return held + seccomp.forbid(model=False, families=(socket.AF_UNIX, *families))
 
 
 def _runtimes() -> list[Path]:

@@ -14,7 +14,7 @@ from edge_agent.process.program import PARENT_VARIABLE
 
 def layers_by_kind(folder: Path) -> dict[str, list[str]]:
     """The layers of each kind of child, that would work in ``folder``; of one that cannot be tried none."""
-    sensor = _tried(lambda: confine_sensor(write=[folder], network=False))
+    sensor = _tried(lambda: confine_sensor(write=[folder]))
     return {
         "worker": _tried(lambda: confine_opener(write=[folder])),
         "trust": _tried(confine_opener),

@@ -16,7 +16,7 @@ import msgspec
 from edge_agent.errors import EdgeAgentError
 from edge_agent.process.confinement import confine_sensor
 from edge_agent.sensing.process import run
-from edge_agent.settings.sensor_needs import devices_elsewhere, may_connect
+from edge_agent.settings.sensor_needs import devices_elsewhere, socket_families
 from edge_agent.settings.sharing import SensorProcessConfig
 from edge_agent.strict import UNDECODABLE
 
@@ -39,7 +39,7 @@ def main() -> int:
         folder.chmod(_FOLDER_MODE)
         held = confine_sensor(
             write=[folder],
-            network=may_connect(config.table),
+            families=socket_families(config.table),
             devices=devices_elsewhere(config.table),
             death=signal.SIGTERM,
         )

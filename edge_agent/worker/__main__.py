@@ -28,7 +28,7 @@ from edge_agent.jobs.outcome import Outcome, encode_outcome
 from edge_agent.jobs.task import INSPECT, OUTCOME_FILE, WORKER_STAGES, Stage, Task, read_task
 from edge_agent.process.confinement import confine_opener, confine_sensor
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
-from edge_agent.settings.sensor_needs import devices_elsewhere, may_connect
+from edge_agent.settings.sensor_needs import devices_elsewhere, socket_families
 from edge_agent.state.durable import publish_dir
 from edge_agent.worker.blobs import take_blobs
 from edge_agent.worker.context import Context
@@ -72,7 +72,8 @@ def give_up(stage: str, job_dir: Path, task: Task) -> list[str]:
     if stage == Stage.CAPTURE and task.arrays is None:
         tables = task.sources.values()
         devices = [folder for table in tables for folder in devices_elsewhere(table)]
-        return confine_sensor(write=[job_dir], network=any(map(may_connect, tables)), devices=devices)
+        families = sorted({family for table in tables for family in socket_families(table)})
+        return confine_sensor(write=[job_dir], families=families, devices=devices)
     arrays = [] if task.arrays is None else [task.arrays.calibration, task.arrays.heldout]
     given = [job_dir / name for name in (*arrays, task.eval) if name]
     return confine_opener(write=[job_dir], read=[*given, (job_dir / "release").resolve()])
