@@ -27,6 +27,9 @@ _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
 _OPEN_FILES = 256
 _MORE_THREADS = 512
 """Beyond those that the user has: the threads of a runtime on a server, and what other programs start meanwhile."""
+_UNSEEN_THREADS = 1 << 15
+"""Instead, in a container: the kernel counts those of this user outside as well, a desktop's thousands among them."""
+_ALL_PROCESSES = "pid:[4026531836]"  # linux/proc_ns.h: PROC_PID_INIT_INO, where every process can be seen
 _MORE_BYTES = 1 << 30
 _NOT_OURS = 0o077
 _ORPHAN = 1
@@ -61,7 +64,9 @@ def bound(folder: Path) -> list[str]:
     process's or not, so it stands above those that there are; the kernel asks nothing of root.
     """
     _lower(resource.RLIMIT_FSIZE, 2 * shutil.disk_usage(folder).free + _MORE_BYTES)
-    _lower(resource.RLIMIT_NPROC, sum(_threads(os.getuid())) + _MORE_THREADS)
+    sees_all = str(Path("/proc/self/ns/pid").readlink()) == _ALL_PROCESSES
+    more = _MORE_THREADS if sees_all else _UNSEEN_THREADS
+    _lower(resource.RLIMIT_NPROC, sum(_threads(os.getuid())) + more)
     return [
         f"file_bytes={resource.getrlimit(resource.RLIMIT_FSIZE)[1]}",
         f"threads={resource.getrlimit(resource.RLIMIT_NPROC)[1]}",

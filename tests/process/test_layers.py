@@ -88,6 +88,19 @@ def test_each_kind_of_process_says_what_confines_it(tmp_path: Path) -> None:
     assert "landlock_reads" not in found["sensor"]
 
 
+@pytest.mark.parametrize(("all_seen", "least", "most"), [(True, 512, 16_384), (False, 32_768, 65_536)])
+def test_what_cannot_be_seen_from_a_container_keeps_no_worker_from_its_threads(
+    tmp_path: Path, *, all_seen: bool, least: int, most: int
+) -> None:
+    """The kernel counts the threads of a user outside, too, and a desktop has more than a worker may start."""
+    first = str(Path("/proc/self/ns/pid").readlink()) if all_seen else "pid:[7]"
+    code = f"from edge_agent.process import sandbox\nfrom pathlib import Path\nsandbox._ALL_PROCESSES = {first!r}\n"
+
+    done = python(f"{code}print(sandbox.bound(Path(sys.argv[1]))[-1])", str(tmp_path))
+
+    assert least < int(done.stdout.strip().removeprefix("threads=")) < most
+
+
 @pytest.mark.parametrize("lacking", [[], ["Landlock"]])
 def test_a_new_configuration_asks_for_what_this_kernel_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lacking: list[str]
