@@ -10,7 +10,7 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -49,10 +49,13 @@ def become_owner(folder: Path, *, starts_python: bool = False) -> None:
     """Be the owner of a state directory from now on, for good; only root changes.
 
     Raises:
-        StoreError: ``permission_denied``: this root may not become others, or its Python is hidden from them.
+        StoreError: ``permission_denied``: this root may not become others, or its Python is hidden from them, or what
+            is there is root's own.
     """
     if os.geteuid() != 0 or (owner := owner_of(folder)) is None:
         return
+    if starts_python:
+        _check_owned(folder, owner)
     try:
         become(owner.uid, owner.groups)
     except PermissionError:
@@ -139,6 +142,17 @@ def _groups(uid: int, gid: int) -> tuple[int, ...]:
     except KeyError:
         return (gid,)
     return tuple(dict.fromkeys([user.pw_gid, *os.getgrouplist(user.pw_name, user.pw_gid)]))
+
+
+def _check_owned(folder: Path, owner: Owner) -> None:
+    """A version before ran as root here, and left what its owner cannot write to."""
+    for place in (folder, folder / "lock"):
+        with suppress(OSError):
+            if place.stat().st_uid == 0:
+                text = (
+                    f"{place} is root's, and edge-agent runs as the owner of what lies around it; give it to that user"
+                )
+                raise StoreError("permission_denied", f"{text}: sudo chown -R {owner.uid} {folder}")
 
 
 def _forbidden(folder: Path) -> StoreError:

@@ -163,6 +163,19 @@ def test_a_daemon_that_root_starts_is_the_owners(device: Path) -> None:
         assert f"{sys.executable} cannot be run by the owner of" in said
 
 
+@pytest.mark.parametrize("place", ["state", "state/lock"])
+def test_a_daemon_that_was_roots_until_now_says_whose_its_files_have_to_be(device: Path, place: str) -> None:
+    """In a container whose state is mounted from a person's folder, and where root's is in one."""
+    give(device)
+    os.chown(device / place, 0, 0)
+
+    done = as_root(device, "run")
+
+    assert done.returncode == 2
+    assert f"sudo chown -R {NOBODY} {device / 'state'}" in done.stderr
+    assert "use sudo" not in done.stderr
+
+
 def test_root_is_the_owner_only_while_it_looks(device: Path) -> None:
     before = (os.geteuid(), os.getegid(), os.getgroups())
     with as_owner(device / "state"):
