@@ -126,6 +126,37 @@ def test_a_boot_does_not_wait_for_the_releases_to_be_read(tmp_path: Path, disk: 
     again.off()
 
 
+def test_at_boot_one_release_is_read_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = LocalAgent(tmp_path / "state").boot()
+    names = [f"m{number}" for number in range(4)]
+    for name in names:
+        local.want(1, name)
+    local.settle()
+    local.off()
+    lock, at_once, read = threading.Lock(), 0, []
+
+    def diagnose(releases: Releases) -> tuple[str, str]:
+        nonlocal at_once
+        with lock:
+            at_once += 1
+            assert at_once == 1
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+            read.append(releases.model)
+        return "", ""
+
+    monkeypatch.setattr(Releases, "diagnose", diagnose)
+    again = LocalAgent(tmp_path / "state").boot()
+    deadline = time.monotonic() + 20
+    while len(read) < len(names):
+        assert time.monotonic() < deadline
+        again.step()
+
+    assert read == names
+    again.off()
+
+
 _ALL_BLOBS_ARE_LARGE = """
 import sys
 from edge_agent.cli import main
