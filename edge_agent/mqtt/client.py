@@ -260,9 +260,8 @@ class Client:
             if not self._options.clean:
                 paho.ack(message.mid, message.qos)
             return
-        event = self._inflow.came(
-            Incoming(topic, bytes(message.payload), message.retain, token), message.qos, time.monotonic()
-        )
+        incoming = Incoming(topic, bytes(message.payload), message.retain, token)
+        event = self._inflow.came(incoming, message.qos, time.monotonic())
         if event is not None:
             self._on_event(event)
         elif time.monotonic() - self._told_dropped_at >= _TELL_DROPPED_EVERY_S:

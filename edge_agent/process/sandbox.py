@@ -24,7 +24,8 @@ from edge_agent.process.program import PARENT_VARIABLE
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 _PR_SET_NO_NEW_PRIVS, _PR_GET_NO_NEW_PRIVS = 38, 39
-_OPEN_FILES = 256
+OPEN_FILES = 256
+"""At once, of a confined process."""
 _MORE_THREADS = 512
 """Beyond those that the user has: the threads of a runtime on a server, and what other programs start meanwhile."""
 _UNSEEN_THREADS = 1 << 15
@@ -44,7 +45,7 @@ def confine(death: signal.Signals = signal.SIGKILL) -> list[str]:
     """
     os.umask(_NOT_OURS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     close_memory()
     _die_with_parent(death)
@@ -83,7 +84,7 @@ def active() -> list[str]:
     if _libc().prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0:
         found.append("closed_memory")
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files != resource.RLIM_INFINITY and files <= _OPEN_FILES:
+    if files != resource.RLIM_INFINITY and files <= OPEN_FILES:
         found.append(f"open_files={files}")
     os.umask(mask := os.umask(_NOT_OURS))
     if mask & _NOT_OURS == _NOT_OURS:

@@ -2,18 +2,22 @@
 
 A child's group of processes ends with it, and so does its control group. Where there is none, as for the processes of
 sensors and on kernels without cgroup v2, what has made a session of its own would go on: a driver's helper holds the
-camera. Which child left it cannot be seen; that a confined one did, can: it carries the filter that its parent put on,
-and no process loses that. What the operator's hook starts carries none, and is left alone.
+camera. Which child left it cannot be seen; that a confined one did, can: it carries the filter and the limit of open
+files that its parent put on, and no process loses those. What the operator's hook starts is left alone: it carries
+neither, and an application with a sandbox of its own has not that limit.
 """
 
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from edge_agent.process.sandbox import OPEN_FILES
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _WITHIN_S = 5.0
@@ -54,7 +58,7 @@ def _round() -> bool:
         if pid in _own:
             continue
         with contextlib.suppress(ChildProcessError, ProcessLookupError):
-            if os.waitpid(pid, os.WNOHANG)[0] == 0 and _filters(str(pid)) > filters:
+            if os.waitpid(pid, os.WNOHANG)[0] == 0 and _filters(str(pid)) > filters and _few_files(pid):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 found = True
@@ -75,3 +79,10 @@ def _filters(process: str) -> int:
             if line.startswith("Seccomp_filters:"):
                 return int(line.split()[1])
     return 0
+
+
+def _few_files(pid: int) -> bool:
+    """Whether a process may open as few files as a confined one, and never more."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        return 0 <= resource.prlimit(pid, resource.RLIMIT_NOFILE)[1] <= OPEN_FILES
+    return False

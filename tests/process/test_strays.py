@@ -36,6 +36,11 @@ print(outer.pid, int(outer.stdout.readline()), flush=True)
 SENSOR = (
     "from edge_agent.process import sandbox, seccomp\nsandbox.confine()\nseccomp.forbid(model=False, families=(1,))"
 )
+APPLICATION = (
+    "import ctypes\nfrom edge_agent.process import seccomp\nctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n"
+    "seccomp.forbid(model=False, families=(1,))"
+)
+"""What a hook starts may have a sandbox of its own: a browser, a container."""
 
 pytestmark = [
     pytest.mark.skipif(not seccomp.available(), reason="this kernel has no seccomp filters"),
@@ -44,7 +49,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    ("confine", "adopts", "left"), [(SENSOR, True, False), ("", True, True), (SENSOR, False, True)]
+    ("confine", "adopts", "left"),
+    [(SENSOR, True, False), ("", True, True), (APPLICATION, True, True), (SENSOR, False, True)],
 )
 def test_what_a_confined_child_left_is_ended(confine: str, adopts: bool, left: bool) -> None:  # noqa: FBT001  # pytest gives it so
     argv = [sys.executable, "-c", DAEMON, LEAVES.format(confine=confine), "adopts" if adopts else "no"]

@@ -44,8 +44,7 @@ _PATIENCE_CHUNKS = 4
 _PAGES = -1
 _AT_ONCE_BYTES = 16 * 1024 * 1024
 """Read back while everything else waits: less than two seconds on a slow card."""
-_STALLS_TO_ASK_HOSTS = 2
-_STALLS_TO_GO_ON = 3
+_STALLS_TO_ASK_HOSTS, _STALLS_TO_GO_ON = 2, 3
 
 Later = Callable[[Callable[[], str], Callable[[str], None]], None]
 
