@@ -119,9 +119,13 @@ class JobLedger:
             kept.pop(job_id, None)
 
     def forget_model(self, model: str, now: float) -> None:
-        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over."""
+        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over.
+
+        Asked once more, with nothing accepted since, it takes back a date far ahead that a wrong clock has left.
+        """
         record = self._store.record(model)
-        until = max(now, record.forgotten) if record is not None else now
+        kept = record.forgotten if record is not None and (record.version or not record.dated_ahead(now)) else 0.0
+        until = max(now, kept)
         # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
         made = [record.created] if record is not None else []
         for job in [job for job in self.jobs.values() if job.model == model and job.ended]:

@@ -31,6 +31,7 @@ from edge_agent.errors import LimitError, StoreError
 from edge_agent.foreign.opening import read_file
 from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.job import Job
+from edge_agent.state.clock import AHEAD_S
 from edge_agent.state.durable import fsync_dir, write_durably
 from edge_agent.state.separation import BROKEN, separate
 from edge_agent.strict import UNDECODABLE
@@ -63,6 +64,10 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """When that version's manifest was made (seconds since the epoch); 0: it does not say."""
     forgotten: float = 0.0
     """The name was forgotten: wants made before then (seconds since the epoch) are over. 0: never."""
+
+    def dated_ahead(self, now: float) -> bool:
+        """Whether that is by the date of a want whose maker's clock was wrong, and not by any that can be true."""
+        return self.forgotten > now + AHEAD_S
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):

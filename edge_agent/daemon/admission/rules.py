@@ -19,7 +19,7 @@ from edge_agent.state.store import ModelRecord
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.steps import check_inputs
-from edge_agent.wire.timestamps import parse_rfc3339
+from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
 from edge_agent.wire.topics import Scope, WantTopic
 
 
@@ -119,10 +119,7 @@ def decide(
     if record and want.digest == record.digest and (record.status or record.job in known_jobs):
         return Known()
     if record and want.created < record.forgotten:
-        return Refuse(TrustError(
-            "downgrade",
-            f"{manifest.name} was forgotten here, and this version {manifest.version} was made before; push it again",
-        ))  # fmt: skip
+        return _forgotten(manifest, record, now, clock)
     if record and manifest.version < record.version:
         if beside > manifest.version:
             return _outranked(manifest, others)
@@ -147,6 +144,15 @@ def decide(
     if beside > manifest.version:
         return _outranked(manifest, others)
     return Accept()
+
+
+def _forgotten(manifest: Manifest, record: ModelRecord, now: float, clock: str) -> Refuse:
+    over = f"{manifest.name} was forgotten here, and with it what was made before {rfc3339(record.forgotten)}"
+    cure = "push it again"
+    if record.dated_ahead(now):
+        cure = "that date is far ahead of this device: have the name forgotten once more, then push it again"
+        cure += f"; {clock}" if clock else ""
+    return Refuse(TrustError("downgrade", f"{over}, as this version {manifest.version} was; {cure}"))
 
 
 def _outranked(manifest: Manifest, others: Mapping[Scope, Standing]) -> Outranked:

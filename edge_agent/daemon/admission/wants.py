@@ -104,7 +104,8 @@ class Wants:
             case Outranked(by):
                 self._answer(want, "canceled", "superseded", by)
             case Refuse(error):
-                if record is not None and want.created < record.forgotten and not document.live:
+                expected = record is not None and not record.dated_ahead(self._clock.now())
+                if record is not None and expected and want.created < record.forgotten and not document.live:
                     return  # what lies at the broker since before its name was forgotten is nobody's question
                 raise error
 

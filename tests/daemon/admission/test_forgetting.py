@@ -163,3 +163,19 @@ def test_a_date_beyond_what_can_be_written_breaks_no_status(local: LocalAgent) -
     local.deliver(wanted(1, created="9999-12-31T23:59:59-23:59", expires="9999-12-31T23:59:59-23:59"))
 
     assert refused(local) == "malformed"
+
+
+def test_a_want_of_a_far_date_does_not_end_a_name_for_good(local: LocalAgent) -> None:
+    """What was accepted before is over, whatever it is dated; to ask once more takes that date back."""
+    local.deliver(wanted(5, created="2099-01-01T00:00:00Z"))
+    local.settle()
+    assert forget(local).code == ""
+    local.deliver(wanted(5, created="2099-01-01T00:00:00Z"))
+    local.deliver(wanted(6, created=rfc3339(time.time())))
+    assert not local.agent.jobs
+    assert refused(local) == "downgrade"
+
+    assert ask(local, "forget", "har")["ok"]
+    local.deliver(wanted(7, created=rfc3339(time.time() + 1)))
+
+    assert [job.version for job in local.agent.jobs.values()] == [7]
