@@ -432,7 +432,7 @@ def test_a_probe_that_dies(
     code: str,
 ) -> None:
     monkeypatch.setattr(asking, "python_child", lambda *_: [python_child("x")[0], "-c", script])
-    monkeypatch.setattr(asking, "_TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(asking, "TIMEOUT_S", timeout_s)
 
     with pytest.raises(error) as caught:
         ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))
