@@ -15,7 +15,7 @@ def apart(value: float, limit: float, fewest: int = _FEWEST) -> tuple[str, str]:
 
     Rounded to three digits, 1.0004 is 1, and "1; at most 1 is allowed" is a riddle.
     """
-    for digits in range(fewest, _MOST):
+    for digits in range(fewest, _MOST + 1):
         texts = _text(value, digits), _text(limit, max(digits, _FEWEST_OF_LIMIT))
         shown = tuple(map(float, texts))
         if (shown[0] < shown[1], shown[0] > shown[1]) == (value < limit, value > limit):

@@ -8,6 +8,8 @@ from edge_agent.wire.manifest import Gates, OutputKind
 
 MAX_ACCURACY_DROP = 0.03
 """The gate's default."""
+LUCK = "fewer prove it only if int8 has rows right that float has wrong"
+"""What is said of rows between the fewest and enough."""
 BY_LABEL = ("classes", "binary")
 """The kinds whose labels take the place of agreement: they have that default, and others none."""
 

@@ -22,6 +22,7 @@ from edge_agent.wire.manifest import Gates
         (1890.4, 1024.0, ("1890", "1024")),
         (15.02, 15.0, ("15.02", "15")),
         (float("inf"), 1.0, ("inf", "1")),
+        (1.0 + 2**-52, 1.0, ("1.0000000000000002", "1")),
     ],
 )
 def test_as_few_digits_as_tell_them_apart(value: float, limit: float, texts: tuple[str, str]) -> None:

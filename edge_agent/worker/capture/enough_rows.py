@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edge_agent.contract import first_output
 from edge_agent.errors import Refusal
-from edge_agent.jobs.labelled_rows import rows_for
+from edge_agent.jobs.labelled_rows import LUCK, rows_for
 from edge_agent.jobs.task import Task
 from edge_agent.quant.bounds import CONFIDENCE, windows_needed
 from edge_agent.quant.findings import NEVER_PROVED, percent
@@ -73,9 +73,8 @@ def few_rows(task: Task, given: RowsGiven) -> list[str]:
     needed, have = heldout_needed(task, labelled=given.labelled), given.counts["heldout"]
     if have >= needed.enough:
         return []
-    luck = "fewer prove it only if int8 has rows right that float has wrong"
     few = f"{have} held-out rows are few{needed.what}"
-    return [f"{few}: without an error that takes {needed.enough}, and {luck}; {_remedy(given, needed)}"]
+    return [f"{few}: without an error that takes {needed.enough}, and {LUCK}; {_remedy(given, needed)}"]
 
 
 def heldout_needed(task: Task, *, labelled: bool) -> Needed:

@@ -8,7 +8,6 @@ starts while another one measures, and each is a process of its own with memory 
 import os
 import select
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -92,15 +91,16 @@ class Probes:
         """Carry out ``request`` in a process that was started for it or ahead of it; raises as :func:`ask`."""
         count = min(self._expected, self._at_once)
         self._expected -= 1
+        runtimes = frozenset(model.runtime for model in request.models)
         if not self._waiting and count > 1:
             give_back()
-            runtimes = dict.fromkeys(model.runtime for model in request.models)
             for _ in range(count):
                 self._waiting.append(_Waiting(runtimes))
             for one in self._waiting:
                 one.wait_until_ready()
-        while self._waiting:
-            first = self._waiting.pop(0)
+        while alike := [one for one in self._waiting if one.runtimes == runtimes]:  # another runtime takes memory
+            first = alike[0]
+            self._waiting.remove(first)
             if first.stale:
                 first.stop()
                 continue
@@ -128,16 +128,21 @@ def at_once() -> int:
 
 
 class _Waiting:
-    """A process that has been started, imports the runtimes, and waits for its request."""
+    """A process that has been started, imports the runtimes, and waits for its request.
 
-    def __init__(self, runtimes: Iterable[str]) -> None:
+    Attributes:
+        runtimes: their names.
+    """
+
+    def __init__(self, runtimes: frozenset[str]) -> None:
+        self.runtimes = runtimes
         self._lines: list[str] = []
         self._started = time.monotonic()
         theirs, self._request_fd = os.pipe()
         self._ready_fd, ready = os.pipe()
         try:
             self._child = Child(
-                python_child(_PROBE, str(theirs), str(ready), *runtimes),
+                python_child(_PROBE, str(theirs), str(ready), *sorted(runtimes)),
                 limits=_limits(),
                 on_line=self._lines.append,
                 pass_fds=(theirs, ready),

@@ -18,7 +18,8 @@ both in 6 % (``tests/bench/race_error.py``).
 
 Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for. Of 7 %
 less, with process ratios that spread 2 %, 5 % are proved in 62 % of all cases at the first full look, and in 98 % at
-the last.
+the last. The first look ends that only where all lie clearly below that ratio, or all above: a gain that is not there
+is proved in 7 %.
 """
 
 import math
@@ -198,7 +199,9 @@ def _clear(ratios: Sequence[float], limit: float) -> bool:
 
 
 def _nears(goal: float, ratios: Sequence[float], confidence: float) -> bool:
-    """Whether a goal is not proved, and more processes may prove it."""
+    """Whether a goal is not proved, and more processes may prove it. A first look ends it only where it is clear."""
+    if goal and len(ratios) == looks(confidence)[0]:
+        return not (_clear(ratios, goal) or min(ratios) > goal)
     return median(ratios) <= goal < order_statistic_bound(ratios, "upper", confidence)
 
 

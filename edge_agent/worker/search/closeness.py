@@ -5,11 +5,11 @@ of accuracy. So what a candidate is expected to lose has a price: a point, one w
 5 % of what the preference weighs most. The number that a report shows is the preference alone.
 
 Counts of a hundred windows hardly tell candidates apart: a difference of one window is chance. Their errors do. Where
-errors are small, the share of windows that they tip over grows in proportion to them. So all candidates together say
-how many windows an error of that size tips over, and a candidate's own count is shrunk towards that, as if it were seen
-on ``_PRIOR_WINDOWS`` more windows (Robbins 1956, "An empirical Bayes approach to statistics"). Measured on real models
-with thousands of rows (``docs/verdicts.md``): of 150 windows the order of two candidates costs a third to two thirds of
-the points that it costs by counts alone.
+errors are small, the share of windows that they tip over grows in proportion to them. So all candidates that agree in
+nine windows of ten say how many windows an error of that size tips over, and a candidate's own count is shrunk towards
+that, as if it were seen on ``_PRIOR_WINDOWS`` more windows (Robbins 1956, "An empirical Bayes approach to statistics").
+Measured on real models with thousands of rows (``docs/verdicts.md``): of 150 windows the order of two candidates costs
+a third to two thirds of the points that it costs by counts alone.
 """
 
 import math
@@ -24,6 +24,8 @@ from edge_agent.worker.search.preference import WEIGHTS
 POINT = 0.05
 """A point lost counts as this fraction of what the preference weighs most."""
 _PRIOR_WINDOWS = 100
+_FEW = 0.1
+"""Of the windows: a candidate that loses more has no small errors, and says nothing of those that have."""
 _POINTS = 100
 _LOUDEST = 100.0
 """Powers of ten that an error is louder than the signal at most; beyond is as bad."""
@@ -58,10 +60,11 @@ def expected_losses(shown: Sequence[Shown]) -> list[float]:
     """The share of windows that each candidate is expected to lose, in the light of all of them."""
     most = max((one.windows for one in shown), default=0)
     whole = [one for one in shown if one.windows == most]  # a pass that ended early ended for its count
-    told = [(one, one.error) for one in whole if one.error is not None]
+    close = [one for one in whole if one.wrong <= _FEW * one.windows] or whole
+    told = [(one, one.error) for one in close if one.error is not None]
     errors = math.fsum(one.windows * error for one, error in told)
     tipped = sum(one.wrong for one, _ in told) / errors if errors else 0.0
-    usual = sum(one.wrong for one in whole) / (most * len(whole)) if most else 0.0
+    usual = sum(one.wrong for one in close) / (most * len(close)) if most else 0.0
     return [_shrunk(one, usual if one.error is None else min(tipped * one.error, 1.0)) for one in shown]
 
 

@@ -71,6 +71,20 @@ def test_arrays_that_are_fed_as_another_type_or_not_at_all_are_warned_of(tmp_pat
     ]
 
 
+@pytest.mark.parametrize(("rows", "few"), [(55, True), (87, True), (88, False)])
+def test_rows_that_prove_accuracy_only_with_luck_are_warned_of_before_the_capture(
+    tmp_path: Path, rows: int, *, few: bool
+) -> None:
+    save(tmp_path, x=VALUES[:rows], labels=LABELS[:rows])
+
+    said = (
+        f"the labelled set has few windows, {rows}: without an error it takes 88 to prove max_accuracy_drop, and fewer "
+        "prove it only if int8 has rows right that float has wrong; give 88 rows or more"
+    )
+    assert checked(tmp_path).warnings == ([said] if few else [])
+    assert checked(tmp_path, gates=Gates(max_accuracy_drop=0.0)).warnings == []
+
+
 def _objects(folder: Path) -> None:
     save(folder, x=VALUES, labels=np.array([{}] * 120, dtype=object))
 

@@ -111,6 +111,20 @@ def test_a_runtime_that_is_not_here_is_told_when_it_is_asked_for(three: None, re
             probes.ask(Request(feeds=request_for.feeds, models=[Served("m.onnx", "abacus")]))
 
 
+def test_who_has_imported_another_runtime_is_not_asked(three: None, request_for: Request) -> None:
+    other = Request(feeds=request_for.feeds, models=[Served("m.tflite", "ai-edge-litert")])
+    before = waiting()
+    with Probes() as probes:
+        probes.expect(3)
+        probes.ask(request_for)
+        kept = waiting() - before
+        with pytest.raises(ModelError):
+            probes.ask(other)
+        assert waiting() - before == kept, "its memory would count as that of the runtime that is asked for"
+        probes.ask(request_for)
+        assert len(waiting() - before) == len(kept) - 1
+
+
 def test_who_has_waited_too_long_is_not_asked(
     three: None, request_for: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:

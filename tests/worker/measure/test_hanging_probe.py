@@ -10,9 +10,9 @@ from edge_agent.process import seccomp
 PROBE = """
 import sys, time
 from edge_agent.worker.measure import probe
-probe._TIMEOUT_S, probe._GRACE_S = 0.0, 0.5
+probe.TIMEOUT_S, probe._GRACE_S = 0.0, 0.5
 probe.measure = lambda _request: time.sleep(1000)
-sys.exit(probe.main())
+sys.exit(probe.main([]))
 """
 WORKER = """
 import sys, time

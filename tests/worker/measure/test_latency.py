@@ -164,6 +164,17 @@ def test_a_goal_is_measured_on_for_without_a_gate_too() -> None:
     assert judge(seen(*near, *[0.92] * 3), 0, last=False, goal=0.95) is Decision.ACCEPTED
 
 
+@pytest.mark.parametrize("limit", [0.0, 1.02])
+def test_the_first_look_ends_the_proof_of_a_gain_only_where_it_is_clear(limit: float) -> None:
+    def first_look(*ratios: float) -> Decision | None:
+        return judge(seen(*ratios), limit, last=False, goal=0.95)
+
+    assert first_look(*[0.94] * 4, 0.949) is None, "all below, but no further than they lie apart"
+    assert first_look(0.93, 0.94, *[0.96] * 3) is None, "the median is above, and may come down"
+    assert first_look(*[0.9] * 4, 0.91) is Decision.ACCEPTED, "gained"
+    assert first_look(*[0.96] * 5) is Decision.ACCEPTED, "not gained"
+
+
 @pytest.mark.parametrize(("goal", "least", "most"), [(0.0, 0.0, 0.75), (0.95, 0.93, 1.0)])
 def test_how_often_a_gain_of_time_is_proved_that_is_there(goal: float, least: float, most: float) -> None:
     """7 % faster, 5 % to prove, process ratios that spread 2 %."""
@@ -432,7 +443,7 @@ def test_a_probe_that_dies(
     code: str,
 ) -> None:
     monkeypatch.setattr(asking, "python_child", lambda *_: [python_child("x")[0], "-c", script])
-    monkeypatch.setattr(asking, "_TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(asking, "TIMEOUT_S", timeout_s)
 
     with pytest.raises(error) as caught:
         ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))

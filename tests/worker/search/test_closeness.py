@@ -54,6 +54,14 @@ def test_a_window_more_or_less_is_chance_where_errors_are_alike() -> None:
     assert best(candidate("lucky", time=0.8, wrong=2), candidate("fast", time=0.72, wrong=3)) == "fast"
 
 
+@pytest.mark.parametrize("ruined", [Shown(150, 150, 1000.0), Shown(120, 150, 0.3), Shown(130, 150, None)])
+def test_one_that_is_ruined_says_nothing_of_small_errors(ruined: Shown) -> None:
+    sound = [Shown(0, 150, 0.04), Shown(1, 150, 0.05), Shown(2, 150, None)]
+
+    assert expected_losses([*sound, ruined])[:3] == expected_losses(sound)
+    assert expected_losses([ruined])[0] > 0.5, "where there is no other"
+
+
 def test_what_labels_call_no_loss_is_none() -> None:
     """Where labels decide, windows that float has wrong as well are not lost."""
     harmless = candidate("fast", time=0.75, wrong=7, prospect=Prospect(0, 150, 1.0, 300, 0.03, won=4))
