@@ -15,6 +15,7 @@ from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.cli.installation.host import UNIT
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed, rights_of
 from edge_agent.settings.device import read_config
+from host_tools.broker.signing import generate_key
 from host_tools.demo.simulator import SerialImu
 
 pytestmark = [
@@ -51,7 +52,7 @@ def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Examined:
     unit.parent.mkdir(parents=True)
     unit.write_text(UNIT_TEXT, encoding="utf-8")
     (folder / "keys").mkdir()
-    (folder / "keys/me.pem").touch()
+    generate_key(folder / "me.key", folder / "keys/me.pem")
 
     def run(mqtt: str = "", mode: int = 0o644) -> dict[str, Check]:
         config = folder / "config.toml"
