@@ -87,6 +87,28 @@ def test_without_a_policy_every_device_is_open(text: str, devices: tuple[str, ..
     assert found.devices == devices
 
 
+@pytest.mark.parametrize(
+    ("controllers", "delegate", "how"),
+    [
+        ("cpu memory pids", "", "a cgroup of its own"),
+        ("cpu memory pids", "Delegate=yes", "a cgroup of its own"),
+        ("cpu pids", "", "RLIMIT_AS"),
+        ("cpu memory pids", "Delegate=\nDelegate=pids", "RLIMIT_AS"),
+    ],
+)
+def test_what_limits_a_worker_of_the_service_is_told_not_what_would_limit_one_of_this_shell(
+    folder: Path, examined: Examined, controllers: str, delegate: str, how: str
+) -> None:
+    there = folder / "sys/fs/cgroup/cgroup.controllers"
+    there.parent.mkdir(parents=True)
+    there.write_text(f"{controllers}\n", encoding="ascii")
+    drop_in = folder / f"{UNIT.relative_to('/')}.d/x.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\n{delegate}\n", encoding="utf-8")
+
+    assert examined()["memory"].detail.endswith(f"held by {how}")
+
+
 def test_a_unit_of_root_or_of_nobody_known_says_nothing(folder: Path) -> None:
     assert rights_of("[Service]\n") is None
     assert rights_of("[Service]\nUser=no-such-user") is None
