@@ -61,7 +61,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         *checks,
         _config(config, config_path, service),
         _state(config, service),
-        _memory(config, root),
+        _memory(config, root, service),
         _trust(config, service),
         *check_sources(config, service),
         *_daemon(config),
@@ -164,13 +164,20 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
     return Check("state", "ok", detail)
 
 
-def _memory(config: Config, root: Path) -> Check:
+def _memory(config: Config, root: Path, service: ServiceRights | None) -> Check:
     limit = worker_memory_bytes(config.limits.worker_memory_bytes, root)
-    group = delegated(root)
-    how = "a cgroup of its own" if group is not None and limits_memory(group) else "RLIMIT_AS"
+    how = "a cgroup of its own" if _limited_by_cgroup(root, service) else "RLIMIT_AS"
     level: Level = "warn" if limit < _LITTLE_MEMORY_BYTES else "ok"
     remedy = "stop other programs, or quantize smaller models" if level == "warn" else ""
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)
+
+
+def _limited_by_cgroup(root: Path, service: ServiceRights | None) -> bool:
+    """Whether workers are: those of the service, where it is installed, whose group is not the one we are in."""
+    if service is not None:
+        return "memory" in service.delegated and limits_memory(root / "sys/fs/cgroup")
+    group = delegated(root)
+    return group is not None and limits_memory(group)
 
 
 def _trust(config: Config, service: ServiceRights | None) -> Check:
