@@ -140,7 +140,7 @@ def test_a_process_that_is_killed_and_started_again_is_an_interruption(process: 
     assert "does not run" in reader.trouble
     assert not is_served(process.folder)
     process.start()
-    after = read_for(reader, 3)
+    after = read_for(reader, 30, until=101)
 
     assert is_served(process.folder)
     assert len(before)
