@@ -184,9 +184,18 @@ CODES: dict[str, Code] = {
         "error", "the broker's certificate does not prove that it is the broker", "see the message"
     ),
     "broker_full": Code("error", "the broker would hold more than --max-broker-bytes", "run host-tools purge"),
+    "snapshot_incomplete": Code(
+        "error", "the broker did not deliver all that it retains, or nobody can tell", "see the message"
+    ),
     "no_device": Code("error", "no device matches", "see host-tools devices"),
     "feature_unknown": Code(
         "error", "a named device's agent does not know what the manifest says", "upgrade it, or leave that out"
+    ),
+    "confinement_missing": Code(
+        "error", "this kernel lacks what [limits] require_confinement asks for", "see the message"
+    ),
+    "version_jump": Code(
+        "error", "a version is far above every one that is known or signed", "give --force, or run host-tools forget"
     ),
     "locked": Code("error", "another edge-agent uses this state_dir", "stop it, or use another state_dir"),
     "permission_denied": Code("error", "this user may not open a file that the command needs", "use sudo"),

@@ -25,9 +25,6 @@ _EXPECTED = re.compile(r"Expected `(?P<kind>[^`]*)`(?: (?P<bound>(?!, got).*?))?
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _LARGEST = "1.797693134862315"
 """How the library says the bound that keeps inf and nan out."""
-_SOURCE = re.compile(r"^/\S+?:\d+:? (?:\S.*?\w\(.*?\) (?=[A-Z]))?")
-"""A file, its line, and a function with its arguments, as C++ programs put them before what they have to say."""
-_MOST_OF_A_LINE = 240
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
     "object": "a table",
@@ -55,14 +52,6 @@ def why(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or ("it ends early" if isinstance(error, EOFError) else type(error).__name__)
-
-
-def first_line(error: BaseException, prefix: re.Pattern[str] | None = None) -> str:
-    """What an error of a library says: its first line, cut, without ``prefix`` and where in its source that is."""
-    said = str(error).strip()
-    lines = (prefix.sub("", said) if prefix else said).splitlines() or [type(error).__name__]
-    text = _SOURCE.sub("", lines[0])
-    return text if len(text) <= _MOST_OF_A_LINE else f"{text[:_MOST_OF_A_LINE]}..."
 
 
 def read_toml(path: Path) -> dict[str, Any]:

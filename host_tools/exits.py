@@ -8,6 +8,7 @@ import typer
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.errors import BrokerError, EdgeAgentError, TrustError
+from edge_agent.printable import printable, printable_lines
 
 INTERNAL, USAGE, UNREACHABLE, FAILED, UNTRUSTED, TIMED_OUT = 1, 2, 3, 5, 6, 7
 INTERRUPTED = 130
@@ -30,9 +31,9 @@ def run(app: typer.Typer) -> int:
     try:
         app()
     except EdgeAgentError as error:
-        print(f"error: {error.code}: {error.message}", file=sys.stderr)
+        print(printable_lines(f"error: {error.code}: {error.message}"), file=sys.stderr)
         if to_do := remedy_for(error.code, error.message):
-            print(f"  to do: {to_do}", file=sys.stderr)
+            print(f"  to do: {printable(to_do)}", file=sys.stderr)
         return exit_of(error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from edge_agent.jobs.result import Result
+from edge_agent.wire.keys import KeyList
 from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import Command, DeviceInfo, DeviceStatus, Done, JobReport, Need
 
@@ -19,6 +20,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "result": Result,
     "manifest": Manifest,
     "command": Command,
+    "key-list": KeyList,
     "status": DeviceStatus,
     "info": DeviceInfo,
     "report": JobReport,

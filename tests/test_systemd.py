@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.settings.device import DEFAULT_PATH, Config, Mqtt, parse_config
+from edge_agent.settings.device import DEFAULT_PATH, Config, Limits, Mqtt, parse_config
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "edge-agent.service"
@@ -104,7 +104,12 @@ def test_nothing_hides_what_the_runtimes_read_or_forbids_what_workers_do() -> No
 def test_the_example_configuration_shows_every_key_with_its_default() -> None:
     tables = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     config = parse_config(tables)
-    example = Config(device_id="pi-01", mqtt=Mqtt(url="mqtts://broker.local:8883"), sources=config.sources)
+    example = Config(
+        device_id="pi-01",
+        mqtt=Mqtt(url="mqtts://broker.local:8883"),
+        limits=Limits(require_confinement=True),  # what is new is strict; what was there before it goes on
+        sources=config.sources,
+    )
 
     assert config == example
     for name, table in (("mqtt", config.mqtt), ("trust", config.trust), ("limits", config.limits)):

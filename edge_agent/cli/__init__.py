@@ -17,6 +17,7 @@ from edge_agent.advice.permission import not_permitted
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.device.interpreter import require_64_bit
 from edge_agent.errors import EdgeAgentError
+from edge_agent.printable import printable_lines
 
 COMMANDS = {
     "run": "run the daemon",
@@ -27,13 +28,17 @@ COMMANDS = {
     "rollback": "make a model's previous release active again",
     "recalibrate": "calibrate the active model again, with new data",
     "cancel": "end a job",
+    "forget": "let a model's name begin anew",
+    "clock": "show the time that expiry is judged by, or take it back",
     "doctor": "check everything the daemon needs, and say what to do",
     "check-config": "check the configuration file",
     "install": "install edge-agent as a systemd service",
     "completion": "print what lets bash complete these commands",
 }
 _NEED_RUNTIMES = {"run", "quantize", "install"}
-_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order"}
+_STAY_ROOT = {"quantize", "capture", "doctor", "check-config", "install", "completion"}
+"""These leave the state directory alone, or are its owner only while they look into it; all others become its owner."""
+_SHARED_MODULES = {"rollback": "order", "recalibrate": "order", "cancel": "order", "forget": "order"}
 EXIT_INTERNAL, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 _EPILOG = """\
@@ -117,12 +122,17 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     if command in _NEED_RUNTIMES:
         require_64_bit()
+    if command not in _STAY_ROOT and os.geteuid() == 0:
+        from edge_agent.cli.device import state_dir  # noqa: PLC0415  # --help needs no configuration
+        from edge_agent.cli.owner import become_owner  # noqa: PLC0415
+
+        become_owner(state_dir(args), starts_python=command == "run")
     code: int = module.run(args)
     return code
 
 
 def _refused(command: str, why: str, code: int, to_do: str = "") -> int:
-    print(f"edge-agent {command}: {why}", file=sys.stderr)
+    print(printable_lines(f"edge-agent {command}: {why}"), file=sys.stderr)
     if to_do:
-        print(f"  to do: {to_do}", file=sys.stderr)
+        print(printable_lines(f"  to do: {to_do}"), file=sys.stderr)
     return code

@@ -15,6 +15,7 @@ steps and the arrays are named as its inputs. A sensor that a capture of the dae
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from typing import Any
 from edge_agent.advice.installation import how_to_add, require
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.cli.device import print_json
+from edge_agent.cli.owner import as_owner
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.printable import printable
 from edge_agent.settings.device import DEFAULT_PATH, read_config
 from edge_agent.settings.inputs import read_inputs
 from edge_agent.settings.sharing import KEPT_FOLDER, source_folder, split_common_keys
@@ -132,21 +135,28 @@ def _take(
 ) -> tuple[Any, float, dict[str, Any]]:
     """What comes now, at what rate, and who says so; a sensor that is shared is read beside everybody else."""
     from edge_agent.acquisition.source import rate_said_by  # noqa: PLC0415  # numpy
-    from edge_agent.sensing.subscribe import is_served, subscribe  # noqa: PLC0415  # numpy
+    from edge_agent.sensing.subscribe import subscribe  # noqa: PLC0415  # numpy
     from edge_agent.sources import open_source  # noqa: PLC0415
     from edge_agent.worker.capture import preview  # noqa: PLC0415
 
-    if not args.source_config and is_served(folder := _folder(args)):
-        source: Any = subscribe(args.source, folder)
-    else:
-        source = open_source(args.source, table)
-    try:
+    with ExitStack() as until_taken:
+        if not args.source_config and _is_served(folder := _folder(args)):
+            until_taken.enter_context(as_owner(folder))  # it connects again where the socket's process starts again
+            source: Any = subscribe(args.source, folder)
+        else:
+            source = open_source(args.source, table)
+        until_taken.callback(source.close)
         sampler = preview.WindowSampler(source, args.source, wanted, window, rate_hz)
         with ProgressLine() as line:
             seen = sampler.take(args.windows or _WINDOWS, lambda *said: line.show("capture", *said))
             return seen, source.rate_hz, {"rate_said_by": rate_said_by(source)}
-    finally:
-        source.close()
+
+
+def _is_served(folder: Path) -> bool:
+    from edge_agent.sensing.subscribe import is_served  # noqa: PLC0415  # numpy
+
+    with as_owner(folder):
+        return is_served(folder)
 
 
 def _take_kept(
@@ -160,7 +170,7 @@ def _take_kept(
     if not split_common_keys(args.source, _table(args))[0].keep_windows and not os.path.exists(folder):  # noqa: PTH110  # or hidden
         text = f"nothing is kept of {args.source}: set keep_windows = 1000 in [sources.{args.source}] of {args.config}"
         raise ConfigError("usage", f"{text}, and restart edge-agent")
-    with read(folder) as kept:
+    with as_owner(folder), read(folder) as kept:
         summary = summarize(kept)
         segments = list(kept.segments) if args.kept == "all" else kept.of(args.kept)
         if args.windows and args.windows < len(segments):
@@ -235,7 +245,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
         return
     from edge_agent.report.channel_table import look_lines  # noqa: PLC0415  # numpy
 
-    print("\n".join(look_lines(seen.channels, seen.levels)))
+    print("\n".join(map(printable, look_lines(seen.channels, seen.levels))))
     if kept := body.get("kept"):
         hours = (kept["last_s"] - kept["first_s"]) / _HOUR_S
         count = kept["stretches"]
@@ -246,7 +256,7 @@ def _print(args: argparse.Namespace, seen: Any, body: dict[str, Any]) -> None:
     rate = "" if body["rate_hz"] is None else f", {body['rate_hz']:.4g} samples a second came"
     print(f"\n{_taken(body)}{rate} ({_said(body)})")
     for finding in seen.findings:
-        print(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})")
+        print(printable(f"{'refused' if finding.refuse else 'warning'}: {finding.message} ({finding.code})"))
         if to_do := remedy_for(finding.code, finding.message):
             print(f"  to do: {to_do}")
     for path in (args.out, args.plot):
@@ -264,7 +274,7 @@ def _taken(body: dict[str, Any]) -> str:
 
 
 def _failed(args: argparse.Namespace, error: EdgeAgentError) -> int:
-    print(f"edge-agent capture: {error.message} ({error.code})", file=sys.stderr)
+    print(printable(f"edge-agent capture: {error.message} ({error.code})"), file=sys.stderr)
     if to_do := remedy_for(error.code, error.message):
         print(f"  to do: {to_do}", file=sys.stderr)
     if args.json:

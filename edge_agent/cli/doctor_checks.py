@@ -18,6 +18,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
+from edge_agent.cli.owner import as_owner
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
@@ -27,11 +28,14 @@ from edge_agent.device import board, interpreter
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import EdgeAgentError
 from edge_agent.mqtt import Link
-from edge_agent.process.cgroup import delegated
+from edge_agent.process.cgroup import delegated, limits_memory
 from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.layers import REMEDY, missing, without
 from edge_agent.process.program import python_child, worker_env
 from edge_agent.settings.device import Config, read_config
 from edge_agent.settings.sharing import SourceState
+from edge_agent.strict import counted
+from edge_agent.trust.keyring import read_keyring
 
 _BROKER_TIMEOUT_S = 5.0
 _AS_ROOT = "sudo edge-agent doctor"
@@ -57,7 +61,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         *checks,
         _config(config, config_path, service),
         _state(config, service),
-        _memory(config, root),
+        _memory(config, root, service),
         _trust(config, service),
         *check_sources(config, service),
         *_daemon(config),
@@ -123,11 +127,18 @@ def _runtimes() -> Iterator[Check]:
             if model_format not in identity.formats:
                 detail = f".{model_format} models cannot be quantized here"
                 yield Check("runtimes", "warn", detail, how_to_add("device"))
-        yield Check("confinement", "ok", ", ".join(identity.confinement) or "none")
+        yield _confinement(identity.confinement)
     else:
         broken = [f"{name} does not work on this processor: {why}" for name, why in identity.broken.items()]
         words = broken or done.stderr.strip().splitlines()[-1:] or ["none can be imported"]
         yield Check("runtimes", "fail", words[0], how_to_add("device"))
+
+
+def _confinement(held: list[str]) -> Check:
+    detail = ", ".join(held) or "none"
+    if lacking := missing():
+        return Check("confinement", "fail", f"{without(lacking)}; what holds: {detail}", REMEDY)
+    return Check("confinement", "ok", detail)
 
 
 def _config(config: Config, path: Path, service: ServiceRights | None) -> Check:
@@ -148,17 +159,25 @@ def _state(config: Config, service: ServiceRights | None) -> Check:
     detail = f"{folder}: {free >> 20} MiB free"
     if free < _LITTLE_SPACE_BYTES:
         return Check(
-            "state", "warn", detail, "free some space: a job needs about four times its model, and captured data"
+            "state", "warn", detail, "free some space: a job needs about five times its model, and captured data"
         )
     return Check("state", "ok", detail)
 
 
-def _memory(config: Config, root: Path) -> Check:
+def _memory(config: Config, root: Path, service: ServiceRights | None) -> Check:
     limit = worker_memory_bytes(config.limits.worker_memory_bytes, root)
-    how = "a cgroup of its own" if delegated(root) else "RLIMIT_AS"
+    how = "a cgroup of its own" if _limited_by_cgroup(root, service) else "RLIMIT_AS"
     level: Level = "warn" if limit < _LITTLE_MEMORY_BYTES else "ok"
     remedy = "stop other programs, or quantize smaller models" if level == "warn" else ""
     return Check("memory", level, f"a worker may have {limit >> 20} MiB, held by {how}", remedy)
+
+
+def _limited_by_cgroup(root: Path, service: ServiceRights | None) -> bool:
+    """Whether workers are: those of the service, where it is installed, whose group is not the one we are in."""
+    if service is not None:
+        return "memory" in service.delegated and limits_memory(root / "sys/fs/cgroup")
+    group = delegated(root)
+    return group is not None and limits_memory(group)
 
 
 def _trust(config: Config, service: ServiceRights | None) -> Check:
@@ -173,12 +192,16 @@ def _trust(config: Config, service: ServiceRights | None) -> Check:
     for path in (Path(config.trust.keys_dir), *sorted(Path(config.trust.keys_dir).glob("*.pem"))):
         if service is not None and (why := service.unreadable(path)):
             return Check("trust", "fail", why, service.how_to_read(path))
-    return Check("trust", "ok", f"keys in {config.trust.keys_dir}")
+    found = read_keyring(Path(config.trust.keys_dir))
+    if found.problems:
+        return Check("trust", "warn", *split_advice(found.problems[0]))
+    return Check("trust", "ok", f"{counted(len(found.keys), 'key')} in {config.trust.keys_dir}")
 
 
 def _daemon(config: Config) -> Iterator[Check]:
     try:
-        status = ask(Path(config.state_dir), "status")
+        with as_owner(Path(config.state_dir)):
+            status = ask(Path(config.state_dir), "status")
     except EdgeAgentError as error:
         if error.code == "permission_denied":
             yield Check("daemon", "fail", f"it runs, but: {error.message}", _AS_ROOT)

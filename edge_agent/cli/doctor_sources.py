@@ -9,6 +9,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import split_advice
 from edge_agent.cli.check import Check
 from edge_agent.cli.open_source import try_to_open
+from edge_agent.cli.owner import as_owner
 from edge_agent.cli.service_rights import ServiceRights, place
 from edge_agent.errors import CODES, EdgeAgentError
 from edge_agent.execution.launcher import source_table
@@ -37,7 +38,10 @@ def _check(config: Config, name: str, table: dict[str, Any], service: ServiceRig
         check_table(name, table)
     except EdgeAgentError as error:
         return _failed(name, error, "correct the config")
-    if split_common_keys(name, table)[0].shared and is_served(source_folder(Path(config.state_dir), name)):
+    state = Path(config.state_dir)
+    with as_owner(state):
+        served = split_common_keys(name, table)[0].shared and is_served(source_folder(state, name))
+    if served:
         return Check(f"source {name}", "ok", f"{_described(table)}, read by the daemon for all")
     try:
         check_driver(name, table)

@@ -4,14 +4,13 @@ In a process of its own: a driver may hang or crash. Reads :class:`Asked` as JSO
 :class:`Answer` as the last line of standard output; :func:`try_to_open` is the other side.
 """
 
-import os
 import subprocess
 import sys
-from importlib import import_module
 from typing import Any
 
 import msgspec
 
+from edge_agent.cli.owner import become
 from edge_agent.cli.service_rights import ServiceRights
 from edge_agent.errors import EdgeAgentError, SourceError
 from edge_agent.process.program import python_child
@@ -67,23 +66,12 @@ def main() -> int:
     try:
         check_table(asked.name, asked.table)  # which imports the kind, while root may
         if asked.uid:
-            _become(asked.uid, asked.groups)
+            become(asked.uid, asked.groups)
         open_source(asked.name, asked.table).close()
     except EdgeAgentError as error:
         answer = Answer(error.code, error.message)
     print(msgspec.json.encode(answer).decode(), flush=True)
     return 0
-
-
-def _become(uid: int, groups: list[int]) -> None:
-    """Be another user from now on; what opening and messages need is imported before, where that user may not look."""
-    for module in ("difflib", "encodings.cp437", "getpass", "grp", "pwd"):
-        import_module(module)
-    os.setgroups(groups)
-    os.setgid(groups[0])
-    os.setuid(uid)
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):  # which say who typed the command
-        os.environ.pop(name, None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``edge-agent rollback | recalibrate | cancel``: asks the daemon, and prints its answer.
+"""``edge-agent rollback | recalibrate | cancel | forget``: asks the daemon, and prints its answer.
 
 A rollback must not need the daemon, as that may be what is broken: without one it takes the lock itself.
 """
@@ -12,9 +12,11 @@ from edge_agent.daemon.activation.hook import run_hook
 from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
+from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.wire.topics import check_name
 
 _ORDERS = {
     "rollback": (
@@ -28,11 +30,16 @@ _ORDERS = {
         "A new job: new data and a new verdict for the same version.",
     ),
     "cancel": ("JOB", "end a job", "Not possible any more once its release is being activated."),
+    "forget": (
+        "MODEL",
+        "let a model's name begin anew",
+        "Its jobs end, and its next push may have any version. What is active stays; orders signed before are over.",
+    ),
 }
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the three commands."""
+    """Add the commands."""
     for name, (subject, text, more) in _ORDERS.items():
         parser = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
         parser.add_argument("subject", metavar=subject)
@@ -40,7 +47,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the daemon; raises ``StoreError`` with its code if it refuses."""
+    """Ask the daemon; raises ``StoreError`` with its code if it refuses, ``WireError`` for what is no name."""
+    check_name(args.subject, _ORDERS[args.command][0].lower())
     config = read_config(args.config)
     folder = Path(config.state_dir)
     try:
@@ -52,13 +60,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(answer)
     else:
-        print(answer["message"])
+        print(printable(answer["message"]))
     return 0
 
 
 def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
     """Roll back under the lock, and run the hook; the daemon tells the broker when it starts."""
     store = Store(Path(config.state_dir))
+    if not store.models.exists():  # to lock it would make it, as whoever asks
+        raise Releases(store.models, model).none_active()
     store.lock()
     _, active = roll_back(store, model)
     message = f"{model} {active.version} is active again"

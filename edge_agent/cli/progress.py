@@ -4,6 +4,10 @@ import sys
 from types import TracebackType
 from typing import Self
 
+from edge_agent.printable import printable
+
+_MOST = 200
+
 
 class ProgressLine:
     """Draws ``stage  40 %  what it does now  (3 s left)``; draws nothing where stderr is no terminal."""
@@ -16,7 +20,7 @@ class ProgressLine:
         if not self._draws:
             return
         left = f"  ({eta_s:.0f} s left)" if eta_s else ""
-        sys.stderr.write(f"\r\x1b[K{stage:<9} {fraction:4.0%}  {detail}{left}")
+        sys.stderr.write(f"\r\x1b[K{stage:<9} {fraction:4.0%}  {printable(detail, _MOST)}{left}")
         sys.stderr.flush()
 
     def __enter__(self) -> Self:

@@ -23,8 +23,10 @@ import msgspec
 from edge_agent.advice.installation import require
 from edge_agent.cli.progress import ProgressLine
 from edge_agent.device.memory import worker_memory_bytes
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, StageError
 from edge_agent.execution.run import run_stage
+from edge_agent.foreign.opening import read_file
+from edge_agent.foreign.removal import remove
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import TASK_FILE, WORKER_STAGES, ArrayFiles, Stage, Task, chosen_folder, encode_task
@@ -37,6 +39,8 @@ EXITS = {"accepted": 0, "rejected": 4, "failed": 5}
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 _FORMATS: dict[str, Literal["onnx", "tflite"]] = {".onnx": "onnx", ".tflite": "tflite"}
 _STAGES = "stages"
+_MOST_BYTES = 1 << 32
+"""Of a model or its ranges: more cannot be read at once."""
 _OURS = ("report.json", "ranges.json", "model.onnx", "model.tflite", _STAGES)
 
 
@@ -167,13 +171,22 @@ def _quantize(request: Request) -> Result:
                 code, message = end.code, end.message
                 break
     result = conclude(job_dir, code, message, seconds)
-    ranges = job_dir / Stage.CALIBRATE / "ranges.json"
-    if ranges.exists():
-        shutil.copyfile(ranges, request.out / "ranges.json")
+    if (job_dir / Stage.CALIBRATE / "ranges.json").exists():
+        _take(job_dir, (Stage.CALIBRATE, "ranges.json"), request.out / "ranges.json")
     if result.verdict == "accepted":
-        chosen = chosen_folder(job_dir) / f"chosen{request.model.suffix}"
-        write_durably(request.out / f"model{request.model.suffix}", chosen.read_bytes())
+        chosen = (chosen_folder(job_dir).name, f"chosen{request.model.suffix}")
+        _take(job_dir, chosen, request.out / f"model{request.model.suffix}")
     return result
+
+
+def _take(job_dir: Path, names: tuple[str, ...], target: Path) -> None:
+    """Copy what a worker has left; it had the model open, so no link is followed."""
+    try:
+        data = read_file(job_dir, *names, most_bytes=_MOST_BYTES)
+    except OSError as error:
+        text = f"{job_dir.joinpath(*names)}: {error.strerror}; run the command again"
+        raise StageError("stage_crashed", text) from None
+    write_durably(target, data)
 
 
 def _task(request: Request) -> Task:
@@ -201,11 +214,7 @@ def _task(request: Request) -> Task:
 def _clear(out: Path) -> None:
     """Remove what an earlier run of this command left in ``out``, and nothing else."""
     for name in _OURS:
-        path = out / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(out / name)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from edge_agent.errors import StoreError
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
 from edge_agent.strict import did_you_mean
+from edge_agent.wire.topics import check_name
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     store = Store(state_dir(args))
     models = store.models
     require_readable(models)
+    if args.model:
+        check_name(args.model, "model")
     known = sorted(path.name for path in models.glob("*") if path.is_dir())
     if args.model and args.model not in known and store.record(args.model) is None:
         raise StoreError("not_active", f"this device knows no model {args.model!r}{did_you_mean(args.model, known)}")

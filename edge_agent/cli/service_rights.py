@@ -20,6 +20,9 @@ _PSEUDO = {"mem", "pts"}
 _OF_KIND = {"audio": "alsa", "camera": "video4linux", "iio": "iio"}
 """The driver of a kind's devices, where its options name none by a path."""
 
+_YES, _CONTROLLERS = ("yes", "true", "on", "1"), ("memory", "pids")
+"""What stands for all controllers in ``Delegate=``, and those of them that workers are limited with."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRights:
@@ -30,12 +33,14 @@ class ServiceRights:
         uid: its number.
         groups: numbers of its groups, its own first.
         devices: what ``DeviceAllow=`` names, without the rights; None: every device.
+        delegated: the controllers that ``Delegate=`` lets it use for its workers.
     """
 
     user: str
     uid: int
     groups: tuple[int, ...]
     devices: tuple[str, ...] | None = None
+    delegated: tuple[str, ...] = ()
 
     def may(self, test: str, path: str | Path) -> bool:
         """Whether it may do to a file what ``test`` (1) calls ``-r``, ``-w`` or ``-x``."""
@@ -96,7 +101,13 @@ def rights_of(text: str) -> ServiceRights | None:
     closed = keys.get("DevicePolicy", ["auto"])[-1] in ("closed", "strict") or bool(allowed)
     groups = [*os.getgrouplist(user.pw_name, user.pw_gid), *_numbers(keys.get("SupplementaryGroups", []))]
     own_first = dict.fromkeys([user.pw_gid, *groups])
-    return ServiceRights(user.pw_name, user.pw_uid, tuple(own_first), tuple(allowed) if closed else None)
+    devices = tuple(allowed) if closed else None
+    return ServiceRights(user.pw_name, user.pw_uid, tuple(own_first), devices, _delegated(keys.get("Delegate", [])))
+
+
+def _delegated(lines: list[str]) -> tuple[str, ...]:
+    said = " ".join(lines).split()
+    return _CONTROLLERS if any(word.lower() in _YES for word in said) else tuple(said)
 
 
 def _numbers(lines: list[str]) -> list[int]:

@@ -12,6 +12,7 @@ from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.sensor_processes import describe
 from edge_agent.errors import StoreError
+from edge_agent.printable import printable
 from edge_agent.settings.sharing import SourceState
 from edge_agent.state.store import Store
 
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     connection = "" if "connected" not in body else ", connected" if body["connected"] else ", broker not reached"
     print(f"daemon {body['daemon']}{connection}; state in {folder}")
     for name, sensor in body.get("sensors", {}).items():
-        print(f"sensor {describe(name, msgspec.convert(sensor, SourceState))}")
+        print(printable(f"sensor {describe(name, msgspec.convert(sensor, SourceState))}"))
     if body["active"]:
         print()
         header = ("MODEL", "VERSION", "VERDICT", "METHOD", "RUNTIME", "ACTIVATED")

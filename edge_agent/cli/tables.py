@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from edge_agent.printable import printable_lines
+
 _STYLES = {
     "accepted": "green", "succeeded": "green", "ok": "green", "rejected": "yellow", "warn": "yellow", "failed": "red",
     "FAIL": "bold red", "canceled": "magenta", "in_progress": "cyan", "queued": "dim",
@@ -16,7 +18,7 @@ _STYLES = {
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; ``header`` may be empty. A cell may have several lines."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable_lines(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(header, cells)
     else:

@@ -27,7 +27,7 @@ from edge_agent.daemon.admission.admission import Admission
 from edge_agent.daemon.commands import Commands
 from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.daemon.device_info import Identity, InfoPublisher
-from edge_agent.daemon.events import ChildEnded, HookEnded, SensorSaid, StageEnded, StageProgress
+from edge_agent.daemon.events import ChildEnded, Due, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
@@ -38,12 +38,13 @@ from edge_agent.daemon.remote_commands import RemoteCommands
 from edge_agent.daemon.sensor_processes import Sensors
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
+from edge_agent.daemon.twins import Twins
 from edge_agent.daemon.workers import Workers
 from edge_agent.errors import BrokerError
 from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Progressed
 from edge_agent.jobs.task import WORKER_STAGES, Stage
-from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, SubscribeFailed
+from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, Oversized, SubscribeFailed
 from edge_agent.mqtt import Event as LinkEvent
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
@@ -52,7 +53,9 @@ from edge_agent.state.store import Store
 
 log = logging.getLogger(__name__)
 
-InboxEvent = LinkEvent | StageProgress | StageEnded | HookEnded | ChildEnded | SensorSaid | ControlRequest
+InboxEvent = (
+    LinkEvent | StageProgress | StageEnded | StepEnded | ChildEnded | WorkEnded | Due | SensorSaid | ControlRequest
+)
 Put = Callable[[InboxEvent], None]
 
 
@@ -70,6 +73,7 @@ class Agent:
         topics, device, use_float = config.topics, config.device_id, config.activation.on_rejected == "float"
 
         self.publisher = Publisher(link, topics, device, clock, identity.boot_id)
+        self._twins = Twins(self.publisher.twin)
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
@@ -77,25 +81,31 @@ class Agent:
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
-        self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device)
+        self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device, put)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
-        activator = Activator(store, self.ledger, clock, hook, self._workers)
+        activator = Activator(store, self.ledger, clock, hook, self._workers, put)
         stages: dict[Stage, StageWork] = dict.fromkeys(WORKER_STAGES, self._workers)
         stages |= {Stage.RECEIVE: self._receive, Stage.ACTIVATE: activator}
 
-        self._housekeeper = Housekeeper(store, self.ledger, hook, keep_days=config.capture.keep_days)
+        self._housekeeper = Housekeeper(
+            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self.info.publish
+        )
         self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
 
-        commands = Commands(device, store.models, self.ledger, self.flow, Rollback(store, self.ledger, hook, self.info))
+        rollback = Rollback(store, self.ledger, hook, self.info)
+        commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
-        self._local_commands = LocalCommands(commands, clock, self._status)
-        self._admission = Admission(config, self.ledger, self.flow, remote, self.publisher, clock, put)
+        self._admission = Admission(
+            config, store, link, self.ledger, self.flow, remote, self.publisher, clock=clock, put=put
+        )
+        self._local_commands = LocalCommands(commands, clock, self._status, on_reset=self._admission.read_again)
 
     def boot(self) -> None:
         """Load every job and go on: whatever ran when the power failed is run again."""
         self.ledger.load()
-        for step in (self._housekeeper.check_releases, self.flow.resume, self._housekeeper.collect, self.flow.schedule):
+        self._admission.load()
+        for step in (self.flow.resume, self._housekeeper.collect, self._housekeeper.check_releases, self.flow.schedule):
             with contained(step.__name__):
                 step()
 
@@ -105,7 +115,7 @@ class Agent:
             try:
                 self._dispatch(event)
             finally:
-                if isinstance(event, Incoming):
+                if isinstance(event, Incoming | Oversized):
                     self.link.ack(event)
         with contained("schedule"):
             self.flow.schedule()
@@ -117,8 +127,10 @@ class Agent:
             self.transfers.tick,
             self._take_transfers,
             self._admission.tick,
+            self._twins.tick,
             self.publisher.tick,
             self.ledger.save_ended,
+            self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
         ):
@@ -138,20 +150,20 @@ class Agent:
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
-            case Incoming():
-                if self.transfers.message(event):
-                    self._take_transfers()
-                else:
-                    self._admission.message(event)
+            case Incoming() | Oversized():
+                self._on_message(event)
             case StageProgress(number, fraction, detail, eta_s):
                 if job_id := self._workers.owner(number):
                     self.flow.apply(job_id, Progressed(fraction, detail, eta_s))
             case StageEnded(number, end):
                 self.flow.stage_ended(self._workers.release(number), end)
-            case HookEnded(job_id, end):
+            case StepEnded(job_id, end):
                 self.flow.stage_ended(job_id, end)
-            case ChildEnded(then, ended, output):
-                then(ended, output)
+            case ChildEnded() | Due():
+                event.go_on()
+            case WorkEnded(then):
+                then()
+                self._take_transfers()
             case SensorSaid():
                 if self.sensors.note(event):
                     self.info.publish()
@@ -160,12 +172,22 @@ class Agent:
             case Connected() | Disconnected() | SubscribeFailed():
                 self._on_link(event)
 
+    def _on_message(self, event: Incoming | Oversized) -> None:
+        match event:
+            case Oversized():
+                self._admission.oversized(event)
+            case Incoming() if self.transfers.message(event):
+                self._take_transfers()
+            case _:
+                self._admission.message(event)
+
     def _on_link(self, event: Connected | Disconnected | SubscribeFailed) -> None:
         match event:
             case Connected(protocol=protocol):
                 log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
                 self._on_connected()
-            case Disconnected():  # the link has logged why
+            case Disconnected(reason, twin=twin):  # the link has logged why
+                self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
@@ -177,8 +199,7 @@ class Agent:
 
     def _on_connected(self) -> None:
         """Subscribe and publish everything again: the broker may have lost all it had."""
-        for scope in self.config.scopes:
-            self.link.subscribe(*self.config.topics.orders(scope))
+        self._admission.connected()
         self.publisher.status()
         with contained("info"):
             self.info.publish()
@@ -186,6 +207,11 @@ class Agent:
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
         self.transfers.connected()
+
+    def _forgotten(self, model: str) -> None:
+        """A model's name begins anew."""
+        self._admission.forget(model)
+        self.info.publish()
 
     def take_inventory(self, ended: ChildExit, output: str) -> None:
         """The inventory child has ended: publish what it found."""

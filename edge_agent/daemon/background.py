@@ -1,4 +1,8 @@
-"""Runs the daemon's short children: the operator's hook, the check of a signature, the inventory of runtimes."""
+"""Runs what the consumer must not wait for.
+
+Those are the daemon's short children (the operator's hook, the check of a signature, the inventory of runtimes), and
+long work on the disk, which takes minutes on a slow card.
+"""
 
 import threading
 from collections import deque
@@ -13,6 +17,7 @@ _KEPT_LINES = 16
 """Of a child's output; a hook may print without end."""
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 def run_child(argv: Sequence[str], limits: ChildLimits, *, stdin: bytes = b"") -> tuple[ChildExit, str]:
@@ -25,6 +30,15 @@ def run_child(argv: Sequence[str], limits: ChildLimits, *, stdin: bytes = b"") -
     except Exception as error:  # noqa: BLE001  # whoever waits for the end must get one
         ended = ChildExit(127, "exited", 0, f"{argv[0]}: {error!r}", 0.0)
     return ended, "\n".join(lines)
+
+
+def work_in_background(work: Callable[[], T], put: Callable[[E], None], event: Callable[[T], E]) -> None:
+    """Do ``work``, which raises nothing, on a thread of its own; ``put`` the ``event`` that is made of its result.
+
+    For reading, copying and syncing of large files, none of which holds up the other threads. It changes nothing that
+    the consumer owns.
+    """
+    threading.Thread(target=lambda: put(event(work())), name="disk", daemon=True).start()
 
 
 def run_in_background(

@@ -1,4 +1,4 @@
-"""What an operator may ask of a device: roll back, cancel, recalibrate. Whoever asks has been let in already.
+"""What an operator may ask of a device: roll back, cancel, recalibrate, forget. Whoever asks has been let in already.
 
 The doors are :mod:`edge_agent.daemon.local_commands` (the control socket) and
 :mod:`edge_agent.daemon.remote_commands` (signed, through MQTT).
@@ -17,22 +17,35 @@ from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Ended, cancelable
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.releases import Release, Releases, intact_manifest
 from edge_agent.wire.manifest import decode_manifest
-from edge_agent.wire.topics import Scope, WantTopic
+from edge_agent.wire.topics import Scope, WantTopic, check_name
 
 Answer = Callable[[dict[str, Any]], None]
 
 
 class Commands:
-    """Obeys; ``answer`` is called once when it is done. Each raises ``StoreError`` if it cannot be done."""
+    """Obeys; ``answer`` is called once when it is done.
 
-    def __init__(self, device_id: str, models: Path, ledger: JobLedger, flow: JobFlow, rollback: Rollback) -> None:
+    Each raises ``StoreError`` if it cannot be done, and ``WireError`` for a name that none can have.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        models: Path,
+        ledger: JobLedger,
+        flow: JobFlow,
+        rollback: Rollback,
+        on_forget: Callable[[str], None],
+    ) -> None:
+        """``on_forget`` is called with the model whose name begins anew."""
         self._device_id = device_id
         self._models = models
         self._ledger = ledger
         self._flow = flow
         self._rollback = rollback
+        self._on_forget = on_forget
 
     def roll_back(self, model: str, version: int, answer: Answer) -> None:
         """Make the previous release active; the answer waits for the hook."""
@@ -46,6 +59,7 @@ class Commands:
 
     def cancel(self, job_id: str, answer: Answer) -> None:
         """End a job whose release is not being activated yet."""
+        check_name(job_id, "job")
         job = self._ledger.jobs.get(job_id)
         if job is None or job.ended:
             raise StoreError("not_active", f"no job {job_id!r} is under way here")
@@ -59,15 +73,30 @@ class Commands:
         release = self._check_active(model, version)
         if any(job.model == model and not job.ended for job in self._ledger.jobs.values()):
             raise StoreError("locked", f"a job of {model} is under way; recalibrate when it has ended, or cancel it")
-        content = (Releases(self._models, model).path(release.name) / "manifest.json").read_bytes()
+        content = intact_manifest(Releases(self._models, model).path(release.name), release)
         topic = WantTopic(Scope("d", self._device_id), model)
         job_id = hashlib.sha256(f"{release.digest}:{nonce}".encode()).hexdigest()[:16]
         manifest = msgspec.structs.replace(decode_manifest(content), expires="")  # that was for the push
         self._flow.accept(Want(topic, manifest, content, release.digest), job_id=job_id)
         answer({"message": f"job {job_id} recalibrates {model} {release.version}", "job": job_id})
 
+    def forget(self, model: str, when: float, answer: Answer) -> None:
+        """Let a model's name begin anew: any version made after ``when`` is taken. What is active stays active."""
+        check_name(model, "model")
+        jobs = [job for job in self._ledger.jobs.values() if job.model == model]
+        if not jobs and self._ledger.record(model) is None:
+            raise StoreError("not_active", f"this device knows no model {model!r}")
+        under_way = [job for job in jobs if not job.ended]
+        if busy := [job for job in under_way if not cancelable(job)]:
+            raise StoreError("locked", f"job {busy[0].id} of {model} is being activated; wait until it has ended")
+        for job in under_way:
+            self._flow.apply(job.id, Ended("canceled", f"an operator had {model} forgotten"))
+        self._ledger.forget_model(model, when)
+        self._on_forget(model)
+        answer({"message": f"{model} is forgotten: its next push may have any version, and what is active stays"})
+
     def _check_active(self, model: str, version: int) -> Release:
-        releases = Releases(self._models, model)
+        releases = Releases(self._models, check_name(model, "model"))
         release = releases.active()
         if release is None:
             raise releases.none_active()

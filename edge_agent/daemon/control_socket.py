@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 SOCKET_NAME = "control.sock"
 REPLY_TIMEOUT_S = 90.0  # a rollback runs the operator's hook, which may take 60 s
 _MAX_REQUEST_BYTES = 4096
+_MAX_REPLY_BYTES = 16 << 20
+"""Whoever listens there may never end a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def ask(state_dir: Path, action: str, subject: str = "") -> dict[str, Any]:
                 connection.connect(address)
             connection.sendall(json.dumps({"action": action, "subject": subject}).encode() + b"\n")
             with connection.makefile("rb") as file:
-                reply = json.loads(file.readline())
+                reply = json.loads(file.readline(_MAX_REPLY_BYTES))
     except PermissionError:
         raise StoreError("permission_denied", not_permitted(state_dir / SOCKET_NAME, mode=os.W_OK)) from None
     except (FileNotFoundError, ConnectionRefusedError):

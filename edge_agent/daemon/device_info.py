@@ -9,12 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge_agent import __version__
 from edge_agent.advice.installation import lacking
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.sensor_processes import Sensors
 from edge_agent.device import board
 from edge_agent.process.child_exit import ChildExit
+from edge_agent.process.sandbox import active
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
@@ -40,6 +43,8 @@ class Identity:
         self.formats: tuple[str, ...] = ("onnx", "tflite")
         """Formats that may be tried; until the inventory is in, every one of them."""
         self.confinement: list[str] = []
+        self.layers: dict[str, list[str]] = {}
+        """What confines each kind of process; empty until the inventory is in, or where it does not say."""
 
     def take_inventory(self, ended: ChildExit, output: str) -> None:
         """Learn from the inventory child's standard output, or from how it ended, which runtimes work here."""
@@ -47,6 +52,7 @@ class Identity:
             found = json.loads(output)
             self.runtimes, self.formats = found["runtimes"], tuple(found["formats"])
             self.broken, self.confinement = found["broken"], found["confinement"]
+            self.layers = {"daemon": active(), **found.get("layers", {})}
         except (ValueError, KeyError, TypeError):
             self._no_inventory(ended)
             return
@@ -102,9 +108,10 @@ class Identity:
                 )
                 for release in self.active(store)
             ],
-            highest={model: record.version for model, record in store.records().items()},
+            highest={model: record.version for model, record in store.records().items() if record.version},
             thermal=asdict(board.conditions()),
             confinement=self.confinement,
+            layers=self.layers or msgspec.UNSET,
             features=[feature.name for feature in FEATURES],
         )
 

@@ -32,12 +32,32 @@ class ChildEnded(msgspec.Struct, frozen=True):
     exit: ChildExit
     output: str
 
+    def go_on(self) -> None:
+        """Tell whoever waits for it."""
+        self.then(self.exit, self.output)
 
-class HookEnded(msgspec.Struct, frozen=True):
-    """The operator's hook has judged the release of a job that is being activated."""
+
+class Due(msgspec.Struct, frozen=True):
+    """More of a longer work is to be done; whatever else has come in the meantime is dealt with first."""
+
+    then: Callable[[], None]
+
+    def go_on(self) -> None:
+        """Do some more."""
+        self.then()
+
+
+class StepEnded(msgspec.Struct, frozen=True):
+    """What a job's activation waited for has ended: work on the disk, or the operator's hook."""
 
     job: str
     end: StageEnd
+
+
+class WorkEnded(msgspec.Struct, frozen=True):
+    """Long work on the disk has ended; the consumer calls ``then``, which knows how."""
+
+    then: Callable[[], None]
 
 
 class SensorSaid(msgspec.Struct, frozen=True):

@@ -171,7 +171,7 @@ class JobFlow:
         now = self._clock.now()
         for job in list(self._ledger.jobs.values()):
             if job.expires and job.expires <= now and cancelable(job):
-                self.apply(job.id, Ended("expired", "the manifest expired before the job ended; push again"))
+                self.apply(job.id, Ended("expired", f"the manifest expired before the job ended; {self._clock.told()}"))
 
     def pause(self) -> None:
         """The daemon stops cleanly: what runs is not counted against its job."""

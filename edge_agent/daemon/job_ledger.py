@@ -8,8 +8,9 @@ import logging
 
 import msgspec
 
+from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
-from edge_agent.errors import LimitError
+from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.job import ActivationStep, Event, Job, Progressed, StageFailed, advance
 from edge_agent.jobs.outcome import read_result
@@ -17,8 +18,11 @@ from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.timestamps import parse_rfc3339
 
 log = logging.getLogger(__name__)
+
+_MOMENT_S = 0.001
 
 
 class JobLedger:
@@ -26,16 +30,22 @@ class JobLedger:
 
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self.jobs: dict[str, Job] = {}
+        self.models: set[str] = set()
+        """The names under which a version was accepted."""
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
         self._results: dict[str, Result] = {}
         self._unsaved: dict[str, bytes] = {}
         """Ended job → its report, until there was room on disk for them."""
+        self._asked: set[str] = set()
+        """Jobs whose report is to be published again."""
 
     def load(self) -> None:
         """Read every job from the disk."""
+        self._store.separate_work()
         self.jobs.update((job.id, job) for job in self._store.load_jobs())
+        self.models = {model for model, record in self._store.records().items() if record.version}
 
     def add(self, job: Job, manifest: bytes) -> None:
         """Put a new job on disk, then publish it; raises ``LimitError`` (no_space), and nothing has changed then.
@@ -52,9 +62,15 @@ class JobLedger:
         """Keep the highest version that was accepted; at boot too, as the power may fail after the job was saved."""
         record = self._store.record(job.model)
         again = record is not None and job.digest == record.digest and record.status != ""  # a recalibration
-        if record is None or job.version > record.version or again:
-            accepted = ModelRecord(version=job.version, digest=job.digest, job=job.id, scope=job.scope)
+        over = record is not None and self._created(job) < record.forgotten  # a recalibration of a forgotten name
+        if not over and (record is None or job.version > record.version or again):
+            forgotten = record.forgotten if record is not None else 0.0
+            accepted = ModelRecord(
+                version=job.version, digest=job.digest, job=job.id, scope=job.scope,
+                created=self._created(job), forgotten=forgotten,
+            )  # fmt: skip
             self._store.save_record(job.model, accepted)
+            self.models.add(job.model)
 
     def apply(self, job_id: str, event: Event) -> Job:
         """Let ``event`` change a job: saved first, then published (but not its end). Returns the job now."""
@@ -72,7 +88,7 @@ class JobLedger:
 
     def conclude(self, job: Job) -> str:
         """Make the last report of an ended job, publish it and store it; returns its sentence."""
-        result = conclude(self._store.job_dir(job.id), job.code, job.message, job.seconds)
+        result = conclude(self._store.work_dir(job.id), job.code, job.message, job.seconds)
         self._results[job.id] = result
         self._manifests.pop(job.id, None)
         activated = job.step is ActivationStep.COMMITTED
@@ -82,13 +98,13 @@ class JobLedger:
         return result.message
 
     def save_ended(self) -> None:
-        """Put on disk what ended while the disk was full; what does not fit yet is tried again."""
+        """Put on disk what ended while the disk was full or could not be read; what does not go yet is tried again."""
         for job_id, report in list(self._unsaved.items()):
             try:
                 self._store.save(self.jobs[job_id])
                 self._keep_record(self.jobs[job_id])
                 self._store.save_report(job_id, report)
-            except LimitError as error:
+            except (LimitError, StoreError) as error:
                 log.debug("%s", error)
                 return
             del self._unsaved[job_id]
@@ -98,8 +114,34 @@ class JobLedger:
         """Delete an old job, and its report on the broker."""
         self._store.forget(job_id)
         self._publisher.republish(job_id, b"")
+        self._asked.discard(job_id)
         for kept in (self.jobs, self._manifests, self._results, self._unsaved):
             kept.pop(job_id, None)
+
+    def forget_model(self, model: str, now: float) -> None:
+        """Let a name begin anew: its ended jobs and their reports go, and wants made before ``now`` are over.
+
+        Asked once more, with nothing accepted since, it takes back a date far ahead that a wrong clock has left.
+        """
+        record = self._store.record(model)
+        kept = record.forgotten if record is not None and (record.version or not record.dated_ahead(now)) else 0.0
+        until = max(now, kept)
+        # What was accepted may have been made by a clock that is ahead of this one, and must not come again.
+        made = [record.created] if record is not None else []
+        for job in [job for job in self.jobs.values() if job.model == model and job.ended]:
+            with contained(f"the manifest of job {job.id}"):
+                made.append(self._created(job))
+            self.forget(job.id)
+        until = max([until, *(one + _MOMENT_S for one in made)])
+        self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
+        self.models.discard(model)
+        self._publisher.forget_refusal(model)
+
+    def active_release(self, model: str, digest: str) -> str:
+        """The folder of a model's active release, if it was made from this manifest; empty: it was not."""
+        releases = Releases(self._store.models, model)
+        active = releases.active()
+        return str(releases.path(active.name)) if active is not None and active.digest == digest else ""
 
     def manifest(self, job: Job) -> Manifest:
         """The manifest of a job; raises ``StoreError`` or ``WireError`` if its file is broken."""
@@ -114,7 +156,7 @@ class JobLedger:
     def result(self, job: Job) -> Result:
         """The result object of a job as far as its stages have filled it."""
         if job.id not in self._results:
-            found = read_result(self._store.job_dir(job.id))
+            found = read_result(self._store.work_dir(job.id))
             self._results[job.id] = msgspec.structs.replace(found, seconds=job.seconds)
         return self._results[job.id]
 
@@ -124,12 +166,25 @@ class JobLedger:
 
     def publish(self, job: Job, *, progress_only: bool = False) -> None:
         """Publish where an active job stands."""
-        if not progress_only or self._publisher.progress_due(job.id):
+        if not progress_only or self._publisher.report_due(job.id):
             self._publisher.report(job, self.result(job))
 
     def reported(self, job: Job) -> bool:
         """Whether the last report of an ended job is on disk."""
         return self._store.report(job.id) is not None
+
+    def answer(self, job_id: str) -> None:
+        """Publish a job's report again, as its want has come again: at most once a second, as anybody may send it."""
+        self._asked.add(job_id)
+        self.answer_due()
+
+    def answer_due(self) -> None:
+        """Publish the reports that were asked for and may be published again by now."""
+        due = {job_id for job_id in self._asked if self._publisher.report_due(job_id)}
+        self._asked -= due
+        for job_id in due:
+            with contained(f"report of job {job_id}"):
+                self.republish(job_id)
 
     def republish(self, job_id: str) -> None:
         """Publish a job's report again; an ended one's as it was kept."""
@@ -151,9 +206,12 @@ class JobLedger:
             return advance(job, StageFailed(error.code, error.message))
         return job
 
+    def _created(self, job: Job) -> float:
+        return parse_rfc3339(self.manifest(job).created) or 0.0
+
     def _keep_record(self, job: Job) -> None:
         record = self._store.record(job.model)
         if record is not None and record.job == job.id:
             withdrawn = record.withdrawn or job.code == "canceled"
-            ended = msgspec.structs.replace(record, status=str(job.status), withdrawn=withdrawn)
+            ended = msgspec.structs.replace(record, status=str(job.status), code=job.code, withdrawn=withdrawn)
             self._store.save_record(job.model, ended)

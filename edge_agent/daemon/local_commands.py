@@ -13,12 +13,16 @@ log = logging.getLogger(__name__)
 
 
 class LocalCommands:
-    """Obeys rollback, cancel and recalibrate; answers status."""
+    """Obeys rollback, cancel, recalibrate, forget and the reset of the clock; answers status."""
 
-    def __init__(self, commands: Commands, clock: Clock, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, commands: Commands, clock: Clock, status: Callable[[], dict[str, Any]], on_reset: Callable[[], None]
+    ) -> None:
+        """``on_reset`` is called when the clock's floor was taken back: what had expired may not have."""
         self._commands = commands
         self._clock = clock
         self._status = status
+        self._on_reset = on_reset
 
     def take(self, request: ControlRequest) -> None:
         """Answer a local command, whatever happens."""
@@ -40,5 +44,13 @@ class LocalCommands:
                 self._commands.cancel(request.subject, request.reply)
             case "recalibrate":
                 self._commands.recalibrate(request.subject, 0, f"local-{self._clock.now()}", request.reply)
+            case "forget":
+                self._commands.forget(request.subject, float(int(self._clock.now())), request.reply)
+            case "clock":
+                request.reply(self._clock.as_dict())
+            case "clock-reset":
+                self._clock.reset()
+                self._on_reset()
+                request.reply(self._clock.as_dict())
             case _:
                 raise StoreError("usage", f"the daemon knows no command {request.action!r}")

@@ -16,27 +16,37 @@ from types import FrameType
 
 from edge_agent import __version__
 from edge_agent.advice.permission import not_permitted
+from edge_agent.daemon.admission.key_files import kept_key_list
 from edge_agent.daemon.agent import Agent, InboxEvent
 from edge_agent.daemon.background import run_in_background
 from edge_agent.daemon.control_socket import SOCKET_NAME, ControlServer
 from edge_agent.daemon.device_info import INVENTORY_TIMEOUT_S, Identity
 from edge_agent.daemon.events import ChildEnded, Stop
+from edge_agent.daemon.log_limit import LogLimit
 from edge_agent.daemon.publisher import offline
 from edge_agent.daemon.sd_notify import Notifier
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.execution.launcher import Launcher
 from edge_agent.jobs.job import Status
 from edge_agent.mqtt import Link
+from edge_agent.mqtt.inflow import Inflow
 from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.layers import check_confinement, without
 from edge_agent.process.program import python_child
+from edge_agent.process.sandbox import close_memory
+from edge_agent.process.strays import adopt
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.strict import counted
+from edge_agent.trust.keyring import read_keyring
+from edge_agent.wire.limits import most_bytes
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+_MOST_WAITING_BYTES = 4 * 1024 * 1024
+"""Of messages in the inbox: as many chunks as the broker sends without an acknowledgement."""
 EXIT_CODES = {Status.SUCCEEDED: 0, Status.REJECTED: 4, Status.FAILED: 5, Status.CANCELED: 8}
 
 
@@ -45,9 +55,15 @@ def run(config: Config, *, once: bool = False) -> int:
 
     Raises:
         StoreError: ``locked``: another daemon uses the state directory; ``permission_denied``.
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration cannot be used, or ``confinement_missing``.
     """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogLimit())
     check_trust(config)
+    if lacking := check_confinement(required=config.limits.require_confinement):
+        log.warning("%s", without(lacking))
+    close_memory()
+    adopt()
     store = Store(Path(config.state_dir))
     store.lock()
     inbox: queue.SimpleQueue[InboxEvent | Stop] = queue.SimpleQueue()
@@ -61,6 +77,7 @@ def run(config: Config, *, once: bool = False) -> int:
         on_event=inbox.put,
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
+        inflow=Inflow(_MOST_WAITING_BYTES, partial(most_bytes, topics)),
     )
     agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()
@@ -135,15 +152,17 @@ def check_trust(config: Config) -> None:
         log.warning("trust.allow_unsigned is true: whoever can write to the broker decides what this device runs")
         return
     try:
-        keys = [name for name in os.listdir(config.trust.keys_dir) if name.endswith(".pem")]  # noqa: PTH208  # names
+        os.listdir(config.trust.keys_dir)  # noqa: PTH208  # only whether one may
     except PermissionError:  # which a glob would take for an empty folder
         raise StoreError("permission_denied", not_permitted(config.trust.keys_dir)) from None
     except OSError:
-        keys = []
-    if len(keys) < config.trust.min_signatures:
+        pass
+    found = read_keyring(Path(config.trust.keys_dir), kept_key_list(Store(Path(config.state_dir))))
+    if len(found.keys) < config.trust.min_signatures:
+        unused = f" ({'; '.join(found.problems)})" if found.problems else ""
         raise ConfigError(
             "usage",
-            f"{config.trust.keys_dir} holds {counted(len(keys), 'key')}, "
+            f"{config.trust.keys_dir} holds {counted(len(found.keys), 'key')}{unused}, "
             f"trust.min_signatures is {config.trust.min_signatures}; "
             "make a key with host-tools keygen and copy its public half there",
         )

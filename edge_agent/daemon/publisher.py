@@ -10,17 +10,18 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
+from edge_agent.daemon.info_size import encode_info
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
 from edge_agent.state.clock import Clock
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, Need, Refused, encode
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Need, Refused, encode
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
 
 REPORT_EVERY_S = 1.0
-"""Progress of a job is published at most this often; changes of state always."""
+"""Progress of a job, and its report because somebody asks, is published at most this often; changes of state always."""
 
 
 def offline(device: str, boot_id: str) -> bytes:
@@ -40,48 +41,57 @@ class Publisher:
         self._seq = 0
         self._refused: Refused | None = None
         self._refused_count = 0
-        self._refusal_unsaid = False
-        self._refusal_said = 0.0
+        self._status_unsaid = False
+        self._status_said = 0.0
+        self._twin = ""
         self._reported: dict[str, float] = {}
 
     def status(self, *, online: bool = True) -> Sent:
         """Say whether the device is there, and what it refused last."""
         return self._say("status", "", encode(self._status(online=online)))
 
-    def refuse(self, refused: Refused) -> None:
-        """Count a want or command that was not obeyed; the newest is said."""
-        self._refused = refused
+    def count_refused(self) -> None:
+        """Count a want or command that is not obeyed, whether or not it is said by itself."""
         self._refused_count += 1
-        self._refusal_unsaid = True
+
+    def refuse(self, refused: Refused) -> None:
+        """Say which want or command is not obeyed."""
+        self._refused = refused
+        self._status_unsaid = True
         self.tick()
+
+    def twin(self, why: str) -> None:
+        """Another client connects by our id, because of which statuses say so from now on; ``""``: that is over."""
+        if why != self._twin:
+            self._twin = why
+            self._status_unsaid = True
 
     def forget_refusal(self, model: str) -> None:
         """What was refused under this name is over: a newer order of it is obeyed."""
         if self._refused and self._refused.model == model:
             self._refused = None
-            self._refusal_unsaid = True
+            self._status_unsaid = True
             self.tick()
 
     def tick(self) -> None:
-        """Say a refusal, or its end, that is not said yet; at most one a second, as anybody may provoke them."""
+        """Say a refusal, a twin, or the end of either; at most once a second, as anybody may provoke it."""
         now = time.monotonic()
-        if self._refusal_unsaid and now - self._refusal_said >= REPORT_EVERY_S:
-            self._refusal_unsaid = False
-            self._refusal_said = now
+        if self._status_unsaid and now - self._status_said >= REPORT_EVERY_S:
+            self._status_unsaid = False
+            self._status_said = now
             self.status()
 
     def info(self, info: DeviceInfo) -> None:
         """Say what the device is and has."""
         stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
-        self._say("info", "", encode(stamped))
+        self._say("info", "", encode_info(stamped))
 
-    def progress_due(self, job: str) -> bool:
-        """Whether mere progress of a job may be said again already."""
+    def report_due(self, job: str) -> bool:
+        """Whether a report that tells no change of state may be said again already."""
         return time.monotonic() - self._reported.get(job, 0.0) >= REPORT_EVERY_S
 
     def report(self, job: Job, result: Result, *, release: str = "") -> bytes:
         """Say where a job stands; returns what was said."""
-        self._reported[job.id] = time.monotonic()
         data = encode_report(
             job_report(
                 job,
@@ -99,9 +109,18 @@ class Publisher:
 
     def republish(self, job: str, report: bytes) -> None:
         """Say a report again as it was, or clear it with ``b""``."""
-        if not report:
+        if report:
+            self._reported[job] = time.monotonic()
+        else:
             self._reported.pop(job, None)
         self._say("job", job, report)
+
+    def answer(self, report: JobReport) -> None:
+        """Say how a job ended that is not kept here, to whoever listens now: the broker does not keep it."""
+        stamped = msgspec.structs.replace(
+            report, device=self._device, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id
+        )
+        self._link.publish(self._topics.device(self._device, "job", report.job), encode(stamped), qos=1)
 
     def done(self, command: str, code: str = "", message: str = "") -> None:
         """Say how a command ended."""
@@ -136,6 +155,7 @@ class Publisher:
             refused=self._refused,
             refused_count=self._refused_count,
             clock_plausible=self._clock.plausible,
+            twin=self._twin or msgspec.UNSET,
             ts=rfc3339(self._clock.now()),
             seq=self._next(),
             boot_id=self._boot_id,

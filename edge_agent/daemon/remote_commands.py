@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class RemoteCommands:
-    """Obeys rollback, cancel and recalibrate of a host, each once, and publishes how they ended."""
+    """Obeys rollback, cancel, recalibrate and forget of a host, each once, and publishes how they ended."""
 
     def __init__(self, commands: Commands, topics: Topics, store: Store, clock: Clock, publisher: Publisher) -> None:
         self._commands = commands
@@ -46,7 +46,7 @@ class RemoteCommands:
             self._again(topic, known[command.id])
             return
         if expires <= now:
-            raise TrustError("expired", f"command {command.id} expired at {command.expires}")
+            raise TrustError("expired", f"command {command.id} expired at {command.expires}; {self._clock.told()}")
         self._store.save_commands({**known, command.id: CommandRecord(expires=expires)})
         self._under_way.add(command.id)
         log.info("command %s: %s %s", command.id, command.action, command.model or command.job)
@@ -66,6 +66,8 @@ class RemoteCommands:
                 self._commands.cancel(command.job, answer)
             case "recalibrate":
                 self._commands.recalibrate(command.model, command.version, command.id, answer)
+            case "forget":
+                self._commands.forget(command.model, parse_rfc3339(command.created) or self._clock.now(), answer)
 
     def _again(self, topic: CommandTopic, seen: CommandRecord) -> None:
         """A known command came again: its end is published once more, and what was lost on the way is made good."""

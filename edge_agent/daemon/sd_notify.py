@@ -7,9 +7,11 @@ import os
 import socket
 import time
 
+_PING_EVERY_S = 1.0
+
 
 class Notifier:
-    """Speaks to the service manager; pings its watchdog at a third of the interval that it asks for."""
+    """Speaks to the service manager; pings its watchdog every second, so that one step may take nearly its interval."""
 
     def __init__(self) -> None:
         address = os.environ.pop("NOTIFY_SOCKET", "")  # children must not speak for us
@@ -33,7 +35,7 @@ class Notifier:
     def alive(self) -> None:
         """The consumer goes round; called from nowhere else, so a stuck consumer is noticed."""
         now = time.monotonic()
-        if self.interval_s is not None and now - self._last >= self.interval_s:
+        if self.interval_s is not None and now - self._last >= min(self.interval_s, _PING_EVERY_S):
             self._last = now
             self._send("WATCHDOG=1")
 

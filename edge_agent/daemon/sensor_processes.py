@@ -14,7 +14,10 @@ from typing import Any
 import msgspec
 
 from edge_agent.daemon.events import SensorSaid
+from edge_agent.errors import CODES
 from edge_agent.execution.launcher import source_table
+from edge_agent.foreign.allowance import Allowance
+from edge_agent.foreign.decoding import cut, cut_text, decode
 from edge_agent.process.child import Child
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
@@ -30,6 +33,9 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 60.0
 _GRACE_S = 8.0
 _JOIN_S = 12.0
 _LOG_EVERY_S = 86_400.0
+_LINES_PER_S, _LINES_AT_ONCE = 2.0, 20
+"""Of a sensor's process, which says something whenever it is news, and every ten seconds."""
+_MOST_SAID = {"most_text": 500, "most_items": 50}
 
 
 class Sensor:
@@ -41,6 +47,7 @@ class Sensor:
         self._put = put
         self._lock = threading.Lock()
         self._child: Child | None = None
+        self._allowance = Allowance(_LINES_PER_S, _LINES_AT_ONCE)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name=f"sensor-{config.name}", daemon=True)
 
@@ -96,11 +103,17 @@ class Sensor:
                 self._child = None
 
     def _take_line(self, line: str) -> None:
-        try:
-            said = msgspec.json.decode(line, type=SourceState)
-        except UNDECODABLE as error:
-            log.warning("sensor %s wrote a line that is not of the protocol (%s): %.200s", self.name, error, line)
+        """Take what the process says, as often as is of use: a driver may have been taken over by what it reads."""
+        if not self._allowance.take():
             return
+        try:
+            said = msgspec.convert(cut(decode(line.encode(), dict[str, Any]), **_MOST_SAID), SourceState)
+        except (*UNDECODABLE, UnicodeEncodeError) as error:
+            text = "sensor %s wrote a line that is not of the protocol (%s): %.200r"
+            log.warning(text, self.name, cut_text(str(error), 200), line)
+            return
+        if said.code and said.code not in CODES:
+            said = msgspec.structs.replace(said, code="stage_crashed")
         self._put(SensorSaid(self.name, said))
 
 
@@ -184,7 +197,7 @@ def describe(name: str, state: SourceState) -> str:
         what += f", {state.kept} of {state.wanted} stretches kept over {state.hours:.1f} h"
         what += f", {state.written_mb_last_day:.3g} MB written in the last day"
     if state.confined is not None:
-        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has no Landlock'}"
+        what += f", confined by {' '.join(state.confined) or 'nothing: this kernel has neither Landlock nor seccomp'}"
     told = (
         (state.late, "lost"),
         (state.dropped, "dropped by readers"),

@@ -61,7 +61,7 @@ class Workers:
         run = self._launcher.start(
             job,
             self._ledger.manifest(job),
-            self._store.job_dir(job.id),
+            self._store.work_dir(job.id),
             self._store.blobs,
             on_progress=lambda fraction, detail, eta_s: self._put(StageProgress(number, fraction, detail, eta_s)),
             on_end=lambda end: self._put(StageEnded(number, end)),
@@ -78,6 +78,8 @@ class Workers:
                 nothing_active = Releases(self._store.models, job.model).active() is None
                 return (StageRefused(end.code, end.message, end.seconds, self._use_float and nothing_active),)
             case _:
+                if end.code == "hash_mismatch":  # a new push of the same model must not meet the same bytes
+                    self._store.drop_blobs(blob.sha256 for blob in self._ledger.manifest(job).blobs)
                 return (StageFailed(end.code, end.message, end.seconds, end.retryable),)
 
     def stop(self, job: Job) -> None:

@@ -1,15 +1,18 @@
-"""Starts the worker of a stage: writes its task, links its model, sets its limits. The daemon's side of the worker."""
+"""Starts the worker of a stage: writes its task, sets its limits. The daemon's side of the worker."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge_agent.device.memory import worker_memory_bytes
 from edge_agent.errors import ContractError, StageError
-from edge_agent.execution.run import OnProgress, StageEnd, StageRun
+from edge_agent.execution.lines import OnProgress
+from edge_agent.execution.run import StageEnd, StageRun
+from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import Job
-from edge_agent.jobs.task import TASK_FILE, Stage, Task, encode_task
+from edge_agent.jobs.task import TASK_FILE, Stage, StoredBlob, Task, encode_task
 from edge_agent.process.cgroup import delegated
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.settings.broker import BROKER_KEYS
@@ -53,6 +56,7 @@ def make_task(job: Job, manifest: Manifest, config: Config, memory_bytes: int) -
         },
         seed=int(job.id[:8], 16),
         memory_bytes=memory_bytes,
+        stage_timeout_s=config.limits.stage_timeout_s,
     )
 
 
@@ -84,11 +88,9 @@ class Launcher:
         """Start the worker of the stage that ``job`` is in; ``blobs`` is the folder of what was received."""
         memory_bytes = worker_memory_bytes(self._config.limits.worker_memory_bytes)
         task = make_task(job, manifest, self._config, memory_bytes)
-        _link(blobs / manifest.blob.sha256, job_dir / task.model)
-        if manifest.eval is not None:
-            _link(blobs / manifest.eval.sha256, job_dir / task.eval)
-        write_durably(job_dir / TASK_FILE, encode_task(task))
-        limits = ChildLimits(timeout_s=self._timeout(job.stage), memory_bytes=memory_bytes)
+        task = msgspec.structs.replace(task, blobs=_stored(manifest, task, blobs))
+        _write_task(job_dir, task)
+        limits = self._limits(job.stage, memory_bytes)
         run = StageRun(
             job_dir,
             job.stage,
@@ -100,20 +102,32 @@ class Launcher:
         run.start()
         return run
 
-    def _timeout(self, stage: Stage) -> float | None:
+    def _limits(self, stage: Stage, memory_bytes: int) -> ChildLimits:
+        limit_s = self._config.limits.stage_timeout_s
         match stage:
-            case Stage.CAPTURE:
-                return None  # capture has a deadline of its own, made from the sensor's rate
+            case Stage.CAPTURE:  # has a deadline of its own, made from the sensor's rate, and says how far it is
+                return ChildLimits(timeout_s=None, quiet_s=limit_s, memory_bytes=memory_bytes)
             case Stage.ACTIVATE:
-                return _ACTIVATE_TIMEOUT_S
+                return ChildLimits(timeout_s=_ACTIVATE_TIMEOUT_S, memory_bytes=memory_bytes)
             case _:
-                return self._config.limits.stage_timeout_s
+                return ChildLimits(timeout_s=limit_s, memory_bytes=memory_bytes)
 
 
-def _link(blob: Path, path: Path) -> None:
-    """Give the job a blob without a second copy on the card."""
-    path.unlink(missing_ok=True)
+def _stored(manifest: Manifest, task: Task, blobs: Path) -> dict[str, StoredBlob]:
+    """What the worker copies into its folder before it looks at it; a link would let it write to the blob itself."""
+    named = [(task.model, manifest.blob), (task.eval, manifest.eval)]
+    return {
+        name: StoredBlob(str(blobs / blob.sha256), blob.sha256, blob.size) for name, blob in named if blob is not None
+    }
+
+
+def _write_task(job_dir: Path, task: Task) -> None:
+    """Say what is asked; whatever a worker has put in the way goes. Raises ``StageError``."""
+    path = job_dir / TASK_FILE
     try:
-        os.link(blob, path)
+        job_dir.mkdir(mode=0o700, exist_ok=True)
+        for name in (path.name, f".{path.name}.tmp"):
+            remove(path.with_name(name))
+        write_durably(path, encode_task(task))
     except OSError as error:
-        raise StageError("stage_crashed", f"cannot link {blob} to {path}: {error.strerror}") from None
+        raise StageError("stage_crashed", f"cannot write {path}: {error.strerror}; free space in state_dir") from None

@@ -6,28 +6,22 @@ a worker that is killed after its last act has still done its stage. Serves two 
 """
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from edge_agent.errors import CODES, StageError
-from edge_agent.jobs.outcome import read_outcome
+from edge_agent.errors import StageError
+from edge_agent.execution.lines import OnProgress, WorkerLines
+from edge_agent.foreign.removal import remove
+from edge_agent.jobs.outcome import a_worker_may_say, read_outcome
 from edge_agent.jobs.task import Stage
 from edge_agent.process.child import Child
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.process.program import python_child
-from edge_agent.strict import UNDECODABLE
 
-OnProgress = Callable[[float, str, float | None], None]
-"""fraction (0 to 1), what is being done, seconds left or None."""
-
-_MAX_MESSAGE = 2000
 _MORE = 2
 """Times as much is what is said to try where a limit was too low."""
 _log = logging.getLogger(__name__)
@@ -52,18 +46,6 @@ class StageEnd:
     retryable: bool = False
 
 
-class _Event(msgspec.Struct, frozen=True):
-    """A line of a worker: progress (fraction, detail, eta_s) or end (code, message, status)."""
-
-    event: Literal["progress", "end"]
-    fraction: float = 0.0
-    detail: str = ""
-    eta_s: float | None = None
-    code: str = ""
-    message: str = ""
-    status: Literal["ok", "rejected", "failed"] = "failed"
-
-
 class StageRun:
     """One run of one stage; ``on_end`` is called exactly once, whatever happens."""
 
@@ -81,10 +63,9 @@ class StageRun:
         self._job_dir = job_dir
         self._stage = stage
         self._limits = limits
-        self._on_progress = on_progress
+        self._lines = WorkerLines(stage, on_progress)
         self._on_end = on_end
         self._group_parent = group_parent
-        self._said: _Event | None = None
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._stopped = False
@@ -114,17 +95,23 @@ class StageRun:
         with self._lock:
             if self._stopped:
                 return StageEnd("canceled", f"{self._stage} was stopped before it began", "stopped", 0.0)
-            shutil.rmtree(self._job_dir / self._stage, ignore_errors=True)  # an earlier run's outcome is not this one's
+            try:
+                remove(self._job_dir / self._stage)  # an earlier run's outcome is not this one's
+            except OSError as error:
+                text = f"what an earlier run of {self._stage} left cannot be removed: {error.strerror}; check the disk"
+                return StageEnd("stage_crashed", text, "failed", 0.0)
             try:
                 self._child = Child(
                     python_child("edge_agent.worker", self._stage, str(self._job_dir)),
                     limits=self._limits,
-                    on_line=self._take_line,
+                    on_line=self._lines.take,
                     group_parent=self._group_parent,
                 )
             except OSError as error:
                 return StageEnd("stage_crashed", f"the worker could not be started: {error}", "failed", 0.0, True)
-        return self._judge(self._child.wait())
+        ended = self._child.wait()
+        self._lines.close()
+        return self._judge(ended)
 
     def _run_and_tell(self) -> None:
         try:
@@ -133,17 +120,6 @@ class StageRun:
             _log.exception("running %s", self._stage)
             end = StageEnd("stage_crashed", f"running {self._stage} failed here: {error!r}", "failed", 0.0)
         self._on_end(end)
-
-    def _take_line(self, line: str) -> None:
-        try:
-            event = msgspec.json.decode(line, type=_Event)
-        except UNDECODABLE as error:
-            _log.warning("%s wrote a line that is not of the protocol (%s): %.200s", self._stage, error, line)
-            return
-        if event.event == "end":
-            self._said = event
-        else:
-            self._on_progress(event.fraction, event.detail, event.eta_s)
 
     def _judge(self, ended: ChildExit) -> StageEnd:
         stage, seconds = self._stage, ended.seconds
@@ -154,7 +130,7 @@ class StageRun:
         if outcome is not None and not outcome.code:
             return StageEnd("", outcome.message, "ok", seconds)
         if outcome is not None:
-            return self._told(outcome.code, outcome.message, "rejected", seconds)
+            return StageEnd(outcome.code, outcome.message, "rejected", seconds)
         if ended.stderr_tail and ended.reason != "stopped":
             _log.warning("%s ended (%s); the end of its standard error:\n%s", stage, ended.reason, ended.stderr_tail)
         if ended.reason == "stopped":
@@ -167,18 +143,17 @@ class StageRun:
                 where += f"; if the device has as much, set [limits] worker_memory_bytes = {_MORE * limit}"
             return StageEnd("out_of_memory", f"{stage} needed more memory than {where}", "failed", seconds)
         if ended.reason == "timeout":
-            limit_s = self._limits.timeout_s or 0.0
-            text = f"{stage} exceeded its {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
+            limit_s = self._limits.timeout_s or self._limits.quiet_s or 0.0
+            what = "exceeded its" if self._limits.timeout_s else "said nothing for"
+            text = f"{stage} {what} {limit_s:g} s; set [limits] stage_timeout_s = {_MORE * limit_s:g}"
             return StageEnd("stage_timeout", text, "failed", seconds)
-        if self._said is not None and self._said.status == "failed":
-            return self._told(self._said.code, self._said.message, "failed", seconds)
+        said = self._lines.end
+        if said is not None and said.status == "failed":
+            if not a_worker_may_say(said.code):
+                text = f"{stage} ended with code {said.code!r}, which no stage ends with"
+                return StageEnd("stage_crashed", text, "failed", seconds)
+            return StageEnd(said.code, said.message, "failed", seconds)
         return StageEnd("stage_crashed", f"{stage} {ended.describe()}", "failed", seconds, True)
-
-    def _told(self, code: str, message: str, status: Literal["rejected", "failed"], seconds: float) -> StageEnd:
-        """The end that a worker told: it had a hostile model open, so its words are checked and cut."""
-        if code not in CODES:
-            return StageEnd("stage_crashed", f"{self._stage} ended with unknown code {code[:80]!r}", "failed", seconds)
-        return StageEnd(code, message[:_MAX_MESSAGE], status, seconds)
 
 
 def run_stage(

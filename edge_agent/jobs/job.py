@@ -240,7 +240,7 @@ def _end(job: Job, code: str, message: str) -> Job:
 
 def _interrupted(job: Job) -> Job:
     """Only stages that run a model count: power supplies fail under load, and a model may be what kills them."""
-    if not (job.running and job.stage in _EXCLUSIVE and job.stage is not Stage.ACTIVATE):
+    if not (job.running and job.stage in _EXCLUSIVE):
         return _with(job, running=False)
     again = _with(job, running=False, restarts=job.restarts + 1)
     if again.restarts < MAX_RESTARTS:

@@ -10,8 +10,12 @@ import msgspec
 
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import Result
+from edge_agent.printable import printable
 from edge_agent.wire.messages import MAX_REPORT_BYTES, JobReport, encode
 from edge_agent.wire.timestamps import rfc3339
+
+_MOST = 2000
+"""Characters of a sentence: four of them fit, whatever they are made of."""
 
 
 def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, message: str, release: str) -> JobReport:
@@ -42,6 +46,9 @@ def job_report(job: Job, *, device: str, boot_id: str, seq: int, now: float, mes
 
 def encode_report(report: JobReport, result: Result) -> bytes:
     """The bytes of ``report`` with ``result`` in it, as much of that as the protocol's limit permits."""
+    report = msgspec.structs.replace(
+        report, message=printable(report.message, _MOST), detail=printable(report.detail, _MOST)
+    )
     data = b""
     for fewer in _ever_fewer(result):
         data = encode(msgspec.structs.replace(report, results=msgspec.to_builtins(fewer)))
@@ -57,4 +64,5 @@ def _ever_fewer(result: Result) -> Iterator[Result]:
         told = msgspec.structs.replace(result.data, warnings=warnings)
         result = msgspec.structs.replace(result, data=told, **{key: []})
         yield result
-    yield Result(verdict=result.verdict, code=result.code, message=result.message, seconds=result.seconds)
+    message = printable(result.message, _MOST)
+    yield Result(verdict=result.verdict, code=result.code, message=message, seconds=result.seconds)

@@ -5,12 +5,16 @@ null, as if it had not been measured.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+_types_of = cache(get_type_hints)
+"""Slow, and asked for each of a list's items."""
 
 
 def lenient(fields: object, kind: type[S]) -> S:
@@ -48,7 +52,7 @@ def _in_parts(value: object, kind: Any) -> Any:
 
 def _struct(fields: Mapping[Any, Any], kind: type[S]) -> Any:
     """The struct of those fields that fit; ``UNSET`` if one is missing that has no default and may not be null."""
-    types = get_type_hints(kind)
+    types = _types_of(kind)
     taken: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         wanted = types[field.name]

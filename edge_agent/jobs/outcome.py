@@ -1,17 +1,27 @@
-"""What a stage leaves in its folder: how it ended, and the result object as far as it is known by then."""
+"""What a stage leaves in its folder: how it ended, and the result object as far as it is known by then.
 
+A stage had a model of somebody else's open, so what it left is read as :mod:`edge_agent.foreign` does: bounded, typed,
+texts cut. A sound model may have names of megabytes; the stage itself cuts them, so that its outcome can be read.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from edge_agent.errors import StageError
+from edge_agent.errors import CODES, StageError
+from edge_agent.foreign.decoding import MOST_VALUES, cut, cut_text, decode, values_in
+from edge_agent.foreign.opening import MOST_BYTES, read_file
 from edge_agent.jobs.lenient import lenient
-from edge_agent.jobs.result import Result
+from edge_agent.jobs.result import MAX_CANDIDATES, MAX_LAYERS, Result
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage
-from edge_agent.strict import UNDECODABLE
+from edge_agent.strict import UNDECODABLE, why
 
-K = TypeVar("K", bound=msgspec.Struct)
+K = TypeVar("K")
+
+_SHORTER = ((2000, 4096), (300, 1000), (100, 200), (40, 20))
+"""Characters of a text, items of a list: how an outcome that is too large is made smaller, step by step."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,15 +31,45 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     results: Result | msgspec.UnsetType = msgspec.UNSET
     """The whole result object so far; left out where the stage adds nothing."""
+    model_sha256: str | msgspec.UnsetType = msgspec.UNSET
+    """Of the int8 model that was accepted: SHA-256 of its file. Left by ``validate``."""
 
 
 class _Left(msgspec.Struct):
     results: dict[str, Any] = {}
 
 
+def encode_outcome(outcome: Outcome) -> bytes:
+    """The bytes that a stage leaves: as much of it as may be read again.
+
+    It is cut before it is encoded: a name of megabytes may stand there a thousand times, and takes no room as long as
+    nobody writes it down.
+    """
+    data, said = b"", msgspec.to_builtins(outcome)
+    for most_text, most_items in _SHORTER:
+        data = msgspec.json.encode(cut(said, most_text=most_text, most_items=most_items))
+        if _readable(data):
+            break
+    return data
+
+
 def read_outcome(job_dir: Path, stage: Stage) -> Outcome | None:
-    """The outcome that ``stage`` left, or None if it has not ended."""
-    return _read(job_dir / stage / OUTCOME_FILE, Outcome)
+    """The outcome that ``stage`` left; None if it has not ended.
+
+    Raises:
+        StageError: ``stage_crashed``: what it left cannot be read, or says what is not a worker's to say.
+    """
+    outcome = _read(job_dir, stage, Outcome)
+    if outcome is None:
+        return None
+    if outcome.code and not a_worker_may_say(outcome.code):
+        raise StageError("stage_crashed", f"{stage} ended with code {outcome.code[:80]!r}, which no stage ends with")
+    return msgspec.structs.replace(outcome, message=cut_text(outcome.message))
+
+
+def a_worker_may_say(code: str) -> bool:
+    """Whether a job may end by this code because a worker said so; all others are the daemon's to say."""
+    return code in CODES and CODES[code].status not in ("succeeded", "canceled")
 
 
 def read_result(job_dir: Path) -> Result:
@@ -39,23 +79,36 @@ def read_result(job_dir: Path) -> Result:
     by key; a stage that left the whole object covers them all.
     """
     found: dict[str, Any] = {}
-    for stage in WORKER_STAGES:
-        try:
-            left = _read(job_dir / stage / OUTCOME_FILE, _Left)
-        except StageError:  # that stage has failed; what went before it stands
-            break
-        if left is None:
-            break
-        for key, value in left.results.items():
+    for results in _results(job_dir):
+        for key, value in results.items():
             before = found.get(key)
             found[key] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
     return lenient(found, Result)
 
 
-def _read(path: Path, kind: type[K]) -> K | None:
+def _results(job_dir: Path) -> Iterator[dict[str, Any]]:
+    for stage in WORKER_STAGES:
+        try:
+            left = _read(job_dir, stage, _Left)
+        except StageError:  # that stage has failed; what went before it stands
+            return
+        if left is None:
+            return
+        results: dict[str, Any] = cut(left.results)
+        for key, most in (("candidates", MAX_CANDIDATES), ("layers", MAX_LAYERS)):
+            if isinstance(results.get(key), list):
+                results[key] = results[key][:most]
+        yield results
+
+
+def _readable(data: bytes) -> bool:
+    return len(data) <= MOST_BYTES and values_in(data) <= MOST_VALUES
+
+
+def _read(job_dir: Path, stage: Stage, kind: type[K]) -> K | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return decode(read_file(job_dir, stage, OUTCOME_FILE), kind)
     except FileNotFoundError:
         return None
     except (OSError, *UNDECODABLE) as error:
-        raise StageError("stage_crashed", f"{path}: {error}") from None
+        raise StageError("stage_crashed", f"{job_dir / stage / OUTCOME_FILE}: {why(error)}") from None

@@ -9,6 +9,7 @@ A job's directory is the whole interface between stages. Each stage reads what e
       task.json             this struct
       model.onnx            the float model, as pushed (``task.model``); or .tflite, as what is made of it
       eval.npz              the labelled set that was pushed with it, if there was one (``task.eval``)
+      inspect/              inspected.json, outcome.json: what the model is, before a capture from a sensor
       capture/              sets.json and window shards, or pointers into the operator's .npz files; outcome.json
       calibrate/            prepared.onnx, ranges.json, histograms.npz, outcome.json
       quantize/             candidates.json, chosen.json, chosen.onnx, perhaps second.json, second.onnx; outcome.json
@@ -16,6 +17,8 @@ A job's directory is the whole interface between stages. Each stage reads what e
       benchmark/            outcome.json
       release               (daemon) link to the release that ``activate`` probes
       activate/             outcome.json
+
+The daemon's job directories are ``state_dir/work/<job>``: workers write there, so nothing in them is trusted.
 """
 
 from enum import StrEnum
@@ -32,6 +35,9 @@ from edge_agent.wire.manifest import FEATURES, Gates, InputContract, Output, Rec
 TASK_FILE = "task.json"
 OUTCOME_FILE = "outcome.json"
 CHOSEN_FILE = "chosen.json"
+INSPECTED_FILE = "inspected.json"
+INSPECT = "inspect"
+"""A step of a worker that is no stage: it opens the model for a capture, whose own process opens a sensor."""
 
 
 class Stage(StrEnum):
@@ -57,6 +63,15 @@ class ArrayFiles(msgspec.Struct, frozen=True):
     heldout: str = ""
 
 
+class StoredBlob(msgspec.Struct, frozen=True):
+    """A blob that was received, and what it must be: each stage begins with a look whether it still is."""
+
+    path: str
+    sha256: str
+    size: int
+    """Bytes."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker needs to know; no secrets, no broker."""
 
@@ -75,6 +90,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     state: list[State] = []
     eval: str = ""
     """The labelled set's path, absolute or in the job's directory; empty: there is none."""
+    blobs: dict[str, StoredBlob] = {}
+    """File in the job's directory → the blob that it is to be a copy of; empty: somebody has put the files there."""
     sources: dict[str, dict[str, Any]] = {}
     """The device's ``[sources.NAME]`` tables that the inputs name."""
     shared: dict[str, str] = {}
@@ -83,6 +100,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     memory_bytes: int = 0
     """Limit of a worker process; 0: none was set."""
+    stage_timeout_s: int = 0
+    """After which a stage is ended; 0: never."""
 
 
 def encode_task(task: Task) -> bytes:

@@ -8,6 +8,7 @@ TITLES = MappingProxyType({
     "latency_p95_ms": "latency p95",
     "latency_p99_ms": "latency p99",
     "ratio_p50": "latency ratio",
+    "ratio_p50_upper": "latency ratio, at most",
     "preference": "preference",
     "peak_rss_bytes": "peak RSS",
     "model_rss_bytes": "RSS of the model",

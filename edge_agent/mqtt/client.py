@@ -8,21 +8,27 @@ for as long as its version of MQTT is.
 """
 
 import logging
+import math
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.mqtt.beginnings import Beginnings
 from edge_agent.mqtt.deferred import deferred
-from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, SubscribeFailed
+from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, Oversized, SubscribeFailed
+from edge_agent.mqtt.inflow import Inflow
 from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import TAKEN_OVER, UNSUPPORTED_VERSION, Outcome, Reached, refusal, untrusted
 from edge_agent.mqtt.sent import Refusals, Sent
 from edge_agent.mqtt.serving import close, serve
 from edge_agent.mqtt.version import Version
 from edge_agent.mqtt.waker import Waker
+from edge_agent.printable import printable
 from edge_agent.strict import why
 
 with deferred("urllib.request"):  # paho looks for proxies with it, if there is PySocks; it would take 1.4 MB
@@ -38,10 +44,11 @@ log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 10.0  # for TCP and TLS
 _KEEPALIVE_S = 30
-_MAX_PACKET_BYTES = 256 * 1024  # a chunk is 120 KiB; nothing in the protocol is larger
-_SESSION_EXPIRY_S = 7 * 24 * 3600
 _RECEIVE_MAXIMUM = 32  # unacknowledged QoS 1 messages that the broker may send: 32 chunks are 4 MB here
+# Where paho acknowledges on arrival: mosquitto drops retained messages above 1,000 that the window holds back.
+_RECEIVE_MAXIMUM_CLEAN = 65_535
 _MAX_OUTGOING = 256  # unacknowledged messages that we send; more are refused
+_TELL_DROPPED_EVERY_S = 60.0
 _VERSIONS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
@@ -52,6 +59,20 @@ class _Connection:
     generation: int
     reached: Reached
     failure: Disconnected
+    let_in_at: float = 0.0
+
+
+class _Paho(Beginnings, Paho):
+    """paho's client, with a bound on the packets that it gathers; nothing in the protocol is larger than a chunk."""
+
+    forgets = False
+    """Whether the broker is to forget the session when good-bye is said."""
+
+    def disconnect(self, reasoncode: ReasonCode | None = None, properties: Properties | None = None) -> MQTTErrorCode:
+        if self.forgets and properties is None:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        return super().disconnect(reasoncode, properties)
 
 
 class Client:
@@ -64,7 +85,7 @@ class Client:
     """
 
     def __init__(
-        self, options: ClientOptions, version: Version, on_event: Callable[[Event], None], waker: Waker
+        self, options: ClientOptions, version: Version, on_event: Callable[[Event], None], waker: Waker, inflow: Inflow
     ) -> None:
         self.version = version
         self.max_packet_bytes = 0
@@ -73,10 +94,14 @@ class Client:
         self._url = options.broker.url
         self._on_event = on_event
         self._waker = waker
+        self._inflow = inflow
         self._filters: dict[int, tuple[str, ...]] = {}
         self._filters_lock = threading.Lock()
         self._topics: dict[int, str] = {}
         """Where the messages go that the broker has not acknowledged."""
+        self._told_dropped_at = -math.inf
+        self._known = False
+        """The broker has let this client in before, so it may have its session."""
         self._now = _Connection(0, Reached.NOTHING, Disconnected("the link was not started"))
         self._paho = self._make_paho()
 
@@ -114,20 +139,28 @@ class Client:
         """Give ``filters`` up."""
         self._paho.unsubscribe(list(filters))
 
-    def ack(self, incoming: Incoming) -> None:
+    def ack(self, incoming: Incoming | Oversized) -> None:
         """Tell the broker that ``incoming`` was dealt with. Of an earlier connection: nothing happens."""
         generation, mid, qos = incoming.token
         if qos > 0 and generation == self._now.generation:
             self._paho.ack(mid, qos)
 
+    def drop(self) -> None:
+        """Break the connection without a word, so that the broker keeps the session."""
+        connection = self._paho.socket()
+        if isinstance(connection, socket.socket):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     # -- the one thread that serves
 
-    def serve(self, generation: int, stopping: threading.Event) -> Outcome:
-        """Connect, and serve the connection until it ends, or ``stopping`` is set and good-bye is said.
+    def serve(self, generation: int, stopping: threading.Event, enough: Callable[[], bool]) -> Outcome:
+        """Connect, and serve the connection until it ends, of itself or by our good-bye.
 
         Args:
             generation: no other connection of this link has it; messages of another one are not acknowledged.
             stopping: whether the owner wants an end.
+            enough: whether this connection should be followed by another one.
         """
         self._now = now = _Connection(
             generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
@@ -142,13 +175,14 @@ class Client:
         except (OSError, ValueError) as error:
             return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {why(error)}"))
         try:
-            if not serve(self._paho, self._waker, lambda: now.reached is not Reached.A_LISTENER, stopping):
+            answered: Callable[[], bool] = lambda: now.reached is not Reached.A_LISTENER  # noqa: E731  # it has a type
+            if not serve(self._paho, self._waker, answered, stopping, lambda: self._inflow.full, enough):
                 now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
         except Exception as error:  # paho on bytes that are no MQTT
             log.exception("the connection to %s broke", self._url)
             now.failure = Disconnected(f"{self._url}: {error!r}")
         close(self._paho)
-        return Outcome(now.reached, now.failure)
+        return Outcome(now.reached, now.failure, time.monotonic() - now.let_in_at if now.let_in_at else 0.0)
 
     def _connect(self) -> None:
         host, port, _ = self._options.broker.address
@@ -156,16 +190,17 @@ class Client:
             self._paho.connect(host, port, _KEEPALIVE_S)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0 if self._options.clean else _SESSION_EXPIRY_S
-        properties.ReceiveMaximum = _RECEIVE_MAXIMUM
-        properties.MaximumPacketSize = _MAX_PACKET_BYTES
-        self._paho.connect(host, port, _KEEPALIVE_S, clean_start=self._options.clean, properties=properties)
+        properties.SessionExpiryInterval = self._options.session_s
+        properties.ReceiveMaximum = _RECEIVE_MAXIMUM_CLEAN if self._options.clean else _RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = _Paho.most_packet_bytes
+        begins = self._options.clean and not (self._known and self._options.session_s)
+        self._paho.connect(host, port, _KEEPALIVE_S, clean_start=begins, properties=properties)
 
     # -- paho's callbacks
 
     def _make_paho(self) -> Paho:
         options = self._options
-        paho = Paho(
+        paho = _Paho(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id,
             clean_session=None if self.version == "5" else options.clean,
@@ -173,6 +208,7 @@ class Client:
             reconnect_on_failure=False,
             manual_ack=not options.clean,
         )
+        paho.forgets = self.version == "5" and options.clean and options.session_s > 0
         paho.connect_timeout = _CONNECT_TIMEOUT_S
         paho.max_queued_messages_set(_MAX_OUTGOING)
         if options.tls is not None:
@@ -199,7 +235,8 @@ class Client:
                 self._now.reached = Reached.THE_BROKER
             self._now.failure = refusal(self._url, reason.value, str(reason))
             return
-        self._now.reached = Reached.A_SESSION
+        self._now.reached, self._now.let_in_at = Reached.A_SESSION, time.monotonic()
+        self._known = True
         self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", 0))
         self._on_event(Connected(flags.session_present, self.version))
 
@@ -211,7 +248,7 @@ class Client:
         if reason.value == TAKEN_OVER:
             client_id = self._options.client_id
             text = f"another client connects as {client_id!r}; give each device its own device_id"
-            self._now.failure = Disconnected(text)
+            self._now.failure = Disconnected(text, twin=True)
         elif flags.is_disconnect_packet_from_server:
             self._now.failure = Disconnected(f"{self._url} ended the connection: {reason}")
 
@@ -223,7 +260,18 @@ class Client:
             if not self._options.clean:
                 paho.ack(message.mid, message.qos)
             return
-        self._on_event(Incoming(topic, bytes(message.payload), message.retain, token))
+        incoming = Incoming(topic, bytes(message.payload), message.retain, token)
+        event = self._inflow.came(incoming, message.qos, time.monotonic())
+        if event is not None:
+            self._on_event(event)
+        elif time.monotonic() - self._told_dropped_at >= _TELL_DROPPED_EVERY_S:
+            self._told_dropped_at = time.monotonic()
+            log.warning(
+                "messages come faster than they are dealt with; dropped %d in all, the last one to %s; "
+                "see who writes there",
+                self._inflow.dropped,
+                printable(topic),
+            )
 
     def _on_subscribe(
         self, _paho: Paho, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Properties | None

@@ -18,15 +18,17 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection ended, or the first attempt failed. Attempts go on; no event tells of further failures.
+    """A connection ended, or the first attempt failed. Attempts go on; no event tells of further ones that fail.
 
     Attributes:
         reason: one sentence.
         code: ``broker_unreachable``, ``broker_refused`` or ``broker_untrusted``.
+        twin: another client connects by our id, as far as the broker's behaviour tells.
     """
 
     reason: str
     code: str = "broker_unreachable"
+    twin: bool = False
 
     @property
     def lasting(self) -> bool:
@@ -56,4 +58,18 @@ class Incoming:
     token: tuple[int, int, int] = (0, 0, 0)
 
 
-Event = Connected | Disconnected | SubscribeFailed | Incoming
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """A message whose payload was larger than its topic permits, and was dropped.
+
+    Attributes:
+        size: of the payload in bytes, or of as much of it as was read.
+        token: as of :class:`Incoming`.
+    """
+
+    topic: str
+    size: int
+    token: tuple[int, int, int] = (0, 0, 0)
+
+
+Event = Connected | Disconnected | SubscribeFailed | Incoming | Oversized

@@ -19,7 +19,8 @@ class ClientOptions:
         broker: where it is.
         client_id: who we are.
         will: topic and payload that the broker publishes, retained, when we vanish.
-        clean: whether the broker keeps no session for us, and messages are acknowledged on arrival.
+        clean: whether we begin without a session, and messages are acknowledged on arrival.
+        session_s: how long the broker keeps our session while we are away, with MQTT 5; 3.1.1: for ever, unless clean.
         tls: how to check the broker, with our certificate if there is one; None: no TLS.
         password: None: there is none.
     """
@@ -28,14 +29,17 @@ class ClientOptions:
     client_id: str
     will: tuple[str, bytes] | None
     clean: bool
+    session_s: int
     tls: ssl.SSLContext | None
     password: str | None
 
     @classmethod
-    def read(cls, broker: BrokerSettings, client_id: str, *, will: tuple[str, bytes] | None, clean: bool) -> Self:
+    def read(
+        cls, broker: BrokerSettings, client_id: str, *, will: tuple[str, bytes] | None, clean: bool, session_s: int
+    ) -> Self:
         """The options, with the files read; raises ``ConfigError`` for a URL or a file that cannot be used."""
         tls = _tls_context(broker) if broker.address.tls else None
-        return cls(broker, client_id, will, clean, tls, _password(broker.password_file))
+        return cls(broker, client_id, will, clean, session_s, tls, _password(broker.password_file))
 
 
 def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:

@@ -44,10 +44,12 @@ class Outcome:
     Attributes:
         reached: how far it came.
         failure: why it ended, as an owner is told.
+        lasted_s: how long we were let in.
     """
 
     reached: Reached
     failure: Disconnected
+    lasted_s: float = 0.0
 
 
 def refusal(url: str, reason: int, words: str) -> Disconnected:

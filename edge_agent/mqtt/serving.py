@@ -40,25 +40,35 @@ class Library(Protocol):
         """Say good-bye; the broker then publishes no will."""
 
 
-def serve(library: Library, waker: Waker, answered: Callable[[], bool], stopping: threading.Event) -> bool:
-    """Read and write until the connection ends, or ``stopping`` is set and good-bye is said; False: no answer in time.
+def serve(
+    library: Library,
+    waker: Waker,
+    answered: Callable[[], bool],
+    stopping: threading.Event,
+    full: Callable[[], bool] = lambda: False,
+    enough: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Read and write until the connection ends, of itself or by our good-bye; False: no answer in time.
 
     Args:
         library: has just connected.
         waker: ends a wait when there is something to write, or ``stopping`` was set.
         answered: whether the broker has.
         stopping: whether the owner wants an end.
+        enough: whether this connection should end although the owner goes on.
+        full: whether nothing should be read now; the waker tells when that is over.
     """
     give_up, leaving = time.monotonic() + ANSWER_TIMEOUT_S, False
     poll = select.poll()
     poll.register(waker, select.POLLIN)
     while (connection := library.socket()) is not None:
-        decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-        poll.register(connection, select.POLLIN | (select.POLLOUT if library.want_write() else 0))
+        reads = not full()
+        decrypted = reads and isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+        _watch(poll, connection, reads * select.POLLIN | library.want_write() * select.POLLOUT)
         ready = dict(poll.poll(0 if decrypted else _LOOK_MS))
         if waker.fileno() in ready:
             waker.heard()
-        if decrypted or ready.get(connection.fileno(), 0) & ~select.POLLOUT:
+        if decrypted or (reads and ready.get(connection.fileno(), 0) & ~select.POLLOUT):
             library.loop_read()
         if library.want_write():
             library.loop_write()
@@ -67,11 +77,20 @@ def serve(library: Library, waker: Waker, answered: Callable[[], bool], stopping
             break
         if answered() and not leaving:
             give_up = time.monotonic() + STOP_TIMEOUT_S
-            if leaving := stopping.is_set():
+            if leaving := stopping.is_set() or enough():
                 library.disconnect()
         elif time.monotonic() > give_up:
             return False
     return True
+
+
+def _watch(poll: select.poll, connection: Any, events: int) -> None:
+    """Let ``poll`` look for ``events``; without any not at all, as it would tell of a broken connection for ever."""
+    if events:
+        poll.register(connection, events)
+        return
+    with contextlib.suppress(KeyError):
+        poll.unregister(connection)
 
 
 def close(library: Library) -> None:

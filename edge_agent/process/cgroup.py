@@ -1,4 +1,4 @@
-"""Control groups: a memory limit for one child where the kernel lets us set it, and what the OOM killer did.
+"""Control groups: limits for one child where the kernel lets us set them, its end, and what the OOM killer did.
 
 Reads ``/proc/self/cgroup`` and the files of cgroup v2 (``memory.events``) and v1 (``memory.oom_control``); writes only
 below a directory that systemd has delegated to us (``Delegate=yes``), never anywhere else in the tree, even as root.
@@ -11,6 +11,10 @@ from pathlib import Path
 
 _MOUNT = "sys/fs/cgroup"
 _OWN = "daemon"
+_WANTED = ("memory", "pids")
+"""Controllers that we use where they are there. Raspberry Pi OS boots without the first."""
+_MOST_TASKS = 512
+"""Processes and threads of one child: a runtime on a server has a hundred."""
 
 
 def oom_kills(root: Path = Path("/")) -> int:
@@ -33,7 +37,7 @@ def oom_kills(root: Path = Path("/")) -> int:
 
 
 def delegated(root: Path = Path("/")) -> Path | None:
-    """The cgroup v2 directory in which this process may make children with memory limits, or None.
+    """The cgroup v2 directory in which this process may make groups for children, or None.
 
     systemd gives a delegated directory to the service's user; root's it marks with the extended attribute
     ``user.delegate`` (newer versions), since root may write everywhere. No process may sit in a directory whose
@@ -46,31 +50,52 @@ def delegated(root: Path = Path("/")) -> Path | None:
     if directory.name == _OWN:
         directory = directory.parent
     try:
-        if not _is_ours(directory) or "memory" not in _read(directory / "cgroup.controllers").split():
+        if not _is_ours(directory):
             return None
+        found = _read(directory / "cgroup.controllers").split()
         (directory / _OWN).mkdir(exist_ok=True)
         (directory / _OWN / "cgroup.procs").write_text(str(os.getpid()))
-        (directory / "cgroup.subtree_control").write_text("+memory")
+        wanted = " ".join(f"+{name}" for name in _WANTED if name in found)
+        if wanted:
+            (directory / "cgroup.subtree_control").write_text(wanted)
     except OSError:
         return None
     return directory
 
 
+def limits_memory(directory: Path) -> bool:
+    """Whether groups below a delegated directory can have memory limits."""
+    return "memory" in _read(directory / "cgroup.controllers").split()
+
+
 class ChildGroup:
-    """One child's own cgroup below a delegated directory."""
+    """One child's own cgroup below a delegated directory.
+
+    Attributes:
+        limits_memory: whether the group has the limit of memory that it was asked for.
+    """
 
     def __init__(self, parent: Path, pid: int, memory_bytes: int) -> None:
-        """Make the group, set its limit (bytes; swap is not allowed on top), and move process ``pid`` into it.
+        """Make the group, set its limits, and move process ``pid`` into it.
+
+        Args:
+            parent: the delegated directory.
+            pid: the child.
+            memory_bytes: swap is not allowed on top; 0: no limit. How many processes and threads it may have is fixed.
 
         Raises:
             OSError: the directory is not ours after all; nothing is left behind.
         """
         self.directory = parent / f"child-{pid}"
+        self.limits_memory = memory_bytes > 0 and limits_memory(parent)
         self.directory.mkdir()
         try:
-            (self.directory / "memory.max").write_text(str(memory_bytes))
-            with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting has no such file
-                _write_existing(self.directory / "memory.swap.max", "0")
+            if self.limits_memory:
+                (self.directory / "memory.max").write_text(str(memory_bytes))
+                with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting has no such file
+                    _write_existing(self.directory / "memory.swap.max", "0")
+            with contextlib.suppress(FileNotFoundError):  # nor one without that controller this
+                _write_existing(self.directory / "pids.max", str(_MOST_TASKS))
             (self.directory / "cgroup.procs").write_text(str(pid))
         except OSError:
             self.close()

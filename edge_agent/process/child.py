@@ -5,7 +5,8 @@ output comes as lines, of its standard error the tail is kept. All of it happens
 ``stop`` may be called from any other.
 
 Invariants:
-    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed.
+    * When ``wait`` returns or raises, no process of the child's group is alive and every descriptor is closed. Nor is a
+      process that left a confined child's group, where this one adopts (:mod:`edge_agent.process.strays`).
     * No output, however long or malformed, makes this process grow.
     * A child that ran out of memory is told from one that crashed.
 """
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from edge_agent.process import strays
 from edge_agent.process.child_exit import ChildExit, Reason, reports_out_of_memory
 from edge_agent.process.child_limits import ChildLimits, MemoryGuard, renice
 from edge_agent.process.lines import Lines
@@ -50,6 +52,8 @@ class Child:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         group_parent: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        own_group: bool = True,
     ) -> None:
         """Start ``argv``.
 
@@ -61,20 +65,24 @@ class Child:
             cwd: working directory; the root directory if None, so that no file there can matter.
             env: the environment; :func:`edge_agent.process.program.worker_env` if None.
             group_parent: a delegated cgroup directory (:func:`edge_agent.process.cgroup.delegated`).
+            pass_fds: descriptors that the child has, too, under the same numbers.
+            own_group: False: it stays in this process's group, and ends with it. A confined process can neither make
+                groups nor send signals, so what it starts has to keep its own time limit.
 
         Raises:
             OSError: the program cannot be started, or its memory limit cannot be set.
         """
         self._limits = limits
+        self._own_group = own_group
         self._lines = Lines(on_line or _drop)
         self._tail = bytearray()
         self._lock = threading.Lock()
         self._stop_grace_s = _GRACE_S
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._memory = MemoryGuard(limits, group_parent)
-        self._started = time.monotonic()
+        self._started = self._heard = time.monotonic()
         try:
-            with _memory_file(stdin) as stdin_fd:
+            with _memory_file(stdin) as stdin_fd, strays.starting() as own:
                 self._process = subprocess.Popen(
                     argv,
                     stdin=stdin_fd,
@@ -82,8 +90,10 @@ class Child:
                     stderr=subprocess.PIPE,
                     cwd=cwd or "/",
                     env={**(worker_env() if env is None else env), PARENT_VARIABLE: str(os.getpid())},
-                    start_new_session=True,
+                    start_new_session=own_group,
+                    pass_fds=pass_fds,
                 )
+                own.add(self._process.pid)
         except BaseException:
             self._close_wake()
             raise
@@ -143,7 +153,7 @@ class Child:
                 selector.register(self._wake_fd, selectors.EVENT_READ)
                 while True:
                     ended = False
-                    for key, _ in selector.select(_timeout(deadline)):
+                    for key, _ in selector.select(_timeout(self._due(deadline, asked))):
                         if key.fd == pid_fd:
                             ended = True
                         elif key.fd == self._wake_fd:
@@ -154,7 +164,7 @@ class Child:
                             selector.unregister(key.fd)
                     if ended:
                         return asked
-                    if time.monotonic() < deadline:
+                    if time.monotonic() < self._due(deadline, asked):
                         continue
                     if asked is None:
                         asked = "timeout"
@@ -165,6 +175,11 @@ class Child:
         finally:
             os.close(pid_fd)
 
+    def _due(self, deadline: float, asked: Reason | None) -> float:
+        """When the child's time is up: at ``deadline``, or when it was quiet for too long and was not asked yet."""
+        quiet_s = self._limits.quiet_s
+        return deadline if asked or quiet_s is None else min(deadline, self._heard + quiet_s)
+
     def _terminate(self, grace_s: float) -> float:
         self._signal(signal.SIGTERM)
         return time.monotonic() + grace_s
@@ -172,7 +187,11 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         # The child is not reaped before _end, so its pid and group id cannot belong to anybody else.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            if self._own_group:
+                os.killpg(self.pid, number)
+            else:
+                with contextlib.suppress(PermissionError):
+                    os.kill(self.pid, number)
 
     def _end(self) -> None:
         """Kill what is left of the group, take what is left in the pipes, reap, close."""
@@ -187,6 +206,7 @@ class Child:
                     left -= taken
         finally:
             self._process.wait()
+            strays.end(self.pid)
             for stream in (self._process.stdout, self._process.stderr):
                 if stream is not None:
                     stream.close()
@@ -203,6 +223,7 @@ class Child:
         except BlockingIOError:
             return 0 if drain else 1
         if self._process.stdout is not None and pipe == self._process.stdout.fileno():
+            self._heard = time.monotonic()
             self._lines.add(data)
         else:
             self._tail += data

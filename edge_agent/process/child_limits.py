@@ -1,7 +1,8 @@
 """What a child process may use, and how a running one is held to it.
 
-Memory is limited by a cgroup of the child's own where one is delegated, else by ``RLIMIT_AS``. That counts address
-space, which exceeds resident memory by some 100 MB for a process with numpy and onnxruntime, hence the slack.
+Memory is limited by a cgroup of the child's own where one with that controller is delegated, else by ``RLIMIT_AS``.
+That counts address space, which exceeds resident memory by some 100 MB for a process with numpy and onnxruntime, hence
+the slack. ``RLIMIT_DATA``, what is private and can be written, is limited alike in any case.
 """
 
 import contextlib
@@ -18,11 +19,19 @@ _ADDRESS_SLACK = 256 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child may use. ``timeout_s`` None: for ever; ``memory_bytes`` 0: no limit; ``nice``: added niceness."""
+    """What a child may use.
+
+    Attributes:
+        timeout_s: how long it may run; None: for ever.
+        memory_bytes: 0: no limit.
+        nice: added niceness.
+        quiet_s: how long it may write nothing to standard output; None: for ever.
+    """
 
     timeout_s: float | None
     memory_bytes: int = 0
     nice: int = 0
+    quiet_s: float | None = None
 
 
 class MemoryGuard:
@@ -37,16 +46,14 @@ class MemoryGuard:
     def apply(self, pid: int) -> None:
         """Limit the child; raises ``OSError`` if that cannot be done."""
         limit = self._limits.memory_bytes
-        if limit <= 0:
-            return
         if self._group_parent is not None:
             with contextlib.suppress(OSError):
                 self._group = cgroup.ChildGroup(self._group_parent, pid, limit)
-        if self._group is None:
-            _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
-            wanted = limit + _ADDRESS_SLACK
-            bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))
+        if limit <= 0:
+            return
+        _lower(pid, resource.RLIMIT_DATA, limit + _ADDRESS_SLACK)
+        if self._group is None or not self._group.limits_memory:
+            _lower(pid, resource.RLIMIT_AS, limit + _ADDRESS_SLACK)
 
     def killed(self, pid: int) -> bool:
         """Whether the OOM killer ended the child, which has ended and is not reaped yet."""
@@ -65,6 +72,12 @@ class MemoryGuard:
         """Remove the cgroup."""
         if self._group is not None:
             self._group.close()
+
+
+def _lower(pid: int, limit: int, wanted: int) -> None:
+    _, hard = resource.prlimit(pid, limit)
+    bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.prlimit(pid, limit, (bound, bound))
 
 
 def renice(pid: int, limits: ChildLimits) -> None:

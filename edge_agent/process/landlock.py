@@ -1,11 +1,13 @@
-"""Landlock: what this process, and all that it starts, may write and connect to, from now on and for good.
+"""Landlock: what this process, and all that it starts, may read, write, connect to and signal, for good.
 
-Kernels before 5.13 know nothing of it, before 6.2 not how to keep a file from being emptied, before 6.7 nothing of its
-rules for TCP; whoever asks is told what is in force.
+Kernels before 5.13 know nothing of it, and those of Raspberry Pi OS neither; before 6.2 not how to keep a file from
+being emptied, before 6.7 nothing of TCP, before 6.10 of calls to devices, before 6.12 of signals. Whoever asks is told
+what is in force.
 """
 
 import ctypes
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,19 +16,25 @@ from edge_agent.errors import StageError
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same on every architecture
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
-_REFER_ABI, _TRUNCATE_ABI, _NET_ABI = 2, 3, 4
-_WRITE_FILE = 1 << 1
+_REFER_ABI, _TRUNCATE_ABI, _NET_ABI, _IOCTL_ABI, _SCOPE_ABI = 2, 3, 4, 5, 6
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 1 << 1, 1 << 2, 1 << 3
+_READS = _READ_FILE | _READ_DIR
 _WRITES = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
 """Writing to files; removing and making whatever can be: linux/landlock.h."""
-_REFER, _TRUNCATE = 1 << 13, 1 << 14
-"""To move between folders, which is refused everywhere unless it is asked for; to empty files, which is granted so."""
+_REFER, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
+"""To move between folders, which is refused everywhere unless it is asked for; to empty files, and to give devices
+orders, which is granted so."""
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
+"""What a rule about a file, and not a folder, may say."""
 _DEVICES = (Path("/dev"), Path("/sys"))
+_HARMLESS = tuple(Path("/dev") / name for name in ("null", "zero", "urandom"))
 _TCP = 0b11
 """To bind, to connect."""
+_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64))
+    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
 
 
 class _Beneath(ctypes.Structure):
@@ -34,52 +42,94 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def restrict(*, write: Iterable[Path], tcp: bool, devices: Iterable[Path] = ()) -> list[str]:
-    """Give up writing outside of the folders ``write`` (and to devices and their settings), and TCP unless ``tcp``.
+def abi() -> int:
+    """Which version of Landlock this kernel has; 0: none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return max(0, int(libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))))
 
-    Needs no privilege, but ``no_new_privs``.
+
+def restrict(
+    *,
+    write: Iterable[Path],
+    tcp: bool,
+    devices: Iterable[Path] = (),
+    read: Iterable[Path] | None = None,
+    run: Iterable[Path] = (),
+) -> list[str]:
+    """Give up what is not named: writing, TCP, signals to others, and with ``read`` reading and devices.
+
+    Needs no privilege, but ``no_new_privs``. What is not there, or not to be seen, is skipped in ``read`` and ``run``.
 
     Args:
-        write: folders in which files may be made, written and removed.
+        write: folders in which files may be made, written, removed and read.
         tcp: whether it may connect.
         devices: folders of devices and settings besides ``/dev`` and ``/sys``: what is there may be written to.
+        read: files and folders that may be read; of devices only those that are none, ``/dev/null`` and the like. None:
+            everything may be read, and devices may be used.
+        run: the same, of programs and what they load, which may also be executed.
 
     Returns:
-        What is in force: ``landlock_writes``, ``landlock_truncation``, ``landlock_no_tcp``; empty where the kernel has
-        no Landlock.
+        What is in force: ``landlock_writes``, ``landlock_reads``, ``landlock_truncation``, ``landlock_no_tcp``,
+        ``landlock_no_devices``, ``landlock_no_signals``; empty where the kernel has no Landlock.
 
     Raises:
         StageError: the kernel has it and refuses.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    abi = libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))
-    if abi < 1:
+    known = abi()
+    if known < 1:
         return []
-    no_tcp = not tcp and abi >= _NET_ABI
-    truncate = _TRUNCATE if abi >= _TRUNCATE_ABI else 0
-    writes = _WRITES | truncate | (_REFER if abi >= _REFER_ABI else 0)
-    wanted = _Ruleset(writes, _TCP if no_tcp else 0)
-    size = ctypes.sizeof(wanted) if abi >= _NET_ABI else ctypes.sizeof(ctypes.c_uint64)
-    rules = _call(libc, _CREATE, ctypes.byref(wanted), ctypes.c_size_t(size), ctypes.c_uint32(0))
-    try:
-        for folder in write:
-            _allow(libc, rules, folder, writes)
-        for folder in (*filter(Path.is_dir, _DEVICES), *devices):
-            _allow(libc, rules, folder, _WRITE_FILE | truncate)
-        _call(libc, _RESTRICT, rules, ctypes.c_uint32(0))
-    finally:
-        os.close(rules)
-    found = [("landlock_writes", True), ("landlock_truncation", bool(truncate)), ("landlock_no_tcp", no_tcp)]
+    no_tcp = not tcp and known >= _NET_ABI
+    scoped = (_SIGNALS | (_ABSTRACT_SOCKETS if read is not None else 0)) if known >= _SCOPE_ABI else 0
+    truncate = _TRUNCATE if known >= _TRUNCATE_ABI else 0
+    orders = _IOCTL if known >= _IOCTL_ABI and read is not None else 0
+    writes = _WRITES | truncate | (_REFER if known >= _REFER_ABI else 0)
+    reads = 0 if read is None else _READS
+    programs = 0 if read is None else _READS | _EXECUTE
+    rules = [(path, writes | reads, True) for path in write]
+    if read is None:
+        rules += [(path, _WRITE_FILE | truncate, True) for path in (*filter(Path.is_dir, _DEVICES), *devices)]
+    else:
+        rules += [(path, _READ_FILE | _WRITE_FILE | truncate | orders, False) for path in _HARMLESS]
+        rules += [(path, reads, False) for path in read] + [(path, programs, False) for path in run]
+    wanted = _Ruleset(writes | programs | orders, _TCP if no_tcp else 0, scoped)
+    _apply(wanted, rules, known)
+    found = [
+        ("landlock_writes", True),
+        ("landlock_reads", bool(reads)),
+        ("landlock_truncation", bool(truncate)),
+        ("landlock_no_tcp", no_tcp),
+        ("landlock_no_devices", bool(orders)),
+        ("landlock_no_signals", bool(scoped)),
+    ]
     return [name for name, holds in found if holds]
 
 
-def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
-    folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+def _apply(wanted: _Ruleset, rules: Iterable[tuple[Path, int, bool]], known: int) -> None:
+    """Restrict this process; each rule is a path, its rights, and whether it has to be there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fields = 1 + (known >= _NET_ABI) + (known >= _SCOPE_ABI)
+    size = ctypes.c_size_t(fields * ctypes.sizeof(ctypes.c_uint64))
+    ruleset = _call(libc, _CREATE, ctypes.byref(wanted), size, ctypes.c_uint32(0))
     try:
-        rule = _Beneath(rights, folder)
-        _call(libc, _ADD, rules, ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0))
+        for path, rights, needed in rules:
+            try:
+                _allow(libc, ruleset, path, rights)
+            except OSError:
+                if needed:
+                    raise
+        _call(libc, _RESTRICT, ruleset, ctypes.c_uint32(0))
     finally:
-        os.close(folder)
+        os.close(ruleset)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        of_folder = stat.S_ISDIR(os.fstat(place).st_mode)
+        rule = _Beneath(rights if of_folder else rights & _OF_FILES, place)
+        _call(libc, _ADD, ruleset, ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0))
+    finally:
+        os.close(place)
 
 
 def _call(libc: ctypes.CDLL, *arguments: object) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_agent.jobs.digits import apart, percent_apart
 from edge_agent.jobs.labelled_rows import pairs_needed
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import (
@@ -19,7 +20,6 @@ from edge_agent.quant.bounds import (
     windows_enough,
     windows_needed,
 )
-from edge_agent.quant.digits import apart, percent_apart
 from edge_agent.quant.limits import GateLimits
 from edge_agent.strict import counted
 
@@ -219,8 +219,8 @@ def latency_proved(limits: GateLimits, measured: Measured) -> GateFinding | None
             f"; [gates] max_latency_ratio = {room_for(upper):g} allows it"
         )
         return GateFinding(gate, "latency_too_high", message)
-    most, allowed = apart(upper, limit)
-    message = f"int8 takes {lower:.3g} to {most} times as long as float here: no proof that it is at most {allowed}"
+    (least, _), (most, allowed) = apart(lower, limit), apart(upper, limit)
+    message = f"int8 takes {least} to {most} times as long as float here: no proof that it is at most {allowed}"
     return GateFinding(gate, "latency_inconclusive", message)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from edge_agent.jobs.digits import apart
 from edge_agent.jobs.result import GateResult
-from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import GateFinding
 from edge_agent.wire.manifest import MinGain
 

@@ -23,11 +23,11 @@ from types import MappingProxyType
 
 import msgspec
 
+from edge_agent.jobs.digits import apart
 from edge_agent.jobs.labelled_rows import MAX_ACCURACY_DROP
 from edge_agent.jobs.result import GateResult
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.quant.class_recall import Counts, class_recall, recall_of_labelled, recall_warnings, unlabelled_warnings
-from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import (
     GateFinding,
     Measured,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge_agent.jobs.labelled_rows import BY_LABEL, MAX_ACCURACY_DROP
-from edge_agent.wire.manifest import Gates, MinGain, OutputKind
+from edge_agent.wire.manifest import AS_FLOAT, Gates, MinGain, OutputKind
 
 MIN_AGREEMENT = 0.95
 MIN_SQNR_DB = 10.0
@@ -61,14 +61,14 @@ def resolve_gates(gates: Gates, kind: OutputKind, *, labelled: bool, doubtful: b
 
 def latency_limit(gates: Gates) -> float:
     """The largest ratio of latencies that is accepted, the margin included; 0: no gate."""
-    return gates.max_latency_ratio * (1.0 + latency_margin(gates))
+    ratio = 1.0 if gates.max_latency_ratio == AS_FLOAT else gates.max_latency_ratio
+    return ratio * (1.0 + latency_margin(gates))
 
 
 def latency_margin(gates: Gates) -> float:
     """The part of ``max_latency_ratio`` by which it may be exceeded: a limit that somebody wrote is exact.
 
-    A written 1.0 is told by its margin of 0 (:mod:`edge_agent.settings.recipe`), as in a manifest it looks like the
-    default.
+    A written 1.0 is :data:`edge_agent.wire.manifest.AS_FLOAT`.
     """
     if gates.latency_margin is not None:
         return gates.latency_margin

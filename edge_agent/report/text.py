@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import LabelledSet
+from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.measured_outputs import DetectionsKept, OutputSummary
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
+from edge_agent.printable import printable
 
 _UNKNOWN = "-"
 _LAYERS_SHOWN = 5
@@ -41,6 +43,7 @@ _ROWS: tuple[tuple[str, Callable[[float], str]], ...] = (
     ("latency_p95_ms", _number(3, " ms")),
     ("latency_p99_ms", _number(3, " ms")),
     ("ratio_p50", _number(3, "")),
+    ("ratio_p50_upper", _number(3, "")),
     ("preference", _signed),
     ("peak_rss_bytes", _bytes),
     ("model_rss_bytes", _bytes),
@@ -72,7 +75,7 @@ def render(result: Result) -> str:
     lines.append(f"{result.verdict}{code}: {result.message}")
     if result.verdict != "accepted" and (to_do := remedy_for(result.code, result.message)):
         lines.append(f"to do: {to_do}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _comparison(reference: MeasuredModel, target: MeasuredModel) -> list[str]:
@@ -89,8 +92,7 @@ def _comparison(reference: MeasuredModel, target: MeasuredModel) -> list[str]:
 def _gates(gates: Iterable[GateResult]) -> list[str]:
     lines = []
     for gate in gates:
-        value = _UNKNOWN if gate.value is None else f"{gate.value:.4g}"
-        limit = _UNKNOWN if gate.limit is None else f"{gate.limit:g}"
+        value, limit = gate_numbers(gate.name, gate.value, gate.limit, _UNKNOWN)
         where = " on the labelled set" if gate.on == "eval" else ""
         margin = f", a margin of {100 * gate.margin:g} % included" if gate.margin else ""
         lines.append(f"{'pass' if gate.passed else 'FAIL'}  {gate.title}{where}: {value} (limit {limit}{margin})")

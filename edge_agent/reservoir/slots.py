@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.errors import StoreError
+from edge_agent.foreign.opening import open_file
 from edge_agent.reservoir.slot_format import (
     MOST_HEAD_BYTES,
     Head,
@@ -171,7 +172,7 @@ class SlotFile:
 def _open(folder: Path, wanted: Head) -> tuple[int, Head]:
     path = folder / FILE
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_file(folder, FILE, flags=os.O_RDWR)
     except FileNotFoundError:
         return _make(folder, wanted)
     try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import StoreError
+from edge_agent.foreign.opening import open_file
 from edge_agent.reservoir.segment_format import Samples, SegmentFormat
 from edge_agent.reservoir.slot_format import Head, Label
 from edge_agent.reservoir.slots import FILE, read_head, read_slot, scan
@@ -91,13 +92,15 @@ def read(folder: Path) -> ReservoirSnapshot:
     """What the reservoir in ``folder`` holds now; raises ``StoreError``: state_unreadable, permission_denied."""
     path = folder / FILE
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(folder, FILE)
     except PermissionError:
         raise StoreError("permission_denied", not_permitted(path)) from None
     except OSError as error:
         raise StoreError("state_unreadable", f"no samples are kept in {path}: {error.strerror}") from None
     try:
         head = read_head(descriptor)
+        if head is not None and head.start + head.slots * head.slot_bytes > os.fstat(descriptor).st_size:
+            head = None  # to look at more slots than there are would take as long as the head says
         segments = _snapshot(descriptor, head) if head else ()
     except OSError as error:
         os.close(descriptor)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edge_agent.foreign.opening import read_file
 from edge_agent.reservoir.features import Numbers, describe
 from edge_agent.reservoir.slot_format import Head
 from edge_agent.reservoir.slots import Found
@@ -23,6 +24,8 @@ from edge_agent.state.durable import write_durably
 from edge_agent.strict import UNDECODABLE
 
 FILE = "state.json"
+_MOST_BYTES = 16 << 20
+"""Of the file: what is known of some hundred regimes of some hundred channels."""
 
 
 class Counts(msgspec.Struct):
@@ -76,7 +79,7 @@ def load_state(folder: Path, head: Head) -> State:
     """What was saved of this file; a fresh state if nothing was, or it is unreadable."""
     digest = head.digest.hex()
     try:
-        state = msgspec.json.decode((folder / FILE).read_bytes(), type=State)
+        state = msgspec.json.decode(read_file(folder, FILE, most_bytes=_MOST_BYTES), type=State)
     except (OSError, *UNDECODABLE):
         return State(digest=digest)
     return state if state.digest == digest else State(digest=digest)

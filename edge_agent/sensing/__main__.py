@@ -7,43 +7,23 @@ asked to end; 2: the configuration is none; 75: the folder cannot be used, or th
 of ours ends it with a traceback on standard error (1).
 """
 
-import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edge_agent.errors import EdgeAgentError
-from edge_agent.process.landlock import restrict
-from edge_agent.process.sandbox import confine
+from edge_agent.process.confinement import confine_sensor
 from edge_agent.sensing.process import run
+from edge_agent.settings.sensor_needs import devices_elsewhere, socket_families
 from edge_agent.settings.sharing import SensorProcessConfig
 from edge_agent.strict import UNDECODABLE
 
 EXIT_USAGE, EXIT_FOLDER = 2, 75
 _FOLDER_MODE = 0o750
-_ALL_HERE = ("audio", "camera", "iio")
-"""Kinds whose sensors hang on this computer."""
-_IIO_BUS = ("bus", "iio", "devices")
-
-
-def _may_connect(table: Mapping[str, Any]) -> bool:
-    """Whether a source may need the network: of our own kinds, only those that say so."""
-    kind = table.get("kind")
-    return kind not in _ALL_HERE and not (kind == "serial" and "://" not in str(table.get("port")))
-
-
-def _devices_elsewhere(table: Mapping[str, Any]) -> list[Path]:
-    """Where a table says that devices and their settings are, as in a container: of kind iio, the trees of the two."""
-    if table.get("kind") != "iio":
-        return []
-    sysfs, dev = Path(str(table.get("sysfs", ""))), Path(str(table.get("dev", "")))
-    if sysfs.parts[2:][-3:] == _IIO_BUS:  # what lies there are links into the rest of the tree
-        sysfs = sysfs.parents[2]
-    return [folder for folder in (sysfs, dev) if folder.is_absolute() and folder.is_dir()]
+_OF_THE_KERNEL = ("landlock", "seccomp")
+"""Layers that this device may have or not; the others hold everywhere."""
 
 
 def main() -> int:
@@ -54,13 +34,16 @@ def main() -> int:
         sys.stderr.write(f"edge_agent.sensing: no configuration on standard input: {error}\n")
         return EXIT_USAGE
     try:
-        confine(death=signal.SIGTERM)
         folder = Path(config.folder)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(_FOLDER_MODE)
-        os.environ["TMPDIR"] = str(folder)  # the only place where a driver, and what it starts, finds it can write
-        devices = _devices_elsewhere(config.table)
-        run(config, confined=restrict(write=[folder], tcp=_may_connect(config.table), devices=devices))
+        held = confine_sensor(
+            write=[folder],
+            families=socket_families(config.table),
+            devices=devices_elsewhere(config.table),
+            death=signal.SIGTERM,
+        )
+        run(config, confined=[layer for layer in held if layer.startswith(_OF_THE_KERNEL)])
     except (EdgeAgentError, OSError) as error:
         sys.stderr.write(f"edge_agent.sensing {config.name}: {error}\n")
         return EXIT_FOLDER

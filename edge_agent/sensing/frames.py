@@ -147,7 +147,8 @@ class Decoder:
             raise _wrong(f"a frame of kind {kind!r}")
         _, number, heard_s, time_s, lost, malformed, gap = _BATCH.unpack_from(body)
         shape, dtype = self._hello.sample_shape, self._hello.dtype
-        if (len(body) - _BATCH.size) % (math.prod(shape) * dtype.itemsize):
+        sample_bytes = math.prod(shape) * dtype.itemsize
+        if sample_bytes < 1 or (len(body) - _BATCH.size) % sample_bytes:
             raise _wrong(f"a batch of {len(body) - _BATCH.size} bytes")
         samples = np.frombuffer(body, dtype, offset=_BATCH.size).reshape(-1, *shape)
         return Batch(number, heard_s, time_s, gap, malformed, samples, lost)

@@ -20,9 +20,8 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.feeding import fixed_feeds, sensor_inputs, window_maker
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import ContractError, ModelError, StoreError, WireError
-from edge_agent.state.releases import Release, intact_model, read_release
+from edge_agent.state.releases import MANIFEST_FILE, Release, intact_manifest, intact_model, read_release
 from edge_agent.strict import counted, did_you_mean, why
-from edge_agent.wire.digests import content_digest
 from edge_agent.wire.manifest import InputContract, Manifest, Output, decode_manifest, read_output
 
 log = logging.getLogger(__name__)
@@ -138,15 +137,12 @@ class _Call(NamedTuple):
 
 
 def _read_manifest(folder: Path, release: Release) -> Manifest:
-    path = folder / "manifest.json"
+    content = intact_manifest(folder, release)
     try:
-        data = path.read_bytes()
-        manifest = decode_manifest(data)
-    except (OSError, WireError) as error:
-        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
-    if content_digest(data) != release.digest:
-        raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
-    return manifest
+        return decode_manifest(content)
+    except WireError as error:
+        text = f"{folder / MANIFEST_FILE} cannot be read ({why(error)}); push the model again"
+        raise StoreError("release_corrupt", text) from None
 
 
 def _read_meaning(release: Release, said: Output) -> Output:

@@ -44,6 +44,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worker_memory_bytes: Bytes = 0
     """0: the smaller of this cgroup's limit and MemAvailable, less 64 MiB."""
     stage_timeout_s: Annotated[int, msgspec.Meta(ge=1)] = 1800
+    require_confinement: bool = False
+    """Do not start on a kernel that lacks a layer of what confines workers. New configurations have it set."""
 
 
 class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,7 +27,7 @@ import msgspec
 
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean, read_toml, strict
-from edge_agent.wire.manifest import Gates, Output, Recipe, State
+from edge_agent.wire.manifest import AS_FLOAT, Gates, Output, Recipe, State
 from edge_agent.wire.several_outputs import ONE_OR_SEVERAL, check_apart
 
 NOT_HERE = ("name", "version", "format", "input", "inputs", "eval")
@@ -65,12 +65,15 @@ def read_recipe(path: Path) -> RecipeFile:
 def _gates(path: Path, tables: dict[str, Any]) -> Gates:
     """The gates of a file. A limit of latency that stands there is meant exactly, also where it is the default.
 
-    In a manifest nothing tells a written default from one that was left out, so the margin says it.
+    In a manifest nothing tells a written default from one that was left out, so the number itself does
+    (:data:`edge_agent.wire.manifest.AS_FLOAT`); a margin of 0 says the same.
     """
     gates = _table(path, tables, "gates", Gates)
-    written = tables.get("gates", {})
-    if gates.max_latency_ratio == Gates().max_latency_ratio and "max_latency_ratio" in written:
-        return gates if "latency_margin" in written else msgspec.structs.replace(gates, latency_margin=0.0)
+    if gates.max_latency_ratio != Gates().max_latency_ratio:
+        return gates
+    limit_alone = "max_latency_ratio" in tables.get("gates", {}) and gates.latency_margin is None
+    if limit_alone or gates.latency_margin == 0:
+        return msgspec.structs.replace(gates, max_latency_ratio=AS_FLOAT, latency_margin=None)
     return gates
 
 

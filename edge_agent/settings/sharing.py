@@ -106,8 +106,8 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         deferred: the same of the calibration part, where what is new comes in later.
         unwritten: stretches that were not considered because the disk refused.
         hours: since the first of them was looked at.
-        confined: what Landlock holds the process to, as :func:`edge_agent.process.landlock.restrict` says; None: not
-            known yet.
+        confined: what Landlock and seccomp hold the process to, as
+            :func:`edge_agent.process.confinement.confine_sensor` says; None: not known yet.
         written_mb_last_day: megabytes that keeping them has written in the last 24 hours of this process.
     """
 

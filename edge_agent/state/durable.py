@@ -15,9 +15,13 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part."""
+    """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part.
+
+    Whatever lies in its way goes: a link there, whoever has put it, is not followed.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

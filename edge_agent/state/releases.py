@@ -12,19 +12,24 @@ A release's folder is complete and fsynced before it has its name. Applications 
 (:mod:`edge_agent.serving`).
 """
 
-import hashlib
-import shutil
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge_agent.errors import LimitError, StoreError
+from edge_agent.errors import LimitError, StoreError, WireError
+from edge_agent.foreign.copying import hash_file
+from edge_agent.foreign.decoding import decode
+from edge_agent.foreign.opening import open_file, read_file
+from edge_agent.foreign.removal import remove_quietly
 from edge_agent.state.durable import fsync_dir, link_durably, publish_dir, write_durably
+from edge_agent.state.model_file import ModelFile
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
+from edge_agent.wire.digests import content_digest
 
-RELEASE_FILE = "release.json"
+RELEASE_FILE, MANIFEST_FILE = "release.json", "manifest.json"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +71,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         """The folder's name."""
         return f"{self.version}-{self.job}"
 
+    def __post_init__(self) -> None:
+        for name in (self.file, self.name, self.previous):
+            if "/" in name or name in (".", ".."):
+                raise ValueError(f"{name[:80]!r} is no name of a file or folder")
+
 
 def read_release(folder: Path) -> Release:
     """What a release's folder says it is; raises ``StoreError`` (release_corrupt)."""
     path = folder / RELEASE_FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Release)
+        return decode(read_file(folder, RELEASE_FILE), Release)
     except (OSError, *UNDECODABLE) as error:
         raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
 
@@ -80,13 +90,29 @@ def intact_model(folder: Path, release: Release) -> Path:
     """The model file of a release; raises ``StoreError`` (release_corrupt) unless it still has its hash."""
     path = folder / release.file
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        descriptor = open_file(folder, release.file)
+        try:
+            found = hash_file(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError("release_corrupt", f"{path}: {error.strerror}; push the model again") from None
-    if found != release.sha256:
+    if found.sha256 != release.sha256:
         raise StoreError("release_corrupt", f"{path} no longer has its hash; check the SD card")
     return path
+
+
+def intact_manifest(folder: Path, release: Release) -> bytes:
+    """The manifest that a release was made from; raises ``StoreError`` (release_corrupt) unless it is still that."""
+    path = folder / MANIFEST_FILE
+    try:
+        content = read_file(folder, MANIFEST_FILE)
+        digest = content_digest(content)
+    except (OSError, WireError) as error:
+        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
+    if digest != release.digest:
+        raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
+    return content
 
 
 class Releases:
@@ -120,15 +146,21 @@ class Releases:
         found = [self.read(path.name) for path in (self.folder / "releases").glob("*")]
         return sorted((release for release in found if release), key=lambda release: release.version)
 
-    def prepare(self, release: Release, model_file: Path, manifest: bytes, report: bytes) -> None:
-        """Put a release on disk under its name, not yet active. Doing it again gives the same folder."""
+    def prepare(self, release: Release, model: ModelFile, manifest: bytes, report: bytes) -> None:
+        """Put a release on disk under its name, not yet active. Doing it again gives the same folder.
+
+        Raises:
+            StoreError: ``release_corrupt``: the model is not what ``release`` says any more.
+            LimitError: ``no_space``.
+        """
         final = self.path(release.name)
         temporary = final.with_name(f"{release.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_quietly(temporary)
         try:
             temporary.mkdir(mode=0o755, parents=True)
-            shutil.copyfile(model_file, temporary / release.file)
-            write_durably(temporary / "manifest.json", manifest)
+            if model.copy(temporary / release.file).sha256 != release.sha256:
+                raise StoreError("release_corrupt", f"{model.path} changed while it was copied; check the SD card")
+            write_durably(temporary / MANIFEST_FILE, manifest)
             write_durably(temporary / "report.json", report)
             write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
             _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())
@@ -169,8 +201,11 @@ class Releases:
         hint = did_you_mean(self.model, active) or "; see edge-agent releases"
         return StoreError("not_active", f"no release of {self.model!r} is active here{hint}")
 
-    def heal(self) -> str:
-        """Take the active release out if it is broken, and put in the newest that is not; says what was wrong."""
+    def diagnose(self) -> tuple[str, str]:
+        """What is wrong with the active release (empty: nothing), and the name of the newest that is sound, if any.
+
+        Reads them, which takes as long as the disk does, and changes nothing.
+        """
         current = self.active()
         if current is None:
             problem, others = f"release_corrupt: {self.link / RELEASE_FILE} cannot be read", reversed(self.all())
@@ -178,11 +213,14 @@ class Releases:
             previous = self.read(current.previous) if current.previous else None
             others = iter([previous] if previous else [])
         else:
-            return ""
-        for other in others:
-            if not self._problem(other):
-                self.swap(other.name)
-                return f"{problem}; {other.name} is active again"
+            return "", ""
+        return problem, next((other.name for other in others if not self._problem(other)), "")
+
+    def replace(self, problem: str, successor: str) -> str:
+        """Take out the active release for its ``problem``, and put in its ``successor``, if any; says what was done."""
+        if successor:
+            self.swap(successor)
+            return f"{problem}; {successor} is active again"
         self.link.unlink(missing_ok=True)
         fsync_dir(self.folder)
         return f"{problem}; nothing is active"
@@ -215,7 +253,7 @@ class Releases:
         kept = {*on_trial, *(name for release in standing for name in (release.name, release.previous))}
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_quietly(path)
 
 
 def _let_others_read(*paths: Path) -> None:

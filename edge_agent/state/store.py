@@ -3,19 +3,22 @@
     state_dir/                     0755: applications read models/
       lock  control.sock  clock    0600
       commands.json                commands obeyed and their ends, until they expire
+      keys.json                    the signed key list that holds, if there is one
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
-      jobs/<job>/                  0700: job.json, manifest.json, report.json, the stages' folders (task.py)
+      jobs/<job>/                  0700: job.json, manifest.json, report.json
+      work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
       models/<name>.json           highest version accepted, its digest and end; never collected
       models/<name>/active         symlink into releases/ (edge_agent/state/releases.py)
 
-Every write is durable before it returns. A broken state file is set aside as ``<name>.broken`` and said so: one bad
-sector must not stop the daemon, and what was active stays active.
+Every write is durable before it returns. A state file whose bytes are no state is set aside as ``<name>.broken`` and
+said so: what was active stays active. One that cannot be read now (no descriptor left, a bad sector) is left as it is,
+and whoever needs it does without or is told: the record of a model is what keeps older versions out.
 """
 
+import errno
 import fcntl
 import logging
 import os
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,14 +28,21 @@ import msgspec
 
 from edge_agent.advice.permission import not_permitted
 from edge_agent.errors import LimitError, StoreError
+from edge_agent.foreign.opening import read_file
+from edge_agent.foreign.removal import remove_quietly
 from edge_agent.jobs.job import Job
+from edge_agent.state.clock import AHEAD_S
 from edge_agent.state.durable import fsync_dir, write_durably
+from edge_agent.state.separation import BROKEN, separate
 from edge_agent.strict import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
 KEPT_JOBS = 20
-_KEPT_FILES = frozenset({"job.json", "manifest.json", "report.json"})
+_NO_FILE_OF_OURS = (errno.ELOOP, errno.EINVAL, errno.EFBIG)
+"""Of a link, of what is no file, and of one that is too large: it stays so, however often it is read."""
+_MOST_BYTES = 16 << 20
+"""Of a record; the commands of years are some hundred kilobytes."""
 
 T = TypeVar("T")
 
@@ -48,6 +58,16 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How that version's job ended; empty while it runs."""
     withdrawn: bool = False
     """Rolled back or canceled: the same want coming again does not bring it back."""
+    code: str = ""
+    """What that version's job ended with; empty while it runs, and of a record that was kept before it was."""
+    created: float = 0.0
+    """When that version's manifest was made (seconds since the epoch); 0: it does not say."""
+    forgotten: float = 0.0
+    """The name was forgotten: wants made before then (seconds since the epoch) are over. 0: never."""
+
+    def dated_ahead(self, now: float) -> bool:
+        """Whether that is by the date of a want whose maker's clock was wrong, and not by any that can be true."""
+        return self.forgotten > now + AHEAD_S
 
 
 class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +87,11 @@ class Store:
         self.root = root
         self.blobs = root / "blobs"
         self.jobs = root / "jobs"
+        self.work = root / "work"
         self.models = root / "models"
         self._lock: int | None = None
+        self.unread: set[str] = set()
+        """Jobs that are there and could not be read at boot, so that nobody knows what they need."""
 
     def lock(self) -> None:
         """Become the one writer; raises ``StoreError`` with ``locked`` if somebody else is.
@@ -76,10 +99,10 @@ class Store:
         Or with ``permission_denied`` if this user may not write there. The lock dies with the process.
         """
         try:
-            for folder, mode in ((self.root, 0o755), (self.models, 0o755), (self.blobs, 0o700), (self.jobs, 0o700)):
+            for folder in (self.root, self.models, self.blobs, self.jobs, self.work):
                 folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(mode)
-            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                folder.chmod(0o755 if folder in (self.root, self.models) else 0o700)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except PermissionError:
             raise StoreError("permission_denied", not_permitted(self.root, owner=True)) from None
         except OSError as error:
@@ -99,18 +122,36 @@ class Store:
             self._lock = None
 
     def job_dir(self, job: str) -> Path:
-        """The folder of a job."""
+        """The folder of what the daemon knows of a job; no worker can write there."""
         return self.jobs / job
 
+    def work_dir(self, job: str) -> Path:
+        """The folder of a job's workers; what is in it is foreign."""
+        return self.work / job
+
+    def separate_work(self) -> None:
+        """Move what workers of a version before have left to where workers write now."""
+        separate(self.jobs, self.work)
+
     def load_jobs(self) -> list[Job]:
-        """Every job on disk, oldest first."""
-        found = (self._load(path, Job) for path in self.jobs.glob("*/job.json"))
+        """Every job on disk that can be read now, oldest first; those that cannot are ``unread``."""
+        found = []
+        for path in self.jobs.glob("*/job.json"):
+            try:
+                found.append(self._load(path, Job))
+            except StoreError as error:
+                log.error("%s", error)  # noqa: TRY400  # a trace adds nothing
+                self.unread.add(path.parent.name)
         return sorted((job for job in found if job), key=lambda job: (job.created, job.id))
 
     def create(self, job: Job, manifest: bytes) -> None:
-        """Put a new job on disk: its manifest first, so a job always has one."""
+        """Put a new job on disk: its manifest first, so a job always has one; raises ``LimitError`` (no_space)."""
         folder = self.job_dir(job.id)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        for made in (folder, self.work_dir(job.id)):
+            try:
+                made.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise _no_space(made, error) from None
         self._write(folder / "manifest.json", manifest)
         self.save(job)
         fsync_dir(self.jobs)
@@ -122,17 +163,20 @@ class Store:
     def manifest(self, job: str) -> bytes:
         """The manifest's bytes of a job."""
         try:
-            return (self.job_dir(job) / "manifest.json").read_bytes()
+            return read_file(self.job_dir(job), "manifest.json")
         except OSError as error:
             raise StoreError("state_unreadable", f"manifest of job {job}: {error.strerror}") from None
 
     def record(self, model: str) -> ModelRecord | None:
-        """What was accepted under a model name, or None."""
+        """What was accepted under a model name, or None; raises ``StoreError`` if it cannot be read now."""
         return self._load(self.models / f"{model}.json", ModelRecord)
 
     def records(self) -> dict[str, ModelRecord]:
-        """Every model name's record."""
-        found = {path.stem: self._load(path, ModelRecord) for path in sorted(self.models.glob("*.json"))}
+        """Every model name's record that can be read now."""
+        found = {}
+        for path in sorted(self.models.glob("*.json")):
+            with suppress(StoreError):
+                found[path.stem] = self._load(path, ModelRecord)
         return {model: record for model, record in found.items() if record}
 
     def save_record(self, model: str, record: ModelRecord) -> None:
@@ -140,19 +184,41 @@ class Store:
         self._write(self.models / f"{model}.json", msgspec.json.encode(record))
 
     def commands(self) -> dict[str, CommandRecord]:
-        """The commands that were obeyed, by id."""
+        """The commands that were obeyed, by id; raises ``StoreError`` if that cannot be read now."""
         return self._load(self.root / "commands.json", dict[str, CommandRecord]) or {}
 
     def save_commands(self, commands: Mapping[str, CommandRecord]) -> None:
         """Remember which commands were obeyed."""
         self._write(self.root / "commands.json", msgspec.json.encode(commands))
 
-    def report(self, job: str) -> bytes | None:
-        """The last report of an ended job, as it was published."""
+    def key_list(self) -> bytes:
+        """The key list that holds; empty: none.
+
+        Raises:
+            StoreError: it is there and cannot be read. Without it, keys that it revokes would be trusted again.
+        """
+        path = self.root / "keys.json"
         try:
-            return (self.job_dir(job) / "report.json").read_bytes()
-        except OSError:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except PermissionError:
+            raise StoreError("permission_denied", not_permitted(path)) from None
+        except OSError as error:
+            raise StoreError("state_unreadable", f"the key list {path}: {error.strerror}") from None
+
+    def save_key_list(self, content: bytes) -> None:
+        """Keep the key list that holds from now on."""
+        self._write(self.root / "keys.json", content)
+
+    def report(self, job: str) -> bytes | None:
+        """The last report of an ended job, as it was published; raises ``StoreError`` if it cannot be read now."""
+        try:
+            return read_file(self.job_dir(job), "report.json")
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreError("state_unreadable", f"report of job {job}: {error.strerror}") from None
 
     def save_report(self, job: str, report: bytes) -> None:
         """Keep an ended job's report, which never changes again."""
@@ -160,24 +226,29 @@ class Store:
 
     def retire(self, job: str, *, keep: Iterable[str] = ()) -> None:
         """Delete what an ended job no longer needs: captured data first of all."""
-        kept = _KEPT_FILES | set(keep)
-        for path in self.job_dir(job).iterdir():
-            if path.name in kept:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        kept, work = set(keep), self.work_dir(job)
+        if not kept:
+            remove_quietly(work)
+        elif work.is_dir():
+            for path in work.iterdir():
+                if path.name not in kept:
+                    remove_quietly(path)
 
     def forget(self, job: str) -> None:
         """Delete an old job altogether."""
-        shutil.rmtree(self.job_dir(job), ignore_errors=True)
+        for folder in (self.job_dir(job), self.work_dir(job)):
+            remove_quietly(folder)
 
     def forget_others(self, known: Collection[str]) -> None:
         """Delete every job's folder that is none of ``known``: one whose state could not be read, or never was."""
-        for path in self.jobs.iterdir():
-            if path.name not in known:
-                shutil.rmtree(path, ignore_errors=True)
+        for path in (*self.jobs.iterdir(), *self.work.iterdir()):
+            if path.name not in known and path.name not in self.unread:
+                remove_quietly(path)
+
+    def drop_blobs(self, digests: Iterable[str]) -> None:
+        """Delete whole blobs that are not what their names say; who wants them fetches them anew."""
+        for digest in digests:
+            (self.blobs / digest).unlink(missing_ok=True)
 
     def collect_blobs(self, keep: Iterable[str]) -> list[str]:
         """Delete every blob, whole or partial, that is not in ``keep``; returns the digests that went."""
@@ -193,15 +264,27 @@ class Store:
         try:
             write_durably(path, data)
         except OSError as error:
-            raise LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir") from None
+            raise _no_space(path, error) from None
 
     def _load(self, path: Path, kind: type[T]) -> T | None:
+        """What a state file holds, or None: there is none, or its bytes are no such thing and it is set aside.
+
+        Raises:
+            StoreError: ``state_unreadable``: it is there and cannot be read now.
+        """
         try:
-            return msgspec.json.decode(path.read_bytes(), type=kind)
+            return msgspec.json.decode(read_file(path.parent, path.name, most_bytes=_MOST_BYTES), type=kind)
         except FileNotFoundError:
             return None
         except (OSError, *UNDECODABLE) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_FILE_OF_OURS:
+                text = f"{path}: {error.strerror}; see how the device's disk does"
+                raise StoreError("state_unreadable", text) from None
             log.error("state_unreadable: %s: %s; set aside", path, error)  # noqa: TRY400  # a trace adds nothing
             with suppress(OSError):  # a disk that is read only now
-                path.rename(path.with_name(f"{path.name}.broken"))
+                path.rename(path.with_name(f"{path.name}{BROKEN}"))
             return None
+
+
+def _no_space(path: Path, error: OSError) -> LimitError:
+    return LimitError("no_space", f"cannot write {path}: {error.strerror}; free space in state_dir")

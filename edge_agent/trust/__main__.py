@@ -1,8 +1,11 @@
-"""Checks an envelope's signatures, in a short-lived child: cryptography would double the daemon's memory.
+"""Checks the signatures of envelopes, in a short-lived child: cryptography would double the daemon's memory.
 
+    python -m edge_agent.trust < question.json
     python -m edge_agent.trust KEYS_DIR MIN_SIGNATURES < envelope.json
 
-Prints one JSON line: ``{"code": "", "keys": [...]}`` or ``{"code": "untrusted", "message": "..."}``.
+The first form takes a ``Question`` with several envelopes and prints one line, its ``Answer``
+(:mod:`edge_agent.trust.question`). The second is what a daemon of version 0.1 starts: it prints
+``{"code": "", "keys": [...]}`` or ``{"code": "untrusted", "message": "..."}``.
 """
 
 import json
@@ -12,25 +15,44 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.errors import EdgeAgentError
+from edge_agent.process.confinement import confine_opener
 from edge_agent.strict import UNDECODABLE
-from edge_agent.trust.signatures import load_keys, verify
+from edge_agent.trust.keyring import read_keyring
+from edge_agent.trust.question import MAX_QUESTION_BYTES, Answer, Question
+from edge_agent.trust.signatures import check_all, verify
 from edge_agent.wire.envelope import Envelope
 from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 
 def main(argv: list[str]) -> int:
-    """Answer for the envelope on standard input; always exits 0, as a refusal is an answer."""
-    answer: dict[str, object]
+    """Answer for what is on standard input; a refusal is an answer, too. A question that is none exits 1."""
+    if len(argv) > 1:
+        sys.stdout.write(json.dumps(_one(Path(argv[1]), int(argv[2]))) + "\n")
+        return 0
     try:
+        confine_opener()
+        question = msgspec.json.decode(sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1), type=Question)
+        signed = check_all(question.envelopes, question.raw_keys())
+    except (ValueError, *UNDECODABLE) as error:
+        sys.stderr.write(f"not a question: {error}\n")
+        return 1
+    except EdgeAgentError as error:
+        sys.stderr.write(f"{error.code}: {error.message}\n")
+        return 1
+    sys.stdout.write(msgspec.json.encode(Answer(signed)).decode() + "\n")
+    return 0
+
+
+def _one(keys_dir: Path, min_signatures: int) -> dict[str, object]:
+    try:
+        confine_opener(read=[keys_dir, *(key.resolve() for key in keys_dir.glob("*.pem"))])  # which may be links
         data = sys.stdin.buffer.read(MAX_ORDER_BYTES + 1)
         envelope = msgspec.json.decode(data, type=Envelope)
-        answer = {"code": "", "keys": verify(envelope, load_keys(Path(argv[1])), int(argv[2]))}
+        return {"code": "", "keys": verify(envelope, read_keyring(keys_dir), min_signatures)}
     except EdgeAgentError as error:
-        answer = {"code": error.code, "message": error.message}
+        return {"code": error.code, "message": error.message}
     except UNDECODABLE as error:
-        answer = {"code": "malformed", "message": f"not an envelope: {error}"}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    return 0
+        return {"code": "malformed", "message": f"not an envelope: {error}"}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ alone imports cryptography. An envelope without signatures passes only where the
 
 import base64
 import binascii
+from typing import Annotated
 
 import msgspec
 
@@ -15,6 +16,8 @@ from edge_agent.wire.messages import MAX_ORDER_BYTES
 
 MANIFEST_TYPE = "application/vnd.edge-agent.manifest.v1+json"
 COMMAND_TYPE = "application/vnd.edge-agent.command.v1+json"
+MAX_SIGNATURES = 16
+"""As many as a device may ask for; each costs whoever checks it."""
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -33,7 +36,7 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
     payload: str
     payload_type: str
-    signatures: list[Signature] = []
+    signatures: Annotated[list[Signature], msgspec.Meta(max_length=MAX_SIGNATURES)] = []
 
     def content(self) -> bytes:
         """The payload's bytes; raises ``WireError`` if they are no base64."""

@@ -4,6 +4,7 @@ The device decodes it from an envelope's payload; ``push-model`` builds it from 
 fields are ignored here (a newer host may say more); the TOML reader is strict.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -153,6 +154,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which gain over float counts most where several candidates pass."""
 
 
+AS_FLOAT = math.nextafter(1.0, 2.0)
+"""``max_latency_ratio`` where somebody wrote 1.0: in a manifest nothing else tells it from the default. Every agent
+holds to it as to 1.0, also one that knows no ``latency_margin``."""
+
+
 class MinGain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What int8 must gain over float on one axis at least, as fractions of float's; 0 = that axis does not count."""
 
@@ -176,7 +182,7 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All three 0: no gate."""
     latency_margin: Fraction | None = None
     """Fraction by which ``max_latency_ratio`` may be exceeded and int8 still counts as not slower. None: 0.02 where
-    that limit is at its default, else 0."""
+    that limit is at its default, else 0. A written 1.0 without a margin is :data:`AS_FLOAT`."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,7 +260,6 @@ def _has_letterbox(steps: list[dict[str, Any]]) -> bool:
     return any(step.get("op") == "letterbox" for step in steps)
 
 
-_WRITTEN_LIMIT = "which a written max_latency_ratio = 1.0 sets to 0"
 FEATURES = (
     Feature("outputs", "[[outputs]]", Manifest, "outputs"),
     Feature("min_class_recall", "[gates] min_class_recall", Gates, "min_class_recall"),
@@ -264,7 +269,7 @@ FEATURES = (
     Feature("head", "[output] head", Output, "head"),
     Feature("letterbox", "the step letterbox", InputContract, "steps", _has_letterbox),
     Feature("min_gain", "[gates] min_gain", Gates, "min_gain"),
-    Feature("latency_margin", f"[gates] latency_margin ({_WRITTEN_LIMIT})", Gates, "latency_margin"),
+    Feature("latency_margin", "[gates] latency_margin", Gates, "latency_margin"),
     Feature("prefer", "[recipe] prefer", Recipe, "prefer"),
 )
 """What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the

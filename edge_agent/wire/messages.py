@@ -50,6 +50,8 @@ class DeviceStatus(Message, frozen=True, kw_only=True):
     refused_count: int = 0
     clock_plausible: bool = True
     """False: the system clock is behind what is known to have happened, so it was never set."""
+    twin: str | msgspec.UnsetType = msgspec.UNSET
+    """Set while another client connects by this device's id: why that is believed, and what to do."""
 
 
 class ActiveRelease(msgspec.Struct, frozen=True):
@@ -84,8 +86,12 @@ class DeviceInfo(Message, frozen=True, kw_only=True):
     """model → highest version accepted."""
     thermal: dict[str, Any] = {}
     confinement: list[str] = []
+    layers: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    """kind of process (daemon, worker, trust, capture, sensor) → what confines it; left out until that is known."""
     features: list[str] = []
     """What a manifest may say since version 0.1.0 that this agent knows: names of ``FEATURES``."""
+    left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Set where the message would have been too large: the fields that tell less than there is."""
 
 
 class JobReport(Message, frozen=True, kw_only=True):
@@ -131,7 +137,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     v: int = PROTOCOL
     namespace: str
     id: str
-    action: Literal["rollback", "cancel", "recalibrate"]
+    action: Literal["rollback", "cancel", "recalibrate", "forget"]
     model: str = ""
     version: int = 0
     """rollback, recalibrate: the version it is about, which must be the active one."""

@@ -1,18 +1,23 @@
-"""Times on the wire: RFC 3339, UTC."""
+"""Times on the wire: RFC 3339, UTC, from 1970 to 9999."""
 
 from datetime import UTC, datetime
 from typing import Literal
 
+MAX_TIME = 253_402_300_799.0
+"""9999-12-31T23:59:59Z: nothing later can be written. In another zone such a date may lie beyond it."""
+
 
 def rfc3339(seconds: float, *, timespec: Literal["seconds", "milliseconds"] = "milliseconds") -> str:
-    """Seconds since the epoch as RFC 3339 UTC, cut to ``timespec``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+    """Seconds since the epoch as RFC 3339 UTC, cut to ``timespec``; what is out of bounds is their nearest."""
+    bounded = max(0.0, min(seconds, MAX_TIME))
+    return datetime.fromtimestamp(bounded, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> float | None:
-    """Seconds since the epoch, or None if ``text`` is no RFC 3339 time with a zone."""
+    """Seconds since the epoch; None if ``text`` is no RFC 3339 time with a zone, or before 1970, or after 9999."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        seconds = moment.timestamp() if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.timestamp() if moment.tzinfo else None
+    return seconds if seconds is not None and 0.0 <= seconds <= MAX_TIME else None

@@ -12,7 +12,6 @@ traceback is on standard error; 71: out of memory; 2: wrong arguments.
 
 import errno
 import os
-import shutil
 import sys
 import traceback
 from importlib import import_module
@@ -23,34 +22,37 @@ import msgspec
 
 from edge_agent.advice.installation import lacking
 from edge_agent.errors import EdgeAgentError, LimitError, Refusal
-from edge_agent.jobs.outcome import Outcome
-from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage, read_task
-from edge_agent.process.landlock import restrict
+from edge_agent.foreign.decoding import cut
+from edge_agent.foreign.removal import remove_quietly
+from edge_agent.jobs.outcome import Outcome, encode_outcome
+from edge_agent.jobs.task import INSPECT, OUTCOME_FILE, WORKER_STAGES, Stage, Task, read_task
+from edge_agent.process.confinement import confine_opener, confine_sensor
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
-from edge_agent.process.sandbox import confine
+from edge_agent.settings.sensor_needs import devices_elsewhere, socket_families
 from edge_agent.state.durable import publish_dir
+from edge_agent.worker.blobs import take_blobs
 from edge_agent.worker.context import Context
 
-_STAGES = (*WORKER_STAGES, Stage.ACTIVATE)
+_STEPS: tuple[str, ...] = (INSPECT, *WORKER_STAGES, Stage.ACTIVATE)
 EXIT_INTERNAL = 70
 EXIT_USAGE = 2
-_RESUMED = frozenset({Stage.CAPTURE})
+_RESUMED: frozenset[str] = frozenset({Stage.CAPTURE})
 """Stages that go on with what an interrupted run left in ``<stage>.tmp/``."""
 _OUT_OF_MEMORY_WORDS = ("std::bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 def main(arguments: list[str]) -> int:
     """Run the stage that ``arguments`` (STAGE, JOB_DIR) name; returns the exit code."""
-    try:
-        stage, job_dir = Stage(arguments[0]), Path(arguments[1]).resolve()
-    except (IndexError, ValueError):
-        stage = Stage.RECEIVE
-    if stage not in _STAGES or len(arguments) != 2:  # noqa: PLR2004  # STAGE and JOB_DIR
-        print(f"usage: python -m edge_agent.worker {{{'|'.join(_STAGES)}}} JOB_DIR", file=sys.stderr)
+    stage, job_dir = arguments[0] if arguments else "", Path(arguments[-1] if arguments else "").resolve()
+    if stage not in _STEPS or len(arguments) != 2:  # noqa: PLR2004  # STAGE and JOB_DIR
+        print(f"usage: python -m edge_agent.worker {{{'|'.join(_STEPS)}}} JOB_DIR", file=sys.stderr)
         return EXIT_USAGE
     with _take_stdout() as lines:
         try:
-            give_up(stage, job_dir)
+            task = read_task(job_dir)
+            if stage != INSPECT:  # the capture that asks for it has just done so
+                take_blobs(job_dir, task)
+            give_up(stage, job_dir, task)
             outcome = run(stage, job_dir, lines)
         except EdgeAgentError as error:
             _say(lines, event="end", code=error.code, message=error.message, status="failed")
@@ -62,26 +64,29 @@ def main(arguments: list[str]) -> int:
         return 0
 
 
-def give_up(stage: Stage, job_dir: Path) -> list[str]:
-    """Confine this process, and what it starts to measure, before the model is opened; returns what holds.
+def give_up(stage: str, job_dir: Path, task: Task) -> list[str]:
+    """Confine this process, and what it starts, before anything foreign is opened; returns what holds.
 
-    Capture is left out: it needs a sensor, and whatever its driver writes and connects to.
+    A capture from a sensor opens no model, and has what a sensor may need instead.
     """
-    held = confine()
-    if stage is Stage.CAPTURE:
-        return held
-    os.environ["TMPDIR"] = str(job_dir)
-    return held + restrict(write=[job_dir], tcp=False)
+    if stage == Stage.CAPTURE and task.arrays is None:
+        tables = task.sources.values()
+        devices = [folder for table in tables for folder in devices_elsewhere(table)]
+        families = sorted({family for table in tables for family in socket_families(table)})
+        return confine_sensor(write=[job_dir], families=families, devices=devices)
+    arrays = [] if task.arrays is None else [task.arrays.calibration, task.arrays.heldout]
+    given = [job_dir / name for name in (*arrays, task.eval) if name]
+    return confine_opener(write=[job_dir], read=[*given, (job_dir / "release").resolve()])
 
 
-def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
+def run(stage: str, job_dir: Path, lines: IO[str]) -> Outcome:
     """Run ``stage`` and leave its folder; returns its outcome, a refusal included."""
     task = read_task(job_dir)
     out_dir, final = job_dir / f"{stage}.tmp", job_dir / stage
-    for later in _STAGES[_STAGES.index(stage) :]:  # what they made of this stage's former outcome is void
-        shutil.rmtree(job_dir / later, ignore_errors=True)
-    if stage not in _RESUMED:
-        shutil.rmtree(out_dir, ignore_errors=True)
+    for later in _STEPS[_STEPS.index(stage) :]:  # what they made of this stage's former outcome is void
+        remove_quietly(job_dir / later)
+    if stage not in _RESUMED or out_dir.is_symlink():
+        remove_quietly(out_dir)
     out_dir.mkdir(exist_ok=True)
 
     def sink(fraction: float, detail: str, eta_s: float | None) -> None:
@@ -93,7 +98,7 @@ def run(stage: Stage, job_dir: Path, lines: IO[str]) -> Outcome:
         )
     except Refusal as refusal:
         outcome = Outcome(code=refusal.code, message=refusal.message)
-    (out_dir / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+    (out_dir / OUTCOME_FILE).write_bytes(encode_outcome(outcome))
     publish_dir(out_dir, final)
     return outcome
 
@@ -107,16 +112,17 @@ def _take_stdout() -> IO[str]:
 
 
 def _say(lines: IO[str], **fields: Any) -> None:
-    lines.write(msgspec.json.encode(fields).decode() + "\n")
+    """Say an event; a model may have names of megabytes, and a line that long is not listened to."""
+    lines.write(msgspec.json.encode(cut(fields)).decode() + "\n")
     lines.flush()
 
 
-def _tell_unexpected(lines: IO[str], stage: Stage, error: Exception) -> int:
+def _tell_unexpected(lines: IO[str], stage: str, error: Exception) -> int:
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
         message = f"{stage} needed more memory than it may have"
         _say(lines, event="end", code="out_of_memory", message=message, status="failed")
         return EXIT_OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         full = LimitError("no_space", f"the disk is full; free space where {error.filename or 'the job'} lies")
         _say(lines, event="end", code=full.code, message=full.message, status="failed")
         return 0

@@ -20,13 +20,13 @@ class Context:
         job_dir: the job's directory; earlier stages' folders are read from here.
         out_dir: ``<stage>.tmp`` while the stage runs; everything it leaves goes in here.
         task: what is asked.
-        stage: which stage this is.
+        stage: which stage this is, or the step that is none.
     """
 
     job_dir: Path
     out_dir: Path
     task: Task
-    stage: Stage
+    stage: str
     sink: ProgressSink
     _last: float = field(default=0.0)
 

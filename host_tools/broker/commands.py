@@ -25,6 +25,7 @@ from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
 
 _HOUR_S = 3600.0
 _TICK_S = 0.5
+_OF_ANY_VERSION = ("forget",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,26 @@ def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, *
     )
 
 
-def send(session: Session, scopes: Sequence[Scope], command: Command, envelope: bytes) -> None:
-    """Publish a command, and listen to what devices say of it."""
-    session.subscribe(session.topics.device("+", "done", command.id), session.topics.devices("status"))
+def send(session: Session, scopes: Sequence[Scope], command: str, envelope: bytes) -> None:
+    """Publish a command of this id, and listen to what devices say of it."""
+    session.subscribe(session.topics.device("+", "done", command), session.topics.devices("status"))
     for scope in scopes:
-        session.publish(session.topics.command(scope, command.id), envelope)
+        session.publish(session.topics.command(scope, command), envelope)
 
 
 def collect(
-    session: Session, scopes: Sequence[Scope], command: Command, devices: Mapping[str, Device], timeout_s: float
+    session: Session,
+    scopes: Sequence[Scope],
+    command: str,
+    devices: Mapping[str, Device],
+    timeout_s: float,
+    *,
+    keep: bool = False,
 ) -> dict[str, Answer]:
-    """What each device answered until ``timeout_s``; then clear what need not stay at the broker."""
+    """What each device answered until ``timeout_s``; then clear what need not stay at the broker.
+
+    ``keep``: the command is for devices that are still to come, too.
+    """
     answers: dict[str, Answer] = {}
     left: list[str] = []
     deadline = time.monotonic() + timeout_s
@@ -103,8 +113,8 @@ def collect(
             answers[topic.device] = answer
             if topic.kind == "done":
                 left += session.clear([incoming.topic])
-    if len(answers) == len(devices):
-        left += session.clear(session.topics.command(scope, command.id) for scope in scopes if scope.kind == "g")
+    if len(answers) == len(devices) and not keep:
+        left += session.clear(session.topics.command(scope, command) for scope in scopes if scope.kind == "g")
     session.say_left(left)
     for device in devices.values():
         if device.id not in answers:
@@ -128,13 +138,13 @@ def order(
     with Session(settings) as session:
         chosen = list(scopes_of_job(session, what["job"]) if scopes is None else scopes)
         devices = addressed(read_devices(session), chosen)
-        if what.get("model") and not what.get("version"):
+        if what.get("model") and not what.get("version") and what["action"] not in _OF_ANY_VERSION:
             what["version"] = active_version(what["model"], devices, command_line(settings, "host-tools", "devices"))
         command = new_command(settings, chosen, expires_h, **what)
         envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)
         try:
-            send(session, chosen, command, envelope)
-            return collect(session, chosen, command, devices, timeout_s)
+            send(session, chosen, command.id, envelope)
+            return collect(session, chosen, command.id, devices, timeout_s)
         except KeyboardInterrupt:
             session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")
             raise
@@ -146,15 +156,15 @@ def exit_of_answers(answers: Mapping[str, Answer]) -> int:
     return next((code for code in (UNTRUSTED, FAILED, TIMED_OUT) if code in exits), 0)
 
 
-def _answer(topic: DeviceTopic, payload: bytes, command: Command) -> Answer | None:
+def _answer(topic: DeviceTopic, payload: bytes, command: str) -> Answer | None:
     match topic.kind:
         case "done":
             done = readable(payload, Done)
-            if done and done.command == command.id:
+            if done and done.command == command:
                 return Answer(done.code, done.message, FAILED if done.code else 0)
         case "status":
             status = readable(payload, DeviceStatus)
             # A device that does not trust a command cannot know what it is about: it names its id.
-            if status and status.refused and status.refused.model == command.id:
+            if status and status.refused and status.refused.model == command:
                 return Answer(status.refused.code, status.refused.message, UNTRUSTED)
     return None

@@ -4,18 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edge_agent.errors import WireError
+from edge_agent.trust.keyring import Keyring
 from edge_agent.wire.digests import content_digest, job_id
-from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
+from edge_agent.wire.envelope import MANIFEST_TYPE, Envelope, unseal
+from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope, WantTopic
-from host_tools.broker.registry import Device, parse, read_want, readable
+from host_tools.broker.registry import Device, parse, readable
 from host_tools.broker.session import Session
+from host_tools.broker.signing import is_signed_by
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A want that lies at the broker, its signatures unchecked."""
+    """A want that lies at the broker."""
 
     version: int
     job: str
@@ -32,18 +35,25 @@ class History:
     """One model's."""
 
     wants: Mapping[Scope, Wanted]
+    """Those that count: signed by a key that the operator trusts, or all where nothing is signed."""
     reports: list[JobReport]
     """Of the devices that were asked about."""
 
-    def highest(self, model: str, known: Mapping[str, Device]) -> int:
-        """The highest version in wants, in the reports, and in any device's info; 0: none."""
-        accepted = (device.info.highest.get(model, 0) for device in known.values() if device.info)
-        wanted, reported = (one.version for one in self.wants.values()), (one.version for one in self.reports)
-        return max((*accepted, *wanted, *reported), default=0)
+    def highest(self, model: str, targets: Mapping[str, Device]) -> int:
+        """The highest version in wants, and in what the targets report and have accepted; 0: none."""
+        accepted = (device.info.highest.get(model, 0) for device in targets.values() if device.info)
+        return max((self.proven(), *accepted, *(one.version for one in self.reports)), default=0)
+
+    def proven(self) -> int:
+        """The highest version in wants; 0: none."""
+        return max((one.version for one in self.wants.values()), default=0)
 
 
-def read_history(session: Session, model: str, devices: Iterable[str]) -> History:
-    """What is wanted of ``model`` anywhere, and what ``devices`` report of it."""
+def read_history(session: Session, model: str, devices: Iterable[str], trusted: Keyring | None = None) -> History:
+    """What is wanted of ``model`` anywhere, and what ``devices`` report of it.
+
+    ``trusted``: whose wants count; None: nothing is signed here, and everybody's do.
+    """
     topics = session.topics
     filters = [topics.want(Scope("d", "+"), model), topics.want(Scope("g", "+"), model)]
     filters += [topics.device(name, "job", "+") for name in devices]
@@ -51,7 +61,7 @@ def read_history(session: Session, model: str, devices: Iterable[str]) -> Histor
     reports: list[JobReport] = []
     for topic, payload in session.snapshot(*filters).items():
         match parse(topics, topic):
-            case WantTopic(scope) if wanted := _wanted(payload):
+            case WantTopic(scope) if wanted := _wanted(payload, topics.namespace, model, scope, trusted):
                 wants[scope] = wanted
             case DeviceTopic(device, "job") if (report := readable(payload, JobReport)) and report.model == model:
                 if report.device == device:
@@ -59,11 +69,19 @@ def read_history(session: Session, model: str, devices: Iterable[str]) -> Histor
     return History(wants, reports)
 
 
-def _wanted(payload: bytes) -> Wanted | None:
-    if (manifest := read_want(payload)) is None:
-        return None
+def _wanted(payload: bytes, namespace: str, model: str, scope: Scope, trusted: Keyring | None) -> Wanted | None:
     try:
-        job = job_id(content_digest(unseal(payload, MANIFEST_TYPE).content()))
+        envelope = unseal(payload, MANIFEST_TYPE)
+        content = envelope.content()
+        manifest = decode_manifest(content)
+        if trusted is not None and not _counts(envelope, manifest, namespace, model, scope, trusted):
+            return None
+        return Wanted(manifest.version, job_id(content_digest(content)), manifest.expires)
     except WireError:
         return None
-    return Wanted(manifest.version, job, manifest.expires)
+
+
+def _counts(envelope: Envelope, manifest: Manifest, namespace: str, model: str, scope: Scope, trusted: Keyring) -> bool:
+    """Whether it is signed, and lies where its signer wanted it."""
+    fits = manifest.namespace == namespace and manifest.name == model and str(scope) in manifest.targets
+    return fits and is_signed_by(envelope, trusted)

@@ -4,6 +4,9 @@ A blob lives while an unexpired want names it. One that none names is cleared af
 push in progress uploads before it wants. A retained message has no date, so this host notes when it first saw a blob
 unreferenced (``~/.local/state/edge-agent/unreferenced.json``); a host that forgets only waits longer.
 
+What is wanted is read twice, in two ways: all wants at once, and each device's own. If one way finds a want that the
+other does not, a reading was incomplete, and nothing is cleared.
+
 Also cleared: expired commands, and the ends of commands that are gone. Never touched: wants, reports, and anything
 that is no message of this protocol.
 """
@@ -17,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_agent.errors import WireError
+from edge_agent.errors import BrokerError, WireError
+from edge_agent.strict import counted
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS
 from edge_agent.wire.envelope import COMMAND_TYPE, unseal
 from edge_agent.wire.messages import Command, decode
@@ -29,7 +33,8 @@ from host_tools.broker.settings import Settings
 
 GRACE_S = 24 * 3600.0
 _DEVICES_AT_ONCE = 50
-"""A broker queues some 1,000 retained messages for one subscription and drops the rest without a word."""
+_READINGS = 3
+"""A want that comes or goes between the two ways of reading is no fault: they are compared so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +121,37 @@ def held_blobs(session: Session) -> dict[str, HeldBlob]:
 
 
 def referenced(session: Session, now: float) -> set[str]:
-    """The blobs that an unexpired want names; a want whose ``expires`` is unreadable counts as unexpired."""
-    topics = session.topics
-    filters = [topics.want(Scope(kind, "+"), "+") for kind in ("d", "g")]
-    wants = session.snapshot(*filters)
-    names = sorted(read_devices(session))
-    for first in range(0, len(names), _DEVICES_AT_ONCE):
-        some = names[first : first + _DEVICES_AT_ONCE]
-        wants |= session.snapshot(*(topics.want(Scope("d", name), "+") for name in some))
+    """The blobs that an unexpired want names; a want whose ``expires`` is unreadable counts as unexpired.
+
+    Raises:
+        BrokerError: ``snapshot_incomplete``: two ways of reading the wants find different ones.
+    """
     alive: set[str] = set()
-    for payload in wants.values():
+    for payload in _wants(session).values():
         manifest = read_want(payload)
         if manifest and not _expired(manifest.expires, now):
             alive |= {blob.sha256 for blob in manifest.blobs}
     return alive
+
+
+def _wants(session: Session) -> dict[str, bytes]:
+    """Topic → payload of every want, found in both ways."""
+    topics = session.topics
+    differ: set[str] = set()
+    for _ in range(_READINGS):
+        at_once = session.snapshot(*(topics.want(Scope(kind, "+"), "+") for kind in ("d", "g")))
+        one_by_one = dict[str, bytes]()
+        names = sorted(read_devices(session))
+        for first in range(0, len(names), _DEVICES_AT_ONCE):
+            scopes = [Scope("d", name) for name in names[first : first + _DEVICES_AT_ONCE]]
+            one_by_one |= session.snapshot(*(topics.want(scope, "+") for scope in scopes))
+        own = {topics.want(Scope("d", name), "+") for name in names}
+        comparable = {topic for topic in at_once if f"{topic.rpartition('/')[0]}/+" in own}
+        if not (differ := comparable ^ one_by_one.keys()):
+            return at_once
+    text = f"two readings of what is wanted differ in {counted(len(differ), 'want')}, so nothing was cleared"
+    text += "; run host-tools purge again"
+    raise BrokerError("snapshot_incomplete", text)
 
 
 def _finished_commands(session: Session, now: float) -> list[str]:

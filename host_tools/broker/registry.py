@@ -7,8 +7,11 @@ that somebody else writes to its topics, and a device that says nothing readable
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from edge_agent.errors import ConfigError, WireError
-from edge_agent.strict import did_you_mean
+from edge_agent.printable import printable_values
+from edge_agent.strict import UNDECODABLE, did_you_mean
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, M, decode
@@ -37,10 +40,10 @@ class Device:
 
 
 def readable(payload: bytes, kind: type[M]) -> M | None:
-    """The message in ``payload``, or None if it is none of this protocol."""
+    """The message in ``payload``, every string of it printable, or None if it is none of this protocol."""
     try:
-        return decode(payload, kind)
-    except WireError:
+        return msgspec.convert(printable_values(msgspec.to_builtins(decode(payload, kind))), kind)
+    except (WireError, *UNDECODABLE):
         return None
 
 

@@ -2,10 +2,9 @@
 
 Does not: know what a message means.
 
-MQTT has no word for "these were all retained messages". ``snapshot`` therefore publishes a message of its own after it
-has subscribed; brokers deliver it behind the retained ones (``_SETTLE_S`` covers one that does not keep to that).
-That message goes to a device that does not exist (where a host may write and read under the documented ACL), empty and
-not retained, which means nothing to every reader of this protocol.
+MQTT has no word for "these were all retained messages"; when a ``snapshot`` is complete, ``snapshot.py`` says. Its echo
+goes to a device that does not exist (where a host may write and read under the documented ACL), empty and not retained,
+which means nothing to every reader of this protocol.
 
 A broker that goes away is waited for, and a person is told so within two seconds, whatever the command is doing.
 """
@@ -21,13 +20,15 @@ from typing import Self
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Event, Incoming, Link, Sent, SubscribeFailed
+from edge_agent.printable import printable
+from edge_agent.strict import counted
 from edge_agent.wire.topics import Scope
 from host_tools.broker import acl
 from host_tools.broker.outage import Outage
 from host_tools.broker.settings import Settings
+from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict, matches
 
-_SETTLE_S = 0.03
-_NO_ECHO_S = 3.0  # silence after which a broker that withholds our own message has told everything
+_SESSION_S = 60  # for as long the broker keeps what it could not deliver
 _TICK_S = 0.2
 _WINDOW = 64
 _LONGEST_DELAY_S = 2.0  # a person waits for the broker's return
@@ -35,7 +36,7 @@ _LONGEST_DELAY_S = 2.0  # a person waits for the broker's return
 
 def to_stderr(text: str) -> None:
     """Where a sentence for a person goes that is no part of a command's result."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Session:
@@ -57,11 +58,12 @@ class Session:
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
-        self._ended_echoes: set[str] = set()
         self._filters: list[str] = []
         self._outage = Outage(self._timeout_s)
         client_id = f"host-{secrets.token_hex(6)}"
-        self.link = Link(settings, client_id, on_event=self._events.put, longest_delay_s=_LONGEST_DELAY_S)
+        self.link = Link(
+            settings, client_id, on_event=self._events.put, longest_delay_s=_LONGEST_DELAY_S, session_s=_SESSION_S
+        )
 
     def __enter__(self) -> Self:
         self.link.start()
@@ -141,35 +143,52 @@ class Session:
         deadline = time.monotonic() + timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
             event = self._take(min(remaining, _TICK_S))
-            if isinstance(event, Incoming):
+            if isinstance(event, Incoming) and matches(event.topic, self._filters):
                 return event
         return None
 
     def snapshot(self, *filters: str) -> dict[str, bytes]:
-        """Topic → payload of every retained message under ``filters``."""
-        found: dict[str, bytes] = {}
-        echo = self.topics.want(Scope("d", secrets.token_hex(8)), "echo")
-        self._ask(filters, echo)
-        silent_since, echoed = time.monotonic(), False
-        while time.monotonic() - silent_since < (_SETTLE_S if echoed else _NO_ECHO_S):
-            event = self._take(_SETTLE_S / 4)
-            match event:
-                case Connected():
-                    found.clear()
-                    self._ask(filters, echo)
-                    echoed = False
-                case Incoming(topic) if topic == echo:
-                    echoed = True
-                case Incoming(topic, payload, retained=True) if _matches(topic, filters):
-                    found[topic] = payload
-                case Incoming():
-                    self._backlog.append(event)
-                case _:
-                    continue
-            silent_since = time.monotonic()
-        self._ended_echoes.add(echo)
-        self.link.unsubscribe(echo, *(name for name in filters if name not in self._filters))
-        return {topic: payload for topic, payload in found.items() if payload}
+        """Topic → payload of every retained message under ``filters``.
+
+        Raises:
+            BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or nobody can tell.
+        """
+        nobody = Scope("d", secrets.token_hex(8))
+        reading = Reading(filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s)
+        sent = self._ask(filters, nobody, reading.round)
+        while (verdict := reading.verdict(time.monotonic(), answered=sent.done)) is not Verdict.COMPLETE:
+            if verdict is Verdict.INCOMPLETE:
+                raise BrokerError("snapshot_incomplete", self._incomplete(reading))
+            if verdict is Verdict.AGAIN:
+                reading.leave()
+                self.link.reconnect()
+            match self._take(SETTLE_S / 4):
+                case Connected(session_present):
+                    resumed = session_present and self.link.resumes
+                    reading.again(time.monotonic(), resumed=resumed)
+                    sent = self._ask(() if resumed else filters, nobody, reading.round)
+                case Incoming(topic) if topic == self._echo(nobody, reading.round):
+                    reading.echoed(time.monotonic())
+                case Incoming(topic, payload, retained=True) if reading.take(topic, payload, time.monotonic()):
+                    pass
+                case Incoming(topic) as message if matches(topic, self._filters):
+                    self._backlog.append(message)
+        self.link.unsubscribe(self._echoes(nobody), *(name for name in filters if name not in self._filters))
+        return {topic: payload for topic, payload in reading.found.items() if payload}
+
+    def _incomplete(self, reading: Reading) -> str:
+        came = counted(len(reading.found), "retained message")
+        here = f"the broker delivered {came}, and nobody can tell whether that is all"
+        if self.link.resumes:
+            return f"{here}; try again, or give it more time with --broker-timeout"
+        return f"{here}; use a broker that speaks MQTT 5 and keeps sessions"
+
+    def _echoes(self, nobody: Scope) -> str:
+        """The filter for the echoes of one reading: what is sent to a device that does not exist."""
+        return self.topics.want(nobody, "+")
+
+    def _echo(self, nobody: Scope, number: int) -> str:
+        return self.topics.want(nobody, f"echo-{number}")
 
     def _publish_once(self, topic: str, payload: bytes, deadline: float, *, retain: bool) -> bool:
         self._wait_connected(deadline)
@@ -215,13 +234,13 @@ class Session:
             except queue.Empty:
                 break
             self._heed(event)
-            if isinstance(event, Incoming) and event.topic not in self._ended_echoes:
+            if isinstance(event, Incoming) and matches(event.topic, self._filters):
                 self._backlog.append(event)
         self._judge_outage()
 
-    def _ask(self, filters: tuple[str, ...], echo: str) -> None:
-        self.link.subscribe(*filters, echo)
-        self.link.publish(echo, b"")
+    def _ask(self, filters: tuple[str, ...], nobody: Scope, number: int) -> Sent:
+        self.link.subscribe(*filters, self._echoes(nobody))
+        return self.link.publish(self._echo(nobody, number), b"")
 
     def _take(self, timeout_s: float) -> Event | None:
         """The next event, once it has been dealt with as far as the connection is concerned."""
@@ -232,8 +251,7 @@ class Session:
         if event is not None:
             self._heed(event)
         self._judge_outage()
-        late = isinstance(event, Incoming) and event.topic in self._ended_echoes  # no snapshot waits for it any more
-        return None if late else event
+        return event
 
     def _heed(self, event: Event) -> None:
         match event:
@@ -254,11 +272,3 @@ class Session:
         if self._outage.away_s(now) > self._timeout_s:
             raise BrokerError("broker_unreachable", f"away for {self._timeout_s:.2g} s: {self.link.trouble}")
         self.say(self._outage.news(now, self.link.trouble))
-
-
-def _matches(topic: str, filters: tuple[str, ...]) -> bool:
-    levels = topic.split("/")
-    return any(
-        len(levels) == len(wanted) and all(b in ("+", a) for a, b in zip(levels, wanted, strict=True))
-        for wanted in (name.split("/") for name in filters)
-    )

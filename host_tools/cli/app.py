@@ -4,12 +4,14 @@ import sys
 
 from host_tools.cli.devices import devices
 from host_tools.cli.keygen import keygen
+from host_tools.cli.keys import KeysOptions, keys
 from host_tools.cli.manifest import manifest
 from host_tools.cli.options import Connection, examples, new_app, taking
-from host_tools.cli.orders import OrderOptions, cancel, recalibrate, rollback
+from host_tools.cli.orders import OrderOptions, cancel, forget, recalibrate, rollback
 from host_tools.cli.purge import purge_broker
 from host_tools.cli.push_model import EPILOG, PushOptions, push_model
 from host_tools.cli.report import report
+from host_tools.cli.sign import SignOptions, sign
 from host_tools.cli.version import VersionedCommand
 from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
@@ -28,7 +30,12 @@ _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har 
 _ROLLBACK = examples("host-tools rollback har --device pi-01", "host-tools rollback har --group lab --version 7")
 _RECALIBRATE = examples("host-tools recalibrate har --device pi-01")
 _CANCEL = examples("host-tools cancel 3f2a9c0d1e5b7a86")
-_KEYGEN = examples("host-tools keygen operator")
+_FORGET = examples("host-tools forget har --all", "host-tools forget har --device pi-01")
+_KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
+_SIGN = examples(
+    "host-tools sign har --device pi-01 --sign second.key", "host-tools sign keys-2 --all --sign second.key"
+)
+_KEYS = examples("host-tools keys", "host-tools keys --add new.pem --revoke old.pem --sign old.key")
 _PURGE = examples("host-tools purge --dry-run", "host-tools purge --grace 0")
 
 
@@ -45,6 +52,9 @@ def main() -> None:
     app.command(epilog=_ROLLBACK, cls=ordering)(rollback)
     app.command(epilog=_RECALIBRATE, cls=ordering)(recalibrate)
     app.command(epilog=_CANCEL, cls=ordering)(cancel)
+    app.command(epilog=_FORGET, cls=ordering)(forget)
     app.command("purge", epilog=_PURGE, cls=connected)(purge_broker)
     app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
+    app.command(epilog=_SIGN, cls=taking(SignOptions))(sign)
+    app.command(epilog=_KEYS, cls=taking(KeysOptions))(keys)
     sys.exit(run(app))

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from host_tools.broker.registry import Device, read_devices
 from host_tools.broker.session import Session
-from host_tools.cli.options import connection_of
+from host_tools.cli.options import connection_of, name_of
 from host_tools.display.console import stdout_console
 
 _GIB = 1 << 30
@@ -27,6 +27,8 @@ def devices(
     Online or not, groups, hardware, sources, and active releases.
     """
     options = connection_of(context)
+    if group:
+        name_of(group, "group")
     with Session(options.settings()) as session:
         known = read_devices(session)
     wanted = [
@@ -51,6 +53,8 @@ def as_dict(device: Device) -> dict[str, Any]:
         fields["clock_plausible"] = device.status.clock_plausible
         fields["refused"] = msgspec.to_builtins(device.status.refused)
         fields["refused_count"] = device.status.refused_count
+        if device.status.twin:
+            fields["twin"] = device.status.twin
     return fields
 
 
@@ -61,9 +65,11 @@ def device_table(devices: list[Device]) -> Table:
         table.add_column(heading, overflow="fold")
     for device in devices:
         info = device.info
-        state = "[green]online[/]" if device.online else "[dim]offline[/]"
+        state = Text("online", "green") if device.online else Text("offline", "dim")
         if device.status and device.status.refused:
-            state += f" [red]refused {escape(device.status.refused.model)}: {escape(device.status.refused.code)}[/]"
+            state.append(f" refused {device.status.refused.model}: {device.status.refused.code}", "red")
+        if device.status and device.status.twin:
+            state.append(" another client has its id", "red")
         hardware = [info.board, info.arch, f"{info.memory_bytes / _GIB:.1f} GiB"] if info else []
         active = (
             [f"{one.model} {one.version} ({one.verdict}{', stale' if one.stale else ''})" for one in info.active]
@@ -76,5 +82,5 @@ def device_table(devices: list[Device]) -> Table:
             ", ".join(info.sources) if info else "",
             ", ".join(active),
         )
-        table.add_row(escape(device.id), state, *(escape(cell) for cell in cells))
+        table.add_row(device.id, state, *cells)
     return table

@@ -81,14 +81,19 @@ class Whom:
         """Whom it is for; raises ``ConfigError`` unless exactly one way of saying so was used."""
         if sum([bool(self.device), bool(self.group), self.everyone]) != 1:
             raise ConfigError("usage", "say whom: --device ID (again for more), --group NAME, or --all; one of these")
-        try:
-            if self.device:
-                return [Scope("d", check_name(name, "device")) for name in dict.fromkeys(self.device)]
-            if self.group:
-                return [Scope("g", check_name(name, "group")) for name in dict.fromkeys(self.group)]
-        except WireError as error:
-            raise ConfigError("usage", error.message) from None
+        if self.device:
+            return [Scope("d", name_of(name, "device")) for name in dict.fromkeys(self.device)]
+        if self.group:
+            return [Scope("g", name_of(name, "group")) for name in dict.fromkeys(self.group)]
         return [Scope("g", EVERYONE)]
+
+
+def name_of(text: str, what: str) -> str:
+    """``text`` if it may name a device, group, model or job; raises ``ConfigError`` (usage): it may be a wildcard."""
+    try:
+        return check_name(text, what)
+    except WireError as error:
+        raise ConfigError("usage", error.message) from None
 
 
 def taking(kind: type[Connection]) -> type[VersionedCommand]:

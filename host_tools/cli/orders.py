@@ -1,4 +1,4 @@
-"""``host-tools rollback | recalibrate | cancel``: a signed command to devices, and what each of them answers."""
+"""``host-tools rollback | recalibrate | cancel | forget``: a signed command to devices, and what each answers."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from edge_agent.wire.manifest import MAX_VERSION
 from host_tools.broker.commands import Answer, exit_of_answers, order
-from host_tools.cli.options import Connection, Whom
+from host_tools.cli.options import Connection, Whom, name_of
 from host_tools.display.console import stdout_console
 
 _CENTURY_H = 876_000.0
@@ -54,6 +54,15 @@ def recalibrate(context: typer.Context, *, model: Model, version: Version = 0) -
     _send(context.obj, action="recalibrate", model=model, version=version)
 
 
+def forget(context: typer.Context, *, model: Model) -> None:
+    """Let a model's name begin anew.
+
+    Its jobs end, and its next push may have any version. What is active stays active. Orders that were signed before
+    are over.
+    """
+    _send(context.obj, action="forget", model=model)
+
+
 def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar="JOB", help="the job's id")]) -> None:
     """End a job. Without --device, --group or --all: on every device that works on it."""
     _send(context.obj, action="cancel", job=job)
@@ -62,6 +71,8 @@ def cancel(context: typer.Context, *, job: Annotated[str, typer.Argument(metavar
 def _send(options: OrderOptions, **what: Any) -> None:
     """Send ``what``, wait for answers, print them and end; a job that names nobody goes to whoever works on it."""
     settings = options.settings(sign=options.sign)
+    for kind in what.keys() & {"model", "job"}:
+        name_of(what[kind], kind)
     whom = None if "job" in what and not options.anyone else options.scopes()
     answers = order(settings, whom, timeout_s=options.timeout, expires_h=options.expires, **what)
     code = exit_of_answers(answers)
@@ -69,12 +80,13 @@ def _send(options: OrderOptions, **what: Any) -> None:
         said = {name: {"code": answer.code, "message": answer.message} for name, answer in answers.items()}
         print(json.dumps({"event": "summary", "exit": code, "devices": said}))
     else:
-        _show(answers)
+        show_answers(answers)
     raise typer.Exit(code)
 
 
-def _show(answers: Mapping[str, Answer]) -> None:
+def show_answers(answers: Mapping[str, Answer]) -> None:
+    """Print what each device answered."""
     console = stdout_console()
     for name, answer in answers.items():
-        word = f"[red]{escape(answer.code)}[/]" if answer.code else "[green]done[/]"
-        console.print(f"[bold]{escape(name)}[/]  {word}  {escape(answer.message)}")
+        word = (answer.code, "red") if answer.code else ("done", "green")
+        console.print(Text.assemble((name, "bold"), "  ", word, f"  {answer.message}"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from host_tools.broker.job_tracker import DeviceOutcome
 from host_tools.cli.options import Connection, Whom, examples, new_app, taking
@@ -72,6 +72,9 @@ def push_model(
             "(what is active is tried anew with host-tools recalibrate)",
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="send a version that is more than 1,000 above those that are known")
+    ] = False,
 ) -> None:
     """Send a float model and see what becomes of it.
 
@@ -90,6 +93,7 @@ def push_model(
         timeout_s=timeout,
         dry_run=dry_run,
         again=again,
+        force=force,
     )
     with open_display(as_json=options.as_json) as display:
         result = push(settings, request, display)
@@ -112,9 +116,9 @@ def _show_silent(result: PushResult) -> None:
     for name, fields in result.devices.items():
         if fields["end"] in _UNREPORTED:
             words = f"{fields['end']} {fields['code']}".rstrip()
-            console.print(f"[bold]{escape(name)}[/]  {words}\n  {escape(fields['message'])}")
+            console.print(Text.assemble((name, "bold"), f"  {words}\n  {fields['message']}"))
             if remedy := to_do(fields["end"], fields["code"], fields["message"]):
-                console.print(f"  to do: {escape(remedy)}")
+                console.print(f"  to do: {remedy}")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import JobReport
 from host_tools.broker.registry import read_devices, read_reports
 from host_tools.broker.session import Session
-from host_tools.cli.options import connection_of
+from host_tools.cli.options import connection_of, name_of
 from host_tools.display.result_table import show
 
 
@@ -26,6 +26,8 @@ def report(
     With every gate, and where the release lies.
     """
     options = connection_of(context)
+    if device:
+        name_of(device, "device")
     with Session(options.settings()) as session:
         reports = read_reports(session, [device] if device else sorted(read_devices(session)))
     found = select(reports, job)

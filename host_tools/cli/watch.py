@@ -11,7 +11,7 @@ from edge_agent.wire.messages import DeviceStatus, JobReport
 from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
 from host_tools.broker.session import Session
-from host_tools.cli.options import connection_of
+from host_tools.cli.options import connection_of, name_of
 from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
@@ -33,6 +33,8 @@ def watch(
 ) -> None:
     """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have."""
     options = connection_of(context)
+    if job:
+        name_of(job, "job")
     settings = options.settings()
     reports: list[JobReport] = []
     with open_display(as_json=options.as_json) as display, Session(settings, display.note) as session:

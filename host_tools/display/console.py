@@ -1,4 +1,7 @@
-"""Standard output for people: as wide as the terminal, and never folded at 80 columns in a file or a pipe."""
+"""Where commands print for people. What is printed is data and never markup: a device may call itself ``[/red]``.
+
+Styles are given as rich's ``Text``; strings of devices have been made printable where they were read (``registry``).
+"""
 
 import sys
 
@@ -8,5 +11,10 @@ _WIDTH = 140
 
 
 def stdout_console() -> Console:
-    """Where a command prints its tables."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    """For a command's tables: as wide as the terminal, and never folded at 80 columns in a file or a pipe."""
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _WIDTH)
+
+
+def stderr_console() -> Console:
+    """For progress."""
+    return Console(highlight=False, markup=False, emoji=False, stderr=True)

@@ -9,13 +9,15 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from edge_agent.printable import printable
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
+from host_tools.display.console import stderr_console
 
 _MB = 1_000_000
 _LINE_STEP = 0.25
@@ -63,7 +65,7 @@ class TerminalDisplay:
     """A table that is drawn again and again: device, stage, bar, detail."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
         self._upload: tuple[int, int] | None = None
         self._rows: dict[str, Progress] = {}
         self._live = Live(
@@ -90,7 +92,7 @@ class TerminalDisplay:
 
     def note(self, text: str) -> None:
         """Print above the table."""
-        self._console.print(escape(text), highlight=False)
+        self._console.print(printable(text))
 
     def summary(self, fields: dict[str, Any]) -> None:
         """A person reads the tables."""
@@ -218,14 +220,15 @@ def _row(progress: Progress) -> tuple[RenderableType, ...]:
     stage = report.stage if report and progress.end is DeviceOutcome.RUNNING else progress.end.value
     fraction = 1.0 if progress.ended else (report.progress if report else 0.0)
     bar = ProgressBar(total=1.0, completed=fraction, width=24, complete_style=colour, finished_style=colour)
-    detail = escape(progress.message)
-    if progress.ended and progress.code not in ("", "accepted", progress.end):
-        detail = f"[{colour}]{escape(progress.code)}[/] {detail}"
-    elif report and report.eta_s is not None and not progress.ended:
-        detail += f" [dim]({_duration(report.eta_s)} left)[/]"
+    detail = Text()
     if progress.online is False and progress.end is DeviceOutcome.RUNNING:
-        detail = "[dim]offline[/] " + detail
-    return escape(progress.device), f"[{colour}]{stage}[/]", bar, detail
+        detail.append("offline ", "dim")
+    if progress.ended and progress.code not in ("", "accepted", progress.end):
+        detail.append(f"{progress.code} ", colour)
+    detail.append(progress.message)
+    if report and report.eta_s is not None and not progress.ended:
+        detail.append(f" ({_duration(report.eta_s)} left)", "dim")
+    return progress.device, Text(stage, colour), bar, detail
 
 
 def _words(progress: Progress) -> str:
@@ -245,7 +248,7 @@ def _duration(seconds: float) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _emit(fields: dict[str, Any]) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.data_summary import ClassLoss, LabelledSet
+from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import OutputSummary
 from edge_agent.jobs.result import LayerLoss, MeasuredModel, Result
@@ -38,12 +39,12 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
         return TITLES[key], "", shown, note
 
     upper, lower = after.ratio_p50_upper, after.agreement_lower
-    slowest = "" if upper is None else f"at most {_number(upper, '')} ({numbers.confidence(after.ratio_confidence)})"
+    slowest = "" if upper is None else f"at most {numbers.ratio(upper)} ({numbers.confidence(after.ratio_confidence)})"
     least = "" if lower is None else f"at least {_percent(lower)} ({numbers.confidence(after.confidence)})"
     rows = [
         both("size_bytes", _bytes, _size_note(before, after)),
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
-        after_alone("ratio_p50", _number(after.ratio_p50, ""), slowest),
+        after_alone("ratio_p50", _ratio(after.ratio_p50), slowest),
         after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
         *(both(key, _bytes) for key in ("peak_rss_bytes", "model_rss_bytes")),
         after_alone("agreement", _percent(after.agreement), least),
@@ -78,21 +79,25 @@ def gates(result: Result) -> list[tuple[str, str, str, bool]]:
     return [
         (
             gate.title + (" (labelled set)" if gate.on == "eval" else ""),
-            _gate_number(gate.name, gate.value),
-            _gate_number(gate.name, gate.limit) + (f", {100 * gate.margin:g} % margin" if gate.margin else ""),
+            value,
+            limit + (f", {100 * gate.margin:g} % margin" if gate.margin else ""),
             gate.passed,
         )
         for gate in (judged.gates if judged is not None else [])
+        for value, limit in [gate_numbers(gate.name, gate.value, gate.limit, _DASH)]
     ]
 
 
-def headline(report: JobReport) -> str:
+def headline(report: JobReport) -> Text:
     """One line: where the job stands on that device, and why."""
-    colour = _COLOURS.get(report.status, "cyan")
-    code = f" [dim]{escape(report.code)}[/]" if report.code not in ("", "accepted", report.status) else ""
-    return (
-        f"[bold]{escape(report.device)}[/]  {escape(report.model)} {report.version}  [{colour}]{report.status}[/]{code}"
-    )
+    parts: list[str | tuple[str, str]] = [
+        (report.device, "bold"),
+        f"  {report.model} {report.version}  ",
+        (report.status, _COLOURS.get(report.status, "cyan")),
+    ]
+    if report.code not in ("", "accepted", report.status):
+        parts.append((f" {report.code}", "dim"))
+    return Text.assemble(*parts)
 
 
 def to_do(end: str, code: str, message: str) -> str:
@@ -104,13 +109,13 @@ def render(report: JobReport) -> RenderableType:
     """Everything that a person wants to know of an ended job on one device."""
     parts: list[RenderableType] = [headline(report)]
     if report.message:
-        parts.append(f"  {escape(report.message)}")
+        parts.append(f"  {report.message}")
     if beyond := to_do(report.status, report.code, report.message):
-        parts.append(f"  to do: {escape(beyond)}")
+        parts.append(f"  to do: {beyond}")
     if report.results:
         parts += [*_results(lenient(report.results, Result), report.status), ""]
     if report.release:
-        parts.append(f"  release  {escape(report.release)}")
+        parts.append(f"  release  {report.release}")
     if report.seconds:
         parts.append("  seconds  " + ", ".join(f"{stage} {took:.1f}" for stage, took in report.seconds.items()))
     return Group(*parts)
@@ -129,8 +134,8 @@ def _results(result: Result, status: str) -> list[RenderableType]:
     if status != "succeeded" and (layers := result.lossy_layers):
         parts += ["", _layer_table(layers)]
     if result.data.kept is not None:
-        parts += ["", f"  data     {escape(result.data.kept.message)}"]
-    return [*parts, *(f"  [yellow]warning[/] {escape(warning)}" for warning in result.data.warnings)]
+        parts += ["", f"  data     {result.data.kept.message}"]
+    return [*parts, *(Text.assemble(("  warning", "yellow"), f" {warning}") for warning in result.data.warnings)]
 
 
 def show(reports: Iterable[JobReport]) -> None:
@@ -148,7 +153,7 @@ def _comparison_table(result: Result) -> Table:
     table.add_column("int8", justify="right")
     table.add_column("")
     for row in comparison(result):
-        table.add_row(f"  {row[0]}", *(escape(cell) for cell in row[1:]))
+        table.add_row(f"  {row[0]}", *row[1:])
     return table
 
 
@@ -157,7 +162,7 @@ def _gate_table(result: Result) -> Table:
     for heading, justify in (("  gate", "left"), ("value", "right"), ("limit", "right"), ("", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for name, value, limit, passed in gates(result):
-        table.add_row(f"  {escape(name)}", value, limit, "[green]pass[/]" if passed else "[red]FAIL[/]")
+        table.add_row(f"  {name}", value, limit, Text("pass", "green") if passed else Text("FAIL", "red"))
     return table
 
 
@@ -167,12 +172,12 @@ def _output_table(outputs: Sequence[OutputSummary]) -> Table:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal that mypy widens to str
     for one in outputs:
         numbers = _percent(one.agreement), _number(one.sqnr_db, " dB")
-        table.add_row(f"  {escape(one.name)}", escape(one.kind), *numbers)
+        table.add_row(f"  {one.name}", one.kind, *numbers)
         for group in one.groups:
-            table.add_row(f"    channels {escape(group.channels)}", "", "", _number(group.sqnr_db, " dB"))
+            table.add_row(f"    channels {group.channels}", "", "", _number(group.sqnr_db, " dB"))
         for kept in one.lost_classes[:_MAX_LAYERS]:
             windows = f"of {kept.windows} windows"
-            table.add_row(f"    class {escape(str(kept.label))}", windows, _percent(kept.recall), "")
+            table.add_row(f"    class {kept.label!s}", windows, _percent(kept.recall), "")
     return table
 
 
@@ -183,7 +188,7 @@ def _class_table(classes: Sequence[ClassLoss]) -> Table:
         table.add_column(heading, justify="right")
     for loss in classes[:_MAX_LAYERS]:
         counts = (loss.windows, loss.float_right, loss.int8_right)
-        table.add_row(f"  {escape(str(loss.label))}", *map(str, counts))
+        table.add_row(f"  {loss.label!s}", *map(str, counts))
     return table
 
 
@@ -193,12 +198,16 @@ def _layer_table(layers: Sequence[LayerLoss]) -> Table:
         table.add_column(heading)
     for layer in layers[:_MAX_LAYERS]:
         cells = (layer.op or _DASH, _number(layer.sqnr_db, " dB"), layer.cause or _DASH, layer.remedy or _DASH)
-        table.add_row(f"  {escape(layer.name)}", *map(escape, cells))
+        table.add_row(f"  {layer.name}", *cells)
     return table
 
 
 def _number(value: Any, unit: str) -> str:
     return _DASH if value is None else f"{value:.3g}{unit}"
+
+
+def _ratio(value: float | None) -> str:
+    return _DASH if value is None else numbers.ratio(value)
 
 
 def _plain(value: Any) -> str:
@@ -239,9 +248,3 @@ def _float_layers(model: MeasuredModel) -> str:
 
 def _runtime(model: MeasuredModel) -> str:
     return " ".join(filter(None, (model.runtime, model.runtime_version))) or _DASH
-
-
-def _gate_number(name: str, value: Any) -> str:
-    if value is not None and name.endswith("_bytes"):
-        return _bytes(value)
-    return _DASH if value is None else f"{value:.4g}"

@@ -47,11 +47,11 @@ def check_labelled_rows(output: Output, gates: Gates, rows: int | None, file: st
         file: the labelled set's name.
     """
     needed = labelled_rows_needed(gates, output.kind)
-    if rows is not None and rows < needed:
+    if rows is not None and needed is not None and rows < needed.fewest:
         raise Refusal(
             "too_few_windows",
-            f"{file} has {rows} rows; to prove max_accuracy_drop it needs at least {needed}: give {needed} rows or "
-            "more, or set [gates] max_accuracy_drop = 0, and it will not decide",
+            f"{file} has {rows} rows; to prove max_accuracy_drop it needs {needed.enough}: give {needed.enough} rows "
+            "or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
         )
 
 

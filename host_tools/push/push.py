@@ -28,7 +28,7 @@ from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.broker.signing import enclose_order
+from host_tools.broker.signing import enclose_order, own_keyring
 from host_tools.display.progress import Display
 from host_tools.exits import INTERRUPTED
 from host_tools.model.signature import read_signature
@@ -40,6 +40,7 @@ from host_tools.push.labelled_file import labelled_rows
 from host_tools.push.labels import check_labelled, check_labelled_rows
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
+from host_tools.push.versions import choose_version
 from host_tools.push.waiting import listen, wait
 
 _DAY_S = 86_400.0
@@ -59,6 +60,7 @@ class PushRequest:
         timeout_s: how long to stay; None: the announced capture time and 15 minutes.
         dry_run: read and build everything, send nothing.
         again: a new try of what was judged before: the next version, whatever the manifest says.
+        force: the operator knows that the version is far above those that are known.
         devices_stay: they go on when this command is interrupted; False: they end with it, and Ctrl-C is the caller's.
     """
 
@@ -71,6 +73,7 @@ class PushRequest:
     timeout_s: float | None = None
     dry_run: bool = False
     again: bool = False
+    force: bool = False
     devices_stay: bool = True
 
 
@@ -122,10 +125,11 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
     with Session(settings, display.note) as session:
         known = read_devices(session)
         devices = addressed(known, request.scopes)
-        history = read_history(session, file.name, devices)
-        highest = history.highest(file.name, known)
+        history = read_history(session, file.name, devices, own_keyring(settings.sign))
+        highest = history.highest(file.name, devices)
         written = None if request.again else file.version
-        version = written or highest + 1
+        order = partial(command_line, settings, "host-tools", signed=True)
+        version = choose_version(file.name, written, history, devices, force=request.force, order=order)
         now = time.time()
         manifest = build_manifest(
             file,
@@ -147,7 +151,6 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         )
         asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
-        order = partial(command_line, settings, "host-tools", signed=True)
         for sentence in sentences(outlooks, asked, highest, order):
             display.note(sentence)
         tracker = _new_tracker(asked, devices, outlooks, highest)

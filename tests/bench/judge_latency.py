@@ -24,7 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from bench.networks import conv_stack  # noqa: E402  # after the path above
 
 from edge_agent.worker.measure.comparison import compare  # noqa: E402
-from edge_agent.worker.measure.probe import Served, write_feeds  # noqa: E402
+from edge_agent.worker.measure.feeds import write_feeds  # noqa: E402
+from edge_agent.worker.measure.question import Served  # noqa: E402
 
 LAYERS, CHANNELS, SIZE = 20, 16, 24
 LIMITS = (1.0, 1.02)

@@ -42,8 +42,9 @@ from edge_agent.worker.artefacts import read_chosen  # noqa: E402
 from edge_agent.worker.context import Context  # noqa: E402
 from edge_agent.worker.data.dataset import open_dataset  # noqa: E402
 from edge_agent.worker.measure.comparison import compare  # noqa: E402
+from edge_agent.worker.measure.feeds import write_feeds  # noqa: E402
 from edge_agent.worker.measure.latency import Decision  # noqa: E402
-from edge_agent.worker.measure.probe import Served, write_feeds  # noqa: E402
+from edge_agent.worker.measure.question import Served  # noqa: E402
 
 KINDS = ("dynamic", "core minmax", "minmax")
 WAYS = tuple(f"ort {kind}{channel}" for kind in KINDS for channel in ("", " per channel"))

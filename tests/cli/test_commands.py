@@ -54,7 +54,7 @@ def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture
     ("words", "completed"),
     [
         (["ro"], "rollback"),
-        (["c"], "capture cancel check-config completion"),
+        (["c"], "capture cancel clock check-config completion"),
         (["quantize", "--he"], "--help --heldout"),
         (["capture", "imu", "--so"], "--source-config"),
         (["quantize", "--out=my"], "--out=my\\ model.onnx"),

@@ -15,6 +15,7 @@ from edge_agent.cli.doctor_sources import check_sources
 from edge_agent.cli.installation.host import UNIT
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed, rights_of
 from edge_agent.settings.device import read_config
+from host_tools.broker.signing import generate_key
 from host_tools.demo.simulator import SerialImu
 
 pytestmark = [
@@ -51,7 +52,7 @@ def examined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Examined:
     unit.parent.mkdir(parents=True)
     unit.write_text(UNIT_TEXT, encoding="utf-8")
     (folder / "keys").mkdir()
-    (folder / "keys/me.pem").touch()
+    generate_key(folder / "me.key", folder / "keys/me.pem")
 
     def run(mqtt: str = "", mode: int = 0o644) -> dict[str, Check]:
         config = folder / "config.toml"
@@ -84,6 +85,28 @@ def test_without_a_policy_every_device_is_open(text: str, devices: tuple[str, ..
 
     assert found is not None
     assert found.devices == devices
+
+
+@pytest.mark.parametrize(
+    ("controllers", "delegate", "how"),
+    [
+        ("cpu memory pids", "", "a cgroup of its own"),
+        ("cpu memory pids", "Delegate=yes", "a cgroup of its own"),
+        ("cpu pids", "", "RLIMIT_AS"),
+        ("cpu memory pids", "Delegate=\nDelegate=pids", "RLIMIT_AS"),
+    ],
+)
+def test_what_limits_a_worker_of_the_service_is_told_not_what_would_limit_one_of_this_shell(
+    folder: Path, examined: Examined, controllers: str, delegate: str, how: str
+) -> None:
+    there = folder / "sys/fs/cgroup/cgroup.controllers"
+    there.parent.mkdir(parents=True)
+    there.write_text(f"{controllers}\n", encoding="ascii")
+    drop_in = folder / f"{UNIT.relative_to('/')}.d/x.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\n{delegate}\n", encoding="utf-8")
+
+    assert examined()["memory"].detail.endswith(f"held by {how}")
 
 
 def test_a_unit_of_root_or_of_nobody_known_says_nothing(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 from support.agents import DEVICE, TOPICS, LocalAgent, wanted
 
+from edge_agent.daemon import housekeeping
+from edge_agent.daemon.activation import activator
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Job, Status
 from edge_agent.jobs.job_report import encode_report, job_report
@@ -22,6 +25,7 @@ from edge_agent.state.store import KEPT_JOBS
 from edge_agent.wire.envelope import COMMAND_TYPE, seal
 from edge_agent.wire.manifest import Recipe
 from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, DeviceStatus, Done, JobReport, decode
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 
 TRUE = {"hook": [shutil.which("true") or "true"]}
@@ -40,6 +44,8 @@ class Disk:
         self.fail_at = 0
         self.full = False
         monkeypatch.setattr(os, "fsync", self.fsync)
+        for module in (activator, housekeeping):  # a power cut there must reach the test
+            monkeypatch.setattr(module, "work_in_background", lambda work, put, event: put(event(work())))
 
     def fsync(self, _descriptor: int) -> None:
         """Stands for the real one, which would only take time: no real power is cut."""
@@ -180,10 +186,11 @@ def test_an_older_version_in_the_place_of_a_newer_one_is_refused(local: LocalAge
 
 def test_a_newer_version_whose_want_has_expired_does_not_hush_an_older_one(local: LocalAgent) -> None:
     """It lies at the broker still, and comes again at every connect."""
-    newer = wanted(3, scope=Scope("g", "lab"), expires="2030-01-01T00:00:00Z")
+    over = time.time() + 1.0
+    newer = wanted(3, scope=Scope("g", "lab"), expires=rfc3339(over))
     local.deliver(newer, Scope("g", "lab"))
     local.settle()
-    local.agent.clock.seen(2_000_000_000.0)  # 2033
+    time.sleep(max(0.0, over + 0.1 - time.time()))
     local.deliver(newer, Scope("g", "lab"))
 
     local.want(2)
@@ -200,7 +207,7 @@ def test_a_refusal_is_said_until_a_newer_order_is_obeyed(local: LocalAgent) -> N
 
     local.want(4)
     local.settle()
-    local.agent.publisher._refusal_said = 0.0
+    local.agent.publisher._status_said = 0.0
     local.agent.tick()
 
     assert refused(local) == []
@@ -212,7 +219,7 @@ def test_a_refused_command_is_said_until_another_one_is_obeyed(local: LocalAgent
     assert refused(local) == [("one", "wrong_target")]
 
     local.handle(Incoming(topic, command("one", "rollback", model="har"), retained=True))
-    local.agent.publisher._refusal_said = 0.0
+    local.agent.publisher._status_said = 0.0
     local.agent.tick()
 
     assert refused(local) == []
@@ -255,7 +262,7 @@ def test_a_job_waits_until_the_worker_of_the_one_before_has_ended(local: LocalAg
 
     assert run.stopped
     assert (waiting.stage, waiting.running) == (Stage.CAPTURE, False)
-    assert not (local.store.job_dir(first) / Stage.CAPTURE).exists()
+    assert not (local.store.work_dir(first) / Stage.CAPTURE).exists()
 
 
 def test_captures_from_one_sensor_follow_each_other(local: LocalAgent) -> None:
@@ -285,7 +292,7 @@ def test_a_broken_outcome_does_not_keep_the_agent_from_reporting(local: LocalAge
     while len(local.stages.runs) < 4:
         local.step()
     local.stages.runs[-1][1].end()
-    (local.store.job_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
+    (local.store.work_dir(job) / Stage.VALIDATE / "outcome.json").write_text("{")
 
     local.settle()
 
@@ -386,6 +393,29 @@ def test_a_recalibration_outlives_the_expiry_of_its_manifest_and_keeps_out_of_a_
     assert not local.agent.jobs[newer].ended
 
 
+@pytest.mark.parametrize("what", ["changed", "a FIFO", "a link"])
+def test_nothing_is_recalibrated_by_a_manifest_that_is_not_the_releases(local: LocalAgent, what: str) -> None:
+    """It was signed when it came; what lies on the disk now is not."""
+    job = local.want(1)
+    local.settle()
+    path = local.store.models / "har" / "releases" / f"1-{job}" / "manifest.json"
+    content = path.read_bytes()
+    path.unlink()
+    match what:
+        case "changed":
+            path.write_bytes(content.replace(b'"size":8', b'"size":9'))
+        case "a FIFO":
+            os.mkfifo(path)
+        case _:
+            path.with_name("other.json").write_bytes(content)
+            path.symlink_to("other.json")
+
+    local.handle(Incoming(TOPICS.command(DEVICE, "c-5"), command("c-5", "recalibrate", model="har"), retained=True))
+
+    assert done(local, "c-5").code == "release_corrupt"
+    assert list(local.agent.jobs) == [job]
+
+
 @pytest.mark.parametrize("broken", ["model.onnx", "release.json"])
 def test_a_release_that_broke_on_disk_is_taken_out_at_boot(tmp_path: Path, broken: str) -> None:
     state = tmp_path / "state"
@@ -396,8 +426,12 @@ def test_a_release_that_broke_on_disk_is_taken_out_at_boot(tmp_path: Path, broke
     device.off()
     path = state / "models" / "har" / "active" / broken
     path.write_bytes(path.read_bytes()[:-1])
+    broken_link = path.parent.readlink()
 
     device = LocalAgent(state).boot()
+    deadline = time.monotonic() + 20
+    while path.parent.readlink() == broken_link and time.monotonic() < deadline:
+        device.step()
 
     assert active(state) == before
     device.off()

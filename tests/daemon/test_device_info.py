@@ -10,6 +10,7 @@ from edge_agent.daemon.device_info import Identity
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import parse_config
 from edge_agent.state.store import Store
+from edge_agent.wire.messages import encode
 
 FOUND = {"runtimes": {"onnxruntime": "1"}, "broken": {}, "formats": ["onnx"], "confinement": ["seccomp"]}
 TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nModuleNotFoundError: No module named {!r}\n'
@@ -59,3 +60,19 @@ def test_what_a_manifest_may_say_here_is_listed(tmp_path: Path) -> None:
     info = Identity().info(config, Store(tmp_path), {})
 
     assert {"outputs", "min_class_recall"} <= set(info.features)
+
+
+def test_what_confines_each_kind_of_process_is_told_once_it_is_known(tmp_path: Path) -> None:
+    config = parse_config({"device_id": "pi-01", "mqtt": {"url": "mqtt://127.0.0.1"}}, "test")
+    identity = Identity()
+    before = identity.info(config, Store(tmp_path), {})
+
+    identity.take_inventory(
+        ChildExit(0, "exited", 0, "", 1.0), json.dumps({**FOUND, "layers": {"worker": ["seccomp"]}})
+    )
+
+    assert b"layers" not in encode(before)
+    told = identity.info(config, Store(tmp_path), {}).layers
+    assert isinstance(told, dict)
+    assert told["worker"] == ["seccomp"]
+    assert "daemon" in told

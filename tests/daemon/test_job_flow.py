@@ -162,9 +162,9 @@ def test_what_a_stage_has_found_is_in_the_next_report(device: Device) -> None:
     job_id = device.accept()
     device.until(Stage.CAPTURE, job_id)
     before = device.report(job_id).results["device"]["board"]
-    (device.store.job_dir(job_id) / Stage.CAPTURE).mkdir()
+    (device.store.work_dir(job_id) / Stage.CAPTURE).mkdir()
     outcome = Outcome(results=Result(device=MeasuredOn(board="Pi")))
-    (device.store.job_dir(job_id) / Stage.CAPTURE / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
+    (device.store.work_dir(job_id) / Stage.CAPTURE / OUTCOME_FILE).write_bytes(msgspec.json.encode(outcome))
 
     device.flow.stage_ended(job_id, OK)
 

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +19,12 @@ from support.sensing import fill
 
 from edge_agent.cli import main
 from edge_agent.cli.doctor_checks import examine
+from edge_agent.daemon import sensor_processes
 from edge_agent.daemon.control_socket import ask
+from edge_agent.daemon.events import SensorSaid
 from edge_agent.reservoir.snapshot import read
 from edge_agent.sensing.subscribe import is_served, subscribe
-from edge_agent.settings.sharing import KEPT_FOLDER, source_folder
+from edge_agent.settings.sharing import KEPT_FOLDER, Keeping, SensorProcessConfig, source_folder
 from edge_agent.wire.messages import DeviceInfo, JobReport
 from host_tools.demo.simulator import SerialImu
 
@@ -78,7 +82,7 @@ def test_a_job_starts_at_once_from_what_is_kept(device: Device) -> None:
     assert data["kept"]["windows"] == sum(data[split]["windows"] for split in ("calibration", "search", "heldout"))
     assert data["kept"]["from"] < data["kept"]["to"]
     assert end.status in ("succeeded", "rejected"), end.message
-    assert not list(device.state.glob("jobs/*/capture")), "captured data outlive their job"
+    assert not list(device.state.glob("work/*/capture")), "captured data outlive their job"
 
 
 @pytest.mark.slow
@@ -172,3 +176,28 @@ def test_a_disk_without_room_is_said_and_reading_goes_on(tmp_path: Path, namespa
     assert state["state"] == "open"
     assert "free space, or lower keep_windows" in str(state["message"])
     assert isinstance(samples, np.ndarray)
+
+
+def test_a_flood_of_states_does_not_fill_the_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that was taken over says as fast as a pipe takes it what nobody can use."""
+    said: list[SensorSaid] = []
+    line = '{"state": "open", "code": "no such code", "message": "%s", "confined": ["x"]}' % ("m" * 9000)
+    script = f"import sys, time; sys.stdout.write(({line!r} + '\\n') * 20_000); sys.stdout.flush(); time.sleep(600)"
+    monkeypatch.setattr(sensor_processes, "python_child", lambda _module: [sys.executable, "-c", script])
+    flooded = threading.Event()
+
+    def put(event: SensorSaid) -> None:
+        said.append(event)
+        if len(said) >= 20:
+            flooded.set()
+
+    config = SensorProcessConfig(name="imu", folder="/none", table={}, keeping=Keeping())
+    sensor = sensor_processes.Sensor(config, put)
+    sensor.start()
+    assert flooded.wait(60)
+    time.sleep(2)
+    sensor.stop()
+    sensor.join(30)
+
+    assert len(said) < 200
+    assert {(one.state.code, len(one.state.message)) for one in said} == {("stage_crashed", 500)}

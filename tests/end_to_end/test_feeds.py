@@ -53,7 +53,7 @@ def held_out(device: Device, job: str, model: Path, inputs: list[InputContract])
 
     Of an ended job the capture is all that stays, so the rest is made once more.
     """
-    job_dir = device.state / "jobs" / job
+    job_dir = device.state / "work" / job
     task = Task(job=job, name=model.stem, version=1, format="onnx", model=model.name, inputs=inputs)
     here = Context(job_dir=job_dir, out_dir=device.directory, task=task, stage=Stage.VALIDATE, sink=lambda *_: None)
     info = backends.load(task.format).inspect(model)

@@ -101,7 +101,7 @@ def test_a_labelled_set_is_part_of_the_verdict_and_a_broken_one_costs_nothing(
     assert ended.exit == 0, ended.err
     assert "labelled accuracy" in ended.out
     assert "max_accuracy_drop (labelled set)" in ended.out
-    assert not list(device.state.glob("jobs/*/eval.npz")), "the set outlives its job"
+    assert not list(device.state.glob("work/*/eval.npz")), "the set outlives its job"
     assert active["eval"] == read_blob(tmp_path / "eval.npz").sha256
 
     # The same with labels of one exercise too few, and with a file that holds objects: nothing is captured for them.

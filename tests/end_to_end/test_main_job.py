@@ -96,7 +96,7 @@ def test_a_float_model_becomes_an_active_int8_release(device: Device, imu: Seria
     info = device.expect(DeviceInfo, lambda info: bool(info.active), 10)
     assert [(active.model, active.version) for active in info.active] == [("har", 1)]
     assert info.highest == {"har": 1}
-    assert not list(device.state.glob("jobs/*/capture")), "captured data outlive their job"
+    assert not list(device.state.glob("work/*/capture")), "captured data outlive their job"
 
 
 def test_recalibration_is_a_new_job(device: Device, imu: SerialImu) -> None:
@@ -466,7 +466,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path, one_broker: Broker, 
     small = ["unshare", "-rm", "sh", "-c"]
     if subprocess.run([*small, f"mount -t tmpfs tmpfs {device.state}"], capture_output=True, check=False).returncode:
         pytest.skip("this environment does not let us mount a file system")
-    fill = f"until ls {device.state}/jobs/*/capture.tmp; do sleep 0.05; done; cat /dev/zero > {device.state}/fill"
+    fill = f"until ls {device.state}/work/*/capture.tmp; do sleep 0.05; done; cat /dev/zero > {device.state}/fill"
     free = f"sleep 8; rm {device.state}/fill"
     mount = f"mount -t tmpfs -o size=70m tmpfs {device.state}"
     device.wrapper = [*small, f'{mount}; ({fill}; {free}) >/dev/null 2>&1 & exec "$@"', "sh"]

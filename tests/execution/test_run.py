@@ -269,7 +269,8 @@ def test_no_probe_outlives_its_worker(worker: Worker, job_dir: Path, death: str)
     os.mkfifo(fifo)
     worker.use(
         _STAGE.format(
-            body="import os\nfrom edge_agent.worker.measure.probe import Request, Served, ask\n"
+            body="import os\nfrom edge_agent.worker.measure.asking import ask\n"
+            "from edge_agent.worker.measure.question import Request, Served\n"
             "def run(context):\n"
             "    context.progress(0, str(os.getpid()), force=True)\n"
             f"    ask(Request(feeds={str(fifo)!r}, models=[Served('m', 'onnxruntime')]))"
@@ -338,3 +339,68 @@ def test_an_unknown_stage_is_a_usage_error(worker: Worker, job_dir: Path) -> Non
 
     assert "exited with 2" in end.message
     assert "usage" in end.message
+
+
+def test_a_flood_of_lines_reaches_neither_inbox_nor_log(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """A model that has taken over its worker writes as fast as a pipe takes it."""
+    worker.use(
+        "import sys, json\n"
+        "line = json.dumps({'event': 'progress', 'fraction': 0.5, 'detail': 'n' * 9000, 'eta_s': 1e300})\n"
+        "sys.stdout.write((line + '\\nnot of the protocol\\n') * 20_000)\n"
+        "print(json.dumps({'event': 'end', 'status': 'failed', 'code': 'model_unreadable', 'message': 'm' * 9000}))"
+    )
+
+    end = worker.run()
+
+    assert len(worker.progress) < 2000  # a few a second, however long it took
+    assert {len(detail) for _, detail, _ in worker.progress} == {300}
+    assert {eta for _, _, eta in worker.progress} == {10 * 365 * 86_400.0}
+    assert caplog.text.count("not of the protocol (") == 5
+    assert "wrote 19995 more lines that are not of the protocol" in caplog.text
+    assert end.code == "model_unreadable"
+    assert len(end.message) == 2000
+
+
+def test_names_of_megabytes_are_cut_by_the_worker_itself(worker: Worker, job_dir: Path) -> None:
+    """A sound model may have them; what is said of it is said all the same."""
+    end = worker.stage(
+        "from edge_agent.jobs.result import LayerLoss, MeasuredModel\n"
+        "def run(context):\n"
+        "    name = 'n' * (8 << 20)\n"
+        "    context.progress(0.5, name, force=True)\n"
+        "    layers = [LayerLoss(name=name, cause='clipped')] * 20\n"
+        "    candidates = [MeasuredModel(method='static', float_layers=[name] * 500, message=name)] * 24\n"
+        "    return Outcome(results=Result(layers=layers, candidates=candidates))"
+    )
+
+    outcome = read_outcome(job_dir, Stage.CALIBRATE)
+    assert end.status == "ok"
+    assert [len(detail) for _, detail, _ in worker.progress] == [300]
+    assert outcome is not None
+    assert isinstance(outcome.results, Result)
+    assert len(outcome.results.layers) == 20
+    assert len(outcome.results.candidates) == 24
+    assert outcome.results.layers[0].cause == "clipped"
+    assert (job_dir / "calibrate/outcome.json").stat().st_size <= 1 << 20
+
+
+@pytest.mark.parametrize("what", ["a link", "a file", "a folder nobody may enter"])
+def test_what_an_earlier_stage_has_put_in_the_way_of_one_goes(worker: Worker, job_dir: Path, what: str) -> None:
+    """Else its own words would be taken for those of the stage that is run now."""
+    (job_dir / "capture").mkdir()
+    (job_dir / "capture/outcome.json").write_text('{"code": ""}')
+    match what:
+        case "a link":
+            (job_dir / "calibrate").symlink_to("capture")
+        case "a file":
+            (job_dir / "calibrate").touch()
+        case _:
+            (job_dir / "calibrate/inside").mkdir(parents=True)
+            (job_dir / "calibrate").chmod(0)
+
+    worker.use("import sys; sys.exit(1)")
+    end = worker.run()
+
+    assert (end.status, end.code) == ("failed", "stage_crashed")
+    assert not (job_dir / "calibrate").exists()
+    assert (job_dir / "capture/outcome.json").exists()

@@ -29,8 +29,8 @@ from edge_agent.settings.device import read_config
 from edge_agent.sources import check_table, open_source
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
-from edge_agent.trust.signatures import load_keys
-from edge_agent.wire.envelope import unseal
+from edge_agent.trust.keyring import read_keyring
+from edge_agent.wire.envelope import Envelope, Signature, unseal
 from edge_agent.wire.manifest import Blob, Gates, Manifest, Output, encode_manifest
 from edge_agent.wire.messages import MAX_REPORT_BYTES, Command, decode
 from edge_agent.wire.topics import Scope, WantTopic
@@ -191,7 +191,7 @@ def locked(folder: Path) -> None:
 
 def keys(folder: Path) -> None:
     (folder / "operator.pem").write_text("-----BEGIN NOTHING-----")
-    load_keys(folder)
+    read_keyring(folder).check_named(Envelope("e30=", "text/plain", [Signature("", "0" * 16)]), 1)
 
 
 PROVOKED = [

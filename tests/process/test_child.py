@@ -1,5 +1,6 @@
 """Real children: how they end, what they leave behind, what they may use."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -95,6 +96,21 @@ def test_stdin_larger_than_a_pipe_arrives() -> None:
     assert lines == ["500000"]
 
 
+def test_a_child_has_the_descriptors_that_it_is_passed_and_no_others() -> None:
+    ours, passed = os.pipe()
+    code = (
+        "import os, sys; os.write(int(sys.argv[1]), b'here')\n"
+        "try: os.fstat(int(sys.argv[2]))\n"
+        "except OSError: os.write(int(sys.argv[1]), b', alone')"
+    )
+    child = Child([sys.executable, "-c", code, str(passed), str(ours)], limits=FREE, pass_fds=[passed])
+    os.close(passed)
+    child.wait()
+
+    with os.fdopen(ours, "rb") as stream:
+        assert stream.read() == b"here, alone"
+
+
 @pytest.mark.parametrize(
     ("code", "number"),
     [
@@ -141,6 +157,14 @@ def test_timeout_while_output_never_pauses() -> None:
     ended = run("while True: print('busy')", limits=ChildLimits(timeout_s=0.3))
 
     assert (ended.reason, ended.signal) == ("timeout", signal.SIGTERM)
+
+
+def test_a_child_that_says_nothing_for_too_long_is_ended_and_one_that_speaks_is_not() -> None:
+    limits = ChildLimits(timeout_s=60, quiet_s=3)
+    speaking = "import time\nfor _ in range(20): print('here', flush=True); time.sleep(0.25)"
+
+    assert run(speaking, limits=limits).reason == "exited"
+    assert run(speaking + "\ntime.sleep(1000)", limits=limits).reason == "timeout"
 
 
 def test_stop_from_another_thread_lets_the_child_clean_up() -> None:
@@ -346,18 +370,56 @@ def test_the_daemon_makes_room_in_a_delegated_directory(tmp_path: Path) -> None:
     again = cgroup.delegated(tmp_path)
 
     assert first == again == unit
-    assert (unit / "cgroup.subtree_control").read_text() == "+memory"
+    assert (unit / "cgroup.subtree_control").read_text() == "+memory +pids"
     assert (unit / "daemon/cgroup.procs").read_text() == str(os.getpid())
 
 
-def test_without_the_memory_controller_nothing_is_delegated(tmp_path: Path) -> None:
+def test_without_the_memory_controller_there_are_groups_without_that_limit(tmp_path: Path) -> None:
     unit = unit_tree(tmp_path, "cpu pids\n")
+    code = "import resource; print(*(resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA)))"
+    lines: list[str] = []
 
-    assert cgroup.delegated(tmp_path) is None
-    assert not (unit / "daemon").exists()
+    assert cgroup.delegated(tmp_path) == unit
+    assert (unit / "cgroup.subtree_control").read_text() == "+pids"
+    limits = ChildLimits(timeout_s=60, memory_bytes=2**30)
+    Child([sys.executable, "-c", code], limits=limits, on_line=lines.append, group_parent=unit).wait()
+
+    assert lines == [f"{2**30 + 2**28} {2**30 + 2**28}"]
+
+
+UNIFIED = Path("/sys/fs/cgroup/unified" if Path("/sys/fs/cgroup/unified").is_dir() else "/sys/fs/cgroup")
+
+
+def test_a_child_that_left_its_group_of_processes_ends_with_its_cgroup() -> None:
+    """On the kernel's own files; no controller is needed for it."""
+    parent = UNIFIED / f"edge-agent-test-{os.getpid()}"
+    try:
+        parent.mkdir()
+    except OSError as error:
+        pytest.skip(f"this environment does not let us make a control group: {error}")
+    code = (
+        "import subprocess, sys; p = subprocess.Popen(['sleep', '1000'], start_new_session=True,"
+        " stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); print(p.pid, flush=True)"
+    )
+    lines: list[str] = []
+    try:
+        if not (parent / "cgroup.kill").exists():
+            pytest.skip("this kernel is older than 5.14")
+        Child([sys.executable, "-c", f"input(); {code}"], limits=FREE, on_line=lines.append, stdin=b"\n",
+              group_parent=parent).wait()  # fmt: skip
+
+        assert gone(int(lines[0]))
+    finally:
+        deadline = time.monotonic() + 15
+        while parent.exists() and time.monotonic() < deadline:
+            for left in (*parent.glob("child-*"), parent):
+                with contextlib.suppress(OSError):  # its last process is still on the way out
+                    left.rmdir()
+            time.sleep(0.01)
 
 
 def test_a_child_gets_a_group_of_its_own_and_its_oom_kill_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("memory pids\n")
     limits = ChildLimits(timeout_s=60, memory_bytes=2**30)
     code = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0], flush=True); input(); raise SystemExit(1)"
     seen: list[str] = []

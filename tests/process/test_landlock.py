@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.process.landlock import abi
+
 CODE = """
 import os, socket, sys
 from pathlib import Path
@@ -69,10 +71,11 @@ WORKER = """
 import sys
 from pathlib import Path
 from tempfile import TemporaryFile
-from edge_agent.jobs.task import Stage
+from edge_agent.jobs.task import Task
 from edge_agent.worker.__main__ import give_up
 job_dir = Path(sys.argv[1])
-print("landlock" in " ".join(give_up(Stage(sys.argv[2]), job_dir)))
+task = Task(job="j", name="m", version=1, format="onnx", model="model.onnx")
+print("landlock" in " ".join(give_up(sys.argv[2], job_dir, task)))
 TemporaryFile().write(b"x")
 (job_dir / "a").write_text("x")
 try:
@@ -83,13 +86,57 @@ except PermissionError:
 """
 
 
-@pytest.mark.parametrize(("stage", "said"), [("capture", "written"), ("quantize", "refused"), ("activate", "refused")])
-def test_a_worker_that_opens_the_model_writes_to_its_job_only(tmp_path: Path, stage: str, said: str) -> None:
+@pytest.mark.parametrize("stage", ["inspect", "capture", "quantize", "activate"])
+def test_a_worker_writes_to_its_job_only(tmp_path: Path, stage: str) -> None:
     (tmp_path / "job").mkdir()
     argv = [sys.executable, "-c", WORKER, tmp_path / "job", stage]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     held, written = done.stdout.split()
-    if held == "False" and said == "refused":
+    if held == "False":
         pytest.skip("this kernel has no Landlock")
 
-    assert written == said
+    assert written == "refused"
+
+
+AS_OF = """
+import sys
+from pathlib import Path
+from edge_agent.process import landlock, sandbox
+mine, others, version = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+landlock.abi = lambda: version
+sandbox.confine()
+print(*landlock.restrict(write=[mine], tcp=False, read=[others / "given"], run=[Path("/usr")]))
+for path in (mine / "a", others / "given", others / "there", Path("/dev/null"), Path("/dev/tty"), Path("/nowhere")):
+    try:
+        path.read_bytes()
+        print("read")
+    except PermissionError:
+        print("refused")
+    except OSError:
+        print("none")
+"""
+LAYERS = {
+    1: "landlock_writes landlock_reads",
+    3: "landlock_writes landlock_reads landlock_truncation",
+    4: "landlock_writes landlock_reads landlock_truncation landlock_no_tcp",
+    5: "landlock_writes landlock_reads landlock_truncation landlock_no_tcp landlock_no_devices",
+    6: "landlock_writes landlock_reads landlock_truncation landlock_no_tcp landlock_no_devices landlock_no_signals",
+}
+
+
+@pytest.mark.parametrize("version", LAYERS)
+def test_each_version_of_it_holds_what_it_knows_and_reads_what_was_given(tmp_path: Path, version: int) -> None:
+    if abi() < version:
+        pytest.skip("this kernel's Landlock is older, or it has none")
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    for folder in (mine, others):
+        folder.mkdir()
+    for path in (mine / "a", others / "given", others / "there"):
+        path.write_text("x")
+
+    argv = [sys.executable, "-c", AS_OF, mine, others, str(version)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+
+    layers, *read = done.stdout.splitlines()
+    assert layers == LAYERS[version]
+    assert read == ["read", "read", "refused", "read", "refused", "none"]

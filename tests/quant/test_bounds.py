@@ -119,10 +119,38 @@ def most_likely_won_share(lost: int, won: int, n: int, drop: float) -> float:
     return low
 
 
+@pytest.mark.parametrize(
+    ("rows", "confidence", "most"), [(55, 0.95, 0.053), (88, 0.95, 0.069), (300, 0.95, 0.053), (88, 0.975, 0.027)]
+)
+def test_how_often_a_drop_that_is_just_too_large_is_proved_not_to_be(rows: int, confidence: float, most: float) -> None:
+    """Exactly, as ``docs/verdicts.md`` has it: the default limit, whatever int8 wins."""
+    allowed = [allowed_losses(won, rows, 0.03, confidence) for won in range(rows // 3)]
+
+    def accepted(wins: float) -> float:
+        loses = 0.03 + wins
+        neither = 1.0 - loses - wins
+        return math.fsum(
+            math.comb(rows, won) * math.comb(rows - won, lost)
+            * wins**won * loses**lost * neither ** (rows - won - lost)
+            for won, most_lost in enumerate(allowed)
+            for lost in range(min(most_lost, rows - won) + 1)
+        )  # fmt: skip
+
+    assert max(map(accepted, (0.0, 0.005, 0.02, 0.05, 0.08, 0.1))) <= most
+
+
 def test_tango_at_its_ends() -> None:
     assert tango_upper(300, 0, 300) == 1.0
     assert tango_upper(0, 0, 0) == 1.0
-    assert tango_upper(0, 0, pairs_needed(0.03)) <= 0.03 < tango_upper(0, 0, pairs_needed(0.03) - 1)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("won", [0, 1])
+def test_as_many_pairs_prove_a_drop_where_int8_loses_none_and_one_less_does_not(limit: float, won: int) -> None:
+    needed = pairs_needed(limit, won=won)
+
+    assert tango_upper(0, won, needed) <= limit + 1e-9
+    assert tango_upper(0, won, needed - 1) > limit
 
 
 @settings(deadline=None)

@@ -171,7 +171,7 @@ def test_what_the_result_says_is_shown() -> None:
             "98.9 %",
             "97.4 %",
         ),
-        *("31.2 dB", "0.9987", "0.2345", "95.2 %", "94.9 %", "0.951", "1.02", "100.0 MiB"),
+        *("31.2 dB", "0.9987", "0.2345", "95.2 %", "94.9 %", "0.951", "1.02", "100 MiB"),
         *("0.699", "91.0 %", "19.6 dB", "14 of 155 windows disagree", "17.3 dB", "41.2 dB", "0.0173 ms"),
         *("667", "333", "few rows", "AMD EPYC", "23.5 GiB", "0.4 s", "1.3 s", "6.6 s", "head", "pass", "FAIL"),
         *("few large values stretch the range", "leave it float", "range [-1.25, 4.5]"),

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -331,3 +332,36 @@ def test_a_snapshot_outlives_what_replaces_it_for_a_while(tmp_path: Path) -> Non
         assert kept.load(seen[2]) is not None
     with read(tmp_path) as kept:
         assert sorted(one.seq for one in kept.segments) == [2, 3, 4, 10, 10 + HEAD.slots]
+
+
+@pytest.mark.parametrize("what", ["a FIFO", "a link", "a head of more slots than there are"])
+def test_a_reader_neither_waits_nor_follows_nor_searches_for_ever(tmp_path: Path, what: str) -> None:
+    """The folder is the sensor's process's, and drivers read what others send."""
+    opened(tmp_path).close()
+    path = tmp_path / FILE
+    match what:
+        case "a FIFO":
+            path.unlink()
+            os.mkfifo(path)
+        case "a link":
+            path.rename(tmp_path / "elsewhere")
+            path.symlink_to("elsewhere")
+        case _:
+            path.write_bytes(pack_head(Head(**{**msgspec.structs.asdict(HEAD), "slots": 1 << 60})))
+
+    with pytest.raises(StoreError, match="state_unreadable"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["a FIFO", "a link"])
+def test_a_writer_does_not_follow_either(tmp_path: Path, what: str) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"of others")
+    if what == "a FIFO":
+        os.mkfifo(tmp_path / FILE)
+    else:
+        (tmp_path / FILE).symlink_to("elsewhere")
+
+    with pytest.raises(OSError, match=r"it is no regular file|it is a link"):
+        SlotFile(tmp_path, HEAD)
+
+    assert (tmp_path / "elsewhere").read_bytes() == b"of others"

@@ -1,6 +1,8 @@
 """Each kind of source in a process of its own, as the daemon runs it: what Landlock takes away, no kind may need."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 from support.rigs import IioPollRig, IioRig, MqttRig, Rig, write_video
 from support.sensing import SourceProcess, read_for
 
-from edge_agent.sensing.__main__ import _devices_elsewhere, _may_connect
+from edge_agent.settings.sensor_needs import devices_elsewhere, may_connect, socket_families
 from edge_agent.settings.sharing import SourceState
 
 
@@ -97,8 +99,33 @@ def test_a_microphone_through_portaudio_or_word_of_its_absence(tmp_path: Path, m
         ({"kind": "somebody-elses"}, True),
     ],
 )
-def test_who_may_connect(table: dict[str, Any], *, tcp: bool) -> None:
-    assert _may_connect(table) is tcp
+def test_whomay_connect(table: dict[str, Any], *, tcp: bool) -> None:
+    assert may_connect(table) is tcp
+    assert (socket.AF_INET in socket_families(table)) is tcp
+
+
+_OPENS_NETLINK = """
+import errno, json, socket, sys
+from pathlib import Path
+from edge_agent.process.confinement import confine_sensor
+from edge_agent.settings.sensor_needs import socket_families
+confine_sensor(write=[Path(sys.argv[1])], families=socket_families(json.loads(sys.argv[2])))
+for family in (socket.AF_NETLINK, socket.AF_CAN, socket.AF_PACKET):
+    try:
+        socket.socket(family, socket.SOCK_RAW, 0).close()
+        print("open")
+    except OSError as error:  # this kernel may lack the bus
+        print("refused" if error.errno == errno.EPERM else "open")
+"""
+
+
+@pytest.mark.parametrize(("kind", "answers"), [("acme-can", ["open", "open", "refused"]), ("mqtt", ["refused"] * 3)])
+def test_a_sensor_of_another_package_has_its_bus(tmp_path: Path, kind: str, answers: list[str]) -> None:
+    """Without netlink libusb does not begin; a CAN bus and Bluetooth are sockets."""
+    argv = [sys.executable, "-c", _OPENS_NETLINK, str(tmp_path), json.dumps({"kind": kind})]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.split() == answers
 
 
 def test_where_devices_are(tmp_path: Path) -> None:
@@ -106,8 +133,8 @@ def test_where_devices_are(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     table = {"kind": "iio", "sysfs": str(tmp_path / "sys" / "bus" / "iio" / "devices"), "dev": str(tmp_path / "dev")}
 
-    assert _devices_elsewhere(table) == [tmp_path / "sys", tmp_path / "dev"]
-    assert _devices_elsewhere({**table, "sysfs": "sys", "dev": "/is/not/there"}) == []
-    assert _devices_elsewhere({"kind": "iio"}) == []
-    assert Path("/") not in _devices_elsewhere({"kind": "iio", "sysfs": "/bus/iio/devices"})
-    assert _devices_elsewhere({**table, "kind": "serial"}) == []
+    assert devices_elsewhere(table) == [tmp_path / "sys", tmp_path / "dev"]
+    assert devices_elsewhere({**table, "sysfs": "sys", "dev": "/is/not/there"}) == []
+    assert devices_elsewhere({"kind": "iio"}) == []
+    assert Path("/") not in devices_elsewhere({"kind": "iio", "sysfs": "/bus/iio/devices"})
+    assert devices_elsewhere({**table, "kind": "serial"}) == []

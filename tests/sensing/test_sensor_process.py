@@ -22,6 +22,7 @@ from support.sensing import NumberedSensor, Served, SourceProcess, read_for, sta
 
 from edge_agent.acquisition.monitored import MonitoredSource
 from edge_agent.errors import SourceError
+from edge_agent.process import seccomp
 from edge_agent.sensing.frames import Batch, Decoder, Hello
 from edge_agent.sensing.server import MAX_READERS, Server
 from edge_agent.sensing.subscribe import is_served, subscribe
@@ -139,7 +140,7 @@ def test_a_process_that_is_killed_and_started_again_is_an_interruption(process: 
     assert "does not run" in reader.trouble
     assert not is_served(process.folder)
     process.start()
-    after = read_for(reader, 3)
+    after = read_for(reader, 30, until=101)
 
     assert is_served(process.folder)
     assert len(before)
@@ -184,6 +185,7 @@ def test_a_source_that_is_no_sensor_is_refused(tmp_path: Path) -> None:
 
     assert "is a recording" in said.message
     assert said.confined is not None  # what the kernel can do is another question
+    assert ("seccomp" in said.confined) is seccomp.available()
 
 
 def test_without_a_process_the_error_says_what_to_look_at(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from edge_agent.errors import ConfigError
 from edge_agent.settings.recipe import RecipeFile, read_recipe
-from edge_agent.wire.manifest import Gates, MinGain, Output, Recipe, State
+from edge_agent.wire.manifest import AS_FLOAT, Gates, MinGain, Output, Recipe, State
 
 MANIFEST = """
 name = "har"
@@ -89,12 +89,14 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
     ("gates", "read"),
     [
         ("", Gates()),
-        ("max_latency_ratio = 1.0", Gates(latency_margin=0.0)),
-        ("max_latency_ratio = 1", Gates(latency_margin=0.0)),
+        ("max_latency_ratio = 1.0", Gates(max_latency_ratio=AS_FLOAT)),
+        ("max_latency_ratio = 1", Gates(max_latency_ratio=AS_FLOAT)),
+        ("max_latency_ratio = 1.0\nlatency_margin = 0", Gates(max_latency_ratio=AS_FLOAT)),
         ("max_latency_ratio = 1\nlatency_margin = 0.02", Gates(latency_margin=0.02)),
         ("max_latency_ratio = 1.1", Gates(max_latency_ratio=1.1)),
         ("max_latency_ratio = 0", Gates(max_latency_ratio=0.0)),
-        ("latency_margin = 0", Gates(latency_margin=0.0)),
+        ("latency_margin = 0", Gates(max_latency_ratio=AS_FLOAT)),
+        ("max_latency_ratio = 1.5\nlatency_margin = 0", Gates(max_latency_ratio=1.5, latency_margin=0.0)),
         ("min_gain = { time = 0 }", Gates(min_gain=MinGain(0.0, 0.2, 0.2))),
     ],
 )

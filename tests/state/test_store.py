@@ -1,18 +1,24 @@
 """The state directory: one writer, durable writes, broken files set aside, releases swapped and rolled back."""
 
+import errno
 import hashlib
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_agent.cli import main
 from edge_agent.errors import LimitError, StoreError
 from edge_agent.jobs.job import Job
+from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
-from edge_agent.state.store import ModelRecord, Store
+from edge_agent.state.store import CommandRecord, ModelRecord, Store
 
 
 @pytest.fixture
@@ -33,6 +39,11 @@ def release(version: int, file: Path, previous: str = "") -> Release:
         method="static", runtime="onnxruntime", runtime_version="1", threads=1, arch="x86_64", contract="c",
         agent_version="0", activated="", previous=previous,
     )  # fmt: skip
+
+
+def as_left(file: Path, sha256: str = "") -> ModelFile:
+    """A model file where a worker has left it."""
+    return ModelFile(file.parent, (file.name,), sha256, 1 << 20)
 
 
 def test_one_writer(store: Store) -> None:
@@ -89,11 +100,16 @@ def test_an_ended_job_keeps_its_report_and_nothing_else(store: Store) -> None:
     store.create(job(), b"{}")
     store.save_report("j", b"report")
     folder = store.job_dir("j")
-    (folder / "capture").mkdir()
-    (folder / "capture" / "shard.npy").write_bytes(b"samples of somebody's life")
-    (folder / "model.onnx").write_bytes(b"x")
+    work = store.work_dir("j")
+    (work / "capture").mkdir()
+    (work / "capture" / "shard.npy").write_bytes(b"samples of somebody's life")
+    (work / "model.onnx").write_bytes(b"x")
 
+    store.retire("j", keep=["capture"])
+    assert [path.name for path in work.iterdir()] == ["capture"]
     store.retire("j")
+
+    assert not work.exists()
 
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", "manifest.json", "report.json"]
     assert store.report("j") == b"report"
@@ -114,7 +130,7 @@ def test_releases_are_swapped_rolled_back_and_collected(store: Store, tmp_path: 
         file = tmp_path / f"{version}.onnx"
         file.write_bytes(bytes([version]))
         made = release(version, file, previous)
-        releases.prepare(made, file, b"manifest", b"report")
+        releases.prepare(made, as_left(file), b"manifest", b"report")
         assert (releases.active() is None) == (version == 1)
         releases.swap(made.name)
         previous = made.name
@@ -142,7 +158,7 @@ def test_while_a_release_is_on_trial_the_one_before_loses_nothing(store: Store, 
         file = tmp_path / f"{version}.onnx"
         file.write_bytes(bytes([version]))
         made = release(version, file, previous)
-        releases.prepare(made, file, b"manifest", b"report")
+        releases.prepare(made, as_left(file), b"manifest", b"report")
         releases.swap(made.name)
         previous = made.name
 
@@ -160,7 +176,7 @@ def test_withdrawing_a_first_release_leaves_nothing_active(store: Store, tmp_pat
     file = tmp_path / "m.onnx"
     file.write_bytes(b"x")
     made = release(1, file)
-    releases.prepare(made, file, b"", b"")
+    releases.prepare(made, as_left(file), b"", b"")
     releases.swap(made.name)
 
     assert releases.withdraw(made) == ""
@@ -174,7 +190,7 @@ def test_a_flipped_bit_in_a_release_is_found(store: Store, tmp_path: Path) -> No
     file = tmp_path / "m.onnx"
     file.write_bytes(b"weights")
     made = release(1, file)
-    releases.prepare(made, file, b"", b"")
+    releases.prepare(made, as_left(file), b"", b"")
     releases.verify(made)
 
     (releases.path(made.name) / "model.onnx").write_bytes(b"weightr")
@@ -192,7 +208,7 @@ def test_a_rollback_needs_no_daemon_and_runs_the_hook(
         file = tmp_path / f"{version}.onnx"
         file.write_bytes(bytes([version]))
         made = release(version, file, previous)
-        releases.prepare(made, file, b"manifest", b"report")
+        releases.prepare(made, as_left(file), b"manifest", b"report")
         releases.swap(made.name)
         previous = made.name
     store.save_record("har", ModelRecord(version=2, digest="digest2", job="job2", scope="d/pi"))
@@ -224,7 +240,7 @@ def test_others_may_read_releases_and_nothing_else(store: Store, tmp_path: Path)
     try:
         releases = Releases(store.models, "har")
         made = release(1, file)
-        releases.prepare(made, file, b"", b"")
+        releases.prepare(made, as_left(file), b"", b"")
         releases.swap(made.name)
     finally:
         os.umask(before)
@@ -233,5 +249,153 @@ def test_others_may_read_releases_and_nothing_else(store: Store, tmp_path: Path)
     for path in (store.root, store.models, active.parent, active.parent / "releases", active.resolve()):
         assert path.stat().st_mode & 0o055 == 0o055, path
     assert (active / "model.onnx").stat().st_mode & 0o044 == 0o044
-    for private in (store.jobs, store.blobs):
+    for private in (store.jobs, store.work, store.blobs):
         assert private.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("file", ["release.json", "model.onnx"])
+@pytest.mark.parametrize("what", ["a FIFO", "a link"])
+def test_a_release_of_links_and_pipes_is_taken_out(store: Store, tmp_path: Path, file: str, what: str) -> None:
+    """It neither keeps the device from coming up, nor has an application read what is somewhere else."""
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    releases.prepare(made, as_left(model), b"", b"")
+    releases.swap(made.name)
+    path = releases.path(made.name) / file
+    path.rename(tmp_path / "elsewhere")
+    if what == "a FIFO":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "elsewhere")
+
+    problem = releases.replace(*releases.diagnose())
+
+    assert problem.startswith("release_corrupt")
+    assert problem.endswith("; nothing is active")
+    assert releases.active() is None
+
+
+@pytest.mark.parametrize("changes", [{"file": "../m.onnx"}, {"previous": "../../gait/releases/1-j"}, {"job": "/.."}])
+def test_a_release_that_names_another_folder_is_none(store: Store, tmp_path: Path, changes: dict[str, str]) -> None:
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    releases.prepare(made, as_left(model), b"", b"")
+    path = releases.path(made.name) / "release.json"
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | changes))
+
+    assert releases.read(made.name) is None
+
+
+def test_a_model_that_changes_while_it_is_released_is_not(store: Store, tmp_path: Path) -> None:
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    model.write_bytes(b"weightr")
+
+    with pytest.raises(StoreError, match="changed while it was copied"):
+        releases.prepare(made, as_left(model), b"", b"")
+    with pytest.raises(StoreError, match="it is not what was judged any more"):
+        releases.prepare(made, as_left(model, made.sha256), b"", b"")
+
+    assert releases.all() == []
+
+
+def test_what_workers_of_a_version_before_have_left_is_moved_to_where_they_write_now(store: Store) -> None:
+    """Whenever the power fails meanwhile, and again after a version before has run once more."""
+    store.create(job(), b"{}")
+    folder, work = store.job_dir("j"), store.work_dir("j")
+    for round_ in ("first", "second"):
+        (folder / "capture").mkdir()
+        (folder / "capture" / "outcome.json").write_text(round_)
+        (folder / "task.json").write_text(round_)
+        (folder / ".task.json.tmp").write_text("a part")
+
+        store.separate_work()
+
+        assert {path.name for path in folder.iterdir()} == {"job.json", "manifest.json"}
+        assert {path.name for path in work.iterdir()} == {"capture", "task.json"}
+        assert (work / "capture/outcome.json").read_text() == round_
+
+
+def full(path: Path, *_given: object, **_how: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def test_a_full_disk_keeps_no_daemon_from_starting(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What would make room is the daemon itself."""
+    store.create(job(), b"{}")
+    store.retire("j")
+    monkeypatch.setattr(Path, "mkdir", full)
+    store.separate_work()  # nothing is to be moved, so nothing is made
+    assert not caplog.records
+
+    (store.job_dir("j") / "task.json").write_text("{}")
+    store.separate_work()
+
+    assert "No space left" in caplog.text
+    assert [found.id for found in store.load_jobs()] == ["j"]
+
+
+def test_a_job_that_no_folder_can_be_made_for_finds_no_space(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "mkdir", full)
+
+    with pytest.raises(LimitError, match="No space left"):
+        store.create(job(), b"{}")
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As in a daemon whose every descriptor is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  # names
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(used), hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_cannot_be_read_now_is_left_as_it_is(store: Store) -> None:
+    """With the record of a model would go what keeps older versions out."""
+    store.save_record("har", ModelRecord(version=7, digest="d", job="j", scope="d/pi-01"))
+    store.save_commands({"one": CommandRecord(expires=1e12)})
+    with no_descriptor_left():
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.record("har")
+        with pytest.raises(StoreError, match="state_unreadable"):
+            store.commands()
+
+    record = store.record("har")
+    assert record is not None
+    assert record.version == 7
+    assert list(store.commands()) == ["one"]
+    assert not list(store.root.rglob("*.broken"))
+
+
+def test_a_job_that_cannot_be_read_at_boot_keeps_its_folder(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store.job_dir("held")
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text("{}")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("edge_agent.state.store.read_file", fail)
+
+    assert store.load_jobs() == []
+    store.forget_others([])
+
+    assert folder.is_dir()

@@ -114,6 +114,7 @@ class QuickStages:
 def leave(job: Job, manifest: Manifest, job_dir: Path) -> None:
     """What a stage leaves in its job's folder."""
     task = Task(job=job.id, name=job.model, version=job.version, format="onnx", model="model.onnx")
+    job_dir.mkdir(exist_ok=True)  # the job may have ended meanwhile
     (job_dir / TASK_FILE).write_bytes(msgspec.json.encode(task))
     (job_dir / task.model).write_bytes(MODEL)
     shutil.rmtree(job_dir / job.stage, ignore_errors=True)

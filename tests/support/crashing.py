@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-_CRASH = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n"
+_CRASH = """
+import ctypes, mmap, platform
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(b"\\x0f\\x0b" if platform.machine() == "x86_64" else bytes(4))  # ud2; udf
+ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
+"""
 
 
 def crash_on_import(monkeypatch: pytest.MonkeyPatch, folder: Path, runtime: str) -> None:

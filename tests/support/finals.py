@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_agent.backends import CandidateSpec
+from edge_agent.errors import EdgeAgentError
 from edge_agent.jobs.result import GateResult, MeasuredModel
 from edge_agent.jobs.task import Task
 from edge_agent.quant.gain import meets
@@ -15,9 +16,9 @@ from edge_agent.quant.prospect import Prospect
 from edge_agent.wire.manifest import Gates, MinGain, Preference, Recipe
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.memory import Memory
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Answer, Request, Served
 from edge_agent.worker.measure.race import Raced
-from edge_agent.worker.search import contest, speed_proof
+from edge_agent.worker.search import blame, contest, speed_proof
 from edge_agent.worker.search.freezing import Finalist
 from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import costs, preferred
@@ -40,6 +41,7 @@ class Finals:
         proofs: name → how its proof ends; accepted where it is not said.
         proved_at: name → the ratio of its proof, whose bound is a tenth more; 0.9 where it is not said.
         left_s: of the budget.
+        broken: name → why it cannot be measured, alone or beside others.
         asked: what was measured, in order.
         goals: name → the ratio that its proof was to reach beside the limit.
     """
@@ -51,6 +53,7 @@ class Finals:
     proofs: dict[str, Decision] = field(default_factory=dict)
     proved_at: dict[str, float] = field(default_factory=dict)
     left_s: float = 100.0
+    broken: dict[str, EdgeAgentError] = field(default_factory=dict)
     reference: MeasuredModel = FLOAT
     tried: list[EvaluatedCandidate] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -81,26 +84,37 @@ class Finals:
     def target_served(self, item: EvaluatedCandidate) -> Served:
         return Served(item.record.operators or "", "onnxruntime")
 
-    def race(self, _reference: Served, targets: Sequence[Served], *_: Any, **__: Any) -> list[Raced]:
+    def ask(self, request: Request) -> Answer:
+        self._check(request.models)
+        return Answer()
+
+    def _check(self, models: Sequence[Served]) -> None:
+        for one in models:
+            if one.path in self.broken:
+                raise self.broken[one.path]
+
+    def race(self, reference: Served, targets: Sequence[Served], *_: Any, **__: Any) -> list[Raced]:
+        self._check([reference, *targets])
         self.asked.append(("race", *(one.path for one in targets)))
         screened = {item.record.operators: item.record.ratio_p50 for item in self.tried}
         ratios = [self.raced.get(one.path, screened[one.path] or 0.0) for one in targets]
         return [Raced(Percentiles(ratio, ratio, ratio), ratio, RACE_ERROR) for ratio in ratios]
 
     def measure_memory(self, models: Sequence[Served], *_: Any, **__: Any) -> list[Memory]:
+        self._check(models)
         self.asked.append(("memory", *(one.path for one in models)))
         taken = [self.memory.get(one.path, 40 * MIB) for one in models]
         return [Memory(one + 55 * MIB, one) for one in taken]
 
-    def compare(
-        self, _reference: Served, target: Served, *_: Any, confidence: float, goal: float, **__: Any
-    ) -> Latency:
+    def compare(self, reference: Served, target: Served, *_: Any, confidence: float, goal: float, **__: Any) -> Latency:
+        self._check([reference, target])
         self.asked.append(("proof", target.path, confidence))
         self.goals[target.path] = goal
         return latency(self.proofs.get(target.path, Decision.ACCEPTED), self.proved_at.get(target.path, 0.9))
 
     def proof(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> SpeedProof:
         monkeypatch.setattr(contest, "race", self.race)
+        monkeypatch.setattr(blame, "ask", self.ask)
         monkeypatch.setattr(contest, "measure_memory", self.measure_memory)
         monkeypatch.setattr(speed_proof, "compare", self.compare)
         task = Task(

@@ -25,7 +25,7 @@ from edge_agent.worker.artefacts import Chosen, Ranges
 from edge_agent.worker.data.sets import ArraySets, RowSet, Shard, ShardSets
 from edge_agent.worker.data.shards import Plan
 from edge_agent.worker.data.split import Block
-from edge_agent.worker.measure.probe import Answer, Request, Served
+from edge_agent.worker.measure.question import Answer, Request, Served
 from support.documents import MANIFESTS, OUTPUTS, SENT
 
 SHAPE = SegmentFormat(channels=("r", "g", "b"), rate_hz=2.5, samples=1, frame_shape=(12, 16), dtype="uint8")

@@ -204,11 +204,11 @@ class Served:
         self.server.close()
 
 
-def read_for(source: Subscription, seconds: float) -> np.ndarray:
-    """The numbers that come within ``seconds``."""
+def read_for(source: Subscription, seconds: float, *, until: float = float("inf")) -> np.ndarray:
+    """The numbers that come within ``seconds``, or until there are so many."""
     parts = [np.empty(0)]
     deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
+    while (left := deadline - time.monotonic()) > 0 and sum(map(len, parts)) < until:
         if (arrived := source.read(min(0.2, left))) is not None:
             parts.append(arrived[:, 0].astype(np.float64))
     return np.concatenate(parts)

@@ -18,7 +18,8 @@ from edge_agent.daemon.activation.release_steps import make_release
 from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.state.releases import Release, Releases
+from edge_agent.state.model_file import ModelFile
+from edge_agent.state.releases import RELEASE_FILE, Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.manifest import InputContract, Manifest, Output, State, Window, encode_manifest
@@ -172,9 +173,11 @@ def put_release(
     chosen = MeasuredModel(runtime=runtime, runtime_version=backend.runtime_version(runtime), threads=1)
     releases = Releases(store.models, name)
     result = Result(chosen=chosen, data=Data(output_options=judged))
-    made = make_release(job, manifest, model, result, previous=releases.active(), now=0.0)
+    file = ModelFile(model.parent, (model.name,), "", model.stat().st_size)
+    made = make_release(job, manifest, file, result, previous=releases.active(), now=0.0)
+    releases.prepare(made, file, content, b"{}")
     release = msgspec.structs.replace(made, **changes)
-    releases.prepare(release, model, content, b"{}")
+    (releases.path(made.name) / RELEASE_FILE).write_bytes(msgspec.json.encode(release))
     return release
 
 

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.memory import Memory
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.race import Raced
 from edge_agent.worker.search import contest, screening, speed_proof
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.documents import BLOB, CONTRACTS, DATA, KEY_SEED, MANIFESTS, MESSAGES, PAGES
 from support.upgrades import FIXTURES
 
-from edge_agent.trust.signatures import load_keys, verify
+from edge_agent.trust.keyring import read_keyring
+from edge_agent.trust.signatures import verify
 from edge_agent.wire.chunks import CHUNK_BYTES, BlobPlan, check_chunk, check_page
 from edge_agent.wire.digests import content_digest, contract_digest, job_id
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, unseal
@@ -85,7 +86,7 @@ def test_a_message_of_now_has_every_field_of_then(name: str) -> None:
 def test_a_signature_of_then_is_good(name: str, kind: str) -> None:
     envelope = unseal((WIRE / f"envelope-{name}.json").read_bytes(), kind)
 
-    assert verify(envelope, load_keys(WIRE), 1) == ["operator"]
+    assert verify(envelope, read_keyring(WIRE), 1) == ["operator"]
     if name == "manifest":
         assert decode_manifest(envelope.content()) == MANIFESTS["sent"]
     else:

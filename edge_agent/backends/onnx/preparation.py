@@ -25,8 +25,8 @@ from edge_agent.backends.onnx.operators import RECURRENT, WEIGHTED
 from edge_agent.backends.onnx.session import create_session
 from edge_agent.backends.onnx.skeleton import read_skeleton
 from edge_agent.backends.onnx.tensor_types import infer_types
+from edge_agent.backends.said import first_line
 from edge_agent.errors import ModelError
-from edge_agent.strict import first_line
 
 MIN_OPSET = 13
 _MIN_IR = 4  # from here on an initializer need not be listed as an input

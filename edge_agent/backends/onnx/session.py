@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from edge_agent.backends import Array, Feeds, TensorSpec
+from edge_agent.backends.said import first_line
 from edge_agent.errors import ContractError, ModelError
-from edge_agent.strict import first_line
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 

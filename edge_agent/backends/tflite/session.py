@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from edge_agent.backends import Array, Feeds, TensorSpec
+from edge_agent.backends.said import first_line
 from edge_agent.backends.tflite.reading import Model, read_model
 from edge_agent.backends.tflite.runtimes import load_runtime, runtime_version
 from edge_agent.errors import ContractError, ModelError, Refusal
-from edge_agent.strict import first_line
 
 _UNKNOWN_OPERATOR = ("unresolved custom op", "Encountered unresolved", "Didn't find op", "Op builtin_code out of range")
 

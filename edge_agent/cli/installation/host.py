@@ -7,12 +7,14 @@ from pathlib import Path
 
 from edge_agent.cli.installation.programs import call
 from edge_agent.errors import ConfigError
+from edge_agent.process.layers import missing, without
 from edge_agent.state.durable import link_durably, write_durably
 
 PREFIX = Path("/opt/edge-agent")
 UNIT = Path("/etc/systemd/system/edge-agent.service")
 COMMAND = Path("/usr/local/bin/edge-agent")
 USER = "edge-agent"
+_REQUIRED, _WITHOUT = "require_confinement = true", "require_confinement = false"
 _SERIAL_GROUPS = ("dialout", "uucp")
 
 
@@ -39,12 +41,19 @@ def device_name(hostname: str) -> str:
 
 
 def make_config(path: Path, example: str) -> None:
-    """The example as this device's configuration, where it has none."""
+    """The example as this device's configuration, where it has none.
+
+    It asks for all layers of confinement, unless the kernel that runs lacks one: Raspberry Pi OS has no Landlock, and a
+    service that never starts protects nobody.
+    """
     if path.exists():
         print(f"kept       {path}")
         return
-    name = device_name(platform.node())
-    write(path, example.replace('device_id = "pi-01"', f'device_id = "{name}"'))
+    text = example.replace('device_id = "pi-01"', f'device_id = "{device_name(platform.node())}"')
+    lacking = missing()
+    write(path, text.replace(_REQUIRED, _WITHOUT) if lacking else text)
+    if lacking:
+        print(f"important  {without(lacking)};\n           so {path} has {_WITHOUT}: SECURITY.md says what is left")
 
 
 def may_replace(path: Path, text: str, *, unedited: set[str], yes: bool) -> bool:

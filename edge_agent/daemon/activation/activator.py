@@ -1,36 +1,54 @@
 """The last stage: takes a job's release through prepared, swapped, hooked, probed, committed; or back out again.
 
-Each step is saved before the next is done, and each can be done twice. The operator's hook and the probe (a fresh
-process that loads the release and runs it on captured data) run as children. If either refuses, the previous release
-is active again and the hook is told.
+Each step is saved before the next is done, and each can be done twice. To hash, copy and sync a model takes minutes on
+a slow card, so that is done in the background. The operator's hook and the probe (a fresh process that loads the
+release and runs it on captured data) run as children. If either refuses, the previous release is active again and the
+hook is told.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
 from edge_agent.daemon.activation.hook import Hook
-from edge_agent.daemon.activation.release_steps import chosen_model, make_release
+from edge_agent.daemon.activation.release_steps import chosen_model, make_release, previous_of
+from edge_agent.daemon.background import work_in_background
+from edge_agent.daemon.events import StepEnded
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.workers import Workers
-from edge_agent.errors import StoreError
+from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.execution.run import StageEnd
+from edge_agent.foreign.removal import remove
 from edge_agent.jobs.job import ActivationStep, Event, Job, StageFailed, Stepped, advance, next_step
-from edge_agent.jobs.task import read_task
 from edge_agent.state.clock import Clock
-from edge_agent.state.releases import Releases
+from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Activator:
     """The work of the stage ``activate``; see :class:`edge_agent.daemon.job_flow.StageWork`."""
 
-    def __init__(self, store: Store, ledger: JobLedger, clock: Clock, hook: Hook, workers: Workers) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: JobLedger,
+        clock: Clock,
+        hook: Hook,
+        workers: Workers,
+        put: Callable[[StepEnded], None],
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._hook = hook
         self._workers = workers
+        self._put = put
+        self._verifying: set[str] = set()
+        """Jobs whose release is read again before it is put in again."""
 
     def ready(self, job: Job) -> bool:
         """Whether the probe would have the processor for itself."""
@@ -47,14 +65,24 @@ class Activator:
             release = releases.read(job.release)
             if release is None:
                 raise StoreError("release_corrupt", f"{releases.path(job.release)} cannot be read; check the SD card")
-            releases.verify(release)
-            releases.swap(job.release)
+            self._verifying.add(job.id)
+            self._in_background(job, partial(_verified, releases, release))
+            return
         yield from self._next_steps(job)
 
     def ended(self, job: Job, end: StageEnd) -> Iterator[Event]:
-        """The hook or the probe has ended, whichever the next step needs."""
+        """What the next step needs has ended: work on the disk, the hook, or the probe."""
         step = next_step(job)
-        if end.status == "ok":
+        if job.id in self._verifying:
+            self._verifying.discard(job.id)
+            if end.status == "ok":
+                Releases(self._store.models, job.model).swap(job.release)
+                yield from self._next_steps(job)
+            else:
+                yield StageFailed(end.code, end.message)
+        elif step is ActivationStep.PREPARED:
+            yield from self._prepared(job, end)
+        elif end.status == "ok":
             event = Stepped(step, seconds=end.seconds)
             yield event
             yield from self._next_steps(advance(job, event))
@@ -78,7 +106,8 @@ class Activator:
             event = Stepped(next_step(job))
             match event.step:
                 case ActivationStep.PREPARED:
-                    event = Stepped(ActivationStep.PREPARED, self._prepare(job, releases))
+                    self._in_background(job, self._preparation(job, releases))
+                    return
                 case ActivationStep.SWAPPED:
                     releases.swap(job.release)
                 case ActivationStep.HOOKED if self._hook.configured:
@@ -91,26 +120,54 @@ class Activator:
             yield event
             job = advance(job, event)
 
-    def _prepare(self, job: Job, releases: Releases) -> str:
-        """Put the release on disk; returns its name."""
-        folder = self._store.job_dir(job.id)
-        model_file = chosen_model(folder, read_task(folder), use_float=bool(job.code))
-        release = make_release(
-            job,
-            self._ledger.manifest(job),
-            model_file,
-            self._ledger.result(job),
-            previous=releases.active(),
-            now=self._clock.now(),
-        )
-        report = msgspec.json.encode(self._ledger.result(job))
-        releases.prepare(release, model_file, self._store.manifest(job.id), report)
-        return release.name
+    def _preparation(self, job: Job, releases: Releases) -> Callable[[], str]:
+        """What puts the release on disk and returns its name; all that it needs of the ledger is read now."""
+        folder = self._store.work_dir(job.id)
+        manifest, result = self._ledger.manifest(job), self._ledger.result(job)
+        content, previous, now = self._store.manifest(job.id), releases.active(), self._clock.now()
+
+        def prepare() -> str:
+            model = chosen_model(folder, manifest, use_float=bool(job.code))
+            release = make_release(job, manifest, model, result, previous=previous, now=now)
+            releases.prepare(release, model, content, msgspec.json.encode(result))
+            return release.name
+
+        return prepare
+
+    def _prepared(self, job: Job, end: StageEnd) -> Iterator[Event]:
+        """The release is on disk, or cannot be put there."""
+        if end.status != "ok":
+            yield StageFailed(end.code, end.message)
+            return
+        releases = Releases(self._store.models, job.model)
+        release = releases.read(end.message)
+        if release is not None and release.previous != previous_of(job, releases.active()):
+            # Another one became active meanwhile, by a rollback or as the card had spoilt the one before: the release
+            # would back out to what is taken back, or is not kept.
+            self._in_background(job, self._preparation(job, releases))
+            return
+        event = Stepped(ActivationStep.PREPARED, end.message)
+        yield event
+        yield from self._next_steps(advance(job, event))
+
+    def _in_background(self, job: Job, work: Callable[[], str]) -> None:
+        """Do ``work`` on the disk; the job's stage has then ended with the text that it returned, or with its error."""
+
+        def told() -> StageEnd:
+            try:
+                return StageEnd("", work(), "ok", 0.0)
+            except EdgeAgentError as error:
+                return StageEnd(error.code, error.message, "failed", 0.0)
+            except Exception as error:
+                log.exception("internal: %s of job %s", job.stage, job.id)
+                return StageEnd("internal", f"{job.stage} failed here: {error!r}; see the log", "failed", 0.0)
+
+        work_in_background(told, self._put, lambda end: StepEnded(job.id, end))
 
     def _link_release(self, job: Job, releases: Releases) -> None:
         """Show the probe which release it is about."""
-        link = self._store.job_dir(job.id) / "release"
-        link.unlink(missing_ok=True)
+        link = self._store.work_dir(job.id) / "release"
+        remove(link)
         link.symlink_to(releases.path(job.release))
 
     def _back_out(self, job: Job, problem: str) -> StageFailed:
@@ -119,3 +176,9 @@ class Activator:
         active = Releases(self._store.models, job.model).active()
         now = f"{active.name} is active again" if active else "nothing is active"
         return StageFailed("activation_failed", f"{problem}; {now}")
+
+
+def _verified(releases: Releases, release: Release) -> str:
+    """The name of a release that still has its hash; raises ``StoreError`` (release_corrupt)."""
+    releases.verify(release)
+    return release.name

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from edge_agent.daemon.background import run_child, run_in_background
-from edge_agent.daemon.events import ChildEnded, HookEnded
+from edge_agent.daemon.events import ChildEnded, StepEnded
 from edge_agent.execution.run import StageEnd
 from edge_agent.process.child_exit import ChildExit, last_words
 from edge_agent.process.child_limits import ChildLimits
@@ -24,17 +24,17 @@ _LIMITS = ChildLimits(timeout_s=HOOK_TIMEOUT_S)
 class Hook:
     """Runs the hook in the background; its end comes through the inbox. ``configured`` False: there is none."""
 
-    def __init__(self, command: Sequence[str], put: Callable[[HookEnded | ChildEnded], None]) -> None:
+    def __init__(self, command: Sequence[str], put: Callable[[StepEnded | ChildEnded], None]) -> None:
         self.configured = bool(command)
         self._command = command
         self._put = put
 
     def judge(self, job_id: str, release: Path) -> None:
-        """Ask the hook about the release of a job that is being activated; a :class:`HookEnded` tells its answer."""
+        """Ask the hook about the release of a job that is being activated; a :class:`StepEnded` tells its answer."""
 
-        def event(ended: ChildExit, output: str) -> HookEnded:
+        def event(ended: ChildExit, output: str) -> StepEnded:
             problem = hook_problem(ended, output)
-            return HookEnded(job_id, StageEnd("", problem, "failed" if problem else "ok", 0.0))
+            return StepEnded(job_id, StageEnd("", problem, "failed" if problem else "ok", 0.0))
 
         run_in_background([*self._command, str(release)], _LIMITS, self._put, event)
 

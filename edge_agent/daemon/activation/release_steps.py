@@ -4,7 +4,6 @@ The steps of an activation and their order belong to :mod:`edge_agent.jobs.job`.
 the middle repeats the step that was not saved.
 """
 
-import hashlib
 import platform
 from pathlib import Path
 from typing import Any
@@ -12,41 +11,50 @@ from typing import Any
 import msgspec
 
 from edge_agent import __version__
-from edge_agent.errors import StageError
 from edge_agent.jobs.job import Job
+from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.jobs.task import Task, chosen_folder
+from edge_agent.jobs.task import Stage, chosen_folder
+from edge_agent.state.model_file import ModelFile
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 from edge_agent.wire.digests import contract_digest
 from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.timestamps import rfc3339
 
+_MOST_THREADS = 64
+_SPARE_BYTES = 64 << 20
+"""Beside four times the float model: what a job is let in with, and what a candidate may be larger than that model."""
 
-def chosen_model(job_dir: Path, task: Task, *, use_float: bool) -> Path:
-    """The file to activate: the candidate that passed, or the float model itself."""
+
+def chosen_model(job_dir: Path, manifest: Manifest, *, use_float: bool) -> ModelFile:
+    """The file to activate, as the job's workers left it: the candidate that passed, or the float model itself.
+
+    Raises:
+        StageError: ``stage_crashed``: the verdict's outcome cannot be read.
+    """
+    most_bytes = 4 * manifest.blob.size + _SPARE_BYTES
     if use_float:
-        return job_dir / task.model
-    return chosen_folder(job_dir) / f"chosen{Path(task.model).suffix}"
+        return ModelFile(job_dir, (f"model.{manifest.format}",), manifest.blob.sha256, most_bytes)
+    judged = read_outcome(job_dir, Stage.VALIDATE)
+    sha256 = judged.model_sha256 if judged is not None and judged.model_sha256 is not msgspec.UNSET else ""
+    names = (chosen_folder(job_dir).name, f"chosen.{manifest.format}")
+    return ModelFile(job_dir, names, sha256, most_bytes)
 
 
 def make_release(
     job: Job,
     manifest: Manifest,
-    model_file: Path,
+    model: ModelFile,
     result: Result,
     *,
     previous: Release | None,
     now: float,
 ) -> Release:
-    """Describe the release of ``job``; raises ``StageError`` if the model file is not there."""
+    """Describe the release of ``job``; raises ``StoreError`` if the model file cannot be used."""
     use_float = bool(job.code)
     served = (result.reference if use_float else result.chosen) or MeasuredModel()
-    try:
-        with model_file.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StageError("stage_crashed", f"{model_file}: {error.strerror}") from None
+    found = model.look()
     return Release(
         model=job.model,
         version=job.version,
@@ -54,21 +62,21 @@ def make_release(
         digest=job.digest,
         blob=manifest.blob.sha256,
         eval=manifest.eval.sha256 if manifest.eval is not None else "",
-        file=f"model{model_file.suffix}",
-        sha256=sha256,
-        size_bytes=model_file.stat().st_size,
+        file=f"model.{manifest.format}",
+        sha256=found.sha256,
+        size_bytes=found.size,
         verdict="rejected" if use_float else "accepted",
         method="float" if use_float else served.method,
         runtime=served.runtime or "",
         runtime_version=served.runtime_version or "",
-        threads=served.threads or 1,
+        threads=min(max(served.threads or 1, 1), _MOST_THREADS),
         arch=platform.machine(),
         contract=contract_digest(manifest.inputs),
         agent_version=__version__,
         activated=rfc3339(now),
         heldout=msgspec.to_builtins(result.data.heldout) if result.data.heldout is not None else {},
         output_found=_output_found(result),
-        previous=_previous(job, previous),
+        previous=previous_of(job, previous),
     )
 
 
@@ -77,7 +85,7 @@ def _output_found(result: Result) -> dict[str, Any]:
     return {} if options is None else msgspec.to_builtins(options)
 
 
-def _previous(job: Job, active: Release | None) -> str:
+def previous_of(job: Job, active: Release | None) -> str:
     """The release to go back to; a step done again finds its own release active and must not name itself."""
     if active is None:
         return ""
@@ -90,13 +98,14 @@ def roll_back(store: Store, model: str) -> tuple[Release, Release]:
     The version left behind is marked withdrawn: its want, which still stands on the broker, does not bring it back.
 
     Raises:
-        StoreError: ``not_active``, ``no_previous`` or ``release_corrupt``; nothing has changed then.
+        StoreError: ``not_active``, ``no_previous``, ``release_corrupt`` or ``state_unreadable``; nothing has changed
+            then.
     """
     releases = Releases(store.models, model)
     current, previous = releases.rollback_target()
+    record = store.record(model)
     releases.verify(previous)
     releases.swap(previous.name)
-    record = store.record(model)
     if record is not None and record.digest == current.digest:
         store.save_record(model, msgspec.structs.replace(record, withdrawn=True))
     return current, previous

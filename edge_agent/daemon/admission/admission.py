@@ -1,90 +1,101 @@
-"""Lets manifests in: which messages are orders, whether they are trusted, and what the rules say of them.
+"""Lets orders in: which messages are orders, whether they are trusted, and what the rules say of them.
 
-An unverified manifest has no effect but a counter and ``refused`` in the device's status. Signatures are checked in
-a child, one at a time and at most one a second, the newest message of each topic only.
+    message ─► known to be bad, or names too few trusted keys ─► refused, in this process
+            ├► known to be good ─────────────────────────────┐
+            └► waiting room ─► check, a child for a batch ───┴─► rules ─► job flow, commands, key lists
+                 │ full: its topic is remembered, and fetched when there is room
+
+An order that is not verified has no effect but a counter and ``refused`` in the device's status, and that the report of
+a job that is here already is published again. At most one child runs, and at most one is started a second.
 """
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Callable
-from functools import partial
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
-
-from edge_agent.daemon.admission.rules import Accept, Known, Refuse, Standing, decide, read_want
-from edge_agent.daemon.background import run_in_background
-from edge_agent.daemon.events import ChildEnded
+from edge_agent.daemon.admission.documents import Address, Document, fingerprint_of, read_document
+from edge_agent.daemon.admission.key_files import KeyFiles
+from edge_agent.daemon.admission.key_lists import KeyLists
+from edge_agent.daemon.admission.missed import Missed, batched
+from edge_agent.daemon.admission.refusals import Refusals
+from edge_agent.daemon.admission.signature_check import SignatureCheck
+from edge_agent.daemon.admission.verdicts import Verdicts
+from edge_agent.daemon.admission.waiting_room import WaitingRoom
+from edge_agent.daemon.admission.wants import Wants
+from edge_agent.daemon.events import ChildEnded, Due
+from edge_agent.daemon.faults import contained
 from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
-from edge_agent.errors import CODES, EdgeAgentError, TrustError
-from edge_agent.mqtt import Incoming
-from edge_agent.process.child_exit import ChildExit
-from edge_agent.process.child_limits import ChildLimits
-from edge_agent.process.program import python_child
+from edge_agent.errors import EdgeAgentError, TrustError, WireError
+from edge_agent.mqtt import Incoming, Link, Oversized
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
-from edge_agent.wire.digests import content_digest, job_id
-from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
-from edge_agent.wire.messages import Refused
-from edge_agent.wire.timestamps import parse_rfc3339
+from edge_agent.state.store import Store
+from edge_agent.trust.keyring import Keyring
+from edge_agent.wire.keys import names_key_list
+from edge_agent.wire.limits import most_bytes
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 log = logging.getLogger(__name__)
 
-_VERIFY_EVERY_S = 1.0
-_VERIFY_TIMEOUT_S = 30.0
-_MAX_WAITING = 64
-_MAX_REFUSED = 1024
-
-
-class _Document(msgspec.Struct, frozen=True):
-    """A want or command as it came; ``fingerprint`` tells the same document delivered again from a new one."""
-
-    topic: WantTopic | CommandTopic
-    envelope: Envelope
-    fingerprint: str
-
-    @property
-    def job(self) -> str:
-        """The job that the manifest inside would be, whether or not it is trusted."""
-        return job_id(content_digest(self.envelope.content())) if isinstance(self.topic, WantTopic) else ""
+_CHECK_EVERY_S = 1.0
+_OVER = object()
+_FLOOD = 100
+"""Orders of one scope between two ticks, none of them signed: so many that the broker may have dropped one that was."""
 
 
 class Admission:
-    """Decides about every want and command that arrives."""
+    """Decides about every want, command and key list that arrives."""
 
     def __init__(
         self,
         config: Config,
+        store: Store,
+        link: Link,
         ledger: JobLedger,
         flow: JobFlow,
         commands: RemoteCommands,
         publisher: Publisher,
+        *,
         clock: Clock,
-        put: Callable[[ChildEnded], None],
+        put: Callable[[ChildEnded | Due], None],
     ) -> None:
         self._topics = config.topics
         self._scopes = config.scopes
-        self._trust = config.trust
-        self._ledger = ledger
-        self._flow = flow
+        self._unsigned = config.trust.allow_unsigned
+        self._min_signatures = config.trust.min_signatures
+        self._link = link
         self._commands = commands
-        self._publisher = publisher
-        self._clock = clock
+        self._wants = Wants(config.topics.namespace, ledger, flow, publisher, clock, unsigned=self._unsigned)
+        self._refusals = Refusals(publisher)
+        self._keys = KeyFiles(config.trust, store)
+        self._key_lists = KeyLists(
+            config.topics.namespace, self._keys, publisher, self._keys_changed, unsigned=self._unsigned
+        )
+        self._verdicts = Verdicts()
+        self._room = WaitingRoom(self._scopes)
+        self._missed = Missed()
         self._put = put
-        self._versions: dict[str, dict[Scope, Standing]] = {}
-        """model → scope → the version that is wanted there and until when, of wants that were obeyed."""
-        self._waiting: dict[WantTopic | CommandTopic, _Document] = {}
-        self._checking = False
+        self._check = SignatureCheck(put, self._checked)
+        self._work: deque[Iterator[None]] = deque()
+        """Trusted orders that are to be obeyed, one at each turn: each may write a good deal to a slow disk."""
+        self._work_is_due = False
         self._checked_at = 0.0
-        self._refused: set[str] = set()
-        """Fingerprints: a retained document comes again at every connect, and is refused once."""
-        self._refused_command = ""
-        """The newest command that was refused, until another one is obeyed."""
+        self._hostile: Counter[Scope] = Counter()
+        """How many came of each scope since the last tick that nobody who is trusted has signed."""
+
+    def load(self) -> None:
+        """Read what is trusted."""
+        self._keys.load()
+
+    def connected(self) -> None:
+        """There is a new connection: read all orders."""
+        self._missed.forget()
+        for scope in self._scopes:
+            self._link.subscribe(*self._topics.orders(scope))
 
     def message(self, message: Incoming) -> None:
         """Take a message that is no part of a blob."""
@@ -94,91 +105,168 @@ class Admission:
         if topic.scope not in self._scopes:  # a broker that brings us what is signed for others
             log.warning("wrong_target: dropped what was sent to %s; check the broker", message.topic)
             return
+        fetched = self._missed.arrived(message.topic)
         if not message.payload:  # a retained message was cleared: no order, and nothing changes
             if isinstance(topic, WantTopic):
-                self._versions.get(topic.model, {}).pop(topic.scope, None)
-            self._waiting.pop(topic, None)
+                self._wants.cleared(topic)
+            self._room.drop(topic)
             return
-        fingerprint = hashlib.sha256(message.payload).hexdigest()
-        job = ""
+        self._take(topic, message, fetched=fetched)
+
+    def _take(self, topic: Address, message: Incoming, *, fetched: bool) -> None:
+        fingerprint, job, answered = fingerprint_of(message), "", False
         try:
-            envelope = unseal(message.payload, MANIFEST_TYPE if isinstance(topic, WantTopic) else COMMAND_TYPE)
-            document = _Document(topic, envelope, fingerprint)
+            document = read_document(topic, message, fingerprint, self._wants.models)
             job = document.job
-            if self._trust.allow_unsigned:
-                self._obey(document)
-            elif job in self._ledger.jobs:  # known content: to publish its report again needs no trust
-                known = self._ledger.jobs[job]
-                self._versions.setdefault(known.model, {})[topic.scope] = Standing(known.version, known.expires)
-                self._ledger.republish(job)
-            elif topic in self._waiting or len(self._waiting) < _MAX_WAITING:
-                self._waiting[topic] = document
-                self.tick()
-            else:
-                log.warning("dropped %s: %d documents wait for their check; send it again", topic, _MAX_WAITING)
+            if self._unsigned:
+                self._decide([document])
+                return
+            if self._is_known_list(document):
+                return
+            if answered := self._wants.republish(job):  # known content: to publish its report again needs no trust
+                document = document.after_answer()
+            good = self._verdicts.known(fingerprint)
+            if good:
+                if self._verdicts.is_due(fingerprint, time.monotonic()):
+                    self._decide([document])
+                return
+            self._keys.keyring.check_named(document.envelope, self._min_signatures)
+            if good is False:
+                raise self._keys.keyring.too_few(document.envelope, 0, self._min_signatures)
+            if not self._room.add(document, fetched=fetched):
+                self._missed.note(message.topic, self._topics.orders(topic.scope))
+            self._start_check()
         except EdgeAgentError as error:
-            self._refuse(topic, fingerprint, job, error)
+            self._hostile[topic.scope] += not message.retained
+            if not answered:
+                self._refusals.refuse(topic, fingerprint, job, error, signed=False, live=not message.retained)
+
+    def oversized(self, message: Oversized) -> None:
+        """Refuse an order that is larger than its topic permits; of anything else only the log tells."""
+        topic = self._topics.parse(message.topic)
+        error = WireError(
+            "too_large", f"a message of {message.size} bytes; the limit is {most_bytes(self._topics, message.topic)}"
+        )
+        if isinstance(topic, WantTopic | CommandTopic) and topic.scope in self._scopes:
+            fingerprint = f"{message.topic} {message.size}".encode()
+            self._refusals.refuse(topic, fingerprint, "", error, signed=False, live=False)
+        else:
+            log.warning("dropped what was sent to %s: %s", message.topic, error)
 
     def tick(self) -> None:
-        """Check the next signature, if it is time to."""
-        if self._checking or not self._waiting or time.monotonic() - self._checked_at < _VERIFY_EVERY_S:
+        """What time brings: the next check, topics to fetch, refusals to say, other keys."""
+        if not self._unsigned and self._keys.changed():
+            self._keys_changed()
+        self._start_check()
+        for scope, number in self._hostile.items():
+            if number > _FLOOD:
+                self._missed.note_scope(self._topics.orders(scope))
+        self._hostile.clear()
+        fetch = self._missed.due(time.monotonic(), room=self._room.has_room(), calm=not len(self._room))
+        for some in batched(fetch.unsubscribe):
+            self._link.unsubscribe(*some)
+        for some in batched(fetch.subscribe):
+            self._link.subscribe(*some)
+        self._refusals.tick()
+
+    def forget(self, model: str) -> None:
+        """A model's name begins anew: have its wants brought again, as what was refused may be obeyed now."""
+        self._wants.forget(model)
+        for scope in self._scopes:
+            self._missed.note(self._topics.want(scope, model), self._topics.orders(scope))
+
+    def read_again(self) -> None:
+        """Have every order brought again: what was refused may be obeyed now."""
+        for scope in self._scopes:
+            self._missed.note_scope(self._topics.orders(scope), at_once=True)
+
+    def _keys_changed(self) -> None:
+        """Other keys are trusted: nothing that was found before holds."""
+        self._verdicts.forget()
+        self.read_again()
+
+    def _start_check(self) -> None:
+        if self._check.busy or not len(self._room) or time.monotonic() - self._checked_at < _CHECK_EVERY_S:
             return
-        document = self._waiting.pop(next(iter(self._waiting)))
-        self._checking = True
         self._checked_at = time.monotonic()
-        run_in_background(
-            python_child("edge_agent.trust", self._trust.keys_dir, str(self._trust.min_signatures)),
-            ChildLimits(timeout_s=_VERIFY_TIMEOUT_S),
-            self._put,
-            partial(ChildEnded, partial(self._verified, document)),
-            stdin=document.envelope.encoded(),
-        )
+        self._check.start(self._room.take(), self._keys.keyring)
 
-    def _verified(self, document: _Document, ended: ChildExit, output: str) -> None:
-        self._checking = False
+    def _checked(
+        self, documents: Sequence[Document], keyring: Keyring, signed: list[set[str]] | None, why: str
+    ) -> None:
+        """A batch was checked, or the check ended without an answer: then each is checked alone, as one may be why."""
+        if keyring is not self._keys.keyring:  # other keys are trusted by now
+            for document in documents:
+                self._room.add(document, fetched=True)
+            return
+        if signed is None and len(documents) > 1:
+            self._room.put_back(documents)
+            return
+        if signed is None:
+            error = TrustError("untrusted", f"the signature check did not answer: {why}; send it again")
+            for document in documents:
+                self._refuse(document, error, signed=False)
+            return
+        good = []
+        for document, ids in zip(documents, signed, strict=True):
+            enough = len(ids) >= self._min_signatures
+            self._verdicts.note(document.fingerprint, good=enough)
+            if enough:
+                good.append(document)
+                continue
+            self._hostile[document.topic.scope] += document.live
+            if not document.answered:
+                self._refuse(document, keyring.too_few(document.envelope, len(ids), self._min_signatures), signed=False)
+        self._decide(good)
+        self._start_check()
+
+    def _decide(self, documents: Sequence[Document]) -> None:
+        """Do what trusted orders say, by the rules: the first one now, the others as soon as there is time."""
+        if len(documents) == 1 and not self._work:
+            deque(self._one_by_one(documents), maxlen=0)
+            return
+        self._work.append(self._one_by_one(documents))
+        if not self._work_is_due:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._work_is_due = False
+        while self._work and next(self._work[0], _OVER) is _OVER:
+            self._work.popleft()
+        if self._work:
+            self._work_is_due = True
+            self._put(Due(self._go_on))
+
+    def _one_by_one(self, documents: Sequence[Document]) -> Iterator[None]:
+        """Obey wants, then the others in the order in which they came; gives way after each."""
+        wants = [document for document in documents if isinstance(document.topic, WantTopic)]
+        for document, error in self._wants.decide(wants):
+            if error is not None:
+                self._refuse(document, error, signed=not self._unsigned)
+            yield
+        for document in documents:
+            if isinstance(document.topic, CommandTopic):
+                with contained(f"command {document.topic.command}"):
+                    self._obey(document, document.topic)
+                yield
+
+    def _obey(self, document: Document, topic: CommandTopic) -> None:
         try:
-            answer = json.loads(output)
-        except ValueError:
-            answer = {"code": "untrusted", "message": f"the signature check did not answer: {ended.describe()}"}
-        try:
-            if answer["code"]:
-                code = answer["code"] if answer["code"] in CODES else "untrusted"
-                raise TrustError(code, answer["message"])
-            self._obey(document)
+            if names_key_list(topic.command):
+                self._key_lists.take(topic, document.envelope.content())
+            else:
+                self._commands.take(topic, document.envelope.content())
+            self._refusals.command_obeyed()
         except EdgeAgentError as error:
-            self._refuse(document.topic, document.fingerprint, document.job, error)
+            self._refuse(document, error, signed=not self._unsigned)
 
-    def _obey(self, document: _Document) -> None:
-        """Do what a trusted order says, by the rules; raises ``WireError`` or ``TrustError`` if it is not for us."""
-        if isinstance(document.topic, CommandTopic):
-            self._commands.take(document.topic, document.envelope.content())
-            self._publisher.forget_refusal(self._refused_command)
-            return
-        want = read_want(document.topic, document.envelope.content(), self._topics.namespace)
-        if not self._trust.allow_unsigned:
-            self._clock.seen(parse_rfc3339(want.manifest.created) or 0.0)
-        name = want.manifest.name
-        versions = self._versions.setdefault(name, {})
-        decision = decide(want, self._ledger.record(name), self._ledger.jobs.keys(), versions, self._clock.now())
-        versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
-        match decision:
-            case Accept():
-                versions[want.topic.scope] = want.standing
-                self._flow.accept(want)
-            case Known():
-                versions[want.topic.scope] = want.standing
-                self._ledger.republish(want.job)
-            case Refuse(error):
-                raise error
+    def _is_known_list(self, document: Document) -> bool:
+        topic = document.topic
+        if not isinstance(topic, CommandTopic) or not names_key_list(topic.command):
+            return False
+        return self._key_lists.known(topic, document.envelope.content(), live=document.live)
 
-    def _refuse(self, topic: WantTopic | CommandTopic, fingerprint: str, job: str, error: EdgeAgentError) -> None:
-        """Refuse, once for each document."""
-        if fingerprint in self._refused:
-            return
-        if len(self._refused) >= _MAX_REFUSED:
-            self._refused.clear()
-        self._refused.add(fingerprint)
-        name = topic.model if isinstance(topic, WantTopic) else topic.command
-        self._refused_command = name if isinstance(topic, CommandTopic) else self._refused_command
-        log.warning("refused %s for %s: %s", name, topic.scope, error)
-        self._publisher.refuse(Refused(model=name, job=job, code=error.code, message=error.message))
+    def _refuse(self, document: Document, error: EdgeAgentError, *, signed: bool) -> None:
+        self._refusals.refuse(
+            document.topic, document.fingerprint, document.job, error, signed=signed, live=document.live
+        )

@@ -17,12 +17,14 @@ No thread, no clock, no network.
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_agent.advice.space import lacks_space
 from edge_agent.errors import LimitError, TransferError
+from edge_agent.foreign.opening import read_file
 from edge_agent.state.durable import fsync_dir
 from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS, check_chunk, check_page
 from edge_agent.wire.manifest import Blob
@@ -66,8 +68,12 @@ class PartialBlob:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole blob is here, checked."""
-        return self.path.exists()
+        """Whether the whole blob is here, checked when it was made; what is no file of its size is none."""
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == self.blob.size
 
     @property
     def received_bytes(self) -> int:
@@ -107,7 +113,7 @@ class PartialBlob:
             return False
         digests = check_page(self.plan, page, payload, self.blob.pages[page])
         with _writing(self._pages):
-            fd = os.open(self._pages, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = _open(self._pages)
             try:
                 _write_all(fd, payload, page * _PAGE_BYTES)
             finally:
@@ -147,7 +153,7 @@ class PartialBlob:
             raise
         with _writing(self._bits):
             new = not self._bits.exists()
-            fd = os.open(self._bits, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = _open(self._bits)
             try:
                 # In place: marks only ever go from 0 to 1, so a torn write leaves nothing wrong.
                 _write_all(fd, self._have, 0)
@@ -159,25 +165,36 @@ class PartialBlob:
         self._unflushed = False
 
     def finish(self) -> Path:
-        """Read everything back, compare with the blob's name, give it its name.
+        """Read everything back, compare with the blob's name, give it its name; raises as the two steps of it."""
+        if self.complete:
+            return self.path
+        self.flush()
+        return self.name_it(self.read_back())
+
+    def read_back(self) -> str:
+        """The SHA-256 of what is on disk, all of it synced. May run on any thread once all is here and flushed.
+
+        Raises:
+            LimitError: ``no_space``, whatever keeps the disk from it.
+        """
+        digest = hashlib.sha256()
+        with _writing(self._part), self._part.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+            os.fsync(file.fileno())
+        return digest.hexdigest()
+
+    def name_it(self, digest: str) -> Path:
+        """Give the blob its name, if ``digest`` is what was read back of it.
 
         Raises:
             TransferError: ``hash_mismatch``; the part is deleted, as nobody can tell which bytes are wrong.
             LimitError: ``no_space``.
         """
-        if self.complete:
-            return self.path
-        self.flush()
-        digest = hashlib.sha256()
-        with _writing(self._part):
-            with self._part.open("rb") as file:
-                while block := file.read(_READ_BYTES):
-                    digest.update(block)
-            os.fsync(self._open())
         self.close()
-        if digest.hexdigest() != self.blob.sha256:
+        if digest != self.blob.sha256:
             self.discard()
-            raise TransferError("hash_mismatch", f"the blob has SHA-256 {digest.hexdigest()}, not {self.blob.sha256}")
+            raise TransferError("hash_mismatch", f"the blob has SHA-256 {digest}, not {self.blob.sha256}")
         with _writing(self.path):
             self._part.rename(self.path)
             fsync_dir(self.path.parent)
@@ -206,8 +223,8 @@ class PartialBlob:
     # -- what an earlier process left
 
     def _load(self) -> None:
-        if self._pages.exists():
-            data = self._pages.read_bytes()
+        with suppress(OSError):
+            data = read_file(self._pages.parent, self._pages.name, most_bytes=self.plan.pages * _PAGE_BYTES)
             for page in range(self.plan.pages):
                 payload = data[page * _PAGE_BYTES : (page + 1) * _PAGE_BYTES]
                 try:
@@ -219,9 +236,9 @@ class PartialBlob:
     def _load_marks(self) -> None:
         self._have[:] = bytes(self.plan.chunks)
         try:
-            marks = self._bits.read_bytes()
-            whole = self._part.stat().st_size == self.blob.size
-        except FileNotFoundError:
+            marks = read_file(self._bits.parent, self._bits.name, most_bytes=self.plan.chunks)
+            whole = self._part.lstat().st_size == self.blob.size
+        except OSError:  # not there, or no file: all is fetched again
             return
         if whole and len(marks) == self.plan.chunks and not marks.strip(b"\0\1"):
             self._have[:] = marks
@@ -243,7 +260,7 @@ class PartialBlob:
 
     def _open(self) -> int:
         if self._fd < 0:
-            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = _open(self._part)
             os.ftruncate(self._fd, self.blob.size)
         return self._fd
 
@@ -260,6 +277,11 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         text = f"cannot write {path}: {error.strerror}; free space in state_dir"
         raise LimitError("no_space", text) from error
+
+
+def _open(path: Path) -> int:
+    """A file to write parts of, made where there is none; no link is followed."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _write_all(fd: int, data: bytes | bytearray, offset: int) -> None:

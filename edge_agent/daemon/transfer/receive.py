@@ -73,7 +73,7 @@ class Receive:
         if state.error is not None:
             return StageFailed(state.error.code, state.error.message)
         if state.complete:
-            return StageSucceeded(self._clock.now() - job.created)
+            return StageSucceeded(max(0.0, self._clock.now() - job.created))
         return Progressed(state.fraction, state.detail)
 
     def _stop_unwanted(self) -> None:

@@ -42,8 +42,11 @@ FLUSH_AFTER_S = 10.0
 MAX_RANGES = 2000  # a Need stays below 64 KiB
 _PATIENCE_CHUNKS = 4
 _PAGES = -1
-_STALLS_TO_ASK_HOSTS = 2
-_STALLS_TO_GO_ON = 3
+_AT_ONCE_BYTES = 16 * 1024 * 1024
+"""Read back while everything else waits: less than two seconds on a slow card."""
+_STALLS_TO_ASK_HOSTS, _STALLS_TO_GO_ON = 2, 3
+
+Later = Callable[[Callable[[], str], Callable[[str], None]], None]
 
 
 class Subscriber(Protocol):
@@ -79,6 +82,7 @@ class Receiver:
         need: publishes a ``Need``.
         device: this device's id, for ``Need``.
         now: seconds of any monotonic clock, as in every other call.
+        later: does long work elsewhere, then calls the second of its arguments with what came of it; None: at once.
 
     Attributes:
         path: the whole, checked blob; None until then.
@@ -94,6 +98,7 @@ class Receiver:
         *,
         device: str,
         now: float,
+        later: Later | None = None,
     ) -> None:
         self._partial = partial
         self._plan = partial.plan
@@ -102,6 +107,8 @@ class Receiver:
         self._link = link
         self._need = need
         self._device = device
+        self._later = later
+        self._reading_back = False
         self._online = False
         self._group: int | None = None
         self._filters: tuple[str, ...] = ()
@@ -141,7 +148,7 @@ class Receiver:
             TransferError: ``hash_mismatch`` of the whole blob.
             LimitError: ``no_space``; what is here stays for a later attempt.
         """
-        if topic.sha256 != self._sha256 or self.path is not None or not payload:
+        if topic.sha256 != self._sha256 or self.path is not None or self._reading_back or not payload:
             return
         try:
             if isinstance(topic, PageTopic):
@@ -179,7 +186,7 @@ class Receiver:
             TransferError: ``hash_mismatch``: somebody keeps wrong bytes on the broker.
             LimitError: ``no_space``.
         """
-        if self.path is not None:
+        if self.path is not None or self._reading_back:
             return
         if now - self._flushed_at >= FLUSH_AFTER_S:
             self._flushed_at = now
@@ -200,7 +207,7 @@ class Receiver:
 
     def waiting(self, now: float) -> bool:
         """Whether nothing has come for so long that a person should know: ``waiting_for_chunks``."""
-        return self.path is None and now - self._fresh_at >= WAITING_AFTER_S
+        return self.path is None and not self._reading_back and now - self._fresh_at >= WAITING_AFTER_S
 
     def detail(self, now: float) -> str:
         """One sentence for the report."""
@@ -265,8 +272,19 @@ class Receiver:
         self._need(Need(device=self._device, sha256=self._sha256, chunks=ranges(chunks), pages=ranges(pages)))
 
     def _finish_if_whole(self) -> None:
-        if self._partial.received == self._plan.chunks:
+        if self._partial.received != self._plan.chunks or self._reading_back or self.path is not None:
+            return
+        if self._later is None or self._plan.size <= _AT_ONCE_BYTES or self._partial.complete:
             self.path = self._partial.finish()
+            return
+        self._partial.flush()
+        self._reading_back = True
+        self._later(self._partial.read_back, self._read_back)
+
+    def _read_back(self, digest: str) -> None:
+        """The whole blob was read back; raises ``TransferError`` (hash_mismatch) or ``LimitError``."""
+        self._reading_back = False
+        self.path = self._partial.name_it(digest)
 
 
 def ranges(indices: Iterable[int]) -> list[tuple[int, int]]:

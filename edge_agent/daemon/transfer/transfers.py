@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from edge_agent.daemon.background import work_in_background
+from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.transfer.partial_blob import PartialBlob
 from edge_agent.daemon.transfer.receiver import Receiver
 from edge_agent.errors import EdgeAgentError, WireError
@@ -32,12 +34,21 @@ class TransferState:
 class Transfers:
     """Every transfer under way. Used from the consumer only."""
 
-    def __init__(self, folder: Path, link: Link, topics: Topics, need: Callable[[Need], None], device: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        link: Link,
+        topics: Topics,
+        need: Callable[[Need], None],
+        device: str,
+        put: Callable[[WorkEnded], None],
+    ) -> None:
         self._folder = folder
         self._link = link
         self._topics = topics
         self._need = need
         self._device = device
+        self._put = put
         self._receivers: dict[str, Receiver] = {}
         self._errors: dict[str, EdgeAgentError] = {}
 
@@ -72,7 +83,8 @@ class Transfers:
         except EdgeAgentError as error:  # no_space, before its first byte
             self._errors[blob.sha256] = error
             return
-        receiver = Receiver(on_disk, self._topics, self._link, self._need, device=self._device, now=now)
+        later = partial(self._later, blob.sha256)
+        receiver = Receiver(on_disk, self._topics, self._link, self._need, device=self._device, now=now, later=later)
         self._receivers[blob.sha256] = receiver
         if self._link.connected:
             self._guard(blob.sha256, partial(receiver.connected, now))
@@ -111,6 +123,27 @@ class Transfers:
             self._receivers.pop(digest).stop()
         for digest in self._errors.keys() - set(wanted):
             del self._errors[digest]
+
+    def _later(self, digest: str, read: Callable[[], str], then: Callable[[str], None]) -> None:
+        """Read a whole blob back in the background: it takes minutes on a slow card."""
+        receiver = self._receivers.get(digest)
+
+        def told() -> str | EdgeAgentError:
+            try:
+                return read()
+            except EdgeAgentError as error:
+                return error
+
+        def go_on(result: str | EdgeAgentError) -> None:
+            if receiver is None or self._receivers.get(digest) is not receiver:
+                return  # nobody wants it any more
+            if isinstance(result, EdgeAgentError):
+                self._errors[digest] = result
+                self._receivers.pop(digest).stop()
+            else:
+                self._guard(digest, partial(then, result))
+
+        work_in_background(told, self._put, lambda result: WorkEnded(partial(go_on, result)))
 
     def _guard(self, digest: str, act: Callable[[], None]) -> None:
         """A transfer that ends in an error is over; whoever wants it is told by :meth:`state`."""

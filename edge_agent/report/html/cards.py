@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.advice.remedy import remedy_for
+from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import candidate, numbers
@@ -110,6 +111,7 @@ def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
 
 def _gate(one: GateResult) -> Markup:
     name, limit, value, passed = one.name, one.limit, one.value, one.passed
+    shown, held = gate_numbers(name, value, limit, numbers.UNKNOWN)
     least = "at least " if name.startswith("min_") else "at most "
     where = element("small", " on the labelled set") if one.on == "eval" else Markup()
     margin = element("small", f" ({100 * one.margin:g} % margin)") if one.margin else Markup()
@@ -117,9 +119,9 @@ def _gate(one: GateResult) -> Markup:
     return element(
         "tr",
         element("th", one.title, where, scope="row"),
-        element("td", numbers.UNKNOWN if value is None else numbers.gate(name, value), class_="n"),
+        element("td", shown, class_="n"),
         element("td", bar, class_="bar"),
-        element("td", numbers.UNKNOWN if limit is None else least + numbers.gate(name, limit), margin, class_="n"),
+        element("td", held if limit is None else least + held, margin, class_="n"),
         element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
     )
 

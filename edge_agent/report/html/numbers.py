@@ -59,10 +59,3 @@ def signed(value: float) -> str:
 def plain(value: float) -> str:
     """Four significant digits."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10_000 else f"{value:.4g}"  # noqa: PLR2004
-
-
-def gate(name: str, value: float) -> str:
-    """A gate's value or limit in the unit that its name tells."""
-    if name.endswith("_bytes"):
-        return size(value)
-    return decibel(value) if name.endswith("_db") else plain(value)

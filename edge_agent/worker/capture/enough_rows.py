@@ -1,8 +1,8 @@
 """Whether the rows of an operator's files can prove what the gates ask for, said before any of them is read. Pure.
 
-Refused is what has fewer than the gates need without a single error. That int8 wins more labelled rows than it loses,
-or that labels do not fit and agreement decides instead, is not counted on: fewer would do then. Rows of one recording
-resemble each other and may count as fewer, so of those it is the least that is told.
+Refused is what has fewer than may prove the gates: without a single error, and where labels decide with one row that
+int8 has right and float has not. What is told is how many prove them without such luck; rows between both are warned
+of. Rows of one recording resemble each other and may count as fewer, so of those it is the least that is told.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edge_agent.contract import first_output
 from edge_agent.errors import Refusal
-from edge_agent.jobs.labelled_rows import pairs_needed
+from edge_agent.jobs.labelled_rows import LUCK, rows_for
 from edge_agent.jobs.task import Task
 from edge_agent.quant.bounds import CONFIDENCE, windows_needed
 from edge_agent.quant.findings import NEVER_PROVED, percent
@@ -29,10 +29,12 @@ _LOOSEST_AGREEMENT, _LOOSEST_DROP = 0.8, 0.1
 class Needed:
     """The fewest independent rows that a gate may be proved with, in words what, and the looser gate that fewer prove.
 
-    ``looser``: rows → the setting; empty: there is none that is worth it.
+    ``enough``: rows that prove it whatever labels say; ``looser``: rows → the setting; empty: there is none that is
+    worth it.
     """
 
     rows: int = 1
+    enough: int = 1
     what: str = ""
     looser: Callable[[int], str] = lambda _rows: ""
 
@@ -62,8 +64,17 @@ def check_enough(task: Task, given: RowsGiven) -> None:
         return
     least = "at least " if given.dependent else ""
     sets = [f"{_NAMES[split]} {given.counts[split]} (needs 1)" for split in SPLITS if split != "heldout"]
-    sets.append(f"held-out {have} (needs {least}{needed.rows}{needed.what})")
+    sets.append(f"held-out {have} (needs {least}{needed.enough}{needed.what})")
     raise Refusal("too_few_windows", f"too few rows: {', '.join(sets)}; {_remedy(given, needed)}")
+
+
+def few_rows(task: Task, given: RowsGiven) -> list[str]:
+    """A warning where the held-out rows prove accuracy only with luck."""
+    needed, have = heldout_needed(task, labelled=given.labelled), given.counts["heldout"]
+    if have >= needed.enough:
+        return []
+    few = f"{have} held-out rows are few{needed.what}"
+    return [f"{few}: without an error that takes {needed.enough}, and {LUCK}; {_remedy(given, needed)}"]
 
 
 def heldout_needed(task: Task, *, labelled: bool) -> Needed:
@@ -87,11 +98,13 @@ def _of_kind(task: Task, kind: OutputKind, *, labelled: bool) -> Needed:
     needs = [Needed()]
     if agreement:
         what = f" to prove an agreement of {percent(agreement)}"
-        needs.append(Needed(windows_needed(agreement), what, _looser_agreement))
+        windows = windows_needed(agreement)
+        needs.append(Needed(windows, windows, what, _looser_agreement))
     if drop and not task.eval:  # a set that came with the model proves it
         what = f" to prove an accuracy drop of at most {percent(drop)}"
-        needs.append(Needed(pairs_needed(drop), what, _looser_drop))
-    return max(needs, key=lambda needed: needed.rows)
+        rows = rows_for(drop)
+        needs.append(Needed(rows.fewest, rows.enough, what, _looser_drop))
+    return max(needs, key=lambda needed: (needed.rows, needed.enough))
 
 
 def _looser_agreement(rows: int) -> str:
@@ -101,13 +114,13 @@ def _looser_agreement(rows: int) -> str:
 
 def _looser_drop(rows: int) -> str:
     drops = (percent / 100 for percent in range(1, 1 + round(100 * _LOOSEST_DROP)))
-    enough = next((drop for drop in drops if pairs_needed(drop) <= rows), None)
+    enough = next((drop for drop in drops if rows_for(drop).enough <= rows), None)
     return "" if enough is None else f"max_accuracy_drop = {enough:g}"
 
 
 def _remedy(given: RowsGiven, needed: Needed) -> str:
     """What to give, or what to ask for instead."""
-    rows = needed.rows
+    rows = needed.enough
     if given.heldout_apart:
         ways = [f"give {rows} or more (--heldout), best {_BEST}"]
     elif rows > MAX_HELDOUT:

@@ -7,12 +7,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from edge_agent.backends import ModelInfo
+from edge_agent.contract import first_output
 from edge_agent.contract.feeding import check_all_fed, check_dtype, fed_shape, fixed_feeds
 from edge_agent.errors import ContractError, Refusal
 from edge_agent.jobs.data_summary import Data, Enough, SetSummary
 from edge_agent.jobs.task import ArrayFiles, Task
 from edge_agent.quant.bounds import refusal_chance
-from edge_agent.quant.limits import MIN_AGREEMENT
+from edge_agent.quant.limits import resolve_gates
 from edge_agent.worker.capture.enough_rows import RowsGiven
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.array_matching import GROUPS, LABELS, lead, match_arrays, widened
@@ -36,12 +37,13 @@ def capture_arrays(context: Context, info: ModelInfo, files: ArrayFiles) -> tupl
         Refusal: ``non_finite``, ``constant_channel``, or ``too_few_windows``.
     """
     task = context.task
-    calibration, _, split = _divided(context, info, files)
+    calibration, heldout, split = _divided(context, info, files)
     paths: dict[Split, str] = dict.fromkeys(SPLITS, files.calibration)
     paths["heldout"] = files.heldout or files.calibration
     sets = ArraySets(**{name: RowSet(paths[name], split[name].tolist()) for name in SPLITS})
     data = ArrayData(sets, info, task, context.out_dir)
-    limit = MIN_AGREEMENT if task.gates.min_agreement is None else task.gates.min_agreement
+    kind = first_output(task).kind or "raw"  # of what is not known yet, agreement decides
+    limit = resolve_gates(task.gates, kind, labelled=LABELS in heldout.members).min_agreement
     rows = _look_at_rows(context, data)
     findings = rows.findings()
     refuse(findings)

@@ -17,7 +17,7 @@ from edge_agent.advice.space import lacks_space
 from edge_agent.backends import ModelInfo
 from edge_agent.contract import first_output
 from edge_agent.errors import ContractError, LimitError, Refusal
-from edge_agent.jobs.labelled_rows import labelled_rows_needed
+from edge_agent.jobs.labelled_rows import LUCK, labelled_rows_needed
 from edge_agent.quant.agreement import Meaning
 from edge_agent.state.durable import write_durably
 from edge_agent.wire.manifest import OutputKind
@@ -61,11 +61,11 @@ def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
     file = _open(context, info)
     windows = file.members[LABELS].rows
     needed = labelled_rows_needed(task.gates, first_output(task).kind)
-    if windows < needed:
+    if needed is not None and windows < needed.fewest:
         raise Refusal(
             "too_few_windows",
-            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs at least {needed}: give {needed} "
-            "rows or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
+            f"{_NAME} has {windows} windows; to prove max_accuracy_drop it needs {needed.enough}: give "
+            f"{needed.enough} rows or more, or set [gates] max_accuracy_drop = 0, and it will not decide",
         )
     fit = LabelFit(task, info)
     bad, first = 0, ""
@@ -79,6 +79,11 @@ def check_labelled_set(context: Context, info: ModelInfo) -> LabelledSummary:
     if bad:
         raise Refusal("non_finite", f"{bad} of {windows} rows of {_NAME} hold NaN or Inf; {first}; remove them")
     warnings = [f"{_NAME}: {warning}" for warning in unfit_arrays(file, info)]
+    if needed is not None and windows < needed.enough:
+        warnings.append(
+            f"{_NAME} has few windows, {windows}: without an error it takes {needed.enough} to prove "
+            f"max_accuracy_drop, and {LUCK}; give {needed.enough} rows or more"
+        )
     return LabelledSummary(windows, warnings, fit.kinds())
 
 

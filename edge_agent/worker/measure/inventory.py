@@ -3,15 +3,18 @@
     python -m edge_agent.worker.measure.inventory
 
 Prints one JSON object: ``{"runtimes": {"onnxruntime": "1.32.0"}, "broken": {"ai-edge-litert": "… SIGILL"},
-"formats": ["onnx"], "confinement": [...]}``. Formats are those that can be quantized here.
+"formats": ["onnx"], "confinement": [...], "layers": {"worker": [...]}}``. Confinement is what holds here, layers what
+holds each kind of process. Formats are those that can be quantized here.
 """
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 from edge_agent.backends import FORMATS, load
-from edge_agent.process.landlock import restrict
-from edge_agent.process.sandbox import confine
+from edge_agent.process.confinement import confine_opener
+from edge_agent.process.kinds import layers_by_kind
 from edge_agent.worker.measure.runtimes import probe_runtimes, unable
 
 
@@ -19,13 +22,16 @@ def main() -> int:
     """Look and tell."""
     backends = {model_format: load(model_format) for model_format in FORMATS.values()}
     found = {model_format: probe_runtimes(backend) for model_format, backend in backends.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        layers = layers_by_kind(Path(folder))
     print(
         json.dumps(
             {
                 "runtimes": {name: version for one in found.values() for name, version in one.works.items()},
                 "broken": {name: why for one in found.values() for name, why in one.broken.items()},
                 "formats": [name for name, one in found.items() if not unable(backends[name], one)],
-                "confinement": [*confine(), *restrict(write=[], tcp=False)],
+                "confinement": confine_opener(),
+                "layers": layers,
             }
         )
     )

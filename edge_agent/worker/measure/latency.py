@@ -7,18 +7,22 @@ statistics. Float against float tells how noisy the device is.
 
 :mod:`edge_agent.worker.measure.comparison` runs the processes.
 
-Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (only to refuse, where
-all five agree), 8, 16 and 24. If the true ratio lies exactly at the limit, one of them accepts in 7 % of all cases
-and refuses in 8 %; half a standard deviation of the process ratios above the limit, one in 1,000 is accepted
-(simulated with normal ratios; ``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
+Looks at the data are few and fixed, since each is another chance to be wrong: at 5 processes (where all five agree),
+8, 16 and 24. The first one accepts only where all five lie further below the limit than they lie apart: what is
+clearly faster needs no more, and ratios around the limit do so once in 2,000 times. If the true ratio lies exactly at
+the limit, one of the looks accepts in 7 % of all cases and refuses in 8 %; half a standard deviation of the process
+ratios above the limit, one in 1,000 is accepted (simulated with normal ratios;
+``tests/worker/measure/test_latency.py`` repeats it). Where two candidates are asked,
 each bound is at 97.5 % and the looks are at 6, 9, 16 and 24 processes: at the limit each is accepted in 3 %, one of
 both in 6 % (``tests/bench/race_error.py``).
 
 Where time is all that may be gained, what is accepted is measured on for the smaller ratio that is asked for. Of 7 %
 less, with process ratios that spread 2 %, 5 % are proved in 62 % of all cases at the first full look, and in 98 % at
-the last.
+the last. The first look ends that only where all lie clearly below that ratio, or all above: a gain that is not there
+is proved in 7 %.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,10 +32,10 @@ from statistics import median
 
 import numpy as np
 
+from edge_agent.jobs.digits import apart
 from edge_agent.quant.bounds import CONFIDENCE, order_statistic_bound
-from edge_agent.quant.digits import apart
 from edge_agent.quant.findings import room_for
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 
 MAX_NOISE = 0.05
 _NEXT = 3
@@ -85,7 +89,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A comparison. Ratios are target / reference at p50; a bound that nothing supports is infinite.
+    """A comparison. Ratios are target / reference at p50; a bound that nothing supports is infinite: a noisy device's.
 
     Attributes:
         decision: what is proved about the limit.
@@ -95,6 +99,7 @@ class Latency:
         ratio_p50_same_runtime: against float on the target's runtime and threads.
         noise: |median over processes of float again / float - 1|.
         processes: how many were counted.
+        limit: the largest ratio that is accepted; 0: any.
         confidence: of both bounds.
         throttled: how many were void because something slowed the processor down, and what.
         reference: float's times, as the fastest float is served.
@@ -112,6 +117,7 @@ class Latency:
     reference: Percentiles
     target: Percentiles
     served: Served
+    limit: float = 0.0
     confidence: float = CONFIDENCE
     throttled: int = 0
     throttle_reasons: tuple[str, ...] = ()
@@ -125,23 +131,29 @@ class Latency:
             case Decision.ACCEPTED:
                 return f"int8 takes {self.ratio_p50:.2f} of float's time here ({times})"
             case Decision.SLOWER:
-                slower, _ = apart(self.ratio_p50, 1.0)
-                return f"int8 is {slower} times as slow as float here ({times}); keep float{allow}"
+                slower, allowed = apart(self.ratio_p50, self.limit or 1.0)
+                return (
+                    f"int8 is {slower} times as slow as float here ({times}), and at most {allowed} is allowed; "
+                    f"keep float{allow}"
+                )
             case Decision.NOISY:
                 return f"two runs of float differ by {self.noise:.0%}; stop other load or fix the governor, then retry"
             case Decision.INCONCLUSIVE if self.throttled:
                 reasons = ", ".join(self.throttle_reasons)
                 return f"the device slowed itself down while measuring ({reasons}); cool it or check its power supply"
             case Decision.INCONCLUSIVE:
-                bounds = " to ".join(apart(self.ratio_p50_lower, self.ratio_p50_upper))
+                (least, _), (most, allowed) = (
+                    apart(bound, self.limit or 1.0) for bound in (self.ratio_p50_lower, self.ratio_p50_upper)
+                )
                 return (
-                    f"int8 takes {bounds} of float's time here, which proves nothing; free the device and retry{allow}"
+                    f"int8 takes {least} to {most} of float's time here, which does not prove that it is at most "
+                    f"{allowed}; free the device and retry{allow}"
                 )
 
 
 @cache
 def looks(confidence: float = CONFIDENCE) -> tuple[int, int, int, int]:
-    """Numbers of processes at which is decided: the first may only refuse, and after the last nothing more is measured.
+    """Numbers of processes at which is decided: the first accepts only what is clear, and the last ends it.
 
     The first is the fewest values that bound a median at ``confidence``: all of them on one side.
     """
@@ -165,14 +177,15 @@ def judge(
     first, *full = looks(confidence)
     look = count in full or (last and count >= full[0])
     ratios = [one.ratio for one in observations]
-    if not limit:
-        enough = (look or count == first) and not _nears(goal, ratios, confidence)
-        return Decision.ACCEPTED if enough or last else None
     quiet = count > 0 and noise(observations) <= MAX_NOISE
+    if not limit:
+        proved = quiet or not goal
+        enough = (look or count == first) and proved and not _nears(goal, ratios, confidence)
+        return Decision.ACCEPTED if enough or last else None
     if quiet and (look or count == first):
         if order_statistic_bound(ratios, "lower", confidence) > limit:
             return Decision.SLOWER
-        accepted = look and order_statistic_bound(ratios, "upper", confidence) <= limit
+        accepted = order_statistic_bound(ratios, "upper", confidence) <= limit and (look or _clear(ratios, limit))
         if accepted and (last or not _nears(goal, ratios, confidence)):
             return Decision.ACCEPTED
     if not last:
@@ -180,8 +193,15 @@ def judge(
     return Decision.INCONCLUSIVE if quiet or count < full[0] else Decision.NOISY
 
 
+def _clear(ratios: Sequence[float], limit: float) -> bool:
+    """Whether all lie further below the limit than they lie apart."""
+    return 2 * max(ratios) - min(ratios) <= limit
+
+
 def _nears(goal: float, ratios: Sequence[float], confidence: float) -> bool:
-    """Whether a goal is not proved, and more processes may prove it."""
+    """Whether a goal is not proved, and more processes may prove it. A first look ends it only where it is clear."""
+    if goal and len(ratios) == looks(confidence)[0]:
+        return not (_clear(ratios, goal) or min(ratios) > goal)
     return median(ratios) <= goal < order_statistic_bound(ratios, "upper", confidence)
 
 
@@ -195,23 +215,26 @@ def summarise(
     observations: Sequence[Observation],
     served: Served,
     *,
+    limit: float = 0.0,
     confidence: float = CONFIDENCE,
     throttled: int = 0,
     reasons: tuple[str, ...] = (),
 ) -> Latency:
     """The numbers behind a decision, with bounds at ``confidence``. ``observations`` must not be empty."""
     ratios = [one.ratio for one in observations]
+    supported = noise(observations) <= MAX_NOISE
     return Latency(
         decision=decision,
         ratio_p50=median(ratios),
-        ratio_p50_upper=order_statistic_bound(ratios, "upper", confidence),
-        ratio_p50_lower=order_statistic_bound(ratios, "lower", confidence),
+        ratio_p50_upper=order_statistic_bound(ratios, "upper", confidence) if supported else math.inf,
+        ratio_p50_lower=order_statistic_bound(ratios, "lower", confidence) if supported else -math.inf,
         ratio_p50_same_runtime=median(one.ratio_same_runtime for one in observations),
         noise=noise(observations),
         processes=len(observations),
         reference=percentiles([value for one in observations for value in (*one.reference, *one.again)]),
         target=percentiles([value for one in observations for value in one.target]),
         served=served,
+        limit=limit,
         confidence=confidence,
         throttled=throttled,
         throttle_reasons=reasons,

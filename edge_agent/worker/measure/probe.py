@@ -1,137 +1,39 @@
-"""One measurement in a fresh process, ``python -m edge_agent.worker.measure.probe``: the runtime and nothing else.
+"""One measurement in a fresh process: the runtime and nothing else.
 
-Reads one :class:`Request` as JSON from standard input and writes one :class:`Answer` as a JSON line to standard
-output; :func:`ask` is the other side. Times are of whole calls, as an application sees them. Knows nothing of ratios,
-gates or candidates.
+    python -m edge_agent.worker.measure.probe [REQUEST_FD READY_FD RUNTIME...]
+
+Reads one :class:`.question.Request` as JSON from standard input and writes one :class:`.question.Answer` as a JSON line
+to standard output; :mod:`.asking` is the other side. Where it is started ahead of its request, it imports the runtimes,
+says so with a byte, and waits for the request on another descriptor. Times are of whole calls, as an application sees
+them. Knows nothing of ratios, gates or candidates.
 
 Models are called in turn, and the turn begins with another model in each round: what the machine does meanwhile
 (clock, other load) then meets all of them alike, so their ratio is steady even where the times are not.
 """
 
 import gc
+import json
 import os
+import signal
 import sys
 import time
-import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import msgspec
-import numpy as np
-
 from edge_agent.backends import Backend, Feeds, Session, load
-from edge_agent.errors import EdgeAgentError, LimitError, ModelError, StageError
-from edge_agent.process.child import Child
-from edge_agent.process.child_limits import ChildLimits
-from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
+from edge_agent.errors import EdgeAgentError, ModelError, StageError
+from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.process.sandbox import confine
-from edge_agent.worker.measure.heap import give_back
+from edge_agent.worker.measure.feeds import read_feeds
+from edge_agent.worker.measure.question import LONG_CALL_S, TIMEOUT_S, Answer, Refused, Request, Served, fewest_rounds
 
-LONG_CALL_S = 0.1
-_FEW = 2
 _WARM_UP = 3
-_TIMEOUT_S = 900.0
+_GRACE_S = 5.0
+"""After this the kernel ends a probe whose time is up: a confined process may not end what it has started."""
 _FORMATS = {"onnxruntime": "onnx", "ai-edge-litert": "tflite", "tflite-runtime": "tflite"}
 """Runtime → the format whose backend serves with it. A backend's ``open`` must import nothing but its runtime."""
-
-
-class Served(msgspec.Struct, frozen=True):
-    """A model file as it would be served: with which runtime, on how many threads."""
-
-    path: str
-    runtime: str
-    threads: int = 1
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to measure: every model is called ``min_rounds`` times, then on until ``rounds`` or ``seconds``.
-
-    ``warmed``: before each call that is timed comes one that is not. With many models in turn each would find the
-    caches full of others' weights, which flatters the small ones (measured on an x86-64 server: 5 to 12 %).
-
-    Calls of :data:`LONG_CALL_S` and more fill the caches themselves, and a few say as much as many short ones: they are
-    warmed up less, and a seventh of ``min_rounds`` is enough: that takes as long as what fast models are given.
-
-    ``most_bytes``: where the next model would take the process above so much resident memory, it and those behind it
-    are left out; 0: all are called. The first ``fewest`` are called in any case.
-
-    ``tolerant``: a model that cannot be loaded or run is left out and told of, instead of ending the measurement.
-
-    ``feeds`` names a file of :func:`write_feeds`. ``models`` may be empty: then ``runtime`` is imported and no more,
-    which tells its version and the memory of an empty one. No other runtime is ever imported: it may crash here.
-    """
-
-    feeds: str
-    models: list[Served] = []
-    runtime: str = ""
-    rounds: int = 200
-    min_rounds: int = 20
-    seconds: float = 1.0
-    warmed: bool = False
-    most_bytes: int = 0
-    fewest: int = 2
-    tolerant: bool = False
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A model that cannot be loaded or run: its place in the request, and why."""
-
-    place: int
-    code: str
-    message: str
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
-
-    Fewer lists than models: no more were called within ``most_bytes``.
-
-    ``refused``: those that a tolerant measurement has left out; ``times_ms`` are of the others.
-
-    ``version``: of the runtime, where one was asked for and no model.
-    ``code`` and ``message``: why nothing could be measured.
-    """
-
-    times_ms: list[list[float]] = []
-    refused: list[Refused] = []
-    peak_rss_bytes: int = 0
-    version: str = ""
-    code: str = ""
-    message: str = ""
-
-
-def write_feeds(path: Path, feeds: Feeds) -> None:
-    """Keep one row for probes: an array of full shape (batch axis included) for each model input, as an ``.npz``."""
-    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez cannot hold an input that is called "file"
-        for name, array in feeds.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.save(member, np.asanyarray(array), allow_pickle=False)
-
-
-def ask(request: Request) -> Answer:
-    """Carry out ``request`` in a fresh process.
-
-    Raises:
-        ModelError: a model cannot be loaded or run.
-        LimitError: ``out_of_memory`` or ``stage_timeout``.
-        StageError: the process crashed; the message says how.
-    """
-    lines: list[str] = []
-    content = msgspec.json.encode(request)
-    give_back()  # both processes share a limit
-    limits = ChildLimits(timeout_s=_TIMEOUT_S)  # memory: what limits this process limits its children
-    ended = Child(
-        python_child("edge_agent.worker.measure.probe"), limits=limits, on_line=lines.append, stdin=content
-    ).wait()
-    if ended.reason == "out_of_memory":
-        raise LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
-    if ended.reason == "timeout":
-        raise LimitError("stage_timeout", f"a measurement took longer than {_TIMEOUT_S:g} s")
-    if not lines:
-        raise StageError("stage_crashed", f"a measurement {ended.describe()}")
-    answer = msgspec.json.decode(lines[-1], type=Answer)
-    if answer.code:
-        raise ModelError(answer.code, answer.message)
-    return answer
 
 
 def measure(request: Request) -> Answer:
@@ -144,18 +46,17 @@ def measure(request: Request) -> Answer:
     if not request.models:
         version = _backend(request.runtime).runtime_version(request.runtime)
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
-    with np.load(request.feeds, allow_pickle=False) as arrays:
-        feeds = {name: arrays[name] for name in arrays.files}
+    empty_bytes = 0
+    if len(request.models) == 1:
+        runtime = request.models[0].runtime
+        _backend(runtime).runtime_version(runtime)  # imports it
+        empty_bytes = _peak_rss_bytes()
+    feeds = read_feeds(request.feeds)
     sessions, call_s, refused = _opened(request, feeds)
     if call_s >= LONG_CALL_S:
-        request = msgspec.structs.replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
+        request = replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes())
-
-
-def fewest_rounds(min_rounds: int, call_s: float) -> int:
-    """How often a model is called at least whose calls take so long."""
-    return min_rounds if call_s < LONG_CALL_S else max(_FEW, min_rounds // 7)
+    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes(), empty_rss_bytes=empty_bytes)
 
 
 def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[Refused]]:
@@ -235,20 +136,39 @@ def _backend(runtime: str) -> Backend:
     return load(_FORMATS[runtime])
 
 
-def main() -> int:
-    """Answer the request on standard input; returns the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Answer the request, on standard input or as the arguments say; returns the exit code."""
     confine()
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S + _GRACE_S)
     answer_fd = os.dup(1)
     os.dup2(2, 1)
+    request_fd, ready_fd, *runtimes = arguments or ("0", "")
     try:
-        answer = measure(msgspec.json.decode(sys.stdin.buffer.read(), type=Request))
+        for runtime in runtimes:
+            with suppress(EdgeAgentError):  # it is told once the runtime is asked for
+                _backend(runtime).runtime_version(runtime)
+        if ready_fd:
+            os.write(int(ready_fd), b"!")
+        with os.fdopen(int(request_fd), "rb") as stream:
+            asked = stream.read()
+        if not asked:  # started ahead, and not needed
+            return 0
+        answer = measure(_request(asked))
     except EdgeAgentError as error:
         answer = Answer(code=error.code, message=error.message)
     except MemoryError:
         return EXIT_OUT_OF_MEMORY
-    os.write(answer_fd, msgspec.json.encode(answer) + b"\n")
+    os.write(answer_fd, json.dumps(asdict(answer)).encode() + b"\n")
     return 0
 
 
+def _request(asked: bytes) -> Request:
+    told = json.loads(asked)
+    return Request(**told | {"models": [Served(**one) for one in told.get("models", ())]})
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main(sys.argv[1:])
+    if "coverage" in sys.modules:  # it writes down what it has seen when the interpreter ends
+        sys.exit(exit_code)
+    os._exit(exit_code)  # to take interpreter and runtime apart takes a quarter of such a process

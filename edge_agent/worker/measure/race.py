@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edge_agent.worker.measure.comparison import screening_s, screenings
+from edge_agent.worker.measure.asking import Probes
 from edge_agent.worker.measure.latency import Percentiles, percentiles
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
+from edge_agent.worker.measure.side_by_side import runs, seconds_of
 
 FEWEST, MOST = 6, 15
 """Processes."""
-ROUNDS = 200
-"""Calls of each model in one process, as far as time allows: as many as in a proof."""
+EARLIEST = 4
+"""Processes, where whoever asks needs to know no more."""
+ROUNDS = 100
+"""Calls of each model in one process, as far as time allows: what more of them would tell, processes differ by more."""
 LONGEST_S = 30.0
 """After this no further process is started, once there are ``FEWEST``."""
 _WELL_BELOW = 0.25
@@ -37,11 +40,13 @@ class Raced:
         times: of single calls, over all processes.
         ratio: its time as a multiple of float's at p50, the median over processes.
         error: the standard error of that ratio, as a fraction of it.
+        ratios: of each process.
     """
 
     times: Percentiles
     ratio: float
     error: float
+    ratios: tuple[float, ...] = ()
 
 
 def race(
@@ -51,9 +56,10 @@ def race(
     *,
     margin: float,
     most_bytes: int = 0,
+    decided: Callable[[Sequence[Raced]], bool] = lambda _found: False,
     on_process: Callable[[int], None] = lambda _count: None,
 ) -> list[Raced]:
-    """Time ``targets`` until the standard error of every ratio is well below ``margin``, or time is up.
+    """Time ``targets`` until it is decided, or the standard error of every ratio well below ``margin``, or time is up.
 
     A process holds float twice, as a proof does, and every target; where they do not fit into ``most_bytes`` (0: no
     matter), processes with float and some of the targets take turns. Every call that is timed comes after one that is
@@ -62,37 +68,56 @@ def race(
     Args:
         reference: the fastest float.
         targets: the candidates.
-        feeds: one row for all of them (:func:`edge_agent.worker.measure.probe.write_feeds`).
+        feeds: one row for all of them (:func:`edge_agent.worker.measure.feeds.write_feeds`).
         margin: the fraction of a ratio that is to be told apart.
         most_bytes: as of :func:`edge_agent.worker.measure.comparison.screen`.
+        decided: asked from :data:`EARLIEST` processes on whether what is known by then is enough.
         on_process: called with the number of processes done, after each.
 
     Raises:
         ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
     """
     floats = [reference, reference]
-    runs: list[list[list[float]]] = []
+    done: list[list[list[float]]] = []
     ratios: list[list[float]] = [[] for _ in targets]
     begun = time.monotonic()
     models = [*floats, *targets]
-    for times, _ in screenings(models, feeds, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
-        once, again, *others = times
-        runs.append(others)
-        for mine, calls in zip(ratios, others, strict=True):
-            mine.append(median(calls) / median([*once, *again]))
-        on_process(len(runs))
-        clear = max(map(standard_error, ratios)) <= _WELL_BELOW * margin
-        if len(runs) >= FEWEST and (clear or len(runs) >= MOST or time.monotonic() - begun >= LONGEST_S):
-            break
-    return [
-        Raced(percentiles([call for run in runs for call in run[place]]), median(mine), standard_error(mine))
-        for place, mine in enumerate(ratios)
-    ]
+    with Probes() as probes:
+        probes.expect(EARLIEST)
+        for run in runs(models, feeds, probes.ask, rounds=ROUNDS, references=len(floats), most_bytes=most_bytes):
+            once, again, *others = run.times
+            done.append(others)
+            for mine, calls in zip(ratios, others, strict=True):
+                mine.append(median(calls) / median([*once, *again]))
+            on_process(len(done))
+            probes.expect(max(EARLIEST - len(done), 2))  # where one follows, another mostly does
+            found = [_raced([others[place] for others in done], mine) for place, mine in enumerate(ratios)]
+            clear = max(one.error for one in found) <= _WELL_BELOW * margin
+            enough = clear or len(done) >= MOST or time.monotonic() - begun >= LONGEST_S
+            if (len(done) >= FEWEST and enough) or (len(done) >= EARLIEST and decided(found)):
+                return found
+    raise AssertionError("runs never end")
+
+
+def _raced(runs: Sequence[Sequence[float]], ratios: Sequence[float]) -> Raced:
+    """What the calls (ms) and the ratios of one candidate's processes say."""
+    return Raced(
+        percentiles([call for run in runs for call in run]),
+        median(ratios),
+        standard_error(ratios),
+        tuple(ratios),
+    )
 
 
 def expected_s(reference_ms: float, targets: int) -> float:
     """Seconds of calls in the fewest processes of a race of ``targets`` that are as slow as their reference."""
-    return FEWEST * (2 + targets) * screening_s(reference_ms, ROUNDS)
+    return FEWEST * (2 + targets) * seconds_of(reference_ms, ROUNDS)
+
+
+def wins(won: int, processes: int) -> bool:
+    """Whether one that is best in so many processes is best: a sign test, passed by the fewest where they all agree."""
+    more = sum(math.comb(processes, count) for count in range(won, processes + 1))
+    return more << EARLIEST <= 1 << processes
 
 
 def standard_error(ratios: Sequence[float]) -> float:

@@ -14,7 +14,8 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.backends import Backend, ModelInfo
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.strict import counted
-from edge_agent.worker.measure.probe import Request, ask
+from edge_agent.worker.measure.asking import ask
+from edge_agent.worker.measure.question import Request
 
 
 class ServingOption(NamedTuple):

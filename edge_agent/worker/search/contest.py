@@ -1,6 +1,6 @@
 """A contest of what may still win a search: memory and a race put it in order. Proves nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from msgspec.structs import replace as replace_in
@@ -10,10 +10,12 @@ from edge_agent.jobs.task import Task
 from edge_agent.quant.findings import latency_at_most
 from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
+from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.memory import Memory, measure_memory
-from edge_agent.worker.measure.race import Raced, expected_s, race
+from edge_agent.worker.measure.race import Raced, expected_s, race, wins
+from edge_agent.worker.search.blame import MEASURING, blamed
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
-from edge_agent.worker.search.policy import SAME_SPEED, EvaluatedCandidate, in_order, rank_of
+from edge_agent.worker.search.policy import FINALISTS, SAME_SPEED, EvaluatedCandidate, in_order, rank_of
 from edge_agent.worker.search.preference import WEIGHTS, costs, preferred, tie
 
 SAME_TIME = 0.02
@@ -22,9 +24,13 @@ SAME_TIME = 0.02
 _REACH = 0.08
 """What was screened as so much slower than the best is not raced: a screening is seldom so far off."""
 _SHORT_S = 20.0
-"""A race that takes no longer is run when the budget is over, too."""
+"""What takes no longer is measured when the budget is over, too."""
+_TWO = 2
+"""Fewer have nobody to be compared with."""
 
 OnProcess = Callable[[int], None]
+LeftS = Callable[[], float]
+Items = list[EvaluatedCandidate]
 
 
 class Contest:
@@ -48,69 +54,129 @@ class Contest:
         self._margin = max(SAME_TIME, latency_margin(task.gates))
         self.reference = reference
 
-    def run(
-        self, items: Sequence[EvaluatedCandidate], *, left_s: float, on_process: OnProcess
-    ) -> list[EvaluatedCandidate]:
-        """``items`` with what was measured of them, best first.
+    def run(self, items: Sequence[EvaluatedCandidate], *, left_s: LeftS, on_process: OnProcess) -> Items:
+        """``items`` with what was measured of them, best first; what cannot be measured has failed, and is last.
 
-        Memory is measured where it counts, or where nothing gains in time or size; times where what was screened is too
-        close. ``left_s``: what is left of the budget; over it, only a short race is run. Raises as :meth:`race`.
+        Memory is measured where it counts, or where nothing gains in time or size; times of the first
+        :data:`.policy.FINALISTS` where what was screened is too close.
+
+        Args:
+            items: one of each structure, best first.
+            left_s: seconds of the budget that are left; over it only what is short is measured.
+            on_process: called with the number of processes done, after each of a measurement.
         """
-        known = self._weighed(items, on_process)
-        rivals = self._rivals(known)
-        best = min((item.standing for item in rivals), default=0.0)
-        close = [item for item in rivals if item.standing <= best + tie(self._prefer, _REACH)]
-        long_s = expected_s(self.reference.latency_p50_ms or 0.0, len(close))
-        if len(close) < 2 or long_s > max(left_s, _SHORT_S):  # noqa: PLR2004  # there is nobody to race
-            return in_order(known, tie(self._prefer, SAME_SPEED))
-        raced = dict(zip(map(id, close), self.race(close, on_process), strict=True))
-        known = [self._raced(item, raced[id(item)]) if id(item) in raced else item for item in known]
-        return in_order(known, tie(self._prefer, self._margin))
+        rivals = self._to_weigh(items, left_s)
+        known = self._updated(items, self._measured(rivals, lambda sound: self._weigh(sound, on_process)))
+        weighed = {item.spec for item in rivals}
+        told = FINALISTS if weighed.isdisjoint(item.spec for item in items[FINALISTS:]) else len(items)
+        sound = in_order([item for item in known[:told] if item.passed], tie(self._prefer, SAME_SPEED))
+        sound += [item for item in known[told:] if item.passed]  # numbers with memory and without are not compared
+        first = self._compared(sound[:FINALISTS], left_s, on_process)
+        passed = [item for item in first if item.passed]
+        return [*passed, *sound[FINALISTS:], *(item for item in [*known, *first] if not item.passed)]
 
-    def race(self, items: Sequence[EvaluatedCandidate], on_process: OnProcess) -> list[Raced]:
-        """Times of candidates beside each other and float.
+    def _to_weigh(self, items: Sequence[EvaluatedCandidate], left_s: LeftS) -> Items:
+        """Those whose memory may decide: also of what may gain nothing else; none where it does not, or takes too long.
 
-        Raises:
-            ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
+        Where nothing but memory decides, all are weighed, as nothing else says which come first; if there is no time
+        for that, the first ones.
         """
-        targets = [self._evaluator.target_served(item) for item in items]
-        return race(
-            self._evaluator.float_served(),
-            targets,
-            self._evaluator.feeds,
-            margin=self._margin,
-            most_bytes=self._evaluator.most_bytes,
-            on_process=on_process,
-        )
-
-    def _rivals(self, items: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
-        """Those of which nothing but the preference says which is best; none if it does not decide."""
-        best = min(map(rank_of, items))
-        return [item for item in items if rank_of(item) == best and item.likely_to_pass]
-
-    def _weighed(self, items: Sequence[EvaluatedCandidate], on_process: OnProcess) -> list[EvaluatedCandidate]:
-        """``items``, with their memory where that may decide: also of those that may gain nothing else."""
-        best = min(rank_of(item)[1:] for item in items)
+        best = min(rank_of(item)[1:] for item in items[:FINALISTS])
         rivals = [item for item in items if rank_of(item)[1:] == best and item.likely_to_pass]
-        counts = WEIGHTS[self._prefer].memory or not any(item.gains for item in rivals)
-        if len(rivals) < 2 or not counts:  # noqa: PLR2004  # as above
-            return list(items)
+        weights = WEIGHTS[self._prefer]
+        nothing_else = not any(item.gains for item in rivals) or weights.memory > max(weights.time, weights.size)
+        if not (nothing_else and self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s)):
+            rivals = [item for item in items[:FINALISTS] if rank_of(item)[1:] == best and item.likely_to_pass]
+        worth_it = len(rivals) >= _TWO and (nothing_else or weights.memory)
+        in_time = self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s)
+        return rivals if worth_it and in_time else []
+
+    def _compared(self, items: Items, left_s: LeftS, on_process: OnProcess) -> Items:
+        """``items``, raced where that is worth it until it is decided which one is best, best first."""
+        best = min(map(rank_of, items), default=None)
+        rivals = [item for item in items if rank_of(item) == best and item.likely_to_pass]
+        reach = min((item.standing for item in rivals), default=0.0) + tie(self._prefer, _REACH)
+        close = [item for item in rivals if item.standing <= reach]
+        if len(close) < _TWO or not self._in_time(expected_s(self._float_ms, len(close)), left_s):
+            return items
+        known = {item.spec for item in close}
+        others = [item for item in items if item.spec not in known]
+
+        def ordered(told: Items, apart: float) -> Items:
+            return in_order([*others, *told], tie(self._prefer, apart))
+
+        def raced(sound: Items) -> Items:
+            def decided(found: Sequence[Raced]) -> bool:
+                """Whether the best one is so in nearly every process: what slows one slows all that are in it."""
+                best = ordered(self._after(sound, found), self._margin)[0].spec
+                alone = [[replace(one, ratio=ratio) for ratio in one.ratios] for one in found]
+                won = [ordered(self._after(sound, each), self._margin)[0].spec for each in zip(*alone, strict=True)]
+                return wins(won.count(best), len(won))
+
+            return self._after(sound, self._race(sound, decided, on_process))
+
+        told = self._measured(close, raced)
+        return ordered(told, self._margin if told is not close else SAME_SPEED)
+
+    def _measured(self, rivals: Items, measure: Callable[[Items], Items]) -> Items:
+        """``rivals`` as ``measure`` leaves them; who cannot be served alone has failed, and the others are measured.
+
+        The same list where they cannot be measured together and nobody is to blame.
+        """
+        try:
+            return measure(rivals) if rivals else []
+        except MEASURING:
+            told = blamed(self._evaluator, rivals)
+        sound = [item for item in told if item.passed]
+        if not sound:
+            return told
+        try:
+            found = measure(sound) if len(sound) < len(rivals) else rivals
+        except MEASURING:
+            found = sound
+        return found if found is rivals else [*found, *(item for item in told if not item.passed)]
+
+    def _weigh(self, rivals: Items, on_process: OnProcess) -> Items:
         models = [self._evaluator.float_served(), *(self._evaluator.target_served(item) for item in rivals)]
         own, *others = measure_memory(models, self._evaluator.feeds, on_process, repeats=1)
         self.reference = with_memory(self.reference, own)
-        weighed = dict(zip(map(id, rivals), others, strict=True))
-        return [
-            self._judged(item, with_memory(item.record, weighed[id(item)])) if id(item) in weighed else item
-            for item in items
-        ]
+        return [self._judged(item, with_memory(item.record, taken)) for item, taken in zip(rivals, others, strict=True)]
 
-    def _raced(self, item: EvaluatedCandidate, raced: Raced) -> EvaluatedCandidate:
-        return replace(self._judged(item, with_race(item.record, raced)), speed_error=raced.error)
+    def _race(
+        self, rivals: Items, decided: Callable[[Sequence[Raced]], bool], on_process: OnProcess
+    ) -> Sequence[Raced]:
+        return race(
+            self._evaluator.float_served(),
+            [self._evaluator.target_served(item) for item in rivals],
+            self._evaluator.feeds,
+            margin=self._margin,
+            most_bytes=self._evaluator.most_bytes,
+            decided=decided,
+            on_process=on_process,
+        )
+
+    def _after(self, rivals: Items, raced: Iterable[Raced]) -> Items:
+        """``rivals`` with how they ran."""
+        return [
+            replace(self._judged(item, with_race(item.record, one)), speed_error=one.error)
+            for item, one in zip(rivals, raced, strict=True)
+        ]
 
     def _judged(self, item: EvaluatedCandidate, record: MeasuredModel) -> EvaluatedCandidate:
         """``item`` with this record, and what follows from it."""
         told = preferred(record, self.reference, self._prefer)
         return replace(item, record=told, gains=meets(costs(told, self.reference).gain, self._gates.min_gain))
+
+    def _updated(self, items: Sequence[EvaluatedCandidate], told: Items) -> Items:
+        known = {item.spec: item for item in told}
+        return [known.get(item.spec, item) for item in items]
+
+    def _in_time(self, seconds: float, left_s: LeftS) -> bool:
+        return seconds <= max(left_s(), _SHORT_S)
+
+    @property
+    def _float_ms(self) -> float:
+        return self.reference.latency_p50_ms or 0.0
 
 
 def with_memory(record: MeasuredModel, memory: Memory) -> MeasuredModel:

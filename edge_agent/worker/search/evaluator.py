@@ -29,7 +29,7 @@ from edge_agent.worker.artefacts import Ranges, prepared_path
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import SCREENINGS, screen
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.search.doubt import is_worth_asking

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.quant.prospect import Prospect, chances
-from edge_agent.worker.search.policy import SAME_CHANCE, SURE, EvaluatedCandidate, finalists
+from edge_agent.worker.search.policy import SAME_CHANCE, SURE, EvaluatedCandidate, farness, finalists
 from edge_agent.worker.search.preference import tied
 
 SHARED_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / 2.0
@@ -65,7 +65,7 @@ def second_finalists(tried: Sequence[EvaluatedCandidate], first: EvaluatedCandid
         if (own := shared.get(item.spec, 0.0)) > alone or (alone < SURE and either(beside, own) > alone * _PAYS)
     ]
     groups = tied(likelier, lambda item: -shared[item.spec], SAME_CHANCE)
-    return [item for alike in groups for item in sorted(alike, key=lambda one: one.record.closeness, reverse=True)]
+    return [item for alike in groups for item in sorted(alike, key=farness)]
 
 
 def either(one: float, other: float) -> float:

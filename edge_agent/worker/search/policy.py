@@ -68,11 +68,13 @@ class EvaluatedCandidate:
     """Whether it takes so much less than float of something that it is worth it, for all that is known."""
     speed_error: float = SAME_SPEED
     """The fraction by which its ratio may be off."""
+    penalty: float = 0.0
+    """What the windows that it is expected to lose add to its preference (:mod:`.closeness`)."""
 
     @property
     def standing(self) -> float:
-        """How well the recipe's preference likes it, the lower the better."""
-        return standing(self.record)
+        """How well it stands by the recipe's preference and what it loses, the lower the better."""
+        return standing(self.record) + self.penalty
 
     @property
     def too_slow(self) -> bool:
@@ -206,7 +208,7 @@ def standing(record: MeasuredModel) -> float:
 def worth_scoring(screened: MeasuredModel, tried: Iterable[EvaluatedCandidate], apart: float = SAME_SPEED) -> bool:
     """Whether a candidate that was screened so can still win: nothing that is likely to pass is clearly better.
 
-    ``apart``: how much better is clearly.
+    It may be as close as float itself, so no loss is counted of it. ``apart``: how much better is clearly.
     """
     best = [item.standing for item in tried if item.passed and not any(rank_of(item))]
     return standing(screened) <= min(best, default=math.inf) + apart
@@ -238,7 +240,7 @@ def best_of_structures(tried: Iterable[EvaluatedCandidate]) -> list[EvaluatedCan
 def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[EvaluatedCandidate]:
     """``items``, best first: what gains something, is fast enough, is likely to stand; among these what is preferred.
 
-    Where the preference differs by no more than ``apart``, the fewest bytes go first, then what is closest to float,
+    Where they stand no more than ``apart`` from each other, the fewest bytes go first, then what is closest to float,
     then the fewest float layers, then the name. Those whose verdict is doubtful go by how doubtful it is, and where
     that is alike by how close to float they are: few windows tell little, and how near they came tells more.
     """
@@ -250,7 +252,7 @@ def in_order(items: Sequence[EvaluatedCandidate], apart: float) -> list[Evaluate
                 order += _by_size(alike)
         else:
             for alike in tied(equals, lambda item: -item.chance, SAME_CHANCE):
-                order += sorted(alike, key=_farness)
+                order += sorted(alike, key=farness)
     return order
 
 
@@ -259,18 +261,19 @@ def rank_of(item: EvaluatedCandidate) -> tuple[bool, bool, bool]:
     return not item.gains, item.too_slow, not item.likely_to_pass
 
 
-def _within_structure(item: EvaluatedCandidate) -> tuple[bool, float, tuple[float, float]]:
-    return item.likely_to_pass, 1.0 if item.likely_to_pass else item.chance, item.record.closeness
+def _within_structure(item: EvaluatedCandidate) -> tuple[bool, float, float, tuple[float, float]]:
+    return item.likely_to_pass, 1.0 if item.likely_to_pass else item.chance, -item.penalty, item.record.closeness
 
 
 def _by_size(items: Iterable[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
     groups = tied(items, lambda item: math.log(item.record.size_bytes or 1), math.log1p(SAME_SIZE))
-    return [item for alike in groups for item in sorted(alike, key=_farness)]
+    return [item for alike in groups for item in sorted(alike, key=farness)]
 
 
-def _farness(item: EvaluatedCandidate) -> tuple[float, float, int, str]:
+def farness(item: EvaluatedCandidate) -> tuple[float, float, float, int, str]:
+    """What puts the closest to float first: the loss to expect, agreement, error, float layers, then the name."""
     agreement, sqnr_db = item.record.closeness
-    return -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
+    return item.penalty, -agreement, -sqnr_db, len(item.record.float_layers), describe(item.record)
 
 
 def closest(tried: Iterable[EvaluatedCandidate]) -> EvaluatedCandidate | None:

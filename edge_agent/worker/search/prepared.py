@@ -11,7 +11,7 @@ from edge_agent.jobs.task import Stage, Task
 from edge_agent.worker.artefacts import Ranges, prepared_path, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
-from edge_agent.worker.measure.probe import write_feeds
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options
 from edge_agent.worker.search.mending import Graph
 from edge_agent.worker.search.space import SearchSpace

@@ -17,15 +17,17 @@ def why_none(tried: Sequence[EvaluatedCandidate], in_float: Iterable[str] = ()) 
 
     ``in_float``: the operators of this model that compute in float where only weights are int8.
 
-    What is gained before all, by the best of those that failed only there: they did everything else right. Then speed,
-    for the same reason. Else the candidate closest to float.
+    First what stands between a person and a gain: speed, of those that failed only there and would be smaller or
+    lighter. Then what is gained, by the best of those that did everything else right. Then speed of the rest, else the
+    candidate closest to float.
     """
-    worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
-    if worthless:
-        return "no_gain", f"int8 refused: {no_gain(worthless)}"
     late = [item for item in tried if item.record.code in _SPEED_CODES]
+    worthless = [gate for item in tried if item.record.code == "no_gain" for gate in item.record.gates]
+    if worthless and not any(item.gains for item in late):
+        return "no_gain", f"int8 refused: {no_gain(worthless)}"
     if late:
-        quickest = min((item.record for item in late), key=lambda record: record.ratio_p50 or math.inf)
+        told = [item for item in late if item.gains] or late
+        quickest = min((item.record for item in told), key=lambda record: record.ratio_p50 or math.inf)
         floats = " and ".join(sorted(in_float)) if quickest.method == "uniform" else ""
         advice = f"; {floats}{_NO_FASTER}" if floats else ""
         if quickest.method == "uniform" and "[gates]" not in (quickest.message or ""):

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, structure
+from edge_agent.worker.search.preference import tied
 
-_Rank = tuple[bool, float, float, float]
-_UNKNOWN: _Rank = (False, 0.0, float("-inf"), float("-inf"))
+_Closeness = tuple[float, float]
+_UNKNOWN: _Closeness = (float("-inf"), float("-inf"))
 
 
 def halving(
@@ -21,6 +22,7 @@ def halving(
     specs: Sequence[CandidateSpec],
     limit: float,
     tried: Sequence[EvaluatedCandidate],
+    apart: float = 0.0,
 ) -> Iterator[CandidateSpec]:
     """Round after round of ``specs``, for as long as the caller asks.
 
@@ -29,6 +31,8 @@ def halving(
         specs: what was planned.
         limit: structures that are slower are left out if any is not.
         tried: what has been measured, to which the caller adds what it is given.
+        apart: how far numbers of the preference may be apart and still be one, as each time was screened: what comes
+            next shall not hang on that.
     """
     hopeful = any(ratio <= limit for ratio in ratios.values())
     lanes: dict[Structure, list[CandidateSpec]] = {}
@@ -37,9 +41,8 @@ def halving(
             lanes.setdefault(structure(spec), []).append(spec)
     yield from (lane.pop(0) for lane in lanes.values())
     while left := [key for key, lane in lanes.items() if lane]:
-        best = _best(tried)
-        left.sort(key=lambda key: best.get(key, _UNKNOWN), reverse=True)
-        lanes = {key: lanes[key] for key in left[: math.ceil(len(left) / 2)]}
+        order = _best_first(left, tried, apart)
+        lanes = {key: lanes[key] for key in order[: math.ceil(len(order) / 2)]}
         yield from [lane.pop(0) for lane in lanes.values()]
 
 
@@ -66,12 +69,18 @@ def by_speed(
     return [spec for *_, spec in sorted(order, key=lambda item: item[:4])]
 
 
-def _best(tried: Sequence[EvaluatedCandidate]) -> dict[Structure, _Rank]:
-    """Of each structure the best it has shown: what passes and gains goes by the preference, the rest by closeness."""
-    best: dict[Structure, _Rank] = {}
+def _best_first(structures: Sequence[Structure], tried: Sequence[EvaluatedCandidate], apart: float) -> list[Structure]:
+    """By the best that each has shown: what passes and gains by how it stands, then by closeness; the rest by that."""
+    standing: dict[Structure, float] = {}
+    closeness: dict[Structure, _Closeness] = {}
     for item in tried:
         key = structure(item.spec)
-        best[key] = max(
-            best.get(key, _UNKNOWN), (item.worth_it, -item.standing if item.worth_it else 0.0, *item.record.closeness)
-        )
-    return best
+        closeness[key] = max(closeness.get(key, _UNKNOWN), item.record.closeness)
+        if item.worth_it:
+            standing[key] = min(standing.get(key, math.inf), item.standing)
+    order: list[Structure] = []
+    worthy = [key for key in structures if key in standing]
+    others = [key for key in structures if key not in standing]
+    for alike in (*tied(worthy, standing.__getitem__, apart), others):
+        order += sorted(alike, key=lambda key: closeness.get(key, _UNKNOWN), reverse=True)
+    return order

@@ -23,6 +23,7 @@ from edge_agent.quant.agreement import Judge, Meaning, first_of, resolve_kind
 from edge_agent.wire.manifest import Output
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.float_outputs import OutputStore
+from edge_agent.worker.data.kept_rows import KeptRows
 from edge_agent.worker.data.split import Split
 from edge_agent.worker.search.other_outputs import OtherOutputs
 from edge_agent.worker.search.score import Score
@@ -59,6 +60,7 @@ class ReferenceOutputs:
         self._backend = backend
         self._data = data
         self._split = split
+        self._rows = KeptRows(data, split)
         self._task = task
         self._info = backend.inspect(model)
         self._model = model
@@ -151,7 +153,7 @@ class ReferenceOutputs:
         """Each window's run, sweep by sweep. State begins anew with each recording, so these may come in any order."""
         carried = CarriedState(self._task.state, self._info)
         for places in order:
-            for place, row in zip(places, self._data.rows(self._split, places), strict=True):
+            for place, row in zip(places, self._rows(places), strict=True):
                 feeds = carried.feeds(row)
                 outputs = session.run(feeds)
                 carried.keep(outputs)

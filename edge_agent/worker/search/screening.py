@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import LimitError, ModelError, StageError
+from edge_agent.worker.measure.asking import ask
 from edge_agent.worker.measure.comparison import SCREENINGS, Screened, screen
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Request, Served, ask
+from edge_agent.worker.measure.question import Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search.policy import SAME_SPEED
 
@@ -66,7 +67,7 @@ class Screening:
 
         Args:
             model: the float model.
-            feeds: one row (:func:`edge_agent.worker.measure.probe.write_feeds`).
+            feeds: one row (:func:`edge_agent.worker.measure.feeds.write_feeds`).
             options: how a model can be served, what is preferred among equals first.
             memory_bytes: what this process and those that it starts may take; 0: no limit.
             seconds: after which a screening begins nothing new.
@@ -89,14 +90,18 @@ class Screening:
 
         Raises:
             ModelError, StageError: float itself cannot be served.
-            LimitError: not even one model alone fits into memory, or a call takes minutes.
+            LimitError: float alone does not fit into memory, or a call of it takes minutes.
         """
         items = [(path, option) for option in self._options for path in paths]  # what refuses one often refuses more
         items = [item for item in items if item not in self._failed]
         begun = time.monotonic()
         try:
             times = self._screened(items, processes, self._seconds)
-        except (ModelError, StageError):
+        except (
+            ModelError,
+            StageError,
+            LimitError,
+        ):  # of a crash nobody knows whose it is, nor of a refusal in many groups
             self._failed |= self._culprits(items)
             items = [item for item in items if item not in self._failed]
             times = self._screened(items, processes, self._seconds - (time.monotonic() - begun))
@@ -132,8 +137,17 @@ class Screening:
             references=references,
             most_bytes=self.most_bytes,
             seconds=seconds,
+            tolerant=True,
         )
-        return dict(zip(every, times, strict=False))
+        found: dict[tuple[Path, ServingOption], Screened] = {}
+        for place, (item, one) in enumerate(zip(every, times, strict=False)):
+            if isinstance(one, Screened):
+                found[item] = one
+            elif place < references:
+                raise one
+            else:
+                self._failed[item] = one
+        return found
 
     def _culprits(self, items: Sequence[tuple[Path, ServingOption]]) -> dict[tuple[Path, ServingOption], ModelError]:
         """Which of these cannot be loaded and run, and why; as many at a time as fit into memory."""
@@ -146,7 +160,7 @@ class Screening:
                 middle = len(items) // 2
                 return self._culprits(items[:middle]) | self._culprits(items[middle:])
             if isinstance(error, LimitError):
-                raise
+                return {items[0]: ModelError(error.code, f"served alone, {error.message}")}
             crash = f"the runtime crashes on the int8 model: {error.message}"
             return {items[0]: ModelError("rewrite_invalid", crash) if isinstance(error, StageError) else error}
         return refused | self._culprits(items[called:])

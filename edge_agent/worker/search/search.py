@@ -14,7 +14,7 @@ from edge_agent.jobs.result import MAX_CANDIDATES, MeasuredModel
 from edge_agent.strict import counted
 from edge_agent.worker.context import Context
 from edge_agent.worker.measure.comparison import expected_s
-from edge_agent.worker.search.budget import Budget
+from edge_agent.worker.search.budget import Budget, more
 from edge_agent.worker.search.doubt import likeliest
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import Finalist
@@ -86,7 +86,7 @@ class Search:
         share = (_SCORED - _SCREENED) / max(len(specs), 1)
         limit = most_time(self._context.task.gates)
         apart = tie(self._context.task.recipe.prefer, COARSE)
-        for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried)):
+        for number, spec in enumerate(halving(self._trials.ratios, specs, limit, self.tried, apart)):
             fits = self._budget.leaves(_MENDING_SHARE) if number > 0 else self._budget.allows(self._pass_s(spec))
             if not fits:
                 break
@@ -181,6 +181,11 @@ class Search:
         self._warnings += proof.warnings
         return found
 
+    @property
+    def more(self) -> str:
+        """What to set for a longer search."""
+        return more(self._budget.seconds, self._context.task.stage_timeout_s)
+
     def warn(self, warning: str) -> None:
         """Say something in the report."""
         self._warnings.append(warning)
@@ -192,8 +197,7 @@ class Search:
             return self._warnings
         late, budget_s = not self._budget.leaves(1 - _COMPARISON_SHARE), self._budget.seconds
         why = (
-            f"the search budget of {budget_s:g} s is meant for the best first; "
-            f"for more set [recipe] search_budget_s = {2 * budget_s:g}"
+            f"the search budget of {budget_s:g} s is meant for the best first; for more set {self.more}"
             if late
             else "the recipe and this model allow no more"
         )

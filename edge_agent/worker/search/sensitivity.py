@@ -23,6 +23,9 @@ from edge_agent.worker.measure.heap import give_back, resident_bytes
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
 from edge_agent.worker.search.other_outputs import other_positions
 
+_STEP_BYTES = 16 << 20
+"""From run to run a search's own memory differs by 0.1 MiB, and by 1 MiB before it is given back; a device's free
+memory by a few."""
 _MODEL_COPIES = 7
 """The memory that this takes, in sizes of the model; 6.4 measured, of which some stay."""
 _CALL_COPIES = 2.5
@@ -39,11 +42,20 @@ _QUESTIONS_EACH = 1.0
 def fits(memory_bytes: int, model_bytes: int, called_bytes: int = 0) -> bool:
     """Whether :func:`measure` fits into ``memory_bytes`` (0: no limit) beside what this process has already.
 
-    ``model_bytes``: of the model's file; ``called_bytes``: what float takes that is loaded and called, if it is known.
+    What is there at the moment is told in steps of :data:`_STEP_BYTES`, so that two runs of one command hardly ever
+    differ. Memory that this process has free is given back first.
+
+    Args:
+        memory_bytes: what the process may take; 0: no limit.
+        model_bytes: of the model's file.
+        called_bytes: what float takes that is loaded and called, if it is known.
     """
+    if not memory_bytes:
+        return True
+    give_back()
     activations = max(called_bytes - model_bytes, 0)
-    needed = resident_bytes() + _MODEL_COPIES * model_bytes + _CALL_COPIES * activations
-    return not memory_bytes or needed <= memory_bytes
+    mine, limit = -(-resident_bytes() // _STEP_BYTES), memory_bytes // _STEP_BYTES
+    return _MODEL_COPIES * model_bytes + _CALL_COPIES * activations <= (limit - mine) * _STEP_BYTES
 
 
 def measure(
@@ -64,7 +76,6 @@ def measure(
         MemoryError: it does not fit.
     """
     begun = time.monotonic()
-    give_back()
     if context.task.memory_bytes:
         try:
             called = called_bytes()

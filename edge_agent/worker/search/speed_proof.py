@@ -7,6 +7,7 @@ err as often as one. ``tests/bench/race_error.py`` simulates what follows.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 
 from msgspec.structs import replace as replace_in
 
@@ -21,11 +22,12 @@ from edge_agent.worker.measure.comparison import compare
 from edge_agent.worker.measure.latency import Decision, Latency, looks
 from edge_agent.worker.measure.race import MOST
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.blame import MEASURING, failed, float_fails
 from edge_agent.worker.search.contest import Contest
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist, second_finalists
 from edge_agent.worker.search.mixed_precision import measured
-from edge_agent.worker.search.policy import FINALISTS, EvaluatedCandidate, Structure, best_of_structures, structure
+from edge_agent.worker.search.policy import EvaluatedCandidate, Structure, best_of_structures, structure
 from edge_agent.worker.search.preference import Costs
 from edge_agent.worker.search.preference import costs as measured_costs
 from edge_agent.worker.search.screening import room_for_models
@@ -80,12 +82,12 @@ class SpeedProof:
         asked for a proof within the budget only.
 
         Raises:
-            ModelError, LimitError, StageError: as :func:`edge_agent.worker.measure.comparison.compare`.
+            ModelError, LimitError, StageError: float itself cannot be measured.
         """
         order = best_of_structures(self._tried)
         if len(order) > 1:
             self._confidence = SHARED_CONFIDENCE
-            order = [*self._in_order(order[:FINALISTS]), *order[FINALISTS:]]
+            order = self._in_order(order)
         first = self._first(order)
         if first is None:
             return []
@@ -97,11 +99,11 @@ class SpeedProof:
     def _in_order(self, items: Sequence[EvaluatedCandidate]) -> list[EvaluatedCandidate]:
         contest = Contest(self._evaluator, self._context.task, self.reference)
         pace = self._pace("comparing what may win, process", MOST, _RACED)
-        order = contest.run(items, left_s=self._left_s(), on_process=pace)
+        order = contest.run(items, left_s=self._left_s, on_process=pace)
         self.reference = contest.reference
         for item in order:
             self._know(item)
-        return order
+        return [item for item in order if item.passed]
 
     def _first(self, order: Sequence[EvaluatedCandidate]) -> Finalist | None:
         """The winner if its speed is proved and it gains something, else its successor if that is and does.
@@ -111,6 +113,7 @@ class SpeedProof:
         luck stands only where its successor does no better; and one that gains is followed by nothing that is known
         not to, so that the job ends for the reason why the winner failed.
         """
+        order = list(dropwhile(lambda item: not self._is_timed(item), order))
         if not order:
             return None
         proved = self._proved(order[0])
@@ -118,8 +121,10 @@ class SpeedProof:
             return proved
         may_follow = proved is None and not order[0].gains
         left = [item for item in order[1:] if item.gains or may_follow or (proved is None and not _weighed(item))]
-        successor = next((item for item in left if item.fast_enough), next(iter(left), None))
-        if successor is None or successor.too_slow:
+        left.sort(key=lambda item: not item.fast_enough)
+        may_be_fast = (item for item in left if not item.too_slow)
+        successor = next((item for item in may_be_fast if self._is_timed(item)), None)
+        if successor is None:
             return proved
         followed = self._proved(successor)
         return followed if followed is not None and (proved is None or followed.item.gains) else proved
@@ -127,7 +132,8 @@ class SpeedProof:
     def _second(self, first: Finalist) -> Finalist | None:
         for item in second_finalists(self._tried, first.item):
             may_ask = len(self._timed) < _ASKED and self._left_s() >= 0
-            proved = self._proved(item) if may_ask or structure(item.spec) in self._timed else None
+            may_prove = structure(item.spec) in self._timed or (may_ask and self._is_timed(item))
+            proved = self._proved(item) if may_prove else None
             if proved is not None and proved.item.gains >= first.item.gains:
                 return proved
         return None
@@ -137,10 +143,7 @@ class SpeedProof:
 
         Memory is measured well only later, so where neither time nor size are gained it still may decide.
         """
-        key = structure(item.spec)
-        if key not in self._timed:
-            self._timed[key] = self._compared(item)
-        latency = self._timed[key]
+        latency = self._timed[structure(item.spec)]
         self.reference = replace_in(timed(self.reference, latency.reference), ratio_p50=1.0)
         screened = measured_costs(item.record, self.reference)
         costs = Costs(latency.ratio_p50_upper, screened.size)
@@ -162,6 +165,21 @@ class SpeedProof:
         proved = replace(item, record=record, passed=accepted, gains=gains)
         self._know(proved)
         return Finalist(proved, self.reference, latency.ratio_p50_lower) if accepted else None
+
+    def _is_timed(self, item: EvaluatedCandidate) -> bool:
+        """Whether the full statistic of the candidate's structure is there; one that cannot be measured has failed.
+
+        Raises as :meth:`finalists`, where float itself cannot be measured.
+        """
+        key = structure(item.spec)
+        if key not in self._timed:
+            try:
+                self._timed[key] = self._compared(item)
+            except MEASURING as error:
+                if float_fails(self._evaluator):
+                    raise
+                self._know(failed(item, error))
+        return key in self._timed
 
     def _compared(self, item: EvaluatedCandidate) -> Latency:
         share = (1.0 - _RACED) / _ASKED

@@ -11,6 +11,7 @@ from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.gain import meets
 from edge_agent.worker.context import Context
 from edge_agent.worker.pace import Pace
+from edge_agent.worker.search.closeness import with_penalties
 from edge_agent.worker.search.doubt import WORTH_ASKING, may_stand
 from edge_agent.worker.search.evaluator import CandidateEvaluator
 from edge_agent.worker.search.freezing import with_chances
@@ -137,7 +138,7 @@ class Trials:
 
     def _add(self, item: EvaluatedCandidate) -> EvaluatedCandidate:
         self.tried.append(item)
-        self.tried[:] = with_chances(self.tried)
+        self.tried[:] = with_penalties(with_chances(self.tried), self._context.task.recipe.prefer)
         return self.tried[-1]
 
     def _drop(self, spec: CandidateSpec, error: ModelError) -> None:

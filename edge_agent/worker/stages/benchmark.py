@@ -22,8 +22,9 @@ from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.memory import REPEATS, Memory, measure_memory
-from edge_agent.worker.measure.probe import Served, write_feeds
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
 
 
@@ -40,7 +41,7 @@ def run(context: Context) -> Outcome:
         _served(context.model_path, chosen.reference),
         _served(chosen_path(folder, backend.SUFFIX), chosen.record),
     ]
-    pace = Pace(context, "measuring memory, process", REPEATS * (1 + len(models)), begin=0.0, end=1.0)
+    pace = Pace(context, "measuring memory, process", REPEATS * len(models), begin=0.0, end=1.0)
     reference, target = measure_memory(models, feeds, pace)
     feeds.unlink()
     before = read_result(context.job_dir)

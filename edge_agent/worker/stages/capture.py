@@ -5,22 +5,23 @@ from what a process of its own has kept (:mod:`edge_agent.worker.capture.from_re
 what it sends now (:mod:`edge_agent.worker.capture.from_sensor`). Later stages read the sets through
 :mod:`edge_agent.worker.data.dataset`. A labelled set that came with the model is looked at first, so that nothing is
 captured for a file that cannot be used; and before any row of an ``.npz`` is read, whether there are enough of them.
+Who opens a sensor opens neither model nor labelled set: :mod:`edge_agent.worker.capture.inspection`.
 """
 
 import msgspec
 from msgspec.structs import replace
 
-from edge_agent.backends import ModelInfo, load
+from edge_agent.backends import ModelInfo
 from edge_agent.jobs.data_summary import Data, LabelledSet, ReservoirUse
 from edge_agent.jobs.outcome import Outcome
 from edge_agent.jobs.result import Result
 from edge_agent.state.durable import write_durably
-from edge_agent.worker.capture.enough_rows import check_enough
+from edge_agent.worker.capture.enough_rows import check_enough, few_rows
 from edge_agent.worker.capture.from_arrays import capture_arrays, rows_given
 from edge_agent.worker.capture.from_reservoir import capture_kept
 from edge_agent.worker.capture.from_sensor import capture_source
-from edge_agent.worker.capture.labelled_set import check_labelled_set, save_label_fit
-from edge_agent.worker.capture.preflight import check_asked
+from edge_agent.worker.capture.inspection import CHECKING, look_apart, look_at_labels, look_at_model
+from edge_agent.worker.capture.labelled_set import save_label_fit
 from edge_agent.worker.capture.selection import Shortfall
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.sets import SETS_FILE, ArraySets, ShardSets
@@ -38,16 +39,19 @@ def run(context: Context) -> Outcome:
         Refusal: the data's quality, too few windows, or labels that could decide nothing.
     """
     task = context.task
-    context.progress(0.0, "checking model and data", force=True)
-    info = load(task.format).inspect(context.model_path)
-    check_asked(task, info)
-    if task.arrays is not None:
-        check_enough(task, rows_given(context, info, task.arrays))
-    labelled = check_labelled_set(context, info) if task.eval else None
     sets: ArraySets | ShardSets
     if task.arrays is not None:
+        info = look_at_model(context)
+        given = rows_given(context, info, task.arrays)
+        check_enough(task, given)
+        few = few_rows(task, given)
+        labelled = look_at_labels(context, info)
         sets, data = capture_arrays(context, info, task.arrays)
+        data = replace(data, warnings=[*data.warnings, *few])
     else:
+        context.progress(0.0, CHECKING, force=True)
+        found = look_apart(context)
+        info, labelled = found.info, found.labelled
         kept = capture_kept(context, info)
         if isinstance(kept, tuple):
             sets, data = kept

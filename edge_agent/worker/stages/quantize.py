@@ -38,9 +38,9 @@ from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.label_sample import label_sample, labels_of
 from edge_agent.worker.explain.diagnose import suspects, worst_layers
 from edge_agent.worker.measure.memory import called_bytes
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
-from edge_agent.worker.search.budget import SCREENING_SHARE, default_s
+from edge_agent.worker.search.budget import SCREENING_SHARE, budget_s, shortened
 from edge_agent.worker.search.evaluator import CandidateEvaluator, HeldOut
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE, Finalist
 from edge_agent.worker.search.mixed_precision import ENOUGH, measured
@@ -54,7 +54,6 @@ from edge_agent.worker.search.sensitivity import fits, measure
 from edge_agent.worker.search.unplanned import why_unplanned
 
 CANDIDATES_FILE = "candidates.json"
-_MORE = "[recipe] search_budget_s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,8 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         meaning = floats.meaning(first_output(task), label_sample(data))
         check_kind(context.folder(Stage.CAPTURE), meaning)
         labelled = bool(labels_of(data, "heldout"))
-        budget_s = task.recipe.search_budget_s or default_s(prepared.ranges.float_pass_s)
+        asked_s = task.recipe.search_budget_s
+        seconds = budget_s(asked_s, prepared.ranges.float_pass_s, task.stage_timeout_s)
         evaluator = CandidateEvaluator(
             context,
             backend,
@@ -110,9 +110,10 @@ def _search(context: Context, prepared: Prepared) -> _Found:
             feeds=prepared.feeds,
             options=prepared.served,
             heldout=HeldOut(data.count("heldout"), labelled, data.ordered_in_time or bool(task.state)),
-            screening_s=SCREENING_SHARE * budget_s,
+            screening_s=SCREENING_SHARE * seconds,
         )
-        search = Search(context, evaluator, floats.windows, budget_s=budget_s, warnings=prepared.notes)
+        notes = filter(None, [*prepared.notes, shortened(asked_s, task.stage_timeout_s)])
+        search = Search(context, evaluator, floats.windows, budget_s=seconds, warnings=list(notes))
         space = space_of(task, prepared)
         planned = plan(space, tail_of(task, prepared, meaning.kind))
         search.score(planned)
@@ -129,7 +130,7 @@ def _search(context: Context, prepared: Prepared) -> _Found:
         search.let_doubtful_stand()
         proved = search.prove_speed()
         if not proved and search.left_s() <= 0 and measured(search.tried) >= ENOUGH:  # fewer are told of anyway
-            search.warn(f"the search ended at its budget of {budget_s:g} s: {_MORE} = {2 * budget_s:g} may find more")
+            search.warn(f"the search ended at its budget of {seconds:g} s: {search.more} may find more")
         frozen = [(one, evaluator.build(one.item.spec, one.item.record.runtime or "")) for one in proved]
         context.progress(PROVED, "looking at each layer", force=True)
         layers = _explained(context, backend, data, evaluator, search, _foremost(search, proved))

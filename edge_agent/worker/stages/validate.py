@@ -33,6 +33,7 @@ from edge_agent.quant.gates import evaluate_heldout
 from edge_agent.quant.judgement import Judgement
 from edge_agent.quant.limits import MIN_AGREEMENT
 from edge_agent.quant.ruin import not_judged, with_outputs
+from edge_agent.state.model_file import sha256_of
 from edge_agent.worker.artefacts import Chosen, chosen_path, read_finalists, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet, open_dataset
@@ -96,7 +97,9 @@ def run(context: Context) -> Outcome:
     if not (explained and told.judgement.passed):
         layers = worst_layers(context, backend, data, "heldout", told.finalist.spec)
         result = replace(result, layers=with_measured(layers, before.layers if explained else ()))
-    return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
+    if not told.judgement.passed:
+        return Outcome(code=told.judgement.code, message=told.judgement.message, results=result)
+    return Outcome(results=result, model_sha256=sha256_of(told.target))
 
 
 class _HeldOut:

@@ -9,8 +9,8 @@ import pytest
 from edge_agent.daemon.admission.rules import (
     Accept,
     Decision,
-    Ignore,
     Known,
+    Outranked,
     Refuse,
     Standing,
     Want,
@@ -22,6 +22,7 @@ from edge_agent.errors import EdgeAgentError, TrustError
 from edge_agent.state.store import ModelRecord
 from edge_agent.wire.digests import content_digest
 from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, encode_manifest
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope, WantTopic
 
 NOW = 1_800_000_000.0
@@ -29,15 +30,27 @@ DEVICE, GROUP = Scope("d", "pi-01"), Scope("g", "lab")
 OVER = NOW - 1.0
 
 
-def want(version: int = 3, scope: Scope = DEVICE, *, blob: str = "0", expires: str = "2099-01-01T00:00:00Z") -> Want:
+def want(
+    version: int = 3,
+    scope: Scope = DEVICE,
+    *,
+    blob: str = "0",
+    expires: str = "2099-01-01T00:00:00Z",
+    created: float = 0.0,
+) -> Want:
     manifest = Manifest(
-        "ea/v1", "har", version, "onnx", Blob(blob * 64, 10, ["1" * 64]), targets=[str(scope)], expires=expires
-    )
+        "ea/v1", "har", version, "onnx", Blob(blob * 64, 10, ["1" * 64]), targets=[str(scope)],
+        created=rfc3339(created) if created else "", expires=expires,
+    )  # fmt: skip
     return read_want(WantTopic(scope, "har"), encode_manifest(manifest), "ea/v1")
 
 
-def record(of: Want, scope: str = "d/pi-01") -> ModelRecord:
-    return ModelRecord(version=of.manifest.version, digest=of.digest, job=of.job, scope=scope)
+def record(of: Want, scope: str = "d/pi-01", **fields: Any) -> ModelRecord:
+    known: dict[str, Any] = {"version": of.manifest.version, "digest": of.digest, "job": of.job, "status": "succeeded"}
+    return ModelRecord(scope=scope, **{**known, **fields})
+
+
+FORGOTTEN = ModelRecord(version=0, digest="", job="", scope="", forgotten=NOW)
 
 
 CASES: list[tuple[str, Want, ModelRecord | None, set[str], dict[Scope, int | Standing], str]] = [
@@ -45,6 +58,10 @@ CASES: list[tuple[str, Want, ModelRecord | None, set[str], dict[Scope, int | Sta
     ("a higher version", want(4), record(want(3)), set(), {}, "accept"),
     ("the same again", want(3), record(want(3)), set(), {DEVICE: 3}, "known"),
     ("the same again, long expired", want(3, expires="2020-01-01T00:00:00Z"), record(want(3)), set(), {}, "known"),
+    ("the same again, whose job was lost before it ended", want(3), record(want(3), status=""), set(), {}, "accept"),
+    ("the same again while its job is under way", want(3), record(want(3), status=""), {want(3).job}, {}, "known"),
+    ("one of a forgotten name, made before", want(3, created=NOW - 1), FORGOTTEN, set(), {}, "downgrade"),
+    ("one of a forgotten name, made since", want(1, created=NOW), FORGOTTEN, set(), {}, "accept"),
     ("the same for a group", want(3, GROUP), record(want(3)), set(), {DEVICE: 3}, "known"),
     ("an older one whose job is here", want(2), record(want(3)), {want(2).job}, {}, "known"),
     ("an older one beside a newer want", want(2), record(want(3)), set(), {GROUP: 3}, "ignore"),
@@ -80,7 +97,7 @@ def word(decision: Decision) -> str:
             return "accept"
         case Known():
             return "known"
-        case Ignore():
+        case Outranked():
             return "ignore"
         case Refuse(error):
             return error.code
@@ -143,9 +160,9 @@ def test_limits_are_checked_before_a_byte_is_fetched(size: int, free: int, forma
 @pytest.mark.parametrize(
     ("labelled", "free", "code"),
     [
-        (1000, (64 << 20) + 5000, ""),
+        (1000, (64 << 20) + 7000, ""),
         (1001, 1 << 40, "model_too_large"),
-        (1000, (64 << 20) + 4999, "no_space"),
+        (1000, (64 << 20) + 6999, "no_space"),
     ],
 )
 def test_a_labelled_set_counts_before_a_byte_is_fetched(labelled: int, free: int, code: str) -> None:

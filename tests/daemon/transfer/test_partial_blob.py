@@ -200,3 +200,39 @@ def test_blob_of_one_byte(tmp_path: Path) -> None:
 
     assert partial.received_bytes == 1
     assert partial.finish().read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("ending", ["", ".bits", ".pages"])
+@pytest.mark.parametrize("what", ["a FIFO", "a link", "an endless device"])
+def test_what_is_no_file_of_ours_is_fetched_anew(tmp_path: Path, ending: str, what: str) -> None:
+    """And neither waited for nor followed."""
+    (tmp_path / "elsewhere").write_bytes(DATA)
+    partial = opened(tmp_path)
+    partial.add_chunk(0, CHUNKS[0])
+    partial.close()
+    path = tmp_path / f"{BLOB.sha256}{ending}"
+    path.unlink(missing_ok=True)
+    match what:
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a link":
+            path.symlink_to("elsewhere")
+        case _:
+            path.symlink_to("/dev/zero")
+
+    again = opened(tmp_path, with_page=False)
+
+    assert not again.complete
+    assert again.received == (0 if ending == ".bits" else 1)
+    assert (tmp_path / "elsewhere").read_bytes() == DATA
+
+
+def test_a_blob_of_another_size_is_none(tmp_path: Path) -> None:
+    (tmp_path / BLOB.sha256).write_bytes(DATA[:-1])
+    partial = opened(tmp_path)
+    assert not partial.complete
+
+    for index, chunk in enumerate(CHUNKS):
+        partial.add_chunk(index, chunk)
+
+    assert partial.finish().read_bytes() == DATA

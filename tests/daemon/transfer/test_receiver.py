@@ -2,6 +2,7 @@ import random
 from collections import deque
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,14 @@ from support.transfers import describe
 
 from edge_agent.daemon.transfer import receiver
 from edge_agent.daemon.transfer.partial_blob import PartialBlob
-from edge_agent.daemon.transfer.receiver import Receiver, ranges
+from edge_agent.daemon.transfer.receiver import Later, Receiver, ranges
 from edge_agent.errors import TransferError
 from edge_agent.wire.chunks import CHUNK_BYTES, GROUP_CHUNKS, digest_pages
 from edge_agent.wire.messages import Need
 from edge_agent.wire.topics import ChunkTopic, PageTopic, Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOPICS = Topics("t")
 DATA = random.Random(3).randbytes((2 * GROUP_CHUNKS + 5) * CHUNK_BYTES - 1)  # noqa: S311  # no secret
@@ -77,11 +81,11 @@ def matches(name: str, topic: str) -> bool:
 class Clocked:
     """A receiver on a broker of its own, and time that passes only here."""
 
-    def __init__(self, folder: Path, broker: Broker) -> None:
+    def __init__(self, folder: Path, broker: Broker, later: Later | None = None) -> None:
         self.broker = broker
         self.now = 1000.0
         self.partial = PartialBlob(folder, BLOB, reserve_bytes=0)
-        self.receiver = Receiver(self.partial, TOPICS, broker, broker.need, device="pi-01", now=self.now)
+        self.receiver = Receiver(self.partial, TOPICS, broker, broker.need, device="pi-01", now=self.now, later=later)
         self.receiver.connected(self.now)
 
     def run(self, seconds: float, *, seconds_a_message: int = 0) -> float:
@@ -246,3 +250,34 @@ def test_ranges_name_exactly_the_indices(indices: set[int]) -> None:
 
 def test_ranges_are_bounded() -> None:
     assert len(ranges(range(0, 100_000, 2))) == receiver.MAX_RANGES
+
+
+def test_a_large_blob_is_read_back_elsewhere_and_asks_for_nothing_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "_AT_ONCE_BYTES", 0)
+    asked: list[tuple[Callable[[], str], Callable[[str], None]]] = []
+    one = Clocked(tmp_path, Broker(), later=lambda work, then: asked.append((work, then)))
+
+    one.run(600)
+
+    [(work, then)] = asked
+    assert one.receiver.path is None
+    assert (one.broker.needs, one.broker.filters, one.receiver.counts.stalls) == ([], set(), 0)
+    assert one.receiver.fraction == 1
+    assert "nothing has come" not in one.receiver.detail(one.now)
+    then(work())
+    assert one.receiver.path is not None
+    assert one.receiver.path.read_bytes() == DATA
+
+
+def test_a_large_blob_that_was_read_back_wrong_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver, "_AT_ONCE_BYTES", 0)
+    asked: list[Callable[[str], None]] = []
+    one = Clocked(tmp_path, Broker(), later=lambda _work, then: asked.append(then))
+    one.run(600)
+
+    with pytest.raises(TransferError, match="hash_mismatch"):
+        asked[0]("0" * 64)
+
+    assert list(tmp_path.iterdir()) == []

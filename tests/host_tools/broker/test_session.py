@@ -11,7 +11,7 @@ from support.certificates import write_certificate
 
 from edge_agent.errors import BrokerError
 from edge_agent.wire.topics import Topics
-from host_tools.broker import session as session_module
+from host_tools.broker import snapshot
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 
@@ -55,7 +55,7 @@ def test_what_arrives_during_a_snapshot_is_not_lost(broker: Broker, namespace: s
 def test_an_echo_that_comes_after_its_snapshot_is_no_message(
     broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_NO_ECHO_S", 0.0)  # as on a machine that is busy for longer
+    monkeypatch.setattr(snapshot, "NO_ECHO_S", 0.0)  # as on a machine that is busy for longer
     with Session(settings_for(broker, namespace)) as session:
         topics = session.topics
         session.subscribe(topics.devices("need"))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from edge_agent.errors import ConfigError, TrustError, WireError
-from edge_agent.trust.signatures import load_keys, verify
+from edge_agent.trust.keyring import read_keyring
+from edge_agent.trust.signatures import verify
 from edge_agent.wire.envelope import COMMAND_TYPE, MANIFEST_TYPE, Envelope, unseal
 from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
 from edge_agent.wire.messages import MAX_ORDER_BYTES, Command, encode
@@ -34,19 +35,19 @@ def test_a_device_accepts_what_a_trusted_key_signed(keys: Path, content: bytes) 
     envelope = unseal(enclose(content, MANIFEST_TYPE, str(keys / "operator.key")), MANIFEST_TYPE)
 
     assert envelope.content() == content
-    assert verify(envelope, load_keys(keys / "operator"), 1) == ["key"]
+    assert verify(envelope, read_keyring(keys / "operator"), 1) == ["key"]
 
 
 def test_a_device_refuses_a_stranger_and_the_unsigned(keys: Path) -> None:
     for key in ("", str(keys / "stranger.key")):
         envelope = unseal(enclose(b"{}", MANIFEST_TYPE, key), MANIFEST_TYPE)
         with pytest.raises(TrustError, match="0 of 1"):
-            verify(envelope, load_keys(keys / "operator"), 1)
+            verify(envelope, read_keyring(keys / "operator"), 1)
 
 
 def test_a_signature_holds_for_its_type_and_content_only(keys: Path) -> None:
     signed = unseal(enclose(b"{}", MANIFEST_TYPE, str(keys / "operator.key")), MANIFEST_TYPE)
-    trusted = load_keys(keys / "operator")
+    trusted = read_keyring(keys / "operator")
 
     for other in (
         Envelope(signed.payload, COMMAND_TYPE, signed.signatures),
@@ -81,7 +82,7 @@ def test_what_is_no_key_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_public_key_signs_nothing(keys: Path) -> None:
-    with pytest.raises(ConfigError, match="no unencrypted private key"):
+    with pytest.raises(ConfigError, match="no private key in PEM"):
         enclose(b"{}", MANIFEST_TYPE, str(keys / "operator" / "key.pem"))
 
 

@@ -166,6 +166,15 @@ def test_different_active_versions_need_a_named_one(host: Host, device: MakeDevi
     assert retained(host, "g/+/cmd/+") == {}, "all have answered, so the group's command is cleared"
 
 
+def test_forget_asks_for_no_version(host: Host, device: MakeDevice) -> None:
+    """A name whose version none can follow may be active nowhere."""
+    with device("pi-01") as one:
+        ended = tools(host, "forget", "har", "--all", "--json")
+
+    assert ended.exit == 0, ended.err
+    assert [(command.action, command.model, command.version) for command in one.commands] == [("forget", "har", 0)]
+
+
 @pytest.mark.parametrize("number", [["--version", "99999999999999999999"], ["--expires", "1e300"]])
 def test_a_number_that_no_device_could_read_is_a_usage_error(host: Host, number: list[str]) -> None:
     assert tools(host, "rollback", "har", "--device", "pi-01", *number).exit == 2

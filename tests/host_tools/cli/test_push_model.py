@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 import pytest
 from support.brokers import Broker
@@ -19,11 +20,12 @@ from support.onnx_models import model, save, value
 from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.manifest import MAX_VERSION, Manifest, decode_manifest, encode_manifest
 from edge_agent.wire.messages import Need, encode
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.broker.signing import enclose, generate_key
 from host_tools.cli.push_model import main
 
 MakeDevice = Callable[..., FakeDevice]
@@ -302,7 +304,7 @@ def test_what_no_device_could_do_is_found_before_a_byte_is_sent(
     ("written", "known", "words"),
     [
         ("version = 99999999999999999999", 1, "version must be a whole number from 1 to 9007199254740991"),
-        ("", 2**53 - 1, "no device could read this manifest: Expected `int` <= 9007199254740991"),
+        ("", 2**53 - 1, "no version can follow 9007199254740991 of har; run "),
     ],
 )
 def test_a_manifest_that_no_device_could_read_is_not_sent(
@@ -582,3 +584,41 @@ def test_a_full_broker_is_not_filled_further(host: Host, device: MakeDevice) -> 
     assert ended.exit == 2
     assert "broker_full" in ended.err
     assert pi.wants == []
+
+
+def test_another_devices_claim_moves_no_version(host: Host, device: MakeDevice) -> None:
+    with device("pi-07", highest={"har": MAX_VERSION}), device("pi-01", ends("succeeded", "accepted")) as pi:
+        ended = host.push("--device", "pi-01")
+
+    assert ended.exit == 0, ended.err
+    assert pi.wants[0].version == 1
+
+
+@pytest.mark.parametrize(("claimed", "forced"), [(9_000_000, 0), (MAX_VERSION, 2)])
+def test_a_targets_claim_far_above_what_is_signed_is_not_signed_in_passing(
+    host: Host, device: MakeDevice, claimed: int, forced: int
+) -> None:
+    with device("pi-07", ends("succeeded", "accepted"), groups=["lab"], highest={"har": claimed}) as liar:
+        refused = host.push("--group", "lab", "--json")
+        ended = host.push("--group", "lab", "--force")
+
+    assert (refused.exit, refused.events[-1]["code"]) == (2, "version_jump")
+    assert "forget har --device pi-07" in refused.err
+    assert ended.exit == forced
+    assert [want.version for want in liar.wants] == ([] if forced else [claimed + 1])
+
+
+def test_a_forged_want_moves_no_version(host: Host, device: MakeDevice, broker: Broker, namespace: str) -> None:
+    """Anybody may lay one there; what counts is what the operator's key has signed."""
+    generate_key(host.folder / "me.key", host.folder / "me.pem")
+    generate_key(host.folder / "stranger.key", host.folder / "stranger.pem")
+    topics, other, sign = Topics(namespace), Scope("g", "attic"), ("--sign", host.folder / "me.key")
+    with device("pi-01", ends("succeeded", "accepted")) as pi:
+        host.push("--device", "pi-01", *sign)
+        forged = msgspec.structs.replace(pi.wants[0], version=900, targets=[str(other)])
+        envelope = enclose(encode_manifest(forged), MANIFEST_TYPE, str(host.folder / "stranger.key"))
+        pi.publish(topics.want(other, "har"), envelope)
+        ended = host.push("--device", "pi-01", "--again", *sign)
+
+    assert ended.exit == 0, ended.err
+    assert [want.version for want in pi.wants] == [1, 2]

@@ -5,7 +5,7 @@ import pytest
 from support.documents import SENT
 
 from edge_agent.errors import RecipeError
-from edge_agent.wire.manifest import FEATURES, Gates, Manifest, Output
+from edge_agent.wire.manifest import AS_FLOAT, FEATURES, Gates, Manifest, Output
 from edge_agent.wire.messages import DeviceInfo
 from edge_agent.wire.topics import Scope
 from host_tools.push.features import check_features
@@ -13,11 +13,12 @@ from host_tools.push.features import check_features
 RECALL = msgspec.structs.replace(SENT, gates=Gates(min_class_recall=0.5))
 SEVERAL = msgspec.structs.replace(SENT, output=Output(), outputs=[Output(name="a"), Output(name="b")])
 BOTH = msgspec.structs.replace(RECALL, output=Output(), outputs=SEVERAL.outputs)
-EXACT = msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.0))
+EXACT = msgspec.structs.replace(SENT, gates=Gates(max_latency_ratio=AS_FLOAT))
+WIDER = msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.05))
 EVERY = [feature.name for feature in FEATURES]
 LAB = Scope("g", "lab")
 GATE = "[gates] min_class_recall"
-MARGIN = "[gates] latency_margin (which a written max_latency_ratio = 1.0 sets to 0)"
+MARGIN = "[gates] latency_margin"
 TWO = "pi-01 (edge-agent 0.1.0) and pi-02 (edge-agent 0.1.0)"
 REFUSE = "refuse the manifest (malformed)"
 THERE = "upgrade edge-agent there"
@@ -38,6 +39,7 @@ def check(manifest: Manifest, devices: dict[str, DeviceInfo | None], *scopes: Sc
     ("manifest", "devices"),
     [
         (SENT, {"pi-01": OLD}),
+        (EXACT, {"pi-01": OLD}),
         (RECALL, {"pi-01": NEW}),
         (RECALL, {"pi-01": device("0.2.0", "min_class_recall")}),
         (BOTH, {"pi-01": NEW, "pi-02": None}),
@@ -56,7 +58,7 @@ def test_what_is_known_there_is_asked_for(manifest: Manifest, devices: dict[str,
             f"pi-01 (edge-agent 0.1.0) does not know {GATE}; {THERE}, or leave it out of M.toml",
         ),
         (
-            EXACT,
+            WIDER,
             {"pi-01": OLD},
             f"pi-01 (edge-agent 0.1.0) does not know {MARGIN}; {THERE}, or leave it out of M.toml",
         ),

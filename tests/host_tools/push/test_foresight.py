@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from edge_agent.daemon.admission.rules import Accept, Ignore, Known, Refuse, Want, decide, read_want
+from edge_agent.daemon.admission.rules import Accept, Known, Outranked, Refuse, Want, decide, read_want
 from edge_agent.state.store import ModelRecord
 from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo, JobReport
@@ -87,7 +87,7 @@ def test_what_is_foreseen_is_what_the_device_decides(
             assert found is Outlook.BEGINS
         case Known():
             assert found is Outlook.JUDGED
-        case Ignore():
+        case Outranked():
             assert found is Outlook.IGNORED
         case Refuse(error):
             assert found == error.code

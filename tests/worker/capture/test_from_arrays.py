@@ -16,7 +16,7 @@ from edge_agent.jobs.outcome import read_outcome
 from edge_agent.jobs.task import TASK_FILE, ArrayFiles, Stage, Task
 from edge_agent.process.child_limits import ChildLimits
 from edge_agent.state.durable import write_durably
-from edge_agent.wire.manifest import Gates, InputContract, State
+from edge_agent.wire.manifest import Gates, InputContract, Output, State
 from edge_agent.worker.capture.from_arrays import capture_arrays
 from edge_agent.worker.capture.preflight import check_asked
 from edge_agent.worker.data.dataset import DataSet, open_dataset
@@ -295,6 +295,27 @@ def test_the_chance_of_a_refusal_is_that_of_the_gate_in_force(tmp_path: Path, li
     _, said = capture(tmp_path, FLAT, {"x": VALUES}, {"x": rows}, gates=Gates(min_agreement=limit))
 
     assert [chance in warning for warning in said["warnings"]] == ([True] if chance else [])
+
+
+@pytest.mark.parametrize(
+    ("output", "gates", "told"),
+    [
+        (Output(kind="classes"), Gates(), False),
+        (Output(kind="classes"), Gates(min_agreement=0.95), True),
+        (Output(kind="classes"), Gates(max_accuracy_drop=0.0), True),
+        (Output(kind="regression"), Gates(), True),
+        (Output(), Gates(), True),
+    ],
+)
+def test_nobody_is_warned_of_an_agreement_that_labels_take_the_place_of(
+    tmp_path: Path, output: Output, gates: Gates, *, told: bool
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(100, 4))
+    labelled = {"x": rows, "labels": np.arange(100) % 3}
+
+    _, said = capture(tmp_path, FLAT, {"x": VALUES}, labelled, gates=gates, output=output)
+
+    assert any("min_agreement" in warning for warning in said["warnings"]) is told
 
 
 def test_a_heldout_row_that_comes_again_is_warned_of(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Screenings and comparisons of models that do not fit into memory together: groups of them, each with float."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_agent.worker.measure import comparison
+from edge_agent.worker.measure.asking import Probes, ask
 from edge_agent.worker.measure.comparison import compare, expected_s, screen
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.latency import Decision
-from edge_agent.worker.measure.probe import LONG_CALL_S, Answer, Request, Served, ask, write_feeds
+from edge_agent.worker.measure.question import LONG_CALL_S, Answer, Request, Served
 
 pytestmark = pytest.mark.children(covered=False)
 
@@ -46,17 +48,13 @@ def test_a_process_takes_no_more_models_than_fit_and_the_fewest_in_any_case(fold
     request = Request(feeds=str(folder / "feeds.npz"), models=models, rounds=1, min_rounds=1, seconds=0.0)
 
     every = ask(request)
-    some = ask(Request(**{**as_fields(request), "most_bytes": every.peak_rss_bytes // 2}))
-    fewest = ask(Request(**{**as_fields(request), "most_bytes": 1, "fewest": 3}))
+    some = ask(replace(request, most_bytes=every.peak_rss_bytes // 2))
+    fewest = ask(replace(request, most_bytes=1, fewest=3))
 
     assert len(every.times_ms) == 10
     assert 2 <= len(some.times_ms) < 8
     assert some.peak_rss_bytes <= every.peak_rss_bytes * 0.55
     assert len(fewest.times_ms) == 3
-
-
-def as_fields(request: Request) -> dict[str, object]:
-    return {name: getattr(request, name) for name in request.__struct_fields__}
 
 
 def test_a_screening_in_groups_finds_every_model(folder: Path) -> None:
@@ -78,7 +76,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, milliseconds: dict[str, float], fi
         called = max(fits, request.fewest) if request.most_bytes else len(request.models)
         return Answer(times_ms=[[milliseconds[one.path] * slower] for one in request.models[:called]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 
@@ -118,7 +116,7 @@ def test_a_comparison_of_two_that_fit_is_one_in_pairs(monkeypatch: pytest.Monkey
 
     told = compare(*served("f", "a"), tmp_path, limit=1.0, most_bytes=1, root=tmp_path)
 
-    assert (told.decision, told.processes) == (Decision.ACCEPTED, 8)
+    assert (told.decision, told.processes) == (Decision.ACCEPTED, 5)
     assert told.ratio_p50 == pytest.approx(0.5)
     assert told.noise == pytest.approx(0.0)
     assert asked[:2] == [["f", "f", "a"], ["f", "a"]]

@@ -32,7 +32,8 @@ def test_what_is_free_between_pieces_that_live_on_is_given_back() -> None:
 
 _MEASURING = """
 from edge_agent.worker.measure.heap import resident_bytes
-from edge_agent.worker.measure.probe import Request, ask
+from edge_agent.worker.measure.asking import ask
+from edge_agent.worker.measure.question import Request
 
 pieces = [bytearray(60_000) for _ in range(1000)]
 del pieces[::2]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -16,10 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_agent.device import board
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
-from edge_agent.worker.measure import comparison, probe
-from edge_agent.worker.measure.comparison import compare, screen
+from edge_agent.quant.gain import gains
+from edge_agent.worker.measure import asking, comparison
+from edge_agent.worker.measure.asking import Probes, ask
+from edge_agent.worker.measure.comparison import Screened, compare, screen
+from edge_agent.worker.measure.feeds import write_feeds
 from edge_agent.worker.measure.latency import Decision, Observation, judge, looks, summarise
-from edge_agent.worker.measure.probe import Answer, Request, Served, ask, write_feeds
+from edge_agent.worker.measure.question import Answer, Request, Served
 from edge_agent.worker.search.freezing import SHARED_CONFIDENCE
 
 FLOAT, INT8 = Served("float", "onnxruntime"), Served("int8", "onnxruntime")
@@ -33,9 +37,18 @@ def seen(*ratios: float, float_ratio: float = 1.0) -> list[Observation]:
     return [observation(ratio, float_ratio=float_ratio) for ratio in ratios]
 
 
-def test_a_clear_case_is_accepted_at_the_first_full_look() -> None:
-    assert judge(seen(*[0.5] * 7), 1.0, last=False) is None
-    assert judge(seen(*[0.5] * 8), 1.0, last=False) is Decision.ACCEPTED
+def test_a_clear_case_is_accepted_at_the_first_look() -> None:
+    assert judge(seen(*[0.5] * 4), 1.0, last=False) is None
+    assert judge(seen(*[0.5] * 5), 1.0, last=False) is Decision.ACCEPTED
+
+
+def test_what_spreads_more_than_it_is_away_from_the_limit_is_accepted_at_the_first_full_look() -> None:
+    near = [0.9, 0.9, 0.9, 0.94, 0.97]
+
+    assert judge(seen(0.9, 0.9, 0.9, 0.9, 0.94), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(*near), 1.0, last=False) is None
+    assert judge(seen(*near, 0.9, 0.9), 1.0, last=False) is None
+    assert judge(seen(*near, 0.9, 0.9, 0.9), 1.0, last=False) is Decision.ACCEPTED
 
 
 def test_a_clear_refusal_needs_five_processes() -> None:
@@ -44,8 +57,8 @@ def test_a_clear_refusal_needs_five_processes() -> None:
 
 
 def test_one_of_eight_may_lie_above_the_limit_but_not_two() -> None:
-    assert judge(seen(*[0.9] * 7, 1.5), 1.0, last=False) is Decision.ACCEPTED
-    assert judge(seen(*[0.9] * 6, 1.5, 1.5), 1.0, last=False) is None
+    assert judge(seen(1.5, *[0.9] * 7), 1.0, last=False) is Decision.ACCEPTED
+    assert judge(seen(1.5, 1.5, *[0.9] * 6), 1.0, last=False) is None
 
 
 def test_an_unproved_ratio_ends_inconclusive() -> None:
@@ -72,9 +85,39 @@ def test_without_a_gate_the_ratio_is_only_measured() -> None:
     assert judge([], 0, last=True) is Decision.ACCEPTED
 
 
+def test_without_a_gate_a_noisy_device_proves_no_gain_of_time() -> None:
+    fast = seen(*[0.5] * 8, float_ratio=1.2)
+
+    assert judge(fast, 0, last=False) is Decision.ACCEPTED, "nothing is to be proved"
+    assert judge(fast, 0, last=False, goal=0.95) is None, "measured on until it is quiet"
+    assert judge(fast, 0, last=True, goal=0.95) is Decision.ACCEPTED
+    told = summarise(Decision.ACCEPTED, fast, FLOAT)
+    assert (told.ratio_p50, told.ratio_p50_upper, told.ratio_p50_lower) == (0.5, math.inf, -math.inf)
+    assert gains(time_ratio=told.ratio_p50_upper).time is None
+    assert summarise(Decision.ACCEPTED, seen(*[0.5] * 8), FLOAT).ratio_p50_upper == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ratios", "says"),
+    [
+        (
+            [1.0205] * 5,
+            "int8 is 1.0205 times as slow as float here (1.02 ms against float's 1 ms), and at most 1.02 is",
+        ),
+        ([1.0164] * 12 + [1.03] * 12, "int8 takes 1.016 to 1.03 of float's time here, which does not prove that it is"),
+    ],
+)
+def test_a_ratio_is_told_beside_its_limit(ratios: list[float], says: str) -> None:
+    decision = judge(seen(*ratios), 1.02, last=True)
+    assert decision is not None
+
+    assert says in summarise(decision, seen(*ratios), FLOAT, limit=1.02).message
+
+
 def test_too_few_processes_that_count_are_inconclusive() -> None:
     assert judge([], 1.0, last=True) is Decision.INCONCLUSIVE
-    assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE
+    assert judge(seen(*[0.5] * 4), 1.0, last=True) is Decision.INCONCLUSIVE
+    assert judge(seen(*[0.5] * 7), 1.0, last=True) is Decision.INCONCLUSIVE, "no look between looks"
 
 
 def test_a_slow_model_may_be_judged_between_looks_when_time_is_up() -> None:
@@ -91,7 +134,10 @@ def test_the_numbers_fit_the_decision(ratios: list[float], limit: float) -> None
 
     assert told.ratio_p50_lower <= told.ratio_p50 <= told.ratio_p50_upper
     assert told.processes == len(ratios)
-    assert (found is Decision.ACCEPTED) == (len(ratios) >= 8 and told.ratio_p50_upper <= limit)
+    if found is Decision.ACCEPTED:
+        assert told.ratio_p50_upper <= limit
+    elif len(ratios) >= 8:
+        assert told.ratio_p50_upper > limit
     if found is Decision.SLOWER:
         assert told.ratio_p50_lower > limit
     assert told.message
@@ -118,6 +164,17 @@ def test_a_goal_is_measured_on_for_without_a_gate_too() -> None:
     assert judge(seen(*near, *[0.92] * 3), 0, last=False, goal=0.95) is Decision.ACCEPTED
 
 
+@pytest.mark.parametrize("limit", [0.0, 1.02])
+def test_the_first_look_ends_the_proof_of_a_gain_only_where_it_is_clear(limit: float) -> None:
+    def first_look(*ratios: float) -> Decision | None:
+        return judge(seen(*ratios), limit, last=False, goal=0.95)
+
+    assert first_look(*[0.94] * 4, 0.949) is None, "all below, but no further than they lie apart"
+    assert first_look(0.93, 0.94, *[0.96] * 3) is None, "the median is above, and may come down"
+    assert first_look(*[0.9] * 4, 0.91) is Decision.ACCEPTED, "gained"
+    assert first_look(*[0.96] * 5) is Decision.ACCEPTED, "not gained"
+
+
 @pytest.mark.parametrize(("goal", "least", "most"), [(0.0, 0.0, 0.75), (0.95, 0.93, 1.0)])
 def test_how_often_a_gain_of_time_is_proved_that_is_there(goal: float, least: float, most: float) -> None:
     """7 % faster, 5 % to prove, process ratios that spread 2 %."""
@@ -137,6 +194,8 @@ def test_one_of_two_that_are_asked_proves_at_97_5_percent() -> None:
     assert looks(SHARED_CONFIDENCE) == (6, 9, 16, 24)
     assert shared(seen(*[2.0] * 5), last=False) is None
     assert shared(seen(*[2.0] * 6), last=False) is Decision.SLOWER
+    assert shared(seen(*[0.9] * 5), last=False) is None
+    assert shared(seen(*[0.9] * 6), last=False) is Decision.ACCEPTED
     assert shared(seen(*[0.9] * 8, 1.5), last=False) is Decision.ACCEPTED
     assert shared(seen(*[0.9] * 7, 1.5, 1.5), last=False) is None
     assert shared(seen(*[0.5] * 8), last=True) is Decision.INCONCLUSIVE
@@ -168,6 +227,15 @@ def simulate(mean: float, repeats: int = 1500) -> dict[Decision, float]:
         )
         counts[found] += 1
     return {decision: count / repeats for decision, count in counts.items()}
+
+
+def test_the_first_look_hardly_adds_to_the_chances_to_be_wrong() -> None:
+    """What five ratios around the limit would have to look like is rare; of any that all lie below it 3 % do."""
+    draws = np.random.default_rng(3).normal(1.0, 0.01, (4000, 5))
+
+    accepted = sum(judge(seen(*five), 1.0, last=False) is Decision.ACCEPTED for five in draws)
+
+    assert accepted / len(draws) <= 0.003
 
 
 def test_how_often_the_looks_err() -> None:
@@ -253,6 +321,24 @@ def test_float_served_like_the_target_is_measured_beside_the_fastest(folder: Pat
     assert told.ratio_p50 > 2 * told.ratio_p50_same_runtime  # the target's own kind of float is as slow as the target
 
 
+def test_a_tolerant_screening_times_the_others_and_says_what_is_wrong_with_one(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    served = [Served(str(path), "onnxruntime") for path in (folder / "small.onnx", broken, folder / "large.onnx")]
+
+    small, refused, large = screen(served, folder / "feeds.npz", processes=2, tolerant=True)
+
+    assert isinstance(refused, ModelError)
+    assert refused.code == "model_unreadable"
+    assert isinstance(small, Screened)
+    assert isinstance(large, Screened)
+    assert large.ratio(small) > 1.5
+    with pytest.raises(ModelError, match="model_unreadable"):
+        screen(served, folder / "feeds.npz")
+    with pytest.raises(ModelError, match="model_unreadable"):
+        screen([served[0], *served], folder / "feeds.npz", most_bytes=1, tolerant=True)
+
+
 def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +349,7 @@ def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
         orders.append(request.models)
         return ask(request)
 
-    monkeypatch.setattr(comparison, "ask", spied)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: spied(request))
 
     told = compare(small, large, folder / "feeds.npz", limit=0, root=folder)
 
@@ -272,18 +358,18 @@ def test_each_model_is_loaded_first_in_its_turn_and_keeps_its_times(
     assert told.noise < 0.5
 
 
-def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.children(covered=False)  # coverage reads its settings with tomllib
+def test_a_probe_holds_the_runtime_and_nothing_heavier(folder: Path) -> None:
     script = (
         "import sys, atexit; from edge_agent.worker.measure import probe\n"
         "atexit.register(lambda: print(','.join({m.partition('.')[0] for m in sys.modules}"
-        " & {'onnx', 'onnxruntime', 'google', 'scipy'}), file=sys.stderr))\n"
-        "probe.main(); sys.exit(9)"
+        " & {'onnx', 'onnxruntime', 'google', 'scipy', 'msgspec', 'subprocess', 'tomllib'}), file=sys.stderr))\n"
+        "probe.main([]); sys.exit(9)"
     )
-    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
-    ended = probe.Child(
-        probe.python_child("edge_agent.worker.measure.probe"),
-        limits=probe.ChildLimits(timeout_s=60),
-        stdin=probe.msgspec.json.encode(
+    ended = asking.Child(
+        [python_child("x")[0], "-c", script],
+        limits=asking.ChildLimits(timeout_s=60),
+        stdin=msgspec.json.encode(
             Request(
                 feeds=str(folder / "feeds.npz"), models=[Served(str(folder / "small.onnx"), "onnxruntime")], rounds=1
             )
@@ -311,7 +397,8 @@ def test_a_model_takes_memory_and_an_empty_runtime_less(folder: Path, tmp_path: 
     loaded = ask(Request(feeds=str(tmp_path / "feeds.npz"), models=[large], rounds=1))
 
     assert empty.times_ms == []
-    assert loaded.peak_rss_bytes - empty.peak_rss_bytes > 60 * 2**20
+    assert loaded.peak_rss_bytes - loaded.empty_rss_bytes > 60 * 2**20
+    assert loaded.empty_rss_bytes == pytest.approx(empty.peak_rss_bytes, abs=4 << 20), "the runtime, and no model"
 
 
 def test_what_goes_wrong_in_a_probe_is_told(folder: Path, tmp_path: Path) -> None:
@@ -356,8 +443,8 @@ def test_a_probe_that_dies(
     error: type[LimitError | StageError],
     code: str,
 ) -> None:
-    monkeypatch.setattr(probe, "python_child", lambda _module: [python_child("x")[0], "-c", script])
-    monkeypatch.setattr(probe, "_TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(asking, "python_child", lambda *_: [python_child("x")[0], "-c", script])
+    monkeypatch.setattr(asking, "TIMEOUT_S", timeout_s)
 
     with pytest.raises(error) as caught:
         ask(Request(feeds=str(folder / "feeds.npz"), runtime="onnxruntime"))
@@ -390,7 +477,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[list[float]
         first = (len(asked) - 1) % len(found)
         return Answer(times_ms=[*found[first:], *found[:first]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 
@@ -404,8 +491,8 @@ def test_models_that_do_not_fit_together_are_measured_apart(monkeypatch: pytest.
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
-    assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 8)
-    assert [len(request.models) for request in asked] == [3] + [1] * 24
+    assert (told.decision, told.ratio_p50, told.processes) == (Decision.ACCEPTED, 0.5, 5)
+    assert [len(request.models) for request in asked] == [3] + [1] * 15
 
 
 def test_screening_too_measures_apart_what_does_not_fit_together(
@@ -442,7 +529,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
-    assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 8, 1)
+    assert (told.decision, told.processes, told.throttled) == (Decision.ACCEPTED, 5, 1)
     assert told.throttle_reasons == ("undervoltage",)
 
 
@@ -462,7 +549,7 @@ def test_a_proof_at_97_5_percent_takes_a_process_more(monkeypatch: pytest.Monkey
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, confidence=SHARED_CONFIDENCE, root=tmp_path)
 
-    assert (told.decision, told.processes, len(asked)) == (Decision.ACCEPTED, 9, 9)
+    assert (told.decision, told.processes, len(asked)) == (Decision.ACCEPTED, 6, 6)
 
 
 def test_no_process_is_started_after_a_minute_but_eight_there_must_be(

@@ -1,8 +1,13 @@
 """How two models' memory compares: what one process differs from the next by is no difference."""
 
+from pathlib import Path
+
 import pytest
 
-from edge_agent.worker.measure.memory import Memory
+from edge_agent.worker.measure import memory
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.memory import Memory, called_bytes, measure_memory
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 MIB = 1 << 20
 
@@ -14,11 +19,37 @@ MIB = 1 << 20
         (20 * MIB, 10 * MIB, 2.0),
         (10 * MIB, 10 * MIB + 400_000, 1.0),
         (MIB - 300_000, MIB, 1.0),  # 29 % of hardly anything
-        (0, 4 * MIB, 1.0),
-        (-40_000, 4 * MIB, 1.0),
+        (0, 4 * MIB, 0.125),  # no more than half a MiB
+        (-40_000, 4 * MIB, 0.125),
+        (4 * MIB, 0, 8.0),
+        (-40_000, 400_000, 1.0),
     ],
 )
 def test_the_ratio_of_what_models_add(target: int, reference: int, ratio: float) -> None:
     ours, floats = (Memory(50 * MIB + adds, adds) for adds in (target, reference))
 
     assert ours.ratio(floats) == pytest.approx(ratio)
+
+
+def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_before_it_was_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    empty = {"float": iter([50, 60, 55]), "int8": iter([52, 51, 90])}
+    asked: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        [model] = request.models
+        asked.append(model.path)
+        before = next(empty[model.path]) * MIB
+        return Answer(empty_rss_bytes=before, peak_rss_bytes=before + {"float": 20, "int8": 5}[model.path] * MIB)
+
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
+    monkeypatch.setattr(memory, "ask", answer)
+    models = [Served(name, "onnxruntime") for name in ("float", "int8")]
+    counts: list[int] = []
+
+    assert measure_memory(models, tmp_path, counts.append) == [Memory(75 * MIB, 20 * MIB), Memory(57 * MIB, 5 * MIB)]
+    assert asked == ["float", "int8"] * 3
+    assert counts == [1, 2, 3, 4, 5, 6]
+    empty["float"] = iter([50])
+    assert called_bytes(models[0], tmp_path) == 20 * MIB

@@ -1,6 +1,6 @@
 """A race of several candidates: what it does with its processes, and one real one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -8,9 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from bench.networks import conv_stack
+from bench.race_length import simulated
 
-from edge_agent.worker.measure import comparison, race
-from edge_agent.worker.measure.probe import Answer, Request, Served, write_feeds
+from edge_agent.worker.measure import race
+from edge_agent.worker.measure.asking import Probes
+from edge_agent.worker.measure.feeds import write_feeds
+from edge_agent.worker.measure.question import Answer, Request, Served
 
 FLOAT, ONE, OTHER = (Served(name, "onnxruntime") for name in ("float", "one", "other"))
 MARGIN = 0.02
@@ -25,7 +28,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, ratios: Iterator[tuple[float, floa
         times = dict(zip(("one", "other"), next(ratios), strict=True)) | {"float": 1.0}
         return Answer(times_ms=[[times[served.path] * len(asked)] for served in request.models])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     return asked
 
 
@@ -55,6 +58,21 @@ def test_what_spreads_is_raced_on_and_the_error_is_told(monkeypatch: pytest.Monk
     assert one.error == pytest.approx(0.0)
     assert 0.005 < other.error < 0.05
     assert other.ratio == pytest.approx(0.65)
+
+
+def test_what_is_decided_is_raced_no_further(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = scripted(monkeypatch, ((0.5, 0.6 + 0.05 * (number % 3)) for number in count()))
+    told: list[list[tuple[float, ...]]] = []
+
+    def decided(found: Sequence[race.Raced]) -> bool:
+        told.append([one.ratios for one in found])
+        return len(told) > 1
+
+    one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, decided=decided)
+
+    assert len(asked) == race.EARLIEST + 1
+    assert told[0] == [pytest.approx((0.5, 0.5, 0.5, 0.5)), pytest.approx((0.6, 0.65, 0.7, 0.6))]
+    assert (one.ratio, other.ratio) == pytest.approx((0.5, 0.65))
 
 
 def test_a_process_that_is_far_off_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,7 +105,7 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         asked.append([served.path for served in request.models])
         return Answer(times_ms=[[ratios[served.path] * len(asked)] for served in request.models[: request.fewest]])
 
-    monkeypatch.setattr(comparison, "ask", answer)
+    monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
 
     one, other = race.race(FLOAT, [ONE, OTHER], tmp_path, margin=MARGIN, most_bytes=1)
 
@@ -98,6 +116,21 @@ def test_where_memory_forbids_processes_with_float_and_some_take_turns(
         ["float", "float", "one", "other"],
     ]
     assert len(asked) == 2 * race.FEWEST
+
+
+@pytest.mark.parametrize(("processes", "fewest"), [(4, 4), (5, 5), (6, 6), (7, 6), (8, 7), (15, 11)])
+def test_of_few_processes_one_has_to_win_in_all_and_of_more_in_most(processes: int, fewest: int) -> None:
+    assert [race.wins(won, processes) for won in (fewest - 1, fewest)] == [False, True]
+
+
+@pytest.mark.parametrize(("spread", "away"), [(0.01, 0.015), (0.02, 0.03)])
+def test_what_is_decided_early_is_seldom_decided_wrong(spread: float, away: float) -> None:
+    """Of the longer races of before 1 % are wrong there, too."""
+    wrong, processes = simulated(spread, away, decided=True, repeats=400)
+    _, before = simulated(spread, away, decided=False, repeats=100)
+
+    assert wrong <= 0.03
+    assert processes < 0.75 * before
 
 
 def test_a_race_is_expected_to_take_longer_the_slower_the_calls_and_the_more_there_are() -> None:

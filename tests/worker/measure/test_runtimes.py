@@ -7,7 +7,7 @@ import pytest
 from edge_agent.backends import Backend
 from edge_agent.errors import ModelError, StageError
 from edge_agent.worker.measure import runtimes as module
-from edge_agent.worker.measure.probe import Answer, Request
+from edge_agent.worker.measure.question import Answer, Request
 from edge_agent.worker.measure.runtimes import ServingOption, serving_options, usable
 
 CORES = len(os.sched_getaffinity(0))

@@ -1,13 +1,41 @@
 import pytest
 
-from edge_agent.worker.search.budget import Budget, default_s
+from edge_agent.worker.search.budget import Budget, budget_s, more, shortened
 
 
 @pytest.mark.parametrize(("float_pass_s", "seconds"), [(0.1, 60), (5.0, 200), (22.5, 900), (70.0, 900)])
 def test_a_search_takes_forty_float_passes_and_of_slow_models_no_more_than_a_stage_has_time_for(
     float_pass_s: float, seconds: float
 ) -> None:
-    assert default_s(float_pass_s) == seconds
+    assert budget_s(0.0, float_pass_s, 0.0) == budget_s(0.0, float_pass_s, 1800.0) == seconds
+
+
+@pytest.mark.parametrize(("stage_timeout_s", "seconds"), [(600.0, 300.0), (90.0, 45.0), (7200.0, 900.0)])
+def test_a_device_that_gives_a_stage_less_gives_the_search_half_of_that(stage_timeout_s: float, seconds: float) -> None:
+    assert budget_s(0.0, 70.0, stage_timeout_s) == seconds
+
+
+def test_seconds_that_the_recipe_names_are_cut_to_what_the_stage_has_time_for_and_that_is_said() -> None:
+    assert budget_s(1200.0, 1.0, 1800.0) == budget_s(1200.0, 1.0, 0.0) == 1200.0
+    assert shortened(1200.0, 1800.0) == shortened(1e6, 0.0) == shortened(0.0, 90.0) == ""
+    assert budget_s(1800.0, 1.0, 1800.0) == 1260.0
+    assert shortened(1800.0, 1800.0).endswith(
+        "the search had 1260 s; for more set [limits] stage_timeout_s = 2572 there"
+    )
+    assert shortened(1800.0, 2572.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stage_timeout_s", "said"),
+    [
+        (60.0, 1800.0, "[recipe] search_budget_s = 120"),
+        (900.0, 1800.0, "[recipe] search_budget_s = 1260"),
+        (900.0, 0.0, "[recipe] search_budget_s = 1800"),
+        (1260.0, 1800.0, "[recipe] search_budget_s = 2520 with [limits] stage_timeout_s = 3600 on the device"),
+    ],
+)
+def test_no_budget_is_advised_that_the_stage_has_no_time_for(seconds: float, stage_timeout_s: float, said: str) -> None:
+    assert more(seconds, stage_timeout_s) == said
 
 
 def test_a_share_is_left_of_what_was_given_until_the_time_of_what_comes_next_is_over() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,8 +197,10 @@ def test_speed_is_the_most_telling_reason() -> None:
     )  # fmt: skip
 
 
-def test_what_gains_nothing_is_told_before_speed_and_by_the_best_of_each_axis() -> None:
+def test_what_gains_nothing_is_told_by_the_best_of_each_axis_before_speed_that_would_gain_nothing_either() -> None:
     late = tried(1.3, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.3 times as long")
+    smaller = tried(1.9, 1.0, passed=False, code="latency_too_high", message="int8 takes 1.9 times as long")
+    late = replace(late, gains=False)
     worthless = [
         tried(ratio, 1.0, passed=False, code="no_gain", message="too little", gates=[
             GateResult("max_latency_ratio", 1.02, ratio, passed=True),
@@ -211,6 +214,9 @@ def test_what_gains_nothing_is_told_before_speed_and_by_the_best_of_each_axis() 
 
     assert code == "no_gain"
     assert message.startswith("int8 refused: int8 would be 3 % faster and 10 % smaller here, "), message
+    told = why_none([late, smaller, *worthless])
+    assert told[0] == "latency_too_high"
+    assert "1.9 times as long" in told[1], "the speed of what would be worth it"
 
 
 def test_weights_alone_that_are_no_faster_say_how_to_get_the_smaller_file() -> None:

@@ -1,5 +1,8 @@
+import math
 from dataclasses import replace
 from itertools import islice
+
+import pytest
 
 from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
@@ -41,6 +44,19 @@ def test_what_passes_goes_before_what_is_closer_and_does_not() -> None:
     tried += [scored(spec, 0.99) for spec in first[:3]] + [scored(first[3], 0.9, passed=True)]
 
     assert next(order).operators == ("d",)
+
+
+@pytest.mark.parametrize(("slower", "following"), [(0.53, "a"), (0.62, "b")])
+def test_what_comes_next_hangs_on_no_difference_that_a_screening_does_not_tell(slower: float, following: str) -> None:
+    """Two that pass, of which the one that is screened slower is closer to float."""
+    tried: list[EvaluatedCandidate] = []
+    order = halving(RATIOS, SPECS, 1.0, tried, 0.1)
+    first = list(islice(order, 4))
+    for spec, ratio, sqnr in ((first[0], slower, 30.0), (first[1], 0.5, 20.0)):
+        record = MeasuredModel(agreement=0.99, sqnr_db=sqnr, preference=math.log(ratio))
+        tried.append(EvaluatedCandidate(spec, record, passed=True))
+
+    assert next(order).operators == (following,)
 
 
 def test_what_passes_and_gains_nothing_goes_by_its_closeness_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Percentiles
-from edge_agent.worker.measure.probe import Answer, Refused, Request, Served
+from edge_agent.worker.measure.question import Answer, Refused, Request, Served
 from edge_agent.worker.measure.runtimes import ServingOption
 from edge_agent.worker.search import screening as module
 from edge_agent.worker.search.screening import Screening, Speed
@@ -28,10 +28,21 @@ class Device:
         monkeypatch.setattr(module, "screen", self.screen)
         monkeypatch.setattr(module, "ask", self.ask)
 
-    def screen(self, models: Sequence[Served], _feeds: Path, *, seconds: float, **_: int) -> list[Screened]:
+    def screen(
+        self, models: Sequence[Served], _feeds: Path, *, seconds: float, tolerant: bool, **_: int
+    ) -> list[Screened | ModelError]:
         self.processes += 1
         in_time = models if seconds > 0 else models[: self.fit]
-        return [Screened(Percentiles(ms, ms, ms), (ms,)) for ms in map(self._of, in_time)]
+        return [self._screened(one, tolerant=tolerant and len(models) <= self.fit) for one in in_time]
+
+    def _screened(self, served: Served, *, tolerant: bool) -> Screened | ModelError:
+        try:
+            ms = self._of(served)
+        except ModelError as error:
+            if tolerant:
+                return error
+            raise
+        return Screened(Percentiles(ms, ms, ms), (ms,))
 
     def ask(self, request: Request) -> Answer:
         self.processes += 1
@@ -143,9 +154,22 @@ def test_what_one_runtime_refuses_is_found_at_once_and_not_asked_again(monkeypat
 
     screening([Path(name) for name in "abcdefgh"])
 
-    assert device.processes == 3  # a screening that fails, a look at all, and the screening of what is left
+    assert device.processes == 1
     screening([Path("a"), Path("b")])
-    assert device.processes == 4
+    assert device.processes == 2
+
+
+def test_who_is_refused_is_looked_for_where_a_screening_takes_several_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ms: dict[tuple[str, str], Any] = {(name, "one"): 1.0 for name in ("float", *"abcd")}
+    device = Device(monkeypatch, ms | {("b", "one"): ModelError("model_unsupported", "no; export it again")})
+    device.fit = 4
+
+    found = Screening(FLOAT, FEEDS, [ONE])([Path(name) for name in "abcd"])
+
+    assert [isinstance(one, ModelError) for one in found] == [False, True, False, False]
+    assert device.processes == 3  # a screening that fails, a look at all, and the screening of what is left
 
 
 def test_who_is_to_blame_is_looked_for_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,14 +210,24 @@ def test_where_float_itself_does_not_run_there_is_no_screening(monkeypatch: pyte
         Screening(FLOAT, FEEDS, [ONE])([Path("a")])
 
 
-def test_a_single_model_that_does_not_fit_into_memory_is_no_matter_of_that_model(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("code", ["out_of_memory", "stage_timeout"])
+def test_what_does_not_fit_or_takes_minutes_is_told_and_the_rest_is_screened(
+    monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    full = LimitError("out_of_memory", "too large")
-    crash = StageError("stage_crashed", "killed")
-    Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash})
-    screens = iter([crash])
-    monkeypatch.setattr(module, "screen", lambda *_, **__: (_ for _ in ()).throw(next(screens)))
+    full, crash = LimitError(code, "too large"), StageError("stage_crashed", "killed")
+    Device(monkeypatch, {("float", "one"): 1.0, ("a", "one"): full, ("b", "one"): crash, ("c", "one"): 0.5})
+
+    large, crashed, sound = Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b"), Path("c")])
+
+    assert isinstance(large, ModelError)
+    assert (large.code, large.message) == (code, "served alone, too large")
+    assert isinstance(crashed, ModelError)
+    assert isinstance(sound, Speed)
+    assert sound.ratio == 0.5
+
+
+def test_where_float_itself_does_not_fit_there_is_no_screening(monkeypatch: pytest.MonkeyPatch) -> None:
+    Device(monkeypatch, {("float", "one"): LimitError("out_of_memory", "too large"), ("a", "one"): 1.0})
 
     with pytest.raises(LimitError):
-        Screening(FLOAT, FEEDS, [ONE])([Path("a"), Path("b")])
+        Screening(FLOAT, FEEDS, [ONE])([Path("a")])

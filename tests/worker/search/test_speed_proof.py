@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace as replace_in
 from support.finals import FLOAT, MIB, Finals
 
+from edge_agent.errors import LimitError, StageError
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.wire.manifest import MinGain, Preference
@@ -235,7 +236,7 @@ def test_a_gain_of_time_is_sought_where_it_may_be_all(
     assert finals.goals == {"a": pytest.approx(goal)}
 
 
-def test_over_budget_a_long_race_is_not_run_and_a_short_one_is(
+def test_over_budget_what_takes_long_is_not_measured_and_what_is_short_is(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finals.add("a", 0.50)
@@ -246,7 +247,100 @@ def test_over_budget_a_long_race_is_not_run_and_a_short_one_is(
     assert names(finals.run(tmp_path, monkeypatch)) == ["a"]
     assert names(slow.run(tmp_path, monkeypatch)) == ["a"]
     assert [one[0] for one in finals.asked] == ["memory", "race", "proof"]
-    assert [one[0] for one in slow.asked] == ["memory", "proof"]
+    assert [one[0] for one in slow.asked] == ["proof"]
+
+
+def test_where_nothing_else_is_gained_every_structure_is_weighed(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, time in (("a", 0.96), ("b", 0.97), ("c", 0.98), ("light", 1.0)):
+        finals.add(name, time, 900)
+    finals.memory = {"light": 20 * MIB}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
+    assert finals.asked[0] == ("memory", "float", "a", "b", "c", "light")
+
+
+def test_memory_that_is_all_that_is_preferred_is_weighed_of_every_structure(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer = "memory"
+    for name in ("a", "b", "c", "light"):
+        finals.add(name, 0.5, 400 if name == "light" else 300)
+    finals.memory = {"light": 20 * MIB}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
+
+
+def test_where_there_is_no_time_to_weigh_all_the_first_ones_are_weighed(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer = "memory"
+    finals.left_s = -1.0
+    slow = replace(finals, reference=replace_in(FLOAT, latency_p50_ms=180.0))  # 3.6 s each, and a second to start
+    for name in "abcd":
+        slow.add(name, 0.5)
+
+    slow.run(tmp_path, monkeypatch)
+
+    assert slow.asked[0] == ("memory", "float", "a", "b", "c")
+
+
+def test_one_that_was_not_weighed_does_not_overtake_those_that_were(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that int8 takes more of makes a number worse, and the fourth's has none in it."""
+    for name, time in (("a", 0.50), ("b", 0.51), ("c", 0.52), ("d", 0.53)):
+        finals.add(name, time)
+    finals.memory = dict.fromkeys("abc", 60 * MIB)
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["a"]
+    assert finals.asked[1] == ("race", "a", "b", "c")
+
+
+FULL = LimitError("out_of_memory", "the models do not fit into the memory that a measurement may use")
+
+
+@pytest.mark.parametrize("prefer", ["balanced", "speed"])
+def test_what_cannot_be_measured_fails_alone_and_the_others_go_on(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefer: Preference
+) -> None:
+    finals.prefer = prefer
+    for name, time in (("broken", 0.5), ("a", 0.51), ("b", 0.52)):
+        finals.add(name, time)
+    finals.broken = {"broken": FULL}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["a"]
+    assert finals.asked[-2:] == [("race", "a", "b"), ("proof", "a", SHARED_CONFIDENCE)]
+    assert record_of(finals, "broken").code == "out_of_memory"
+    assert record_of(finals, "a").model_rss_bytes == (40 * MIB if prefer == "balanced" else None)
+
+
+def test_what_cannot_be_measured_in_its_proof_gives_way_and_takes_no_chance_of_the_others(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer = "speed"
+    for name, time in (("broken", 0.5), ("a", 0.6), ("worse", 0.7), ("b", 0.8)):
+        finals.add(name, time)
+    finals.broken = {"broken": StageError("stage_crashed", "a measurement was killed"), "worse": FULL}
+    finals.proofs = {"a": Decision.SLOWER}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["b"]
+    assert {name: record_of(finals, name).code for name in ("broken", "worse")} == {
+        "broken": "stage_crashed", "worse": "out_of_memory",
+    }  # fmt: skip
+
+
+def test_where_float_itself_cannot_be_measured_the_search_ends(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.add("a", 0.5)
+    finals.add("b", 0.51)
+    finals.broken = {"float": FULL}
+
+    with pytest.raises(LimitError):
+        finals.run(tmp_path, monkeypatch)
+    assert {item.record.code for item in finals.tried} == {None}
 
 
 @pytest.mark.parametrize(("end", "found"), [(Decision.ACCEPTED, ["fast", "surest"]), (Decision.SLOWER, ["sure"])])

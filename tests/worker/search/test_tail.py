@@ -175,7 +175,8 @@ def test_a_detector_is_tried_with_a_float_tail_first_and_keeps_its_boxes(
     path = save(built(), tmp_path)
     job_dir = make_job(
         tmp_path, path, {"x": pictures(path, 600)}, output=asked(layout),
-        recipe=Recipe(method="static", calibration="mse"), gates=Gates(max_latency_ratio=0, max_size_ratio=0),
+        recipe=Recipe(method="static", calibration="mse", search_budget_s=600),
+        gates=Gates(max_latency_ratio=0, max_size_ratio=0),
     )  # fmt: skip
 
     outcome = run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE)

@@ -184,3 +184,24 @@ def test_what_cannot_be_served_is_dropped_with_the_reason(tmp_path: Path, where:
     assert [(one.record.code, one.record.message) for one in search.tried] == [("rewrite_invalid", "crashes")]
     assert search.attempt(MENDED, SPEC, 0.1) is None
     assert len(search.tried) == 1
+
+
+def test_what_is_tried_knows_what_it_is_expected_to_lose_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = Evaluator()
+    search = trials(tmp_path, evaluator)
+    shown = {SPEC: 3, replace(SPEC, operators=("a",)): 6}
+
+    def score(spec: CandidateSpec, _served: MeasuredModel, _pace: Any) -> EvaluatedCandidate:
+        record = MeasuredModel(agreement=0.9, disagreements=shown[spec], windows=100, sqnr_db=20.0)
+        return EvaluatedCandidate(spec, record, passed=True)
+
+    monkeypatch.setattr(evaluator, "score", score)
+    monkeypatch.setattr(evaluator, "with_speed", lambda item, _screened: item)
+    search.screen(list(shown))
+    for spec in shown:
+        search.score(spec, 0.1)
+
+    few, many = (item.penalty for item in search.tried)
+    assert 0 < few < many

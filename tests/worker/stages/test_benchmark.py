@@ -106,8 +106,9 @@ def test_memory_of_float_and_chosen_is_told(tmp_path: Path, files: Path) -> None
     assert reference["model_rss_bytes"] > LAYERS * 4 * MIB
     assert chosen["model_rss_bytes"] > LAYERS * MIB
     assert reference["model_rss_bytes"] - chosen["model_rss_bytes"] > LAYERS * 2 * MIB  # three quarters of the weights
-    empty = reference["peak_rss_bytes"] - reference["model_rss_bytes"]
-    assert empty == chosen["peak_rss_bytes"] - chosen["model_rss_bytes"] > 20 * MIB
+    empty, other = (one["peak_rss_bytes"] - one["model_rss_bytes"] for one in (reference, chosen))
+    assert empty > 20 * MIB
+    assert other == pytest.approx(empty, abs=2 * MIB), "the same runtime without a model"
     gained = [(gate["name"], gate.get("axis"), gate["passed"]) for gate in chosen["gates"]]
     assert gained == [("min_agreement", None, True), ("min_gain", "size", True), ("min_gain", "memory", True)]
     assert results["device"]["cores"] >= 1

@@ -26,7 +26,7 @@ from edge_agent.worker.__main__ import run
 from edge_agent.worker.artefacts import read_chosen, read_ranges
 from edge_agent.worker.measure.comparison import Screened, screen
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
-from edge_agent.worker.measure.probe import Served
+from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search import screening, speed_proof, trials
 from edge_agent.worker.search import search as module
 from edge_agent.worker.search.policy import SAME_SIZE, EvaluatedCandidate
@@ -102,13 +102,27 @@ def test_the_best_is_frozen_with_all_that_its_verdict_needs_and_progress_only_gr
     assert {record["ratio_p50"] for record in others} == {0.7}, "all are one speed, so the smallest is the best"
     smallest = min(record["size_bytes"] for record in others)
     assert records[chosen.number]["size_bytes"] <= smallest * (1 + SAME_SIZE)
-    alike = [record for record in others if record["size_bytes"] == records[chosen.number]["size_bytes"]]
-    nearest = closeness(records[chosen.number])
-    assert all(nearest > closeness(record) for record in alike), "of one structure the closest to float"
 
 
-def closeness(record: Mapping[str, Any]) -> tuple[float, float]:
-    return record["agreement"], record["sqnr_db"]
+def test_of_one_structure_the_closest_to_float_is_frozen(
+    tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its range methods differ in nothing else; here every structure has them all, and nothing is left float."""
+    monkeypatch.setattr(module, "halving", lambda _ratios, specs, *_: iter(specs))
+    monkeypatch.setattr(module.Search, "try_mixed_precision", lambda *_: None)
+
+    outcome, folder = search(tmp_path, model)
+
+    records, chosen = told(outcome)["candidates"], read_chosen(folder)
+    one = records[chosen.number]
+    others = [record for record in records if structure_of(record) == structure_of(one) and record is not one]
+    assert {record["calibration"] for record in [one, *others]} == {"mse", "percentile", "minmax"}
+    assert one["sqnr_db"] > max(record["sqnr_db"] for record in others)
+    assert one["agreement"] >= max(record["agreement"] for record in others)
+
+
+def structure_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[key] for key in ("method", "operators", "types", "per_channel"))
 
 
 def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,3 +453,12 @@ def test_a_float_model_that_answers_with_nan_is_refused(tmp_path: Path, model: P
 def test_integers_at_the_ends_are_not_for_onnx(tmp_path: Path, model: Path) -> None:
     with pytest.raises(RecipeError, match=r"io 'int8' is for \.tflite"):
         search(tmp_path, model, recipe=Recipe(io="int8"))
+
+
+def test_a_budget_that_the_stage_has_no_time_for_is_cut_and_said(tmp_path: Path, model: Path, quick: None) -> None:
+    recipe = Recipe(method="static", calibration="minmax", search_budget_s=500)
+
+    outcome, _ = search(tmp_path, model, recipe=recipe, stage_timeout_s=400)
+
+    assert outcome.code == ""
+    assert any("the search had 280 s" in warning for warning in told(outcome)["data"]["warnings"])

@@ -1,6 +1,7 @@
 """Two finalists before the held-out set: real stages; one finalist's file is changed where it must be refused."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import onnx
 import pytest
 from msgspec.structs import replace
 from onnx import numpy_helper
+from support.documents import MINIMAL
 from support.jobs import make_job, run_stages
 from support.results import read_results
 from support.trained import windows
@@ -16,7 +18,7 @@ from support.trained import windows
 from edge_agent.backends import CandidateSpec
 from edge_agent.daemon.activation.release_steps import chosen_model
 from edge_agent.jobs.outcome import read_result
-from edge_agent.jobs.task import OUTCOME_FILE, Stage, chosen_folder, read_task
+from edge_agent.jobs.task import OUTCOME_FILE, Stage, chosen_folder
 from edge_agent.quant.bounds import agreement_lower
 from edge_agent.wire.manifest import Gates, Recipe
 from edge_agent.worker.artefacts import (
@@ -107,8 +109,9 @@ def test_the_second_is_chosen_where_the_first_is_refused(tmp_path: Path, classif
     folder = chosen_folder(job_dir)
     assert folder == job_dir / Stage.VALIDATE
     assert read_chosen(folder).spec.method == "static"
-    activated = chosen_model(job_dir, read_task(job_dir), use_float=False)
-    assert activated.read_bytes() == classifier.read_bytes()
+    activated = chosen_model(job_dir, MINIMAL, use_float=False)
+    assert activated.path.read_bytes() == classifier.read_bytes()
+    assert activated.sha256 == hashlib.sha256(classifier.read_bytes()).hexdigest()
     assert run_stages(job_dir, Stage.BENCHMARK).code == ""
     assert read_results(job_dir)["chosen"]["method"] == "static"
 

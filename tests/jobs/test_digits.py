@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.quant.digits import apart, percent_apart
+from edge_agent.jobs.digits import apart, gate_numbers, percent_apart
 from edge_agent.quant.findings import Measured
 from edge_agent.quant.gain import Gain
 from edge_agent.quant.gates import evaluate_measured, evaluate_search
@@ -22,6 +22,7 @@ from edge_agent.wire.manifest import Gates
         (1890.4, 1024.0, ("1890", "1024")),
         (15.02, 15.0, ("15.02", "15")),
         (float("inf"), 1.0, ("inf", "1")),
+        (1.0 + 2**-52, 1.0, ("1.0000000000000002", "1")),
     ],
 )
 def test_as_few_digits_as_tell_them_apart(value: float, limit: float, texts: tuple[str, str]) -> None:
@@ -36,6 +37,27 @@ def test_what_is_shown_has_the_order_of_what_is_meant(value: float, limit: float
     one, other = map(float, apart(value, limit))
 
     assert (one < other, one > other) == (value < limit, value > limit)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit", "shown"),
+    [
+        ("max_latency_ratio", 1.02003, 1.02, ("1.02003", "1.02")),
+        ("max_latency_ratio", 0.47784, 1.02, ("0.4778", "1.02")),
+        ("min_agreement", 0.95, 0.95, ("0.95", "0.95")),
+        ("min_agreement", None, 0.95, ("?", "0.95")),
+        ("max_latency_ratio", float("inf"), None, ("?", "?")),
+        ("min_sqnr_db", -float("inf"), 10.0, ("?", "10 dB")),
+        ("min_sqnr_db", 9.99996, 10.0, ("9.99996 dB", "10 dB")),
+        ("max_peak_rss_bytes", 104_857_601, 104_857_600, ("100.000001 MiB", "100 MiB")),
+        ("max_peak_rss_bytes", 3000, 2048, ("2.93 KiB", "2 KiB")),
+        ("max_peak_rss_bytes", 300, 200, ("300", "200")),
+    ],
+)
+def test_a_gate_is_told_in_its_unit_and_shows_whether_it_is_met(
+    name: str, value: float | None, limit: float | None, shown: tuple[str, str]
+) -> None:
+    assert gate_numbers(name, value, limit, "?") == shown
 
 
 def test_shares_are_told_in_percent() -> None:

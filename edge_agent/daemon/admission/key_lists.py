@@ -1,0 +1,61 @@
+"""Takes signed key lists: what is addressed to this device, newer than what holds, and leaves enough keys."""
+
+from collections.abc import Callable
+
+from edge_agent.daemon.admission.key_files import KeyFiles
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.errors import EdgeAgentError, TrustError
+from edge_agent.strict import counted
+from edge_agent.wire.keys import decode_key_list
+from edge_agent.wire.topics import CommandTopic
+
+
+class KeyLists:
+    """``on_change`` is called when other keys are trusted: what was refused before may be obeyed now."""
+
+    def __init__(
+        self, namespace: str, files: KeyFiles, publisher: Publisher, on_change: Callable[[], None], *, unsigned: bool
+    ) -> None:
+        self._namespace = namespace
+        self._files = files
+        self._publisher = publisher
+        self._on_change = on_change
+        self._unsigned = unsigned
+
+    def known(self, topic: CommandTopic, content: bytes, *, live: bool) -> bool:
+        """Whether a list needs no check: it holds, or the broker keeps it for devices that are further behind.
+
+        Who signed it may have been revoked since. Raises ``WireError`` if it is no key list.
+        """
+        found = decode_key_list(content)
+        if self._files.holds(found):
+            if live:
+                self._say(topic)
+            return True
+        return not live and found.version < self._files.list_version
+
+    def take(self, topic: CommandTopic, content: bytes) -> None:
+        """Let a list hold whose signatures are good; its end is published as a command's is.
+
+        Raises:
+            WireError: it is no key list.
+            TrustError: it is not for this device.
+        """
+        found = decode_key_list(content)
+        if found.id != topic.command or found.namespace != self._namespace or str(topic.scope) not in found.targets:
+            raise TrustError("wrong_target", f"key list {found.version} was found at {topic.scope}/cmd/{topic.command}")
+        if self._unsigned:
+            text = "this device asks for no signatures (trust.allow_unsigned = true), so it keeps no key list"
+            self._publisher.done(topic.command, "untrusted", text)
+            return
+        try:
+            self._files.take(found, content)
+        except EdgeAgentError as error:
+            self._publisher.done(topic.command, error.code, error.message)
+            raise
+        self._say(topic)
+        self._on_change()
+
+    def _say(self, topic: CommandTopic) -> None:
+        keys = counted(len(self._files.keyring.keys), "key")
+        self._publisher.done(topic.command, "", f"key list {self._files.list_version} holds: {keys}")

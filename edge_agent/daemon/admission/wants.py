@@ -1,0 +1,134 @@
+"""What becomes of trusted wants: the newest of each topic, the highest version first, each with an answer.
+
+An answer is a job's report, or a refusal in the device's status. A want below one that stands gets a report that is not
+kept at the broker: ``superseded``. One whose job has left the newest is answered from its model's record.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+
+from edge_agent.daemon.admission.documents import Document
+from edge_agent.daemon.admission.rules import Accept, Known, Outranked, Refuse, Standing, Want, decide, read_want
+from edge_agent.daemon.job_flow import JobFlow
+from edge_agent.daemon.job_ledger import JobLedger
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.errors import EdgeAgentError, TrustError
+from edge_agent.state.clock import Clock
+from edge_agent.wire.messages import JobReport
+from edge_agent.wire.timestamps import rfc3339
+from edge_agent.wire.topics import Scope, WantTopic
+
+log = logging.getLogger(__name__)
+
+
+class Wants:
+    """Remembers which versions are wanted where. Used from the consumer only."""
+
+    def __init__(
+        self, namespace: str, ledger: JobLedger, flow: JobFlow, publisher: Publisher, clock: Clock, *, unsigned: bool
+    ) -> None:
+        self._namespace = namespace
+        self._unsigned = unsigned
+        self._ledger = ledger
+        self._flow = flow
+        self._publisher = publisher
+        self._clock = clock
+        self._versions: dict[str, dict[Scope, Standing]] = {}
+        """model → scope → the version that is wanted there and until when, of trusted wants that were obeyed."""
+
+    @property
+    def models(self) -> Collection[str]:
+        """The names under which something was accepted here."""
+        return self._ledger.models
+
+    def cleared(self, topic: WantTopic) -> None:
+        """Nothing lies at a topic any more."""
+        self._versions.get(topic.model, {}).pop(topic.scope, None)
+
+    def forget(self, model: str) -> None:
+        """A model's name begins anew."""
+        self._versions.pop(model, None)
+
+    def republish(self, job: str) -> bool:
+        """Publish the report of a job again, at most once a second, as anybody may ask; False: it is not here."""
+        if job not in self._ledger.jobs:
+            return False
+        self._ledger.answer(job)
+        return True
+
+    def decide(self, documents: Sequence[Document]) -> Iterator[tuple[Document, EdgeAgentError | None]]:
+        """Obey trusted wants; gives each once it is dealt with, and why it is refused, if it is.
+
+        A fault in one keeps no other from its answer.
+        """
+        found: list[tuple[Document, Want]] = []
+        for document in documents:
+            if not isinstance(document.topic, WantTopic):
+                continue
+            try:
+                found.append((document, read_want(document.topic, document.envelope.content(), self._namespace)))
+            except EdgeAgentError as error:
+                yield document, error
+        newest = {document.topic: document for document, _ in found}
+        for document, want in sorted(found, key=lambda one: _rank(one[1])):
+            if newest[document.topic] is not document:
+                self._answer(want, "canceled", "superseded", "a newer want took its place before it was begun")
+                yield document, None
+                continue
+            refused: EdgeAgentError | None = None
+            try:
+                self._obey(document, want)
+            except EdgeAgentError as error:
+                refused = error
+            except Exception:
+                log.exception("internal: want of %s", want.manifest.name)
+                refused = TrustError("internal", f"{want.manifest.name} failed here; report it with the log")
+            yield document, refused
+
+    def _obey(self, document: Document, want: Want) -> None:
+        if not self._unsigned:
+            self._clock.seen(want.created)
+        name = want.manifest.name
+        versions = self._versions.setdefault(name, {})
+        record = self._ledger.record(name)
+        decision = decide(want, record, self._ledger.jobs.keys(), versions, self._clock.now(), self._clock.told())
+        versions.pop(want.topic.scope, None)  # what this topic held before stands nowhere any more
+        match decision:
+            case Accept():
+                versions[want.topic.scope] = want.standing
+                self._flow.accept(want)
+            case Known():
+                versions[want.topic.scope] = want.standing
+                if not document.answered and not self.republish(want.job):
+                    self._answer_from_record(want)
+            case Outranked(by):
+                self._answer(want, "canceled", "superseded", by)
+            case Refuse(error):
+                expected = record is not None and not record.dated_ahead(self._clock.now())
+                if record is not None and expected and want.created < record.forgotten and not document.live:
+                    return  # what lies at the broker since before its name was forgotten is nobody's question
+                raise error
+
+    def _answer_from_record(self, want: Want) -> None:
+        """Say how a job ended whose report is not kept here any more."""
+        record = self._ledger.record(want.manifest.name)
+        if record is None:
+            return
+        text = "it ended so before, and its report is not kept here any more; push a higher version for a new try"
+        release = self._ledger.active_release(want.manifest.name, want.digest)
+        self._answer(want, record.status, record.code, text, release=release)
+
+    def _answer(self, want: Want, status: str, code: str, message: str, *, release: str = "") -> None:
+        """Publish a report of a job that is not kept here; nor does the broker keep it."""
+        self._publisher.answer(
+            JobReport(
+                device="", job=want.job, model=want.manifest.name, version=want.manifest.version,
+                stage="activate" if release else "receive", status=status, code=code, message=message,
+                started=rfc3339(self._clock.now()), release=release,
+            )
+        )  # fmt: skip
+
+
+def _rank(want: Want) -> tuple[int, bool]:
+    """The highest version first; of one version the device's own."""
+    return -want.manifest.version, want.topic.scope.kind != "d"

@@ -1,0 +1,53 @@
+"""Keeps the info of a device within the protocol's limit: a reader takes a larger one for nothing at all. Pure.
+
+What is left out is named in the message. First goes what is known from elsewhere, last what runs.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from edge_agent.wire.messages import MAX_REPORT_BYTES, DeviceInfo, encode
+
+
+def encode_info(info: DeviceInfo) -> bytes:
+    """The bytes of ``info``, or of as much of it as the limit permits."""
+    data = b""
+    for fewer in _ever_fewer(info):
+        data = encode(fewer)
+        if len(data) <= MAX_REPORT_BYTES:
+            break
+    return data
+
+
+def _ever_fewer(info: DeviceInfo) -> Iterator[DeviceInfo]:
+    yield info
+    kinds = {name: {"kind": source.get("kind", "")} for name, source in info.sources.items()}
+    info = _without(info, "sources", kinds)
+    yield info
+    for most in _halves(len(info.highest)):
+        info = _without(info, "highest", _first(info.highest, most))
+        yield info
+    for most in _halves(len(info.sources)):
+        info = _without(info, "sources", _first(info.sources, most))
+        yield info
+    for most in _halves(len(info.active)):
+        info = _without(info, "active", info.active[:most])
+        yield info
+
+
+def _without(info: DeviceInfo, field: str, rest: Any) -> DeviceInfo:
+    told = [] if info.left_out is msgspec.UNSET else info.left_out
+    return msgspec.structs.replace(info, left_out=sorted({*told, field}), **{field: rest})
+
+
+def _first(table: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return dict(islice(table.items(), most))
+
+
+def _halves(number: int) -> Iterator[int]:
+    while number:
+        number //= 2
+        yield number

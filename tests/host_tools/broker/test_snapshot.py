@@ -1,0 +1,170 @@
+"""A reading of what is retained is complete, or it says that it is not."""
+
+import time
+from pathlib import Path
+
+import pytest
+from support.brokers import IotcoreBroker, MosquittoBroker
+from support.flood import Flood
+from support.links import QueuedLink
+
+from edge_agent.errors import BrokerError
+from edge_agent.mqtt import Connected
+from edge_agent.mqtt.serving import close
+from edge_agent.wire.topics import Topics
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.broker.snapshot import (
+    MOST,
+    NO_ECHO_S,
+    OVERFLOWN_S,
+    SETTLE_S,
+    SURE,
+    Reading,
+    Verdict,
+)
+
+FILTER = "ea/v1/d/+/status"
+
+
+def reading(*, resumes: bool = True, messages: int = 0) -> Reading:
+    """One that began at second 0 and has heard so many messages by then."""
+    begun = Reading((FILTER,), resumes=resumes, now=0.0, patience_s=60.0)
+    for number in range(messages):
+        assert begun.take(f"ea/v1/d/pi-{number}/status", b"x", 0.0)
+    return begun
+
+
+def test_few_messages_and_the_echo_are_complete() -> None:
+    few = reading(messages=SURE - 1)
+    few.echoed(0.0)
+
+    assert few.verdict(SETTLE_S / 2, answered=True) is Verdict.WAIT
+    assert few.verdict(SETTLE_S, answered=True) is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize("echoed", [True, False])
+def test_many_messages_need_a_connection_that_brings_few(*, echoed: bool) -> None:
+    many = reading(messages=SURE)
+    if echoed:
+        many.echoed(0.0)
+    assert many.verdict(OVERFLOWN_S, answered=False) is Verdict.AGAIN
+    many.leave()
+    assert many.verdict(OVERFLOWN_S, answered=False) is Verdict.WAIT
+
+    many.again(1.0, resumed=True)
+    many.take("ea/v1/d/late/status", b"x", 1.0)
+    many.echoed(1.0)
+
+    assert many.verdict(1.0 + SETTLE_S, answered=True) is Verdict.COMPLETE
+    assert len(many.found) == SURE + 1
+
+
+def test_a_broker_that_keeps_no_session_cannot_prove_many() -> None:
+    many = reading(messages=SURE)
+    many.leave()
+    many.again(1.0, resumed=False)
+    for number in range(SURE):
+        many.take(f"ea/v1/d/pi-{number}/status", b"x", 1.0)
+    many.echoed(1.0)
+
+    assert many.verdict(1.0 + SETTLE_S, answered=True) is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize(("messages", "verdict"), [(SURE - 1, Verdict.COMPLETE), (SURE, Verdict.INCOMPLETE)])
+def test_mqtt_3_1_1_is_believed_below_the_usual_limit(messages: int, verdict: Verdict) -> None:
+    one = reading(resumes=False, messages=messages)
+    one.echoed(0.0)
+
+    assert one.verdict(SETTLE_S, answered=True) is verdict
+
+
+def test_a_broker_that_withholds_the_echo_is_believed_after_a_silence_if_it_answers() -> None:
+    silent = reading(messages=3)
+
+    assert silent.verdict(NO_ECHO_S, answered=True) is Verdict.COMPLETE
+    assert silent.verdict(NO_ECHO_S, answered=False) is Verdict.WAIT
+    assert silent.verdict(60.0, answered=False) is Verdict.INCOMPLETE
+
+
+def test_more_than_a_broker_sends_without_an_acknowledgement_is_not_believed() -> None:
+    assert reading(messages=MOST).verdict(0.0, answered=True) is Verdict.INCOMPLETE
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize(("devices", "size"), [(2000, 300), (5000, 3000)])
+def test_every_device_of_a_large_fleet_is_seen(
+    mosquitto: MosquittoBroker, namespace: str, devices: int, size: int
+) -> None:
+    """A mosquitto holds 1,000 messages back and drops the rest: of 2,000 devices 1,032 were seen."""
+    topics = Topics(namespace)
+    message = lambda number: (topics.device(f"pi-{number}", "status"), bytes(size))  # noqa: E731  # short
+    with Flood(mosquitto.url, message, qos=1, retain=True, most=devices) as flood:
+        flood.finish()
+
+    with Session(Settings(url=mosquitto.url, namespace=namespace)) as session:
+        found = [len(session.snapshot(topics.devices("status"))) for _ in range(2)]
+        one = session.snapshot(topics.device("pi-7", "status"))
+
+    assert found == [devices, devices]
+    assert list(one) == [topics.device("pi-7", "status")]
+
+
+@pytest.mark.mosquitto
+def test_a_chatty_device_does_not_keep_a_snapshot_from_its_end(mosquitto: MosquittoBroker, namespace: str) -> None:
+    topics = Topics(namespace)
+    with Session(Settings(url=mosquitto.url, namespace=namespace)) as session:
+        session.publish(topics.device("pi-1", "status"), b"1")
+        message = lambda number: (topics.device("chatty", "status"), b"%d" % number)  # noqa: E731  # short
+        with Flood(mosquitto.url, message, a_second=500) as flood:
+            while flood.sent < 100:
+                time.sleep(0.01)
+            found = session.snapshot(topics.devices("status"))
+            stopped = flood.sent
+
+    assert found == {topics.device("pi-1", "status"): b"1"}
+    assert stopped < 500 * 15
+
+
+@pytest.mark.mosquitto
+def test_a_broker_that_stops_in_the_middle_is_not_believed(mosquitto: MosquittoBroker, namespace: str) -> None:
+    with Session(Settings(url=mosquitto.url, namespace=namespace, broker_timeout_s=5), lambda _text: None) as session:
+        mosquitto.pause()
+        try:
+            with pytest.raises(BrokerError) as caught:
+                session.snapshot(session.topics.devices("status"))
+        finally:
+            mosquitto.resume()
+
+    assert caught.value.code == "snapshot_incomplete"
+
+
+def test_many_messages_of_a_broker_without_sessions_are_refused(tmp_path: Path, namespace: str) -> None:
+    topics = Topics(namespace)
+    with IotcoreBroker(tmp_path) as broker:
+        message = lambda number: (topics.device(f"pi-{number}", "status"), b"x")  # noqa: E731  # short
+        with Flood(broker.url, message, qos=1, retain=True, most=SURE) as flood:
+            flood.finish()
+        settings = Settings(url=broker.url, namespace=namespace)
+        with Session(settings) as session, pytest.raises(BrokerError, match="speaks MQTT 5") as caught:
+            session.snapshot(topics.devices("status"))
+
+    assert caught.value.code == "snapshot_incomplete"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_command_that_ends_leaves_no_session_at_the_broker(
+    mosquitto: MosquittoBroker, namespace: str, *, polite: bool
+) -> None:
+    session = Session(Settings(url=mosquitto.url, namespace=namespace))
+    with session:
+        session.subscribe(session.topics.devices("need"))
+        session.publish(session.topics.device("pi-1", "need"), b"x")
+        if not polite:
+            close(session.link._client._paho)
+
+    with QueuedLink(mosquitto.url, session.link._options.client_id, clean=False) as heir:
+        present = heir.expect(Connected, 15).session_present
+
+    assert present is not polite
