@@ -57,7 +57,7 @@ class Progress:
     """None: this device has never said anything."""
     report: JobReport | None = None
     refused: Refused | None = None
-    refusals_before: tuple[str, int] | None = None
+    refusals_before: tuple[str, int, Refused | None] | None = None
     """Boot id and number of refusals that the device's status told of before the job was sent."""
     ignored: str = ""
     """Why the device will say nothing, as far as the broker's messages tell; empty: they do not."""
@@ -126,7 +126,7 @@ class JobTracker:
         for device, status in statuses.items():
             if status:
                 self.devices[device].online = status.online
-                self.devices[device].refusals_before = (status.boot_id, status.refused_count)
+                self.devices[device].refusals_before = _refusals(status)
 
     def take(self, message: DeviceStatus | JobReport) -> Progress | None:
         """Note what a device says; the device's progress if that changed it."""
@@ -156,7 +156,7 @@ class JobTracker:
         changed = progress.online is not status.online
         progress.online = status.online
         refused = status.refused
-        news = (status.boot_id, status.refused_count) != progress.refusals_before
+        news = _refusals(status) != progress.refusals_before
         if refused and news and self._is_about_us(refused):
             changed = changed or progress.refused != refused
             progress.refused = refused
@@ -165,6 +165,11 @@ class JobTracker:
     def _is_about_us(self, refused: Refused) -> bool:
         """A device that cannot read what it does not trust names only the model."""
         return refused.job == self.job or (not refused.job and refused.model == self._model)
+
+
+def _refusals(status: DeviceStatus) -> tuple[str, int, Refused | None]:
+    """What tells a new refusal from an old one. The count alone does not: it begins anew with the agent."""
+    return status.boot_id, status.refused_count, status.refused
 
 
 def exit_code(ends: Iterable[DeviceOutcome]) -> int:

@@ -134,6 +134,14 @@ def test_a_refusal_counts_only_if_it_is_news() -> None:
     assert tracker.exit_code == 6
 
 
+def test_a_refusal_is_news_though_the_agent_was_restarted_and_counted_as_far_again() -> None:
+    tracker = JobTracker(JOB, "har", {"pi-01": status(refused_job="f" * 16, count=2)})
+
+    tracker.take(status(refused_job=JOB, count=2))
+
+    assert tracker.exit_code == 6
+
+
 def test_a_first_refusal_of_a_device_that_never_spoke_counts() -> None:
     tracker = JobTracker(JOB, "har", {"pi-01": None})
 

@@ -60,8 +60,9 @@ def make_job(job_dir: Path, files: Path, *, limit: int, asked: MinGain = DEFAULT
         arrays=ArrayFiles(calibration=str(files / "c.npz")),
     )
     (job_dir / "task.json").write_bytes(msgspec.json.encode(task))
-    (job_dir / "model.onnx").symlink_to(files / "model.onnx")
-    assert run_stage(job_dir, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None).status == "ok"
+    (job_dir / "model.onnx").hardlink_to(files / "model.onnx")  # a worker reads what is in its job
+    end = run_stage(job_dir, Stage.CAPTURE, ChildLimits(timeout_s=60), lambda *_: None)
+    assert end.status == "ok", end
     record = MeasuredModel(method="static", runtime="onnxruntime", threads=1)
     chosen = Chosen(
         number=1,
@@ -73,7 +74,7 @@ def make_job(job_dir: Path, files: Path, *, limit: int, asked: MinGain = DEFAULT
     )
     (job_dir / "quantize").mkdir()
     (job_dir / "quantize" / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
-    (job_dir / "quantize/chosen.onnx").symlink_to(files / target)
+    (job_dir / "quantize/chosen.onnx").hardlink_to(files / target)
     leave(job_dir, Stage.CALIBRATE, read_result(job_dir))
     candidates = [MeasuredModel(method="dynamic"), MeasuredModel(method="static", pareto=True)]
     leave(job_dir, Stage.QUANTIZE, replace(read_result(job_dir), candidates=candidates))
