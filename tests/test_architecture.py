@@ -43,7 +43,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"foreign", "jobs", "wire"}, {"msgspec"}),
     "trust": ({"process", "wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "foreign", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "daemon": (DAEMON | {"execution", "retry", "trust"}, {"msgspec"}),
+    "telemetry": ({"device", "jobs", "state", "wire"}, {"msgspec"}),
+    "daemon": (DAEMON | {"execution", "retry", "telemetry", "trust"}, {"msgspec"}),
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),
     "sources": ({"acquisition", "mqtt", "settings"}, {"cv2", "msgspec", "numpy", "serial", "sounddevice"}),
@@ -88,7 +89,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report.html": ({"jobs"}, set()),
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
-ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry"}
+ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry", "telemetry"}
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),

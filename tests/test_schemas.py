@@ -14,6 +14,7 @@ from edge_agent.jobs.result import Result
 from edge_agent.wire.keys import KeyList
 from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import Command, DeviceInfo, DeviceStatus, Done, JobReport, Need
+from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
 KINDS: dict[str, type[msgspec.Struct]] = {
@@ -26,6 +27,10 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "report": JobReport,
     "need": Need,
     "done": Done,
+    "model": ModelState,
+    "event": Event,
+    "health": Health,
+    "model-sample": ModelSample,
 }
 
 

@@ -62,6 +62,15 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[float, msgspec.Meta(ge=0)] = 0
 
 
+class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the device says of itself over time; 0 seconds: that stream is off."""
+
+    health_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """How often the machine's health is published."""
+    model_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """How often what serving does is published, for each model that an application serves."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -73,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     activation: Activation = Activation()
     capture: Capture = Capture()
+    telemetry: Telemetry = Telemetry()
     sources: dict[str, dict[str, Any]] = {}
 
     @property
@@ -89,6 +99,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "mqtt": Mqtt, "trust": Trust, "limits": Limits, "activation": Activation, "capture": Capture,
+    "telemetry": Telemetry,
 }  # fmt: skip
 
 

@@ -10,7 +10,10 @@
     <ns>/d/<device>/info              retained  hardware, runtimes, sources, releases
     <ns>/d/<device>/job/<job>         retained  latest report of a job
     <ns>/d/<device>/need                        chunks that the broker no longer has
-    <ns>/d/<device>/tele/<stream>               QoS 0
+    <ns>/d/<device>/model/<model>     retained  what runs under one model name, and its newest job
+    <ns>/d/<device>/event                       QoS 1, in order: what a person should know
+    <ns>/d/<device>/tele/health                 QoS 0: the machine
+    <ns>/d/<device>/tele/model/<model>          QoS 0: what serving does with one model
 
 At most six slashes in all (AWS IoT Core), so a namespace has at most two levels.
 """
@@ -26,6 +29,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,6}")
 EVERYONE = "all"
+MODEL_STREAMS = "model/"
+"""What the streams of models begin with; the model's name follows."""
 
 ScopeKind = Literal["d", "g"]
 
@@ -80,12 +85,16 @@ class CommandTopic:
     command: str
 
 
-DeviceKind = Literal["status", "info", "need", "job", "done", "tele"]
+DeviceKind = Literal["status", "info", "need", "job", "done", "model", "event", "tele"]
+_LEAFLESS = ("status", "info", "need", "event")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTopic:
-    """What a device says; ``leaf`` is the job, command or stream, and empty for status, info, need."""
+    """What a device says; ``leaf`` is the job, command, model or stream, and empty for status, info, need, event.
+
+    Streams are ``health`` and, with two levels, ``model/<model>``.
+    """
 
     device: str
     kind: DeviceKind
@@ -143,12 +152,16 @@ class Topics:
 
     # What a device says.
     def device(self, device: str, kind: DeviceKind, leaf: str = "") -> str:
-        """The topic of what ``device`` says; ``leaf`` is the job, command or stream."""
+        """The topic of what ``device`` says; ``leaf`` is the job, command, model or stream."""
         return f"{self.namespace}/d/{device}/{kind}" + (f"/{leaf}" if leaf else "")
 
     def devices(self, kind: DeviceKind) -> str:
         """The filter for what every device says of one kind."""
-        return f"{self.namespace}/d/+/{kind}" + ("/+" if kind in ("job", "done", "tele") else "")
+        return f"{self.namespace}/d/+/{kind}" + ("/#" if kind == "tele" else "" if kind in _LEAFLESS else "/+")
+
+    def model_stream(self, device: str, model: str) -> str:
+        """The topic of what serving does with ``model`` on ``device``."""
+        return self.device(device, "tele", f"{MODEL_STREAMS}{check_name(model, 'model')}")
 
     def parse(self, topic: str) -> Topic:
         """The meaning of ``topic``; raises ``WireError`` for anything that is not of this protocol."""
@@ -165,8 +178,10 @@ class Topics:
                 return WantTopic(Scope(kind, check_name(name)), check_name(model, "model"))
             case [("d" | "g") as kind, name, "cmd", command]:
                 return CommandTopic(Scope(kind, check_name(name)), check_name(command, "command"))
-            case ["d", device, ("status" | "info" | "need") as leafless]:
+            case ["d", device, ("status" | "info" | "need" | "event") as leafless]:
                 return DeviceTopic(check_name(device, "device"), leafless)
-            case ["d", device, ("job" | "done" | "tele") as kind, leaf]:
+            case ["d", device, ("job" | "done" | "model" | "tele") as kind, leaf]:
                 return DeviceTopic(check_name(device, "device"), kind, check_name(leaf))
+            case ["d", device, "tele", "model", model]:
+                return DeviceTopic(check_name(device, "device"), "tele", MODEL_STREAMS + check_name(model, "model"))
         raise WireError("malformed", f"topic {topic[:120]!r} is not of this protocol")

@@ -90,8 +90,9 @@ topics_in_use = st.one_of(
     st.builds(PageTopic, digests, st.integers(0, 999)),
     st.builds(WantTopic, scopes, names),
     st.builds(CommandTopic, scopes, names),
-    st.builds(DeviceTopic, names, st.sampled_from(["status", "info", "need"])),
-    st.builds(DeviceTopic, names, st.sampled_from(["job", "done", "tele"]), names),
+    st.builds(DeviceTopic, names, st.sampled_from(["status", "info", "need", "event"])),
+    st.builds(DeviceTopic, names, st.sampled_from(["job", "done", "model", "tele"]), names),
+    st.builds(DeviceTopic, names, st.just("tele"), names.map(lambda name: f"model/{name}")),
 )
 
 
