@@ -93,7 +93,7 @@ class Agent:
         )
         self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
 
-        rollback = Rollback(store, self.ledger, hook, self.info)
+        rollback = Rollback(store, self.ledger, hook, self.info, put)
         commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
         self._admission = Admission(
