@@ -29,6 +29,7 @@ from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.daemon.device_info import Identity, InfoPublisher
 from edge_agent.daemon.events import ChildEnded, Due, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
 from edge_agent.daemon.faults import contained
+from edge_agent.daemon.home_assistant import HomeAssistant
 from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
 from edge_agent.daemon.job_ledger import JobLedger
@@ -78,6 +79,8 @@ class Agent:
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
         self.info = InfoPublisher(config, store, identity, self.sensors, self.publisher)
+
+        self._home_assistant = HomeAssistant(config, store, link, self.ledger)
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
@@ -129,6 +132,7 @@ class Agent:
             self._admission.tick,
             self._twins.tick,
             self.publisher.tick,
+            self._home_assistant.tick,
             self.ledger.save_ended,
             self.ledger.answer_due,
             self.clock.save,
@@ -206,6 +210,7 @@ class Agent:
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
+        self._home_assistant.connected()
         self.transfers.connected()
 
     def _forgotten(self, model: str) -> None:
