@@ -9,7 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent
-PYTHON = ROOT / ".venv-home-assistant" / "bin" / "python"
+_ENVIRONMENT = ROOT / ".venv-home-assistant"
+PYTHON = _ENVIRONMENT / "bin" / "python"
+HERE = (_ENVIRONMENT / "installed").exists()
 NOT_HERE = "Home Assistant is not installed: .ci/home-assistant"
 
 Seen = dict[str, Any]

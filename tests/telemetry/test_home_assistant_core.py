@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.brokers import MosquittoBroker
-from support.home_assistant import NOT_HERE, PYTHON, RunningHomeAssistant, Seen, attributes, shown
+from support.home_assistant import HERE, NOT_HERE, RunningHomeAssistant, Seen, attributes, shown
 
 from edge_agent.telemetry.home_assistant import Described, discovery, discovery_topic, entities
 from edge_agent.wire.messages import DeviceStatus, encode
@@ -21,7 +21,7 @@ TOPICS = Topics("ea/v1")
 pytestmark = [
     pytest.mark.external,
     pytest.mark.mosquitto,
-    pytest.mark.skipif(not PYTHON.exists(), reason=NOT_HERE),
+    pytest.mark.skipif(not HERE, reason=NOT_HERE),
 ]
 
 
