@@ -58,7 +58,7 @@ _carried = partial(Channel, message=None, writer="host", readers="devices", reta
 
 _PURGED = "by a push, before its want; cleared a day after the last want of the blob"
 _UNTIL_REPLACED = "by a push; stays until a newer version is wanted"
-_UNTIL_OBEYED = "by rollback, cancel, recalibrate, forget or keys; cleared once it was obeyed, or has expired"
+_UNTIL_OBEYED = "by rollback, cancel, recalibrate or forget, until it was obeyed or has expired; by keys, for good"
 _IN_FULL = "on every connection, and when something of it changes"
 
 CHANNELS: Final[dict[str, Channel]] = {
@@ -97,7 +97,7 @@ CHANNELS: Final[dict[str, Channel]] = {
         message=Done,
         readers="hosts",
         what="how a command ended",
-        when="when it has; cleared by the host that asked",
+        when="when that is known; cleared by the host that asked",
     ),
     "status": _said(
         address="d/{device}/status",
@@ -110,7 +110,8 @@ CHANNELS: Final[dict[str, Channel]] = {
         address="d/{device}/job/{job}",
         message=JobReport,
         what="where a job stands, and its result",
-        when="at each change; progress at most once a second; the newest 20 stay",
+        when=f"{_IN_FULL}; progress at most once a second; the newest 20 stay. One that went is told once more, "
+        "not retained, if its want comes again",
     ),
     "need": _said(
         address="d/{device}/need",

@@ -13,7 +13,7 @@ from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Measure
 from edge_agent.wire.channels import CHANNELS, Channel
 from edge_agent.wire.envelope import Envelope, Signature
 from edge_agent.wire.keys import KeyList
-from edge_agent.wire.manifest import Blob, Manifest
+from edge_agent.wire.manifest import FEATURES, Blob, Manifest
 from edge_agent.wire.messages import ActiveRelease, Command, Message, Refused
 from edge_agent.wire.telemetry import EVENT_KINDS
 from support.json_schemas import Kind, Schema, docstrings, schemas
@@ -27,6 +27,7 @@ SHOWN: dict[str, Kind] = {
     )
 }
 """The structs that have a table of fields; the others have a schema alone."""
+OTHERS = ("topics", "when", "kinds", "features")
 EVERYWHERE = {"device": "the device's id", "model": "the model's name", "job": "the job's id"}
 """What means the same wherever it stands, and has no docstring for that reason."""
 UNITS = {
@@ -55,14 +56,20 @@ def tables(page: str) -> list[str]:
 
 
 def table(name: str) -> str:
-    """The table of this name: ``topics``, ``kinds`` or a struct's."""
+    """The table of this name: one of those in ``OTHERS``, or a struct's."""
     match name:
         case "topics":
-            return _rows(("topic", "message", "written by", "read by", "kept", "QoS", "at most", "what"), _topics())
+            return _rows(("topic", "message", "written by", "read by", "retained", "QoS", "at most", "what"), _topics())
         case "when":
             return _rows(("topic", "published"), ((_address(one), one.when) for one in CHANNELS.values()))
         case "kinds":
             return _rows(("kind", "what has happened"), ((f"`{kind}`", what) for kind, what in EVENT_KINDS.items()))
+        case "features":
+            known = (
+                (f"`{feature.name}`", f"`{feature.written}`".replace("`the step ", "the step `"))
+                for feature in FEATURES
+            )
+            return _rows(("feature", "as an operator writes it"), known)
     return _rows(("field", "type", "unit", "meaning"), fields(SHOWN[name]))
 
 
@@ -108,9 +115,9 @@ def _topics() -> Iterator[tuple[str, ...]]:
     for channel in CHANNELS.values():
         kib, rest = divmod(channel.most_bytes, 1024)
         assert not rest
-        kept = "yes" if channel.retained else "no"
+        retained = "yes" if channel.retained else "no"
         yield (
-            *(_address(channel), _message(channel), channel.writer, channel.readers, kept),
+            *(_address(channel), _message(channel), channel.writer, channel.readers, retained),
             *(str(channel.qos), f"{kib} KiB", channel.what),
         )
 
