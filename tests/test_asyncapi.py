@@ -32,6 +32,7 @@ FORGET = Command(namespace="ea/v1", id="some", action="forget", model="har", exp
 SOUND = [
     ("d/pi-01/status", status()),
     ("d/pi-01/status", b""),
+    ("d/pi-01/event", b""),
     ("d/pi-01/cmd/some", seal(encode(FORGET), COMMAND_TYPE)),
     ("g/all/cmd/keys-1", seal(encode(KeyList(namespace="ea/v1", version=1)), KEYS_TYPE)),
     ("d/pi-01/need", encode(Need(device="pi-01", sha256="0" * 64, chunks=[(0, 3)]))),
@@ -55,7 +56,6 @@ UNSOUND = {
     "an order inside that is none": ("d/pi-01/want/har", seal(b"{}", MANIFEST_TYPE), "is a required property"),
     "an order of another kind": ("d/pi-01/want/har", seal(encode(FORGET), COMMAND_TYPE), "was expected"),
     "too many bytes": ("b/" + "0" * 64 + "/0/0", b"x" * 200_000, "200000 bytes"),
-    "nothing, where nothing is kept": ("d/pi-01/event", b"", "empty"),
 }
 
 

@@ -40,8 +40,8 @@ def document() -> Document:
             "title": "edge-agent",
             "version": f"{PROTOCOL}",
             "description": "What a device, a host and a dashboard say to each other over MQTT. Addresses have the "
-            "namespace `ea/v1`; a device's config may say another. An empty payload clears a retained message, and "
-            "no schema tells of it. docs/protocol.md explains the whole.",
+            "namespace `ea/v1`; a device's config may say another. An empty payload clears a retained message and says "
+            "nothing elsewhere; no schema tells of it. docs/protocol.md explains the whole.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",

@@ -65,8 +65,8 @@ class Protocol:
         channel = self._document["channels"][name]
         if len(payload) > channel["x-most-bytes"]:
             found.append(f"{len(payload)} bytes")
-        if not payload:  # clears what is retained
-            return found if self._bindings[name]["retain"] else [*found, "empty"]
+        if not payload:  # clears what is retained, and says nothing elsewhere
+            return found
         return found + min((_wrong(message, payload) for message in channel["messages"]), key=len)
 
     def faults_of(self, heard: Heard) -> list[str]:
