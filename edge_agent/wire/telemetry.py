@@ -48,7 +48,7 @@ class ModelState(Message, frozen=True, kw_only=True):
     previous_version: int = 0
     """What a rollback activates; 0: nothing."""
     newest_version: int = 0
-    """The highest version that a trusted order asked for."""
+    """The highest version that was accepted."""
     job: str = ""
     """The newest job's id."""
     job_version: int = 0
@@ -64,7 +64,7 @@ class ModelState(Message, frozen=True, kw_only=True):
     progress: float | None = None
     """Fraction of the whole job done, 0 to 1; null: no job is under way."""
     verdict: str = ""
-    """accepted, rejected or failed; empty: the job has not ended."""
+    """accepted, rejected or failed; empty: the job has not ended, or was canceled."""
     method: str = ""
     """float, dynamic, uniform or static."""
     runtime: str = ""
@@ -126,7 +126,7 @@ class Health(Message, frozen=True, kw_only=True):
     disk_written_bytes_per_day: float | None = None
     """Of the whole device that holds ``state_dir``, since it was booted."""
     temperature_c: float | None = None
-    """The hottest sensor of the processor."""
+    """Of the processor, its hottest zone; where no zone says that it is one, of the hottest of all."""
     clock_hz: float | None = None
     """The slowest of the processors that are on."""
     throttled: bool | None = None
@@ -190,7 +190,7 @@ class Event(Message, frozen=True, kw_only=True):
 
     device: str
     event_seq: int
-    """Counts a device's events; never repeats."""
+    """Rises with each event of the device, over boots as well; gaps mean nothing."""
     kind: str
     """What has happened: see the table of kinds."""
     severity: Severity = "info"
