@@ -60,7 +60,7 @@ RETAINED = {
 }
 
 
-def test_the_fleet_is_told_in_thirty_lines(one_broker: Broker, namespace: str) -> None:
+def test_the_state_of_a_fleet_is_told(one_broker: Broker, namespace: str) -> None:
     """Of a device of this version, one of version 0.1 that has reports alone, and one that says nonsense."""
     with Session(Settings(url=one_broker.url, namespace=namespace)) as session:
         for topic, payload in RETAINED.items():
