@@ -152,12 +152,15 @@ class Health(Message, frozen=True, kw_only=True):
 
 
 class ModelSample(Message, frozen=True, kw_only=True):
-    """QoS 0, not retained: what serving did with one model in the interval before ``ts``, all applications together."""
+    """QoS 0, not retained: what serving did with one model in the interval before ``ts``, all applications together.
+
+    Where several versions answered in the interval, as when another one has just been activated, each has a message.
+    """
 
     device: str
     model: str
     version: int = 0
-    """The active version."""
+    """The one that answered."""
     interval_s: float = 0.0
     """How long the interval was."""
     applications: int = 0
@@ -165,11 +168,11 @@ class ModelSample(Message, frozen=True, kw_only=True):
     inferences: int = 0
     """Calls of the model that gave an answer."""
     errors: int = 0
-    """Calls that did not."""
+    """Calls that raised: the window did not fit, or the model failed on it."""
     dropped: int = 0
-    """Datagrams of applications that were not counted, as they came too fast or made no sense."""
+    """Datagrams of the device's applications that were not counted, as they came too fast or made no sense."""
     p50_ms: float | None = None
-    """Median time of a call."""
+    """Of the model's own call, as in the verdict, within 4.5 %: steps and what is made of the outputs are not in it."""
     p95_ms: float | None = None
     """95 % of the calls took at most this."""
     p99_ms: float | None = None
