@@ -146,7 +146,8 @@ class HomeAssistant:
         if topic != self._told:
             self._told = topic
             what = "is told nothing" if after is not None else "goes on showing this device until it is cleared there"
-            log.warning("broker_refused: %s; Home Assistant %s; check the ACL", topic, what)
+            line = f"pattern write {discovery_topic(self._config.telemetry.home_assistant_prefix, '%u')}"
+            log.warning('broker_refused: %s; Home Assistant %s; the ACL needs the line "%s"', topic, what, line)
         if after is None:
             self._save(None)
             return True

@@ -23,7 +23,7 @@ _STATUSES = [status.value for status in Status]
 _KINDS = sorted(EVENT_KINDS)
 
 _MB, _KB, _MHZ = "(v/1000000)|round(1)", "(v/1000)|round(1)", "(v/1000000)|round"
-_PERCENT = "(v*100)|round(2)"
+_PERCENT, _ROUND = "(v*100)|round(2)", "v|round(4)"
 _DIAGNOSTIC: Entity = {"entity_category": "diagnostic"}
 _MS: Entity = {"device_class": "duration", "unit_of_measurement": "ms", "suggested_display_precision": 2}
 _CELSIUS: Entity = {"device_class": "temperature", "unit_of_measurement": "°C", "suggested_display_precision": 1}
@@ -35,7 +35,7 @@ _RATIO: Entity = {"suggested_display_precision": 2}
 
 _Numbers = tuple[tuple[str, str, str, str, Entity], ...]
 _OF_THE_MACHINE: _Numbers = (
-    ("temperature", "Temperature", "temperature_c", "v", _CELSIUS),
+    ("temperature", "Temperature", "temperature_c", "v|round(1)", _CELSIUS),
     ("processor", "Processor use", "cpu_share", _PERCENT, _SHARE),
     ("clock", "Processor clock", "clock_hz", _MHZ, _CLOCK),
     ("memory", "Memory available", "memory_available_bytes", _MB, _SIZE),
@@ -45,12 +45,12 @@ _OF_THE_MACHINE: _Numbers = (
 )
 """Entity, name, field of ``Health``, what its value ``v`` is shown as, the rest."""
 _OF_A_RELEASE: _Numbers = (
-    ("latency", "latency", "p50_ms", "v", _MS),
-    ("latency_p95", "latency p95", "p95_ms", "v", _MS),
-    ("float_latency", "float latency", "float_p50_ms", "v", _MS),
-    ("latency_ratio", "latency ratio", "latency_ratio", "v", _RATIO),
+    ("latency", "latency", "p50_ms", _ROUND, _MS),
+    ("latency_p95", "latency p95", "p95_ms", _ROUND, _MS),
+    ("float_latency", "float latency", "float_p50_ms", _ROUND, _MS),
+    ("latency_ratio", "latency ratio", "latency_ratio", _ROUND, _RATIO),
     ("size", "size", "model_bytes", _KB, _SMALL_SIZE),
-    ("size_ratio", "size ratio", "size_ratio", "v", _RATIO),
+    ("size_ratio", "size ratio", "size_ratio", _ROUND, _RATIO),
     ("agreement", "agreement", "agreement", _PERCENT, _SHARE),
     ("accuracy", "accuracy", "accuracy", _PERCENT, _SHARE),
     ("float_accuracy", "float accuracy", "float_accuracy", _PERCENT, _SHARE),
@@ -60,7 +60,7 @@ _OF_A_RELEASE: _Numbers = (
 _OF_SERVING: _Numbers = (
     ("inferences", "inferences", "inferences", "v", {"unit_of_measurement": "inferences"}),
     ("errors", "errors", "errors", "v", {"unit_of_measurement": "errors"}),
-    ("serving_latency", "serving latency p95", "p95_ms", "v", _MS),
+    ("serving_latency", "serving latency p95", "p95_ms", _ROUND, _MS),
 )
 """The same of ``ModelSample``: of the last interval."""
 _ATTRIBUTES = (
