@@ -98,7 +98,7 @@ class Health(Message, frozen=True, kw_only=True):
     disk_free_bytes: int | None = None
     """On the file system of ``state_dir``."""
     disk_written_bytes_per_day: float | None = None
-    """Of the whole device that holds ``state_dir``, since it was booted."""
+    """Of the whole device that holds ``state_dir``, since it was booted; null within the first hour."""
     temperature_c: float | None = None
     clock_hz: float | None = None
     """The slowest of the processors that are on."""
@@ -140,13 +140,15 @@ class ModelSample(Message, frozen=True, kw_only=True):
 
 
 class Event(Message, frozen=True, kw_only=True):
-    """QoS 1, not retained: what a person should know. ``event_seq`` counts a device's events, over boots as well.
+    """QoS 1, not retained, in order: what a person should know; kept on the device until the broker has it.
 
-    An event may be published twice, after a connection broke; it then has the same ``event_seq``.
+    An event may be published twice, after a connection broke; it then has the same ``event_seq``. So a reader that has
+    seen one passes over what is not above it. An empty payload is nobody's event, and to be passed over, too.
     """
 
     device: str
     event_seq: int
+    """Rises with each event of the device, over boots as well; gaps mean nothing."""
     kind: str
     severity: Severity = "info"
     code: str = ""

@@ -17,11 +17,20 @@ log = logging.getLogger(__name__)
 class Rollback:
     """Rolls models back; it is no part of a job's way."""
 
-    def __init__(self, store: Store, ledger: JobLedger, hook: Hook, info: InfoPublisher) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: JobLedger,
+        hook: Hook,
+        info: InfoPublisher,
+        on_taken_back: Callable[[Release, str], None],
+    ) -> None:
+        """``on_taken_back`` is called with a release that is not active any more, and a sentence."""
         self._store = store
         self._ledger = ledger
         self._hook = hook
         self._info = info
+        self._on_taken_back = on_taken_back
 
     def run(self, model: str, then: Callable[[Release, str], None]) -> None:
         """Make the previous release of ``model`` active; ``then`` gets it and what the hook complained of.
@@ -33,7 +42,9 @@ class Rollback:
         if any(job.model == model and not job.ended and job.step is not None for job in jobs):
             raise StoreError("locked", f"a release of {model} is being activated now; try again when it has ended")
         current, previous = roll_back(self._store, model)
-        log.warning("rolled back %s from %d to %d", model, current.version, previous.version)
+        text = f"rolled back {model} from {current.version} to {previous.version}"
+        log.warning("%s", text)
+        self._on_taken_back(current, text)
         self._info.publish()
         folder = Releases(self._store.models, model).path(previous.name)
         self._hook.tell(folder, lambda problem: then(previous, problem))
