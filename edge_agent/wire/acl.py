@@ -1,16 +1,22 @@
 """Which line of a broker's ACL lets a device write to a topic, as ``docs/broker.md`` has them for mosquitto. Pure."""
 
 from edge_agent.errors import WireError
-from edge_agent.wire.topics import DeviceTopic, Topics
+from edge_agent.wire.topics import CommandTopic, DeviceTopic, Topics
 
 
 def line_for_device(topics: Topics, topic: str) -> str:
-    """The line; empty where no device should write, which is every topic that is no device's own."""
+    """The line; empty where no device should write."""
     try:
         parsed = topics.parse(topic)
     except WireError:
         return ""
-    if not isinstance(parsed, DeviceTopic):
-        return ""
-    below = {"tele": "/#", "job": "/+", "done": "/+", "model": "/+"}.get(parsed.kind, "")
-    return f"pattern write {topics.namespace}/d/%u/{parsed.kind}{below}"
+    match parsed:
+        case CommandTopic(scope) if scope.kind == "d":
+            return f"pattern readwrite {topics.namespace}/d/%u/cmd/+"
+        case DeviceTopic(kind=("job" | "done" | "model") as kind):
+            return f"pattern write {topics.namespace}/d/%u/{kind}/+"
+        case DeviceTopic(kind="tele"):
+            return f"pattern write {topics.namespace}/d/%u/tele/#"
+        case DeviceTopic(kind=kind):
+            return f"pattern write {topics.namespace}/d/%u/{kind}"
+    return ""
