@@ -14,19 +14,21 @@ from edge_agent.mqtt import Link
 from edge_agent.settings.device import Config
 from edge_agent.wire.acl import line_for_device
 from edge_agent.wire.telemetry import HEALTH
-from edge_agent.wire.topics import Scope, Topics
+from edge_agent.wire.topics import DeviceKind, Scope, Topics
 
 _ANSWER_TIMEOUT_S = 5.0
 _NOBODY = "doctor"
+_WITHOUT_NAME: tuple[DeviceKind, ...] = ("status", "info", "need", "event")
+_WITH_NAME: tuple[DeviceKind, ...] = ("job", "done", "model")
 _TELEMETRY = ("model", "event", "tele")
 """Without these a device does its work, and nobody sees how it does."""
 
 
 def written_topics(topics: Topics, device: str) -> Iterator[str]:
     """One of each kind of topic that a device writes to."""
-    for kind in ("status", "info", "need", "event"):
+    for kind in _WITHOUT_NAME:
         yield topics.device(device, kind)
-    for kind in ("job", "done", "model"):
+    for kind in _WITH_NAME:
         yield topics.device(device, kind, _NOBODY)
     yield topics.device(device, "tele", HEALTH)
     yield topics.model_stream(device, _NOBODY)

@@ -7,6 +7,7 @@
 Used from the consumer only.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,8 @@ from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.sensor_watch import SensorWatch
 from edge_agent.wire.messages import Refused, encode
 from edge_agent.wire.telemetry import HEALTH
+
+log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 60
 """Where no sample is published, so that there are events all the same."""
@@ -78,6 +81,7 @@ class SelfReport:
         """Read the events that wait, and say how the run before this one ended."""
         self._outbox.load()
         if text := _BEFORE.get(self._mark.begin(self._boot_id)):
+            log.warning("%s", text)
             self.events.tell("restarted_after_crash", text)
         else:
             self.events.tell("started", f"edge-agent {__version__} runs")
