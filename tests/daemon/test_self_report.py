@@ -191,10 +191,9 @@ def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
 
 
 @pytest.mark.mosquitto
-def test_events_outlive_the_agent_and_the_broker(tmp_path: Path, namespace: str) -> None:
+def test_events_outlive_the_agent_and_the_broker(tmp_path: Path, namespace: str, mosquitto: MosquittoBroker) -> None:
     """Killed, with the broker away: what it had to say arrives later, in order, each once."""
-    broker = MosquittoBroker(tmp_path)
-    broker.start()
+    broker = mosquitto
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"no model" * 1000)
     device = Device(tmp_path, broker.url, namespace, telemetry={"health_s": 1})
@@ -218,7 +217,6 @@ def test_events_outlive_the_agent_and_the_broker(tmp_path: Path, namespace: str)
             assert time.monotonic() < deadline, "what was acknowledged goes from the disk"
             time.sleep(0.05)
         device.stop()
-    broker.kill()
 
     numbers = [event.event_seq for event in ear.events]
     assert numbers == sorted(set(numbers))
