@@ -109,7 +109,8 @@ class SelfReport:
 
     def stop(self) -> None:
         """End cleanly."""
-        self.events.tell_lost()
+        self._outbox.lose_memory()
+        self.events.tell_lost(at_any_cost=True)
         self._mark.end()
 
     # What others see happen.

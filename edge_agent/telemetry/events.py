@@ -69,7 +69,9 @@ class Events:
         self._stamp = stamp
         self._on_raised = on_raised
 
-    def tell(self, kind: str, message: str, *, code: str = "", about: Subject = NOTHING) -> None:
+    def tell(
+        self, kind: str, message: str, *, code: str = "", about: Subject = NOTHING, at_any_cost: bool = False
+    ) -> None:
         """Raise an event of one of ``EVENT_KINDS``.
 
         Args:
@@ -77,6 +79,7 @@ class Events:
             message: one sentence for a person.
             code: of the list of codes; empty: none fits.
             about: the model that it is about.
+            at_any_cost: put it on the disk also where the day's writes are used up.
         """
         _ = EVENT_KINDS[kind]
         stamp = self._stamp()
@@ -98,7 +101,7 @@ class Events:
         payload = encode(event)
         if len(payload) > MOST_BYTES:  # all of it is bounded but a name of this device that nobody has
             payload = encode(msgspec.structs.replace(event, message=""))
-        self._outbox.add(number, payload)
+        self._outbox.add(number, payload, at_any_cost=at_any_cost)
         self._on_raised()
 
     def tell_end(self, kind: str, message: str, *, code: str, about: Subject) -> None:
@@ -109,8 +112,9 @@ class Events:
                 return
         self.tell(kind, message, code=code, about=about)
 
-    def tell_lost(self) -> None:
-        """Say how many were dropped, once there is room for that; whoever stops says it all the same."""
+    def tell_lost(self, *, at_any_cost: bool = False) -> None:
+        """Say how many were dropped, if any were. There should be room for that, or another one is."""
         lost, self._outbox.lost = self._outbox.lost, 0
         if lost:
-            self.tell("events_lost", f"{counted(lost, 'event')} of this device could not be kept and are lost")
+            text = f"{counted(lost, 'event')} of this device could not be kept and are lost"
+            self.tell("events_lost", text, at_any_cost=at_any_cost)

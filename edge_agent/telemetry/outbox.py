@@ -105,11 +105,14 @@ class Outbox:
         self._last = max(int(self._now() * 1000), self._last + 1, self._on_disk + 1)
         return self._last
 
-    def add(self, number: int, payload: bytes) -> None:
-        """Take an event: on the disk if that is possible, else into memory. One more than there is room for goes."""
+    def add(self, number: int, payload: bytes, *, at_any_cost: bool = False) -> None:
+        """Take an event: on the disk if that is possible, else into memory. One more than there is room for goes.
+
+        ``at_any_cost``: also where the day's writes are used up.
+        """
         while len(self.waiting) >= MOST:
             self._drop()
-        stored = self._budget.take() and self._store(number, payload)
+        stored = (self._budget.take() or at_any_cost) and self._store(number, payload)
         self.waiting.append(Waiting(number, payload, stored))
 
     def deliver(self, number: int) -> None:
@@ -120,6 +123,11 @@ class Outbox:
         self.waiting.remove(event)
         if event.stored:
             self._forget(number)
+
+    def lose_memory(self) -> None:
+        """The process ends: what is not on the disk is lost."""
+        self.lost += sum(not event.stored for event in self.waiting)
+        self.waiting = deque(event for event in self.waiting if event.stored)
 
     def _load(self, number: int, path: Path, *, newest: bool) -> None:
         waits = path.suffix == _WAITING

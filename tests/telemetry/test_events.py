@@ -6,6 +6,7 @@ import pytest
 
 from edge_agent.telemetry.events import SEVERITIES, Events, Subject
 from edge_agent.telemetry.outbox import MOST, MOST_BYTES, Outbox
+from edge_agent.telemetry.write_budget import WriteBudget
 from edge_agent.wire.messages import Message, decode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event
 
@@ -76,3 +77,18 @@ def test_what_was_dropped_is_told_with_its_number(events: Events, outbox: Outbox
     assert told(outbox)[-1].kind == "events_lost"
     assert told(outbox)[-1].message.startswith("3 events ")
     assert outbox.lost == 0
+
+
+def test_what_is_in_memory_only_is_lost_with_the_process_and_that_is_told_later(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "events", lambda: 1e9, WriteBudget(4))
+    outbox.load()
+    events = Events("pi-01", outbox, Message)
+    for _ in range(5):
+        events.tell("started", "x")
+    outbox.lose_memory()
+    events.tell_lost(at_any_cost=True)
+    after = Outbox(tmp_path / "events", lambda: 1e9)
+    after.load()
+
+    assert [event.kind for event in told(after)] == ["started", "started", "events_lost"]
+    assert told(after)[-1].message.startswith("3 events ")
