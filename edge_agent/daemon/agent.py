@@ -100,7 +100,7 @@ class Agent:
             on_end=[self._housekeeper.retire], on_conclusion=self._report.job_ended,
         )  # fmt: skip
 
-        rollback = Rollback(store, self.ledger, hook, self.info, self._report.taken_back)
+        rollback = Rollback(store, self.ledger, hook, self.info, put, self._report.taken_back)
         commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
         self._admission = Admission(

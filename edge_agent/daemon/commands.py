@@ -15,7 +15,7 @@ from edge_agent.daemon.activation.rollback import Rollback
 from edge_agent.daemon.admission.rules import Want
 from edge_agent.daemon.job_flow import JobFlow
 from edge_agent.daemon.job_ledger import JobLedger
-from edge_agent.errors import StoreError
+from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.jobs.job import Ended, cancelable
 from edge_agent.state.releases import Release, Releases, intact_manifest
 from edge_agent.wire.manifest import decode_manifest
@@ -47,15 +47,15 @@ class Commands:
         self._rollback = rollback
         self._on_forget = on_forget
 
-    def roll_back(self, model: str, version: int, answer: Answer) -> None:
-        """Make the previous release active; the answer waits for the hook."""
+    def roll_back(self, model: str, version: int, answer: Answer, refuse: Callable[[EdgeAgentError], None]) -> None:
+        """Make the previous release active; the answer waits for the disk and the hook, or ``refuse`` says why not."""
         self._check_active(model, version)
 
         def done(release: Release, problem: str) -> None:
             text = f"{model} {release.version} is active again"
             answer({"message": f"{text}; {problem}" if problem else text, "active": release.name, "hook": problem})
 
-        self._rollback.run(model, done)
+        self._rollback.run(model, done, refuse)
 
     def cancel(self, job_id: str, answer: Answer) -> None:
         """End a job whose release is not being activated yet."""

@@ -23,7 +23,7 @@ from edge_agent.strict import why
 log = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
-REPLY_TIMEOUT_S = 90.0  # a rollback runs the operator's hook, which may take 60 s
+REPLY_TIMEOUT_S = 300.0  # a rollback reads a release, on a slow card for minutes, and the hook may take 60 s
 _MAX_REQUEST_BYTES = 4096
 _MAX_REPLY_BYTES = 16 << 20
 """Whoever listens there may never end a line."""

@@ -17,6 +17,7 @@ from edge_agent.daemon.activation.hook import Hook
 from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.job_ledger import JobLedger
+from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.jobs.task import Stage
 from edge_agent.state.releases import Releases
@@ -56,7 +57,9 @@ class Housekeeper:
         for link in links:
             with suppress(OSError):  # taken out meanwhile
                 releases, checked = Releases(self._store.models, link.parent.name), link.readlink()
-                work_in_background(releases.diagnose, self._put, partial(self._diagnosed, releases, checked, links))
+                work_in_background(
+                    partial(_diagnosis, releases), self._put, partial(self._diagnosed, releases, checked, links)
+                )
                 return
 
     def _diagnosed(self, releases: Releases, checked: Path, links: Iterator[Path], found: tuple[str, str]) -> WorkEnded:
@@ -107,6 +110,15 @@ class Housekeeper:
             store.collect_blobs(blobs)
         for folder in store.models.glob("*/releases"):
             Releases(store.models, folder.parent.name).collect(on_trial)
+
+
+def _diagnosis(releases: Releases) -> tuple[str, str]:
+    """What :meth:`Releases.diagnose` finds; what cannot be read now is looked at again at the next start."""
+    try:
+        return releases.diagnose()
+    except StoreError as error:
+        log.warning("%s", error)
+        return "", ""
 
 
 def _made(folder: Path) -> float:

@@ -39,7 +39,7 @@ class LocalCommands:
             case "status":
                 request.reply(self._status())
             case "rollback":
-                self._commands.roll_back(request.subject, 0, request.reply)
+                self._commands.roll_back(request.subject, 0, request.reply, request.refuse)
             case "cancel":
                 self._commands.cancel(request.subject, request.reply)
             case "recalibrate":

@@ -5,6 +5,7 @@ network does. A known id only has its ``done`` published again.
 """
 
 import logging
+from collections.abc import Callable
 
 from edge_agent.daemon.commands import Answer, Commands
 from edge_agent.daemon.publisher import Publisher
@@ -51,17 +52,21 @@ class RemoteCommands:
         self._under_way.add(command.id)
         log.info("command %s: %s %s", command.id, command.action, command.model or command.job)
         try:
-            self._obey(command, lambda body: self._end(topic, "", str(body.get("message", ""))))
+            self._obey(
+                command,
+                lambda body: self._end(topic, "", str(body.get("message", ""))),
+                lambda error: self._end(topic, error.code, error.message),
+            )
         except EdgeAgentError as error:
             self._end(topic, error.code, error.message)
         except Exception as error:
             log.exception("internal: command %s", command.id)
             self._end(topic, "internal", f"{command.action} failed here: {error!r}; see the device's log")
 
-    def _obey(self, command: Command, answer: Answer) -> None:
+    def _obey(self, command: Command, answer: Answer, refuse: Callable[[EdgeAgentError], None]) -> None:
         match command.action:
             case "rollback":
-                self._commands.roll_back(command.model, command.version, answer)
+                self._commands.roll_back(command.model, command.version, answer, refuse)
             case "cancel":
                 self._commands.cancel(command.job, answer)
             case "recalibrate":

@@ -12,6 +12,7 @@ A release's folder is complete and fsynced before it has its name. Applications 
 (:mod:`edge_agent.serving`).
 """
 
+import errno
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 
 RELEASE_FILE, MANIFEST_FILE = "release.json", "manifest.json"
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +85,15 @@ def read_release(folder: Path) -> Release:
     try:
         return decode(read_file(folder, RELEASE_FILE), Release)
     except (OSError, *UNDECODABLE) as error:
-        raise StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again") from None
+        raise _unusable(path, error) from None
 
 
 def intact_model(folder: Path, release: Release) -> Path:
-    """The model file of a release; raises ``StoreError`` (release_corrupt) unless it still has its hash."""
+    """The model file of a release.
+
+    Raises:
+        StoreError: ``release_corrupt`` unless it still has its hash, ``state_unreadable`` if that cannot be told now.
+    """
     path = folder / release.file
     try:
         descriptor = open_file(folder, release.file)
@@ -96,7 +102,7 @@ def intact_model(folder: Path, release: Release) -> Path:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise StoreError("release_corrupt", f"{path}: {error.strerror}; push the model again") from None
+        raise _unusable(path, error) from None
     if found.sha256 != release.sha256:
         raise StoreError("release_corrupt", f"{path} no longer has its hash; check the SD card")
     return path
@@ -113,6 +119,13 @@ def intact_manifest(folder: Path, release: Release) -> bytes:
     if digest != release.digest:
         raise StoreError("release_corrupt", f"{path} is not what the release was made from; check the SD card")
     return content
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    """A file that cannot be read, or makes no sense. Want of descriptors or memory says nothing of what is on disk."""
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return StoreError("state_unreadable", f"{path}: {error.strerror}; nothing is changed")
+    return StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again")
 
 
 class Releases:
@@ -205,10 +218,19 @@ class Releases:
         """What is wrong with the active release (empty: nothing), and the name of the newest that is sound, if any.
 
         Reads them, which takes as long as the disk does, and changes nothing.
+
+        Raises:
+            StoreError: ``state_unreadable``: what is active cannot be read now, which says nothing about it.
         """
-        current = self.active()
+        try:
+            current = read_release(self.path(self.link.readlink().name))
+        except OSError as error:
+            current, problem = None, str(_unusable(self.link, error))
+        except StoreError as error:
+            _raise_if_passing(error)
+            current, problem = None, str(error)
         if current is None:
-            problem, others = f"release_corrupt: {self.link / RELEASE_FILE} cannot be read", reversed(self.all())
+            others = reversed(self.all())
         elif problem := self._problem(current):
             previous = self.read(current.previous) if current.previous else None
             others = iter([previous] if previous else [])
@@ -229,11 +251,12 @@ class Releases:
         try:
             self.verify(release)
         except StoreError as error:
+            _raise_if_passing(error)
             return str(error)
         return ""
 
     def verify(self, release: Release) -> None:
-        """Raise ``StoreError`` with ``release_corrupt`` unless the model file still has its hash."""
+        """Raise ``StoreError`` unless the model file still has its hash, as :func:`intact_model`."""
         intact_model(self.path(release.name), release)
 
     def standing(self, on_trial: Collection[str] = ()) -> list[Release]:
@@ -254,6 +277,11 @@ class Releases:
         for path in (self.folder / "releases").glob("*"):
             if path.name not in kept:
                 remove_quietly(path)
+
+
+def _raise_if_passing(error: StoreError) -> None:
+    if error.code == "state_unreadable":
+        raise error
 
 
 def _let_others_read(*paths: Path) -> None:

@@ -40,6 +40,13 @@ def kinds(agent: LocalAgent) -> list[str]:
     return [event.kind for event in agent.events()]
 
 
+def until_last(agent: LocalAgent, kind: str) -> None:
+    deadline = time.monotonic() + 20
+    while kinds(agent)[-1] != kind:
+        assert time.monotonic() < deadline, kinds(agent)
+        agent.step()
+
+
 def order(name: str, action: str, **fields: object) -> Incoming:
     body = {"namespace": "ea/v1", "id": name, "action": action, "targets": [str(DEVICE)], **fields}
     command = msgspec.convert({**body, "expires": "2099-01-01T00:00:00Z"}, Command)
@@ -96,6 +103,7 @@ def test_a_rollback_and_a_release_that_the_card_has_spoilt_are_told(tmp_path: Pa
         agent.want(version)
         agent.settle()
     agent.handle(order("c-1", "rollback", model="har", version=3))
+    until_last(agent, "rolled_back")
     rolled_back = agent.events()[-1]
     releases = Releases(agent.store.models, "har")
     current = releases.active()
@@ -103,10 +111,7 @@ def test_a_rollback_and_a_release_that_the_card_has_spoilt_are_told(tmp_path: Pa
     agent.off()
     (releases.path(current.name) / current.file).write_bytes(b"spoilt")
     again = LocalAgent(tmp_path / "state").boot()
-    deadline = time.monotonic() + 20
-    while kinds(again)[-1] != "rolled_back":
-        assert time.monotonic() < deadline
-        again.step()
+    until_last(again, "rolled_back")
 
     healed = again.events()[-1]
     assert (rolled_back.kind, rolled_back.version, rolled_back.message) == (

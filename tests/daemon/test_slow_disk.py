@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.agents import LocalAgent
@@ -11,6 +12,7 @@ from support.brokers import Broker
 from support.device import Device, push
 
 from edge_agent.daemon.activation.release_steps import roll_back
+from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Ended, Status
 from edge_agent.jobs.task import Stage
@@ -108,6 +110,42 @@ def test_a_rollback_while_a_release_is_copied_is_not_undone_when_that_backs_out(
     assert current is not None
     assert current.version == 1
     local.off()
+
+
+def test_a_release_is_read_before_a_rollback_while_the_daemon_goes_on(tmp_path: Path, disk: SlowDisk) -> None:
+    disk.go.set()
+    local = LocalAgent(tmp_path / "state").boot()
+    for version in (1, 2):
+        local.want(version)
+        local.settle()
+    releases = Releases(local.store.models, "har")
+    disk.go.clear()
+    disk.waiting.clear()
+    first, second = ControlRequest("rollback", "har"), ControlRequest("rollback", "har")
+
+    for request in (first, second):
+        local.handle(request)
+    until(local, disk)
+    current = releases.active()
+    assert current is not None
+    assert current.version == 2
+    assert first.answers.empty()
+
+    disk.go.set()
+    said = [answer(local, request) for request in (first, second)]
+    done, refused = sorted(said, key=lambda one: "code" in one)
+    assert done["message"] == "har 1 is active again"
+    assert refused["code"] == "locked", "it was about what is active no longer"
+    local.off()
+
+
+def answer(local: LocalAgent, request: ControlRequest) -> dict[str, Any]:
+    """What the agent answers, within its patience."""
+    deadline = time.monotonic() + 20
+    while request.answers.empty():
+        assert time.monotonic() < deadline
+        local.step()
+    return request.answers.get()
 
 
 def test_a_boot_does_not_wait_for_the_releases_to_be_read(tmp_path: Path, disk: SlowDisk) -> None:

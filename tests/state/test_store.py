@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -275,6 +276,31 @@ def test_a_release_of_links_and_pipes_is_taken_out(store: Store, tmp_path: Path,
     assert problem.startswith("release_corrupt")
     assert problem.endswith("; nothing is active")
     assert releases.active() is None
+
+
+@pytest.mark.parametrize("at", ["release.json", "model.onnx"])
+def test_want_of_descriptors_says_nothing_of_a_release(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A flood takes them all, and the active release would be taken out as one that cannot be read."""
+    releases = Releases(store.models, "har")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"weights")
+    made = release(1, model)
+    releases.prepare(made, as_left(model), b"", b"")
+    releases.swap(made.name)
+    really = os.open
+
+    def too_many(path: Any, *given: Any, **named: Any) -> int:
+        if str(path).endswith(at):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return really(path, *given, **named)
+
+    monkeypatch.setattr(os, "open", too_many)
+
+    with pytest.raises(StoreError) as refused:
+        releases.diagnose()
+    assert refused.value.code == "state_unreadable"
 
 
 @pytest.mark.parametrize("changes", [{"file": "../m.onnx"}, {"previous": "../../gait/releases/1-j"}, {"job": "/.."}])

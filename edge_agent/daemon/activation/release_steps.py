@@ -92,8 +92,10 @@ def previous_of(job: Job, active: Release | None) -> str:
     return active.previous if active.job == job.id else active.name
 
 
-def roll_back(store: Store, model: str) -> tuple[Release, Release]:
+def roll_back(store: Store, model: str, *, verified: Release | None = None) -> tuple[Release, Release]:
     """Make the previous release of ``model`` active; returns the one left behind and the one that is active now.
+
+    ``verified``: a release that was read just now; any other is read before anything changes.
 
     The version left behind is marked withdrawn: its want, which still stands on the broker, does not bring it back.
 
@@ -104,7 +106,8 @@ def roll_back(store: Store, model: str) -> tuple[Release, Release]:
     releases = Releases(store.models, model)
     current, previous = releases.rollback_target()
     record = store.record(model)
-    releases.verify(previous)
+    if previous != verified:
+        releases.verify(previous)
     releases.swap(previous.name)
     if record is not None and record.digest == current.digest:
         store.save_record(model, msgspec.structs.replace(record, withdrawn=True))

@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from edge_agent.daemon.activation.hook import Hook
 from edge_agent.daemon.activation.release_steps import roll_back
+from edge_agent.daemon.background import work_in_background
 from edge_agent.daemon.device_info import InfoPublisher
+from edge_agent.daemon.events import WorkEnded
 from edge_agent.daemon.job_ledger import JobLedger
-from edge_agent.errors import StoreError
+from edge_agent.errors import EdgeAgentError, StoreError
 from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
 
@@ -23,6 +26,7 @@ class Rollback:
         ledger: JobLedger,
         hook: Hook,
         info: InfoPublisher,
+        put: Callable[[WorkEnded], None],
         on_taken_back: Callable[[Release, str], None],
     ) -> None:
         """``on_taken_back`` is called with a release that is not active any more, and a sentence."""
@@ -31,20 +35,63 @@ class Rollback:
         self._hook = hook
         self._info = info
         self._on_taken_back = on_taken_back
+        self._put = put
 
-    def run(self, model: str, then: Callable[[Release, str], None]) -> None:
-        """Make the previous release of ``model`` active; ``then`` gets it and what the hook complained of.
+    def run(self, model: str, then: Callable[[Release, str], None], refuse: Callable[[EdgeAgentError], None]) -> None:
+        """Make the previous release of ``model`` active, once it was read and still has its hash.
+
+        Args:
+            model: the model's name.
+            then: gets the release that is active now, and what the hook complained of.
+            refuse: gets ``release_corrupt``, ``state_unreadable`` or ``no_space``, or what is raised here, if that came
+                to be while the release was read; nothing has changed then.
 
         Raises:
-            StoreError: ``locked``, ``not_active``, ``no_previous`` or ``release_corrupt``; nothing has changed then.
+            StoreError: ``locked``, ``not_active`` or ``no_previous``; nothing has changed then.
         """
+        self._check_free(model)
+        releases = Releases(self._store.models, model)
+        current, previous = releases.rollback_target()
+
+        def swap(problem: StoreError | None) -> None:
+            if problem is not None:
+                refuse(problem)
+                return
+            try:
+                self._swap(model, current, previous, then)
+            except EdgeAgentError as error:
+                refuse(error)
+            except Exception as error:
+                log.exception("internal: rollback of %s", model)
+                refuse(StoreError("internal", f"the rollback failed: {error!r}; see the daemon's log"))
+
+        work_in_background(
+            partial(_problem, releases, previous), self._put, lambda problem: WorkEnded(partial(swap, problem))
+        )
+
+    def _check_free(self, model: str) -> None:
         jobs = self._ledger.jobs.values()
         if any(job.model == model and not job.ended and job.step is not None for job in jobs):
             raise StoreError("locked", f"a release of {model} is being activated now; try again when it has ended")
-        current, previous = roll_back(self._store, model)
+
+    def _swap(self, model: str, current: Release, previous: Release, then: Callable[[Release, str], None]) -> None:
+        """What may have come to be while the release was read: an activation, or another rollback."""
+        self._check_free(model)
+        if Releases(self._store.models, model).active() != current:
+            raise StoreError("locked", f"another release of {model} became active meanwhile; look, and try again")
+        roll_back(self._store, model, verified=previous)
         text = f"rolled back {model} from {current.version} to {previous.version}"
         log.warning("%s", text)
         self._on_taken_back(current, text)
         self._info.publish()
         folder = Releases(self._store.models, model).path(previous.name)
         self._hook.tell(folder, lambda problem: then(previous, problem))
+
+
+def _problem(releases: Releases, release: Release) -> StoreError | None:
+    """Why a release cannot be put in again; reads it, which takes minutes on a slow card."""
+    try:
+        releases.verify(release)
+    except StoreError as error:
+        return error
+    return None
