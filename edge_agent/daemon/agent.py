@@ -163,6 +163,7 @@ class Agent:
         self._report.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
+        self._report.take_answers()
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:

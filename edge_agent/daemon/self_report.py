@@ -9,6 +9,7 @@ Used from the consumer only.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -65,6 +66,7 @@ class SelfReport:
         self._boot_id = boot_id
         self._stamp = publisher.stamp
         self._mark = RunningMark(store.root / "running")
+        self._answers: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(store.root / "events", clock.now)
         self._sender = EventSender(self._outbox, self._send)
         self.events = Events(device, self._outbox, publisher.stamp, on_raised=self._sender.publish)
@@ -112,6 +114,11 @@ class SelfReport:
         self._outbox.lose_memory()
         self.events.tell_lost(at_any_cost=True)
         self._mark.end()
+
+    def take_answers(self) -> None:
+        """Deal with what the broker has answered; at the very end, too, or what it has would be published again."""
+        while self._answers:
+            self._answers.popleft()()
 
     # What others see happen.
 
@@ -166,9 +173,12 @@ class SelfReport:
 
     def _send(self, payload: bytes, answered: Callable[[str], None]) -> bool:
         topic = self._topics.device(self._device, "event")
-        return self._link.publish(
-            topic, payload, qos=1, then=lambda reason: self._put(Due(partial(answered, reason)))
-        ).taken
+        return self._link.publish(topic, payload, qos=1, then=partial(self._note_answer, answered)).taken
+
+    def _note_answer(self, answered: Callable[[str], None], reason: str) -> None:
+        """On whatever thread: the broker has an event, or refused it."""
+        self._answers.append(partial(answered, reason))
+        self._put(Due(self.take_answers))
 
 
 def _about(release: Release) -> Subject:
