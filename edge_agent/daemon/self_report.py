@@ -75,7 +75,7 @@ class SelfReport:
         self._every_s = config.telemetry.health_s or _LOOK_EVERY_S
         self._machine = Machine(store.root)
         self._began_s = self._looked_s = time.monotonic()
-        self._watch = HealthWatch(self._tell, self._machine.read(), RESERVE_BYTES)
+        self._watch: HealthWatch | None = None
         self._connections = 0
         self._stale: set[tuple[str, int, str]] = set()
 
@@ -167,7 +167,10 @@ class SelfReport:
             dropped_messages=self._link.dropped,
             clock_plausible=self._clock.plausible,
         )
-        health = self._watch.health(self._device, self._machine.read(), facts, self._stamp())
+        readings = self._machine.read()
+        if self._watch is None:  # that sample says nothing of shares: there is none before it
+            self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
+        health = self._watch.health(self._device, readings, facts, self._stamp())
         if self._publishes:
             self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
 

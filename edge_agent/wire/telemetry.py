@@ -91,7 +91,7 @@ class Health(Message, frozen=True, kw_only=True):
     device: str
     uptime_s: float | None = None
     cpu_share: float | None = None
-    """Of all processors together, since the sample before."""
+    """Of all processors together, since the sample before; null in the first one."""
     load_1m: float | None = None
     memory_available_bytes: int | None = None
     swap_used_bytes: int | None = None
