@@ -33,9 +33,11 @@ from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.local_commands import LocalCommands
+from edge_agent.daemon.model_states import ModelStates
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
 from edge_agent.daemon.sensor_processes import Sensors
+from edge_agent.daemon.serving_samples import ServingSamples
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
 from edge_agent.daemon.twins import Twins
@@ -77,7 +79,11 @@ class Agent:
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
-        self.info = InfoPublisher(config, store, identity, self.sensors, self.publisher)
+        self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher)
+        self.serving_samples = ServingSamples(config, store, self.publisher)
+        self.info = InfoPublisher(
+            config, store, identity, self.sensors, self.publisher, on_publish=self._model_states.active_changed
+        )
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
@@ -117,8 +123,9 @@ class Agent:
             finally:
                 if isinstance(event, Incoming | Oversized):
                     self.link.ack(event)
-        with contained("schedule"):
-            self.flow.schedule()
+        for step in (self.flow.schedule, self._model_states.tick):
+            with contained(step.__qualname__):
+                step()
 
     def tick(self) -> None:
         """What time alone brings: expiry, a silent transfer, the saved clock."""
@@ -133,6 +140,8 @@ class Agent:
             self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
+            self._model_states.tick,
+            self.serving_samples.tick,
         ):
             with contained(due.__name__):
                 due()
@@ -140,6 +149,7 @@ class Agent:
     def stop(self) -> None:
         """End cleanly."""
         self.flow.pause()
+        self.serving_samples.stop()
         self._workers.stop_all()
         self.sensors.stop()  # they put on disk what they keep while the workers end
         self._workers.join()
@@ -206,6 +216,7 @@ class Agent:
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
+        self._model_states.connected()
         self.transfers.connected()
 
     def _forgotten(self, model: str) -> None:

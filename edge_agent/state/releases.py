@@ -30,7 +30,7 @@ from edge_agent.state.model_file import ModelFile
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 
-RELEASE_FILE, MANIFEST_FILE = "release.json", "manifest.json"
+RELEASE_FILE, MANIFEST_FILE, REPORT_FILE = "release.json", "manifest.json", "report.json"
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -147,6 +147,13 @@ class Releases:
         except OSError:
             return None
 
+    def activated_at(self) -> float:
+        """When the link was made to point where it does, in seconds since the epoch; 0: there is none."""
+        try:
+            return self.link.lstat().st_mtime
+        except OSError:
+            return 0.0
+
     def read(self, name: str) -> Release | None:
         """A release on disk, or None."""
         try:
@@ -174,7 +181,7 @@ class Releases:
             if model.copy(temporary / release.file).sha256 != release.sha256:
                 raise StoreError("release_corrupt", f"{model.path} changed while it was copied; check the SD card")
             write_durably(temporary / MANIFEST_FILE, manifest)
-            write_durably(temporary / "report.json", report)
+            write_durably(temporary / REPORT_FILE, report)
             write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
             _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())
             publish_dir(temporary, final)
