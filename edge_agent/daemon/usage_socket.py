@@ -7,7 +7,6 @@ kernel's queue has no room for stays with the application, which tells it later.
 """
 
 import logging
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -58,10 +57,10 @@ class UsageSocket:
             if self._socket is None:
                 return
             try:
-                data, messages, flags, _ = self._socket.recvmsg(MOST_BYTES, _ROOM, socket.MSG_CMSG_CLOEXEC)
+                data, messages, flags, _ = self._socket.recvmsg(MOST_BYTES, _ROOM)
             except OSError:  # nothing is there
                 return
-            pid = _take_pid(messages)
+            pid = _pid_in(messages)
             usage = decode_usage(data) if not flags & socket.MSG_TRUNC and self._allowed(pid) else None
             if usage is None:
                 self.dropped += 1
@@ -102,13 +101,9 @@ class UsageSocket:
         return self._allowances[pid].take()
 
 
-def _take_pid(messages: list[tuple[int, int, bytes]]) -> int:
-    """Whose a datagram is, as the kernel says; descriptors that somebody sent along are closed."""
-    pid = 0
+def _pid_in(messages: list[tuple[int, int, bytes]]) -> int:
+    """Whose a datagram is; the kernel puts that first, so descriptors that somebody sends along have no room."""
     for level, kind, content in messages:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(content) == _CREDENTIALS.size:
-            pid = _CREDENTIALS.unpack(content)[0]
-        elif (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            for (descriptor,) in struct.iter_unpack("i", content[: len(content) // 4 * 4]):
-                os.close(descriptor)
-    return pid
+            return int(_CREDENTIALS.unpack(content)[0])
+    return 0

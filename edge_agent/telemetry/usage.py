@@ -29,7 +29,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What one process did with one model since it said so last."""
 
     v: Annotated[int, msgspec.Meta(ge=PROTOCOL, le=PROTOCOL)] = PROTOCOL
-    model: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
     version: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     """Of the release that answered."""
     runtime: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)] = ""
