@@ -64,7 +64,7 @@ class ModelStates:
 
     def active_changed(self) -> None:
         """Which releases are active, or what is known of their runtimes, may have changed."""
-        self._changed |= self._names()
+        self._changed |= self._names() | self._said.keys()
 
     def tick(self) -> None:
         """Say what has changed, as far as it may be said already."""

@@ -66,5 +66,5 @@ class ServingSamples:
             for told in versions.values():
                 self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
         self._sums.clear()
-        self._socket.forget()
+        self._socket.dropped = 0
         self._begun = time.monotonic()

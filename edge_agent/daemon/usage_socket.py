@@ -25,6 +25,7 @@ _AT_ONCE = 64
 _PER_S, _BURST = 2.0, 32
 """Of one process: one model is told every ten seconds, and a process may have many."""
 _MOST_PROCESSES = 256
+"""Whose allowances are remembered; of more than that, what is read in a second is the limit."""
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size)
 
@@ -33,7 +34,8 @@ class UsageSocket:
     """Reads what applications say.
 
     Attributes:
-        dropped: datagrams since :meth:`forget` that were not counted: too many, too large, or without sense.
+        dropped: datagrams that were not counted, as too many came, or as they were too large or without sense; whoever
+            has said so sets it back.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -67,11 +69,6 @@ class UsageSocket:
             else:
                 yield usage, pid
 
-    def forget(self) -> None:
-        """A new interval begins."""
-        self.dropped = 0
-        self._allowances.clear()
-
     def close(self) -> None:
         """Listen no more."""
         if self._socket is not None:
@@ -96,7 +93,7 @@ class UsageSocket:
     def _allowed(self, pid: int) -> bool:
         if pid not in self._allowances:
             if len(self._allowances) >= _MOST_PROCESSES:
-                return False
+                del self._allowances[next(iter(self._allowances))]
             self._allowances[pid] = Allowance(_PER_S, _BURST)
         return self._allowances[pid].take()
 

@@ -18,6 +18,8 @@ MOST_BYTES: Final = 4096
 """Of a datagram; all buckets in use take less."""
 PROTOCOL: Final = 1
 _MOST = 10**9
+_MOST_PROCESSES = 1000
+"""That are told apart in an interval; what more of them say is counted all the same."""
 MOST_TEXT: Final = 100
 """Characters of a runtime's name and version."""
 
@@ -78,7 +80,8 @@ class UsageSum:
         self._errors += usage.errors
         for bucket, count in usage.latencies:
             self._counts[bucket] = self._counts.get(bucket, 0) + count
-        self._rss[pid] = usage.rss_bytes
+        if pid in self._rss or len(self._rss) < _MOST_PROCESSES:
+            self._rss[pid] = usage.rss_bytes
         self._runtime = printable(usage.runtime, MOST_TEXT)
         if usage.stale is not None:
             self._stale = usage.stale or bool(self._stale)

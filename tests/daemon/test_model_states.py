@@ -14,6 +14,7 @@ from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.job import Progressed, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Connected, Disconnected
+from edge_agent.state.releases import Releases
 from edge_agent.state.store import KEPT_JOBS
 from edge_agent.wire.messages import decode
 from edge_agent.wire.telemetry import ModelState
@@ -192,6 +193,20 @@ def test_a_name_whose_last_job_is_no_longer_kept_is_cleared(local: LocalAgent, l
 
     assert local.link.retained[topic("gait")] == b""
     assert listener.state().job_version == KEPT_JOBS
+
+
+def test_a_release_that_is_taken_out_for_good_is_cleared(local: LocalAgent, listener: Listener) -> None:
+    """Its job was forgotten before: nothing but the link was left of the name."""
+    local.want(1)
+    local.settle()
+    local.agent._local_commands._commands.forget("har", 1e9, lambda _answer: None)
+    local.agent.tick()
+    releases = Releases(local.store.models, "har")
+    releases.replace("release_corrupt", "")
+    local.agent.info.publish()
+    local.agent.tick()
+
+    assert local.link.retained[topic("har")] == b""
 
 
 def test_a_state_that_found_no_room_is_said_later(local: LocalAgent, listener: Listener) -> None:

@@ -66,6 +66,16 @@ def test_applications_add_up_bucket_by_bucket() -> None:
     assert sample.runtime.isprintable()
 
 
+def test_processes_without_end_take_no_memory_without_end() -> None:
+    told = UsageSum("har", 3)
+    for pid in range(3000):
+        told.add(usage(latencies=[(7, 1)], rss_bytes=pid), pid)
+
+    sample = told.sample("pi-01", 60, dropped=0)
+
+    assert (sample.applications, sample.inferences, sample.rss_bytes) == (1000, 3000, 999)
+
+
 def test_errors_alone_have_no_latencies() -> None:
     told = UsageSum("har", 3)
     told.add(usage(errors=2), pid=10)
