@@ -15,10 +15,11 @@ from edge_agent.daemon.device_info import Identity
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.publisher import REPORT_EVERY_S, Publisher
+from edge_agent.errors import StoreError
 from edge_agent.jobs.job import Job
 from edge_agent.mqtt import Link, Sent
 from edge_agent.settings.device import Config
-from edge_agent.state.releases import Releases
+from edge_agent.state.releases import Releases, read_release
 from edge_agent.state.store import Store
 from edge_agent.telemetry.measured import Measured, read_measured
 from edge_agent.telemetry.model_state import Running, model_state
@@ -125,9 +126,13 @@ class ModelStates:
         )
 
     def _running(self, model: str) -> Running | None:
+        """What runs; raises ``StoreError`` (state_unreadable) if that cannot be told now, so that nothing is unsaid."""
         releases = Releases(self._store.models, model)
-        release = releases.active()
-        if release is None:
+        try:
+            release = read_release(releases.path(releases.link.readlink().name))
+        except (OSError, StoreError) as error:
+            if isinstance(error, StoreError) and error.code == "state_unreadable":
+                raise
             self._measured.pop(model, None)
             return None
         name, measured = self._measured.get(model, ("", None))

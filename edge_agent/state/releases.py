@@ -31,7 +31,8 @@ from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 
 RELEASE_FILE, MANIFEST_FILE, REPORT_FILE = "release.json", "manifest.json", "report.json"
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What a file may not be opened for that is as it was."""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ def intact_manifest(folder: Path, release: Release) -> bytes:
 
 def _unusable(path: Path, error: Exception) -> StoreError:
     """A file that cannot be read, or makes no sense. Want of descriptors or memory says nothing of what is on disk."""
-    if isinstance(error, OSError) and error.errno in _PASSING:
+    if isinstance(error, OSError) and error.errno in PASSING:
         return StoreError("state_unreadable", f"{path}: {error.strerror}; nothing is changed")
     return StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again")
 

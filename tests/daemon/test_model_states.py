@@ -1,8 +1,11 @@
 """When the state of a model name is published: what is said is what is here, and no more often than it should be."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -127,7 +130,10 @@ def test_a_rollback_is_a_change(local: LocalAgent, listener: Listener) -> None:
     before = listener.state()
     assert (before.active_version, before.previous_version) == (2, 1)
 
-    local.agent._local_commands._commands.roll_back("har", 2, lambda _answer: None)
+    answers: list[object] = []
+    local.agent._local_commands._commands.roll_back("har", 2, answers.append, answers.append)
+    while not answers:
+        local.step()
     local.agent.tick()
 
     after = listener.state()
@@ -207,6 +213,32 @@ def test_a_release_that_is_taken_out_for_good_is_cleared(local: LocalAgent, list
     local.agent.tick()
 
     assert local.link.retained[topic("har")] == b""
+
+
+@pytest.mark.parametrize("at", ["release.json", "report.json"])
+def test_want_of_descriptors_unsays_nothing(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A flood takes them all; the release is what it was."""
+    local.want(1)
+    local.settle()
+    really = os.open
+
+    def too_many(path: Any, *given: Any, **named: Any) -> int:
+        if str(path).endswith(at):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return really(path, *given, **named)
+
+    with monkeypatch.context() as flooded:
+        flooded.setattr(os, "open", too_many)
+        local.agent._model_states._measured.clear()
+        local.handle(Connected(session_present=False))
+        assert listener.state().active_version == 1
+    before = len(listener.heard)
+    local.handle(Connected(session_present=False))
+
+    assert len(listener.heard) > before
+    assert (listener.state().active_version, listener.state().method) == (1, "static")
 
 
 def test_a_state_that_found_no_room_is_said_later(local: LocalAgent, listener: Listener) -> None:
