@@ -155,6 +155,8 @@ class Agent:
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
+        with contained("the states of models"):
+            self._model_states.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
 
@@ -216,8 +218,9 @@ class Agent:
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
-        self._model_states.connected()
         self.transfers.connected()
+        with contained("the states of models"):
+            self._model_states.connected()
 
     def _forgotten(self, model: str) -> None:
         """A model's name begins anew."""

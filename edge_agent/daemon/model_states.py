@@ -69,13 +69,20 @@ class ModelStates:
 
     def tick(self) -> None:
         """Say what has changed, as far as it may be said already."""
+        self._say_changes(REPORT_EVERY_S)
+
+    def stop(self) -> None:
+        """Say what has changed, however lately the name was spoken of: a broker keeps it until the next start."""
+        self._say_changes(0.0)
+
+    def _say_changes(self, every_s: float) -> None:
         self._changed |= self._ledger.changed
         self._ledger.changed.clear()
         if not self._may_speak():
             return
         for model in sorted(self._changed):
             said = self._said.get(model)
-            if said is not None and time.monotonic() - said.at < REPORT_EVERY_S:
+            if said is not None and time.monotonic() - said.at < every_s:
                 continue
             self._changed.discard(model)
             with contained(f"the state of model {model}"):

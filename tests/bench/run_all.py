@@ -28,6 +28,7 @@ BENCHES = (
     "reservoir",
     "reservoir_writes",
     "sensing",
+    "serving_cost",
     "sources",
     "transfer",
 )

@@ -110,6 +110,20 @@ def test_what_changes_fast_is_said_once_a_second(
     assert listener.state().progress == pytest.approx((2 + 0.49) / 7, abs=0.01)
 
 
+def test_a_clean_stop_leaves_nothing_unsaid(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``run --once`` has it, which ends with its job."""
+    monkeypatch.setattr(model_states, "REPORT_EVERY_S", 1000)
+    local.want(1)
+    local.settle()
+    assert listener.state().verdict == ""
+
+    local.agent.stop()
+
+    assert listener.state().verdict == "accepted"
+
+
 def test_a_rejected_version_leaves_what_is_active(local: LocalAgent, listener: Listener) -> None:
     local.want(1)
     local.settle()
