@@ -53,14 +53,14 @@ class Sent:
         self._trouble = trouble
 
     @property
-    def done(self) -> bool:
-        """Whether the broker has it (QoS 0: whether it was written)."""
-        return self._delivery is not None and self._delivery.is_published()
-
-    @property
     def taken(self) -> bool:
         """Whether it is on its way, or has arrived."""
         return self._delivery is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether the broker has it (QoS 0: whether it was written)."""
+        return self._delivery is not None and self._delivery.is_published()
 
     def refusal(self) -> str:
         """Why the broker refused it, told once; empty: it did not, or has not answered yet (see :attr:`done`)."""
