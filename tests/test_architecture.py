@@ -57,7 +57,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
     "serving": (
-        ENGINE - {"calibration"} | {"acquisition", "sensing", "settings", "sources", "state", "wire"},
+        ENGINE - {"calibration"}
+        | {"acquisition", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
         {"numpy"},
     ),
     # the stages
