@@ -198,7 +198,7 @@ class SimulatedDevice:
         chance, board = self._chance, self._board
         load = chance.uniform(0.02, 0.2) + (chance.uniform(0.25, 0.7) if self.working else 0.0)
         day = math.sin((now % 86_400) / 86_400 * 2 * math.pi)
-        temperature = round(board.idle_c + 4 * day + 38 * load + chance.gauss(0, 1), 1)
+        temperature = round(board.idle_c + 4 * day + 32 * load + chance.gauss(0, 1), 1)
         hot = temperature >= (_COOL_C if self._hot else _HOT_C)
         if hot and not self._hot:
             words = f"the processor has {temperature} °C and is slowed down (simulated)"
