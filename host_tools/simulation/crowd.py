@@ -17,6 +17,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Event, Sent
 from edge_agent.mqtt.client import Client
 from edge_agent.mqtt.inflow import Inflow
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 _WINDOW = 128
 """Messages of one client that the broker has not acknowledged; the library takes twice as many."""
 _Message = tuple[str, bytes, bool, int]
-_LOOK_EVERY_S = 1.0
-"""How often each client sees whether it is to be kept alive."""
+_LOOK_EVERY_S = 5.0
+"""How often each client sees whether it is to be kept alive; brokers wait for half of that time in addition."""
 
 
 class _Member:
@@ -64,7 +65,10 @@ class Crowd:
         options: what all of them have in common: they begin without a session.
         version: of MQTT.
         on_event: is told what happens on the connection of which client.
-        on_end: is told how the connection of which client has ended, unless it was left.
+        on_end: is told how the connection of which client has ended.
+
+    Attributes:
+        refused: why the broker has refused a message, the last one; empty: it took all of them.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Crowd:
         self._members: dict[int, _Member] = {}
         self._dirty: dict[int, _Member] = {}
         self._looked = 0.0
+        self.refused = ""
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -164,7 +169,10 @@ class Crowd:
     def _send_waiting(self, member: _Member) -> None:
         unacknowledged = member.unacknowledged
         while unacknowledged and unacknowledged[0].done:
-            unacknowledged.popleft()
+            try:
+                unacknowledged.popleft().wait(0)
+            except BrokerError as error:
+                self.refused = error.message  # the library is at work here, which is no place to raise it
         while member.waiting and len(unacknowledged) < _WINDOW:
             topic, payload, retain, qos = member.waiting.popleft()
             sent = member.client.publish(topic, payload, retain=retain, qos=qos)
@@ -192,8 +200,7 @@ class Crowd:
             connection = member.library.socket()
             if not (isinstance(connection, ssl.SSLSocket) and connection.pending() > 0):
                 break
-        if member.waiting:
-            self._send_waiting(member)
+        self._send_waiting(member)
 
     def _try(self, member: _Member, act: Callable[[], object]) -> None:
         """Do something with a connection, and note if that was its end."""

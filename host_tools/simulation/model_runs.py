@@ -1,6 +1,7 @@
 """One model's name on a simulated device: what is active under it, and the job that is under way. Pure."""
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.timestamps import rfc3339
 from host_tools.simulation.hardware import RUNTIME, Board, Measured, SimulatedModel, measure
 from host_tools.simulation.plan import Plan
-from host_tools.simulation.script import Script, draw_script
+from host_tools.simulation.script import Script, Step, draw_script
 
 _KEPT_REPORTS = 20
 _MONTH_S = 30 * 24 * 3600.0
@@ -31,18 +32,17 @@ class _Release:
 
 @dataclass(slots=True)
 class _Run:
-    """A job; ``began`` is a moment, ``said`` the number of its steps that are over."""
+    """A job; ``began`` is a moment, ``steps`` are those that are to come."""
 
     job: str
     version: int
     began: float
     script: Script
-    said: int = 0
+    steps: deque[Step]
 
     @property
     def due(self) -> float:
-        steps = self.script.steps
-        return self.began + (steps[self.said].at_s if self.said < len(steps) else self.script.lasts_s)
+        return self.began + (self.steps[0].at_s if self.steps else self.script.lasts_s)
 
 
 class ModelRuns:
@@ -103,13 +103,11 @@ class ModelRuns:
         run = self._run
         if run is None or now < run.due:
             return None
-        steps = run.script.steps
-        while run.said < len(steps) and now >= run.due:
-            step = steps[run.said]
-            run.said += 1
+        while run.steps and now >= run.due:
+            step = run.steps.popleft()
             self._note(stage=step.stage, progress=step.progress, eta_s=round(step.eta_s, 1))
             self._note(detail=f"{step.stage}: {step.progress:.0%}", whole=step.whole)
-        if run.said < len(steps) or now < run.due:
+        if run.steps or now < run.due:
             return None
         self._end(run, now)
         ended = self.report()
@@ -157,13 +155,15 @@ class ModelRuns:
         """A job that ended before the simulation began has left an active release and its report."""
         self.newest_version = self._chance.randint(1, 9)
         script = draw_script(self._chance, self._plan.job_s, 0.0)
-        run = self._begin(self.newest_version, "", when - script.lasts_s, script)
-        run.said = len(script.steps)
-        self._end(run, when)
+        self._end(self._begin(self.newest_version, "", when - script.lasts_s, script), when)
 
     def _begin(self, version: int, job: str, now: float, script: Script | None = None) -> _Run:
-        script = script or draw_script(self._chance, self._plan.job_s, self._plan.failures)
-        run = self._run = _Run(job or f"{self._chance.getrandbits(64):016x}", version, now, script)
+        """Begin a job; one with a ``script`` is over already."""
+        steps = deque[Step]()
+        if script is None:
+            script = draw_script(self._chance, self._plan.job_s, self._plan.failures)
+            steps.extend(script.steps())
+        run = self._run = _Run(job or f"{self._chance.getrandbits(64):016x}", version, now, script, steps)
         self.jobs.append(run.job)
         self._report, self._result = {}, None
         self._note(job=run.job, model=self.model.name, version=version, started=rfc3339(now))
@@ -173,7 +173,7 @@ class ModelRuns:
     def _end(self, run: _Run, now: float) -> None:
         script, self._run = run.script, None
         measured = measure(self.model, self._board, self._chance)
-        stage = list(script.seconds)[-1]
+        stage = script.last
         verdict = _verdict(script.status)
         words = f"simulated: {CODES[script.code].meaning}"
         judged = stage in (Stage.VALIDATE, Stage.BENCHMARK, Stage.ACTIVATE)

@@ -55,18 +55,38 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A job: its steps, how long each stage took, and the end, which comes after ``lasts_s``.
+    """A job: how long each stage takes, and how it ends.
 
     Attributes:
         status: succeeded, rejected or failed, as a report says it.
         code: of the error table.
     """
 
-    steps: tuple[Step, ...]
     seconds: dict[Stage, float]
-    lasts_s: float
     status: str
     code: str
+
+    @property
+    def lasts_s(self) -> float:
+        """When it ends, in seconds after its beginning."""
+        return sum(self.seconds.values())
+
+    @property
+    def last(self) -> Stage:
+        """The stage in which it ends."""
+        return list(self.seconds)[-1]
+
+    def steps(self) -> Iterator[Step]:
+        """What it says before its end, in order."""
+        began = done = 0.0
+        for stage, takes_s in self.seconds.items():
+            count = max(1, int(takes_s // _SAY_EVERY_S))
+            for number in range(count):
+                part = number / count
+                at_s = began + part * takes_s
+                yield Step(at_s, stage, round(part, 4), round(done + SHARES[stage] * part, 4), (1 - part) * takes_s)
+            began += takes_s
+            done += SHARES[stage]
 
 
 def draw_script(chance: Random, job_s: float, failures: float) -> Script:
@@ -87,16 +107,4 @@ def draw_script(chance: Random, job_s: float, failures: float) -> Script:
         if stage is last:
             seconds[stage] = round(seconds[stage] * (1.0 if status == "succeeded" else chance.uniform(0.1, 1)), 3)
             break
-    return Script(tuple(_steps(seconds)), seconds, sum(seconds.values()), status, code)
-
-
-def _steps(seconds: dict[Stage, float]) -> Iterator[Step]:
-    began = done = 0.0
-    for stage, takes_s in seconds.items():
-        count = max(1, int(takes_s // _SAY_EVERY_S))
-        for number in range(count):
-            part = number / count
-            at_s = began + part * takes_s
-            yield Step(at_s, stage, round(part, 4), round(done + SHARES[stage] * part, 4), (1 - part) * takes_s)
-        began += takes_s
-        done += SHARES[stage]
+    return Script(seconds, status, code)

@@ -104,7 +104,7 @@ class Simulation:
         """Speak until ``stop`` says so, then say that every device is offline, and leave.
 
         Raises:
-            BrokerError: the broker refuses us.
+            BrokerError: the broker refuses us, or a message.
         """
         with self._crowd:
             while not stop():
@@ -114,13 +114,29 @@ class Simulation:
                         self._say(number, said)
                     else:
                         self._crowd.drop(number % self._connections)
-                self._crowd.serve(min(_TURN_S, max(0.0, self.fleet.due - self._now)))
+                self._crowd.serve(self._idle_s)
+                if self._crowd.refused:
+                    raise BrokerError("broker_refused", self._refused)
             self._leave()
 
     @property
     def _now(self) -> float:
         """Seconds since the epoch; a clock that is set meanwhile moves no device."""
         return self._epoch + time.monotonic() - self._began
+
+    @property
+    def _idle_s(self) -> float:
+        """How long there is nothing to do but to listen."""
+        moments = [_TURN_S, self.fleet.due - self._now]
+        if self._to_connect:
+            moments.append(max(self._ready_at, self._to_connect[0][0]) - time.monotonic())
+        return max(0.0, min(moments))
+
+    @property
+    def _refused(self) -> str:
+        written = f"{self._topics.namespace}/d/+/#"
+        text = f"{self._crowd.refused}; a simulation writes as its devices do: let this user write {written}, best in a"
+        return f"{text} namespace of its own (--namespace)"
 
     def _devices_of(self, connection: int) -> range:
         return range(connection, self._plan.devices, self._connections)

@@ -1,10 +1,13 @@
 """A simulated fleet on real brokers."""
 
+import time
+from pathlib import Path
+
 import pytest
 from support.brokers import Broker, MosquittoBroker
 from support.simulated import simulated, wait_for
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.messages import DeviceStatus, decode
 from edge_agent.wire.telemetry import Health, ModelSample
 from host_tools.broker.registry import read_devices
@@ -13,6 +16,7 @@ from host_tools.broker.settings import Settings
 from host_tools.simulation import device
 from host_tools.simulation.clearing import check_names, clear_fleet, left_topics
 from host_tools.simulation.plan import Plan
+from host_tools.simulation.simulate import Simulation
 
 QUIET = Plan(devices=25, jobs_per_hour=0, health_s=0, model_s=0)
 
@@ -90,6 +94,21 @@ def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace:
         with pytest.raises(ConfigError, match="no simulated device"):
             check_names(session, Plan(devices=1, prefix="pi"))
         assert left_topics(session, "pi") == []
+
+
+@pytest.mark.mosquitto
+def test_an_acl_that_lets_nobody_speak_as_a_device_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("topic read ea/v1/d/#\n")
+    (tmp_path / "acl").chmod(0o600)
+    mosquitto = MosquittoBroker(tmp_path, f"acl_file {tmp_path / 'acl'}")
+    mosquitto.start()
+    simulation = Simulation(Settings(url=mosquitto.url), QUIET, "5", connections=0, ramp=100)
+    deadline = time.monotonic() + 30
+    try:
+        with pytest.raises(BrokerError, match=r"let this user write ea/v1/d/\+/#, best in a namespace of its own"):
+            simulation.run(lambda: time.monotonic() > deadline)
+    finally:
+        mosquitto.kill()
 
 
 @pytest.mark.slow
