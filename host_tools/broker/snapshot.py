@@ -138,11 +138,17 @@ class Reading:
 
     def _compare(self) -> Verdict:
         """Without a session: whether this round and the one before, one of them by wider filters, prove each other."""
-        if self._before == self.found.keys() and all(map(self._has_more, self._filters)):
+        if self._before == self.found.keys() and self._proved:
             return Verdict.COMPLETE
         self._compared += 1
         provable = all(wider(name) != name for name in self._filters)
         return Verdict.AGAIN if provable and self._compared < _MOST_ROUNDS else Verdict.INCOMPLETE
+
+    @property
+    def _proved(self) -> bool:
+        """Whether every filter that has brought many, or else any, was no end in itself."""
+        of_many = [name for name in self._filters if sum(matches(topic, [name]) for topic in self.found) >= SURE]
+        return all(map(self._has_more, of_many)) if of_many else any(map(self._has_more, self._filters))
 
     def _has_more(self, name: str) -> bool:
         """Whether a wider filter has brought more than ``name``: so no fixed number can have cut that short."""

@@ -2,10 +2,10 @@
 
     python tests/bench/fleet_snapshot.py [--devices 2000 5000] [--seconds 30] [--busy] [--embedded]
 
-A row for each size: seconds until all devices are online, the samples a second that a subscriber heard then (``--busy``:
-every device says its health and what serves once a second), seconds until ``host-tools devices`` is complete and how
-many devices it has shown with their info, the memory of broker, simulator and command, and their processor time.
-``--embedded`` measures the demo's broker instead, by MQTT 3.1.1.
+A row for each size: seconds until all devices are online, the samples a second that a subscriber heard then, seconds
+until ``host-tools devices`` is complete and how many devices it has shown with their info, the memory of broker,
+simulator and command, and their processor time. With ``--busy`` every device says its health and what serves once a
+second; ``--embedded`` measures the demo's broker, by MQTT 3.1.1.
 """
 
 import argparse

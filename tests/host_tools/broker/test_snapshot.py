@@ -107,6 +107,23 @@ def test_without_a_session_nothing_else_proves_it(statuses: int, infos: int) -> 
     assert next_round(one, 4.0, statuses=SURE, infos=5) is Verdict.INCOMPLETE
 
 
+@pytest.mark.parametrize(("commands", "verdict"), [(1, Verdict.COMPLETE), (0, Verdict.AGAIN)])
+def test_of_several_filters_those_that_bring_few_need_no_proof_of_their_own(commands: int, verdict: Verdict) -> None:
+    both = Reading(("ea/v1/d/+/want/+", "ea/v1/g/+/want/+"), resumes=False, now=0.0, patience_s=60.0)
+    for now in (0.0, 1.0):
+        for number in range(SURE):
+            both.take(f"ea/v1/d/pi-{number}/want/har", b"x", now)
+        both.take("ea/v1/g/all/want/har", b"x", now)
+        if now == 0.0:
+            both.leave()
+            both.again(1.0, resumed=False)
+    for number in range(commands):
+        assert both.take(f"ea/v1/d/pi-{number}/cmd/1", b"x", 1.0)
+    both.echoed(1.0)
+
+    assert both.verdict(1.0 + 2 * SETTLE_S, answered=True) is verdict
+
+
 def test_a_fleet_that_changes_between_two_rounds_is_read_in_the_next() -> None:
     one = reading(resumes=False, messages=SURE)
 
