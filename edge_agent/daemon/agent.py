@@ -34,9 +34,12 @@ from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.local_commands import LocalCommands
+from edge_agent.daemon.model_states import ModelStates
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
+from edge_agent.daemon.self_report import SelfReport
 from edge_agent.daemon.sensor_processes import Sensors
+from edge_agent.daemon.serving_samples import ServingSamples
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
 from edge_agent.daemon.twins import Twins
@@ -51,6 +54,7 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
+from edge_agent.telemetry.events import Subject
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +82,13 @@ class Agent:
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
-        self.info = InfoPublisher(config, store, identity, self.sensors, self.publisher)
+        self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher)
+        self.serving_samples = ServingSamples(config, store, self.publisher)
+        self.info = InfoPublisher(
+            config, store, identity, self.sensors, self.publisher, on_publish=self._model_states.active_changed
+        )
+
+        self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher)
 
         self._home_assistant = HomeAssistant(config, store, link, self.ledger)
 
@@ -87,28 +97,38 @@ class Agent:
         self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device, put)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
-        activator = Activator(store, self.ledger, clock, hook, self._workers, put)
+        activator = Activator(store, self.ledger, clock, hook, self._workers, put, self._report.taken_back)
         stages: dict[Stage, StageWork] = dict.fromkeys(WORKER_STAGES, self._workers)
         stages |= {Stage.RECEIVE: self._receive, Stage.ACTIVATE: activator}
 
         self._housekeeper = Housekeeper(
-            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self.info.publish
+            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self._healed
         )
-        self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
+        self.flow = JobFlow(
+            self.ledger, stages, clock, self.info,
+            on_end=[self._housekeeper.retire], on_conclusion=self._report.job_ended,
+        )  # fmt: skip
 
-        rollback = Rollback(store, self.ledger, hook, self.info, put)
+        rollback = Rollback(store, self.ledger, hook, self.info, put, self._report.taken_back)
         commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
         self._admission = Admission(
-            config, store, link, self.ledger, self.flow, remote, self.publisher, clock=clock, put=put
-        )
+            config, store, link, self.ledger, self.flow, remote, self.publisher,
+            clock=clock, put=put, on_refused=self._report.refused,
+        )  # fmt: skip
         self._local_commands = LocalCommands(commands, clock, self._status, on_reset=self._admission.read_again)
 
     def boot(self) -> None:
         """Load every job and go on: whatever ran when the power failed is run again."""
         self.ledger.load()
         self._admission.load()
-        for step in (self.flow.resume, self._housekeeper.collect, self._housekeeper.check_releases, self.flow.schedule):
+        for step in (
+            self._report.boot,
+            self.flow.resume,
+            self._housekeeper.collect,
+            self._housekeeper.check_releases,
+            self.flow.schedule,
+        ):
             with contained(step.__name__):
                 step()
 
@@ -120,8 +140,9 @@ class Agent:
             finally:
                 if isinstance(event, Incoming | Oversized):
                     self.link.ack(event)
-        with contained("schedule"):
-            self.flow.schedule()
+        for step in (self.flow.schedule, self._model_states.tick):
+            with contained(step.__qualname__):
+                step()
 
     def tick(self) -> None:
         """What time alone brings: expiry, a silent transfer, the saved clock."""
@@ -131,12 +152,15 @@ class Agent:
             self._take_transfers,
             self._admission.tick,
             self._twins.tick,
+            self._report.tick,
             self.publisher.tick,
             self._home_assistant.tick,
             self.ledger.save_ended,
             self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
+            self._model_states.tick,
+            self.serving_samples.tick,
         ):
             with contained(due.__name__):
                 due()
@@ -144,13 +168,18 @@ class Agent:
     def stop(self) -> None:
         """End cleanly."""
         self.flow.pause()
+        self.serving_samples.stop()
         self._workers.stop_all()
         self.sensors.stop()  # they put on disk what they keep while the workers end
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
+        self._report.stop()
+        with contained("the states of models"):
+            self._model_states.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
+        self._report.take_answers()
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
@@ -169,6 +198,7 @@ class Agent:
                 then()
                 self._take_transfers()
             case SensorSaid():
+                self._report.sensor(event)
                 if self.sensors.note(event):
                     self.info.publish()
             case ControlRequest():
@@ -193,6 +223,7 @@ class Agent:
             case Disconnected(reason, twin=twin):  # the link has logged why
                 self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
+                self._report.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
 
@@ -212,6 +243,14 @@ class Agent:
                 self.ledger.republish(job.id)
         self._home_assistant.connected()
         self.transfers.connected()
+        self._report.connected()
+        with contained("the states of models"):
+            self._model_states.connected()
+
+    def _healed(self, model: str, text: str) -> None:
+        """A release that was broken on disk is not active any more."""
+        self._report.events.tell("rolled_back", text, code="release_corrupt", about=Subject(model))
+        self.info.publish()
 
     def _forgotten(self, model: str) -> None:
         """A model's name begins anew."""
@@ -221,6 +260,9 @@ class Agent:
     def take_inventory(self, ended: ChildExit, output: str) -> None:
         """The inventory child has ended: publish what it found."""
         self.identity.take_inventory(ended, output)
+        for release in self.identity.active(self.store):
+            if self.identity.stale(release):
+                self._report.stale(release, self.identity.runtimes.get(release.runtime, ""))
         self.info.publish()
 
     def _status(self) -> dict[str, Any]:

@@ -53,9 +53,18 @@ class Sent:
         self._trouble = trouble
 
     @property
+    def taken(self) -> bool:
+        """Whether it is on its way, or has arrived."""
+        return self._delivery is not None
+
+    @property
     def done(self) -> bool:
         """Whether the broker has it (QoS 0: whether it was written)."""
         return self._delivery is not None and self._delivery.is_published()
+
+    def refusal(self) -> str:
+        """Why the broker refused it, told once; empty: it did not, or has not answered yet (see :attr:`done`)."""
+        return self._refusals.take(self._delivery.mid) if self._delivery is not None else ""
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until the broker has acknowledged; False when time is up (it may still arrive).

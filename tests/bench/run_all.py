@@ -21,6 +21,7 @@ BENCHES = (
     "calibration_speed",
     "daemon_idle",
     "end_to_end",
+    "events_lost",
     "judge_error",
     "tflite_memory",
     "tflite_speed",
@@ -28,6 +29,7 @@ BENCHES = (
     "reservoir",
     "reservoir_writes",
     "sensing",
+    "serving_cost",
     "sources",
     "transfer",
 )
