@@ -107,13 +107,13 @@ def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Ent
         **_DIAGNOSTIC,
     }
     for key, name, field, shown, rest in _OF_THE_MACHINE:
-        found[f"health.{key}"] = _number(name, field, shown, {**base, **rest})
+        found[f"health.{key}"] = _sampled(name, field, shown, {**base, **rest})
     for key, name in (("throttled", "Throttled"), ("undervoltage", "Undervoltage")):
         found[f"health.{key}"] = {
             "platform": "binary_sensor",
             "name": name,
             "device_class": "problem",
-            "value_template": templates.yes_or_no(key),
+            "value_template": templates.of_sample(templates.yes_or_no(key)),
             **base,
         }
     return found
@@ -156,7 +156,7 @@ def model_entities(topics: Topics, device: str, model: str, model_s: int) -> dic
             "expire_after": _EXPIRES_AFTER * model_s,
         }
         for key, name, field, shown, rest in _OF_SERVING:
-            found[key] = _number(f"{model} {name}", field, shown, {**served, **rest})
+            found[key] = _sampled(f"{model} {name}", field, shown, {**served, **rest})
     return {f"model.{model}.{key}": entity for key, entity in found.items()}
 
 
@@ -168,3 +168,8 @@ def _number(name: str, field: str, shown: str, rest: Entity) -> Entity:
         "value_template": templates.number(field, shown),
         **rest,
     }
+
+
+def _sampled(name: str, field: str, shown: str, rest: Entity) -> Entity:
+    entity = _number(name, field, shown, rest)
+    return {**entity, "value_template": templates.of_sample(entity["value_template"])}

@@ -1,7 +1,8 @@
 """What Home Assistant makes of a device's messages: its templates, in Jinja as it has it. Pure.
 
-A template stands whatever is published: an empty message, which a cleared topic sends, one without the field, one of
-another type. What it cannot show is unknown (``none``). No text of a model or a sensor becomes part of a template, and
+A template stands whatever is published: an empty message, one without the field, one of another type. What it cannot show
+is unknown (``none``). An empty message clears what is retained of a model; elsewhere it is nobody's, and passed over
+(``edge-agent doctor`` sends some). No text of a model or a sensor becomes part of a template, and
 texts are cut, as a state has 255 characters at most and the recorder keeps attributes up to 16 KB.
 """
 
@@ -11,8 +12,8 @@ _M = "{% set m = value_json if value_json is mapping else {} %}"
 _MOST_TEXT, _MOST_SUMMARY = 1000, 255
 """Characters of a sentence in an attribute, and of Home Assistant's ``release_summary``."""
 
-ONLINE = _M + "{{ 'online' if m.get('online') is true else 'offline' }}"
-CONNECTED = _M + "{{ 'ON' if m.get('online') is true else 'OFF' }}"
+ONLINE = _M + "{{ 'online' if m.get('online') is true else 'offline' if m.get('online') is false else '' }}"
+CONNECTED = _M + "{{ 'ON' if m.get('online') is true else 'OFF' if m.get('online') is false else '' }}"
 PROBLEM = _M + "{{ 'ON' if m.get('verdict') in ['rejected', 'failed'] or m.get('stale') is true else 'OFF' }}"
 
 
@@ -24,6 +25,11 @@ def number(field: str, shown: str) -> str:
 def yes_or_no(field: str) -> str:
     """A boolean."""
     return _M + "{% set v = m.get('" + field + "') %}{{ 'ON' if v is true else 'OFF' if v is false else none }}"
+
+
+def of_sample(template: str) -> str:
+    """The same, where an empty message changes nothing."""
+    return _M + "{% if m %}" + template.removeprefix(_M) + "{% endif %}"
 
 
 def one_of(field: str, known: list[str]) -> str:

@@ -279,6 +279,24 @@ def test_a_topic_that_is_cleared_makes_its_values_unknown(world: World) -> None:
     assert shown(seen, prefix(device))["model.har.size"] == "unknown"
 
 
+def test_the_empty_messages_of_a_doctor_change_nothing(world: World) -> None:
+    device = "pi-10"
+    world.describe(device)
+    world.home.wait(lambda seen: shown(seen, prefix(device)).get("device.connected") == "on")
+    for temperature in (55.0, 56.0):
+        for _ in range(100):  # until Home Assistant has subscribed
+            world.say(device, "tele", msgspec.structs.replace(HEALTH, temperature_c=temperature), "health")
+            if shown(world.home.see(), prefix(device))["health.temperature"] == str(temperature):
+                break
+            time.sleep(0.1)
+        for stream in ("status", "event", "tele/health"):
+            world.publish(f"ea/v1/d/{device}/{stream}", b"", retain=False)
+
+        values = shown(world.home.see(), prefix(device))
+        assert (values["device.connected"], values["health.temperature"]) == ("on", str(temperature))
+        assert values["health.throttled"] == "on"
+
+
 @pytest.mark.parametrize(
     "payload",
     [
