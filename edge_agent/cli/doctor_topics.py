@@ -1,8 +1,9 @@
 """``edge-agent doctor`` on the broker's ACL: whether this device may write to each of its topics.
 
 By delivery: an empty message that is not retained goes to each, with QoS 1, as by MQTT 5 the broker then says whether
-it took it. Every reader passes over an empty message. Where a topic ends in a name, the name is ``doctor``; a model of
-that name loses nothing, as what is retained stays. What a broker refuses by MQTT 3.1.1 it does not say.
+it took it. Every reader passes over an empty message. Where a topic ends in a name, the name is ``doctor``; a model
+of that name loses nothing, as what is retained stays. What a broker refuses by MQTT 3.1.1 it does not say. Home
+Assistant's topic is left alone, as an empty message there takes the device out of it.
 """
 
 import threading

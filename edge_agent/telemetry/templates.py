@@ -1,9 +1,9 @@
 """What Home Assistant makes of a device's messages: its templates, in Jinja as it has it. Pure.
 
-A template stands whatever is published: an empty message, one without the field, one of another type. What it cannot show
-is unknown (``none``). An empty message clears what is retained of a model; elsewhere it is nobody's, and passed over
-(``edge-agent doctor`` sends some). No text of a model or a sensor becomes part of a template, and
-texts are cut, as a state has 255 characters at most and the recorder keeps attributes up to 16 KB.
+A template stands whatever is published: an empty message, one without the field, one of another type. What it cannot
+show is unknown (``none``). An empty message clears what is retained of a model; elsewhere it is nobody's, and passed
+over (``edge-agent doctor`` sends some). No text of a model or a sensor becomes part of a template, and texts are cut,
+as a state has 255 characters at most and the recorder keeps attributes up to 16 KB.
 """
 
 from collections.abc import Iterable
