@@ -113,7 +113,7 @@ class HomeAssistant:
         """The names of models of which there is something to see; those that run first."""
         found = os.scandir(self._store.models)
         active = [entry.name for entry in found if entry.is_dir() and Path(entry.path, "active").is_symlink()]
-        return sorted(active) + sorted(self._ledger.models - set(active))
+        return sorted(active) + sorted({job.model for job in self._ledger.jobs.values()} - set(active))
 
     def _publish(self, topic: str, payload: bytes, after: Announced | None) -> None:
         self._sent = self._link.publish(topic, payload, retain=True, qos=1), after
