@@ -125,11 +125,6 @@ class Link:
         return self._failure.reason
 
     @property
-    def version(self) -> Version:
-        """Of MQTT, as it is or will be spoken."""
-        return self._client.version
-
-    @property
     def dropped(self) -> int:
         """Messages that came faster than the owner dealt with them, and were dropped."""
         return self._inflow.dropped
