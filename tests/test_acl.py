@@ -179,6 +179,9 @@ def test_every_host_command_does_its_work(
         "info",
         "command",
         "group_command",
+        "model",
+        "event",
+        "health",
         "done",
     }
 
