@@ -291,6 +291,7 @@ def test_the_empty_messages_of_a_doctor_change_nothing(world: World) -> None:
             time.sleep(0.1)
         for stream in ("status", "event", "tele/health"):
             world.publish(f"ea/v1/d/{device}/{stream}", b"", retain=False)
+        world.publish(f"ea/v1/d/{device}/status", b"{}", retain=False)
 
         values = shown(world.home.see(), prefix(device))
         assert (values["device.connected"], values["health.temperature"]) == ("on", str(temperature))
