@@ -97,7 +97,9 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "model": set(),
     "push": {"broker", "display", "model"},
     "demo": {"broker", "display", "push"},
-    "cli": {"broker", "demo", "display", "model", "push"},
+    "fleet": {"broker"},
+    "exporter": {"fleet"},
+    "cli": {"broker", "demo", "display", "exporter", "fleet", "model", "push"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
