@@ -99,7 +99,8 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "demo": {"broker", "display", "push"},
     "fleet": {"broker"},
     "exporter": {"fleet"},
-    "cli": {"broker", "demo", "display", "exporter", "fleet", "model", "push"},
+    "history": {"broker", "fleet"},
+    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),
