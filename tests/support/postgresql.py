@@ -29,7 +29,8 @@ def _program(name: str) -> str:
 class PostgreSQL:
     """One cluster with the database ``history``; anybody on this machine may do anything there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool) -> None:
+        self._fsync = fsync
         self._data = folder / "data"
         self._log = folder / "postgresql.log"
         (self._port,) = free_ports(1)
@@ -46,7 +47,11 @@ class PostgreSQL:
         argv = [_program("postgres"), "-D", str(self._data), "-h", "127.0.0.1", "-p", str(self._port), "-k", ""]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*argv, "-c", "fsync=off"], stdout=log, stderr=log, cwd=self._data.parent, **self._as
+                [*argv, "-c", f"fsync={'on' if self._fsync else 'off'}"],
+                stdout=log,
+                stderr=log,
+                cwd=self._data.parent,
+                **self._as,
             )
         wait_for_port(self._port, self._process, self._log)
         deadline = time.monotonic() + 30
@@ -76,10 +81,10 @@ class PostgreSQL:
 
 
 @contextmanager
-def postgresql() -> Iterator[PostgreSQL]:
-    """A cluster that runs."""
+def postgresql(*, fsync: bool = False) -> Iterator[PostgreSQL]:
+    """A cluster that runs; without ``fsync`` it is faster, and survives everything but a power cut."""
     with open_folder() as folder:
-        server = PostgreSQL(folder)
+        server = PostgreSQL(folder, fsync=fsync)
         server.start()
         try:
             server.make()
