@@ -2,7 +2,8 @@
 #              DEMO=--keep leaves it running)
 # make test    lint, types, tests and coverage, in phases that say how long they took
 # make lint    ruff and mypy alone
-# make test-also  types and the fast tests again with another Python (3.13, or 3.11 where .venv is 3.13), if one is here
+# make test-also  types and the fast tests again with another Python (3.13, or 3.11 where .venv is 3.13), if one is here,
+#              those of the engine's parts left out
 # make verdicts  judges the conformance set of verdicts and prints its false accepts and false refusals
 # make bench   the tests that are too long for `make test`, then the measurements of tests/bench (BENCH=soak or
 #              BENCH=daemon_idle only that one; ZOO=DIR ours against other quantizers on a directory of models, see
@@ -21,6 +22,9 @@ BIN := .venv/bin
 # One more than processors: many a test waits, for a sensor that keeps its pace or for a broker that is gone.
 WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PYTEST := $(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0
+# What tests write is synced a thousand times: in memory, where there are 6 GB to spare for it, that costs nothing.
+export PYTEST_DEBUG_TEMPROOT := $(shell free=$$(df --output=avail /dev/shm 2>/dev/null | tail -1); \
+  [ "$${free:-0}" -gt 6000000 ] && [ -w /dev/shm ] && echo /dev/shm || echo "$${TMPDIR:-/tmp}")
 EXTERNAL_S := 360
 # Interrupted, pytest still ends what its fixtures have started.
 AT_MOST := timeout --foreground --signal INT --kill-after 30

@@ -18,6 +18,8 @@ from support.fleets import Voice, eventually, running
 from support.histories import count
 from support.host import Ended, Host
 from support.links import QueuedLink
+from support.protocol import Protocol
+from support.witness import Witness
 
 from edge_agent.mqtt import Connected, Incoming
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo
@@ -130,13 +132,14 @@ def test_the_host_finds_what_the_broker_holds(tmp_path: Path, broker: MosquittoB
 def test_every_host_command_does_its_work(
     tmp_path: Path, broker: MosquittoBroker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a real agent; what the broker denied to anybody stands in its log."""
+    """With a real agent; what the broker denied to anybody stands in its log, and all that is said is documented."""
     operator, password = Operator(broker, tmp_path, monkeypatch, capsys), str(tmp_path / "password")
     described = (DEMO_MODEL.with_name("har.toml")).read_text(encoding="utf-8")
     operator.host.write_manifest(described.split("[recipe]")[0] + SMALL_AND_EASY)
     login = {"username": "pi-01", "password_file": password}
-    device = Device(tmp_path, broker.url, "ea/v1", login=("dashboard", password), mqtt=login)
-    with SerialImu(device.port), device:
+    tables = {"mqtt": login, "telemetry": {"health_s": 1, "model_s": 1}}
+    device = Device(tmp_path, broker.url, "ea/v1", login=("dashboard", password), **tables)
+    with Witness(broker.url, "ea/v1", ("operator", "secret")) as witness, SerialImu(device.port), device:
         first = operator.push(DEMO_MODEL, "--device", "pi-01")
         second = operator.push(DEMO_MODEL, "--group", "lab")
         device.expect(DeviceInfo, lambda info: [one.version for one in info.active] == [2], 20)
@@ -161,6 +164,21 @@ def test_every_host_command_does_its_work(
     with Session(settings) as session:
         assert session.snapshot("ea/v1/d/+/done/+", "ea/v1/d/+/cmd/+", "ea/v1/g/+/cmd/+") == {}
     assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []
+    protocol = Protocol("ea/v1")
+    assert {f"{heard.topic}: {fault}" for heard in witness.heard for fault in protocol.faults_of(heard)} == set()
+    channels = {protocol.channel(heard.topic) for heard in witness.heard}
+    assert channels >= {
+        "page",
+        "chunk",
+        "want",
+        "group_want",
+        "report",
+        "status",
+        "info",
+        "command",
+        "group_command",
+        "done",
+    }
 
 
 def test_the_devices_of_a_later_version_may_say_what_they_will(broker: MosquittoBroker, tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 ``python tests/test_schemas.py`` writes them anew.
 """
 
-import inspect
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from support.json_schemas import schemas
 
 from edge_agent.jobs.result import Result
 from edge_agent.wire.keys import KeyList
@@ -35,22 +34,12 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 
 
 def schema(name: str) -> bytes:
-    fields = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(KINDS[name])}
-    fields = cleaned(fields)
+    fields = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$ref": f"#/$defs/{KINDS[name].__name__}",
+        "$defs": schemas([KINDS[name]]),
+    }
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
-
-
-def cleaned(value: Any) -> Any:
-    """``value`` with each docstring as Python 3.13 has it: without the indentation of its lines."""
-    match value:
-        case dict():
-            return {
-                key: inspect.cleandoc(inner) if key == "description" and isinstance(inner, str) else cleaned(inner)
-                for key, inner in value.items()
-            }
-        case list():
-            return [cleaned(inner) for inner in value]
-    return value
 
 
 @pytest.mark.parametrize("name", KINDS)

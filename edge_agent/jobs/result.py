@@ -24,9 +24,13 @@ class GateResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """One gate: the limit, the value that was held against it, and how it ended."""
 
     name: str
+    """The gate, as the manifest calls it."""
     limit: float | None
+    """What it had to meet; null: nothing was asked for."""
     value: float | None
+    """What was proved; null: nothing could be."""
     passed: bool
+    """Whether that meets the limit."""
     on: Literal["", "eval"] = ""
     """The set that it was proved on, where that is not the held-out set: ``eval``, the labelled set of the model."""
     axis: Literal["", "time", "size", "memory"] = ""
@@ -47,7 +51,7 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     method: str = ""
-    """float | static | dynamic | uniform."""
+    """float, static, dynamic or uniform."""
     calibration: str | None = None
     """The range method of a static candidate."""
     operators: str | None = None
@@ -55,20 +59,31 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     types: str | None = None
     """Of activations and weights: ``u8s8``, ``s8s8`` or ``u8u8``, unsigned or signed."""
     per_channel: bool | None = None
+    """Whether a weight has a scale of its own for each channel."""
     float_layers: list[str] = []
+    """The layers that were left float."""
     runtime: str | None = None
+    """What it was measured on."""
     runtime_version: str | None = None
+    """That runtime's version."""
     threads: int | None = None
+    """Threads of a call."""
     size_bytes: int | None = None
+    """Of the model's file."""
     latency_p50_ms: float | None = None
+    """Median time of a call."""
     latency_p95_ms: float | None = None
+    """95 % of the calls took at most this."""
     latency_p99_ms: float | None = None
+    """99 % of the calls took at most this."""
     ratio_p50: float | None = None
+    """Median time over float's, each at its fastest."""
     ratio_p50_upper: float | None = None
     """Exact one-sided bound of the ratio."""
     ratio_confidence: float | None = None
     """Of that bound: 0.95, or 0.975 where a second candidate could have been asked for a proof."""
     ratio_p50_same_runtime: float | None = None
+    """The same with float on this model's runtime and threads."""
     peak_rss_bytes: int | None = None
     """VmHWM of a process with this model alone."""
     model_rss_bytes: int | None = None
@@ -77,23 +92,33 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """What ``[recipe] prefer`` says of a candidate: the weighted sum of the logarithms of what it takes of float's
     time, size and, once that is measured, memory. Lower is better, 0 is float's. From before the proof of its time."""
     windows: int | None = None
+    """Windows that agreement and errors are over: held-out ones where they were opened, else those of the search."""
     windows_effective: float | None = None
+    """How many independent windows they count as."""
     disagreements: int | None = None
+    """Of the windows, those on which it does not do what float does."""
     agreement: float | None = None
+    """The fraction of the others."""
     agreement_lower: float | None = None
     """Exact one-sided bound of the agreement. Known only of a model that the held-out set was opened for."""
     confidence: float | None = None
     """Of that bound: 0.95, or 0.975 where two finalists shared the held-out set."""
     sqnr_db: float | None = None
+    """Signal of float's outputs over the error in them."""
     cosine: float | None = None
+    """Cosine between its outputs and float's."""
     max_abs_error: float | None = None
+    """Largest difference of one value of an output from float's."""
     accuracy: float | None = None
+    """On the labelled windows."""
     gates: list[GateResult] = []
+    """What each gate said of it."""
     pareto: bool | None = None
     """Whether no other candidate is both faster and closer to float (candidates only)."""
     code: str | None = None
     """Why a candidate was dropped (candidates only)."""
     message: str | None = None
+    """The same in a sentence."""
 
     @property
     def closeness(self) -> tuple[float, float]:
@@ -106,15 +131,21 @@ class LayerLoss(msgspec.Struct, frozen=True, kw_only=True):
     """What one layer loses when it becomes int8, why, and what helps."""
 
     name: str
+    """The layer, as the model calls it."""
     op: str | None = None
+    """Its operator."""
     tensor: str | None = None
     """The activation that loses most."""
     sqnr_db: float | None = None
     """The smaller of the next two; null: nothing is lost."""
     weights_sqnr_db: float | None = None
+    """Signal over error of its weights in int8."""
     activations_sqnr_db: float | None = None
+    """The same of its activations."""
     cause: str | None = None
+    """Why it loses so much, in a sentence."""
     remedy: str | None = None
+    """What helps, in a sentence."""
     output_share: float | None = None
     """The part of the output's error that comes from here, where the search measured it."""
     float_cost_ms: float | None = None
@@ -125,35 +156,52 @@ class MeasuredOn(msgspec.Struct, frozen=True, kw_only=True):
     """The board and its conditions while memory was measured, see :mod:`edge_agent.device.board`; null until then."""
 
     board: str | None = None
+    """The board's name, as its maker gives it."""
     arch: str | None = None
+    """As uname says it."""
     cpu: str | None = None
+    """The processor's name."""
     cores: int | None = None
+    """Processors."""
     memory_bytes: int | None = None
+    """Of the machine."""
     governor: str | None = None
+    """What sets the clock rate."""
     clock_mhz: float | None = None
+    """Of the first processor."""
     max_clock_mhz: float | None = None
+    """The highest that it may have."""
     temperature_c: dict[str, float] = {}
+    """Zone → temperature."""
     throttled: list[str] = []
+    """What slowed the processor down."""
     throttle_events: int | None = None
+    """A count of such events."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The result object; every key is there from the start."""
 
     verdict: Verdict | None = None
+    """Null: the job has not ended."""
     code: str = ""
+    """Why it ended as it did."""
     message: str = ""
+    """The same in a sentence."""
     reference: MeasuredModel | None = None
     """The float model."""
     chosen: MeasuredModel | None = None
     """The int8 model that was accepted."""
     candidates: list[MeasuredModel] = []
+    """What was tried, at most ``MAX_CANDIDATES``."""
     finalist: int | None = None
     """The place among the candidates of the one that the held-out set was opened for; of two, the one told of."""
     layers: list[LayerLoss] = []
     """At most ``MAX_LAYERS``, the worst first."""
     data: Data = Data()
+    """What it was judged on: the sets, and what was found in them."""
     device: MeasuredOn = MeasuredOn()
+    """The board, and how it did."""
     seconds: dict[str, float] = {}
     """Stage → what it took."""
 

@@ -24,7 +24,9 @@ class Signature(msgspec.Struct, frozen=True):
     """One signature: raw bytes in base64 (on the wire), and the key's id as a hint."""
 
     sig: str
+    """Ed25519, over DSSE's pre-authentication encoding, in base64."""
     keyid: str = ""
+    """The first 16 hex digits of the public key's SHA-256; not trusted."""
 
     def raw(self) -> bytes:
         """The signature's bytes; raises ``WireError`` if they are no base64."""
@@ -35,8 +37,11 @@ class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """A payload, its type, and the signatures over both."""
 
     payload: str
+    """The manifest's, command's or key list's JSON, in base64."""
     payload_type: str
+    """Which of them it is."""
     signatures: Annotated[list[Signature], msgspec.Meta(max_length=MAX_SIGNATURES)] = []
+    """Empty only where devices allow unsigned orders."""
 
     def content(self) -> bytes:
         """The payload's bytes; raises ``WireError`` if they are no base64."""

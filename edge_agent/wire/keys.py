@@ -50,7 +50,9 @@ class ListedKey(msgspec.Struct, frozen=True):
     """A key that the list adds; ``public`` is the raw key in base64."""
 
     name: str
+    """What people call it."""
     public: str
+    """The 32 bytes, in base64."""
 
     def raw(self) -> bytes:
         """The key's 32 bytes; raises ``WireError`` (malformed)."""
@@ -67,13 +69,19 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
     """What is trusted beside the files of ``keys_dir``, and what is trusted no more. A higher version replaces it."""
 
     v: int = PROTOCOL
+    """The protocol's version."""
     namespace: str
+    """The topics that it is for: one that lies elsewhere is not obeyed."""
     version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
+    """A higher one replaces this one."""
     keys: Annotated[list[ListedKey], msgspec.Meta(max_length=MAX_LISTED_KEYS)] = []
+    """Keys that are trusted."""
     revoked: Annotated[list[str], msgspec.Meta(max_length=MAX_LISTED_KEYS)] = []
     """Key ids; also of keys whose files still lie in ``keys_dir``."""
     targets: list[str] = []
+    """Scopes it is addressed to, as in topics."""
     created: str = ""
+    """RFC 3339 UTC."""
 
     @property
     def id(self) -> str:

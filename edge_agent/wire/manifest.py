@@ -198,8 +198,11 @@ class Blob(msgspec.Struct, frozen=True):
     """Bytes by content address: SHA-256, size in bytes, and the SHA-256 of each page of chunk digests."""
 
     sha256: str
+    """Of all its bytes, in lower-case hex: its name in topics."""
     size: int
+    """In bytes."""
     pages: list[str]
+    """SHA-256 of each page of chunk digests."""
 
     def __post_init__(self) -> None:
         check_digest(self.sha256)
@@ -220,22 +223,35 @@ class Manifest(msgspec.Struct, frozen=True):
     """One version of a model. ``created`` and ``expires`` are RFC 3339 UTC."""
 
     namespace: str
+    """The topics that it is for: one that lies elsewhere is not obeyed."""
     name: Name
+    """The model's name: the last level of its topic."""
     version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
+    """A higher one replaces this one."""
     format: Literal["onnx", "tflite"]
+    """Of the model's file."""
     blob: Blob
+    """The model's file."""
     inputs: list[InputContract] = []
+    """Where each input's data come from, and how they become a tensor."""
     output: Output = Output()
+    """What the output means, and when a window agrees."""
     recipe: Recipe = Recipe()
+    """What the quantizer may try."""
     gates: Gates = Gates()
+    """What int8 must meet."""
     state: list[State] = []
+    """Tensors that the model hands from one call to the next."""
     eval: Blob | None = None
     """A labelled set (``.npz``) that the device judges float and int8 with."""
     targets: list[str] = []
     """Scopes it is addressed to, as in topics: ``d/pi-01``, ``g/lab``."""
     created: str = ""
+    """RFC 3339 UTC."""
     expires: str = ""
+    """RFC 3339 UTC; a job that has not ended by then is canceled. Empty: never."""
     v: int = PROTOCOL
+    """The protocol's version."""
     outputs: list[Output] = []
     """Several outputs, each judged by its own kind; empty: the one of ``output``."""
 

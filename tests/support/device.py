@@ -1,6 +1,7 @@
 """A device as it really is: the daemon in a child process, its sensor on a pty, and an eye on what it says over MQTT.
 
-Verdicts are read from the broker, as anybody else would read them.
+Verdicts are read from the broker, as anybody else would read them. Whatever it says is what ``docs/asyncapi.yaml`` says
+that it says.
 """
 
 import os
@@ -27,6 +28,7 @@ from host_tools.demo.simulator import SerialImu
 from host_tools.push.manifest_file import model_format, read_blob, read_manifest_file
 from host_tools.push.upload import Uploader
 from support.links import QueuedLink
+from support.protocol import Protocol
 
 DEMO = Path(sys.modules[SerialImu.__module__].__file__ or "").with_name("data")
 DEMO_MODEL, TFLITE_MODEL = DEMO / "har.onnx", DEMO / "har.tflite"
@@ -99,6 +101,7 @@ class Device:
         """A command to run the daemon under."""
         self.program = ["-m", "edge_agent"]
         """What Python is to run."""
+        self._protocol = Protocol(namespace)
         self._eye = QueuedLink(url, f"eye-{name}-{namespace[-6:]}", login=login)
         self._process: subprocess.Popen[bytes] | None = None
         self.write_config(**tables)
@@ -194,6 +197,8 @@ class Device:
         if not isinstance(event, Incoming) or not event.payload:
             return None
         topic = self.topics.parse(event.topic)
+        if isinstance(topic, DeviceTopic):
+            assert not (faults := self._protocol.faults(event.topic, event.payload)), f"{event.topic}: {faults}"
         match topic:
             case DeviceTopic(_, "job"):
                 self.reports.append(decode(event.payload, JobReport))

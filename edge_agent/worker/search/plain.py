@@ -1,7 +1,8 @@
 """The runtime's own plain recipes: what one call of its quantizer gives, and so the least that a search owes.
 
-Most of them are planned anyway. They are asked again by name where nothing has passed, because a plan may have left
-them out (a detector's tail stays float in it) or a budget may have ended before them.
+Most of them are planned anyway. They are asked again by name where nothing has passed that is likely to stand before
+the held-out set. A plan may have left them out (a detector's tail stays float in it, and dynamic candidates are seldom
+faster than static ones), or a budget may have ended before them.
 """
 
 from edge_agent.backends import CandidateSpec

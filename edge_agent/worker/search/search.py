@@ -126,10 +126,10 @@ class Search:
             self.warn(TOO_LARGE)
 
     def try_plain(self, recipes: Iterable[CandidateSpec]) -> None:
-        """The runtime's own plain recipes, where nothing that gains has passed: what one passes is not refused here."""
+        """The runtime's plain recipes, where nothing that gains is likely to stand: what one passes is not refused."""
         known = {item.spec for item in self.tried}
         for spec in recipes:
-            if not self._found and spec not in known and self._is_worth_a_pass(spec) and self._may_do_better(spec):
+            if not self._is_sure and spec not in known and self._is_worth_a_pass(spec) and self._may_do_better(spec):
                 self._attempt(spec)
 
     def _is_worth_a_pass(self, spec: CandidateSpec) -> bool:
@@ -150,6 +150,10 @@ class Search:
     @property
     def _found(self) -> bool:
         return any(item.worth_it for item in self.tried)
+
+    @property
+    def _is_sure(self) -> bool:
+        return any(item.worth_it and item.likely_to_pass for item in self.tried)
 
     def planned(self, spec: CandidateSpec) -> CandidateSpec:
         """What a candidate was before further layers of it were left float: itself where it was planned so."""

@@ -12,6 +12,7 @@ from edge_agent.backends import CandidateSpec
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import read_task
 from edge_agent.quant.gain import meets
+from edge_agent.quant.prospect import Prospect
 from edge_agent.wire.manifest import MinGain
 from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import costs
@@ -19,12 +20,15 @@ from edge_agent.worker.search.search import Search
 
 PRODUCTS = CandidateSpec("dynamic", "", ("MatMul",))
 UNIFORM = CandidateSpec("uniform")
+OTHER = CandidateSpec("uniform", "", ("MatMul",))
 STATIC, AGAIN = CandidateSpec("static", "mse"), CandidateSpec("static", "minmax")
 SIZES = {"dynamic": 990, "uniform": 260, "static": 980}
 
 
 class Evaluator:
     """All candidates are as fast as float and pass, and only one of them is smaller."""
+
+    prospect: Prospect | None = None
 
     def __init__(self) -> None:
         self.reference = MeasuredModel(method="float", size_bytes=1000, runtime="one", threads=1)
@@ -40,7 +44,8 @@ class Evaluator:
 
     def score(self, spec: CandidateSpec, _served: MeasuredModel, _pace: Any) -> EvaluatedCandidate:
         record = MeasuredModel(agreement=1.0, size_bytes=SIZES[spec.method])
-        return EvaluatedCandidate(spec, record, passed=True, gains=meets(costs(record, self.reference).gain, MinGain()))
+        gains = meets(costs(record, self.reference).gain, MinGain())
+        return EvaluatedCandidate(spec, record, passed=True, gains=gains, prospect=self.prospect)
 
     def with_speed(self, item: EvaluatedCandidate, _screened: MeasuredModel) -> EvaluatedCandidate:
         return item
@@ -74,6 +79,21 @@ def test_plain_recipes_are_asked_if_they_may_gain(search: Search) -> None:
     search.try_plain([STATIC, UNIFORM, AGAIN])
 
     assert methods(search.tried) == ["dynamic", "uniform"]
+
+
+@pytest.mark.parametrize(("wrong", "tried"), [(0, [UNIFORM]), (4, [UNIFORM, OTHER])])
+def test_plain_recipes_are_asked_unless_what_gains_is_likely_to_stand(
+    search: Search, wrong: int, tried: list[CandidateSpec]
+) -> None:
+    evaluator: Any = search._evaluator
+    evaluator.prospect = Prospect(wrong=wrong, windows=150, effect=1.0, heldout=300, limit=0.95)
+    search.score([UNIFORM])
+    evaluator.prospect = None
+    search._trials.screen([OTHER])
+
+    search.try_plain([UNIFORM, OTHER])
+
+    assert [item.spec for item in search.tried] == [PRODUCTS, *tried]
 
 
 def test_nothing_more_is_asked_once_something_gains(search: Search) -> None:

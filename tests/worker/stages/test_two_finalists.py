@@ -151,7 +151,7 @@ def test_the_search_freezes_a_second_one_that_is_surer(
         {"x": windows(240, seed=2)[0]},
         {"x": windows(300, seed=3)[0]},
         gates=Gates(max_latency_ratio=0),
-        recipe=Recipe(method="static", calibration="minmax"),
+        recipe=Recipe(method="static", calibration="minmax", search_budget_s=600),
     )
 
     assert run_stages(job_dir, Stage.CAPTURE, Stage.CALIBRATE, Stage.QUANTIZE).code == ""

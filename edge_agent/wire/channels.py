@@ -1,0 +1,174 @@
+"""What lies at each topic of the protocol: which message, who writes it, and how. A table, pure.
+
+``docs/protocol.md`` and ``docs/asyncapi.yaml`` are generated from it. Addresses are below the namespace; a name in
+braces stands for one level.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+import msgspec
+
+from edge_agent.errors import WireError
+from edge_agent.wire.chunks import CHUNK_BYTES, DIGEST_BYTES, PAGE_DIGESTS
+from edge_agent.wire.envelope import Envelope
+from edge_agent.wire.keys import KeyList
+from edge_agent.wire.manifest import Manifest
+from edge_agent.wire.messages import (
+    MAX_ORDER_BYTES,
+    MAX_REPORT_BYTES,
+    Command,
+    DeviceInfo,
+    DeviceStatus,
+    Done,
+    JobReport,
+    Need,
+)
+from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, ModelState
+from edge_agent.wire.topics import MODEL_STREAMS, ChunkTopic, CommandTopic, DeviceTopic, PageTopic, Topic, WantTopic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One kind of topic. ``readers`` are those that the product has; whoever the broker lets may read along."""
+
+    address: str
+    message: type[msgspec.Struct] | None
+    """The struct of the payload; None: raw bytes."""
+    signed: tuple[type[msgspec.Struct], ...] = ()
+    """What an envelope's payload may be."""
+    writer: Literal["device", "host"]
+    readers: str
+    retained: bool
+    qos: Literal[0, 1] = 1
+    most_bytes: int
+    """The largest payload that a reader of ours takes."""
+    what: str
+    when: str
+    """When it is published, and what ends it."""
+
+
+_said = partial(Channel, writer="device", readers="hosts, dashboards", retained=True, most_bytes=MAX_REPORT_BYTES)
+_sampled = partial(Channel, writer="device", readers="dashboards", retained=False, qos=0, most_bytes=MAX_REPORT_BYTES)
+_ordered = partial(
+    Channel, message=Envelope, writer="host", readers="devices", retained=True, most_bytes=MAX_ORDER_BYTES
+)
+_carried = partial(Channel, message=None, writer="host", readers="devices", retained=True)
+
+_PURGED = "by a push, before its want; cleared a day after the last want of the blob"
+_UNTIL_REPLACED = "by a push; stays until a newer version is wanted"
+_UNTIL_OBEYED = "by rollback, cancel, recalibrate or forget, until it was obeyed or has expired; by keys, for good"
+_IN_FULL = "on every connection, and when something of it changes"
+
+CHANNELS: Final[dict[str, Channel]] = {
+    "chunk": _carried(
+        address="b/{sha256}/{part}/{index}",
+        most_bytes=CHUNK_BYTES,
+        what="a chunk of a model or of a labelled set",
+        when=_PURGED,
+    ),
+    "page": _carried(
+        address="b/{sha256}/h/{page}",
+        most_bytes=PAGE_DIGESTS * DIGEST_BYTES,
+        what="the SHA-256 digests of its chunks, 32 bytes each",
+        when=_PURGED,
+    ),
+    "want": _ordered(
+        address="d/{device}/want/{model}",
+        signed=(Manifest,),
+        what="the version of a model that a device should run",
+        when=_UNTIL_REPLACED,
+    ),
+    "group_want": _ordered(
+        address="g/{group}/want/{model}",
+        signed=(Manifest,),
+        what="the same for a group; every device is in group `all`",
+        when=_UNTIL_REPLACED,
+    ),
+    "command": _ordered(
+        address="d/{device}/cmd/{command}", signed=(Command, KeyList), what="a command to a device", when=_UNTIL_OBEYED
+    ),
+    "group_command": _ordered(
+        address="g/{group}/cmd/{command}", signed=(Command, KeyList), what="the same to a group", when=_UNTIL_OBEYED
+    ),
+    "done": _said(
+        address="d/{device}/done/{command}",
+        message=Done,
+        readers="hosts",
+        what="how a command ended",
+        when="when that is known; cleared by the host that asked",
+    ),
+    "status": _said(
+        address="d/{device}/status",
+        message=DeviceStatus,
+        what="whether the device is there, and what it refused last",
+        when=f"{_IN_FULL}; by the broker (the will) when the device is gone",
+    ),
+    "info": _said(address="d/{device}/info", message=DeviceInfo, what="what the device is and has", when=_IN_FULL),
+    "report": _said(
+        address="d/{device}/job/{job}",
+        message=JobReport,
+        what="where a job stands, and its result",
+        when=f"{_IN_FULL}; progress at most once a second; the newest 20 stay. One that went is told once more, "
+        "not retained, if its want comes again",
+    ),
+    "need": _said(
+        address="d/{device}/need",
+        message=Need,
+        readers="hosts that push",
+        retained=False,
+        what="chunks that the broker no longer has",
+        when="while a blob is incomplete and nothing arrives",
+    ),
+    "model": _said(
+        address="d/{device}/model/{model}",
+        message=ModelState,
+        what="what runs under one model name, and its newest job",
+        when=f"{_IN_FULL}; progress at most once a second; cleared when the name is forgotten",
+    ),
+    "event": _said(
+        address="d/{device}/event",
+        message=Event,
+        readers="dashboards",
+        retained=False,
+        what="what a person should know",
+        when="when it happens, or after the next connection, in order",
+    ),
+    "health": _sampled(
+        address="d/{device}/tele/health",
+        message=Health,
+        what="how the machine and the agent are",
+        when="every `[telemetry] health_s` seconds",
+    ),
+    "model_sample": _sampled(
+        address="d/{device}/tele/model/{model}",
+        message=ModelSample,
+        what="what serving does with one model",
+        when="every `[telemetry] model_s` seconds in which an application used the model",
+    ),
+}
+"""name → channel, the names as AsyncAPI has them."""
+
+
+def channel_of(topic: Topic) -> Channel:
+    """What lies at ``topic``; raises ``WireError`` (malformed) for a stream that this version does not know."""
+    match topic:
+        case ChunkTopic():
+            return CHANNELS["chunk"]
+        case PageTopic():
+            return CHANNELS["page"]
+        case WantTopic(scope):
+            return CHANNELS["group_want" if scope.kind == "g" else "want"]
+        case CommandTopic(scope):
+            return CHANNELS["group_command" if scope.kind == "g" else "command"]
+        case DeviceTopic(_, "job"):
+            return CHANNELS["report"]
+        case DeviceTopic(_, "tele", leaf) if leaf == HEALTH:
+            return CHANNELS["health"]
+        case DeviceTopic(_, "tele", leaf) if leaf.startswith(MODEL_STREAMS):
+            return CHANNELS["model_sample"]
+        case DeviceTopic(_, "tele", leaf):
+            raise WireError("malformed", f"{leaf!r} is no stream of this version; it needs a newer one")
+        case DeviceTopic(_, kind):
+            return CHANNELS[kind]
