@@ -44,8 +44,9 @@ class Exporter:
             with self.exported.lock:
                 self.exported.fleet.take(said, time.time(), retained=message.retained)
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """Nothing waits here."""
+        return False
 
     def _read(self, topic: str, payload: bytes, *, limited: bool = False) -> Said | None:
         """What a message says. Whose it is tells the topic, so what is left out is left out before it is read."""

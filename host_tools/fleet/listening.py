@@ -14,7 +14,7 @@ from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.fleet.reading import live_filters, retained_filters
 
-_TICK_S = 0.2
+_TICK_S, _HURRY_S = 0.2, 0.005
 _AGAIN_S = 2.0
 _WAITABLE = ("broker_unreachable", "snapshot_incomplete")
 
@@ -35,8 +35,8 @@ class Ear(Protocol):
     def heard(self, message: Incoming) -> None:
         """A message; what is retained comes once more after :meth:`kept`."""
 
-    def tick(self) -> None:
-        """Called a few times a second."""
+    def tick(self) -> bool:
+        """Called a few times a second; True: at once again, please."""
 
 
 def follow(
@@ -70,7 +70,7 @@ def follow(
 def _hear(session: Session, ear: Ear, until: Callable[[], bool], *, events: bool) -> None:
     topics = session.topics
     filters = (*retained_filters(topics), *live_filters(topics), *((topics.devices("event"),) if events else ()))
-    heard_at = -1
+    heard_at, hurry = -1, False
     while not until():
         if heard_at != session.connections or ear.wants_all:
             ear.kept(session.snapshot(*retained_filters(topics)))
@@ -79,9 +79,9 @@ def _hear(session: Session, ear: Ear, until: Callable[[], bool], *, events: bool
             heard_at = session.connections
         up = session.link.connected
         ear.connected(up=up)
-        if (message := session.next(_TICK_S)) is not None:
+        if (message := session.next(_HURRY_S if hurry else _TICK_S)) is not None:
             ear.heard(message)
-        ear.tick()
+        hurry = ear.tick()
 
 
 def _pause(ear: Ear, until: Callable[[], bool]) -> None:

@@ -72,8 +72,9 @@ class Collector:
             self._take(message.topic, message.payload, retained=message.retained)
         self._store_if_due()
 
-    def tick(self) -> None:
-        """Take events, and store or delete what is due."""
+    def tick(self) -> bool:
+        """Take events, and store or delete what is due; True: there were events, so there may be more."""
+        before = self.stored
         if not self._away:  # else they wait at the broker, where there is room
             for event in self._events.come():
                 if self._let_in(event.topic):
@@ -83,6 +84,7 @@ class Collector:
         self._store_if_due()
         if self._keep_s and not self._away and time.monotonic() >= self._prune_at:
             self._prune()
+        return bool(self._waiting.acknowledge) or self.stored > before
 
     def finish(self) -> None:
         """Store what waits, as far as that goes."""
