@@ -21,7 +21,11 @@ from support.links import QueuedLink
 from support.protocol import Protocol
 from support.witness import Witness
 
-from edge_agent.mqtt import Connected, Incoming
+from edge_agent.cli.check import Check
+from edge_agent.cli.doctor_topics import check_topics
+from edge_agent.mqtt import Connected, Incoming, Link
+from edge_agent.settings.device import read_config
+from edge_agent.wire.acl import line_for_device
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 from edge_agent.wire.topics import Topics
 from host_tools.broker.acl import line_for
@@ -293,3 +297,72 @@ def test_a_refusal_of_the_work_itself_names_the_topic_and_the_line(
     assert pushed.exit == 3
     assert "broker_refused: the broker refused ea/v1/b/" in pushed.err
     assert 'its ACL needs the line "topic readwrite ea/v1/b/#"' in pushed.err
+
+
+def examined(broker: MosquittoBroker, tmp_path: Path) -> Check:
+    """What doctor says of the topics of pi-01."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'device_id = "pi-01"\nstate_dir = "{tmp_path}/state"\n[trust]\nallow_unsigned = true\n'
+        f'[mqtt]\nurl = "{broker.url}"\nusername = "pi-01"\npassword_file = "{tmp_path}/password"\n'
+    )
+    settings = read_config(config)
+    link = Link(settings.mqtt, "doctor", on_event=lambda _event: None)
+    link.start()
+    try:
+        link.wait_connected(10)
+        return check_topics(link, settings)
+    finally:
+        link.stop()
+
+
+def test_doctor_writes_to_each_topic_and_leaves_nothing(tmp_path: Path, broker: MosquittoBroker) -> None:
+    with QueuedLink(broker.url, "eye", login=("dashboard", str(tmp_path / "password"))) as eye:
+        eye.expect(Connected)
+        eye.link.subscribe("ea/v1/d/#")
+        check = examined(broker, tmp_path)
+        heard = [eye.expect(Incoming) for _ in range(10)]
+
+    assert (check.level, check.remedy) == ("ok", "")
+    assert {message.payload for message in heard} == {b""}, "which every reader passes over"
+    lines = [line for line in documented().split("user operator")[0].splitlines() if "write" in line]
+    assert {line_for_device(Topics("ea/v1"), message.topic) for message in heard} == set(lines), "each documented line"
+    assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []
+    settings = Settings(url=broker.url, username="operator", password_file=str(tmp_path / "password"))
+    with Session(settings) as session:
+        assert session.snapshot("ea/v1/#") == {}
+
+
+@pytest.mark.parametrize(
+    ("missing", "level"), [(("event", "tele/#", "model/+"), "warn"), (("job/+",), "fail"), (("cmd/+",), "fail")]
+)
+def test_doctor_names_the_lines_that_an_older_acl_lacks(
+    tmp_path: Path, start: Callable[..., MosquittoBroker], missing: tuple[str, ...], level: str
+) -> None:
+    lines = [line for line in documented().splitlines() if not line.endswith(tuple(f"%u/{leaf}" for leaf in missing))]
+    check = examined(start("\n".join(lines) + "\n"), tmp_path)
+
+    assert check.level == level
+    named = set(check.remedy.splitlines()[1:])
+    assert named == set(documented().splitlines()) - set(lines)
+    assert len(named) == len(missing)
+
+
+def test_a_device_on_an_acl_that_knows_no_telemetry_goes_on_and_says_so_once(
+    tmp_path: Path, start: Callable[..., MosquittoBroker]
+) -> None:
+    lines = [line for line in documented().splitlines() if not line.endswith(("%u/event", "%u/tele/#", "%u/model/+"))]
+    broker, password = start("\n".join(lines) + "\n"), str(tmp_path / "password")
+    garbage = tmp_path / "garbage.onnx"
+    garbage.write_bytes(b"no model" * 1000)
+    login = {"username": "pi-01", "password_file": password}
+    device = Device(tmp_path, broker.url, "ea/v1", login=("dashboard", password), mqtt=login, telemetry={"health_s": 1})
+    with device:
+        push(device, garbage, login=("operator", password))
+        assert device.end_of(1).code == "model_unreadable"
+
+    said = [line for line in device.log.read_text().splitlines() if "refused a message" in line and "/event" in line]
+    assert len(said) == 1
+    assert 'its ACL needs the line "pattern write ea/v1/d/%u/event"' in said[0]
+    waiting = sorted((device.state / "events").glob("*.json"))
+    assert len(waiting) == 2, "they wait for an ACL that takes them: started, failed"

@@ -1,7 +1,7 @@
 """Checks everything the daemon needs on this device, and says what to do about what is missing.
 
 Reads, connects, and imports runtimes in children; changes nothing. A source is opened for a
-moment, unless somebody else has it.
+moment, unless somebody else has it. To the broker go empty messages that every reader passes over.
 """
 
 import os
@@ -18,6 +18,7 @@ from edge_agent.advice.installation import absent, how_to_add
 from edge_agent.advice.remedy import remedy_for, split_advice
 from edge_agent.cli.check import Check, Level
 from edge_agent.cli.doctor_sources import check_sources
+from edge_agent.cli.doctor_topics import check_topics
 from edge_agent.cli.owner import as_owner
 from edge_agent.cli.service_rights import ServiceRights, rights_as_installed
 from edge_agent.daemon.control_socket import ask
@@ -65,7 +66,7 @@ def examine(config_path: Path, root: Path = Path("/")) -> list[Check]:
         _trust(config, service),
         *check_sources(config, service),
         *_daemon(config),
-        _broker(config, service),
+        *_broker(config, service),
     ]
 
 
@@ -220,27 +221,31 @@ def _daemon(config: Config) -> Iterator[Check]:
         yield Check(f"sensor {name}", "warn", describe(name, msgspec.structs.replace(state, message=what)), to_do)
 
 
-def _broker(config: Config, service: ServiceRights | None) -> Check:
+def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
     for key in ("password_file", "ca_file", "cert_file", "key_file"):
         path = getattr(config.mqtt, key)
         if service is not None and path and (why := service.unreadable(path)):
-            return Check("broker", "fail", f"{key} {why}", service.how_to_read(path))
+            yield Check("broker", "fail", f"{key} {why}", service.how_to_read(path))
+            return
     try:
         link = Link(config.mqtt, f"edge-agent-doctor-{os.getpid()}", on_event=lambda _event: None)
     except EdgeAgentError as error:  # a file that [mqtt] names
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
-        return Check("broker", "fail", error.message, remedy)
+        yield Check("broker", "fail", error.message, remedy)
+        return
     link.start()
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
+        if config.mqtt.username not in ("", config.device_id):
+            detail = f"{config.mqtt.url}, as user {config.mqtt.username!r}; device_id is {config.device_id!r}"
+            yield Check("broker", "warn", detail, _OTHER_NAME)
+        else:
+            yield Check("broker", "ok", config.mqtt.url)
+        yield check_topics(link, config)
     except EdgeAgentError as error:
-        return Check("broker", "fail", error.message, _broker_remedy(error))
+        yield Check("broker", "fail", error.message, _broker_remedy(error))
     finally:
         link.stop()
-    if config.mqtt.username not in ("", config.device_id):
-        detail = f"{config.mqtt.url}, as user {config.mqtt.username!r}; device_id is {config.device_id!r}"
-        return Check("broker", "warn", detail, _OTHER_NAME)
-    return Check("broker", "ok", config.mqtt.url)
 
 
 def _broker_remedy(error: EdgeAgentError) -> str:

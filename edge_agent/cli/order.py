@@ -14,8 +14,13 @@ from edge_agent.daemon.control_socket import ask
 from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
-from edge_agent.state.releases import Releases
+from edge_agent.state.clock import Clock
+from edge_agent.state.releases import Release, Releases
 from edge_agent.state.store import Store
+from edge_agent.telemetry.events import Events, Subject
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.wire.messages import Message
+from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import check_name
 
 _ORDERS = {
@@ -70,10 +75,20 @@ def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
     if not store.models.exists():  # to lock it would make it, as whoever asks
         raise Releases(store.models, model).none_active()
     store.lock()
-    _, active = roll_back(store, model)
+    left, active = roll_back(store, model)
+    _note(config, store, left, f"rolled back {model} from {left.version} to {active.version}, with no agent running")
     message = f"{model} {active.version} is active again"
     problem = ""
     if config.activation.hook:
         problem = run_hook(config.activation.hook, Releases(store.models, model).path(active.name))
     store.unlock()
     return {"message": f"{message}; {problem}" if problem else message, "active": active.name, "hook": problem}
+
+
+def _note(config: Config, store: Store, left: Release, sentence: str) -> None:
+    """Leave an event, which the daemon publishes when it starts."""
+    now = Clock(store.root / "clock").now()
+    outbox = Outbox(store.root / "events", lambda: now)
+    outbox.load()
+    events = Events(config.device_id, outbox, lambda: Message(ts=rfc3339(now)))
+    events.tell("rolled_back", sentence, about=Subject(left.model, left.version, left.job))

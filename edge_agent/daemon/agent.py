@@ -35,6 +35,7 @@ from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.local_commands import LocalCommands
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
+from edge_agent.daemon.self_report import SelfReport
 from edge_agent.daemon.sensor_processes import Sensors
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
@@ -50,6 +51,7 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
+from edge_agent.telemetry.events import Subject
 
 log = logging.getLogger(__name__)
 
@@ -79,33 +81,45 @@ class Agent:
         self.sensors = Sensors(config, put)
         self.info = InfoPublisher(config, store, identity, self.sensors, self.publisher)
 
+        self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher)
+
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
         self.transfers = Transfers(store.blobs, link, topics, self.publisher.need, device, put)
         self._receive = Receive(self.transfers, store, self.ledger, clock, identity, max_model_bytes=largest)
         self._workers = Workers(launcher, store, self.ledger, put, shared=shared, use_float=use_float)
-        activator = Activator(store, self.ledger, clock, hook, self._workers, put)
+        activator = Activator(store, self.ledger, clock, hook, self._workers, put, self._report.taken_back)
         stages: dict[Stage, StageWork] = dict.fromkeys(WORKER_STAGES, self._workers)
         stages |= {Stage.RECEIVE: self._receive, Stage.ACTIVATE: activator}
 
         self._housekeeper = Housekeeper(
-            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self.info.publish
+            store, self.ledger, hook, put, keep_days=config.capture.keep_days, on_healed=self._healed
         )
-        self.flow = JobFlow(self.ledger, stages, clock, self.info, on_end=[self._housekeeper.retire])
+        self.flow = JobFlow(
+            self.ledger, stages, clock, self.info,
+            on_end=[self._housekeeper.retire], on_conclusion=self._report.job_ended,
+        )  # fmt: skip
 
-        rollback = Rollback(store, self.ledger, hook, self.info, put)
+        rollback = Rollback(store, self.ledger, hook, self.info, put, self._report.taken_back)
         commands = Commands(device, store.models, self.ledger, self.flow, rollback, on_forget=self._forgotten)
         remote = RemoteCommands(commands, topics, store, clock, self.publisher)
         self._admission = Admission(
-            config, store, link, self.ledger, self.flow, remote, self.publisher, clock=clock, put=put
-        )
+            config, store, link, self.ledger, self.flow, remote, self.publisher,
+            clock=clock, put=put, on_refused=self._report.refused,
+        )  # fmt: skip
         self._local_commands = LocalCommands(commands, clock, self._status, on_reset=self._admission.read_again)
 
     def boot(self) -> None:
         """Load every job and go on: whatever ran when the power failed is run again."""
         self.ledger.load()
         self._admission.load()
-        for step in (self.flow.resume, self._housekeeper.collect, self._housekeeper.check_releases, self.flow.schedule):
+        for step in (
+            self._report.boot,
+            self.flow.resume,
+            self._housekeeper.collect,
+            self._housekeeper.check_releases,
+            self.flow.schedule,
+        ):
             with contained(step.__name__):
                 step()
 
@@ -128,6 +142,7 @@ class Agent:
             self._take_transfers,
             self._admission.tick,
             self._twins.tick,
+            self._report.tick,
             self.publisher.tick,
             self.ledger.save_ended,
             self.ledger.answer_due,
@@ -145,8 +160,10 @@ class Agent:
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
+        self._report.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
+        self._report.take_answers()
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
@@ -165,6 +182,7 @@ class Agent:
                 then()
                 self._take_transfers()
             case SensorSaid():
+                self._report.sensor(event)
                 if self.sensors.note(event):
                     self.info.publish()
             case ControlRequest():
@@ -189,6 +207,7 @@ class Agent:
             case Disconnected(reason, twin=twin):  # the link has logged why
                 self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
+                self._report.disconnected()
             case SubscribeFailed(filters, reason):
                 log.error("broker_refused: subscription to %s: %s; check the ACL", ", ".join(filters), reason)
 
@@ -207,6 +226,12 @@ class Agent:
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
         self.transfers.connected()
+        self._report.connected()
+
+    def _healed(self, model: str, text: str) -> None:
+        """A release that was broken on disk is not active any more."""
+        self._report.events.tell("rolled_back", text, code="release_corrupt", about=Subject(model))
+        self.info.publish()
 
     def _forgotten(self, model: str) -> None:
         """A model's name begins anew."""
@@ -216,6 +241,9 @@ class Agent:
     def take_inventory(self, ended: ChildExit, output: str) -> None:
         """The inventory child has ended: publish what it found."""
         self.identity.take_inventory(ended, output)
+        for release in self.identity.active(self.store):
+            if self.identity.stale(release):
+                self._report.stale(release, self.identity.runtimes.get(release.runtime, ""))
         self.info.publish()
 
     def _status(self) -> dict[str, Any]:

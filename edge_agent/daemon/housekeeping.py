@@ -33,9 +33,12 @@ class Housekeeper:
 
     def __init__(
         self, store: Store, ledger: JobLedger, hook: Hook, put: Callable[[WorkEnded], None], *, keep_days: float,
-        on_healed: Callable[[], None] = lambda: None,
+        on_healed: Callable[[str, str], None] = lambda _model, _text: None,
     ) -> None:  # fmt: skip
-        """``keep_days``: how long the captured data of an ended job stay; ``on_healed``: another release is active."""
+        """``keep_days``: how long the captured data of an ended job stay.
+
+        ``on_healed`` is called with a model whose active release was broken, and with a sentence.
+        """
         self._put = put
         self._on_healed = on_healed
         self._store = store
@@ -70,10 +73,11 @@ class Housekeeper:
         """Act on a diagnosis, if what it is about is still active."""
         if not problem or not releases.link.is_symlink() or releases.link.readlink() != checked:
             return
-        log.error("%s", releases.replace(problem, successor))
+        text = releases.replace(problem, successor)
+        log.error("%s", text)
         if successor:
             self._hook.tell(releases.path(successor))
-        self._on_healed()
+        self._on_healed(releases.model, text)
 
     def retire(self, job: Job) -> None:
         """Delete what an ended job leaves; captured data first of all, unless the operator keeps them."""

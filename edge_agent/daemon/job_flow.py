@@ -66,13 +66,19 @@ class JobFlow:
         info: InfoPublisher,
         *,
         on_end: Sequence[Callable[[Job], None]] = (),
+        on_conclusion: Callable[[Job, str], None] = lambda _job, _message: None,
     ) -> None:
-        """``on_end`` is called with each ended job once its report is out: none of them may keep it from being told."""
+        """What is called with each ended job may not keep it from being told.
+
+        ``on_conclusion`` gets its sentence, too, before its report is on the disk: after a crash it is called again.
+        ``on_end`` comes last, maybe more than once.
+        """
         self._ledger = ledger
         self._stages = stages
         self._clock = clock
         self._info = info
         self._on_end = on_end
+        self._on_conclusion = on_conclusion
 
     # A job begins.
 
@@ -188,10 +194,13 @@ class JobFlow:
         with contained(f"stopping {job.stage} of job {job.id}"):
             self._stages[job.stage].stop(job)
         message = self._ledger.conclude(job)
+        with contained(f"telling of the end of job {job.id}"):
+            self._on_conclusion(job, message)
+        self._ledger.save_ended()
         level = logging.INFO if job.code == "accepted" else logging.WARNING
         log.log(level, "job %s: %s %d %s: %s: %s", job.id, job.model, job.version, job.status, job.code, message)
         self._tidy_up(job)
-        self._ledger.save_ended()
+        self._ledger.save_ended()  # again: on a full disk there is room now
         self._info.publish()
 
     def _tidy_up(self, job: Job) -> None:

@@ -87,14 +87,13 @@ class JobLedger:
         return job
 
     def conclude(self, job: Job) -> str:
-        """Make the last report of an ended job, publish it and store it; returns its sentence."""
+        """Make the last report of an ended job and publish it, to be saved next; returns its sentence."""
         result = conclude(self._store.work_dir(job.id), job.code, job.message, job.seconds)
         self._results[job.id] = result
         self._manifests.pop(job.id, None)
         activated = job.step is ActivationStep.COMMITTED
         release = str(Releases(self._store.models, job.model).path(job.release)) if activated else ""
         self._unsaved[job.id] = self._publisher.report(job, result, release=release)
-        self.save_ended()
         return result.message
 
     def save_ended(self) -> None:

@@ -40,6 +40,7 @@ from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
 from edge_agent.strict import counted
 from edge_agent.trust.keyring import read_keyring
+from edge_agent.wire.acl import line_for_device
 from edge_agent.wire.limits import most_bytes
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def run(config: Config, *, once: bool = False) -> int:
         will=(topics.device(config.device_id, "status"), offline(config.device_id, identity.boot_id)),
         clean=False,
         inflow=Inflow(_MOST_WAITING_BYTES, partial(most_bytes, topics)),
+        acl_line=partial(line_for_device, topics),
     )
     agent = Agent(config, store, link, inbox.put, clock, identity, Launcher(config))
     agent.boot()

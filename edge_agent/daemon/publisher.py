@@ -16,7 +16,7 @@ from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
 from edge_agent.state.clock import Clock
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Need, Refused, encode
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Message, Need, Refused, encode
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
 
@@ -80,6 +80,10 @@ class Publisher:
             self._status_unsaid = False
             self._status_said = now
             self.status()
+
+    def stamp(self) -> Message:
+        """What each message carries: time, number, boot."""
+        return Message(ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
 
     def info(self, info: DeviceInfo) -> None:
         """Say what the device is and has."""

@@ -18,12 +18,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.mqtt.acknowledgements import Acknowledgements, Then
 from edge_agent.mqtt.beginnings import Beginnings
 from edge_agent.mqtt.deferred import deferred
 from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, Oversized, SubscribeFailed
 from edge_agent.mqtt.inflow import Inflow
 from edge_agent.mqtt.options import ClientOptions
-from edge_agent.mqtt.outcome import TAKEN_OVER, UNSUPPORTED_VERSION, Outcome, Reached, refusal, untrusted
+from edge_agent.mqtt.outcome import (
+    NOT_AUTHORIZED,
+    TAKEN_OVER,
+    UNSUPPORTED_VERSION,
+    Outcome,
+    Reached,
+    refusal,
+    untrusted,
+)
 from edge_agent.mqtt.sent import Refusals, Sent
 from edge_agent.mqtt.serving import close, serve
 from edge_agent.mqtt.version import Version
@@ -97,8 +106,9 @@ class Client:
         self._inflow = inflow
         self._filters: dict[int, tuple[str, ...]] = {}
         self._filters_lock = threading.Lock()
-        self._topics: dict[int, str] = {}
-        """Where the messages go that the broker has not acknowledged."""
+        self._acknowledgements = Acknowledgements()
+        self._told_refused: set[str] = set()
+        """What was said of refused messages since this connection began."""
         self._told_dropped_at = -math.inf
         self._known = False
         """The broker has let this client in before, so it may have its session."""
@@ -107,8 +117,8 @@ class Client:
 
     # -- what the owner calls while there is a session
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int) -> Sent:
-        """Send a message."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int, then: Then | None = None) -> Sent:
+        """Send a message; ``then`` is called once the broker has it or refused it, unless it was not taken."""
         info = self._paho.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             log.warning("too many messages wait for the broker; dropped one to %s", topic)
@@ -119,10 +129,7 @@ class Client:
             # The connection went this instant. paho has kept the message and sends it with the next connection, but
             # would raise in wait_for_publish.
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if qos > 0:
-            self._topics[info.mid] = topic
-            if info.is_published():  # the acknowledgement was faster than this thread
-                self._topics.pop(info.mid, None)
+        self._acknowledgements.expect(info.mid, topic, then, lasting=qos > 0)
         return Sent(info, self.refusals)
 
     def subscribe(self, filters: tuple[str, ...], qos: int) -> None:
@@ -145,6 +152,10 @@ class Client:
         if qos > 0 and generation == self._now.generation:
             self._paho.ack(mid, qos)
 
+    def give_up(self) -> None:
+        """Nothing is sent by this client any more: whoever waits for an acknowledgement is told so."""
+        self._acknowledgements.give_up(f"{self._url} is spoken to by another version of MQTT from now on")
+
     def drop(self) -> None:
         """Break the connection without a word, so that the broker keeps the session."""
         connection = self._paho.socket()
@@ -166,6 +177,8 @@ class Client:
             generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
         )
         self.refusals.clear()
+        self._acknowledgements.begin()
+        self._told_refused.clear()
         with self._filters_lock:
             self._filters.clear()
         try:
@@ -286,13 +299,24 @@ class Client:
     def _on_publish(
         self, _paho: Paho, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        topic = self._topics.pop(mid, "")
+        text = str(reason) if reason.is_failure else ""
         if reason.is_failure:
+            self.refusals.note(mid, text)
+        topic = self._acknowledgements.came(mid, text)
+        if reason.is_failure:
+            self._tell_refused(topic, text, denied=reason.value == NOT_AUTHORIZED)
+
+    def _tell_refused(self, topic: str, reason: str, *, denied: bool) -> None:
+        """Log what is to be done about a refused message; once a connection for each line that an ACL lacks."""
+        line = self._options.acl_line(topic) if denied else ""
+        name = self._options.broker.username
+        who = f"user {name!r}" if name else "a client without a name"
+        remedy = f'; its ACL needs the line "{line}"' if line else f"; its ACL must let {who} write there"
+        said = line or topic
+        if said not in self._told_refused or not said:
+            self._told_refused.add(said)
             where = f" to {topic}" if topic else ""
-            name = self._options.broker.username
-            who = f"user {name!r}" if name else "a client without a name"
-            log.warning("the broker refused a message%s: %s; its ACL must let %s write there", where, reason, who)
-            self.refusals.note(mid, str(reason))
+            log.warning("the broker refused a message%s: %s%s", where, reason, remedy if denied else "")
 
 
 def _send_at_once(_paho: Paho, _data: Any, connection: Any) -> None:

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 
 from edge_agent.errors import BrokerError
+from edge_agent.mqtt.acknowledgements import Then
 from edge_agent.mqtt.client import Client
 from edge_agent.mqtt.events import Connected, Disconnected, Event, Incoming, Oversized
 from edge_agent.mqtt.inflow import Inflow
@@ -32,7 +33,7 @@ from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import Outcome, Reached
 from edge_agent.mqtt.sent import Sent
 from edge_agent.mqtt.serving import STOP_TIMEOUT_S
-from edge_agent.mqtt.version import VersionChoice
+from edge_agent.mqtt.version import Version, VersionChoice
 from edge_agent.mqtt.waker import Waker
 from edge_agent.retry.backoff import Backoff
 from edge_agent.settings.broker import BrokerSettings
@@ -62,6 +63,7 @@ class Link:
         session_s: how long the broker keeps the session of a clean client while it is away, with MQTT 5.
         longest_delay_s: between two attempts to connect; short where a person waits, long where a fleet does.
         inflow: bounds what waits for the owner, who then must ``ack`` every message; by default nothing does.
+        acl_line: topic → the line of a broker's ACL that lets us write there, for the log; by default none is known.
 
     Raises:
         ConfigError: a URL or file that cannot be used.
@@ -78,9 +80,15 @@ class Link:
         session_s: int = 0,
         longest_delay_s: float = 60.0,
         inflow: Inflow | None = None,
+        acl_line: Callable[[str], str] = lambda _topic: "",
     ) -> None:
         self._options = ClientOptions.read(
-            broker, client_id, will=will, clean=clean, session_s=session_s if clean else _SESSION_S
+            broker,
+            client_id,
+            will=will,
+            clean=clean,
+            session_s=session_s if clean else _SESSION_S,
+            acl_line=acl_line,
         )
         self._on_event = on_event
         self._longest_delay_s = longest_delay_s
@@ -110,6 +118,16 @@ class Link:
     def trouble(self) -> str:
         """One sentence: why there is, or last was, no connection."""
         return self._failure.reason
+
+    @property
+    def version(self) -> Version:
+        """Of MQTT, as it is or will be spoken."""
+        return self._client.version
+
+    @property
+    def dropped(self) -> int:
+        """Messages that came faster than the owner dealt with them, and were dropped."""
+        return self._inflow.dropped
 
     @property
     def max_packet_bytes(self) -> int:
@@ -145,11 +163,17 @@ class Link:
             self._at_once.set()
             self._client.drop()
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> Sent:
-        """Send a message now, or not at all when there is no connection; ``Sent.wait`` tells."""
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, then: Then | None = None
+    ) -> Sent:
+        """Send a message now, or not at all when there is no connection; ``Sent.wait`` tells.
+
+        ``then`` is called once, from any thread, if the message was taken: with "" when the broker has it, else with
+        why it has not. A connection that ends in between decides nothing: the message goes out with the next one.
+        """
         if not self._up.is_set():
             return Sent(None, self._client.refusals, self.trouble)
-        return self._client.publish(topic, payload, retain=retain, qos=qos)
+        return self._client.publish(topic, payload, retain=retain, qos=qos, then=then)
 
     def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Ask for ``filters``; retained messages under them follow. Without a connection nothing happens."""
@@ -185,7 +209,8 @@ class Link:
             at_once = self._choice.learn(outcome.reached) or self._at_once.is_set()
             self._at_once.clear()
             if self._choice.version != self._client.version:
-                self._client = self._new_client()
+                self._client, given_up = self._new_client(), self._client
+                given_up.give_up()
             if at_once:
                 continue
             first = self._backoff.failures == 0

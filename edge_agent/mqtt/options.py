@@ -1,6 +1,7 @@
 """Who connects to which broker, with what its settings' files hold. Reads files, and connects to nothing."""
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ class ClientOptions:
         session_s: how long the broker keeps our session while we are away, with MQTT 5; 3.1.1: for ever, unless clean.
         tls: how to check the broker, with our certificate if there is one; None: no TLS.
         password: None: there is none.
+        acl_line: topic → the line of a broker's ACL that lets us write there; empty: not known.
     """
 
     broker: BrokerSettings
@@ -32,14 +34,22 @@ class ClientOptions:
     session_s: int
     tls: ssl.SSLContext | None
     password: str | None
+    acl_line: Callable[[str], str]
 
     @classmethod
     def read(
-        cls, broker: BrokerSettings, client_id: str, *, will: tuple[str, bytes] | None, clean: bool, session_s: int
+        cls,
+        broker: BrokerSettings,
+        client_id: str,
+        *,
+        will: tuple[str, bytes] | None,
+        clean: bool,
+        session_s: int,
+        acl_line: Callable[[str], str] = lambda _topic: "",
     ) -> Self:
         """The options, with the files read; raises ``ConfigError`` for a URL or a file that cannot be used."""
         tls = _tls_context(broker) if broker.address.tls else None
-        return cls(broker, client_id, will, clean, session_s, tls, _password(broker.password_file))
+        return cls(broker, client_id, will, clean, session_s, tls, _password(broker.password_file), acl_line)
 
 
 def _tls_context(broker: BrokerSettings) -> ssl.SSLContext:

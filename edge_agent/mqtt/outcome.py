@@ -7,6 +7,7 @@ from edge_agent.mqtt.events import Disconnected
 from edge_agent.settings.broker import BrokerSettings
 
 UNSUPPORTED_VERSION = 0x84
+NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
 _MAY_PASS = (UNSUPPORTED_VERSION, 0x88, 0x89, 0x97, 0x9F)
 """Reasons that may be gone at the next attempt."""
@@ -15,7 +16,7 @@ _REFUSALS = {
     UNSUPPORTED_VERSION: "does not speak this version of MQTT",
     0x85: "does not accept the client id",
     0x86: "does not know this user name and password; correct username and password_file",
-    0x87: "does not let this client in; correct its credentials or the broker's ACL",
+    NOT_AUTHORIZED: "does not let this client in; correct its credentials or the broker's ACL",
     0x88: "is not available now",
     0x8A: "has banned this client",
     0x8C: "wants another authentication method",

@@ -53,6 +53,11 @@ class Sent:
         self._trouble = trouble
 
     @property
+    def taken(self) -> bool:
+        """Whether it is on its way, or has arrived."""
+        return self._delivery is not None
+
+    @property
     def done(self) -> bool:
         """Whether the broker has it (QoS 0: whether it was written)."""
         return self._delivery is not None and self._delivery.is_published()

@@ -114,7 +114,7 @@ class Health(Message, frozen=True, kw_only=True):
     uptime_s: float | None = None
     """Since the machine was booted."""
     cpu_share: float | None = None
-    """Of all processors together, since the sample before."""
+    """Of all processors together, since the sample before; null in the first one."""
     load_1m: float | None = None
     """Processes that ran or waited for a processor, over the last minute."""
     memory_available_bytes: int | None = None
@@ -124,7 +124,7 @@ class Health(Message, frozen=True, kw_only=True):
     disk_free_bytes: int | None = None
     """On the file system of ``state_dir``."""
     disk_written_bytes_per_day: float | None = None
-    """Of the whole device that holds ``state_dir``, since it was booted."""
+    """Of the whole device that holds ``state_dir``, since it was booted; null within the first hour."""
     temperature_c: float | None = None
     """Of the processor, its hottest zone; where no zone says that it is one, of the hottest of all."""
     clock_hz: float | None = None
@@ -186,9 +186,10 @@ class ModelSample(Message, frozen=True, kw_only=True):
 
 
 class Event(Message, frozen=True, kw_only=True):
-    """QoS 1, not retained: what a person should know. ``event_seq`` counts a device's events, over boots as well.
+    """QoS 1, not retained, in order: what a person should know; kept on the device until the broker has it.
 
-    An event may be published twice, after a connection broke; it then has the same ``event_seq``.
+    An event may be published twice, after a connection broke; it then has the same ``event_seq``. So a reader that has
+    seen one passes over what is not above it. An empty payload is nobody's event, and to be passed over, too.
     """
 
     device: str

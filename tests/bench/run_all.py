@@ -21,6 +21,7 @@ BENCHES = (
     "calibration_speed",
     "daemon_idle",
     "end_to_end",
+    "events_lost",
     "judge_error",
     "tflite_memory",
     "tflite_speed",

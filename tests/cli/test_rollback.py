@@ -44,3 +44,6 @@ def test_a_rollback_needs_no_daemon(
     assert capsys.readouterr().out == f"har 1 is active again{problem}\n"
     assert active is not None
     assert active.version == 1
+    event = before.events()[-1]
+    assert (event.kind, event.version) == ("rolled_back", 2), "which the daemon publishes when it starts"
+    assert event.message == "rolled back har from 2 to 1, with no agent running"

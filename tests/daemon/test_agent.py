@@ -115,7 +115,7 @@ def test_the_power_fails_at_every_write_of_a_job(tmp_path: Path, disk: Disk, hoo
         except PowerCut:
             pass
         device.off()
-        disk.fail_at = disk.fail_at if disk.writes < disk.fail_at else -1
+        disk.fail_at = -1  # the power stays on from here
 
         between = active(state)
         again = LocalAgent(state, activation=hook).boot()
@@ -136,6 +136,10 @@ def test_the_power_fails_at_every_write_of_a_job(tmp_path: Path, disk: Disk, hoo
             "manifest.json",
             "report.json",
         }
+        events = again.events()
+        ends = [event.kind for event in events if event.job == job_id and event.kind != "rolled_back"]
+        assert ends == (["failed"] if hook is FALSE else ["activated"]), "told once, wherever the power failed"
+        assert [event.event_seq for event in events] == sorted({event.event_seq for event in events})
         again.off()
 
 

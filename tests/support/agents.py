@@ -29,6 +29,8 @@ from edge_agent.wire.chunks import digest_pages
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Blob, InputContract, Manifest, Window, encode_manifest
+from edge_agent.wire.messages import decode
+from edge_agent.wire.telemetry import Event
 from edge_agent.wire.topics import Scope, Topics
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class StillLink:
 
     def __init__(self) -> None:
         self.connected = True
+        self.dropped = 0
+        self.taken = True
         self.retained: dict[str, bytes] = {}
         self.filters: set[str] = set()
         self.acknowledged = 0
@@ -187,6 +191,12 @@ class LocalAgent:
             self.handle(self.inbox.get(timeout=0.01))
         except queue.Empty:
             self.agent.tick()
+
+    def events(self) -> list[Event]:
+        """The events that wait on the disk, which is all of them: nobody acknowledges here."""
+        folder = self.store.root / "events"
+        files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+        return [decode(path.read_bytes().partition(b"\n")[2], Event) for path in files]
 
     def off(self) -> None:
         """The power is gone: only the disk remembers."""

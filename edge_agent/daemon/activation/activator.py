@@ -40,13 +40,16 @@ class Activator:
         hook: Hook,
         workers: Workers,
         put: Callable[[StepEnded], None],
+        on_taken_back: Callable[[Release, str], None],
     ) -> None:
+        """``on_taken_back`` is called with a release whose trial is over, and with what is active instead."""
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._hook = hook
         self._workers = workers
         self._put = put
+        self._on_taken_back = on_taken_back
         self._verifying: set[str] = set()
         """Jobs whose release is read again before it is put in again."""
 
@@ -97,6 +100,7 @@ class Activator:
         releases = Releases(self._store.models, job.model)
         current = releases.active()
         if current is not None and current.name == job.release and (back := releases.withdraw(current)):
+            self._on_taken_back(current, f"{job.model} {job.version} did not pass its trial; {back} is active again")
             self._hook.tell(releases.path(back))
 
     def _next_steps(self, job: Job) -> Iterator[Event]:

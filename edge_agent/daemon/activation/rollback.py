@@ -21,12 +21,20 @@ class Rollback:
     """Rolls models back; it is no part of a job's way."""
 
     def __init__(
-        self, store: Store, ledger: JobLedger, hook: Hook, info: InfoPublisher, put: Callable[[WorkEnded], None]
+        self,
+        store: Store,
+        ledger: JobLedger,
+        hook: Hook,
+        info: InfoPublisher,
+        put: Callable[[WorkEnded], None],
+        on_taken_back: Callable[[Release, str], None],
     ) -> None:
+        """``on_taken_back`` is called with a release that is not active any more, and a sentence."""
         self._store = store
         self._ledger = ledger
         self._hook = hook
         self._info = info
+        self._on_taken_back = on_taken_back
         self._put = put
 
     def run(self, model: str, then: Callable[[Release, str], None], refuse: Callable[[EdgeAgentError], None]) -> None:
@@ -72,7 +80,9 @@ class Rollback:
         if Releases(self._store.models, model).active() != current:
             raise StoreError("locked", f"another release of {model} became active meanwhile; look, and try again")
         roll_back(self._store, model, verified=previous)
-        log.warning("rolled back %s from %d to %d", model, current.version, previous.version)
+        text = f"rolled back {model} from {current.version} to {previous.version}"
+        log.warning("%s", text)
+        self._on_taken_back(current, text)
         self._info.publish()
         folder = Releases(self._store.models, model).path(previous.name)
         self._hook.tell(folder, lambda problem: then(previous, problem))

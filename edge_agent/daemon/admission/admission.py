@@ -37,6 +37,7 @@ from edge_agent.state.store import Store
 from edge_agent.trust.keyring import Keyring
 from edge_agent.wire.keys import names_key_list
 from edge_agent.wire.limits import most_bytes
+from edge_agent.wire.messages import Refused
 from edge_agent.wire.topics import CommandTopic, Scope, WantTopic
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,9 @@ class Admission:
         *,
         clock: Clock,
         put: Callable[[ChildEnded | Due], None],
+        on_refused: Callable[[Refused], None],
     ) -> None:
+        """``on_refused`` is called once with each order that is signed and not obeyed."""
         self._topics = config.topics
         self._scopes = config.scopes
         self._unsigned = config.trust.allow_unsigned
@@ -70,7 +73,7 @@ class Admission:
         self._link = link
         self._commands = commands
         self._wants = Wants(config.topics.namespace, ledger, flow, publisher, clock, unsigned=self._unsigned)
-        self._refusals = Refusals(publisher)
+        self._refusals = Refusals(publisher, on_refused)
         self._keys = KeyFiles(config.trust, store)
         self._key_lists = KeyLists(
             config.topics.namespace, self._keys, publisher, self._keys_changed, unsigned=self._unsigned

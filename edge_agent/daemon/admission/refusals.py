@@ -7,6 +7,7 @@ what anybody may have sent, the newest is said, and the others are counted.
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from edge_agent.daemon.publisher import REPORT_EVERY_S, Publisher
 from edge_agent.errors import EdgeAgentError
@@ -22,8 +23,10 @@ _MOST_WAITING = 64
 class Refusals:
     """Used from the consumer only; :meth:`tick` is called once a second."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, on_signed: Callable[[Refused], None] = lambda _refused: None) -> None:
+        """``on_signed`` is called once with each signed order that is refused; anybody may send it again."""
         self._publisher = publisher
+        self._on_signed = on_signed
         self._said: OrderedDict[bytes, str] = OrderedDict()
         """Fingerprint → code: a retained document comes again at every connect, and is refused once."""
         self._signed: deque[Refused] = deque(maxlen=_MOST_WAITING)
@@ -44,7 +47,8 @@ class Refusals:
         live: bool,
     ) -> None:
         """Refuse a document. ``live``: somebody has sent it just now, so it is said even if it was before."""
-        if self._said.get(fingerprint) == error.code and not live:
+        news = self._said.get(fingerprint) != error.code
+        if not news and not live:
             return
         self._said[fingerprint] = error.code
         if len(self._said) > _MOST_SAID:
@@ -58,6 +62,8 @@ class Refusals:
             if refused not in self._signed:
                 log.warning("refused %s for %s: %s", name, topic.scope, error)
                 self._signed.append(refused)
+            if news:
+                self._on_signed(refused)
         else:
             self._unsaid += 1
             self._unsigned = refused

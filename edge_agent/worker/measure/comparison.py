@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import overload
 
-from edge_agent.device import board
+from edge_agent.device import throttling
 from edge_agent.errors import ModelError
 from edge_agent.quant.bounds import CONFIDENCE
 from edge_agent.worker.measure.asking import Probes
@@ -78,7 +78,7 @@ def compare(
         same: float on the target's runtime and threads, where these are not the reference's.
         most_bytes: what the models of one process may take, as of :func:`screen`.
         on_process: called with the number of processes done, after each.
-        root: where to look for throttling (:mod:`edge_agent.device.board`).
+        root: where to look for throttling (:mod:`edge_agent.device.throttling`).
 
     Raises:
         ModelError: a model cannot be loaded or run.
@@ -97,10 +97,10 @@ def compare(
     with Probes() as probes:
         while decision is None:
             probes.expect(next(look for look in looks(confidence) if look > len(counted)) - len(counted))
-            before = board.throttling(root)
+            before = throttling.throttling(root)
             found = run(request, probes.ask, first=(len(counted) + len(void)) % len(models), together=together)
             together = found.together
-            slowed = board.throttling(root).since(before)
+            slowed = throttling.throttling(root).since(before)
             reasons |= dict.fromkeys(slowed)
             (void if slowed else counted).append(_observation(found.times))
             tried = len(counted) + len(void)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_agent.device import board
+from edge_agent.device.throttling import Throttling
 from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY, python_child
 from edge_agent.quant.gain import gains
@@ -524,8 +524,8 @@ def test_other_limits_are_not_a_matter_of_fitting(monkeypatch: pytest.MonkeyPatc
 
 def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
-    looks = iter([board.Throttling((), 0), board.Throttling(("undervoltage",), 0)])
-    monkeypatch.setattr(comparison.board, "throttling", lambda _root: next(looks, board.Throttling((), 0)))
+    looks = iter([Throttling((), 0), Throttling(("undervoltage",), 0)])
+    monkeypatch.setattr(comparison.throttling, "throttling", lambda _root: next(looks, Throttling((), 0)))
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 
@@ -535,7 +535,7 @@ def test_processes_on_a_throttled_device_are_void(monkeypatch: pytest.MonkeyPatc
 
 def test_a_device_that_always_throttles_proves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scripted(monkeypatch, iter([[[2.0], [2.0], [1.0]]] * 24))
-    monkeypatch.setattr(comparison.board, "throttling", lambda _root: board.Throttling(("throttled",), 0))
+    monkeypatch.setattr(comparison.throttling, "throttling", lambda _root: Throttling(("throttled",), 0))
 
     told = compare(FLOAT, INT8, tmp_path / "f.npz", limit=1.0, root=tmp_path)
 

@@ -1,0 +1,188 @@
+"""What the daemon says of itself over time: samples of the machine's health, and events.
+
+    whoever sees something happen ─► events ─► outbox: on the disk ─► sender ─► broker
+    tick ─► machine ─► watch ─┬──────┘
+                              └► tele/health, as often as the config says
+
+Used from the consumer only.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from edge_agent import __version__
+from edge_agent.daemon.events import Due, SensorSaid
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.daemon.sensor_processes import describe
+from edge_agent.daemon.transfer.partial_blob import RESERVE_BYTES
+from edge_agent.device.readings import Machine
+from edge_agent.jobs.job import ActivationStep, Job, Status
+from edge_agent.mqtt import Link
+from edge_agent.settings.device import Config
+from edge_agent.state.clock import Clock
+from edge_agent.state.releases import Release
+from edge_agent.state.running_mark import Before, RunningMark
+from edge_agent.state.store import Store
+from edge_agent.telemetry.event_sender import EventSender
+from edge_agent.telemetry.events import Events, Subject
+from edge_agent.telemetry.health import AgentFacts, HealthWatch
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.sensor_watch import SensorWatch
+from edge_agent.wire.messages import Refused, encode
+from edge_agent.wire.telemetry import HEALTH
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 60
+"""Where no sample is published, so that there are events all the same."""
+_ENDS = {Status.REJECTED: "rejected", Status.FAILED: "failed"}
+_BEFORE = {
+    Before.KILLED: "the agent before this one ended without a word: it crashed or was killed; see the log",
+    Before.WITH_THE_MACHINE: "the device was switched off or restarted under the agent; check the power supply",
+}
+
+
+class SelfReport:
+    """Events and health of one daemon."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        link: Link,
+        put: Callable[[Due], None],
+        clock: Clock,
+        boot_id: str,
+        publisher: Publisher,
+    ) -> None:
+        self._device = device = config.device_id
+        self._topics = config.topics
+        self._link = link
+        self._put = put
+        self._clock = clock
+        self._boot_id = boot_id
+        self._stamp = publisher.stamp
+        self._mark = RunningMark(store.root / "running")
+        self._answers: deque[Callable[[], None]] = deque()
+        self._outbox = Outbox(store.root / "events", clock.now)
+        self._sender = EventSender(self._outbox, self._send)
+        self.events = Events(device, self._outbox, publisher.stamp, on_raised=self._sender.publish)
+        self._sensors = SensorWatch(self._tell)
+        self._publishes = config.telemetry.health_s > 0
+        self._every_s = config.telemetry.health_s or _LOOK_EVERY_S
+        self._machine = Machine(store.root)
+        self._began_s = self._looked_s = time.monotonic()
+        self._watch: HealthWatch | None = None
+        self._connections = 0
+        self._stale: set[tuple[str, int, str]] = set()
+
+    def boot(self) -> None:
+        """Read the events that wait, and say how the run before this one ended."""
+        self._outbox.load()
+        if text := _BEFORE.get(self._mark.begin(self._boot_id)):
+            log.warning("%s", text)
+            self.events.tell("restarted_after_crash", text)
+        else:
+            self.events.tell("started", f"edge-agent {__version__} runs")
+
+    def connected(self) -> None:
+        """There is a connection: events go out, and the first sample."""
+        self._connections += 1
+        self._sender.connected()
+        if self._connections == 1:
+            self._look()
+
+    def disconnected(self) -> None:
+        """The connection has ended."""
+        self._sender.disconnected()
+
+    def tick(self) -> None:
+        """What time alone brings."""
+        now = time.monotonic()
+        self._sensors.tick(now)
+        if now - self._looked_s >= self._every_s:
+            self._look()
+        if self._sender.idle:
+            self.events.tell_lost()
+        self._sender.publish()
+
+    def stop(self) -> None:
+        """End cleanly."""
+        self._outbox.lose_memory()
+        self.events.tell_lost(at_any_cost=True)
+        self._mark.end()
+
+    def take_answers(self) -> None:
+        """Deal with what the broker has answered; at the very end, too, or what it has would be published again."""
+        while self._answers:
+            self._answers.popleft()()
+
+    # What others see happen.
+
+    def job_ended(self, job: Job, message: str) -> None:
+        """A job has ended; its report is not on the disk yet, so this may come again after a crash."""
+        about = Subject(job.model, job.version, job.id)
+        if kind := _ENDS.get(job.status):
+            self.events.tell_end(kind, message, code=job.code, about=about)
+        if job.step is ActivationStep.COMMITTED:
+            what = "the float model" if job.code != "accepted" else "the quantized model"
+            text = f"{job.model} {job.version} is active: {what}"
+            self.events.tell_end("activated", text, code=job.code, about=about)
+
+    def taken_back(self, release: Release, why: str) -> None:
+        """A release that was active is taken back; ``why`` says what is active now."""
+        self.events.tell("rolled_back", why, about=_about(release))
+
+    def refused(self, refused: Refused) -> None:
+        """A signed order is not obeyed."""
+        text = f"{refused.model}: {refused.message}"
+        self.events.tell("refused", text, code=refused.code, about=Subject(refused.model, job=refused.job))
+
+    def stale(self, release: Release, runtime: str) -> None:
+        """A release was judged on another runtime than ``runtime``, which is here now."""
+        if (known := (release.model, release.version, runtime)) not in self._stale:
+            self._stale.add(known)
+            judged = f"{release.runtime} {release.runtime_version}"
+            text = f"{release.model} {release.version} was judged on {judged}, here is {runtime}; recalibrate it"
+            self.events.tell("model_stale", text, about=_about(release))
+
+    def sensor(self, said: SensorSaid) -> None:
+        """A sensor's process has spoken, or ended."""
+        state = said.state
+        sentence = describe(said.name, state)
+        self._sensors.note(said.name, sentence, code=state.code, answers=state.state == "open", now_s=time.monotonic())
+
+    def _tell(self, kind: str, message: str, code: str) -> None:
+        self.events.tell(kind, message, code=code)
+
+    def _look(self) -> None:
+        """Read the machine; publish that, and raise what deserves an event."""
+        self._looked_s = now = time.monotonic()
+        facts = AgentFacts(
+            uptime_s=now - self._began_s,
+            reconnects=max(0, self._connections - 1),
+            dropped_messages=self._link.dropped,
+            clock_plausible=self._clock.plausible,
+        )
+        readings = self._machine.read()
+        if self._watch is None:  # that sample says nothing of shares: there is none before it
+            self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
+        health = self._watch.health(self._device, readings, facts, self._stamp())
+        if self._publishes:
+            self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
+
+    def _send(self, payload: bytes, answered: Callable[[str], None]) -> bool:
+        topic = self._topics.device(self._device, "event")
+        return self._link.publish(topic, payload, qos=1, then=partial(self._note_answer, answered)).taken
+
+    def _note_answer(self, answered: Callable[[str], None], reason: str) -> None:
+        """On whatever thread: the broker has an event, or refused it."""
+        self._answers.append(partial(answered, reason))
+        self._put(Due(self.take_answers))
+
+
+def _about(release: Release) -> Subject:
+    return Subject(release.model, release.version, release.job)

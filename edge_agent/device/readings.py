@@ -1,0 +1,153 @@
+"""What this machine and this process use now: processor, memory, disk, temperature, clock.
+
+Reads files and starts nothing; None is what nothing here tells. Where they are documented: ``proc(5)``; Linux, below
+``Documentation/``: ``admin-guide/iostats.rst``, ``admin-guide/pm/cpufreq.rst``. All of it is to be read by an ordinary
+user, and inside the service's unit, too.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.device import board
+from edge_agent.device.kernel_files import entries, number, text
+from edge_agent.device.throttling import Throttling, ThrottlingFiles
+
+_SECTOR_BYTES = 512  # of the kernel's statistics, whatever the disk's own are
+_WRITTEN_FIELD = 6  # of a block device's ``stat``: sectors written
+_IDLE_FIELDS = (3, 4)  # of a line of /proc/stat: idle, iowait
+_TIME_FIELDS = 8  # those behind them are guests', which user and nice have counted already
+_RESIDENT_FIELD = 1  # of /proc/self/statm, in pages
+_PROCESSOR_ZONES = ("cpu", "soc", "tj", "x86_pkg")
+"""What the kinds of thermal zones contain that tell of the processor: a Pi's, a Jetson's, a PC's."""
+_LOOK_AGAIN = 60
+"""Readings after which files are looked for anew: drivers may be loaded late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """One look. Counters begin anew with each boot, the process's own with the process.
+
+    Attributes:
+        at_s: of a clock that is not set back.
+        cpu_busy, cpu_total: time of all processors together, in the kernel's ticks.
+        disk_written_bytes: by everybody, to the whole device that holds the state folder.
+        temperature_c: of the processor, its hottest zone; where no zone says that it is one, of the hottest of all.
+        clock_hz: of the slowest of the processors that are on.
+        process_cpu_s: of this process, its children left out.
+    """
+
+    at_s: float
+    uptime_s: float | None
+    cpu_busy: int
+    cpu_total: int
+    load_1m: float | None
+    memory_available_bytes: int | None
+    swap_used_bytes: int | None
+    disk_free_bytes: int | None
+    disk_written_bytes: int | None
+    temperature_c: float | None
+    clock_hz: float | None
+    throttling: Throttling
+    process_rss_bytes: int | None
+    process_cpu_s: float
+
+
+class Machine:
+    """Takes readings; ``folder`` is where the state lies, ``root`` the file system that the kernel shows itself in."""
+
+    def __init__(self, folder: Path, root: Path = Path("/")) -> None:
+        self._folder = folder
+        self._root = root
+        self._throttling = ThrottlingFiles()
+        self._taken = 0
+
+    def read(self) -> Readings:
+        """Look once: some dozen small files."""
+        if self._taken % _LOOK_AGAIN == 0:
+            self._throttling = ThrottlingFiles.find(self._root)
+        self._taken += 1
+        busy, total = self._cpu()
+        memory = self._memory()
+        own = os.times()
+        return Readings(
+            at_s=time.monotonic(),
+            uptime_s=self._first("proc/uptime"),
+            cpu_busy=busy,
+            cpu_total=total,
+            load_1m=self._first("proc/loadavg"),
+            memory_available_bytes=memory.get("MemAvailable"),
+            swap_used_bytes=memory["SwapTotal"] - memory["SwapFree"]
+            if {"SwapTotal", "SwapFree"} <= set(memory)
+            else None,
+            disk_free_bytes=free_bytes(self._folder),
+            disk_written_bytes=self._written(),
+            temperature_c=_of_processor(board.temperatures(self._root)),
+            clock_hz=self._clock(),
+            throttling=self._throttling.read(),
+            process_rss_bytes=self._resident(),
+            process_cpu_s=own.user + own.system,
+        )
+
+    def _first(self, name: str) -> float | None:
+        try:
+            return float(text(self._root / name).split()[0])
+        except (ValueError, IndexError):
+            return None
+
+    def _cpu(self) -> tuple[int, int]:
+        """Busy and total ticks since the boot; zeros: not told."""
+        try:
+            spent = [
+                int(field) for field in text(self._root / "proc/stat").splitlines()[0].split()[1 : 1 + _TIME_FIELDS]
+            ]
+            return sum(spent) - sum(spent[field] for field in _IDLE_FIELDS), sum(spent)
+        except (ValueError, IndexError):
+            return 0, 0
+
+    def _memory(self) -> dict[str, int]:
+        """Key of /proc/meminfo → bytes."""
+        found = {}
+        for line in text(self._root / "proc/meminfo").splitlines():
+            key, _, value = line.partition(":")
+            amount = value.split()[:1]
+            if amount and amount[0].isdigit():
+                found[key] = int(amount[0]) * 1024
+        return found
+
+    def _written(self) -> int | None:
+        """Of the whole device: a partition counts its own writes only. None: a file system without one of its own."""
+        try:
+            number_of = self._folder.stat().st_dev
+            device = (self._root / f"sys/dev/block/{os.major(number_of)}:{os.minor(number_of)}").resolve(strict=True)
+            whole = device.parent if (device / "partition").exists() else device
+            return int(text(whole / "stat").split()[_WRITTEN_FIELD]) * _SECTOR_BYTES
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _clock(self) -> float | None:
+        cpu = self._root / "sys/devices/system/cpu"
+        folders = [*entries(cpu / "cpufreq", "policy")] or [core / "cpufreq" for core in entries(cpu, "cpu")]
+        known = [clock for folder in folders if (clock := number(folder / "scaling_cur_freq")) is not None]
+        return min(known) * 1000.0 if known else None
+
+    def _resident(self) -> int | None:
+        try:
+            return int(text(self._root / "proc/self/statm").split()[_RESIDENT_FIELD]) * os.sysconf("SC_PAGE_SIZE")
+        except (ValueError, IndexError):
+            return None
+
+
+def free_bytes(folder: Path) -> int | None:
+    """What an ordinary user may still write on the file system of ``folder``."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+def _of_processor(zones: dict[str, float]) -> float | None:
+    own = [value for kind, value in zones.items() if any(word in kind.lower() for word in _PROCESSOR_ZONES)]
+    return max(own or zones.values(), default=None)

@@ -1,0 +1,116 @@
+"""What slows the processor down, or did since the boot: heat, too little voltage, too much current.
+
+* Raspberry Pi: bits of ``vcgencmd get_throttled`` (Raspberry Pi OS documentation), which the Pi's own kernel also shows
+  in sysfs; every kernel: ``Documentation/hwmon/raspberrypi-hwmon.rst`` (``in0_lcrit_alarm`` of ``rpi_volt``)
+* Jetson: NVIDIA Jetson Linux Developer Guide, "Platform Power and Performance": ``oc*_event_cnt`` of ``soctherm_oc``
+  and the ``*-throttle-alert`` cooling devices
+* any board: cooling devices of cpufreq (``driver-api/thermal/sysfs-api.rst``); x86 counters
+  (``ABI/testing/sysfs-devices-system-cpu``)
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from edge_agent.device.kernel_files import entries, number, text
+
+UNDERVOLTAGE = "undervoltage"
+"""The one reason that tells of the supply; each other one tells that the processor is slower than it could be."""
+_PI_BITS = {0: UNDERVOLTAGE, 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
+_PI_STICKY = 16
+"""From here on the same bits again: what has happened, until the kernel's voltage driver clears them."""
+_ROOT = Path("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """What slows the processor down now, and a count of such events that only rises while they happen.
+
+    Attributes:
+        happened: reasons that the firmware remembers since the boot; each is one of ``events``, too.
+        tells_speed: whether anything here would tell that the processor is slowed down.
+        tells_voltage: whether anything here would tell of too little voltage.
+        remembers: whether anything here remembers what is over.
+    """
+
+    reasons: tuple[str, ...]
+    events: int
+    happened: tuple[str, ...] = ()
+    tells_speed: bool = False
+    tells_voltage: bool = False
+    remembers: bool = False
+
+    def since(self, earlier: "Throttling") -> tuple[str, ...]:
+        """What slowed the processor down between ``earlier`` and this; empty: nothing that was noticed."""
+        counted = ("throttle_events",) if self.events > earlier.events else ()
+        return tuple(dict.fromkeys(earlier.reasons + self.reasons + counted))
+
+    @property
+    def counted(self) -> int:
+        """Events that a counter of the kernel has, without what the firmware remembers."""
+        return self.events - len(self.happened)
+
+
+@dataclass(slots=True)
+class ThrottlingFiles:
+    """Where this kernel tells it; drivers that are loaded later have files that are not among these."""
+
+    firmware: list[Path] = field(default_factory=list)
+    voltage: list[Path] = field(default_factory=list)
+    counters: list[Path] = field(default_factory=list)
+    cooling: dict[Path, str] = field(default_factory=dict)
+    """``cur_state`` → the kind of the cooling device."""
+
+    @classmethod
+    def find(cls, root: Path = _ROOT) -> Self:
+        """Look for them below ``root``."""
+        found = cls(firmware=list((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")))
+        for monitor in entries(root / "sys/class/hwmon"):
+            match text(monitor / "name"):
+                case "rpi_volt":
+                    found.voltage.append(monitor / "in0_lcrit_alarm")
+                case "soctherm_oc":
+                    found.counters += monitor.glob("oc*_event_cnt")
+        for device in entries(root / "sys/class/thermal", "cooling_device"):
+            kind = text(device / "type")
+            if "cpufreq" in kind or kind.endswith("throttle-alert"):
+                found.cooling[device / "cur_state"] = kind
+        for core in entries(root / "sys/devices/system/cpu", "cpu"):
+            counter = core / "thermal_throttle/core_throttle_count"
+            if counter.exists():
+                found.counters.append(counter)
+        return found
+
+    def read(self) -> Throttling:
+        """What they say now."""
+        reasons: list[str] = []
+        happened: list[str] = []
+        firmware = [bits for bits in map(_bits, self.firmware) if bits is not None]
+        for bits in firmware:
+            reasons += [name for bit, name in _PI_BITS.items() if bits >> bit & 1]
+            happened += [name for bit, name in _PI_BITS.items() if bits >> _PI_STICKY + bit & 1]
+        voltage = [said for said in map(text, self.voltage) if said]
+        reasons += [UNDERVOLTAGE for said in voltage if said == "1"]
+        cooling = [(kind, state) for file, kind in self.cooling.items() if (state := number(file)) is not None]
+        reasons += [kind for kind, state in cooling if state > 0]
+        counts = [count for file in self.counters if (count := number(file)) is not None]
+        return Throttling(
+            tuple(dict.fromkeys(reasons)),
+            len(happened) + sum(counts),
+            tuple(happened),
+            tells_speed=bool(firmware or cooling or counts),
+            tells_voltage=bool(firmware or voltage),
+            remembers=bool(firmware or counts),
+        )
+
+
+def throttling(root: Path = _ROOT) -> Throttling:
+    """What slows the processor down now, and the sum of all counters of such events."""
+    return ThrottlingFiles.find(root).read()
+
+
+def _bits(file: Path) -> int | None:
+    try:
+        return int(text(file), 16)
+    except ValueError:
+        return None

@@ -1,0 +1,22 @@
+"""Which line of a broker's ACL lets a device write to a topic, as ``docs/broker.md`` has them for mosquitto. Pure."""
+
+from edge_agent.errors import WireError
+from edge_agent.wire.topics import CommandTopic, DeviceTopic, Topics
+
+
+def line_for_device(topics: Topics, topic: str) -> str:
+    """The line; empty where no device should write."""
+    try:
+        parsed = topics.parse(topic)
+    except WireError:
+        return ""
+    match parsed:
+        case CommandTopic(scope) if scope.kind == "d":
+            return f"pattern readwrite {topics.namespace}/d/%u/cmd/+"
+        case DeviceTopic(kind=("job" | "done" | "model") as kind):
+            return f"pattern write {topics.namespace}/d/%u/{kind}/+"
+        case DeviceTopic(kind="tele"):
+            return f"pattern write {topics.namespace}/d/%u/tele/#"
+        case DeviceTopic(kind=kind):
+            return f"pattern write {topics.namespace}/d/%u/{kind}"
+    return ""
