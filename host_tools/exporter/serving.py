@@ -11,7 +11,7 @@ from edge_agent.mqtt import Incoming
 from edge_agent.strict import why
 from edge_agent.wire.topics import Topics
 from host_tools.exporter.collector import Exported, FleetCollector
-from host_tools.fleet.reading import Said, Unreadable, read
+from host_tools.fleet.reading import Said, Unreadable, device_of, read
 
 _MOST = 200
 """Characters of a string that is kept; none longer than a label's is shown."""
@@ -52,7 +52,7 @@ class Exporter:
         """What a message says. Whose it is tells the topic, so what is left out is left out before it is read."""
         exported, now = self.exported, time.monotonic()
         exported.messages += 1
-        device = topic.removeprefix(f"{self._topics.namespace}/d/").partition("/")[0]
+        device = device_of(self._topics, topic)
         if limited and not exported.flood.lets_in(device, now):
             if news := exported.flood.news(device, now):
                 self._say(news)

@@ -10,6 +10,7 @@ MOST_DEVICES = 20_000
 """Of more than these, the others share one bucket."""
 SAY_EVERY_S = 60.0
 _OTHERS = ""
+"""Whose bucket that is, and that of topics of no device."""
 
 
 @dataclass(slots=True)
@@ -53,4 +54,5 @@ class Flood:
         if bucket is None or not bucket.unsaid or now - bucket.said_at < SAY_EVERY_S:
             return ""
         number, bucket.unsaid, bucket.said_at = bucket.unsaid, 0, now
-        return f"device {device} sends more than {self._rate:g} messages a second; left out so far: {number} more"
+        who = f"device {device}" if device else "who is no device"
+        return f"{who} sends more than {self._rate:g} messages a second; left out so far: {number} more"

@@ -56,6 +56,14 @@ def live_filters(topics: Topics) -> tuple[str, ...]:
     return topics.device("+", "tele", HEALTH), topics.device("+", "tele", f"{MODEL_STREAMS}+")
 
 
+def device_of(topics: Topics, topic: str) -> str:
+    """On whose topic a message came, without a look at the rest of it; empty: no device may have such a name."""
+    try:
+        return check_name(topic.removeprefix(f"{topics.namespace}/d/").partition("/")[0])
+    except WireError:
+        return ""
+
+
 def read(topics: Topics, topic: str, payload: bytes, most: int = MOST) -> Said | Unreadable:
     """The meaning of a message; strings in it have ``most`` characters."""
     try:

@@ -22,6 +22,7 @@ MOST_JOBS = 100
 MOST_GROUPS = 16
 _EVENTS = 64
 """So many of the newest are known again if they are published twice."""
+_LIVE = (Health, ModelSample, Event)
 FRESH_S = 300.0
 """How long a sample is worth something at least; longer where they come seldom: three intervals."""
 FORGET_S = 3600.0
@@ -142,6 +143,8 @@ class Fleet:
         if said.message is None:
             _clear(device, said)
             return
+        if retained and isinstance(said.message, _LIVE):
+            return  # no agent has the broker keep it, and nobody knows how old it is
         _note(device, said, now)
         _see(device, said, now, retained=retained)
 

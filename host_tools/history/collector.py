@@ -14,7 +14,7 @@ from edge_agent.mqtt import Incoming
 from edge_agent.strict import counted
 from edge_agent.wire.topics import Topics
 from host_tools.fleet.flood import Flood
-from host_tools.fleet.reading import Said, Unreadable, read
+from host_tools.fleet.reading import Said, Unreadable, device_of, read
 from host_tools.history.database import Database
 from host_tools.history.events import EventStream
 from host_tools.history.waiting import Waiting
@@ -93,7 +93,7 @@ class Collector:
             self._store()
 
     def _let_in(self, topic: str) -> bool:
-        device, now = topic.removeprefix(f"{self._topics.namespace}/d/").partition("/")[0], time.monotonic()
+        device, now = device_of(self._topics, topic), time.monotonic()
         if self._flood.lets_in(device, now):
             return True
         if news := self._flood.news(device, now):

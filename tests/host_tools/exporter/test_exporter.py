@@ -123,6 +123,7 @@ def test_nothing_hostile_becomes_a_sample_a_label_or_an_end(
             (topics.device("pi-1", "model", "deep"), b"[" * 60_000),
             (topics.device("pi-1", "info"), b'{"device":"pi-1","memory_bytes":' + b"9" * 400 + b"}"),
             (topics.device("pi-2", "info"), pi.info()[1]),
+            *((topics.device('No"{}\\Device' * 50, "status"), b"{}") for _ in range(600)),
             pi.health(disk_free_bytes=2**63 - 1, temperature_c=-1e308),
         )
         eventually(lambda: exporter.has("disk_free_bytes{device=pi-1}", float(2**63 - 1)))
@@ -139,6 +140,7 @@ def test_nothing_hostile_becomes_a_sample_a_label_or_an_end(
     assert values["exporter_unreadable_messages_total{reason=malformed}"] == 2
     assert values["exporter_unreadable_messages_total{reason=foreign_name}"] == 1
     assert "online{device=pi-2}" not in values
+    assert values["exporter_limited_messages_total{device=}"] >= 1
 
 
 def test_a_flood_of_one_device_is_limited_and_named(exporter: Scraped, one_broker: Broker, namespace: str) -> None:

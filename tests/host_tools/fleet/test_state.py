@@ -99,6 +99,15 @@ def test_an_event_counts_once(pi: Voice) -> None:
     assert fleet.devices["pi-1"].events == {("activated", "info"): 1, ("other", "info"): 1}
 
 
+def test_a_sample_that_somebody_had_the_broker_keep_is_none(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.health(), pi.sample(), pi.event()):
+        fleet.take(said(message), NOW, retained=True)
+
+    device = fleet.devices["pi-1"]
+    assert (device.health, device.served, device.events, device.seen) == (None, {}, {}, 0.0)
+
+
 def test_samples_are_added_up_and_nothing_below_zero_is(pi: Voice) -> None:
     fleet = Fleet()
     for message in (pi.sample(), pi.sample(), pi.sample(inferences=-5)):
