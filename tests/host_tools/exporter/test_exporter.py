@@ -155,26 +155,28 @@ def test_a_flood_of_one_device_is_limited_and_named(exporter: Scraped, one_broke
 
 
 @pytest.mark.mosquitto
+@pytest.mark.parametrize(("patience", "word"), [("1", "waiting for it"), ("60", "the broker is away")])
+@pytest.mark.children(covered=False)
 def test_a_broker_that_goes_away_is_waited_for_and_what_it_lost_is_gone(
-    mosquitto: MosquittoBroker, namespace: str
+    mosquitto: MosquittoBroker, namespace: str, patience: str, word: str
 ) -> None:
     pi, gone = Voice("pi-1", Topics(namespace)), Voice("pi-2", Topics(namespace))
     with speaking(mosquitto.url, namespace) as say:
         say(pi.status(), gone.status(), retain=True)
     argv = ("exporter", "--listen", "127.0.0.1:0", "--broker", mosquitto.url, "--namespace", namespace)
-    with running(*argv, "--broker-timeout", "1") as command:
+    with running(*argv, "--broker-timeout", patience) as command:
         found = re.search(r"http://\S+/metrics", command.said("/metrics"))
         assert found
         scraped = Scraped(command, found[0])
         eventually(lambda: scraped.has("online{device=pi-2}", 1))
 
         mosquitto.kill()
-        command.said("waiting for it")
         eventually(lambda: scraped.has("exporter_broker_connected{}", 0))
         assert scraped.has("online{device=pi-2}", 1)
+        command.said(word)
         mosquitto.start()  # what it had not saved is lost
         with speaking(mosquitto.url, namespace) as say:
-            say((gone.status()[0], b""), pi.status(), retain=True)
+            say(pi.status(), retain=True)
             eventually(lambda: scraped.has("exporter_broker_connected{}", 1))
             eventually(lambda: scraped.values().get("online{device=pi-2}", 0) == 0)
         scraped.hears(mosquitto.url, namespace)

@@ -136,8 +136,15 @@ def test_a_postgresql_that_goes_away_loses_nothing_that_the_broker_holds(
     with postgresql() as server, speaking(mosquitto.url, namespace) as say:
         with collecting(mosquitto.url, namespace, server.url) as command:
             server.stop()
+            say(*(pi.event() for _ in range(50)), pi.health())
+            command.said("trying again")
+            command.end(signal.SIGKILL)  # with events that it has and that are stored nowhere
+            server.start()
+        with collecting(mosquitto.url, namespace, server.url) as command:
+            eventually(lambda: counts(server.url)["ea_events"] == 50)
+            server.stop()
             say(pi.report(), pi.model(), retain=True)
-            say(*(pi.event() for _ in range(100)), pi.health())
+            say(*(pi.event() for _ in range(50)), pi.health())
             command.said("trying again")
             server.start()
             command.said("the database is back")
