@@ -57,7 +57,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
     "serving": (
-        ENGINE - {"calibration"} | {"acquisition", "sensing", "settings", "sources", "state", "wire"},
+        ENGINE - {"calibration"}
+        | {"acquisition", "process", "sensing", "settings", "sources", "state", "telemetry", "wire"},
         {"numpy"},
     ),
     # the stages
@@ -90,17 +91,18 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry", "telemetry"}
-HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "trust"}
+HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "retry", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
     "display": {"broker"},
     "model": set(),
     "push": {"broker", "display", "model"},
     "demo": {"broker", "display", "push"},
+    "simulation": {"broker"},
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push"},
+    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

@@ -1,7 +1,7 @@
 """Checks everything the daemon needs on this device, and says what to do about what is missing.
 
 Reads, connects, and imports runtimes in children; changes nothing. A source is opened for a
-moment, unless somebody else has it. To the broker go empty messages that every reader passes over.
+moment, unless somebody else has it. To the broker go messages that every reader passes over.
 """
 
 import os

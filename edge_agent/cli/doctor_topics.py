@@ -1,8 +1,9 @@
 """``edge-agent doctor`` on the broker's ACL: whether this device may write to each of its topics.
 
 By delivery: an empty message that is not retained goes to each, with QoS 1, as by MQTT 5 the broker then says whether
-it took it. Every reader passes over an empty message. Where a topic ends in a name, the name is ``doctor``; a model of
-that name loses nothing, as what is retained stays. What a broker refuses by MQTT 3.1.1 it does not say.
+it took it. Every reader passes over an empty message. Only to ``status`` and ``info``, where a message is retained and
+an empty one would say that it was cleared, goes ``{}``, which is no message of this protocol. Where a topic ends in a
+name, it is one that no job, command or model has. What a broker refuses by MQTT 3.1.1 it does not say.
 """
 
 import threading
@@ -17,7 +18,7 @@ from edge_agent.wire.telemetry import HEALTH
 from edge_agent.wire.topics import DeviceKind, Scope, Topics
 
 _ANSWER_TIMEOUT_S = 5.0
-_NOBODY = "doctor"
+_NOBODY = "edge-agent-doctor"
 _WITHOUT_NAME: tuple[DeviceKind, ...] = ("status", "info", "need", "event")
 _WITH_NAME: tuple[DeviceKind, ...] = ("job", "done", "model")
 _TELEMETRY = ("model", "event", "tele")
@@ -63,8 +64,12 @@ def _refused(link: Link, written: list[str]) -> tuple[list[str], list[str]]:
         answers[topic] = reason
         one_more.release()
 
-    sent = [link.publish(topic, b"", qos=1, then=partial(answer, topic)).taken for topic in written]
+    sent = [link.publish(topic, _nothing(topic), qos=1, then=partial(answer, topic)).taken for topic in written]
     for _ in range(sum(sent)):
         if not one_more.acquire(timeout=_ANSWER_TIMEOUT_S):
             break
     return [topic for topic in written if answers.get(topic)], [topic for topic in written if topic not in answers]
+
+
+def _nothing(topic: str) -> bytes:
+    return b"{}" if topic.endswith(("/status", "/info")) else b""

@@ -33,10 +33,12 @@ from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
 from edge_agent.daemon.job_ledger import JobLedger
 from edge_agent.daemon.local_commands import LocalCommands
+from edge_agent.daemon.model_states import ModelStates
 from edge_agent.daemon.publisher import Publisher
 from edge_agent.daemon.remote_commands import RemoteCommands
 from edge_agent.daemon.self_report import SelfReport
 from edge_agent.daemon.sensor_processes import Sensors
+from edge_agent.daemon.serving_samples import ServingSamples
 from edge_agent.daemon.transfer.receive import Receive
 from edge_agent.daemon.transfer.transfers import Transfers
 from edge_agent.daemon.twins import Twins
@@ -79,7 +81,11 @@ class Agent:
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
-        self.info = InfoPublisher(config, store, identity, self.sensors, self.publisher)
+        self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher)
+        self.serving_samples = ServingSamples(config, store, self.publisher)
+        self.info = InfoPublisher(
+            config, store, identity, self.sensors, self.publisher, on_publish=self._model_states.active_changed
+        )
 
         self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher)
 
@@ -131,8 +137,9 @@ class Agent:
             finally:
                 if isinstance(event, Incoming | Oversized):
                     self.link.ack(event)
-        with contained("schedule"):
-            self.flow.schedule()
+        for step in (self.flow.schedule, self._model_states.tick):
+            with contained(step.__qualname__):
+                step()
 
     def tick(self) -> None:
         """What time alone brings: expiry, a silent transfer, the saved clock."""
@@ -148,6 +155,8 @@ class Agent:
             self.ledger.answer_due,
             self.clock.save,
             self.flow.schedule,
+            self._model_states.tick,
+            self.serving_samples.tick,
         ):
             with contained(due.__name__):
                 due()
@@ -155,12 +164,15 @@ class Agent:
     def stop(self) -> None:
         """End cleanly."""
         self.flow.pause()
+        self.serving_samples.stop()
         self._workers.stop_all()
         self.sensors.stop()  # they put on disk what they keep while the workers end
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
         self._report.stop()
+        with contained("the states of models"):
+            self._model_states.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
         self._report.take_answers()
@@ -227,6 +239,8 @@ class Agent:
                 self.ledger.republish(job.id)
         self.transfers.connected()
         self._report.connected()
+        with contained("the states of models"):
+            self._model_states.connected()
 
     def _healed(self, model: str, text: str) -> None:
         """A release that was broken on disk is not active any more."""

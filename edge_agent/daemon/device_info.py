@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,11 @@ class InfoPublisher:
     """Publishes ``info`` whenever something that it tells has changed."""
 
     def __init__(
-        self, config: Config, store: Store, identity: Identity, sensors: Sensors, publisher: Publisher
-    ) -> None:
+        self, config: Config, store: Store, identity: Identity, sensors: Sensors, publisher: Publisher,
+        on_publish: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """``on_publish`` is called whenever something that it tells has changed."""
+        self._on_publish = on_publish
         self._config = config
         self._store = store
         self._identity = identity
@@ -131,6 +134,7 @@ class InfoPublisher:
     def publish(self) -> None:
         """Publish what this device is and has now."""
         self._publisher.info(self._identity.info(self._config, self._store, self._sensors.as_dict()))
+        self._on_publish()
 
 
 def _shown(source: dict[str, Any]) -> dict[str, Any]:

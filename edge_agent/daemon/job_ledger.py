@@ -18,6 +18,7 @@ from edge_agent.jobs.result import Result
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import ModelRecord, Store
 from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.messages import JobReport, decode
 from edge_agent.wire.timestamps import parse_rfc3339
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class JobLedger:
         self.jobs: dict[str, Job] = {}
         self.models: set[str] = set()
         """The names under which a version was accepted."""
+        self.changed: set[str] = set()
+        """The models of whose jobs something has changed since somebody took this."""
         self._store = store
         self._publisher = publisher
         self._manifests: dict[str, Manifest] = {}
@@ -54,6 +57,7 @@ class JobLedger:
         """
         self._store.create(job, manifest)
         self.jobs[job.id] = job
+        self.changed.add(job.model)
         self.remember(job)
         self.publish(job)
         self._publisher.forget_refusal(job.model)
@@ -82,6 +86,7 @@ class JobLedger:
         if not progress_only:
             job = self._save(job)
         self.jobs[job_id] = job
+        self.changed.add(job.model)
         if not job.ended:
             self.publish(job, progress_only=progress_only)
         return job
@@ -112,6 +117,8 @@ class JobLedger:
     def forget(self, job_id: str) -> None:
         """Delete an old job, and its report on the broker."""
         self._store.forget(job_id)
+        if job_id in self.jobs:
+            self.changed.add(self.jobs[job_id].model)
         self._publisher.republish(job_id, b"")
         self._asked.discard(job_id)
         for kept in (self.jobs, self._manifests, self._results, self._unsaved):
@@ -134,6 +141,7 @@ class JobLedger:
         until = max([until, *(one + _MOMENT_S for one in made)])
         self._store.save_record(model, ModelRecord(version=0, digest="", job="", scope="", forgotten=until))
         self.models.discard(model)
+        self.changed.add(model)
         self._publisher.forget_refusal(model)
 
     def active_release(self, model: str, digest: str) -> str:
@@ -158,6 +166,15 @@ class JobLedger:
             found = read_result(self._store.work_dir(job.id))
             self._results[job.id] = msgspec.structs.replace(found, seconds=job.seconds)
         return self._results[job.id]
+
+    def sentence(self, job: Job) -> str:
+        """The last sentence of a job's report."""
+        if job.message or not job.ended:
+            return job.message
+        if job.id in self._unsaved:
+            return self.result(job).message
+        report = self._store.report(job.id)
+        return decode(report, JobReport).message if report else ""
 
     def stage_ended(self, job_id: str) -> None:
         """A stage may have left something: read the result object anew when it is asked for."""

@@ -98,6 +98,7 @@ def run(config: Config, *, once: bool = False) -> int:
         partial(ChildEnded, agent.take_inventory),
     )
     agent.sensors.start()
+    agent.serving_samples.start()
     link.start()
     log.info(
         "edge-agent %s: device %s, broker %s, state %s", __version__, config.device_id, config.mqtt.url, store.root

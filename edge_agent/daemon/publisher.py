@@ -5,7 +5,7 @@ again: a broker that lost everything heals.
 """
 
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,8 +17,11 @@ from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
 from edge_agent.state.clock import Clock
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Message, Need, Refused, encode
+from edge_agent.wire.telemetry import ModelSample, ModelState
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Topics
+
+M = TypeVar("M", bound=Message)
 
 REPORT_EVERY_S = 1.0
 """Progress of a job, and its report because somebody asks, is published at most this often; changes of state always."""
@@ -87,8 +90,7 @@ class Publisher:
 
     def info(self, info: DeviceInfo) -> None:
         """Say what the device is and has."""
-        stamped = msgspec.structs.replace(info, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
-        self._say("info", "", encode_info(stamped))
+        self._say("info", "", encode_info(self._stamped(info)))
 
     def report_due(self, job: str) -> bool:
         """Whether a report that tells no change of state may be said again already."""
@@ -121,28 +123,26 @@ class Publisher:
 
     def answer(self, report: JobReport) -> None:
         """Say how a job ended that is not kept here, to whoever listens now: the broker does not keep it."""
-        stamped = msgspec.structs.replace(
-            report, device=self._device, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id
-        )
-        self._link.publish(self._topics.device(self._device, "job", report.job), encode(stamped), qos=1)
+        ours = self._stamped(msgspec.structs.replace(report, device=self._device))
+        self._link.publish(self._topics.device(self._device, "job", report.job), encode(ours), qos=1)
 
     def done(self, command: str, code: str = "", message: str = "") -> None:
         """Say how a command ended."""
-        end = Done(
-            device=self._device,
-            command=command,
-            code=code,
-            message=message,
-            ts=rfc3339(self._clock.now()),
-            seq=self._next(),
-            boot_id=self._boot_id,
-        )
-        self._say("done", command, encode(end))
+        end = Done(device=self._device, command=command, code=code, message=message)
+        self._say("done", command, encode(self._stamped(end)))
+
+    def model_state(self, model: str, state: ModelState | None) -> Sent:
+        """Say what runs under a model name and what its newest job does; None: nothing is left of it."""
+        return self._say("model", model, encode(self._stamped(state)) if state is not None else b"")
+
+    def model_sample(self, sample: ModelSample) -> None:
+        """Say what serving did with a model; nobody keeps it."""
+        topic = self._topics.model_stream(self._device, sample.model)
+        self._link.publish(topic, encode(self._stamped(sample)), qos=0)
 
     def need(self, need: Need) -> None:
         """Ask for chunks that the broker no longer has."""
-        stamped = msgspec.structs.replace(need, ts=rfc3339(self._clock.now()), seq=self._next(), boot_id=self._boot_id)
-        self._link.publish(self._topics.device(self._device, "need"), encode(stamped), qos=1)
+        self._link.publish(self._topics.device(self._device, "need"), encode(self._stamped(need)), qos=1)
 
     def clear(self, topic: str) -> None:
         """Clear a retained message that this device may clear: a command it has obeyed."""
@@ -150,6 +150,10 @@ class Publisher:
 
     def _say(self, kind: Any, leaf: str, payload: bytes) -> Sent:
         return self._link.publish(self._topics.device(self._device, kind, leaf), payload, retain=True, qos=1)
+
+    def _stamped(self, message: M) -> M:
+        stamp = self.stamp()
+        return msgspec.structs.replace(message, ts=stamp.ts, seq=stamp.seq, boot_id=stamp.boot_id)
 
     def _status(self, *, online: bool) -> DeviceStatus:
         return DeviceStatus(

@@ -34,9 +34,9 @@ from edge_agent.mqtt.outcome import (
     untrusted,
 )
 from edge_agent.mqtt.sent import Refusals, Sent
-from edge_agent.mqtt.serving import close, serve
+from edge_agent.mqtt.serving import Library, close, serve
 from edge_agent.mqtt.version import Version
-from edge_agent.mqtt.waker import Waker
+from edge_agent.mqtt.waker import Waker, Wakes
 from edge_agent.printable import printable
 from edge_agent.strict import why
 
@@ -94,7 +94,7 @@ class Client:
     """
 
     def __init__(
-        self, options: ClientOptions, version: Version, on_event: Callable[[Event], None], waker: Waker, inflow: Inflow
+        self, options: ClientOptions, version: Version, on_event: Callable[[Event], None], waker: Wakes, inflow: Inflow
     ) -> None:
         self.version = version
         self.max_packet_bytes = 0
@@ -165,17 +165,33 @@ class Client:
 
     # -- the one thread that serves
 
-    def serve(self, generation: int, stopping: threading.Event, enough: Callable[[], bool]) -> Outcome:
+    def serve(self, generation: int, waker: Waker, stopping: threading.Event, enough: Callable[[], bool]) -> Outcome:
         """Connect, and serve the connection until it ends, of itself or by our good-bye.
 
         Args:
             generation: no other connection of this link has it; messages of another one are not acknowledged.
+            waker: is woken when there is something to write.
             stopping: whether the owner wants an end.
             enough: whether this connection should be followed by another one.
         """
-        self._now = now = _Connection(
-            generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection")
-        )
+        if (failed := self.open(generation)) is not None:
+            return failed
+        now = self._now
+        try:
+            answered: Callable[[], bool] = lambda: now.reached is not Reached.A_LISTENER  # noqa: E731  # it has a type
+            if not serve(self._paho, waker, answered, stopping, lambda: self._inflow.full, enough):
+                now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
+        except Exception as error:  # paho on bytes that are no MQTT
+            log.exception("the connection to %s broke", self._url)
+            now.failure = Disconnected(f"{self._url}: {error!r}")
+        close(self._paho)
+        return self.outcome
+
+    # -- for an owner that serves many clients by one thread
+
+    def open(self, generation: int) -> Outcome | None:
+        """Connect; None: :attr:`library` is to be served now, else why that failed. Takes up to ten seconds."""
+        self._now = _Connection(generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection"))
         self.refusals.clear()
         self._acknowledgements.begin()
         self._told_refused.clear()
@@ -187,15 +203,18 @@ class Client:
             return Outcome(Reached.NOTHING, untrusted(self._options.broker, error.verify_code, error.verify_message))
         except (OSError, ValueError) as error:
             return Outcome(Reached.NOTHING, Disconnected(f"no broker at {self._url}: {why(error)}"))
-        try:
-            answered: Callable[[], bool] = lambda: now.reached is not Reached.A_LISTENER  # noqa: E731  # it has a type
-            if not serve(self._paho, self._waker, answered, stopping, lambda: self._inflow.full, enough):
-                now.failure = Disconnected(f"{self._url} accepts connections but does not answer")
-        except Exception as error:  # paho on bytes that are no MQTT
-            log.exception("the connection to %s broke", self._url)
-            now.failure = Disconnected(f"{self._url}: {error!r}")
-        close(self._paho)
-        return Outcome(now.reached, now.failure, time.monotonic() - now.let_in_at if now.let_in_at else 0.0)
+        return None
+
+    @property
+    def library(self) -> Library:
+        """What reads and writes the connection."""
+        return self._paho
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the newest connection has ended."""
+        let_in_at = self._now.let_in_at
+        return Outcome(self._now.reached, self._now.failure, time.monotonic() - let_in_at if let_in_at else 0.0)
 
     def _connect(self) -> None:
         host, port, _ = self._options.broker.address

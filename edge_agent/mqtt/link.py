@@ -110,19 +110,19 @@ class Link:
         return self._up.is_set()
 
     @property
+    def version(self) -> Version:
+        """Of MQTT, as of the newest attempt to connect."""
+        return self._client.version
+
+    @property
     def resumes(self) -> bool:
         """Whether the broker was asked to keep our session for a next connection: it was, and with MQTT 5 it may."""
-        return self._client.version == "5" and self._options.session_s > 0
+        return self.version == "5" and self._options.session_s > 0
 
     @property
     def trouble(self) -> str:
         """One sentence: why there is, or last was, no connection."""
         return self._failure.reason
-
-    @property
-    def version(self) -> Version:
-        """Of MQTT, as it is or will be spoken."""
-        return self._client.version
 
     @property
     def dropped(self) -> int:
@@ -201,7 +201,7 @@ class Link:
         generation, logged, twin = 0, float("-inf"), False
         while not self._stopping.is_set():
             generation += 1
-            outcome = self._client.serve(generation, self._stopping, self._overrun)
+            outcome = self._client.serve(generation, self._waker, self._stopping, self._overrun)
             self._up.clear()
             self._failure = failure = self._judged(outcome)
             if self._stopping.is_set():

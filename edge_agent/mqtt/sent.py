@@ -62,6 +62,10 @@ class Sent:
         """Whether the broker has it (QoS 0: whether it was written)."""
         return self._delivery is not None and self._delivery.is_published()
 
+    def refusal(self) -> str:
+        """Why the broker refused it, told once; empty: it did not, or has not answered yet (see :attr:`done`)."""
+        return self._refusals.take(self._delivery.mid) if self._delivery is not None else ""
+
     def wait(self, timeout_s: float) -> bool:
         """Wait until the broker has acknowledged; False when time is up (it may still arrive).
 

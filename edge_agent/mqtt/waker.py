@@ -3,7 +3,14 @@
 import contextlib
 import socket
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+
+class Wakes(Protocol):
+    """Whoever is told that there is something to write."""
+
+    def wake(self) -> None:
+        """There is something to write."""
 
 
 class Waker:

@@ -16,8 +16,9 @@
 
 The manifest's steps, constants and state, the release's runtime and threads are applied here, as they were when the
 release was judged. A new activation, or a rollback, takes effect at the next call; what cannot be loaded leaves the
-old release serving (:attr:`Model.problem`). Imports numpy and the release's runtime, nothing of the agent's engine but
-what makes boxes of a detector's outputs, and that when they are asked for.
+old release serving (:attr:`Model.problem`). The agent is told how many inferences there were, how long they took and
+how many failed (:mod:`edge_agent.serving.meter`), and nothing of samples or answers. Imports numpy and the release's
+runtime, nothing of the agent's engine but what makes boxes of a detector's outputs, and that when they are asked for.
 """
 
 import logging
@@ -29,9 +30,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.advice.permission import not_permitted
-from edge_agent.backends import Array
+from edge_agent.backends import Array, Feeds
 from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
 from edge_agent.serving.loaded import Loaded, Windows
+from edge_agent.serving.meter import Meter
 from edge_agent.serving.stream import Stream
 from edge_agent.settings.device import DEFAULT_PATH, DEFAULT_STATE_DIR
 from edge_agent.settings.sharing import source_folder
@@ -49,13 +51,20 @@ FOLLOW_S = 1.0
 _OPEN_WITHIN_S = 3.0
 
 
-def load(name: str, *, state_dir: str | os.PathLike[str] | None = None, follow_s: float = FOLLOW_S) -> "Model":
+def load(
+    name: str,
+    *,
+    state_dir: str | os.PathLike[str] | None = None,
+    follow_s: float = FOLLOW_S,
+    telemetry: bool = True,
+) -> "Model":
     """Load the active release of the model ``name``.
 
     Args:
         name: as in the manifest.
         state_dir: the agent's; None: as in /etc/edge-agent/config.toml if that can be read, else /var/lib/edge-agent.
         follow_s: look for another active release at most this often; ``math.inf``: never.
+        telemetry: tell the agent of this device how many inferences there were, their latencies, errors and memory.
 
     Raises:
         StoreError: ``not_active``, ``release_corrupt``, or ``state_unreadable`` if the folder may not be read.
@@ -64,7 +73,7 @@ def load(name: str, *, state_dir: str | os.PathLike[str] | None = None, follow_s
         ConfigError: the configuration is no TOML.
     """
     root = Path(_configured_state_dir() if state_dir is None else state_dir)
-    return Model(Releases(root / "models", name), follow_s)
+    return Model(Releases(root / "models", name), follow_s, telemetry=telemetry)
 
 
 class Model:
@@ -75,7 +84,7 @@ class Model:
     both are in memory.
     """
 
-    def __init__(self, releases: Releases, follow_s: float) -> None:
+    def __init__(self, releases: Releases, follow_s: float, *, telemetry: bool) -> None:
         self._releases = releases
         self._follow_s = follow_s
         self._lock = Lock()
@@ -84,6 +93,10 @@ class Model:
         self._loaded = Loaded(releases.path(link.name))
         self._problem: EdgeAgentError | None = None
         self._next_look = time.monotonic() + follow_s
+        self._meter: Meter | None = None
+        if telemetry:
+            self._meter = Meter(releases.folder.parent.parent, self._loaded)
+            self._meter.tell_at_end_of(self)
 
     def __call__(self, window: Windows) -> Array:
         """What the verdict was about, for one window.
@@ -104,8 +117,7 @@ class Model:
         """
         with self._lock:
             self._follow()
-            feeds, outputs = self._loaded.run(self._loaded.feeds(window))
-            return self._loaded.judged(feeds, outputs)
+            return self._loaded.judged(*self._run(window))
 
     def detections(self, window: Windows) -> "Detections":
         """What a detector sees in one window, decoded and suppressed as when the verdict was made.
@@ -121,14 +133,13 @@ class Model:
         with self._lock:
             self._follow()
             loaded = self._loaded
-            feeds, outputs = loaded.run(loaded.feeds(window))
-            return read_detections(loaded.judged(feeds, outputs), loaded.meaning, loaded.inputs.values())
+            return read_detections(loaded.judged(*self._run(window)), loaded.meaning, loaded.inputs.values())
 
     def run(self, window: Windows) -> dict[str, Array]:
         """Every output by its name, for one window; arguments and errors as of a call."""
         with self._lock:
             self._follow()
-            _, outputs = self._loaded.run(self._loaded.feeds(window))
+            _, outputs = self._run(window)
             return {spec.name: output for spec, output in zip(self._loaded.session.outputs, outputs, strict=True)}
 
     def stream(self, *, rate_hz: float | None = None, channels: Sequence[str] = ()) -> Stream:
@@ -163,7 +174,23 @@ class Model:
         with self._lock:
             self._follow()
             loaded = self._loaded
-            return [loaded.judged(*loaded.run(loaded.feeds(window))) for window in cut(loaded)]
+            return [loaded.judged(*self._run(window)) for window in cut(loaded)]
+
+    def _run(self, window: Windows) -> tuple[Feeds, list[Array]]:
+        """One call of the model, counted. Timed is what the verdict's latency is of: the runtime's part, no steps."""
+        meter = self._meter
+        if meter is None:
+            return self._loaded.run(self._loaded.feeds(window))
+        try:
+            feeds = self._loaded.feeds(window)
+            begun_ns = time.perf_counter_ns()
+            answer = self._loaded.run(feeds)
+            ended_ns = time.perf_counter_ns()
+        except Exception:
+            meter.failed()
+            raise
+        meter.answered(begun_ns, ended_ns)
+        return answer
 
     def reset(self) -> None:
         """Say that the next window does not follow the last one: state begins anew unless ``reset = "never"``."""
@@ -217,6 +244,8 @@ class Model:
         folder = self._releases.path(name)
         if read_release(folder) != self.release:
             self._loaded = Loaded(folder)
+            if self._meter is not None:
+                self._meter.serves(self._loaded)
             log.info("%s: %s answers now", self._releases.model, self.release.name)
         self._problem = None
 

@@ -38,7 +38,7 @@ class Loaded:
         inputs: model input → the contract that says which channels and how many samples its raw windows have.
         judged: takes out of the outputs what the verdict was about.
         meaning: what that is, with all that was found when it was judged.
-        stale: whether the runtime here is of another version than the one that the verdict holds for.
+        runtime_version: of the runtime here.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class Loaded:
         """
         self.release = read_release(folder)
         manifest = _read_manifest(folder, self.release)
-        self.session, self.stale = _open(intact_model(folder, self.release), manifest.format, self.release)
+        self.session, self.runtime_version = _open(intact_model(folder, self.release), manifest.format, self.release)
         self.inputs = sensor_inputs(self.session, manifest)
         self.judged = ScoredOutput(self.session, manifest)
         self.meaning = _read_meaning(self.release, first_output(manifest))
@@ -66,6 +66,11 @@ class Loaded:
             if contract.window is not None and contract.channels:  # what does not fit comes out before it serves
                 shape = contract.shape(contract.window.size, len(contract.channels))
                 self._makers[name](np.zeros(shape, np.uint8 if contract.frame else np.float32))
+
+    @property
+    def stale(self) -> bool:
+        """Whether the runtime here is of another version than the one that the verdict holds for."""
+        return self.runtime_version != self.release.runtime_version
 
     def feeds(self, windows: Windows) -> dict[str, Array]:
         """What the model is fed for raw windows, carried state apart.
@@ -156,8 +161,8 @@ def _read_meaning(release: Release, said: Output) -> Output:
         raise StoreError("release_corrupt", text) from None
 
 
-def _open(path: Path, model_format: str, release: Release) -> tuple[Session, bool]:
-    """The model on the release's runtime, and whether that is another version than it was proved with."""
+def _open(path: Path, model_format: str, release: Release) -> tuple[Session, str]:
+    """The model on the release's runtime, and that one's version; it is said if it was proved with another."""
     try:
         backend = backends.load(model_format)
         session = backend.open(path, runtime=release.runtime, threads=release.threads)
@@ -165,13 +170,12 @@ def _open(path: Path, model_format: str, release: Release) -> tuple[Session, boo
     except ImportError as error:
         text = f"{release.model} needs the package {error.name} where the application runs; {how_to_add('device')}"
         raise ModelError("format_unsupported", text) from error
-    stale = here != release.runtime_version
-    if stale:
+    if here != release.runtime_version:
         log.warning(
             "%s %d was proved with %s %s, this process has %s; run edge-agent recalibrate or install that version",
             release.model, release.version, release.runtime, release.runtime_version, here,
         )  # fmt: skip
-    return session, stale
+    return session, here
 
 
 def _fits(shape: tuple[int, ...], contract: InputContract) -> bool:

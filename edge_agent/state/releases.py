@@ -30,8 +30,9 @@ from edge_agent.state.model_file import ModelFile
 from edge_agent.strict import UNDECODABLE, did_you_mean, why
 from edge_agent.wire.digests import content_digest
 
-RELEASE_FILE, MANIFEST_FILE = "release.json", "manifest.json"
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+RELEASE_FILE, MANIFEST_FILE, REPORT_FILE = "release.json", "manifest.json", "report.json"
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What a file may not be opened for that is as it was."""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ def intact_manifest(folder: Path, release: Release) -> bytes:
 
 def _unusable(path: Path, error: Exception) -> StoreError:
     """A file that cannot be read, or makes no sense. Want of descriptors or memory says nothing of what is on disk."""
-    if isinstance(error, OSError) and error.errno in _PASSING:
+    if isinstance(error, OSError) and error.errno in PASSING:
         return StoreError("state_unreadable", f"{path}: {error.strerror}; nothing is changed")
     return StoreError("release_corrupt", f"{path} cannot be read ({why(error)}); push the model again")
 
@@ -146,6 +147,13 @@ class Releases:
             return self.read(self.link.readlink().name)
         except OSError:
             return None
+
+    def activated_at(self) -> float:
+        """When the link was made to point where it does, in seconds since the epoch; 0: there is none."""
+        try:
+            return self.link.lstat().st_mtime
+        except OSError:
+            return 0.0
 
     def read(self, name: str) -> Release | None:
         """A release on disk, or None."""
@@ -174,7 +182,7 @@ class Releases:
             if model.copy(temporary / release.file).sha256 != release.sha256:
                 raise StoreError("release_corrupt", f"{model.path} changed while it was copied; check the SD card")
             write_durably(temporary / MANIFEST_FILE, manifest)
-            write_durably(temporary / "report.json", report)
+            write_durably(temporary / REPORT_FILE, report)
             write_durably(temporary / RELEASE_FILE, msgspec.json.format(msgspec.json.encode(release), indent=2))
             _let_others_read(self.folder, self.folder / "releases", temporary, *temporary.iterdir())
             publish_dir(temporary, final)

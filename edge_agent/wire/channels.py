@@ -125,7 +125,7 @@ CHANNELS: Final[dict[str, Channel]] = {
         address="d/{device}/model/{model}",
         message=ModelState,
         what="what runs under one model name, and its newest job",
-        when=f"{_IN_FULL}; progress at most once a second; cleared when the name is forgotten",
+        when=f"{_IN_FULL}; progress at most once a second; cleared when neither a release is active nor a job is kept",
     ),
     "event": _said(
         address="d/{device}/event",

@@ -159,7 +159,7 @@ class Session:
         """
         nobody = Scope("d", secrets.token_hex(8))
         reading = Reading(filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s)
-        sent = self._ask(filters, nobody, reading.round)
+        sent = self._ask(reading, nobody)
         while (verdict := reading.verdict(time.monotonic(), answered=sent.done)) is not Verdict.COMPLETE:
             if verdict is Verdict.INCOMPLETE:
                 raise BrokerError("snapshot_incomplete", self._incomplete(reading))
@@ -170,14 +170,16 @@ class Session:
                 case Connected(session_present):
                     resumed = session_present and self.link.resumes
                     reading.again(time.monotonic(), resumed=resumed)
-                    sent = self._ask(() if resumed else filters, nobody, reading.round)
+                    sent = self._ask(reading, nobody, resumed=resumed)
                 case Incoming(topic) if topic == self._echo(nobody, reading.round):
                     reading.echoed(time.monotonic())
                 case Incoming(topic, payload, retained=True) if reading.take(topic, payload, time.monotonic()):
                     pass
                 case Incoming(topic) as message if matches(topic, self._filters):
                     self._backlog.append(message)
-        self.link.unsubscribe(self._echoes(nobody), *(name for name in filters if name not in self._filters))
+        self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in self._filters))
+        if reading.qos == 0:  # that was the word for those we listen to as well
+            self.link.subscribe(*(name for name in reading.asks if name in self._filters))
         return {topic: payload for topic, payload in reading.found.items() if payload}
 
     def _incomplete(self, reading: Reading) -> str:
@@ -242,9 +244,9 @@ class Session:
                 self._backlog.append(event)
         self._judge_outage()
 
-    def _ask(self, filters: tuple[str, ...], nobody: Scope, number: int) -> Sent:
-        self.link.subscribe(*filters, self._echoes(nobody))
-        return self.link.publish(self._echo(nobody, number), b"")
+    def _ask(self, reading: Reading, nobody: Scope, *, resumed: bool = False) -> Sent:
+        self.link.subscribe(*(() if resumed else reading.asks), self._echoes(nobody), qos=reading.qos)
+        return self.link.publish(self._echo(nobody, reading.round), b"")
 
     def _take(self, timeout_s: float) -> Event | None:
         """The next event, once it has been dealt with as far as the connection is concerned."""

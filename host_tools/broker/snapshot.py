@@ -4,10 +4,14 @@ MQTT has no word for "these were all of them", so an echo is published behind th
 behind what is retained. That alone proves nothing. mosquitto drops whatever its queue for a client does not take (1,000
 messages that it could not write yet) without a word, and the same ones again when the client subscribes again.
 
-It keeps them, though, if the client has a session: what was sent with QoS 1 and not acknowledged is sent again with the
-next connection. So a round that has brought many messages is followed by another connection, until a round brings so
-few that no queue can have been full. MQTT 3.1.1 has no session that ends by itself; there many messages are no complete
-reading.
+With MQTT 5 it keeps them, though, as the client has a session: what was sent with QoS 1 and not acknowledged is sent
+again with the next connection. So a round that has brought many messages is followed by another connection, until a
+round brings so few that no queue can have been full.
+
+MQTT 3.1.1 has no session that ends by itself. QoS 0 is better there, as no window holds messages back until a queue is
+full, but a broker may still send a fixed number at most, or drop what the network does not take. So a round with many
+messages is followed by another one that asks for **more**, by filters that are wider: a fixed number would now leave
+something out, and what is dropped by chance would be something else. Only if both have brought the same is that all.
 """
 
 from collections.abc import Iterable
@@ -23,6 +27,10 @@ SURE = 100
 """Fewer messages than this in one round have filled no queue: older brokers hold 100, mosquitto 1,000."""
 MOST = 65_000
 """A broker has to send so many without an acknowledgement, with MQTT 5; what goes beyond it may drop."""
+_MOST_ROUNDS = 4
+"""Without a session; a fleet changes between two rounds, so the second pair may agree where the first has not."""
+_PAGES = "h"
+"""The level of pages of digests. Beside it are the chunks: a wider filter would fetch every model."""
 
 
 class Verdict(Enum):
@@ -58,15 +66,33 @@ class Reading:
         self._patience_s = patience_s
         self._new_at = self._heard_at = now
         self._in_round = 0
-        self._echoed = self._leaving = False
+        self._echoed = self._leaving = self._wide = False
+        self._beside: set[str] = set()
+        """The topics that only a wider filter has asked for."""
+        self._before: set[str] | None = None
+        """What the round before has found, without a session."""
+        self._compared = 0
+
+    @property
+    def qos(self) -> int:
+        """What to subscribe with."""
+        return int(self._resumes)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What to subscribe in this round, unless the broker goes on where the last connection ended."""
+        return tuple(dict.fromkeys(map(wider, self._filters))) if self._wide else self._filters
 
     def take(self, topic: str, payload: bytes, now: float) -> bool:
         """Take a retained message; False: it is of no filter of this reading."""
-        if not matches(topic, self._filters):
+        if matches(topic, self._filters):
+            if topic not in self.found:
+                self._new_at = now
+            self.found[topic] = payload
+        elif self._wide and matches(topic, self.asks):
+            self._beside.add(topic)
+        else:
             return False
-        if topic not in self.found:
-            self._new_at = now
-        self.found[topic] = payload
         self._in_round += 1
         self._heard_at = now
         return True
@@ -83,8 +109,7 @@ class Reading:
     def again(self, now: float, *, resumed: bool) -> None:
         """There is a new connection; ``resumed``: the broker goes on where the last one ended, else all comes again."""
         if not resumed:
-            self.found.clear()
-            self._resumes = self._resumes and not self._leaving  # a broker that keeps no session, whatever it was asked
+            self._begin_anew()
         self.round += 1
         self._in_round, self._echoed, self._leaving, self._heard_at = 0, False, False, now
 
@@ -96,9 +121,50 @@ class Reading:
         silence_s = SETTLE_S if self._echoed else OVERFLOWN_S if many and self._resumes else NO_ECHO_S
         if self._leaving or now - self._heard_at < silence_s:
             return Verdict.WAIT
-        if many:
-            return Verdict.AGAIN if self._resumes else Verdict.INCOMPLETE
+        if self._resumes and many:
+            return Verdict.AGAIN
+        if not self._resumes and (many or self._before is not None):
+            return self._compare()
         return Verdict.COMPLETE if self._echoed or answered else Verdict.WAIT
+
+    def _begin_anew(self) -> None:
+        if self._leaving and self._resumes:  # a broker that keeps no session, whatever it was asked
+            self._resumes = False
+        elif self._leaving:
+            self._before, self._wide = set(self.found), not self._wide
+        if self._wide:
+            self._beside.clear()
+        self.found.clear()
+
+    def _compare(self) -> Verdict:
+        """Without a session: whether this round and the one before, one of them by wider filters, prove each other."""
+        if self._before == self.found.keys() and self._proved:
+            return Verdict.COMPLETE
+        self._compared += 1
+        provable = all(wider(name) != name for name in self._filters)
+        return Verdict.AGAIN if provable and self._compared < _MOST_ROUNDS else Verdict.INCOMPLETE
+
+    @property
+    def _proved(self) -> bool:
+        """Whether every filter that has brought many, or else any, was no end in itself."""
+        of_many = [name for name in self._filters if sum(matches(topic, [name]) for topic in self.found) >= SURE]
+        return all(map(self._has_more, of_many)) if of_many else any(map(self._has_more, self._filters))
+
+    def _has_more(self, name: str) -> bool:
+        """Whether a wider filter has brought more than ``name``: so no fixed number can have cut that short."""
+        more = [wider(name)]
+        return any(matches(topic, more) for topic in self._beside) or any(
+            matches(topic, more) and not matches(topic, [name]) for topic in self.found
+        )
+
+
+def wider(name: str) -> str:
+    """A filter that asks for more than ``name``: its last level that is no wildcard is one. None such: ``name``."""
+    levels = name.split("/")
+    last = max((place for place, level in enumerate(levels) if level != "+"), default=0)
+    if levels[last] == _PAGES:
+        return name
+    return "/".join([*levels[:last], "+", *levels[last + 1 :]])
 
 
 def matches(topic: str, filters: Iterable[str]) -> bool:

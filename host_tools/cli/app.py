@@ -14,6 +14,7 @@ from host_tools.cli.purge import purge_broker
 from host_tools.cli.push_model import EPILOG, PushOptions, push_model
 from host_tools.cli.report import report
 from host_tools.cli.sign import SignOptions, sign
+from host_tools.cli.simulate import SimulateOptions, simulate
 from host_tools.cli.version import VersionedCommand
 from host_tools.cli.watch import watch
 from host_tools.demo.command import demo
@@ -28,6 +29,15 @@ _DEMO = examples(
 _MANIFEST = examples("host-tools manifest har.onnx", "host-tools manifest har.tflite --out har.toml")
 _DEVICES = examples("host-tools devices --broker mqtt://broker.local", "host-tools devices --group lab --json")
 _WATCH = examples("host-tools watch", "host-tools watch pi-01 pi-02 --json", "host-tools watch --job 3f2a9c0d1e5b7a86")
+_SIMULATE = examples(
+    "host-tools simulate 100 --broker mqtt://127.0.0.1",
+    "host-tools simulate 2000 --jobs-per-hour 1 --failures 0.3 --seed 7",
+    "host-tools simulate 500 --group lab --models 3 --drops-per-hour 2",
+    "host-tools simulate --clear --prefix sim",
+    note="5,000 devices have 5,000 connections: the broker must be allowed as many open files (systemd: "
+    "LimitNOFILE=; a shell: ulimit -n), and this command needs as many. Where they are not to be had, --connections "
+    "shares them.",
+)
 _REPORT = examples("host-tools report 3f2a9c0d1e5b7a86", "host-tools report har --device pi-01 --json")
 _ROLLBACK = examples("host-tools rollback har --device pi-01", "host-tools rollback har --group lab --version 7")
 _RECALIBRATE = examples("host-tools recalibrate har --device pi-01")
@@ -56,6 +66,7 @@ def main() -> None:
     app.command(epilog=_DEMO, cls=VersionedCommand)(demo)
     app.command(epilog=_DEVICES, cls=connected)(devices)
     app.command(epilog=_WATCH, cls=connected)(watch)
+    app.command(epilog=_SIMULATE, cls=taking(SimulateOptions))(simulate)
     app.command(epilog=_REPORT, cls=connected)(report)
     app.command(epilog=_ROLLBACK, cls=ordering)(rollback)
     app.command(epilog=_RECALIBRATE, cls=ordering)(recalibrate)

@@ -1,6 +1,13 @@
-"""``host-tools watch``: see devices work, until they are done or until Ctrl-C. Asks nothing of them."""
+"""``host-tools watch``: see devices work, until they are done or until Ctrl-C. Asks nothing of them.
 
+With ``--job`` one job, as a push shows it. Else the fleet: a live table on a terminal, a line for what changes
+elsewhere, and with ``--json`` the reports of its jobs.
+"""
+
+import sys
 import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -8,10 +15,16 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
+from host_tools.broker.fleet_reading import FleetReader
+from host_tools.broker.fleet_view import FleetView, Row
 from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
-from host_tools.broker.session import Session
+from host_tools.broker.session import Session, to_stderr
+from host_tools.broker.settings import Settings
 from host_tools.cli.options import connection_of, name_of
+from host_tools.display.fleet_lines import FleetLines
+from host_tools.display.fleet_table import fleet_table
+from host_tools.display.live import LiveTable
 from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
@@ -27,21 +40,40 @@ def watch(
     job: Annotated[
         str | None, typer.Option("--job", metavar="JOB", help="one job, until it has ended on every device")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="WORD",
+            help="only rows in which that stands: a device, board, group, model, state (failed, offline, throttled, …) "
+            "or code; several must all stand there",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="stop watching after that")
     ] = None,
 ) -> None:
-    """Watch devices work. With --job: until it has ended everywhere, with the exit code that push-model would have."""
+    """Watch devices work: a table of all of them, live, or a line for each change where there is no terminal.
+
+    Latency is what serving has now, else what was measured when the release was judged. With --job: one job, until it
+    has ended everywhere, with the exit code that push-model would have.
+    """
     options = connection_of(context)
     if job:
         name_of(job, "job")
+    if only and (job or options.as_json):
+        raise ConfigError(
+            "usage", "--filter is for the table; leave it out with --job and --json, and name devices instead"
+        )
     settings = options.settings()
+    if job is None and not options.as_json:
+        raise typer.Exit(_watch_fleet(settings, device or [], [word.lower() for word in only or ()], timeout))
     reports: list[JobReport] = []
     with open_display(as_json=options.as_json) as display, Session(settings, display.note) as session:
         devices = _chosen(read_devices(session), device or [])
         try:
             if job is None:
-                _watch_devices(session, devices, display, timeout, everyone=not device)
+                _watch_reports(session, devices, display, timeout, everyone=not device)
                 code = 0
             else:
                 code, reports = _watch_job(session, devices, job, display, timeout)
@@ -69,7 +101,43 @@ def _watch_job(
     return tracker.exit_code, [progress.report for progress in tracker.devices.values() if progress.report]
 
 
-def _watch_devices(
+def _watch_fleet(settings: Settings, names: list[str], words: list[str], timeout_s: float | None) -> int:
+    """Show all devices, or those that were named, for ever or until time is up; returns the exit code."""
+    deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
+    view = FleetView(names or None)
+
+    def rows() -> list[Row]:
+        return [row for row in view.rows(time.time()) if row.has(words)]
+
+    terminal = sys.stderr.isatty()
+    table = LiveTable(lambda height: fleet_table(rows(), height=height, now=time.time()))
+    lines = FleetLines()
+    say: Callable[[str], None] = table.note if terminal else to_stderr
+    try:
+        with Session(settings, say) as session:
+            reader = FleetReader(session, view)
+            reader.read()
+            _check(names, reader.known)
+            lines.show(rows() if not terminal else ())
+            with table if terminal else nullcontext():
+                while (left_s := deadline - time.monotonic()) > 0:
+                    said = reader.next(min(left_s, table.wait_s if terminal else _TICK_S))
+                    if terminal:
+                        _draw(table, changed=said is not None)
+                    elif said is not None:
+                        lines.show([row for row in view.rows_of(said[0], time.time()) if row.has(words)], said[1])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _draw(table: LiveTable, *, changed: bool) -> None:
+    if changed:
+        table.changed()
+    table.tick()
+
+
+def _watch_reports(
     session: Session, devices: dict[str, Device], display: Display, timeout_s: float | None, *, everyone: bool
 ) -> None:
     """Show every device's newest job, for ever or until time is up."""
@@ -107,7 +175,12 @@ def _update(progress: Progress, message: DeviceStatus | JobReport) -> bool:
 
 
 def _chosen(devices: dict[str, Device], names: list[str]) -> dict[str, Device]:
-    for name in names:
-        if name not in devices:
-            raise ConfigError("no_device", f"no device {name!r} has ever spoken here{did_you_mean(name, devices)}")
+    _check(names, devices)
     return {name: devices[name] for name in names} if names else dict(sorted(devices.items()))
+
+
+def _check(names: Iterable[str], known: Iterable[str]) -> None:
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise ConfigError("no_device", f"no device {name!r} has ever spoken here{did_you_mean(name, known)}")

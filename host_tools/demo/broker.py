@@ -18,8 +18,9 @@ from typing import Self
 from edge_agent.errors import BrokerError
 
 # - max_payload_size: rumqttd's usual 20 KiB drops a 120 KiB chunk without a word.
-# - max_inflight_count: a wildcard subscription delivers at most this many retained messages and forgets the rest, so
-#   it must exceed the pages of all blobs and the reports of all devices, not only the 64 chunks that a device asks for.
+# - max_inflight_count: with QoS 1 a wildcard subscription delivers at most this many retained messages and forgets the
+#   rest, so it must exceed the pages of all blobs, not only the 64 chunks that a device asks for.
+# - max_outgoing_packet_count: of QoS 0, a subscription delivers at most so many retained messages and forgets the rest.
 # - dynamic_filters: without it a filter that no config names is refused.
 # - max_segment_size: every filter that was ever subscribed keeps a log in memory of up to segment size x count.
 # - v4 and v5: each protocol has its own port; a CONNECT of the other version is closed unanswered. Client ids are
@@ -32,8 +33,8 @@ id = 0
 
 [router]
 id = 0
-max_connections = 1010
-max_outgoing_packet_count = 200
+max_connections = 6000
+max_outgoing_packet_count = 65000
 max_segment_size = 8388608
 max_segment_count = 4
 

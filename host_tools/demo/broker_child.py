@@ -5,6 +5,7 @@ Imports nothing of ours, so it starts wherever the parent's modules came from.
 
 import logging
 import os
+import resource
 import sys
 import threading
 
@@ -21,6 +22,8 @@ def main(config: str) -> None:
     logging.basicConfig(level=logging.WARNING)
     # rumqttd routes every packet inside spans of level error, so its log at any level is a copy of the traffic.
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
     threading.Thread(target=_end_with_parent, daemon=True).start()
     Broker(config_path=config).run_forever()
 

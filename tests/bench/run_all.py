@@ -29,6 +29,7 @@ BENCHES = (
     "reservoir",
     "reservoir_writes",
     "sensing",
+    "serving_cost",
     "sources",
     "transfer",
 )

@@ -28,7 +28,8 @@ from edge_agent.cli import main
 from edge_agent.wire.chunks import CHUNK_BYTES, digest_pages
 from edge_agent.wire.envelope import MANIFEST_TYPE, seal
 from edge_agent.wire.manifest import Gates, Manifest, Recipe, encode_manifest
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, decode
+from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.topics import Scope
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
@@ -298,6 +299,17 @@ def test_a_newer_version_supersedes_and_an_operator_rolls_back(
     active = wired.active()
     assert active is not None
     assert active["version"] == 2
+    # What dashboards bind to: the release that is active again with the numbers of its own verdict, and the newest job.
+    topic, judged = wired.topics.device(wired.name, "model", "har"), wired.end_of(2).results
+    with Session(Settings(url=wired.url, namespace=wired.namespace)) as session:
+        state = decode(session.snapshot(topic)[topic], ModelState)
+    assert (state.active_version, state.previous_version, state.newest_version) == (2, 0, 3)
+    assert (state.job, state.verdict, state.progress) == (wired.end_of(3).job, "accepted", None)
+    assert (state.method, state.agreement_lower) == (judged["chosen"]["method"], judged["chosen"]["agreement_lower"])
+    assert (state.float_p50_ms, state.p50_ms) == tuple(
+        judged[which]["latency_p50_ms"] for which in ("reference", "chosen")
+    )
+    assert state.active_since > active["activated"]
 
 
 def test_power_fails_in_every_stage(wired: Device) -> None:

@@ -42,7 +42,9 @@ DEVICE = Scope("d", "pi-01")
 
 
 class StillLink:
-    """Keeps what is published, newest per topic, and what was asked for."""
+    """Keeps what is published, newest per topic, and what was asked for. What it is given it has at once."""
+
+    taken = done = True
 
     def __init__(self) -> None:
         self.connected = True
@@ -55,6 +57,9 @@ class StillLink:
     def publish(self, topic: str, payload: bytes, **_how: object) -> "StillLink":
         self.retained[topic] = payload
         return self
+
+    def refusal(self) -> str:
+        return ""
 
     def wait(self, _timeout_s: float) -> bool:
         raise BrokerError("broker_unreachable", "no broker here")

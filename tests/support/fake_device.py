@@ -24,11 +24,12 @@ from edge_agent.wire.messages import (
     DeviceStatus,
     Done,
     JobReport,
+    Message,
     Refused,
     decode,
     encode,
 )
-from edge_agent.wire.topics import CommandTopic, Scope, Topics, WantTopic
+from edge_agent.wire.topics import CommandTopic, DeviceKind, Scope, Topics, WantTopic
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,10 @@ class FakeDevice:
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish, retained, and wait for the broker."""
         assert self.link.publish(topic, payload, retain=True).wait(10)
+
+    def say(self, kind: DeviceKind, leaf: str, message: Message, *, retain: bool = True) -> None:
+        """Publish any message under ``kind/leaf``."""
+        assert self.link.publish(self.topics.device(self.id, kind, leaf), encode(message), retain=retain).wait(10)
 
     def report(self, job: str, **fields: Any) -> None:
         """Publish a report of ``job``."""

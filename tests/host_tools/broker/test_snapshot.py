@@ -22,6 +22,7 @@ from host_tools.broker.snapshot import (
     SURE,
     Reading,
     Verdict,
+    wider,
 )
 
 FILTER = "ea/v1/d/+/status"
@@ -60,23 +61,87 @@ def test_many_messages_need_a_connection_that_brings_few(*, echoed: bool) -> Non
     assert len(many.found) == SURE + 1
 
 
-def test_a_broker_that_keeps_no_session_cannot_prove_many() -> None:
+def next_round(of: Reading, now: float, *, statuses: int, infos: int = 0, resumed: bool = False) -> Verdict:
+    """The verdict after another connection that brings so many messages and the echo."""
+    of.leave()
+    of.again(now, resumed=resumed)
+    for kind, messages in (("status", statuses), ("info", infos)):
+        for number in range(messages):
+            of.take(f"ea/v1/d/pi-{number}/{kind}", b"x", now)
+    of.echoed(now)
+    return of.verdict(now + 2 * SETTLE_S, answered=True)
+
+
+def test_a_broker_that_keeps_no_session_is_asked_as_one_without_is() -> None:
     many = reading(messages=SURE)
-    many.leave()
-    many.again(1.0, resumed=False)
-    for number in range(SURE):
-        many.take(f"ea/v1/d/pi-{number}/status", b"x", 1.0)
-    many.echoed(1.0)
 
-    assert many.verdict(1.0 + SETTLE_S, answered=True) is Verdict.INCOMPLETE
+    assert next_round(many, 1.0, statuses=SURE) is Verdict.AGAIN
+    assert (many.qos, many.asks) == (0, (FILTER,))
+    assert next_round(many, 2.0, statuses=SURE, infos=1) is Verdict.COMPLETE
 
 
-@pytest.mark.parametrize(("messages", "verdict"), [(SURE - 1, Verdict.COMPLETE), (SURE, Verdict.INCOMPLETE)])
+@pytest.mark.parametrize(("messages", "verdict"), [(SURE - 1, Verdict.COMPLETE), (SURE, Verdict.AGAIN)])
 def test_mqtt_3_1_1_is_believed_below_the_usual_limit(messages: int, verdict: Verdict) -> None:
     one = reading(resumes=False, messages=messages)
     one.echoed(0.0)
 
     assert one.verdict(SETTLE_S, answered=True) is verdict
+
+
+def test_without_a_session_a_wider_filter_proves_that_no_number_cut_the_reading_short() -> None:
+    one = reading(resumes=False, messages=SURE)
+
+    assert next_round(one, 1.0, statuses=SURE, infos=SURE) is Verdict.COMPLETE
+    assert one.asks == ("ea/v1/d/+/+",)
+    assert len(one.found) == SURE, "what only the wider filter asked for is nobody's"
+
+
+@pytest.mark.parametrize(("statuses", "infos"), [(SURE // 2, SURE // 2), (SURE + 1, 5), (SURE, 0)])
+def test_without_a_session_nothing_else_proves_it(statuses: int, infos: int) -> None:
+    """A fixed number, messages that came by chance, and a wider filter under which there is nothing more."""
+    one = reading(resumes=False, messages=SURE)
+
+    assert next_round(one, 1.0, statuses=statuses, infos=infos) is Verdict.AGAIN
+    assert one.verdict(2.0, answered=True) is Verdict.AGAIN
+    assert next_round(one, 3.0, statuses=SURE - 1) is Verdict.AGAIN
+    assert next_round(one, 4.0, statuses=SURE, infos=5) is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize(("commands", "verdict"), [(1, Verdict.COMPLETE), (0, Verdict.AGAIN)])
+def test_of_several_filters_those_that_bring_few_need_no_proof_of_their_own(commands: int, verdict: Verdict) -> None:
+    both = Reading(("ea/v1/d/+/want/+", "ea/v1/g/+/want/+"), resumes=False, now=0.0, patience_s=60.0)
+    for now in (0.0, 1.0):
+        for number in range(SURE):
+            both.take(f"ea/v1/d/pi-{number}/want/har", b"x", now)
+        both.take("ea/v1/g/all/want/har", b"x", now)
+        if now == 0.0:
+            both.leave()
+            both.again(1.0, resumed=False)
+    for number in range(commands):
+        assert both.take(f"ea/v1/d/pi-{number}/cmd/1", b"x", 1.0)
+    both.echoed(1.0)
+
+    assert both.verdict(1.0 + 2 * SETTLE_S, answered=True) is verdict
+
+
+def test_a_fleet_that_changes_between_two_rounds_is_read_in_the_next() -> None:
+    one = reading(resumes=False, messages=SURE)
+
+    assert next_round(one, 1.0, statuses=SURE + 1, infos=SURE) is Verdict.AGAIN
+    assert next_round(one, 2.0, statuses=SURE + 1) is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("name", "wide"),
+    [
+        ("ea/v1/d/+/job/+", "ea/v1/d/+/+/+"),
+        ("ea/v1/d/+/job/0123456789abcdef", "ea/v1/d/+/job/+"),
+        ("ea/v1/g/+/want/+", "ea/v1/g/+/+/+"),
+        ("ea/v1/b/+/h/+", "ea/v1/b/+/h/+"),
+    ],
+)
+def test_a_wider_filter_asks_for_more_but_for_no_model(name: str, wide: str) -> None:
+    assert wider(name) == wide
 
 
 def test_a_broker_that_withholds_the_echo_is_believed_after_a_silence_if_it_answers() -> None:

@@ -1,0 +1,160 @@
+"""Keeps the broker's picture of each model name what it is here: retained, for dashboards to bind to.
+
+A state is made anew from the disk and the ledger when something of it may have changed, and is published if it is
+another one, at most once a second for each name: what changes faster comes with the next. It is cleared where neither
+an active release nor a job is left. A broker whose ACL does not know the topic is asked once a connection.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from edge_agent.daemon.device_info import Identity
+from edge_agent.daemon.faults import contained
+from edge_agent.daemon.job_ledger import JobLedger
+from edge_agent.daemon.publisher import REPORT_EVERY_S, Publisher
+from edge_agent.errors import StoreError
+from edge_agent.jobs.job import Job
+from edge_agent.mqtt import Link, Sent
+from edge_agent.settings.device import Config
+from edge_agent.state.releases import Releases, read_release
+from edge_agent.state.store import Store
+from edge_agent.telemetry.measured import Measured, read_measured
+from edge_agent.telemetry.model_state import Running, model_state
+from edge_agent.wire.telemetry import ModelState
+from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
+
+log = logging.getLogger(__name__)
+
+
+class _Said(msgspec.Struct):
+    """What was published last of a name."""
+
+    state: ModelState | msgspec.UnsetType | None
+    """None: it was cleared; unset: there was no room for it."""
+    at: float
+
+
+class ModelStates:
+    """Publishes; used from the consumer only."""
+
+    def __init__(
+        self, config: Config, store: Store, link: Link, ledger: JobLedger, identity: Identity, publisher: Publisher
+    ) -> None:
+        self._device = config.device_id
+        self._store = store
+        self._link = link
+        self._ledger = ledger
+        self._identity = identity
+        self._publisher = publisher
+        self._said: dict[str, _Said] = {}
+        self._changed: set[str] = set()
+        self._measured: dict[str, tuple[str, Measured]] = {}
+        """Model → its active release's name, and what was measured of that, which never changes."""
+        self._first: Sent | None = None
+        """The first message of a connection, until the broker has answered it: it tells whether we may speak."""
+        self._refused = False
+
+    def connected(self) -> None:
+        """Say all again: the broker may have lost everything, or hold what was cleared while it was away."""
+        self._said.clear()
+        self._first, self._refused = None, False
+        self._changed |= self._names() | self._store.records().keys()
+
+    def active_changed(self) -> None:
+        """Which releases are active, or what is known of their runtimes, may have changed."""
+        self._changed |= self._names() | self._said.keys()
+
+    def tick(self) -> None:
+        """Say what has changed, as far as it may be said already."""
+        self._say_changes(REPORT_EVERY_S)
+
+    def stop(self) -> None:
+        """Say what has changed, however lately the name was spoken of: a broker keeps it until the next start."""
+        self._say_changes(0.0)
+
+    def _say_changes(self, every_s: float) -> None:
+        self._changed |= self._ledger.changed
+        self._ledger.changed.clear()
+        if not self._may_speak():
+            return
+        for model in sorted(self._changed):
+            said = self._said.get(model)
+            if said is not None and time.monotonic() - said.at < every_s:
+                continue
+            self._changed.discard(model)
+            with contained(f"the state of model {model}"):
+                self._say(model, said)
+            if self._first is not None:
+                return
+
+    def _say(self, model: str, said: _Said | None) -> None:
+        state = self._state(model)
+        if said is not None and said.state == state:
+            return
+        sent = self._publisher.model_state(model, state)
+        if not sent.taken:
+            self._changed.add(model)
+        elif not self._said:
+            self._first = sent
+        self._said[model] = _Said(state if sent.taken else msgspec.UNSET, time.monotonic())
+
+    def _may_speak(self) -> bool:
+        """Whether there is a connection whose broker takes states, which one with an older ACL does not."""
+        if not self._link.connected or self._refused:
+            self._changed.clear()  # a connection begins with all of it
+            return False
+        if self._first is None:
+            return True
+        if not self._first.done:
+            return False
+        self._refused = bool(self._first.refusal())
+        self._first = None
+        if self._refused:
+            log.warning("the broker takes no states of models: they are not published until the next connection")
+        return not self._refused
+
+    def _names(self) -> set[str]:
+        """Every name under which something is active or was wanted lately."""
+        active = {link.parent.name for link in self._store.models.glob("*/active")}
+        return active | {job.model for job in self._ledger.jobs.values()}
+
+    def _state(self, model: str) -> ModelState | None:
+        """The state of a name; None: nothing is left of it."""
+        running, job = self._running(model), _newest(self._ledger.jobs.values(), model)
+        if running is None and job is None:
+            return None
+        record = self._ledger.record(model)
+        version = record.version if record is not None else 0
+        return model_state(
+            self._device, model, running, job, self._ledger.sentence(job) if job is not None else "", version
+        )
+
+    def _running(self, model: str) -> Running | None:
+        """What runs; raises ``StoreError`` (state_unreadable) if that cannot be told now, so that nothing is unsaid."""
+        releases = Releases(self._store.models, model)
+        try:
+            release = read_release(releases.path(releases.link.readlink().name))
+        except (OSError, StoreError) as error:
+            if isinstance(error, StoreError) and error.code == "state_unreadable":
+                raise
+            self._measured.pop(model, None)
+            return None
+        name, measured = self._measured.get(model, ("", None))
+        if measured is None or name != release.name:
+            measured = read_measured(releases.path(release.name), release)
+            self._measured[model] = release.name, measured
+        previous = releases.read(release.previous) if release.previous else None
+        return Running(
+            release=release,
+            since=rfc3339(max(releases.activated_at(), parse_rfc3339(release.activated) or 0.0)),
+            measured=measured,
+            previous_version=previous.version if previous is not None else 0,
+            stale=self._identity.stale(release) if self._identity.runtimes else None,
+        )
+
+
+def _newest(jobs: Iterable[Job], model: str) -> Job | None:
+    return max((job for job in jobs if job.model == model), key=lambda job: (job.created, job.id), default=None)

@@ -1,0 +1,70 @@
+"""Publishes what serving does with each model: what applications told in an interval, added up.
+
+Nothing is published of a model that nobody told anything of. Samples are not replayed: what an interval without a
+connection brought is gone with it.
+"""
+
+import time
+
+from edge_agent.daemon.publisher import Publisher
+from edge_agent.daemon.usage_socket import UsageSocket
+from edge_agent.settings.device import Config
+from edge_agent.state.releases import Releases
+from edge_agent.state.store import Store
+from edge_agent.telemetry.usage import Usage, UsageSum
+
+_MOST_VERSIONS = 4
+"""Of one model, that may answer in one interval: applications take up another release by and by."""
+
+
+class ServingSamples:
+    """Adds up and publishes; used from the consumer only."""
+
+    def __init__(self, config: Config, store: Store, publisher: Publisher) -> None:
+        self._device = config.device_id
+        self._interval_s = config.telemetry.model_s
+        self._models = store.models
+        self._publisher = publisher
+        self._sums: dict[str, dict[int, UsageSum]] = {}
+        """Model → version → what was told of it."""
+        self._begun = time.monotonic()
+        self._socket = UsageSocket(store.root)
+
+    def start(self) -> None:
+        """Listen, unless the configuration says that nothing is to be told."""
+        if self._interval_s:
+            self._socket.open()
+
+    def tick(self) -> None:
+        """Take what has come; publish when the interval is over."""
+        for usage, pid in self._socket.read():
+            self._take(usage, pid)
+        passed_s = time.monotonic() - self._begun
+        if passed_s >= self._interval_s:
+            self._publish(passed_s)
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._socket.close()
+
+    def _take(self, usage: Usage, pid: int) -> None:
+        versions = self._sums.get(usage.model)
+        if versions is None:
+            if not Releases(self._models, usage.model).link.is_symlink():
+                self._socket.dropped += 1
+                return
+            versions = self._sums[usage.model] = {}
+        if usage.version not in versions:
+            if len(versions) >= _MOST_VERSIONS:
+                self._socket.dropped += 1
+                return
+            versions[usage.version] = UsageSum(usage.model, usage.version)
+        versions[usage.version].add(usage, pid)
+
+    def _publish(self, interval_s: float) -> None:
+        for versions in self._sums.values():
+            for told in versions.values():
+                self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
+        self._sums.clear()
+        self._socket.dropped = 0
+        self._begun = time.monotonic()

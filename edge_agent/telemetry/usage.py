@@ -1,0 +1,107 @@
+"""What an application tells the daemon of its inferences, one datagram an interval, and how datagrams add up. Pure.
+
+``edge_agent.serving`` sends to ``state_dir/telemetry.sock``. Whoever can reach that socket can write anything there,
+so the daemon takes a datagram for foreign: bounded, typed, and of a model that it knows.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from edge_agent.printable import printable
+from edge_agent.strict import UNDECODABLE
+from edge_agent.telemetry.latencies import BUCKETS, quantile_ms
+from edge_agent.wire.telemetry import ModelSample
+
+SOCKET_NAME: Final = "telemetry.sock"
+MOST_BYTES: Final = 4096
+"""Of a datagram; all buckets in use take less."""
+PROTOCOL: Final = 1
+_MOST = 10**9
+_MOST_PROCESSES = 1000
+"""That are told apart in an interval; what more of them say is counted all the same."""
+MOST_TEXT: Final = 100
+"""Characters of a runtime's name and version."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+Bucket = Annotated[int, msgspec.Meta(ge=0, lt=BUCKETS)]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process did with one model since it said so last."""
+
+    v: Annotated[int, msgspec.Meta(ge=PROTOCOL, le=PROTOCOL)] = PROTOCOL
+    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+    version: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    """Of the release that answered."""
+    runtime: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)] = ""
+    stale: bool | None = None
+    errors: Count = 0
+    """Calls that raised."""
+    latencies: Annotated[list[tuple[Bucket, Count]], msgspec.Meta(max_length=BUCKETS)] = []
+    """Bucket (see :mod:`edge_agent.telemetry.latencies`) and how many inferences, for those that are in use."""
+    rss_bytes: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] | None = None
+    """Of the whole process."""
+
+
+_DECODER = msgspec.json.Decoder(Usage)
+
+
+def encode_usage(usage: Usage) -> bytes:
+    """The datagram."""
+    return msgspec.json.encode(usage)
+
+
+def decode_usage(data: bytes) -> Usage | None:
+    """The usage in a datagram; None: it makes no sense."""
+    if len(data) > MOST_BYTES:
+        return None
+    try:
+        return _DECODER.decode(data)
+    except UNDECODABLE:
+        return None
+
+
+class UsageSum:
+    """What all applications together did with one version of a model in one interval."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self._model = model
+        self._version = version
+        self._errors = 0
+        self._counts: dict[int, int] = {}
+        self._rss: dict[int, int | None] = {}
+        """Process id → resident memory, as it said last."""
+        self._runtime = ""
+        self._stale: bool | None = None
+
+    def add(self, usage: Usage, pid: int) -> None:
+        """Add what process ``pid`` says."""
+        self._errors += usage.errors
+        for bucket, count in usage.latencies:
+            self._counts[bucket] = self._counts.get(bucket, 0) + count
+        if pid in self._rss or len(self._rss) < _MOST_PROCESSES:
+            self._rss[pid] = usage.rss_bytes
+        self._runtime = printable(usage.runtime, MOST_TEXT)
+        if usage.stale is not None:
+            self._stale = usage.stale or bool(self._stale)
+
+    def sample(self, device: str, interval_s: float, dropped: int) -> ModelSample:
+        """The message; ``dropped`` datagrams were not counted."""
+        p50_ms, p95_ms, p99_ms = (quantile_ms(self._counts, share) for share in (0.5, 0.95, 0.99))
+        return ModelSample(
+            device=device,
+            model=self._model,
+            version=self._version,
+            interval_s=round(interval_s, 1),
+            applications=len(self._rss),
+            inferences=sum(self._counts.values()),
+            errors=self._errors,
+            dropped=dropped,
+            p50_ms=p50_ms,
+            p95_ms=p95_ms,
+            p99_ms=p99_ms,
+            rss_bytes=max((rss for rss in self._rss.values() if rss is not None), default=None),
+            runtime=self._runtime,
+            stale=self._stale,
+        )

@@ -1,0 +1,262 @@
+"""What a host knows of a fleet now: messages go in, one row a device and model comes out. Pure.
+
+A device of version 0.1 says nothing of its models but its info and its reports; its rows are made of those. Where a
+device tells the state of a model, that is what counts.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from edge_agent.jobs.lenient import lenient
+from edge_agent.jobs.result import Result
+from edge_agent.jobs.task import Stage
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message
+from edge_agent.wire.telemetry import Health, ModelSample, ModelState
+from edge_agent.wire.timestamps import parse_rfc3339
+
+_STAGES = [stage.value for stage in Stage]
+_MOST_MODELS = 64
+"""Of one device, whatever it says."""
+_SAMPLE_HOLDS = 3
+"""Intervals after which a sample of serving is no news any more."""
+
+
+class Concern(IntEnum):
+    """How much a row is of a person's concern; the smaller, the more."""
+
+    FAILED = 0
+    WORKING = 1
+    AILING = 2
+    """Slowed down, or with a stale release, or with a refused order."""
+    REJECTED = 3
+    OFFLINE = 4
+    NONE = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on one device; without a model there is one row with an empty name. Unknown numbers are None.
+
+    Attributes:
+        progress: part of the whole job, 0 to 1; None: no job is under way.
+        latency_ms: the median that serving has now, else as it was measured when the release was judged.
+        seen: when the device was heard of last, in seconds since the epoch.
+    """
+
+    device: str
+    online: bool
+    board: str = ""
+    groups: tuple[str, ...] = ()
+    model: str = ""
+    version: int = 0
+    stage: str = ""
+    status: str = ""
+    code: str = ""
+    message: str = ""
+    progress: float | None = None
+    latency_ms: float | None = None
+    float_ms: float | None = None
+    agreement: float | None = None
+    temperature_c: float | None = None
+    throttled: bool = False
+    stale: bool = False
+    refused: str = ""
+    seen: float | None = None
+
+    @property
+    def latency_ratio(self) -> float | None:
+        """What an inference takes now over what float took here."""
+        return self.latency_ms / self.float_ms if self.latency_ms is not None and self.float_ms else None
+
+    @property
+    def concern(self) -> Concern:
+        """How much it is of a person's concern."""
+        if self.status == "failed":
+            return Concern.FAILED
+        if not self.online:
+            return Concern.OFFLINE
+        if self.progress is not None:
+            return Concern.WORKING
+        if self.throttled or self.stale or self.refused:
+            return Concern.AILING
+        return Concern.REJECTED if self.status == "rejected" else Concern.NONE
+
+    @property
+    def state(self) -> str:
+        """One word, or a job's code."""
+        if self.progress is not None:
+            return self.stage or self.status
+        if self.refused:
+            return f"refused {self.refused}"
+        return self.status if self.code in ("", "accepted", self.status) else f"{self.status} {self.code}"
+
+    def has(self, words: Iterable[str]) -> bool:
+        """Whether each of ``words``, in small letters, stands somewhere in this row."""
+        online = "online" if self.online else "offline"
+        ailments = ("throttled" * self.throttled, "stale" * self.stale)
+        cells = (self.device, self.board, *self.groups, self.model, self.state, online, *ailments)
+        text = "\n".join(cells).lower()
+        return all(word in text for word in words)
+
+
+@dataclass(slots=True)
+class _Device:
+    status: DeviceStatus | None = None
+    info: DeviceInfo | None = None
+    health: Health | None = None
+    states: dict[str, ModelState] = field(default_factory=dict)
+    samples: dict[str, tuple[float, ModelSample]] = field(default_factory=dict)
+    """Model → when it was heard, and what."""
+    newest: dict[str, JobReport] = field(default_factory=dict)
+    """Model → the report of its newest job."""
+    succeeded: dict[str, JobReport] = field(default_factory=dict)
+    seen: float | None = None
+
+    def note(self, message: Message, now: float) -> bool:
+        """Note a message; False: it is none that this is about."""
+        model = getattr(message, "model", "")
+        if len(self._models | {model}) > _MOST_MODELS:
+            return False
+        match message:
+            case DeviceStatus():
+                self.status = message
+            case DeviceInfo():
+                self.info = message
+            case Health():
+                self.health = message
+            case ModelState():
+                self.states[model] = message
+            case ModelSample():
+                self.samples[model] = now, message
+            case JobReport():
+                self._note_report(message)
+            case _:
+                return False
+        return True
+
+    def _note_report(self, report: JobReport) -> None:
+        last = self.newest.get(report.model)
+        if last is None or last.job == report.job or report.started >= last.started:
+            self.newest[report.model] = report
+        best = self.succeeded.get(report.model)
+        if report.status == "succeeded" and (best is None or report.started >= best.started):
+            self.succeeded[report.model] = report
+
+    @property
+    def _models(self) -> set[str]:
+        return {*self.states, *self.samples, *self.newest}
+
+
+class FleetView:
+    """The rows of all devices, or of those that were named.
+
+    Args:
+        names: the devices that are looked at; None: all that say something.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        self._open_ended = names is None
+        self._devices = {name: _Device() for name in names or ()}
+        self._rows: dict[str, list[Row]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._devices
+
+    @property
+    def names(self) -> list[str]:
+        """The devices, in order."""
+        return sorted(self._devices)
+
+    @property
+    def stateless(self) -> list[str]:
+        """The devices that have told no model's state, so that only their reports tell of their jobs."""
+        return sorted(name for name, device in self._devices.items() if not device.states)
+
+    def take(self, device: str, message: Message, now: float, *, retained: bool = False) -> bool:
+        """Note what ``device`` says; False: it is none of ours, or says nothing that a row is made of.
+
+        Of what was retained it is not known when it was said, unless it says so itself.
+        """
+        known = self._devices.get(device)
+        if known is None:
+            if not self._open_ended:
+                return False
+            known = self._devices[device] = _Device()
+        will = isinstance(message, DeviceStatus) and not message.online  # the broker says that
+        said_at = min(now, parse_rfc3339(message.ts) or 0.0) if retained or will else now
+        known.seen = max(known.seen or 0.0, said_at) or None
+        self._rows.pop(device, None)
+        return known.note(message, now)
+
+    def rows(self, now: float) -> Iterator[Row]:
+        """All rows, ordered by device and model."""
+        for name in self.names:
+            if name not in self._rows:
+                self._rows[name] = list(_rows_of(name, self._devices[name], now))
+            yield from self._rows[name]
+
+    def rows_of(self, device: str, now: float) -> list[Row]:
+        """The rows of one device."""
+        return list(_rows_of(device, self._devices[device], now)) if device in self._devices else []
+
+
+def _rows_of(name: str, device: _Device, now: float) -> Iterator[Row]:
+    active = {one.model: one for one in device.info.active} if device.info else {}
+    models = sorted({*active, *device.states, *device.newest})
+    refused = device.status.refused if device.status else None
+    health = device.health
+    shared = {
+        "device": name,
+        "online": bool(device.status and device.status.online),
+        "board": device.info.board if device.info else "",
+        "groups": tuple(device.info.groups) if device.info else (),
+        "temperature_c": health.temperature_c if health else None,
+        "throttled": bool(health and health.throttled),
+        "seen": device.seen,
+    }
+    for model in models or [""]:
+        told = refused.code if refused and refused.model in (model, "") else ""
+        about = _of_state(device.states[model]) if model in device.states else _of_reports(device, model)
+        if model in active and not about.get("version"):
+            about |= {"version": active[model].version, "stale": active[model].stale}
+        heard_at, sample = device.samples.get(model, (0.0, None))
+        if sample and sample.p50_ms is not None and now - heard_at <= _SAMPLE_HOLDS * max(1.0, sample.interval_s):
+            about["latency_ms"] = sample.p50_ms
+        yield Row(**shared, model=model, refused=told, **about)  # type: ignore[arg-type]  # of the keys above
+
+
+def _of_state(state: ModelState) -> dict[str, object]:
+    return {
+        "version": state.active_version,
+        "stage": state.stage,
+        "status": state.status,
+        "code": state.code,
+        "message": state.message,
+        "progress": state.progress,
+        "latency_ms": state.p50_ms,
+        "float_ms": state.float_p50_ms,
+        "agreement": state.agreement,
+        "stale": bool(state.stale),
+    }
+
+
+def _of_reports(device: _Device, model: str) -> dict[str, object]:
+    """What the reports of a device tell that says nothing of its models' states."""
+    about: dict[str, object] = {}
+    if (proved := device.succeeded.get(model)) is not None:
+        result = lenient(proved.results, Result)
+        about["latency_ms"] = result.chosen.latency_p50_ms if result.chosen else None
+        about["agreement"] = result.chosen.agreement if result.chosen else None
+        about["float_ms"] = result.reference.latency_p50_ms if result.reference else None
+    if (report := device.newest.get(model)) is not None:
+        about |= {"stage": report.stage, "status": report.status, "code": report.code}
+        about["message"] = report.message if report.ended else report.detail
+        about["progress"] = None if report.ended else _whole(report)
+    return about
+
+
+def _whole(report: JobReport) -> float:
+    """The part of the whole job, as if each stage took as long as the others."""
+    before = _STAGES.index(report.stage) if report.stage in _STAGES else 0
+    return (before + max(0.0, min(report.progress, 1.0))) / len(_STAGES)

@@ -1,0 +1,181 @@
+"""``host-tools simulate``: a fleet that is not there, for load tests and for who plans one."""
+
+import json
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from edge_agent.errors import ConfigError
+from edge_agent.strict import counted
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.cli.options import Connection, name_of
+from host_tools.exits import INTERRUPTED, UNREACHABLE
+from host_tools.simulation.clearing import check_names, clear_fleet, left_topics
+from host_tools.simulation.open_files import permit_open_files
+from host_tools.simulation.plan import MOST_DEVICES, MOST_MODELS, Plan
+from host_tools.simulation.simulate import Counts, Simulation
+
+_TELL_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions(Connection):
+    """What the fleet is to be like, and how to reach the broker."""
+
+    prefix: Annotated[str, typer.Option("--prefix", metavar="NAME", help="devices are NAME-0001, NAME-0002, …")] = "sim"
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="the same seed gives the same fleet")] = 1
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="a group of them all; may be given several times"),
+    ] = None
+    models: Annotated[
+        int, typer.Option("--models", metavar="K", min=0, max=MOST_MODELS, help="how many models each device runs")
+    ] = 1
+    jobs_per_hour: Annotated[
+        float, typer.Option("--jobs-per-hour", metavar="X", min=0, max=3600, help="that begin on each device")
+    ] = 0.1
+    job_seconds: Annotated[
+        float, typer.Option("--job-seconds", metavar="S", min=0.1, help="how long a job takes, about")
+    ] = 600.0
+    failures: Annotated[
+        float, typer.Option("--failures", metavar="SHARE", min=0, max=1, help="of jobs that are rejected or fail")
+    ] = 0.15
+    drops_per_hour: Annotated[
+        float, typer.Option("--drops-per-hour", metavar="X", min=0, max=3600, help="connections lost by each device")
+    ] = 0.0
+    health_s: Annotated[
+        float, typer.Option("--health", metavar="S", min=0, help="between two samples of the machine; 0: none")
+    ] = 60.0
+    model_s: Annotated[
+        float, typer.Option("--samples", metavar="S", min=0, help="between two samples of serving; 0: none")
+    ] = 60.0
+    connections: Annotated[
+        int, typer.Option("--connections", metavar="K", min=0, help="shared by all devices; 0: one each, with its will")
+    ] = 0
+    ramp: Annotated[
+        float, typer.Option("--ramp", metavar="X", min=0.1, max=10_000, help="connections that begin a second")
+    ] = 500.0
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=0, show_default=False, help="end after that")
+    ] = None
+    keep: Annotated[
+        bool, typer.Option("--keep", help="leave what was said at the broker, as of devices that are offline")
+    ] = False
+    clear: Annotated[
+        bool, typer.Option("--clear", help="only clear what a simulation with this prefix has left there")
+    ] = False
+
+    def plan(self, devices: int) -> Plan:
+        """The fleet."""
+        return Plan(
+            devices=devices,
+            prefix=name_of(self.prefix, "prefix"),
+            seed=self.seed,
+            groups=tuple(name_of(name, "group") for name in self.group or ()),
+            models=self.models,
+            jobs_per_hour=self.jobs_per_hour,
+            job_s=self.job_seconds,
+            failures=self.failures,
+            drops_per_hour=self.drops_per_hour,
+            health_s=self.health_s,
+            model_s=self.model_s,
+        )
+
+
+def simulate(
+    context: typer.Context,
+    *,
+    devices: Annotated[
+        int | None,
+        typer.Argument(metavar="N", min=1, max=MOST_DEVICES, show_default=False, help="how many devices"),
+    ] = None,
+) -> None:
+    """Simulate a fleet of devices on a broker.
+
+    They say what real ones do, and take what is pushed to them, without work or sensors, and without looking at
+    signatures. It is for a broker of your own: its ACL must let you write as any device. Ctrl-C ends it and clears what
+    the devices have said.
+    """
+    options: SimulateOptions = context.obj
+    settings = options.settings()
+    if options.clear:
+        raise typer.Exit(_clear(settings, options))
+    if devices is None:
+        raise ConfigError("usage", "say how many devices: host-tools simulate N")
+    plan = options.plan(devices)
+    permit_open_files(options.connections or devices)
+    with Session(settings) as session:
+        check_names(session, plan)
+        version = session.link.version
+    simulation = Simulation(settings, plan, version, connections=min(options.connections, devices), ramp=options.ramp)
+    watch = _Watch(simulation, options)
+    try:
+        simulation.run(watch.over)
+    finally:
+        left: list[str] = []
+        if not options.keep:
+            with Session(settings) as session:
+                left = clear_fleet(session, simulation.fleet)
+                session.say_left(left)
+    code = INTERRUPTED if watch.stopped else 0
+    watch.tell("summary", simulation.counts, exit=code)
+    raise typer.Exit(code)
+
+
+def _clear(settings: Settings, options: SimulateOptions) -> int:
+    with Session(settings) as session:
+        topics = left_topics(session, name_of(options.prefix, "prefix"))
+        left = session.clear(topics)
+        session.say_left(left)
+    cleared = len(topics) - len(left)
+    print(json.dumps({"cleared": cleared}) if options.as_json else f"cleared {counted(cleared, 'message')}")
+    return UNREACHABLE if left else 0
+
+
+class _Watch:
+    """Looks on: tells a person or a script how far it is, and when it is over."""
+
+    def __init__(self, simulation: Simulation, options: SimulateOptions) -> None:
+        self._simulation, self._options = simulation, options
+        self._deadline = time.monotonic() + (float("inf") if options.timeout is None else options.timeout)
+        self._told_at, self._all = time.monotonic(), False
+        self._before: Counts | None = None
+        self.stopped = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def over(self) -> bool:
+        """Whether it is."""
+        now = time.monotonic()
+        if not self._all and self._simulation.all_connected:
+            self._all, self._told_at = True, now
+            self.tell("online", self._simulation.counts)
+        elif now - self._told_at >= _TELL_EVERY_S:
+            self._told_at = now
+            self.tell("rate", self._simulation.counts)
+        return self.stopped or now >= self._deadline
+
+    def tell(self, event: str, counts: Counts, **more: int) -> None:
+        """One line."""
+        rate = counts.since(self._before)
+        self._before = counts
+        if self._options.as_json:
+            fields = {
+                "event": event, "connected": counts.connected, "working": counts.working, "messages": counts.messages,
+                "payload_bytes": counts.payload_bytes, "seconds": round(counts.seconds, 2),
+                "messages_per_s": round(rate, 1),
+            }  # fmt: skip
+            print(json.dumps(fields | more), flush=True)
+            return
+        text = f"{counts.seconds:.0f} s: {counted(counts.connected, 'device')} online, {counted(counts.working, 'job')}"
+        print(f"{text}, {counted(counts.messages, 'message')}, {rate:.1f} a second", file=sys.stderr, flush=True)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self.stopped = True
+        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once

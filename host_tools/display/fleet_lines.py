@@ -1,0 +1,52 @@
+"""A fleet where there is no terminal: a line on stderr for each change that a person would want in a log."""
+
+import sys
+from collections.abc import Iterable
+
+from edge_agent.printable import printable
+from edge_agent.wire.messages import Message
+from edge_agent.wire.telemetry import Event
+from host_tools.broker.fleet_view import Row
+from host_tools.display.fleet_table import agreement, latency, part, ratio, temperature
+
+_STEP = 0.25
+"""Of a job's progress, for which there is a line."""
+
+
+class FleetLines:
+    """Prints what has changed since it was printed last."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[object, ...]] = {}
+
+    def show(self, rows: Iterable[Row], because: Message | None = None) -> None:
+        """Print those of ``rows`` that are news, and an event that is the reason why they are shown."""
+        for row in rows:
+            step = None if row.progress is None else int(part(row.progress) / _STEP)
+            state = (row.online, row.state, step, row.version, row.message if step is None else "", row.throttled)
+            if self._last.get((row.device, row.model)) != state:
+                self._last[row.device, row.model] = state
+                _say(words(row))
+        if isinstance(because, Event):
+            what = f" {because.model}" if because.model else ""
+            _say(f"{because.device}{what}: {because.severity} {because.kind}: {because.message}")
+
+
+def words(row: Row) -> str:
+    """A row in one line. Pure."""
+    what = f" {row.model}" + (f" {row.version}" if row.version else "") if row.model else ""
+    done = "" if row.progress is None else f" {part(row.progress):.0%}"
+    told = [
+        "online" if row.online else "offline",
+        *([f"{row.state}{done}"] if row.state else []),
+        *(["throttled"] if row.throttled else []),
+        *([f"{latency(row)} ({ratio(row)} of float)"] if row.latency_ms is not None else []),
+        *([f"agreement {agreement(row)}"] if row.agreement is not None else []),
+        *([f"{temperature(row)} °C"] if row.temperature_c is not None else []),
+    ]
+    message = f": {row.message}" if row.message else ""
+    return f"{row.device}{what}: {', '.join(told)}{message}"
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)

@@ -1,0 +1,65 @@
+"""A table that is drawn again when it has changed, four times a second at most, on a terminal."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from edge_agent.printable import printable
+from host_tools.display.console import stderr_console
+
+_DRAW_EVERY_S = 0.25
+_AGES_EVERY_S = 5.0
+"""How often it is drawn although nobody said anything: what is told of time grows old."""
+
+
+class LiveTable:
+    """Draws what ``draw`` gives for so many lines; use it in a ``with`` statement."""
+
+    def __init__(self, draw: Callable[[int], RenderableType], console: Console | None = None) -> None:
+        self._draw = draw
+        self._console = console or stderr_console()
+        self._drawn_at = 0.0
+        self._changed = True
+        self._live = Live(
+            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False,
+            vertical_overflow="crop",
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or kind is KeyboardInterrupt:
+            self.draw()
+        self._live.__exit__(kind, error, trace)
+
+    @property
+    def wait_s(self) -> float:
+        """How long nothing need be drawn."""
+        every_s = _DRAW_EVERY_S if self._changed else _AGES_EVERY_S
+        return max(0.0, self._drawn_at + every_s - time.monotonic())
+
+    def changed(self) -> None:
+        """What is drawn is old now."""
+        self._changed = True
+
+    def note(self, text: str) -> None:
+        """Print a sentence above the table."""
+        self._console.print(printable(text))
+
+    def tick(self) -> None:
+        """Draw if it is time to."""
+        if self.wait_s == 0.0:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw now."""
+        self._drawn_at, self._changed = time.monotonic(), False
+        self._live.update(self._draw(self._console.height - 1), refresh=True)

@@ -1,0 +1,21 @@
+"""Which job a pushed manifest is for a simulated device. Pure.
+
+No signature is checked: a simulated device has no keys, and nothing to lose.
+"""
+
+from functools import lru_cache
+
+from edge_agent.errors import WireError
+from edge_agent.wire.digests import content_digest, job_id
+from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
+from edge_agent.wire.manifest import Manifest, decode_manifest
+
+
+@lru_cache(maxsize=64)
+def read_order(payload: bytes) -> tuple[Manifest, str] | None:
+    """The manifest in a want, and its job; None if it is none. One of a group comes once for each device."""
+    try:
+        content = unseal(payload, MANIFEST_TYPE).content()
+        return decode_manifest(content), job_id(content_digest(content))
+    except WireError:
+        return None

@@ -1,0 +1,52 @@
+"""What a simulated fleet is asked to be: values that an operator chooses. Pure."""
+
+from dataclasses import dataclass
+
+from edge_agent.wire.topics import check_name
+from host_tools.simulation.hardware import MODELS
+
+MOST_DEVICES = 5000
+MOST_MODELS = len(MODELS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A fleet.
+
+    Attributes:
+        devices: how many.
+        prefix: what their names begin with.
+        seed: the same seed gives the same devices, jobs and numbers.
+        groups: that every device is in.
+        models: how many models each device runs.
+        jobs_per_hour: that begin on each device, of themselves.
+        job_s: how long a job takes that succeeds, about.
+        failures: the share of jobs that are rejected or fail.
+        drops_per_hour: how often each device loses its connection without a word.
+        health_s: between two samples of the machine; 0: none.
+        model_s: between two samples of what serving does; 0: none.
+    """
+
+    devices: int
+    prefix: str = "sim"
+    seed: int = 1
+    groups: tuple[str, ...] = ()
+    models: int = 1
+    jobs_per_hour: float = 0.1
+    job_s: float = 600.0
+    failures: float = 0.15
+    drops_per_hour: float = 0.0
+    health_s: float = 60.0
+    model_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_name(self.name(0), "prefix")
+
+    def name(self, number: int) -> str:
+        """The device id of a number from 0."""
+        return f"{self.prefix}-{number + 1:04}"
+
+    @property
+    def names(self) -> list[str]:
+        """The device ids, in order."""
+        return [self.name(number) for number in range(self.devices)]

@@ -1,0 +1,224 @@
+"""Have a fleet speak on a broker until somebody says stop, and tidy up behind it.
+
+Each device has a connection of its own with its own will, as a real one. With fewer connections than devices several
+share one, and none has a will: it says itself that it is offline.
+"""
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_agent.errors import BrokerError
+from edge_agent.mqtt import Connected, Event, Incoming
+from edge_agent.mqtt.options import ClientOptions
+from edge_agent.mqtt.outcome import Outcome, Reached
+from edge_agent.mqtt.version import Version
+from edge_agent.retry.backoff import Backoff
+from edge_agent.wire.topics import EVERYONE, Scope, Topics
+from host_tools.broker.settings import Settings
+from host_tools.simulation.crowd import Crowd
+from host_tools.simulation.device import Said
+from host_tools.simulation.fleet import Fleet
+from host_tools.simulation.orders import read_order
+from host_tools.simulation.plan import Plan
+
+_TURN_S = 0.05
+_GOOD_BYE_S = 30.0
+_CONNECT_AGAIN_S = (1.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a simulation is.
+
+    Attributes:
+        connected: devices that are connected.
+        working: devices that have a job under way.
+        messages: that were published so far.
+        payload_bytes: of all of them.
+        seconds: since the beginning.
+    """
+
+    connected: int
+    working: int
+    messages: int
+    payload_bytes: int
+    seconds: float
+
+    def since(self, before: "Counts | None") -> float:
+        """Messages a second since ``before``; None: since the beginning."""
+        seconds = self.seconds - (before.seconds if before else 0.0)
+        return (self.messages - (before.messages if before else 0)) / seconds if seconds > 0 else 0.0
+
+
+class Simulation:
+    """A fleet on a broker.
+
+    Args:
+        settings: where the broker is and who we are there.
+        plan: the fleet.
+        version: of MQTT that the broker speaks.
+        connections: how many; 0: one a device.
+        ramp: connections that are begun a second.
+    """
+
+    def __init__(self, settings: Settings, plan: Plan, version: Version, *, connections: int, ramp: float) -> None:
+        self._topics: Topics = settings.topics
+        self._plan = plan
+        self._ramp = ramp
+        self._connections = connections or plan.devices
+        self._began, self._epoch = time.monotonic(), time.time()
+        self.fleet = Fleet(plan, self._epoch)
+        options = ClientOptions.read(settings, "simulation", will=None, clean=True, session_s=0)
+        self._crowd = Crowd(options, version, self._heed, self._ended)
+        self._to_connect = [(0.0, number) for number in range(self._connections)]
+        """A heap: when each connection is to be made that is not there, in seconds of the monotonic clock."""
+        self._backoff = Backoff(*_CONNECT_AGAIN_S, jitter=0.5)
+        self._ready_at = 0.0
+        self._messages = self._bytes = 0
+        self._leaving = False
+
+    @property
+    def counts(self) -> Counts:
+        """How far it is."""
+        return Counts(
+            self.fleet.connected_count,
+            self.fleet.working_count,
+            self._messages,
+            self._bytes,
+            time.monotonic() - self._began,
+        )
+
+    @property
+    def all_connected(self) -> bool:
+        """Whether every device is."""
+        return not self._to_connect and self.fleet.connected_count == self._plan.devices
+
+    @property
+    def settled(self) -> bool:
+        """Whether the broker has acknowledged all that was said."""
+        return self._crowd.settled
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Speak until ``stop`` says so, then say that every device is offline, and leave.
+
+        Raises:
+            BrokerError: the broker refuses us, or a message.
+        """
+        with self._crowd:
+            while not stop():
+                self._connect_some()
+                for number, said in self.fleet.advance(self._now):
+                    if said:
+                        self._say(number, said)
+                    else:
+                        self._crowd.drop(number % self._connections)
+                self._crowd.serve(self._idle_s)
+                if self._crowd.refused:
+                    raise BrokerError("broker_refused", self._refused)
+            self._leave()
+
+    @property
+    def _now(self) -> float:
+        """Seconds since the epoch; a clock that is set meanwhile moves no device."""
+        return self._epoch + time.monotonic() - self._began
+
+    @property
+    def _idle_s(self) -> float:
+        """How long there is nothing to do but to listen."""
+        moments = [_TURN_S, self.fleet.due - self._now]
+        if self._to_connect:
+            moments.append(max(self._ready_at, self._to_connect[0][0]) - time.monotonic())
+        return max(0.0, min(moments))
+
+    @property
+    def _refused(self) -> str:
+        written = f"{self._topics.namespace}/d/+/#"
+        text = f"{self._crowd.refused}; a simulation writes as its devices do: let this user write {written}, best in a"
+        return f"{text} namespace of its own (--namespace)"
+
+    def _devices_of(self, connection: int) -> range:
+        return range(connection, self._plan.devices, self._connections)
+
+    @property
+    def _own(self) -> bool:
+        """Whether each device has a connection of its own."""
+        return self._connections >= self._plan.devices
+
+    # -- connections
+
+    def _connect_some(self) -> None:
+        began = time.monotonic()
+        while self._to_connect and began + _TURN_S > time.monotonic() >= max(self._ready_at, self._to_connect[0][0]):
+            _, connection = heapq.heappop(self._to_connect)
+            self._ready_at = max(self._ready_at, time.monotonic() - _TURN_S) + 1 / self._ramp
+            name, will = self._plan.name(connection), None
+            if self._own:
+                offline = self.fleet.devices[connection].offline
+                will = self._topics.device(name, offline.kind), offline.payload
+            failed = self._crowd.connect(connection, f"edge-agent-{name}", will)
+            if failed is not None:
+                self._failed(connection, failed)
+
+    def _failed(self, connection: int, outcome: Outcome) -> None:
+        """Try again later, and nobody else before; raises ``BrokerError`` if that would change nothing."""
+        if outcome.failure.lasting:
+            raise BrokerError(outcome.failure.code, outcome.failure.reason)
+        self._ready_at = time.monotonic() + self._backoff.failed()
+        heapq.heappush(self._to_connect, (0.0, connection))
+
+    def _heed(self, connection: int, event: Event) -> None:
+        match event:
+            case Connected():
+                self._backoff.succeeded()
+                self._listen(connection)
+                for number in self._devices_of(connection):
+                    self._say(number, self.fleet.connected(number, self._now))
+            case Incoming(_, payload) if payload and (order := read_order(payload)):
+                for number in self._devices_of(connection):
+                    self.fleet.order(number, *order, self._now)
+
+    def _listen(self, connection: int) -> None:
+        scopes = [Scope("g", name) for name in (EVERYONE, *self._plan.groups)]
+        # One filter for all who share a connection: brokers take long over thousands of them.
+        scopes.append(Scope("d", self._plan.name(connection) if self._own else "+"))
+        self._crowd.subscribe(connection, *(self._topics.want(scope, "+") for scope in scopes))
+
+    def _ended(self, connection: int, outcome: Outcome) -> None:
+        for number in self._devices_of(connection):
+            self.fleet.lost(number)
+        if self._leaving:
+            return
+        if outcome.reached is not Reached.A_SESSION:
+            self._failed(connection, outcome)
+            return
+        first_s = Backoff(*_CONNECT_AGAIN_S, jitter=0.5).failed()  # each for itself, as devices do
+        away_s = self.fleet.devices[connection].away_s() if self._plan.drops_per_hour else first_s
+        heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
+
+    # -- messages
+
+    def _say(self, number: int, said: list[Said]) -> None:
+        device = self._plan.name(number)
+        for one in said:
+            payload = one.payload
+            topic = self._topics.device(device, one.kind, one.leaf)
+            self._crowd.publish(number % self._connections, topic, payload, retain=one.retain, qos=one.qos)
+            self._messages += 1
+            self._bytes += len(payload)
+
+    def _leave(self) -> None:
+        """Say for every connected device that it is offline, and leave once the broker has that."""
+        self._leaving = True
+        for number, device in enumerate(self.fleet.devices):
+            if self.fleet.is_connected(number):
+                self._say(number, [device.offline])
+        self._serve_until(lambda: self._crowd.settled)
+        self._crowd.leave()
+        self._serve_until(lambda: self._crowd.open_count == 0)
+
+    def _serve_until(self, done: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + _GOOD_BYE_S
+        while not done() and time.monotonic() < give_up:
+            self._crowd.serve(_TURN_S)

@@ -1,0 +1,121 @@
+"""A simulated fleet on real brokers."""
+
+import time
+from pathlib import Path
+
+import pytest
+from support.brokers import Broker, MosquittoBroker
+from support.simulated import simulated, wait_for
+
+from edge_agent.errors import BrokerError, ConfigError
+from edge_agent.wire.messages import DeviceStatus, decode
+from edge_agent.wire.telemetry import Health, ModelSample
+from host_tools.broker.registry import read_devices
+from host_tools.broker.session import Session
+from host_tools.broker.settings import Settings
+from host_tools.simulation import device
+from host_tools.simulation.clearing import check_names, clear_fleet, left_topics
+from host_tools.simulation.plan import Plan
+from host_tools.simulation.simulate import Simulation
+
+QUIET = Plan(devices=25, jobs_per_hour=0, health_s=0, model_s=0)
+
+
+def session_at(broker: Broker, namespace: str) -> Session:
+    return Session(Settings(url=broker.url, namespace=namespace, broker_timeout_s=10))
+
+
+@pytest.mark.parametrize("connections", [0, 4])
+def test_every_device_is_seen_goes_offline_and_is_cleared(broker: Broker, namespace: str, connections: int) -> None:
+    with simulated(broker, namespace, QUIET, connections) as simulation, session_at(broker, namespace) as session:
+        there = read_devices(session)
+    with session_at(broker, namespace) as session:
+        gone = read_devices(session)
+        left = left_topics(session, "sim")
+        assert clear_fleet(session, simulation.fleet) == []
+        cleared = left_topics(session, "sim")
+
+    assert list(there) == QUIET.names
+    assert all(one.online and one.info and one.info.active for one in there.values())
+    assert list(gone) == QUIET.names
+    assert not any(one.online for one in gone.values())
+    assert len(left) == 4 * 25
+    assert cleared == []
+
+
+def test_samples_are_heard_live(one_broker: Broker, namespace: str) -> None:
+    plan = Plan(devices=3, jobs_per_hour=0, health_s=0.2, model_s=0.2)
+    with session_at(one_broker, namespace) as session:
+        session.subscribe(f"{namespace}/d/+/tele/health", f"{namespace}/d/+/tele/model/+")
+        with simulated(one_broker, namespace, plan):
+            heard = [session.next(10) for _ in range(30)]
+
+    kinds = {one.topic.split("/")[-1]: Health if one.topic.endswith("health") else ModelSample for one in heard if one}
+    for one in heard:
+        assert one is not None
+        assert decode(one.payload, kinds[one.topic.split("/")[-1]]).ts
+    assert kinds.keys() == {"health", "har"}
+
+
+def test_a_device_that_loses_its_connection_leaves_its_will_and_comes_back(
+    one_broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_AWAY_S", (0.1, 0.2))
+    plan = Plan(devices=1, jobs_per_hour=0, health_s=0, model_s=0, drops_per_hour=3600)
+    said: list[bool] = []
+    with session_at(one_broker, namespace) as session:
+        session.subscribe(session.topics.devices("status"))
+        with simulated(one_broker, namespace, plan):
+            while said[-3:] != [True, False, True]:
+                heard = session.next(20)
+                assert heard is not None
+                said.append(decode(heard.payload, DeviceStatus).online)
+
+
+@pytest.mark.mosquitto
+def test_a_fleet_comes_back_after_the_broker_did(mosquitto: MosquittoBroker, namespace: str) -> None:
+    with simulated(mosquitto, namespace, QUIET) as simulation:
+        mosquitto.stop()
+        wait_for(lambda: simulation.counts.connected == 0)
+        mosquitto.start()
+        wait_for(lambda: simulation.all_connected and simulation.settled)
+
+        with session_at(mosquitto, namespace) as session:
+            assert sum(one.online for one in read_devices(session).values()) == 25
+
+
+def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace: str) -> None:
+    with simulated(one_broker, namespace, QUIET), session_at(one_broker, namespace) as session:
+        with pytest.raises(ConfigError, match="simulated already"):
+            check_names(session, QUIET)
+        check_names(session, Plan(devices=5, prefix="other"))
+        session.publish(session.topics.device("pi-0001", "info"), b'{"device":"pi-0001","board":"Raspberry Pi 4"}')
+
+        with pytest.raises(ConfigError, match="no simulated device"):
+            check_names(session, Plan(devices=1, prefix="pi"))
+        assert left_topics(session, "pi") == []
+
+
+@pytest.mark.mosquitto
+def test_an_acl_that_lets_nobody_speak_as_a_device_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("topic read ea/v1/d/#\n")
+    (tmp_path / "acl").chmod(0o600)
+    mosquitto = MosquittoBroker(tmp_path, f"acl_file {tmp_path / 'acl'}")
+    mosquitto.start()
+    simulation = Simulation(Settings(url=mosquitto.url), QUIET, "5", connections=0, ramp=100)
+    deadline = time.monotonic() + 30
+    try:
+        with pytest.raises(BrokerError, match=r"let this user write ea/v1/d/\+/#, best in a namespace of its own"):
+            simulation.run(lambda: time.monotonic() > deadline)
+    finally:
+        mosquitto.kill()
+
+
+@pytest.mark.slow
+def test_two_thousand_devices_are_seen_whole(broker: Broker, namespace: str) -> None:
+    plan = Plan(devices=2000, jobs_per_hour=0, health_s=0, model_s=0)
+    with simulated(broker, namespace, plan, connections=20), session_at(broker, namespace) as session:
+        found = read_devices(session)
+
+    assert list(found) == plan.names
+    assert all(one.online and one.info and one.info.active for one in found.values())
