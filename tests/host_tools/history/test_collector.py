@@ -1,17 +1,19 @@
 """What becomes of what is said while the database is away and there is no more room."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.brokers import Broker
 from support.fleets import Voice, eventually, speaking
-from support.histories import count
+from support.histories import ask, count
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.topics import Topics
 from host_tools.broker.settings import Settings
+from host_tools.fleet.reading import Said, read
 from host_tools.history import collector as collecting
 from host_tools.history import database as databases
 from host_tools.history import waiting
@@ -19,6 +21,7 @@ from host_tools.history.address import address
 from host_tools.history.collector import Collector
 from host_tools.history.database import Database
 from host_tools.history.events import EventStream
+from host_tools.history.rows import Rows
 
 ROOM = 20
 
@@ -101,3 +104,19 @@ def test_an_outage_is_said_once(rig: Rig) -> None:
     rig.other.execute("ROLLBACK")
     rig.collector.finish()
     assert count(rig.db, "ea_health") == 5
+
+
+def test_what_is_older_than_is_kept_is_deleted(rig: Rig) -> None:
+    now = time.time()
+    for days in (366, 364):
+        at = now - days * 86_400
+        old = read(rig.topics, *Voice(f"of-{days}", rig.topics).health(at=at))
+        assert isinstance(old, Said)
+        rows = Rows()
+        rows.add(old, at)
+        rig.database.write(rows)
+
+    rig.until(lambda: count(rig.db, "ea_health") == 1)
+
+    assert ask(rig.db, "SELECT device FROM ea_health") == [("of-364",)]
+    assert ask(rig.db, "SELECT device FROM ea_devices") == [("of-364",)]
