@@ -203,6 +203,10 @@ CODES: dict[str, Code] = {
     "not_active": Code("error", "that job or version is no longer there", "see edge-agent releases"),
     "no_previous": Code("error", "no previous release on disk", "push the version that is wanted"),
     "state_unreadable": Code("error", "a state file is broken", "check the disk, and who owns the file"),
+    "database_unreachable": Code("error", "the history's database does not answer", "see the message"),
+    "database_unusable": Code(
+        "error", "the history's database is another one's, or of a later version", "see the message"
+    ),
     "internal": Code("error", "a bug in edge-agent", "report it with the log"),
 }
 

@@ -22,6 +22,8 @@ def exit_of(error: EdgeAgentError) -> int:
             return UNREACHABLE
         case TrustError():
             return UNTRUSTED
+    if error.code == "database_unreachable":
+        return UNREACHABLE
     return INTERNAL if error.code == "internal" else USAGE
 
 

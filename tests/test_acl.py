@@ -6,6 +6,7 @@ mosquitto grants subscriptions that it will not serve, so what is tested is deli
 import re
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from support.brokers import MOSQUITTO, MosquittoBroker
 from support.device import DEMO_MODEL, SMALL_AND_EASY, Device, push
 from support.fake_device import FakeDevice, ends
+from support.fleets import Voice, eventually, running
+from support.histories import count
 from support.host import Ended, Host
 from support.links import QueuedLink
 from support.protocol import Protocol
@@ -270,6 +273,34 @@ def test_what_cannot_be_tidied_up_is_told_and_changes_no_answer(
     assert purge.events[0]["cleared_messages"] == []
     assert needs in purge.err
     assert "Denied PUBLISH" in broker.log.read_text(), "what the other test looks for"
+
+
+def test_who_only_reads_may_export_and_collect(tmp_path: Path, broker: MosquittoBroker) -> None:
+    pi, db = Voice("pi-01", Topics("ea/v1")), str(tmp_path / "history.db")
+    who = ("--broker", broker.url, "--username", "dashboard", "--password-file", str(tmp_path / "password"))
+    with (
+        QueuedLink(broker.url, "pi-01", login=("pi-01", str(tmp_path / "password"))) as device,
+        running("collect", "--db", db, *who) as collect,
+        running("exporter", "--listen", "127.0.0.1:0", *who) as exporter,
+    ):
+        device.expect(Connected)
+        for topic, payload in (pi.status(), pi.info(), pi.model()):
+            assert device.link.publish(topic, payload, retain=True).wait(10)
+        collect.said("storing what")
+        url = re.search(r"http://\S+", exporter.said("/metrics"))
+        assert url
+
+        def heard() -> bool:
+            device.link.publish(*pi.event())
+            device.link.publish(*pi.health())
+            with urllib.request.urlopen(url[0], timeout=20) as answer:  # noqa: S310  # the exporter's, as it said
+                there = {line.partition("{")[0] for line in answer.read().decode().splitlines()}
+            tables = ("ea_events", "ea_health", "ea_model_states")
+            metrics = {"edge_agent_events_total", "edge_agent_temperature_celsius", "edge_agent_model_info"}
+            return all(count(db, table) for table in tables) and metrics <= there
+
+        eventually(heard)
+        assert (collect.end(), exporter.end()) == (0, 0)
 
 
 def test_a_refusal_of_the_work_itself_names_the_topic_and_the_line(

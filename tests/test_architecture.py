@@ -99,7 +99,10 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "push": {"broker", "display", "model"},
     "demo": {"broker", "display", "push"},
     "simulation": {"broker"},
-    "cli": {"broker", "demo", "display", "model", "push", "simulation"},
+    "fleet": {"broker"},
+    "exporter": {"fleet"},
+    "history": {"broker", "fleet"},
+    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

@@ -20,6 +20,7 @@ MODULES = {
     "onnxruntime": "device", "tflite_runtime": "device", "ai_edge_litert": "device", "litert_quantizer": "device",
     "flatbuffers": "device", "ml_dtypes": "device",
     "cv2": "camera", "PIL": "camera", "sounddevice": "audio", "iotcore": "demo",
+    "prometheus_client": "exporter", "sqlalchemy": "collect", "psycopg": "collect",
 }  # fmt: skip
 """A module of others → the extra that brings it."""
 _CHECKOUT = Path(__file__).parents[2]

@@ -46,6 +46,9 @@ class Session:
         settings: the broker and who we are there.
         say: is told, in a sentence, what a person should know while the command goes on.
 
+    Attributes:
+        connections: that were made so far; one more, and something may have been cleared meanwhile.
+
     Raises:
         BrokerError: from every method: the broker refused us, its certificate proves nothing (both at once), or it was
             away for ``settings.broker_timeout_s``.
@@ -54,6 +57,7 @@ class Session:
     def __init__(self, settings: Settings, say: Callable[[str], None] = to_stderr) -> None:
         self.settings = settings
         self.topics = settings.topics
+        self.connections = 0
         self._say = say
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -258,6 +262,7 @@ class Session:
     def _heed(self, event: Event) -> None:
         match event:
             case Connected():
+                self.connections += 1
                 self.say(self._outage.returned())
                 self.link.subscribe(*self._filters)
             case Disconnected(reason, code):

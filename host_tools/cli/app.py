@@ -2,7 +2,9 @@
 
 import sys
 
+from host_tools.cli.collect import collect
 from host_tools.cli.devices import devices
+from host_tools.cli.exporter import exporter
 from host_tools.cli.keygen import keygen
 from host_tools.cli.keys import KeysOptions, keys
 from host_tools.cli.manifest import manifest
@@ -41,6 +43,12 @@ _ROLLBACK = examples("host-tools rollback har --device pi-01", "host-tools rollb
 _RECALIBRATE = examples("host-tools recalibrate har --device pi-01")
 _CANCEL = examples("host-tools cancel 3f2a9c0d1e5b7a86")
 _FORGET = examples("host-tools forget har --all", "host-tools forget har --device pi-01")
+_EXPORTER = examples("host-tools exporter", "host-tools exporter --listen 0.0.0.0:9464 --broker mqtt://broker.local")
+_COLLECT = examples(
+    "host-tools collect",
+    "host-tools collect --db history.db --keep-days 30",
+    "host-tools collect --db postgresql://edge_agent@db.local/edge_agent --broker mqtt://broker.local",
+)
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
 _SIGN = examples(
     "host-tools sign har --device pi-01 --sign second.key", "host-tools sign keys-2 --all --sign second.key"
@@ -65,6 +73,8 @@ def main() -> None:
     app.command(epilog=_CANCEL, cls=ordering)(cancel)
     app.command(epilog=_FORGET, cls=ordering)(forget)
     app.command("purge", epilog=_PURGE, cls=connected)(purge_broker)
+    app.command(epilog=_EXPORTER, cls=connected)(exporter)
+    app.command(epilog=_COLLECT, cls=connected)(collect)
     app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
     app.command(epilog=_SIGN, cls=taking(SignOptions))(sign)
     app.command(epilog=_KEYS, cls=taking(KeysOptions))(keys)

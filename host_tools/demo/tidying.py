@@ -76,7 +76,8 @@ def forget(settings: Settings, device: str) -> None:
         topics = session.topics
         wants = session.snapshot(topics.want(Scope("d", device), "+"))
         said = session.snapshot(
-            topics.device(device, "status"), topics.device(device, "info"), topics.device(device, "job", "+")
+            *(topics.device(device, kind) for kind in ("status", "info")),
+            *(topics.device(device, kind, "+") for kind in ("job", "model")),
         )
         manifests = [manifest for payload in wants.values() if (manifest := read_want(payload))]
         left = session.clear([*wants, *said])

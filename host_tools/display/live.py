@@ -12,6 +12,8 @@ from edge_agent.printable import printable
 from host_tools.display.console import stderr_console
 
 _DRAW_EVERY_S = 0.25
+_MOST_SHARE = 0.1
+"""Of a core that drawing may take: of a large fleet it is drawn more seldom."""
 _AGES_EVERY_S = 5.0
 """How often it is drawn although nobody said anything: what is told of time grows old."""
 
@@ -23,6 +25,7 @@ class LiveTable:
         self._draw = draw
         self._console = console or stderr_console()
         self._drawn_at = 0.0
+        self._every_s = _DRAW_EVERY_S
         self._changed = True
         self._live = Live(
             console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False,
@@ -43,7 +46,7 @@ class LiveTable:
     @property
     def wait_s(self) -> float:
         """How long nothing need be drawn."""
-        every_s = _DRAW_EVERY_S if self._changed else _AGES_EVERY_S
+        every_s = self._every_s if self._changed else _AGES_EVERY_S
         return max(0.0, self._drawn_at + every_s - time.monotonic())
 
     def changed(self) -> None:
@@ -62,4 +65,6 @@ class LiveTable:
     def draw(self) -> None:
         """Draw now."""
         self._drawn_at, self._changed = time.monotonic(), False
+        began = time.process_time()
         self._live.update(self._draw(self._console.height - 1), refresh=True)
+        self._every_s = max(_DRAW_EVERY_S, (time.process_time() - began) / _MOST_SHARE)

@@ -122,6 +122,14 @@ def test_the_demo_on_a_broker_that_is_there_needs_none_of_its_own(bare: BareVenv
     assert_one_line(shown.stderr, "device")
 
 
+@pytest.mark.parametrize("command", ["exporter", "collect"])
+def test_what_tools_of_others_need(bare: BareVenv, command: str) -> None:
+    ended = bare.host_tools(command, "--broker", "mqtt://127.0.0.1:9")
+
+    assert ended.returncode == 2
+    assert_one_line(ended.stderr, command)
+
+
 def test_what_needs_no_extra_works(bare: BareVenv, config: Path) -> None:
     dry = ["push-model", str(MODEL), "--manifest", str(MANIFEST), "--device", "pi", "--broker", "mqtt://127.0.0.1:9"]
 

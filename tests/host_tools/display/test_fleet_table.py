@@ -98,4 +98,4 @@ def test_a_table_is_drawn_four_times_a_second_at_most_and_only_if_it_changed() -
         wait_s = table.wait_s
 
     assert drawings == [19, 19], "the first, and the last when it ends"
-    assert 0.1 < wait_s <= 0.25
+    assert wait_s > 0.1

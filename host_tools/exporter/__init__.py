@@ -1,0 +1,1 @@
+"""A fleet as Prometheus scrapes it."""

@@ -1,0 +1,86 @@
+"""The exporter: hears the fleet, and answers Prometheus' scrapes over HTTP."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
+from edge_agent.errors import ConfigError
+from edge_agent.mqtt import Incoming
+from edge_agent.strict import why
+from edge_agent.wire.topics import Topics
+from host_tools.exporter.collector import Exported, FleetCollector
+from host_tools.fleet.reading import Said, Unreadable, device_of, read
+
+_MOST = 200
+"""Characters of a string that is kept; none longer than a label's is shown."""
+
+
+class Exporter:
+    """Keeps what is exported; :func:`host_tools.fleet.listening.follow` tells it what there is."""
+
+    wants_all = False
+
+    def __init__(self, topics: Topics, say: Callable[[str], None]) -> None:
+        self.exported = Exported()
+        self._topics = topics
+        self._say = say
+
+    def connected(self, *, up: bool) -> None:
+        """Whether the broker can be heard."""
+        self.exported.connected = up
+
+    def kept(self, messages: Mapping[str, bytes]) -> None:
+        """All that the broker keeps."""
+        found = [said for topic, payload in messages.items() if (said := self._read(topic, payload))]
+        with self.exported.lock:
+            self.exported.fleet.replace_kept(found, time.time())
+
+    def heard(self, message: Incoming) -> None:
+        """What a device says now, unless it says too much."""
+        said = self._read(message.topic, message.payload, limited=not message.retained)
+        if said is not None:
+            with self.exported.lock:
+                self.exported.fleet.take(said, time.time(), retained=message.retained)
+
+    def tick(self) -> bool:
+        """Nothing waits here."""
+        return False
+
+    def _read(self, topic: str, payload: bytes, *, limited: bool = False) -> Said | None:
+        """What a message says. Whose it is tells the topic, so what is left out is left out before it is read."""
+        exported, now = self.exported, time.monotonic()
+        exported.messages += 1
+        device = device_of(self._topics, topic)
+        if limited and not exported.flood.lets_in(device, now):
+            if news := exported.flood.news(device, now):
+                self._say(news)
+            return None
+        said = read(self._topics, topic, payload, _MOST)
+        if isinstance(said, Unreadable):
+            exported.unreadable[said.reason] += 1
+            return None
+        return said
+
+
+@contextmanager
+def answering(exported: Exported, host: str, port: int) -> Iterator[int]:
+    """Answer scrapes while the block runs; gives the port, which the system chooses for 0.
+
+    Raises:
+        ConfigError: ``usage``: nobody can listen there.
+    """
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(exported))
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except (OSError, OverflowError) as error:
+        raise ConfigError("usage", f"--listen {host}:{port}: {why(error)}; give another address or port") from None
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

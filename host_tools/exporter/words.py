@@ -1,0 +1,35 @@
+"""Foreign words as values of labels: each that may come without end would be a time series. Pure.
+
+The client library escapes what stands in a label; here it is made short, printable and, where there is a closed list of
+words, one of them.
+"""
+
+from collections.abc import Container
+
+from edge_agent.errors import CODES
+from edge_agent.jobs.job import Status
+from edge_agent.jobs.task import Stage
+from edge_agent.printable import printable
+from host_tools.fleet.state import OTHER
+
+MOST = 64
+"""Characters of a label's value."""
+STATUSES = frozenset(status.value for status in Status)
+STAGES = frozenset(stage.value for stage in Stage)
+VERDICTS = frozenset({"accepted", "rejected", "failed"})
+METHODS = frozenset({"float", "dynamic", "uniform", "static"})
+
+
+def short(text: str) -> str:
+    """``text`` as a label's value."""
+    return printable(text, MOST)
+
+
+def one_of(text: str, known: Container[str]) -> str:
+    """``text`` if it is a known word or empty, else ``other``."""
+    return text if not text or text in known else OTHER
+
+
+def code(text: str) -> str:
+    """``text`` if it is in the list of codes or empty, else ``other``."""
+    return one_of(text, CODES)

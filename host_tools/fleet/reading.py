@@ -1,0 +1,140 @@
+"""A device's message as values that may be kept, shown and stored. Pure.
+
+Whoever may write to a device's topics may write anything: megabytes, brackets a thousand deep, numbers of a hundred
+digits, control characters. What :func:`read` gives is of the type that its topic has, is about the device, model or job
+that the topic names, has no string that a terminal, a label or a column could not have, and no number beyond 64 bits.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from edge_agent.errors import WireError
+from edge_agent.printable import printable
+from edge_agent.strict import UNDECODABLE
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, decode
+from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, ModelState
+from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics, check_name
+
+MOST = 1000
+"""Characters of a string, if nobody wants fewer."""
+_BEYOND = 1 << 63
+_MESSAGES: dict[str, type[Message]] = {
+    "status": DeviceStatus, "info": DeviceInfo, "job": JobReport, "model": ModelState, "event": Event,
+}  # fmt: skip
+_FLAT = (ModelState, Health, ModelSample, Event)
+
+Reason = Literal["topic", "too_large", "malformed", "protocol_version", "foreign_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What ``device`` said to its topic ``kind`` or ``kind/leaf``; ``message`` None: it cleared what was retained."""
+
+    device: str
+    kind: str
+    leaf: str
+    message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that means nothing here. ``device``: on whose topic it came; empty: on none."""
+
+    device: str
+    reason: Reason
+
+
+def retained_filters(topics: Topics) -> tuple[str, ...]:
+    """The filters for all that devices have the broker keep and :func:`read` reads."""
+    return tuple(topics.devices(kind) for kind in ("status", "info", "model", "job"))
+
+
+def live_filters(topics: Topics) -> tuple[str, ...]:
+    """The filters for what nobody keeps: samples."""
+    return topics.device("+", "tele", HEALTH), topics.device("+", "tele", f"{MODEL_STREAMS}+")
+
+
+def device_of(topics: Topics, topic: str) -> str:
+    """On whose topic a message came, without a look at the rest of it; empty: no device may have such a name."""
+    try:
+        return check_name(topic.removeprefix(f"{topics.namespace}/d/").partition("/")[0])
+    except WireError:
+        return ""
+
+
+def read(topics: Topics, topic: str, payload: bytes, most: int = MOST) -> Said | Unreadable:
+    """The meaning of a message; strings in it have ``most`` characters."""
+    try:
+        where = topics.parse(topic)
+    except WireError:
+        return Unreadable("", "topic")
+    kind = _kind_of(where) if isinstance(where, DeviceTopic) else None
+    if kind is None or not isinstance(where, DeviceTopic):
+        return Unreadable("", "topic")
+    if not payload:
+        return Said(where.device, where.kind, where.leaf, None)
+    try:
+        message = _bounded(decode(payload, kind), most)
+        named = _names(message, where)
+    except WireError as error:
+        return Unreadable(where.device, _reason(error.code))
+    except (*UNDECODABLE, msgspec.ValidationError):
+        return Unreadable(where.device, "malformed")
+    return Said(where.device, where.kind, where.leaf, message) if named else Unreadable(where.device, "foreign_name")
+
+
+def _kind_of(where: DeviceTopic) -> type[Message] | None:
+    if where.kind == "tele":
+        return Health if where.leaf == HEALTH else ModelSample if where.leaf.startswith(MODEL_STREAMS) else None
+    return _MESSAGES.get(where.kind)
+
+
+def _reason(code: str) -> Reason:
+    match code:
+        case "too_large" | "protocol_version":
+            return code
+    return "malformed"
+
+
+def _names(message: Message, where: DeviceTopic) -> bool:
+    """Whether a message is about what its topic is about, so that none speaks for another device."""
+    match message:
+        case ModelState(model=model) | ModelSample(model=model):
+            if model != where.leaf.removeprefix(MODEL_STREAMS):
+                return False
+        case JobReport(job=job, model=model):
+            check_name(model, "model")
+            if job != where.leaf:
+                return False
+    return getattr(message, "device", "") == where.device
+
+
+def _bounded(message: Message, most: int) -> Message:
+    if isinstance(message, _FLAT) and all(_fits(value, most) for value in msgspec.structs.astuple(message)):
+        return message
+    kind = type(message)
+    return msgspec.convert(_cut(msgspec.to_builtins(message), most), kind)
+
+
+def _fits(value: Any, most: int) -> bool:
+    match value:
+        case str():
+            return len(value) <= most and value.isprintable()
+        case int():
+            return -_BEYOND <= value < _BEYOND
+    return True
+
+
+def _cut(value: Any, most: int) -> Any:
+    match value:
+        case str():
+            return printable(value, most)
+        case list():
+            return [_cut(one, most) for one in value]
+        case dict():
+            return {_cut(key, most): _cut(one, most) for key, one in value.items()}
+        case int() if not -_BEYOND <= value < _BEYOND:
+            raise WireError("malformed", f"a number of {value.bit_length()} bits; 64 are the limit")
+    return value

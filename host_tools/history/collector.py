@@ -1,0 +1,149 @@
+"""The collector: what the fleet says goes into the database, in batches.
+
+Three kinds of loss are told apart. What the broker keeps (reports, states of models) is read whole at the start and
+after each outage, and a database that has it already passes over it. Events wait at the broker until they are stored.
+Samples that nobody heard are lost, as they are everywhere.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from edge_agent.errors import StoreError
+from edge_agent.mqtt import Incoming
+from edge_agent.strict import counted
+from edge_agent.wire.topics import Topics
+from host_tools.fleet.flood import Flood
+from host_tools.fleet.reading import Said, Unreadable, device_of, read
+from host_tools.history.database import Database
+from host_tools.history.events import EventStream
+from host_tools.history.waiting import Waiting
+
+_DAY_S = 24 * 3600.0
+_MOST = 2000
+"""Characters of a string that is stored."""
+_AGAIN_S = 2.0
+_PRUNE_EVERY_S = 3600.0
+
+
+class Collector:
+    """:func:`host_tools.fleet.listening.follow` tells it what there is.
+
+    Args:
+        topics: of the namespace.
+        database: where it goes.
+        events: where events come from.
+        keep_days: how long it is kept; 0: for ever.
+        say: is told, in a sentence, what a person should know.
+    """
+
+    def __init__(
+        self, topics: Topics, database: Database, events: EventStream, keep_days: float, say: Callable[[str], None]
+    ) -> None:
+        self.stored = 0
+        self._topics = topics
+        self._database = database
+        self._events = events
+        self._keep_s = keep_days * _DAY_S
+        self._say = say
+        self._flood = Flood()
+        self._waiting = Waiting(self._earliest)
+        self._retry_at = self._prune_at = float("-inf")
+        self._away = False
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether something of what the broker keeps had no room."""
+        return self._waiting.read_again and not self._away
+
+    def connected(self, *, up: bool) -> None:
+        """The messages themselves tell."""
+
+    def kept(self, messages: Mapping[str, bytes]) -> None:
+        """All that the broker keeps."""
+        self._waiting.read_again = False
+        for topic, payload in messages.items():
+            self._take(topic, payload, retained=True)
+            self._store_if_due()
+
+    def heard(self, message: Incoming) -> None:
+        """What a device says now."""
+        if message.retained or self._let_in(message.topic):
+            self._take(message.topic, message.payload, retained=message.retained)
+        self._store_if_due()
+
+    def tick(self) -> bool:
+        """Take events, and store or delete what is due; True: there were events, so there may be more."""
+        before = self.stored
+        if not self._away:  # else they wait at the broker, where there is room
+            for event in self._events.come():
+                if self._let_in(event.topic):
+                    self._take(event.topic, event.payload)
+                self._waiting.acknowledge.append(partial(self._events.acknowledge, event))
+                self._store_if_due()
+        self._store_if_due()
+        if self._keep_s and not self._away and time.monotonic() >= self._prune_at:
+            self._prune()
+        return bool(self._waiting.acknowledge) or self.stored > before
+
+    def finish(self) -> None:
+        """Store what waits, as far as that goes."""
+        if len(self._waiting.rows):
+            self._retry_at = float("-inf")
+            self._store()
+
+    def _let_in(self, topic: str) -> bool:
+        device, now = device_of(self._topics, topic), time.monotonic()
+        if self._flood.lets_in(device, now):
+            return True
+        if news := self._flood.news(device, now):
+            self._say(news)
+        return False
+
+    def _take(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        match read(self._topics, topic, payload, _MOST):
+            case Said() as said:
+                self._waiting.add(said, time.time(), time.monotonic(), retained=retained)
+            case Unreadable():
+                pass
+
+    def _store_if_due(self) -> None:
+        if self._waiting.due(time.monotonic()):
+            self._store()
+
+    def _store(self) -> None:
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            refused = self._database.write(self._waiting.rows)
+        except StoreError as error:
+            self._failed(error)
+            return
+        if self._away:
+            left_out, self._waiting.left_out = self._waiting.left_out, 0
+            lost = f"; {counted(left_out, 'message')} had no room meanwhile" if left_out else ""
+            self._say(f"the database is back{lost}")
+        if refused:
+            self._say(f"the database does not take {counted(refused, 'row')}; they are left out")
+        self._away = False
+        self.stored += self._waiting.stored()
+
+    def _failed(self, error: StoreError) -> None:
+        if error.code != "database_unreachable":
+            raise error
+        if not self._away:
+            self._say(f"{error.message}; trying again")
+        self._away = True
+        self._retry_at = time.monotonic() + _AGAIN_S
+
+    def _prune(self) -> None:
+        try:
+            more = self._database.prune(self._earliest(time.time()))
+        except StoreError as error:
+            self._failed(error)
+            return
+        if not more:
+            self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+
+    def _earliest(self, now: float) -> float:
+        return now - self._keep_s if self._keep_s else 0.0

@@ -1,0 +1,67 @@
+"""Hears events so that none is lost that the broker holds: it keeps them for us while we are away, for a week.
+
+For this the collector of a database connects by an id of its own, always the same, and acknowledges an event once it is
+stored.
+"""
+
+import queue
+from collections.abc import Iterator
+
+from edge_agent.errors import BrokerError
+from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, Oversized, SubscribeFailed
+from edge_agent.mqtt import Event as Happened
+from edge_agent.mqtt.inflow import Inflow
+from edge_agent.wire.messages import MAX_REPORT_BYTES
+from host_tools.broker.settings import Settings
+
+_LONGEST_DELAY_S = 2.0
+_MOST_BYTES = 4 << 20
+"""Of events that wait here."""
+
+
+class EventStream:
+    """Connected until :meth:`close`, and again after each outage."""
+
+    def __init__(self, settings: Settings, client_id: str) -> None:
+        self._filter = settings.topics.devices("event")
+        self._happened: queue.SimpleQueue[Happened] = queue.SimpleQueue()
+        self._link = Link(
+            settings,
+            client_id,
+            on_event=self._happened.put,
+            clean=False,
+            longest_delay_s=_LONGEST_DELAY_S,
+            inflow=Inflow(_MOST_BYTES, lambda _: MAX_REPORT_BYTES),
+        )
+        self._link.start()
+
+    def come(self) -> Iterator[Incoming]:
+        """What has come since the last call; each is to be acknowledged.
+
+        Raises:
+            BrokerError: the broker refuses us, or lets us read no events.
+        """
+        while True:
+            try:
+                happened = self._happened.get_nowait()
+            except queue.Empty:
+                return
+            match happened:
+                case Connected():
+                    self._link.subscribe(self._filter)
+                case SubscribeFailed(_, reason):
+                    raise BrokerError("broker_refused", f"the broker does not let us read {self._filter}: {reason}")
+                case Disconnected(reason, code) if happened.lasting:
+                    raise BrokerError(code, reason)
+                case Incoming():
+                    yield happened
+                case Oversized():
+                    self._link.ack(happened)
+
+    def acknowledge(self, message: Incoming) -> None:
+        """It is stored, or nothing that could be: the broker may forget it."""
+        self._link.ack(message)
+
+    def close(self) -> None:
+        """End the connection; the broker keeps what comes from now on."""
+        self._link.stop()

@@ -1,0 +1,47 @@
+"""One collector a database: a lock beside SQLite's file, an advisory lock in PostgreSQL; both end with the process."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from edge_agent.errors import StoreError
+
+_KEY = 0x65615F763101
+"""A number of ours among PostgreSQL's advisory locks."""
+
+
+class FileLock:
+    """The lock beside a file of SQLite, held until the process ends or :meth:`release`.
+
+    Raises:
+        StoreError: ``database_unusable``: another collector holds it.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._file = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise taken() from None
+
+    def release(self) -> None:
+        """Give it up."""
+        os.close(self._file)
+
+
+def lock_session(connection: Connection) -> None:
+    """Take the lock of a PostgreSQL database for as long as ``connection`` stands.
+
+    Raises:
+        StoreError: ``database_unusable``: another collector holds it.
+    """
+    if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _KEY}).scalar_one():
+        raise taken()
+
+
+def taken() -> StoreError:
+    """What is said where another one writes."""
+    return StoreError("database_unusable", "another host-tools collect writes to it; stop that, or give another --db")

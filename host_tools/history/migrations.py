@@ -1,0 +1,46 @@
+"""Brings the tables of a database to this version's, in one transaction; whoever calls holds the collector's lock."""
+
+import secrets
+from collections.abc import Callable
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from edge_agent.errors import StoreError
+from host_tools.history.schema import META, METADATA, VERSION
+
+Step = Callable[[Connection], None]
+
+
+def _first(connection: Connection) -> None:
+    METADATA.create_all(connection)
+
+
+STEPS: tuple[Step, ...] = (_first,)
+"""Step ``n`` makes version ``n`` of what came before. A step never changes once it was released: where tables change,
+the first one gets the tables of its time, and a new one is added."""
+
+
+def upgrade(connection: Connection, namespace: str) -> str:
+    """Make the tables this version's; returns the id by which the collector of this database connects to a broker.
+
+    Raises:
+        StoreError: ``database_unusable``: a later version made them, or they hold another namespace.
+    """
+    meta: dict[str, str] = {}
+    if inspect(connection).has_table(META.name):
+        meta = {row.key: row.value for row in connection.execute(select(META))}
+    version = int(meta.get("version", "0"))
+    if version > VERSION:
+        text = f"its tables are of version {version} and this program knows up to {VERSION}; upgrade this program"
+        raise StoreError("database_unusable", text)
+    if meta.get("namespace", namespace) != namespace:
+        text = f"it holds the history of namespace {meta['namespace']}; give another --db for {namespace}"
+        raise StoreError("database_unusable", text)
+    for step in STEPS[version:]:
+        step(connection)
+    if not meta:
+        meta = {"version": str(VERSION), "namespace": namespace, "client": f"collect-{secrets.token_hex(6)}"}
+        connection.execute(insert(META), [{"key": key, "value": value} for key, value in meta.items()])
+    elif version < VERSION:
+        connection.execute(update(META).where(META.c.key == "version").values(value=str(VERSION)))
+    return meta["client"]

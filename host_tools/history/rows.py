@@ -1,0 +1,90 @@
+"""What a message becomes in the database. Pure.
+
+A device's clock may be wrong by decades: its time is taken where it is neither in the future nor before anything that
+is kept, else the moment of arrival is.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Table
+
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message
+from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
+from edge_agent.wire.timestamps import parse_rfc3339
+from host_tools.fleet.reading import Said
+from host_tools.history.schema import EVENTS, HEALTH, MODEL_STATES, REPORTS, SERVING
+
+_AHEAD_S = 60.0
+_EARLIEST = 1_704_067_200.0
+"""2024-01-01: no agent is older."""
+_TABLES: dict[type[Message], Table] = {
+    Health: HEALTH, ModelSample: SERVING, ModelState: MODEL_STATES, JobReport: REPORTS, Event: EVENTS,
+}  # fmt: skip
+_COLUMNS = {
+    kind: [column.name for column in table.columns if column.name not in ("at", "received", "results")]
+    for kind, table in _TABLES.items()
+}
+_MOMENTS = ("active_since", "started")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows that belong together: table → its rows, and what is newly known of devices."""
+
+    of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.of.values())) + len(self.devices)
+
+    def add(self, said: Said, received: float, *, earliest: float = 0.0, retained: bool = False) -> None:
+        """Add what was said and heard at ``received``, of which nothing before ``earliest`` is kept (epoch seconds)."""
+        message = said.message
+        if message is None:
+            if said.kind == "status":
+                self._know(said.device, received, seen=False, online=False)
+            return
+        at = _moment_of(message, received, max(earliest, _EARLIEST))
+        match message:
+            case DeviceStatus():
+                seen = message.online and not retained
+                self._know(said.device, at if retained else received, seen=seen, online=message.online)
+            case DeviceInfo():
+                about = {key: getattr(message, key) for key in ("board", "arch", "agent_version", "memory_bytes")}
+                groups = ",".join(message.groups)
+                self._know(said.device, at if retained else received, seen=True, **about, groups=groups)
+            case _:
+                self._know(said.device, at if retained else received, seen=True)
+                table = _TABLES[type(message)]
+                self.of.setdefault(table.name, []).append(_row(message, at, received))
+
+    def _know(self, device: str, when: float, *, seen: bool, **about: Any) -> None:
+        known = self.devices.setdefault(device, _unknown(device, when))
+        known["first_seen"] = min(known["first_seen"], when)
+        if seen:
+            known["last_seen"] = max(known["last_seen"], when)
+        known |= about
+
+
+def _unknown(device: str, when: float) -> dict[str, Any]:
+    nothing = dict.fromkeys(("online", "board", "arch", "agent_version", "memory_bytes", "groups"))
+    return {"device": device, "first_seen": when, "last_seen": when, **nothing}
+
+
+def _row(message: Message, at: float, received: float) -> dict[str, Any]:
+    row = {name: getattr(message, name) for name in _COLUMNS[type(message)]}
+    for name in _MOMENTS:
+        if name in row:
+            row[name] = parse_rfc3339(row[name])
+    if isinstance(message, JobReport):
+        row["results"] = msgspec.json.encode(message.results).decode() if message.ended else None
+    return row | {"at": at, "received": received}
+
+
+def _moment_of(message: Message, received: float, earliest: float) -> float:
+    said = parse_rfc3339(message.ts)
+    if said is None or (isinstance(message, Health) and not message.clock_plausible):
+        return received
+    return said if earliest <= said <= received + _AHEAD_S else received

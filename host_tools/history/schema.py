@@ -1,0 +1,154 @@
+"""The tables of the history, as the newest version has them; how older ones become that is in ``migrations``.
+
+Names begin with ``ea_``, as a database may hold tables of others. Every number keeps the name and unit that it has on
+the wire. ``at`` is when something was said: the device's time where that can be, else when it was heard (``received``).
+Moments are ``timestamptz`` in PostgreSQL, and seconds since the epoch in SQLite (``datetime(at, 'unixepoch')``).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    Float,
+    Index,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.types import TypeEngine
+
+VERSION = 1
+"""Of these tables; one more with every change, and a step in ``migrations``."""
+METADATA = MetaData()
+
+
+class Moment(TypeDecorator[float]):
+    """Seconds since the epoch here, whatever the database has."""
+
+    impl = Float
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column's type."""
+        kind: TypeEngine[Any] = DateTime(timezone=True) if dialect.name == "postgresql" else Double()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
+        """What goes in."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        return datetime.fromtimestamp(value, UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        """What comes out."""
+        if value is None or dialect.name != "postgresql":
+            return None if value is None else float(value)
+        return float(value.timestamp())
+
+
+def _texts(*names: str) -> list[Column[Any]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
+def _wholes(*names: str) -> list[Column[Any]]:
+    return [Column(name, BigInteger) for name in names]
+
+
+def _numbers(*names: str) -> list[Column[Any]]:
+    return [Column(name, Double) for name in names]
+
+
+def _flags(*names: str) -> list[Column[Any]]:
+    return [Column(name, Boolean) for name in names]
+
+
+def _moments(*names: str) -> list[Column[Any]]:
+    return [Column(name, Moment) for name in names]
+
+
+def _said(name: str, *columns: Column[Any], number: str = "seq") -> Table:
+    """A table of messages, each of which is there once by its device, its number and the device's boot."""
+    key: list[Column[Any]] = [
+        Column("device", Text, primary_key=True),
+        Column(number, BigInteger, primary_key=True, autoincrement=False),
+        Column("boot_id", Text, primary_key=True),
+    ]
+    when = [Column("at", Moment, nullable=False), Column("received", Moment, nullable=False)]
+    return Table(name, METADATA, *key, *when, *columns, Index(f"{name}_at", "at"), sqlite_with_rowid=False)
+
+
+HEALTH = _said(
+    "ea_health",
+    *_numbers("uptime_s", "cpu_share", "load_1m"),
+    *_wholes("memory_available_bytes", "swap_used_bytes", "disk_free_bytes"),
+    *_numbers("disk_written_bytes_per_day", "temperature_c", "clock_hz"),
+    *_flags("throttled", "throttled_since_boot", "undervoltage", "undervoltage_since_boot", "clock_plausible"),
+    *_numbers("agent_uptime_s", "agent_cpu_share"),
+    *_wholes("agent_rss_bytes", "reconnects", "dropped_messages"),
+)
+SERVING = _said(
+    "ea_serving",
+    *_texts("model"),
+    *_wholes("version"),
+    *_numbers("interval_s"),
+    *_wholes("applications", "inferences", "errors", "dropped"),
+    *_numbers("p50_ms", "p95_ms", "p99_ms"),
+    *_wholes("rss_bytes"),
+    *_texts("runtime"),
+    *_flags("stale"),
+)
+MODEL_STATES = _said(
+    "ea_model_states",
+    *_texts("model"),
+    *_wholes("active_version"),
+    *_moments("active_since"),
+    *_wholes("previous_version", "newest_version"),
+    *_texts("job"),
+    *_wholes("job_version"),
+    *_texts("stage", "status", "code", "message"),
+    *_numbers("progress"),
+    *_texts("verdict", "method", "runtime"),
+    *_flags("stale"),
+    *_wholes("float_bytes", "model_bytes"),
+    *_numbers("size_ratio", "float_p50_ms", "float_p95_ms", "float_p99_ms", "p50_ms", "p95_ms", "p99_ms"),
+    *_numbers("latency_ratio", "latency_ratio_upper", "agreement", "agreement_lower", "float_accuracy", "accuracy"),
+    *_wholes("float_rss_bytes", "rss_bytes"),
+)
+REPORTS = _said(
+    "ea_reports",
+    *_texts("job", "model"),
+    *_wholes("version"),
+    *_texts("stage", "status", "code", "message", "detail", "release"),
+    *_numbers("progress", "eta_s"),
+    *_moments("started"),
+    Column("results", Text),  # the result object as JSON, of jobs that have ended
+)
+EVENTS = _said(
+    "ea_events",
+    *_texts("kind", "severity", "code", "message", "model", "job"),
+    *_wholes("version"),
+    number="event_seq",
+)
+DEVICES = Table(
+    "ea_devices",
+    METADATA,
+    Column("device", Text, primary_key=True),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    *_flags("online"),
+    Column("board", Text),
+    Column("arch", Text),
+    Column("agent_version", Text),
+    *_wholes("memory_bytes"),
+    Column("groups", Text),  # apart by commas
+    sqlite_with_rowid=False,
+)
+META = Table("ea_meta", METADATA, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+OF_MESSAGES = (HEALTH, SERVING, MODEL_STATES, REPORTS, EVENTS)

@@ -1,0 +1,64 @@
+"""What was heard and is not stored yet, in bounded memory. Pure.
+
+While the database is away, samples are lost once there is no more room: nobody else keeps them. What the broker keeps
+needs no room, as it can be read again, and events stay at the broker for as long as nobody acknowledges them.
+"""
+
+from collections.abc import Callable
+
+from host_tools.fleet.reading import Said
+from host_tools.history.rows import Rows
+
+MOST = 50_000
+"""Rows that wait at most; of a kilobyte each, about."""
+BATCH = 1000
+AFTER_S = 1.0
+"""A smaller batch is stored after so long."""
+EVENTS, EVENTS_AFTER_S = 16, 0.05
+"""One with events earlier: the broker gives 32 of them, and more only when these are acknowledged. While it waits its
+queue fills: mosquitto's takes 1,000 and drops the others."""
+
+
+class Waiting:
+    """Rows, and what is to be acknowledged once they are stored.
+
+    Attributes:
+        left_out: rows that had no room.
+        read_again: whether something had none that the broker keeps.
+    """
+
+    def __init__(self, earliest: Callable[[float], float]) -> None:
+        self.rows = Rows()
+        self.acknowledge: list[Callable[[], None]] = []
+        self.left_out = 0
+        self.read_again = False
+        self._earliest = earliest
+        self._since: float | None = None
+        self._number = 0
+
+    def add(self, said: Said, received: float, now: float, *, retained: bool = False) -> None:
+        """Add what was heard at ``received`` (epoch seconds), which is ``now`` (monotonic)."""
+        if self._number >= MOST:
+            self.left_out += 1
+            self.read_again = self.read_again or said.kind != "tele"
+            return
+        self.rows.add(said, received, earliest=self._earliest(received), retained=retained)
+        self._number += 1
+        self._since = now if self._since is None else self._since
+
+    def due(self, now: float) -> bool:
+        """Whether they should be stored now."""
+        if self._since is None:
+            return bool(self.acknowledge)
+        if self._number >= BATCH or len(self.acknowledge) >= EVENTS:
+            return True
+        return now - self._since >= (EVENTS_AFTER_S if self.acknowledge else AFTER_S)
+
+    def stored(self) -> int:
+        """They are: acknowledge, and begin anew. Returns the number of messages."""
+        number, self._number = self._number, 0
+        self.rows, self._since = Rows(), None
+        for done in self.acknowledge:
+            done()
+        self.acknowledge.clear()
+        return number

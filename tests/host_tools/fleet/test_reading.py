@@ -1,0 +1,129 @@
+"""What a hostile device may say, and what is left of it."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fleets import HOSTILE, JOB, Voice
+
+from edge_agent.wire.messages import DeviceInfo
+from edge_agent.wire.telemetry import Health, ModelState
+from edge_agent.wire.topics import Topics
+from host_tools.fleet.reading import Said, Unreadable, read
+
+TOPICS = Topics("t/fleet")
+PI = Voice("pi-1", TOPICS)
+EVERY = [PI.status(), PI.info(), PI.model(), PI.report(), PI.health(), PI.sample(), PI.event()]
+
+
+@pytest.mark.parametrize(("topic", "payload"), EVERY, ids=[topic.split("/", 4)[4] for topic, _ in EVERY])
+def test_each_message_is_read_as_what_its_topic_says(topic: str, payload: bytes) -> None:
+    said = read(TOPICS, topic, payload)
+
+    assert isinstance(said, Said)
+    assert said.device == "pi-1"
+    assert said.message is not None
+    assert said.message.seq > 0
+
+
+@pytest.mark.parametrize(("topic", "payload"), EVERY, ids=[topic.split("/", 4)[4] for topic, _ in EVERY])
+def test_none_speaks_for_another_device(topic: str, payload: bytes) -> None:
+    other = topic.replace("pi-1", "pi-2")
+
+    assert read(TOPICS, other, payload) == Unreadable("pi-2", "foreign_name")
+
+
+def test_none_speaks_for_another_model_or_job() -> None:
+    for topic, payload in (PI.model(), PI.sample()):
+        assert read(TOPICS, topic.replace("/har", "/other"), payload) == Unreadable("pi-1", "foreign_name")
+    topic, payload = PI.report()
+    assert read(TOPICS, topic.replace(JOB, "other"), payload) == Unreadable("pi-1", "foreign_name")
+
+
+def test_what_was_cleared_has_no_message() -> None:
+    topic, _ = PI.model()
+
+    assert read(TOPICS, topic, b"") == Said("pi-1", "model", "har", None)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"[" * 50_000, "malformed"),
+        (b'{"device":"pi-1","a":' + b"[" * 20_000 + b"]" * 20_000 + b"}", "malformed"),
+        (b'{"device":"pi-1","x":"' + b"x" * 70_000 + b'"}', "too_large"),
+        (b'{"device":"pi-1","v":2}', "protocol_version"),
+        (b'{"device":"pi-1","uptime_s":"long"}', "malformed"),
+        (b'{"device":"pi-1","reconnects":' + b"9" * 300 + b"}", "malformed"),
+        (b'{"device":"pi-1","reconnects":9223372036854775808}', "malformed"),
+        (b'{"device":"pi-1","uptime_s":1e999}', "malformed"),
+        (b"\xff\xfe", "malformed"),
+        (b"null", "malformed"),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_message_has_a_reason(payload: bytes, reason: str) -> None:
+    assert read(TOPICS, TOPICS.device("pi-1", "tele", "health"), payload) == Unreadable("pi-1", reason)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["t/fleet/d/pi-1/want/har", "t/fleet/b/x", "t/fleet/d/PI/status", "other/d/pi-1/status", "t/fleet/d/a/need"],
+)
+def test_other_topics_are_nothing(topic: str) -> None:
+    assert read(TOPICS, topic, b"{}") == Unreadable("", "topic")
+
+
+def test_strings_are_one_short_line_wherever_they_are() -> None:
+    said = [
+        PI.model(message=HOSTILE, runtime=HOSTILE * 100),
+        PI.info(board=HOSTILE, sources={HOSTILE: {"a": [HOSTILE]}}),
+        PI.report(results={HOSTILE: [[HOSTILE]]}, message=HOSTILE),
+        PI.event(HOSTILE, message=HOSTILE),
+    ]
+
+    for topic, payload in said:
+        found = read(TOPICS, topic, payload, 50)
+        assert isinstance(found, Said)
+        for text in strings(json.loads(json.dumps(_plain(found.message)))):
+            assert text.isprintable()
+            assert len(text) <= 50
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+def test_anything_in_a_free_field_is_read_or_refused(value: Any) -> None:
+    payload = json.dumps({"device": "pi-1", "sources": {"a": {"b": value}}}).encode()
+
+    found = read(TOPICS, TOPICS.device("pi-1", "info"), payload)
+
+    assert isinstance(found, Unreadable) or isinstance(found.message, DeviceInfo)
+
+
+def test_a_sound_flat_message_is_as_it_was_said() -> None:
+    health, model = read(TOPICS, *PI.health()), read(TOPICS, *PI.model())
+
+    assert isinstance(health, Said)
+    assert isinstance(health.message, Health)
+    assert health.message.temperature_c == 51.5
+    assert isinstance(model, Said)
+    assert isinstance(model.message, ModelState)
+    assert model.message.runtime == "onnxruntime 1.32.0"
+
+
+def _plain(message: Any) -> Any:
+    return msgspec.to_builtins(message)
+
+
+def strings(value: Any) -> list[str]:
+    """Every string in plain values, keys included."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for one in value for text in strings(one)]
+        case dict():
+            return [text for pair in value.items() for one in pair for text in strings(one)]
+    return []

@@ -1,0 +1,156 @@
+"""What is kept of a fleet, and for how long."""
+
+import msgspec
+import pytest
+from support.fleets import JOB, Voice
+
+from edge_agent.wire.messages import Message
+from edge_agent.wire.topics import Topics
+from host_tools.fleet import state
+from host_tools.fleet.reading import Said, read
+from host_tools.fleet.state import FORGET_S, FRESH_S, MOST_JOBS, MOST_MODELS, Fleet
+
+TOPICS = Topics("t/fleet")
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def pi() -> Voice:
+    return Voice("pi-1", TOPICS)
+
+
+def said(message: tuple[str, bytes]) -> Said:
+    found = read(TOPICS, *message)
+    assert isinstance(found, Said)
+    return found
+
+
+def test_the_newest_of_each_is_kept(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.status(), pi.info(), pi.model(), pi.report(), pi.health(), pi.health(temperature_c=60.0)):
+        fleet.take(said(message), NOW)
+
+    device = fleet.devices["pi-1"]
+    assert device.online
+    assert device.board is not None
+    assert device.board.groups == ("lab",)
+    assert device.models["har"].active_version == 7
+    assert (device.jobs[JOB].model, device.jobs[JOB].status) == ("har", "succeeded")
+    assert device.health is not None
+    assert device.health.sample.temperature_c == 60.0
+
+
+def test_what_the_broker_cleared_is_gone(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.status(), pi.model(), pi.sample(), pi.report()):
+        fleet.take(said(message), NOW)
+    for topic, _ in (pi.model(), pi.report(), pi.status()):
+        fleet.take(said((topic, b"")), NOW)
+
+    device = fleet.devices["pi-1"]
+    assert (device.models, device.served, device.jobs, device.online) == ({}, {}, {}, False)
+
+
+def test_what_was_cleared_while_we_were_away_is_gone(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.status(), pi.model(), pi.model("kws")):
+        fleet.take(said(message), NOW, retained=True)
+    fleet.take(said(Voice("pi-2", TOPICS).status()), NOW - 2 * FORGET_S, retained=False)
+
+    fleet.replace_kept([said(pi.status()), said(pi.model("kws"))], NOW)
+
+    assert list(fleet.devices) == ["pi-1"]
+    assert list(fleet.devices["pi-1"].models) == ["kws"]
+
+
+def test_a_sample_is_fresh_for_three_of_its_intervals(pi: Voice) -> None:
+    fleet = Fleet()
+    fleet.take(said(pi.health()), NOW)
+    health = fleet.devices["pi-1"].health
+    assert health is not None
+    assert health.fresh(NOW + FRESH_S)
+    assert not health.fresh(NOW + FRESH_S + 1)
+
+    fleet.take(said(pi.health()), NOW + 600)
+
+    assert health.fresh(NOW + 600 + 1800)
+    assert not health.fresh(NOW + 600 + 1801)
+
+
+def test_seen_is_when_the_device_spoke_and_not_when_the_broker_spoke_of_it(pi: Voice) -> None:
+    fleet = Fleet()
+    device = Voice("pi-1", TOPICS)
+    fleet.take(said(device.model(at=NOW - 500)), NOW, retained=True)
+    assert fleet.devices["pi-1"].seen == NOW - 500
+    fleet.take(said(device.model(at=NOW + 9999)), NOW, retained=True)  # its clock is ahead
+    assert fleet.devices["pi-1"].seen == NOW
+    fleet.take(said(device.status(online=False)), NOW + 50)  # the will
+    assert fleet.devices["pi-1"].seen == NOW
+    fleet.take(said(device.status()), NOW + 60)
+    assert fleet.devices["pi-1"].seen == NOW + 60
+
+
+def test_an_event_counts_once(pi: Voice) -> None:
+    fleet = Fleet()
+    first, second = said(pi.event()), said(pi.event("a kind of a later version"))
+    for event in (first, second, first, second):
+        fleet.take(event, NOW)
+
+    assert fleet.devices["pi-1"].events == {("activated", "info"): 1, ("other", "info"): 1}
+
+
+def test_a_sample_that_somebody_had_the_broker_keep_is_none(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.health(), pi.sample(), pi.event()):
+        fleet.take(said(message), NOW, retained=True)
+
+    device = fleet.devices["pi-1"]
+    assert (device.health, device.served, device.events, device.seen) == (None, {}, {}, 0.0)
+
+
+def test_samples_are_added_up_and_nothing_below_zero_is(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.sample(), pi.sample(), pi.sample(inferences=-5)):
+        fleet.take(said(message), NOW)
+
+    assert fleet.devices["pi-1"].served["har"].inferences == 2400
+    assert fleet.devices["pi-1"].served["har"].errors == 9
+
+
+def test_memory_is_bounded(pi: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MOST_DEVICES", 3)
+    fleet = Fleet()
+    for number in range(200):
+        fleet.take(said(pi.model(f"model-{number}")), NOW)
+        fleet.take(said(pi.sample(f"model-{number}")), NOW)
+        fleet.take(said(pi.report(f"{number:016x}")), NOW)
+        fleet.take(said(Voice(f"pi-{number}", TOPICS).status()), NOW)
+
+    device = fleet.devices["pi-1"]
+    assert (len(device.models), len(device.served), len(device.jobs)) == (MOST_MODELS, MOST_MODELS, MOST_JOBS)
+    assert len(fleet.devices) == 3
+    assert device.left_out == 2 * (200 - MOST_MODELS) + 200 - MOST_JOBS
+    assert fleet.left_out == 197
+
+
+def test_a_device_that_nobody_knows_any_more_is_forgotten(pi: Voice) -> None:
+    fleet = Fleet()
+    fleet.take(said(pi.health()), NOW)
+    fleet.forget(NOW + FORGET_S)
+    assert "pi-1" in fleet.devices
+
+    fleet.forget(NOW + FORGET_S + 1)
+
+    assert not fleet.devices
+    fleet.take(Said("pi-9", "status", "", None), NOW)
+    assert not fleet.devices
+
+
+def test_no_message_is_kept_whole_that_holds_free_values(pi: Voice) -> None:
+    fleet = Fleet()
+    fleet.take(said(pi.info(sources={"a": {"b": "x" * 500}})), NOW)
+    fleet.take(said(pi.report(results={"a": "x" * 500})), NOW)
+
+    kept = fleet.devices["pi-1"]
+    assert not any(isinstance(one, Message) for one in (kept.board, *kept.jobs.values()))
+    assert b"xxx" not in msgspec.json.encode([kept.board, kept.jobs])
