@@ -4,13 +4,14 @@ Whoever raises one has seen it happen just now, and says it in the sentence that
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
 from edge_agent.foreign.decoding import cut_text
 from edge_agent.printable import printable
-from edge_agent.strict import counted
+from edge_agent.strict import UNDECODABLE, counted
 from edge_agent.telemetry.outbox import MOST_BYTES, Outbox
 from edge_agent.wire.messages import Message, encode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event, Severity
@@ -45,6 +46,13 @@ class Subject(NamedTuple):
 
 
 NOTHING: Final = Subject()
+
+
+class _End(msgspec.Struct):
+    """What tells one event about a job's end from another; the rest may be of another version of the agent."""
+
+    kind: str
+    job: str = ""
 
 
 class Events:
@@ -107,9 +115,10 @@ class Events:
     def tell_end(self, kind: str, message: str, *, code: str, about: Subject) -> None:
         """Raise an event about a job's end, unless it waits already: power may fail between it and the job's report."""
         for waiting in self._outbox.waiting:
-            known = msgspec.json.decode(waiting.payload, type=Event)
-            if (known.kind, known.job) == (kind, about.job):
-                return
+            with suppress(*UNDECODABLE):
+                known = msgspec.json.decode(waiting.payload, type=_End)
+                if (known.kind, known.job) == (kind, about.job):
+                    return
         self.tell(kind, message, code=code, about=about)
 
     def tell_lost(self, *, at_any_cost: bool = False) -> None:

@@ -65,6 +65,18 @@ def test_an_end_that_waits_already_is_not_told_again(events: Events, outbox: Out
     assert [(event.kind, event.job) for event in told(outbox)] == [("failed", "a"), ("failed", "b"), ("activated", "a")]
 
 
+@pytest.mark.parametrize(
+    "alien", [b'{"kind":"failed","job":"x","severity":"fatal","event_seq":"9"}', b'{"job":[]}', b"\xff", b"[" * 5000]
+)
+def test_an_event_of_another_version_that_waits_silences_none(events: Events, outbox: Outbox, alien: bytes) -> None:
+    outbox.add(outbox.next_number(), alien)
+    for job in ("x", "y"):
+        events.tell_end("failed", "x", code="", about=Subject("har", 1, job))
+
+    assert b'"y"' in outbox.waiting[-1].payload
+    assert len(outbox.waiting) == (2 if b"fatal" in alien else 3)
+
+
 def test_what_was_dropped_is_told_with_its_number(events: Events, outbox: Outbox) -> None:
     events.tell_lost()
     assert told(outbox) == []
