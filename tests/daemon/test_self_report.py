@@ -188,6 +188,8 @@ def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
     now[0] += GRACE_S + 1
     local.agent.tick()
     local.handle(SensorSaid("imu", SourceState(state="open", rate_hz=50)))
+    now[0] += GRACE_S + 1
+    local.agent.tick()
 
     lost, back = local.events()[1:]
     assert (lost.kind, lost.code, back.kind) == ("sensor_lost", "source_lost", "sensor_back")
