@@ -174,12 +174,12 @@ class Agent:
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
-        self._report.stop()
         with contained("the states of models"):
             self._model_states.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
-        self._report.take_answers()
+        with contained("events"):  # the answers to them came before that one
+            self._report.stop()
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
@@ -243,7 +243,8 @@ class Agent:
                 self.ledger.republish(job.id)
         self._home_assistant.connected()
         self.transfers.connected()
-        self._report.connected()
+        with contained("events and health"):
+            self._report.connected()
         with contained("the states of models"):
             self._model_states.connected()
 

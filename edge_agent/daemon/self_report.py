@@ -110,13 +110,15 @@ class SelfReport:
         self._sender.publish()
 
     def stop(self) -> None:
-        """End cleanly."""
+        """End cleanly. The broker has answered what it will: what it has would be published again."""
+        self._sender.disconnected()
+        self.take_answers()
         self._outbox.lose_memory()
         self.events.tell_lost(at_any_cost=True)
         self._mark.end()
 
     def take_answers(self) -> None:
-        """Deal with what the broker has answered; at the very end, too, or what it has would be published again."""
+        """Deal with what the broker has answered."""
         while self._answers:
             self._answers.popleft()()
 
