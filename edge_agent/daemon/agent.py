@@ -129,7 +129,7 @@ class Agent:
             self._housekeeper.check_releases,
             self.flow.schedule,
         ):
-            with contained(step.__name__):
+            with contained(step.__qualname__):
                 step()
 
     def handle(self, event: InboxEvent) -> None:
@@ -162,11 +162,11 @@ class Agent:
             self._model_states.tick,
             self.serving_samples.tick,
         ):
-            with contained(due.__name__):
+            with contained(due.__qualname__):
                 due()
 
-    def stop(self) -> None:
-        """End cleanly."""
+    def stop(self, *, clean: bool = True) -> None:
+        """End; not ``clean``: as something went wrong, which the next start says."""
         self.flow.pause()
         self.serving_samples.stop()
         self._workers.stop_all()
@@ -179,7 +179,7 @@ class Agent:
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
         with contained("events"):  # the answers to them came before that one
-            self._report.stop()
+            self._report.stop(clean=clean)
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
