@@ -14,27 +14,11 @@ from edge_agent.printable import printable
 from edge_agent.strict import UNDECODABLE, counted
 from edge_agent.telemetry.outbox import MOST_BYTES, Outbox
 from edge_agent.wire.messages import Message, encode
-from edge_agent.wire.telemetry import EVENT_KINDS, Event, Severity
+from edge_agent.wire.telemetry import EVENT_KINDS, Event
 
 _MOST_MESSAGE = 500
 """Characters; as many are a kilobyte or two."""
 _MOST_NAME = 63
-SEVERITIES: dict[str, Severity] = {
-    "started": "info",
-    "restarted_after_crash": "warning",
-    "activated": "info",
-    "rolled_back": "warning",
-    "rejected": "warning",
-    "failed": "error",
-    "sensor_lost": "error",
-    "sensor_back": "info",
-    "throttled": "warning",
-    "undervoltage": "warning",
-    "disk_low": "warning",
-    "model_stale": "warning",
-    "refused": "warning",
-    "events_lost": "warning",
-}
 
 
 class Subject(NamedTuple):
@@ -89,14 +73,13 @@ class Events:
             about: the model that it is about.
             at_any_cost: put it on the disk also where the day's writes are used up.
         """
-        _ = EVENT_KINDS[kind]
         stamp = self._stamp()
         number = self._outbox.next_number()
         event = Event(
             device=self._device,
             event_seq=number,
             kind=kind,
-            severity=SEVERITIES[kind],
+            severity=EVENT_KINDS[kind].severity,
             code=code,
             message=cut_text(printable(message), _MOST_MESSAGE),
             model=cut_text(about.model, _MOST_NAME),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.telemetry.events import SEVERITIES, Events, Subject
+from edge_agent.telemetry.events import Events, Subject
 from edge_agent.telemetry.outbox import MOST, MOST_BYTES, Outbox
 from edge_agent.telemetry.write_budget import WriteBudget
 from edge_agent.wire.messages import Message, decode
-from edge_agent.wire.telemetry import EVENT_KINDS, Event
+from edge_agent.wire.telemetry import Event
 
 
 @pytest.fixture
@@ -25,10 +25,6 @@ def events(outbox: Outbox) -> Events:
 
 def told(outbox: Outbox) -> list[Event]:
     return [decode(event.payload, Event) for event in outbox.waiting]
-
-
-def test_every_kind_has_a_severity() -> None:
-    assert SEVERITIES.keys() == EVENT_KINDS.keys()
 
 
 def test_an_event_says_what_when_and_about_what(events: Events, outbox: Outbox) -> None:
