@@ -54,7 +54,6 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
-from edge_agent.telemetry.events import Subject
 
 log = logging.getLogger(__name__)
 
@@ -248,9 +247,9 @@ class Agent:
         with contained("the states of models"):
             self._model_states.connected()
 
-    def _healed(self, model: str, text: str) -> None:
-        """A release that was broken on disk is not active any more."""
-        self._report.events.tell("rolled_back", text, code="release_corrupt", about=Subject(model))
+    def _healed(self, model: str, name: str, text: str) -> None:
+        """The release ``name`` was broken on disk, and is not active any more."""
+        self._report.healed(model, name, text)
         self.info.publish()
 
     def _forgotten(self, model: str) -> None:

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 60
 """At least, however rarely samples are published: events are to be told when they happen."""
+_MOST_DIGITS = 15
+"""Of a version."""
 _ENDS = {Status.REJECTED: "rejected", Status.FAILED: "failed"}
 _BEFORE = {
     Before.KILLED: "the agent before this one ended without a word: it crashed or was killed; see the log",
@@ -140,6 +142,13 @@ class SelfReport:
     def taken_back(self, release: Release, why: str) -> None:
         """A release that was active is taken back; ``why`` says what is active now."""
         self.events.tell("rolled_back", why, about=_about(release))
+
+    def healed(self, model: str, name: str, text: str) -> None:
+        """The release ``name`` was broken, maybe beyond what it says of itself, and was taken out."""
+        version, _, job = name.partition("-")
+        known = version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS
+        about = Subject(model, int(version), job) if known else Subject(model)
+        self.events.tell("rolled_back", text, code="release_corrupt", about=about)
 
     def refused(self, refused: Refused) -> None:
         """A signed order is not obeyed."""

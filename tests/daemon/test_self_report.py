@@ -120,6 +120,7 @@ def test_a_rollback_and_a_release_that_the_card_has_spoilt_are_told(tmp_path: Pa
         "rolled back har from 3 to 2",
     )
     assert (healed.code, healed.model) == ("release_corrupt", "har")
+    assert (healed.version, healed.job) == (current.version, current.job)
     assert "no longer has its hash" in healed.message
     again.off()
 
