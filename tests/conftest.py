@@ -6,6 +6,7 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime, here or in a child
 
 import copy
+import logging
 import secrets
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import settings
 from support.brokers import MOSQUITTO, Broker, IotcoreBroker, MosquittoBroker
 from support.messages import watched
+
+from edge_agent.daemon.log_limit import LogLimit
 
 pytest_plugins = ["support.skips"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +42,14 @@ def same_numbers_in_any_order(request: pytest.FixtureRequest, monkeypatch: pytes
     """A module's ``RANDOM`` begins afresh for each test, whichever ran before it in this process."""
     if hasattr(request.module, "RANDOM"):
         monkeypatch.setattr(request.module, "RANDOM", copy.deepcopy(request.module.RANDOM))
+
+
+@pytest.fixture(autouse=True)
+def a_daemon_in_this_process_limits_its_own_log() -> Iterator[None]:
+    """And not that of the tests after it, whose handlers are the same."""
+    yield
+    for handler in logging.getLogger().handlers:
+        handler.filters = [one for one in handler.filters if not isinstance(one, LogLimit)]
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,9 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -38,6 +40,13 @@ attempt("device", lambda: Path("/dev/null").write_text("x"))
 attempt("child", lambda: os.system(f"echo x > {others}/c 2> /dev/null") and (others / "c").read_text())
 attempt("tcp", lambda: socket.create_connection(("127.0.0.1", port), 5).close())
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder outside ``/dev``, below which pytest's may lie, and where a process that reads a sensor may write."""
+    with TemporaryDirectory(dir="/var/tmp") as name:
+        yield Path(name)
 
 
 @pytest.mark.parametrize("tcp", [True, False])
