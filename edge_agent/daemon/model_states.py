@@ -91,7 +91,11 @@ class ModelStates:
                 return
 
     def _say(self, model: str, said: _Said | None) -> None:
-        state = self._state(model)
+        try:
+            state = self._state(model)
+        except StoreError:
+            self._changed.add(model)  # what cannot be read now may be readable by the next tick
+            raise
         if said is not None and said.state == state:
             return
         sent = self._publisher.model_state(model, state)

@@ -13,8 +13,9 @@ from support.agents import DEVICE, TOPICS, LocalAgent
 from support.upgrades import FIXTURES, unpack
 
 from edge_agent.daemon import model_states
+from edge_agent.errors import StoreError
 from edge_agent.execution.run import StageEnd
-from edge_agent.jobs.job import Progressed, Status
+from edge_agent.jobs.job import Job, Progressed, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Connected, Disconnected
 from edge_agent.state.releases import Releases
@@ -253,6 +254,39 @@ def test_want_of_descriptors_unsays_nothing(
 
     assert len(listener.heard) > before
     assert (listener.state().active_version, listener.state().method) == (1, "static")
+
+
+def test_a_report_that_the_disk_has_damaged_leaves_a_state_without_a_sentence(
+    local: LocalAgent, listener: Listener
+) -> None:
+    job = local.want(1)
+    local.settle()
+    (local.store.job_dir(job) / "report.json").write_bytes(b'{"device":')
+    local.link.retained.clear()
+    local.handle(Connected(session_present=False))
+    local.agent.tick()
+
+    state = listener.state()
+    assert (state.active_version, state.verdict, state.message) == (1, "accepted", "")
+
+
+def test_a_state_that_could_not_be_read_is_said_as_soon_as_it_can_be(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    local.link.retained.clear()
+
+    def unreadable(_job: Job) -> str:
+        raise StoreError("state_unreadable", "report of job 1: Too many open files")
+
+    with monkeypatch.context() as flooded:
+        flooded.setattr(local.agent.ledger, "sentence", unreadable)
+        local.handle(Connected(session_present=False))
+        assert topic("har") not in local.link.retained
+    local.agent.tick()
+
+    assert listener.state().active_version == 1
 
 
 def test_a_state_that_found_no_room_is_said_later(local: LocalAgent, listener: Listener) -> None:
