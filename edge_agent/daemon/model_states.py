@@ -23,6 +23,7 @@ from edge_agent.state.releases import Releases, read_release
 from edge_agent.state.store import Store
 from edge_agent.telemetry.measured import Measured, read_measured
 from edge_agent.telemetry.model_state import Running, model_state
+from edge_agent.telemetry.pause import Pause
 from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
 
@@ -41,7 +42,14 @@ class ModelStates:
     """Publishes; used from the consumer only."""
 
     def __init__(
-        self, config: Config, store: Store, link: Link, ledger: JobLedger, identity: Identity, publisher: Publisher
+        self,
+        config: Config,
+        store: Store,
+        link: Link,
+        ledger: JobLedger,
+        identity: Identity,
+        publisher: Publisher,
+        pause: Pause,
     ) -> None:
         self._device = config.device_id
         self._store = store
@@ -49,6 +57,7 @@ class ModelStates:
         self._ledger = ledger
         self._identity = identity
         self._publisher = publisher
+        self._pause = pause
         self._said: dict[str, _Said] = {}
         self._changed: set[str] = set()
         self._measured: dict[str, tuple[str, Measured]] = {}
@@ -110,6 +119,8 @@ class ModelStates:
         if not self._link.connected or self._refused:
             self._changed.clear()  # a connection begins with all of it
             return False
+        if self._pause.on:
+            return False  # what changes meanwhile is said after it
         if self._first is None:
             return True
         if not self._first.done:

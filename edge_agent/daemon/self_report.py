@@ -30,6 +30,7 @@ from edge_agent.telemetry.event_sender import EventSender
 from edge_agent.telemetry.events import Events, Subject
 from edge_agent.telemetry.health import AgentFacts, HealthWatch
 from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.pause import Pause
 from edge_agent.telemetry.sensor_watch import SensorWatch
 from edge_agent.wire.messages import Refused, encode
 from edge_agent.wire.telemetry import HEALTH
@@ -57,7 +58,9 @@ class SelfReport:
         clock: Clock,
         boot_id: str,
         publisher: Publisher,
+        pause: Pause,
     ) -> None:
+        self._pause = pause
         self._device = device = config.device_id
         self._topics = config.topics
         self._link = link
@@ -68,7 +71,7 @@ class SelfReport:
         self._mark = RunningMark(store.root / "running")
         self._answers: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(store.root / "events", clock.now)
-        self._sender = EventSender(self._outbox, self._send)
+        self._sender = EventSender(self._outbox, self._send, pause)
         self.events = Events(device, self._outbox, publisher.stamp, on_raised=self._sender.publish)
         self._sensors = SensorWatch(self._tell)
         self._publishes = config.telemetry.health_s > 0
@@ -171,7 +174,7 @@ class SelfReport:
         if self._watch is None:  # that sample says nothing of shares: there is none before it
             self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
         health = self._watch.health(self._device, readings, facts, self._stamp())
-        if self._publishes:
+        if self._publishes and not self._pause.on:
             self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
 
     def _send(self, payload: bytes, answered: Callable[[str], None]) -> bool:

@@ -11,6 +11,7 @@ from edge_agent.daemon.usage_socket import UsageSocket
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.telemetry.pause import Pause
 from edge_agent.telemetry.usage import Usage, UsageSum
 
 _MOST_VERSIONS = 4
@@ -20,7 +21,8 @@ _MOST_VERSIONS = 4
 class ServingSamples:
     """Adds up and publishes; used from the consumer only."""
 
-    def __init__(self, config: Config, store: Store, publisher: Publisher) -> None:
+    def __init__(self, config: Config, store: Store, publisher: Publisher, pause: Pause) -> None:
+        self._pause = pause
         self._device = config.device_id
         self._interval_s = config.telemetry.model_s
         self._models = store.models
@@ -62,6 +64,8 @@ class ServingSamples:
         versions[usage.version].add(usage, pid)
 
     def _publish(self, interval_s: float) -> None:
+        if self._pause.on:
+            self._sums.clear()
         for versions in self._sums.values():
             for told in versions.values():
                 self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.pause import Pause
 
 WINDOW = 16
 """Events under way at once."""
@@ -19,9 +20,10 @@ the consumer: with "" when the broker has the message, else with why it has not.
 
 
 class EventSender:
-    """Used from the consumer only."""
+    """Used from the consumer only; publishes nothing during ``pause``."""
 
-    def __init__(self, outbox: Outbox, send: Send) -> None:
+    def __init__(self, outbox: Outbox, send: Send, pause: Pause) -> None:
+        self._pause = pause
         self._outbox = outbox
         self._send = send
         self._open = False
@@ -44,7 +46,7 @@ class EventSender:
 
     def publish(self) -> None:
         """Publish what waits, as far as it may be under way."""
-        if not self._open:
+        if not self._open or self._pause.on:
             return
         room = (WINDOW if self._proved else 1) - sum(event.under_way for event in self._outbox.waiting)
         for event in self._outbox.waiting:

@@ -16,7 +16,7 @@ from edge_agent.daemon import self_report
 from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.task import Stage
-from edge_agent.mqtt import Connected, Incoming
+from edge_agent.mqtt import Connected, Disconnected, Incoming
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.sharing import SourceState
 from edge_agent.state.releases import Releases
@@ -249,3 +249,17 @@ def test_health_is_published_as_often_as_the_config_says(tmp_path: Path, health_
     agent.agent.tick()
     assert topic not in agent.link.retained
     agent.off()
+
+
+def test_after_a_broker_that_ends_connections_at_telemetry_there_is_none_for_a_time(local: LocalAgent) -> None:
+    local.want(1)
+    local.settle()
+    local.handle(Disconnected("the broker ends each connection", gave_up=True))
+    local.link.retained.clear()
+    local.handle(Connected(session_present=True))
+    local.agent.info.publish()
+    local.agent._report._look()
+    local.agent.tick()
+
+    said = {topic.removeprefix("ea/v1/d/pi-01/").split("/")[0] for topic in local.link.retained}
+    assert said == {"status", "info", "job"}
