@@ -80,7 +80,6 @@ class SelfReport:
         self._began_s = self._looked_s = time.monotonic()
         self._watch: HealthWatch | None = None
         self._connections = 0
-        self._stale: set[tuple[str, int, str]] = set()
 
     def boot(self) -> None:
         """Read the events that wait, and say how the run before this one ended."""
@@ -145,12 +144,12 @@ class SelfReport:
         self.events.tell("refused", text, code=refused.code, about=Subject(refused.model, job=refused.job))
 
     def stale(self, release: Release, runtime: str) -> None:
-        """A release was judged on another runtime than ``runtime``, which is here now."""
-        if (known := (release.model, release.version, runtime)) not in self._stale:
-            self._stale.add(known)
-            judged = f"{release.runtime} {release.runtime_version}"
-            text = f"{release.model} {release.version} was judged on {judged}, here is {runtime}; recalibrate it"
-            self.events.tell("model_stale", text, about=_about(release))
+        """A release was judged on another runtime than ``runtime``, which is here now; empty: none of that name is."""
+        judged = f"{release.model} {release.version} was judged on {release.runtime} {release.runtime_version}"
+        text = f"{judged}, here is {runtime}; recalibrate it"
+        if not runtime:
+            text = f"{judged}, and {release.runtime} is not installed here; install it"
+        self.events.tell("model_stale", text, about=_about(release))
 
     def sensor(self, said: SensorSaid) -> None:
         """A sensor's process has spoken, or ended."""

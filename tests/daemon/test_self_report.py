@@ -166,15 +166,23 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
     assert "switched off" in messages[3][1]
 
 
-def test_a_runtime_that_is_another_one_now_makes_a_release_stale_once(local: LocalAgent) -> None:
+@pytest.mark.parametrize(
+    ("runtimes", "said"),
+    [
+        ({"onnxruntime": "2"}, "judged on onnxruntime 1, here is 2; recalibrate it"),
+        ({"ai-edge-litert": "2"}, "judged on onnxruntime 1, and onnxruntime is not installed here; install it"),
+    ],
+)
+def test_a_runtime_that_is_another_one_now_makes_a_release_stale(
+    local: LocalAgent, runtimes: dict[str, str], said: str
+) -> None:
     local.want(1)
     local.settle()
-    found = {"runtimes": {"onnxruntime": "2"}, "formats": ["onnx"], "broken": {}, "confinement": []}
-    for _ in range(2):
-        local.agent.take_inventory(ChildExit(0, "exited", 0, "", 0.1), json.dumps(found))
+    found = {"runtimes": runtimes, "formats": ["onnx"], "broken": {}, "confinement": []}
+    local.agent.take_inventory(ChildExit(0, "exited", 0, "", 0.1), json.dumps(found))
 
     assert kinds(local) == [*FIRST_BOOT, "activated", "model_stale"]
-    assert "judged on onnxruntime 1, here is 2" in local.events()[-1].message
+    assert said in local.events()[-1].message
 
 
 def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
