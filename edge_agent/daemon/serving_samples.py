@@ -50,17 +50,14 @@ class ServingSamples:
         self._socket.close()
 
     def _take(self, usage: Usage, pid: int) -> None:
-        versions = self._sums.get(usage.model)
-        if versions is None:
-            if not Releases(self._models, usage.model).link.is_symlink():
-                self._socket.dropped += 1
-                return
-            versions = self._sums[usage.model] = {}
+        versions = self._sums.get(usage.model, {})
         if usage.version not in versions:
-            if len(versions) >= _MOST_VERSIONS:
-                self._socket.dropped += 1
+            releases = Releases(self._models, usage.model)
+            if len(versions) >= _MOST_VERSIONS or not releases.link.is_symlink() or not releases.has(usage.version):
+                self._socket.drop(pid)
                 return
             versions[usage.version] = UsageSum(usage.model, usage.version)
+            self._sums[usage.model] = versions
         versions[usage.version].add(usage, pid)
 
     def _publish(self, interval_s: float) -> None:
@@ -69,6 +66,7 @@ class ServingSamples:
         for versions in self._sums.values():
             for told in versions.values():
                 self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
+        if self._sums:
+            self._socket.dropped = 0  # else nobody was told of them
         self._sums.clear()
-        self._socket.dropped = 0
         self._begun = time.monotonic()
