@@ -7,7 +7,9 @@ an active release nor a job is left. A broker whose ACL does not know the topic 
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -29,6 +31,9 @@ from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
 
 log = logging.getLogger(__name__)
 
+_AGAIN_S = 60.0
+"""After that a state is said again that the broker refused, maybe as it had no room."""
+
 
 class _Said(msgspec.Struct):
     """What was published last of a name."""
@@ -36,6 +41,7 @@ class _Said(msgspec.Struct):
     state: ModelState | msgspec.UnsetType | None
     """None: it was cleared; unset: there was no room for it."""
     at: float
+    """When; of a state that the broker refused, the earliest time to say it again."""
 
 
 class ModelStates:
@@ -65,11 +71,16 @@ class ModelStates:
         self._first: Sent | None = None
         """The first message of a connection, until the broker has answered it: it tells whether we may speak."""
         self._refused = False
+        self._asked = False
+        """A first message of this connection was sent."""
+        self._not_taken: deque[str] = deque()
+        """Names whose state the broker has refused, as another thread tells."""
 
     def connected(self) -> None:
         """Say all again: the broker may have lost everything, or hold what was cleared while it was away."""
         self._said.clear()
-        self._first, self._refused = None, False
+        self._first, self._refused, self._asked = None, False, False
+        self._not_taken.clear()
         self._changed |= self._names() | self._store.records().keys()
 
     def active_changed(self) -> None:
@@ -87,6 +98,10 @@ class ModelStates:
     def _say_changes(self, every_s: float) -> None:
         self._changed |= self._ledger.changed
         self._ledger.changed.clear()
+        while self._not_taken:
+            model = self._not_taken.popleft()
+            self._said[model] = _Said(msgspec.UNSET, time.monotonic() + _AGAIN_S)
+            self._changed.add(model)
         if not self._may_speak():
             return
         for model in sorted(self._changed):
@@ -107,12 +122,17 @@ class ModelStates:
             raise
         if said is not None and said.state == state:
             return
-        sent = self._publisher.model_state(model, state)
+        sent = self._publisher.model_state(model, state, partial(self._answered, model))
         if not sent.taken:
             self._changed.add(model)
-        elif not self._said:
-            self._first = sent
+        elif not self._asked:
+            self._first, self._asked = sent, True
         self._said[model] = _Said(state if sent.taken else msgspec.UNSET, time.monotonic())
+
+    def _answered(self, model: str, reason: str) -> None:
+        """On whatever thread: the broker has a state, or refused it."""
+        if reason:
+            self._not_taken.append(model)
 
     def _may_speak(self) -> bool:
         """Whether there is a connection whose broker takes states, which one with an older ACL does not."""

@@ -29,7 +29,9 @@ def topic(model: str) -> str:
 
 
 class Listener:
-    """What a dashboard knows of an agent's models."""
+    """What a dashboard knows of an agent's models; ``then`` answers the newest state."""
+
+    then: Any
 
     def __init__(self, local: LocalAgent) -> None:
         self.local = local
@@ -38,7 +40,8 @@ class Listener:
 
         def publish(where: str, payload: bytes, **how: object) -> object:
             if "/model/" in where:
-                assert how == {"retain": True, "qos": 1}
+                assert (how["retain"], how["qos"]) == (True, 1)
+                self.then = how["then"]
                 self.heard.append((where, payload))
             return said(where, payload, **how)
 
@@ -319,6 +322,41 @@ def test_a_broker_that_refuses_is_asked_once_a_connection(
     local.agent.tick()
     assert listener.state().active_version == 2
     assert local.agent.jobs[listener.state().job].status is Status.SUCCEEDED
+
+
+def test_a_state_that_the_broker_refuses_later_is_said_again(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    heard = len(listener.heard)
+    listener.then("Quota exceeded")
+    local.agent.tick()
+    assert len(listener.heard) == heard, "not at once"
+
+    monkeypatch.setattr(model_states, "_AGAIN_S", 0)
+    listener.then("Quota exceeded")
+    local.agent.tick()
+    listener.then("")
+    local.agent.tick()
+    assert len(listener.heard) == heard + 1
+
+
+def test_a_broker_is_asked_although_the_first_state_found_no_room(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    monkeypatch.setattr(local.link, "refusal", lambda: "Not authorized")
+    local.link.taken = False
+    local.handle(Connected(session_present=False))
+    local.link.taken = True
+    listener.heard.clear()
+    for _ in range(3):
+        local.want(2)
+        local.settle()
+
+    assert len(listener.heard) == 1
 
 
 def test_a_device_of_version_0_1_0_says_what_it_knows(tmp_path: Path) -> None:
