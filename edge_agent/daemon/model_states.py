@@ -180,7 +180,8 @@ class ModelStates:
         name, measured = self._measured.get(model, ("", None))
         if measured is None or name != release.name:
             measured = read_measured(releases.path(release.name), release)
-            self._measured[model] = release.name, measured
+            if measured.read:
+                self._measured[model] = release.name, measured
         previous = releases.read(release.previous) if release.previous else None
         return Running(
             release=release,

@@ -259,6 +259,29 @@ def test_want_of_descriptors_unsays_nothing(
     assert (listener.state().active_version, listener.state().method) == (1, "static")
 
 
+def test_numbers_that_the_disk_did_not_give_are_read_again(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    states, really = local.agent._model_states, os.open
+
+    def broken(path: Any, *given: Any, **named: Any) -> int:
+        if str(path).endswith("report.json"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(path, *given, **named)
+
+    with monkeypatch.context() as flaky:
+        flaky.setattr(os, "open", broken)
+        states._measured.clear()
+        local.handle(Connected(session_present=False))
+        assert listener.state().active_version == 1
+        assert not states._measured
+    local.handle(Connected(session_present=False))
+
+    assert set(states._measured) == {"har"}
+
+
 def test_a_report_that_the_disk_has_damaged_leaves_a_state_without_a_sentence(
     local: LocalAgent, listener: Listener
 ) -> None:
