@@ -122,7 +122,7 @@ class Client:
         """Send a message; ``then`` is called once the broker has it or refused it, unless it was not taken."""
         info = self._paho.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            log.warning("too many messages wait for the broker; dropped one to %s", topic)
+            log.warning("too many messages wait for the broker; one to %s is not taken now", topic)
             return Sent(None, self.refusals, f"{self._url} leaves too many messages unacknowledged")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             if qos == 0:
