@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -119,6 +120,7 @@ def test_a_rollback_and_a_release_that_the_card_has_spoilt_are_told(tmp_path: Pa
         "rolled back har from 3 to 2",
     )
     assert (healed.code, healed.model) == ("release_corrupt", "har")
+    assert (healed.version, healed.job) == (current.version, current.job)
     assert "no longer has its hash" in healed.message
     again.off()
 
@@ -158,9 +160,16 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
     (tmp_path / "state" / "running").write_text("another boot")
     LocalAgent(tmp_path / "state").boot().off()
 
+    LocalAgent(tmp_path / "state").boot().off()
+    broken = LocalAgent(tmp_path / "state").boot()
+    broken.agent.stop(clean=False)
+    broken.off()
+    LocalAgent(tmp_path / "state").boot().off()
+
     messages = [(event.kind, event.message.partition(":")[0]) for event in stopped.events()]
     assert [kind for kind, _ in messages] == [
         *("started", "restarted_after_crash", "started", "restarted_after_crash"),
+        *["restarted_after_crash"] * 3,
     ]
     assert "ended without a word" in messages[1][1]
     assert "switched off" in messages[3][1]
@@ -196,6 +205,8 @@ def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
     now[0] += GRACE_S + 1
     local.agent.tick()
     local.handle(SensorSaid("imu", SourceState(state="open", rate_hz=50)))
+    now[0] += GRACE_S + 1
+    local.agent.tick()
 
     lost, back = local.events()[1:]
     assert (lost.kind, lost.code, back.kind) == ("sensor_lost", "source_lost", "sensor_back")
@@ -266,8 +277,26 @@ def test_after_a_broker_that_ends_connections_at_telemetry_there_is_none_for_a_t
     local.link.retained.clear()
     local.handle(Connected(session_present=True))
     local.agent.info.publish()
-    local.agent._report._look()
+    local.agent._report._look(publish=True)
     local.agent.tick()
 
     said = {topic.removeprefix("ea/v1/d/pi-01/").split("/")[0] for topic in local.link.retained}
     assert said == {"status", "info", "job"}
+
+
+def test_events_do_not_wait_for_a_sample_that_is_published_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.monotonic()]
+    monkeypatch.setattr(self_report.time, "monotonic", lambda: now[0])
+    agent = LocalAgent(tmp_path / "state", telemetry={"health_s": 3600}).boot()
+    topic = TOPICS.device(DEVICE.name, "tele", "health")
+    agent.link.retained.pop(topic)
+    read = self_report.Machine.read
+    monkeypatch.setattr(self_report.Machine, "read", lambda machine: replace(read(machine), disk_free_bytes=0))
+    now[0] += 61
+    agent.agent.tick()
+
+    assert kinds(agent) == [*FIRST_BOOT, "disk_low"]
+    assert topic not in agent.link.retained
+    agent.off()
