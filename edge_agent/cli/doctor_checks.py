@@ -4,6 +4,7 @@ Reads, connects, and imports runtimes in children; changes nothing. A source is 
 moment, unless somebody else has it. To the broker go messages that every reader passes over.
 """
 
+import logging
 import os
 import platform
 import shutil
@@ -233,6 +234,9 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
         remedy = _AS_ROOT if "permission denied" in error.message else "correct [mqtt], or put the file there"
         yield Check("broker", "fail", error.message, remedy)
         return
+    told = logging.getLogger("edge_agent.mqtt")
+    told_from = told.level
+    told.setLevel(logging.ERROR)  # what it warns of is what the checks say
     link.start()
     try:
         link.wait_connected(_BROKER_TIMEOUT_S)
@@ -246,6 +250,7 @@ def _broker(config: Config, service: ServiceRights | None) -> Iterator[Check]:
         yield Check("broker", "fail", error.message, _broker_remedy(error))
     finally:
         link.stop()
+        told.setLevel(told_from)
 
 
 def _broker_remedy(error: EdgeAgentError) -> str:

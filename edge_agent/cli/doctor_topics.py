@@ -8,6 +8,7 @@ Assistant's topic is left alone, as an empty message there takes the device out 
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,6 +20,8 @@ from edge_agent.wire.telemetry import HEALTH
 from edge_agent.wire.topics import DeviceKind, Scope, Topics
 
 _ANSWER_TIMEOUT_S = 5.0
+_LOOK_S = 0.05
+"""So often it is looked whether the connection stands; the link leaves it ended for longer before it makes it again."""
 _NOBODY = "edge-agent-doctor"
 _WITHOUT_NAME: tuple[DeviceKind, ...] = ("status", "info", "need", "event")
 _WITH_NAME: tuple[DeviceKind, ...] = ("job", "done", "model")
@@ -42,34 +45,49 @@ def check_topics(link: Link, config: Config) -> Check:
     if link.version != "5":
         detail = "the broker speaks MQTT 3.1.1, which does not say what is refused"
         return Check("topics", "ok", f"{detail}; docs/broker.md has the ACL that this device needs")
-    refused, unanswered = _refused(link, list(written_topics(config.topics, config.device_id)))
-    if unanswered:
-        detail = f"the broker does not answer about {unanswered[0]}"
-        return Check("topics", "warn", detail, "see how the broker does, and try again")
-    if not refused:
+    written = list(written_topics(config.topics, config.device_id))
+    answers = _answers(link, written)
+    refused = [topic for topic in written if answers.get(topic)]
+    unanswered = [topic for topic in written if topic not in answers]
+    if not refused and not unanswered:
         return Check("topics", "ok", "the broker lets this device write to each of its topics")
+    details = [f"the broker refuses what this device writes to {', '.join(refused)}"] if refused else []
+    if unanswered and not link.connected:
+        details.append(f"the broker closes the connection at what this device writes to {unanswered[0]}")
+        refused.append(unanswered[0])
+    elif unanswered:
+        details.append(f"the broker does not answer about {unanswered[0]}")
+    if not refused:
+        return Check("topics", "warn", details[0], "see how the broker does, and try again")
     lines = dict.fromkeys(line_for_device(config.topics, topic) for topic in refused)
     only_telemetry = all(line.split("/%u/")[1].startswith(_TELEMETRY) for line in lines)
-    detail = f"the broker refuses what this device writes to {', '.join(refused)}"
-    return Check(
-        "topics", "warn" if only_telemetry else "fail", detail, "add to the broker's ACL:\n" + "\n".join(lines)
-    )
+    remedy = "add to the broker's ACL:\n" + "\n".join(lines)
+    if unanswered:
+        remedy += "\nthen run edge-agent doctor again, for the topics after it"
+    return Check("topics", "warn" if only_telemetry else "fail", "; ".join(details), remedy)
 
 
-def _refused(link: Link, written: list[str]) -> tuple[list[str], list[str]]:
-    """Those of the topics that the broker refuses, and those that it says nothing about in time."""
+def _answers(link: Link, written: list[str]) -> dict[str, str]:
+    """Topic → why the broker refuses it, empty if it does not; up to the first that it says nothing about in time.
+
+    One at a time: with a connection that is closed at one topic, answers about those before it may be lost.
+    """
     answers: dict[str, str] = {}
-    one_more = threading.Semaphore(0)
+    answered = threading.Semaphore(0)
 
     def answer(topic: str, reason: str) -> None:
         answers[topic] = reason
-        one_more.release()
+        answered.release()
 
-    sent = [link.publish(topic, _nothing(topic), qos=1, then=partial(answer, topic)).taken for topic in written]
-    for _ in range(sum(sent)):
-        if not one_more.acquire(timeout=_ANSWER_TIMEOUT_S):
+    for topic in written:
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_S
+        if not link.publish(topic, _nothing(topic), qos=1, then=partial(answer, topic)).taken:
             break
-    return [topic for topic in written if answers.get(topic)], [topic for topic in written if topic not in answers]
+        while not (came := answered.acquire(timeout=_LOOK_S)) and link.connected and time.monotonic() < deadline:
+            pass
+        if not came:
+            break
+    return dict(answers)
 
 
 def _nothing(topic: str) -> bytes:

@@ -54,6 +54,7 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
+from edge_agent.telemetry.pause import Pause
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +82,16 @@ class Agent:
         self.ledger = JobLedger(store, self.publisher)
         self.jobs = self.ledger.jobs
         self.sensors = Sensors(config, put)
-        self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher)
-        self.serving_samples = ServingSamples(config, store, self.publisher)
+        self._pause = Pause()
+        self._model_states = ModelStates(config, store, link, self.ledger, identity, self.publisher, self._pause)
+        self.serving_samples = ServingSamples(config, store, self.publisher, self._pause)
         self.info = InfoPublisher(
             config, store, identity, self.sensors, self.publisher, on_publish=self._model_states.active_changed
         )
 
-        self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher)
+        self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher, self._pause)
 
-        self._home_assistant = HomeAssistant(config, store, link, self.ledger)
+        self._home_assistant = HomeAssistant(config, store, link, self.ledger, self._pause)
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
@@ -219,7 +221,9 @@ class Agent:
             case Connected(protocol=protocol):
                 log.info("connected to %s with MQTT %s", self.config.mqtt.url, protocol)
                 self._on_connected()
-            case Disconnected(reason, twin=twin):  # the link has logged why
+            case Disconnected(reason, twin=twin, gave_up=gave_up):  # the link has logged why
+                if gave_up:  # nothing else is as likely to be what the broker does not allow
+                    self._pause.begin()
                 self._twins.disconnected(reason if twin else "")
                 self.transfers.disconnected()
                 self._report.disconnected()

@@ -20,6 +20,7 @@ from edge_agent.mqtt import Link, Sent
 from edge_agent.settings.device import Config
 from edge_agent.state.store import Announced, Store
 from edge_agent.telemetry.home_assistant import Described, discovery, discovery_topic, entities
+from edge_agent.telemetry.pause import Pause
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ _GONE_S = 3600.0
 class HomeAssistant:
     """Publishes; used from the consumer only."""
 
-    def __init__(self, config: Config, store: Store, link: Link, ledger: JobLedger) -> None:
+    def __init__(self, config: Config, store: Store, link: Link, ledger: JobLedger, pause: Pause) -> None:
+        self._pause = pause
         self._config = config
         self._enabled = config.telemetry.home_assistant
         self._topic = discovery_topic(config.telemetry.home_assistant_prefix, config.device_id)
@@ -58,7 +60,7 @@ class HomeAssistant:
 
     def tick(self) -> None:
         """See whether there is something to say."""
-        if self._refused or not (self._enabled or self._left) or not self._link.connected:
+        if self._refused or self._pause.on or not (self._enabled or self._left) or not self._link.connected:
             return
         now = time.monotonic()
         if now < self._next or not self._answered():

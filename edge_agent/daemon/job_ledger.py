@@ -10,7 +10,7 @@ import msgspec
 
 from edge_agent.daemon.faults import contained
 from edge_agent.daemon.publisher import Publisher
-from edge_agent.errors import LimitError, StoreError
+from edge_agent.errors import LimitError, StoreError, WireError
 from edge_agent.jobs.conclusion import conclude
 from edge_agent.jobs.job import ActivationStep, Event, Job, Progressed, StageFailed, advance
 from edge_agent.jobs.outcome import read_result
@@ -168,13 +168,16 @@ class JobLedger:
         return self._results[job.id]
 
     def sentence(self, job: Job) -> str:
-        """The last sentence of a job's report."""
+        """The last sentence of a job's report, empty if that is broken; ``StoreError`` if it cannot be read now."""
         if job.message or not job.ended:
             return job.message
         if job.id in self._unsaved:
             return self.result(job).message
         report = self._store.report(job.id)
-        return decode(report, JobReport).message if report else ""
+        try:
+            return decode(report, JobReport).message if report else ""
+        except WireError:  # the disk has damaged it: nobody will ever read more of it
+            return ""
 
     def stage_ended(self, job_id: str) -> None:
         """A stage may have left something: read the result object anew when it is asked for."""

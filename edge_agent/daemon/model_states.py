@@ -7,7 +7,9 @@ an active release nor a job is left. A broker whose ACL does not know the topic 
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -23,10 +25,14 @@ from edge_agent.state.releases import Releases, read_release
 from edge_agent.state.store import Store
 from edge_agent.telemetry.measured import Measured, read_measured
 from edge_agent.telemetry.model_state import Running, model_state
+from edge_agent.telemetry.pause import Pause
 from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.timestamps import parse_rfc3339, rfc3339
 
 log = logging.getLogger(__name__)
+
+_AGAIN_S = 60.0
+"""After that a state is said again that the broker refused, maybe as it had no room."""
 
 
 class _Said(msgspec.Struct):
@@ -35,13 +41,21 @@ class _Said(msgspec.Struct):
     state: ModelState | msgspec.UnsetType | None
     """None: it was cleared; unset: there was no room for it."""
     at: float
+    """When; of a state that the broker refused, the earliest time to say it again."""
 
 
 class ModelStates:
     """Publishes; used from the consumer only."""
 
     def __init__(
-        self, config: Config, store: Store, link: Link, ledger: JobLedger, identity: Identity, publisher: Publisher
+        self,
+        config: Config,
+        store: Store,
+        link: Link,
+        ledger: JobLedger,
+        identity: Identity,
+        publisher: Publisher,
+        pause: Pause,
     ) -> None:
         self._device = config.device_id
         self._store = store
@@ -49,6 +63,7 @@ class ModelStates:
         self._ledger = ledger
         self._identity = identity
         self._publisher = publisher
+        self._pause = pause
         self._said: dict[str, _Said] = {}
         self._changed: set[str] = set()
         self._measured: dict[str, tuple[str, Measured]] = {}
@@ -56,11 +71,16 @@ class ModelStates:
         self._first: Sent | None = None
         """The first message of a connection, until the broker has answered it: it tells whether we may speak."""
         self._refused = False
+        self._asked = False
+        """A first message of this connection was sent."""
+        self._not_taken: deque[str] = deque()
+        """Names whose state the broker has refused, as another thread tells."""
 
     def connected(self) -> None:
         """Say all again: the broker may have lost everything, or hold what was cleared while it was away."""
         self._said.clear()
-        self._first, self._refused = None, False
+        self._first, self._refused, self._asked = None, False, False
+        self._not_taken.clear()
         self._changed |= self._names() | self._store.records().keys()
 
     def active_changed(self) -> None:
@@ -78,6 +98,10 @@ class ModelStates:
     def _say_changes(self, every_s: float) -> None:
         self._changed |= self._ledger.changed
         self._ledger.changed.clear()
+        while self._not_taken:
+            model = self._not_taken.popleft()
+            self._said[model] = _Said(msgspec.UNSET, time.monotonic() + _AGAIN_S)
+            self._changed.add(model)
         if not self._may_speak():
             return
         for model in sorted(self._changed):
@@ -91,21 +115,32 @@ class ModelStates:
                 return
 
     def _say(self, model: str, said: _Said | None) -> None:
-        state = self._state(model)
+        try:
+            state = self._state(model)
+        except StoreError:
+            self._changed.add(model)  # what cannot be read now may be readable by the next tick
+            raise
         if said is not None and said.state == state:
             return
-        sent = self._publisher.model_state(model, state)
+        sent = self._publisher.model_state(model, state, partial(self._answered, model))
         if not sent.taken:
             self._changed.add(model)
-        elif not self._said:
-            self._first = sent
+        elif not self._asked:
+            self._first, self._asked = sent, True
         self._said[model] = _Said(state if sent.taken else msgspec.UNSET, time.monotonic())
+
+    def _answered(self, model: str, reason: str) -> None:
+        """On whatever thread: the broker has a state, or refused it."""
+        if reason:
+            self._not_taken.append(model)
 
     def _may_speak(self) -> bool:
         """Whether there is a connection whose broker takes states, which one with an older ACL does not."""
         if not self._link.connected or self._refused:
             self._changed.clear()  # a connection begins with all of it
             return False
+        if self._pause.on:
+            return False  # what changes meanwhile is said after it
         if self._first is None:
             return True
         if not self._first.done:
@@ -145,7 +180,8 @@ class ModelStates:
         name, measured = self._measured.get(model, ("", None))
         if measured is None or name != release.name:
             measured = read_measured(releases.path(release.name), release)
-            self._measured[model] = release.name, measured
+            if measured.read:
+                self._measured[model] = release.name, measured
         previous = releases.read(release.previous) if release.previous else None
         return Running(
             release=release,

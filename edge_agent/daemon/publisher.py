@@ -15,6 +15,7 @@ from edge_agent.jobs.job import Job
 from edge_agent.jobs.job_report import encode_report, job_report
 from edge_agent.jobs.result import Result
 from edge_agent.mqtt import Link, Sent
+from edge_agent.mqtt.acknowledgements import Then
 from edge_agent.state.clock import Clock
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, Done, JobReport, Message, Need, Refused, encode
 from edge_agent.wire.telemetry import ModelSample, ModelState
@@ -131,9 +132,12 @@ class Publisher:
         end = Done(device=self._device, command=command, code=code, message=message)
         self._say("done", command, encode(self._stamped(end)))
 
-    def model_state(self, model: str, state: ModelState | None) -> Sent:
-        """Say what runs under a model name and what its newest job does; None: nothing is left of it."""
-        return self._say("model", model, encode(self._stamped(state)) if state is not None else b"")
+    def model_state(self, model: str, state: ModelState | None, then: Then) -> Sent:
+        """Say what runs under a model name and what its newest job does; None: nothing is left of it.
+
+        ``then`` is called once, from any thread, with "" when the broker has it, else with why it has not.
+        """
+        return self._say("model", model, encode(self._stamped(state)) if state is not None else b"", then)
 
     def model_sample(self, sample: ModelSample) -> None:
         """Say what serving did with a model; nobody keeps it."""
@@ -148,8 +152,9 @@ class Publisher:
         """Clear a retained message that this device may clear: a command it has obeyed."""
         self._link.publish(topic, b"", retain=True, qos=1)
 
-    def _say(self, kind: Any, leaf: str, payload: bytes) -> Sent:
-        return self._link.publish(self._topics.device(self._device, kind, leaf), payload, retain=True, qos=1)
+    def _say(self, kind: Any, leaf: str, payload: bytes, then: Then | None = None) -> Sent:
+        topic = self._topics.device(self._device, kind, leaf)
+        return self._link.publish(topic, payload, retain=True, qos=1, then=then)
 
     def _stamped(self, message: M) -> M:
         stamp = self.stamp()

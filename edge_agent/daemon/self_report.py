@@ -31,6 +31,7 @@ from edge_agent.telemetry.event_sender import EventSender
 from edge_agent.telemetry.events import Events, Subject
 from edge_agent.telemetry.health import AgentFacts, HealthWatch
 from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.pause import Pause
 from edge_agent.telemetry.sensor_watch import SensorWatch
 from edge_agent.wire.messages import Refused, encode
 from edge_agent.wire.telemetry import HEALTH
@@ -60,7 +61,9 @@ class SelfReport:
         clock: Clock,
         boot_id: str,
         publisher: Publisher,
+        pause: Pause,
     ) -> None:
+        self._pause = pause
         self._device = device = config.device_id
         self._topics = config.topics
         self._link = link
@@ -71,7 +74,7 @@ class SelfReport:
         self._mark = RunningMark(store.root / "running")
         self._answers: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(store.root / "events", clock.now)
-        self._sender = EventSender(self._outbox, self._send)
+        self._sender = EventSender(self._outbox, self._send, pause)
         self.events = Events(device, self._outbox, publisher.stamp, on_raised=self._sender.publish)
         self._sensors = SensorWatch(self._tell)
         self._publish_every_s = config.telemetry.health_s or math.inf
@@ -80,7 +83,6 @@ class SelfReport:
         self._began_s = self._looked_s = self._published_s = time.monotonic()
         self._watch: HealthWatch | None = None
         self._connections = 0
-        self._stale: set[tuple[str, int, str]] = set()
 
     def boot(self) -> None:
         """Read the events that wait, and say how the run before this one ended."""
@@ -156,12 +158,12 @@ class SelfReport:
         self.events.tell("refused", text, code=refused.code, about=Subject(refused.model, job=refused.job))
 
     def stale(self, release: Release, runtime: str) -> None:
-        """A release was judged on another runtime than ``runtime``, which is here now."""
-        if (known := (release.model, release.version, runtime)) not in self._stale:
-            self._stale.add(known)
-            judged = f"{release.runtime} {release.runtime_version}"
-            text = f"{release.model} {release.version} was judged on {judged}, here is {runtime}; recalibrate it"
-            self.events.tell("model_stale", text, about=_about(release))
+        """A release was judged on another runtime than ``runtime``, which is here now; empty: none of that name is."""
+        judged = f"{release.model} {release.version} was judged on {release.runtime} {release.runtime_version}"
+        text = f"{judged}, here is {runtime}; recalibrate it"
+        if not runtime:
+            text = f"{judged}, and {release.runtime} is not installed here; install it"
+        self.events.tell("model_stale", text, about=_about(release))
 
     def sensor(self, said: SensorSaid) -> None:
         """A sensor's process has spoken, or ended."""
@@ -189,7 +191,8 @@ class SelfReport:
             clock_plausible=self._clock.plausible,
         )
         health = self._watch.health(self._device, readings, facts, self._stamp())
-        self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
+        if not self._pause.on:
+            self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
 
     def _send(self, payload: bytes, answered: Callable[[str], None]) -> bool:
         topic = self._topics.device(self._device, "event")

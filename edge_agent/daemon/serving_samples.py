@@ -11,6 +11,7 @@ from edge_agent.daemon.usage_socket import UsageSocket
 from edge_agent.settings.device import Config
 from edge_agent.state.releases import Releases
 from edge_agent.state.store import Store
+from edge_agent.telemetry.pause import Pause
 from edge_agent.telemetry.usage import Usage, UsageSum
 
 _MOST_VERSIONS = 4
@@ -20,7 +21,8 @@ _MOST_VERSIONS = 4
 class ServingSamples:
     """Adds up and publishes; used from the consumer only."""
 
-    def __init__(self, config: Config, store: Store, publisher: Publisher) -> None:
+    def __init__(self, config: Config, store: Store, publisher: Publisher, pause: Pause) -> None:
+        self._pause = pause
         self._device = config.device_id
         self._interval_s = config.telemetry.model_s
         self._models = store.models
@@ -48,23 +50,23 @@ class ServingSamples:
         self._socket.close()
 
     def _take(self, usage: Usage, pid: int) -> None:
-        versions = self._sums.get(usage.model)
-        if versions is None:
-            if not Releases(self._models, usage.model).link.is_symlink():
-                self._socket.dropped += 1
-                return
-            versions = self._sums[usage.model] = {}
+        versions = self._sums.get(usage.model, {})
         if usage.version not in versions:
-            if len(versions) >= _MOST_VERSIONS:
-                self._socket.dropped += 1
+            releases = Releases(self._models, usage.model)
+            if len(versions) >= _MOST_VERSIONS or not releases.link.is_symlink() or not releases.has(usage.version):
+                self._socket.drop(pid)
                 return
             versions[usage.version] = UsageSum(usage.model, usage.version)
+            self._sums[usage.model] = versions
         versions[usage.version].add(usage, pid)
 
     def _publish(self, interval_s: float) -> None:
+        if self._pause.on:
+            self._sums.clear()
         for versions in self._sums.values():
             for told in versions.values():
                 self._publisher.model_sample(told.sample(self._device, interval_s, self._socket.dropped))
+        if self._sums:
+            self._socket.dropped = 0  # else nobody was told of them
         self._sums.clear()
-        self._socket.dropped = 0
         self._begun = time.monotonic()

@@ -7,8 +7,10 @@ kernel's queue has no room for stays with the application, which tells it later.
 """
 
 import logging
+import math
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ _PER_S, _BURST = 2.0, 32
 """Of one process: one model is told every ten seconds, and a process may have many."""
 _MOST_PROCESSES = 256
 """Whose allowances are remembered; of more than that, what is read in a second is the limit."""
+_TELL_EVERY_S = 3600.0
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size)
 
@@ -44,6 +47,8 @@ class UsageSocket:
         self._socket: socket.socket | None = None
         self._allowances: dict[int, Allowance] = {}
         self.dropped = 0
+        self._untold = 0
+        self._told_at = -math.inf
 
     def open(self) -> None:
         """Listen in ``state_dir``; where that cannot be, it is logged, and nothing will come."""
@@ -65,9 +70,18 @@ class UsageSocket:
             pid = _pid_in(messages)
             usage = decode_usage(data) if not flags & socket.MSG_TRUNC and self._allowed(pid) else None
             if usage is None:
-                self.dropped += 1
+                self.drop(pid)
             else:
                 yield usage, pid
+
+    def drop(self, pid: int) -> None:
+        """A datagram of process ``pid`` is not counted."""
+        self.dropped += 1
+        self._untold += 1
+        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+            text = "%s: %d datagrams were not counted, the last one of process %d"
+            log.warning(text, self._path, self._untold, pid)
+            self._told_at, self._untold = time.monotonic(), 0
 
     def close(self) -> None:
         """Listen no more."""

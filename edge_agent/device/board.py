@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.device.kernel_files import entries, scaled, text
+from edge_agent.device.memory import kernel_memory
 from edge_agent.device.throttling import throttling
 
 _ROOT = Path("/")
@@ -60,7 +61,7 @@ def describe(root: Path = _ROOT) -> Board:
         arch=os.uname().machine,
         cpu=_processor(root),
         cores=_count_list(text(root / _CPU / "online")),
-        memory_bytes=_memory_total(root),
+        memory_bytes=kernel_memory(root).get("MemTotal", 0),
     )
 
 
@@ -96,14 +97,6 @@ def _processor(root: Path) -> str:
         elif key == "CPU part":
             names.append(_CPU_PARTS.get((implementer, value), f"{implementer}:{value}"))
     return " + ".join(dict.fromkeys(names))
-
-
-def _memory_total(root: Path) -> int:
-    for line in text(root / "proc/meminfo").splitlines():
-        key, _, value = line.partition(":")
-        if key == "MemTotal":
-            return int(value.split()[0]) * 1024
-    return 0
 
 
 def temperatures(root: Path = _ROOT) -> dict[str, float]:

@@ -1,20 +1,36 @@
 """How much memory a worker may have on this device: read from the kernel, per stage, as others come and go."""
 
+import os
 from pathlib import Path
+
+from edge_agent.device.kernel_files import number, text
 
 HEADROOM_BYTES = 64 * 1024 * 1024
 """Left for the daemon and for the kernel's sake."""
 
 
+def kernel_memory(root: Path = Path("/")) -> dict[str, int]:
+    """Key of ``/proc/meminfo`` → bytes."""
+    found = {}
+    for line in text(root / "proc/meminfo").splitlines():
+        key, _, value = line.partition(":")
+        amount = value.split()[:1]
+        if amount and amount[0].isdigit():
+            found[key] = int(amount[0]) * 1024
+    return found
+
+
+def resident_bytes(root: Path = Path("/")) -> int | None:
+    """The resident memory of this process; None if the kernel does not say."""
+    try:
+        return int(text(root / "proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, IndexError):
+        return None
+
+
 def available_bytes(root: Path = Path("/")) -> int:
     """``MemAvailable``: what can be had without swapping; 0 if the kernel does not say."""
-    try:
-        for line in (root / "proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0
+    return kernel_memory(root).get("MemAvailable", 0)
 
 
 def cgroup_limit_bytes(root: Path = Path("/")) -> int:
@@ -34,9 +50,9 @@ def cgroup_limit_bytes(root: Path = Path("/")) -> int:
             continue
         folder = base / path.lstrip("/")
         for place in (folder, *folder.parents):
-            text = _read(place / name)
-            if text.isdigit() and int(text) < 1 << 60:  # v1 says "none" with a number near 2**63
-                limits.append(int(text))
+            limit = number(place / name)
+            if limit is not None and 0 <= limit < 1 << 60:  # v1 says "none" with a number near 2**63
+                limits.append(limit)
             if place == base:
                 break
     return min(limits, default=0)
@@ -48,10 +64,3 @@ def worker_memory_bytes(configured: int, root: Path = Path("/")) -> int:
         return configured
     known = [limit for limit in (available_bytes(root), cgroup_limit_bytes(root)) if limit]
     return max(min(known) - HEADROOM_BYTES, HEADROOM_BYTES) if known else 0
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

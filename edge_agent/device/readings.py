@@ -12,13 +12,13 @@ from pathlib import Path
 
 from edge_agent.device import board
 from edge_agent.device.kernel_files import entries, number, text
+from edge_agent.device.memory import kernel_memory, resident_bytes
 from edge_agent.device.throttling import Throttling, ThrottlingFiles
 
 _SECTOR_BYTES = 512  # of the kernel's statistics, whatever the disk's own are
 _WRITTEN_FIELD = 6  # of a block device's ``stat``: sectors written
 _IDLE_FIELDS = (3, 4)  # of a line of /proc/stat: idle, iowait
 _TIME_FIELDS = 8  # those behind them are guests', which user and nice have counted already
-_RESIDENT_FIELD = 1  # of /proc/self/statm, in pages
 _PROCESSOR_ZONES = ("cpu", "soc", "tj", "x86_pkg")
 """What the kinds of thermal zones contain that tell of the processor: a Pi's, a Jetson's, a PC's."""
 _LOOK_AGAIN = 60
@@ -69,7 +69,7 @@ class Machine:
             self._throttling = ThrottlingFiles.find(self._root)
         self._taken += 1
         busy, total = self._cpu()
-        memory = self._memory()
+        memory = kernel_memory(self._root)
         own = os.times()
         return Readings(
             at_s=time.monotonic(),
@@ -86,7 +86,7 @@ class Machine:
             temperature_c=_of_processor(board.temperatures(self._root)),
             clock_hz=self._clock(),
             throttling=self._throttling.read(),
-            process_rss_bytes=self._resident(),
+            process_rss_bytes=resident_bytes(self._root),
             process_cpu_s=own.user + own.system,
         )
 
@@ -106,16 +106,6 @@ class Machine:
         except (ValueError, IndexError):
             return 0, 0
 
-    def _memory(self) -> dict[str, int]:
-        """Key of /proc/meminfo → bytes."""
-        found = {}
-        for line in text(self._root / "proc/meminfo").splitlines():
-            key, _, value = line.partition(":")
-            amount = value.split()[:1]
-            if amount and amount[0].isdigit():
-                found[key] = int(amount[0]) * 1024
-        return found
-
     def _written(self) -> int | None:
         """Of the whole device: a partition counts its own writes only. None: a file system without one of its own."""
         try:
@@ -131,12 +121,6 @@ class Machine:
         folders = [*entries(cpu / "cpufreq", "policy")] or [core / "cpufreq" for core in entries(cpu, "cpu")]
         known = [clock for folder in folders if (clock := number(folder / "scaling_cur_freq")) is not None]
         return min(known) * 1000.0 if known else None
-
-    def _resident(self) -> int | None:
-        try:
-            return int(text(self._root / "proc/self/statm").split()[_RESIDENT_FIELD]) * os.sysconf("SC_PAGE_SIZE")
-        except (ValueError, IndexError):
-            return None
 
 
 def free_bytes(folder: Path) -> int | None:

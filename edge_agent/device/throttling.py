@@ -100,7 +100,8 @@ class ThrottlingFiles:
             tuple(happened),
             tells_speed=bool(firmware or cooling or counts),
             tells_voltage=bool(firmware or voltage),
-            remembers=bool(firmware or counts),
+            # The kernel's voltage driver clears what the firmware remembers, every two seconds.
+            remembers=bool(counts) or (bool(firmware) and not voltage),
         )
 
 

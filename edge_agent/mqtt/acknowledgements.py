@@ -24,11 +24,12 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._expected: dict[int, _UnderWay] = {}
         self._came: dict[int, str] = {}
+        self._given_up: str | None = None
 
     def expect(self, mid: int, topic: str, then: Then | None, *, lasting: bool) -> None:
         """Message ``mid`` was sent to ``topic``; ``lasting``: it outlives its connection."""
         self._expected[mid] = _UnderWay(topic, then, lasting)
-        reason = self._came.get(mid)
+        reason = self._came.get(mid, self._given_up)
         if reason is not None:
             self._settle(mid, reason)
 
@@ -37,6 +38,16 @@ class Acknowledgements:
         self._came[mid] = reason
         return self._settle(mid, reason)
 
+    def is_lasting(self, mid: int) -> bool:
+        """Whether message ``mid`` is under way, and outlives its connection."""
+        one = self._expected.get(mid)
+        return one is not None and one.lasting
+
+    @property
+    def first(self) -> str:
+        """The topic of the oldest message that outlives its connection; empty: there is none."""
+        return next((one.topic for one in list(self._expected.values()) if one.lasting), "")
+
     def begin(self) -> None:
         """There is a new connection: what was not lasting is gone with the old one."""
         for mid, one in list(self._expected.items()):
@@ -44,7 +55,8 @@ class Acknowledgements:
                 self._expected.pop(mid, None)
 
     def give_up(self, reason: str) -> None:
-        """None of them is sent any more."""
+        """None of them is sent any more, nor what a thread is just about to say that it has sent."""
+        self._given_up = reason
         for mid in list(self._expected):
             self._settle(mid, reason)
 

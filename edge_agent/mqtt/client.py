@@ -69,6 +69,7 @@ class _Connection:
     reached: Reached
     failure: Disconnected
     let_in_at: float = 0.0
+    acknowledged: bool = False
 
 
 class _Paho(Beginnings, Paho):
@@ -121,7 +122,7 @@ class Client:
         """Send a message; ``then`` is called once the broker has it or refused it, unless it was not taken."""
         info = self._paho.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            log.warning("too many messages wait for the broker; dropped one to %s", topic)
+            log.warning("too many messages wait for the broker; one to %s is not taken now", topic)
             return Sent(None, self.refusals, f"{self._url} leaves too many messages unacknowledged")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             if qos == 0:
@@ -152,9 +153,9 @@ class Client:
         if qos > 0 and generation == self._now.generation:
             self._paho.ack(mid, qos)
 
-    def give_up(self) -> None:
+    def give_up(self, why: str) -> None:
         """Nothing is sent by this client any more: whoever waits for an acknowledgement is told so."""
-        self._acknowledgements.give_up(f"{self._url} is spoken to by another version of MQTT from now on")
+        self._acknowledgements.give_up(f"{self._url} {why}")
 
     def drop(self) -> None:
         """Break the connection without a word, so that the broker keeps the session."""
@@ -213,8 +214,10 @@ class Client:
     @property
     def outcome(self) -> Outcome:
         """How the newest connection has ended."""
-        let_in_at = self._now.let_in_at
-        return Outcome(self._now.reached, self._now.failure, time.monotonic() - let_in_at if let_in_at else 0.0)
+        now = self._now
+        lasted_s = time.monotonic() - now.let_in_at if now.let_in_at else 0.0
+        waits = self._acknowledgements.first if now.reached is Reached.A_SESSION else ""
+        return Outcome(now.reached, now.failure, lasted_s, now.acknowledged, waits)
 
     def _connect(self) -> None:
         host, port, _ = self._options.broker.address
@@ -321,6 +324,7 @@ class Client:
         text = str(reason) if reason.is_failure else ""
         if reason.is_failure:
             self.refusals.note(mid, text)
+        self._now.acknowledged |= self._acknowledgements.is_lasting(mid)
         topic = self._acknowledgements.came(mid, text)
         if reason.is_failure:
             self._tell_refused(topic, text, denied=reason.value == NOT_AUTHORIZED)

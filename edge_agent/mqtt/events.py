@@ -24,11 +24,13 @@ class Disconnected:
         reason: one sentence.
         code: ``broker_unreachable``, ``broker_refused`` or ``broker_untrusted``.
         twin: another client connects by our id, as far as the broker's behaviour tells.
+        gave_up: the broker ends each connection rather than take what waits for it, so that was dropped.
     """
 
     reason: str
     code: str = "broker_unreachable"
     twin: bool = False
+    gave_up: bool = False
 
     @property
     def lasting(self) -> bool:

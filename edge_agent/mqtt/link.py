@@ -23,6 +23,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt.acknowledgements import Then
@@ -33,6 +34,7 @@ from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import Outcome, Reached
 from edge_agent.mqtt.sent import Sent
 from edge_agent.mqtt.serving import STOP_TIMEOUT_S
+from edge_agent.mqtt.stuck import MOST, Stuck
 from edge_agent.mqtt.version import Version, VersionChoice
 from edge_agent.mqtt.waker import Waker
 from edge_agent.retry.backoff import Backoff
@@ -97,6 +99,7 @@ class Link:
         self._inflow = inflow or Inflow()
         self._short_sessions = 0
         self._choice = VersionChoice()
+        self._stuck = Stuck()
         self._client = self._new_client()
         self._failure = Disconnected("the link was not started")
         self._up = threading.Event()
@@ -209,8 +212,11 @@ class Link:
             at_once = self._choice.learn(outcome.reached) or self._at_once.is_set()
             self._at_once.clear()
             if self._choice.version != self._client.version:
-                self._client, given_up = self._new_client(), self._client
-                given_up.give_up()
+                self._replace_client("is spoken to by another version of MQTT from now on")
+            elif not self._options.clean and self._stuck.learn(outcome):
+                self._replace_client("ends each connection rather than take it")
+                self._failure = failure = replace(failure, gave_up=True)
+                self._tell_given_up(outcome.waits)
             if at_once:
                 continue
             first = self._backoff.failures == 0
@@ -256,6 +262,17 @@ class Link:
     @property
     def _suspicious(self) -> bool:
         return self._short_sessions >= _SUSPICIOUS
+
+    def _replace_client(self, why: str) -> None:
+        """Go on with a client for which nothing waits."""
+        self._client, given_up = self._new_client(), self._client
+        given_up.give_up(why)
+
+    def _tell_given_up(self, topic: str) -> None:
+        line = self._options.acl_line(topic)
+        remedy = f'; the broker\'s ACL may lack the line "{line}"' if line else "; see the broker's log and its ACL"
+        text = "%s ended %d connections in a row rather than take a message to %s; what waited is dropped%s"
+        log.warning(text, self._options.broker.url, MOST, topic, remedy)
 
     def _new_client(self) -> Client:
         return Client(self._options, self._choice.version, self._emit, self._waker, self._inflow)

@@ -46,11 +46,15 @@ class Outcome:
         reached: how far it came.
         failure: why it ended, as an owner is told.
         lasted_s: how long we were let in.
+        acknowledged: the broker took a message of QoS 1.
+        waits: where the message goes that the next connection begins with; empty: none waits.
     """
 
     reached: Reached
     failure: Disconnected
     lasted_s: float = 0.0
+    acknowledged: bool = False
+    waits: str = ""
 
 
 def refusal(url: str, reason: int, words: str) -> Disconnected:

@@ -141,6 +141,10 @@ class Releases:
         """The folder of a release."""
         return self.folder / "releases" / name
 
+    def has(self, version: int) -> bool:
+        """Whether a release of ``version`` lies on the disk."""
+        return any((self.folder / "releases").glob(f"{version}-*"))
+
     def active(self) -> Release | None:
         """The active release, or None."""
         try:

@@ -13,6 +13,7 @@ from functools import partial
 
 from edge_agent.retry.backoff import Backoff
 from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.pause import Pause
 
 WINDOW = 16
 """Events under way at once."""
@@ -26,10 +27,11 @@ the consumer: with "" when the broker has the message, else with why it has not.
 
 
 class EventSender:
-    """Used from the consumer only."""
+    """Used from the consumer only; publishes nothing during ``pause``."""
 
-    def __init__(self, outbox: Outbox, send: Send, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, outbox: Outbox, send: Send, pause: Pause, timer: Callable[[], float] = time.monotonic) -> None:
         """``timer``: seconds, of a clock that is not set back."""
+        self._pause = pause
         self._outbox = outbox
         self._send = send
         self._timer = timer
@@ -55,7 +57,7 @@ class EventSender:
 
     def publish(self) -> None:
         """Publish what waits, as far as it may be under way."""
-        if not self._open or self._timer() < self._not_before_s:
+        if not self._open or self._pause.on or self._timer() < self._not_before_s:
             return
         room = (WINDOW if self._proved else 1) - sum(event.under_way for event in self._outbox.waiting)
         for event in self._outbox.waiting:

@@ -40,8 +40,9 @@ class HealthWatch:
         self._tell = tell
         self._reserve_bytes = reserve_bytes
         self._noted = self._published = first
-        self._throttled = bool(_slow(first.throttling))
-        self._undervoltage = UNDERVOLTAGE in first.throttling.reasons
+        known = {*first.throttling.reasons, *first.throttling.happened}
+        self._throttled = bool(known - {UNDERVOLTAGE})
+        self._undervoltage = UNDERVOLTAGE in known
         self._slow = Alarm()
         self._weak = Alarm()
         self._full = Alarm()

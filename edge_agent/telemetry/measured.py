@@ -21,6 +21,8 @@ class Measured(msgspec.Struct, frozen=True):
     """The model that the release holds."""
     reference: MeasuredModel
     """The float model that it was made from, or is."""
+    read: bool = True
+    """Whether the disk gave the report; if not, it may the next time."""
 
 
 def read_measured(folder: Path, release: Release) -> Measured:
@@ -29,14 +31,15 @@ def read_measured(folder: Path, release: Release) -> Measured:
     Raises:
         StoreError: ``state_unreadable``: it cannot be read now.
     """
+    read = True
     try:
         said = lenient(decode(read_file(folder, REPORT_FILE), dict[str, Any]), Result)
     except (OSError, *UNDECODABLE) as error:
         if isinstance(error, OSError) and error.errno in PASSING:
             raise StoreError("state_unreadable", f"{folder / REPORT_FILE}: {error.strerror}") from None
-        said = Result()
+        read, said = isinstance(error, (FileNotFoundError, *UNDECODABLE)), Result()
     reference = _numbers(said.reference)
-    return Measured(reference if release.method == "float" else _numbers(said.chosen), reference)
+    return Measured(reference if release.method == "float" else _numbers(said.chosen), reference, read)
 
 
 def _numbers(measured: MeasuredModel | None) -> MeasuredModel:

@@ -12,6 +12,7 @@ from edge_agent.printable import printable
 from edge_agent.strict import UNDECODABLE
 from edge_agent.telemetry.latencies import BUCKETS, quantile_ms
 from edge_agent.wire.telemetry import ModelSample
+from edge_agent.wire.topics import NAME_PATTERN
 
 SOCKET_NAME: Final = "telemetry.sock"
 MOST_BYTES: Final = 4096
@@ -31,7 +32,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What one process did with one model since it said so last."""
 
     v: Annotated[int, msgspec.Meta(ge=PROTOCOL, le=PROTOCOL)] = PROTOCOL
-    model: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
+    model: Annotated[str, msgspec.Meta(pattern=rf"^{NAME_PATTERN}\Z")]
     version: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     """Of the release that answered."""
     runtime: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)] = ""

@@ -25,7 +25,9 @@ from typing import Literal
 from edge_agent.errors import WireError
 from edge_agent.wire.chunks import GROUP_CHUNKS, check_digest
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+NAME_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
+"""Of the whole of a name: of a device, group, model, job or command."""
+_NAME = re.compile(NAME_PATTERN)
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,6}")
 EVERYONE = "all"
@@ -38,7 +40,7 @@ ScopeKind = Literal["d", "g"]
 def check_name(name: str, what: str = "name") -> str:
     """Return ``name`` if it may name a device, group, model, job or command, else raise ``WireError``."""
     if not _NAME.fullmatch(name):
-        raise WireError("malformed", f"{what} {name[:80]!r} must match [a-z0-9][a-z0-9_-]{{0,62}}")
+        raise WireError("malformed", f"{what} {name[:80]!r} must match {NAME_PATTERN}")
     return name
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.brokers import IotcoreBroker, MosquittoBroker
+from support.closing_broker import closing_broker
 from support.links import QueuedLink
 
 from edge_agent.cli import doctor_topics
@@ -41,3 +42,13 @@ def test_a_broker_that_hangs_is_told_from_one_that_refuses(
 
     assert check.level == "warn"
     assert "does not answer about ea/v1/d/pi-01/status" in check.detail
+
+
+def test_a_broker_that_closes_the_connection_is_said_to_at_that_topic() -> None:
+    with closing_broker(lambda topic: not topic.endswith("/event")) as (url, _), QueuedLink(url, "doctor") as doctor:
+        doctor.expect(Connected)
+        check = check_topics(doctor.link, Config(device_id="pi-01"))
+
+    assert check.level == "warn"
+    assert check.detail == "the broker closes the connection at what this device writes to ea/v1/d/pi-01/event"
+    assert "\npattern write ea/v1/d/%u/event\n" in check.remedy

@@ -16,6 +16,7 @@ from edge_agent.daemon.home_assistant import HomeAssistant
 from edge_agent.mqtt import Connected, Incoming
 from edge_agent.settings.device import parse_config
 from edge_agent.state.store import Store
+from edge_agent.telemetry.pause import Pause
 
 if TYPE_CHECKING:
     from edge_agent.daemon.job_ledger import JobLedger
@@ -64,7 +65,9 @@ class Bench:
         """The daemon starts with this configuration, and is connected."""
         table = {"device_id": device, "telemetry": {"home_assistant": True, **telemetry}}
         link = self.connect(f"agent-{len(self.links)}").link
-        self.begun = HomeAssistant(parse_config(table, "test"), self.store, link, cast("JobLedger", self.ledger))
+        self.begun = HomeAssistant(
+            parse_config(table, "test"), self.store, link, cast("JobLedger", self.ledger), Pause()
+        )
         self.begun.connected()
         return self.begun
 

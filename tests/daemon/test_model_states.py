@@ -13,8 +13,9 @@ from support.agents import DEVICE, TOPICS, LocalAgent
 from support.upgrades import FIXTURES, unpack
 
 from edge_agent.daemon import model_states
+from edge_agent.errors import StoreError
 from edge_agent.execution.run import StageEnd
-from edge_agent.jobs.job import Progressed, Status
+from edge_agent.jobs.job import Job, Progressed, Status
 from edge_agent.jobs.task import Stage
 from edge_agent.mqtt import Connected, Disconnected
 from edge_agent.state.releases import Releases
@@ -28,7 +29,9 @@ def topic(model: str) -> str:
 
 
 class Listener:
-    """What a dashboard knows of an agent's models."""
+    """What a dashboard knows of an agent's models; ``then`` answers the newest state."""
+
+    then: Any
 
     def __init__(self, local: LocalAgent) -> None:
         self.local = local
@@ -37,7 +40,8 @@ class Listener:
 
         def publish(where: str, payload: bytes, **how: object) -> object:
             if "/model/" in where:
-                assert how == {"retain": True, "qos": 1}
+                assert (how["retain"], how["qos"]) == (True, 1)
+                self.then = how["then"]
                 self.heard.append((where, payload))
             return said(where, payload, **how)
 
@@ -255,6 +259,62 @@ def test_want_of_descriptors_unsays_nothing(
     assert (listener.state().active_version, listener.state().method) == (1, "static")
 
 
+def test_numbers_that_the_disk_did_not_give_are_read_again(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    states, really = local.agent._model_states, os.open
+
+    def broken(path: Any, *given: Any, **named: Any) -> int:
+        if str(path).endswith("report.json"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(path, *given, **named)
+
+    with monkeypatch.context() as flaky:
+        flaky.setattr(os, "open", broken)
+        states._measured.clear()
+        local.handle(Connected(session_present=False))
+        assert listener.state().active_version == 1
+        assert not states._measured
+    local.handle(Connected(session_present=False))
+
+    assert set(states._measured) == {"har"}
+
+
+def test_a_report_that_the_disk_has_damaged_leaves_a_state_without_a_sentence(
+    local: LocalAgent, listener: Listener
+) -> None:
+    job = local.want(1)
+    local.settle()
+    (local.store.job_dir(job) / "report.json").write_bytes(b'{"device":')
+    local.link.retained.clear()
+    local.handle(Connected(session_present=False))
+    local.agent.tick()
+
+    state = listener.state()
+    assert (state.active_version, state.verdict, state.message) == (1, "accepted", "")
+
+
+def test_a_state_that_could_not_be_read_is_said_as_soon_as_it_can_be(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    local.link.retained.clear()
+
+    def unreadable(_job: Job) -> str:
+        raise StoreError("state_unreadable", "report of job 1: Too many open files")
+
+    with monkeypatch.context() as flooded:
+        flooded.setattr(local.agent.ledger, "sentence", unreadable)
+        local.handle(Connected(session_present=False))
+        assert topic("har") not in local.link.retained
+    local.agent.tick()
+
+    assert listener.state().active_version == 1
+
+
 def test_a_state_that_found_no_room_is_said_later(local: LocalAgent, listener: Listener) -> None:
     local.link.taken = False
     local.want(1)
@@ -285,6 +345,41 @@ def test_a_broker_that_refuses_is_asked_once_a_connection(
     local.agent.tick()
     assert listener.state().active_version == 2
     assert local.agent.jobs[listener.state().job].status is Status.SUCCEEDED
+
+
+def test_a_state_that_the_broker_refuses_later_is_said_again(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    heard = len(listener.heard)
+    listener.then("Quota exceeded")
+    local.agent.tick()
+    assert len(listener.heard) == heard, "not at once"
+
+    monkeypatch.setattr(model_states, "_AGAIN_S", 0)
+    listener.then("Quota exceeded")
+    local.agent.tick()
+    listener.then("")
+    local.agent.tick()
+    assert len(listener.heard) == heard + 1
+
+
+def test_a_broker_is_asked_although_the_first_state_found_no_room(
+    local: LocalAgent, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.want(1)
+    local.settle()
+    monkeypatch.setattr(local.link, "refusal", lambda: "Not authorized")
+    local.link.taken = False
+    local.handle(Connected(session_present=False))
+    local.link.taken = True
+    listener.heard.clear()
+    for _ in range(3):
+        local.want(2)
+        local.settle()
+
+    assert len(listener.heard) == 1
 
 
 def test_a_device_of_version_0_1_0_says_what_it_knows(tmp_path: Path) -> None:

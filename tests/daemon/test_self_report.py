@@ -17,7 +17,7 @@ from edge_agent.daemon import self_report
 from edge_agent.daemon.events import SensorSaid
 from edge_agent.execution.run import StageEnd
 from edge_agent.jobs.task import Stage
-from edge_agent.mqtt import Connected, Incoming
+from edge_agent.mqtt import Connected, Disconnected, Incoming
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.sharing import SourceState
 from edge_agent.state.releases import Releases
@@ -175,15 +175,23 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
     assert "switched off" in messages[3][1]
 
 
-def test_a_runtime_that_is_another_one_now_makes_a_release_stale_once(local: LocalAgent) -> None:
+@pytest.mark.parametrize(
+    ("runtimes", "said"),
+    [
+        ({"onnxruntime": "2"}, "judged on onnxruntime 1, here is 2; recalibrate it"),
+        ({"ai-edge-litert": "2"}, "judged on onnxruntime 1, and onnxruntime is not installed here; install it"),
+    ],
+)
+def test_a_runtime_that_is_another_one_now_makes_a_release_stale(
+    local: LocalAgent, runtimes: dict[str, str], said: str
+) -> None:
     local.want(1)
     local.settle()
-    found = {"runtimes": {"onnxruntime": "2"}, "formats": ["onnx"], "broken": {}, "confinement": []}
-    for _ in range(2):
-        local.agent.take_inventory(ChildExit(0, "exited", 0, "", 0.1), json.dumps(found))
+    found = {"runtimes": runtimes, "formats": ["onnx"], "broken": {}, "confinement": []}
+    local.agent.take_inventory(ChildExit(0, "exited", 0, "", 0.1), json.dumps(found))
 
     assert kinds(local) == [*FIRST_BOOT, "activated", "model_stale"]
-    assert "judged on onnxruntime 1, here is 2" in local.events()[-1].message
+    assert said in local.events()[-1].message
 
 
 def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
@@ -260,6 +268,20 @@ def test_health_is_published_as_often_as_the_config_says(tmp_path: Path, health_
     agent.agent.tick()
     assert topic not in agent.link.retained
     agent.off()
+
+
+def test_after_a_broker_that_ends_connections_at_telemetry_there_is_none_for_a_time(local: LocalAgent) -> None:
+    local.want(1)
+    local.settle()
+    local.handle(Disconnected("the broker ends each connection", gave_up=True))
+    local.link.retained.clear()
+    local.handle(Connected(session_present=True))
+    local.agent.info.publish()
+    local.agent._report._look(publish=True)
+    local.agent.tick()
+
+    said = {topic.removeprefix("ea/v1/d/pi-01/").split("/")[0] for topic in local.link.retained}
+    assert said == {"status", "info", "job"}
 
 
 def test_events_do_not_wait_for_a_sample_that_is_published_once_an_hour(

@@ -64,7 +64,17 @@ def test_what_the_firmware_remembers_is_told_apart_from_what_is_now(tmp_path: Pa
     found = throttling(tmp_path)
 
     assert (found.reasons, found.happened, found.counted) == (("throttled",), ("undervoltage", "throttled"), 0)
-    assert (found.tells_speed, found.tells_voltage, found.remembers) == (True, True, True)
+    assert (found.tells_speed, found.tells_voltage) == (True, True)
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_the_firmware_remembers_where_no_driver_of_the_kernel_clears_it(tmp_path: Path, *, driver: bool) -> None:
+    files = dict(PI4)
+    if not driver:
+        files.pop("sys/class/hwmon/hwmon1/name")
+    write(tmp_path, files)
+
+    assert throttling(tmp_path).remembers is not driver
 
 
 def test_a_kernel_that_is_not_the_pis_own_tells_of_voltage_and_remembers_nothing(tmp_path: Path) -> None:

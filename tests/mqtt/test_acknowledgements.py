@@ -45,6 +45,15 @@ def test_what_a_connection_takes_with_it_is_forgotten_and_what_outlives_it_is_no
     assert told == ["over"]
 
 
+def test_a_sender_who_comes_after_all_was_given_up_is_told_so() -> None:
+    told: list[str] = []
+    both = Acknowledgements()
+    both.give_up("over")
+    both.expect(1, "t", told.append, lasting=True)
+
+    assert told == ["over"]
+
+
 def test_a_broker_that_was_gone_acknowledges_by_the_next_connection(broker: Broker, namespace: str) -> None:
     """What is published in the instant in which the connection goes is sent by the link itself."""
     told: list[str] = []

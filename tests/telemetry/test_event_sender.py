@@ -9,6 +9,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.telemetry.event_sender import DENIED, WINDOW, EventSender
 from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.pause import PAUSE_S, Pause
 
 
 class Wire:
@@ -44,7 +45,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 
 def test_they_go_out_in_order_a_window_at_a_time(outbox: Outbox, wire: Wire) -> None:
-    sender = EventSender(outbox, wire.send)
+    sender = EventSender(outbox, wire.send, Pause())
     sender.publish()
     assert wire.published == [], "there is no connection"
     sender.connected()
@@ -60,7 +61,7 @@ def test_they_go_out_in_order_a_window_at_a_time(outbox: Outbox, wire: Wire) -> 
 
 
 def test_a_connection_that_breaks_lets_the_link_send_what_was_under_way(outbox: Outbox, wire: Wire) -> None:
-    sender = EventSender(outbox, wire.send)
+    sender = EventSender(outbox, wire.send, Pause())
     sender.connected()
     wire.answer()
     sent = list(wire.published)
@@ -75,7 +76,7 @@ def test_a_connection_that_breaks_lets_the_link_send_what_was_under_way(outbox: 
 
 
 def test_a_broker_that_refuses_is_asked_once_a_connection(outbox: Outbox, wire: Wire) -> None:
-    sender = EventSender(outbox, wire.send)
+    sender = EventSender(outbox, wire.send, Pause())
     sender.connected()
     wire.answer(DENIED)
     for _ in range(5):
@@ -93,7 +94,7 @@ def test_what_a_broker_refuses_for_now_is_tried_again_in_the_same_connection(
     outbox: Outbox, wire: Wire, code: int
 ) -> None:
     now = [1e6]
-    sender = EventSender(outbox, wire.send, lambda: now[0])
+    sender = EventSender(outbox, wire.send, Pause(), lambda: now[0])
     sender.connected()
     wire.answer()
     reason = str(ReasonCode(PacketTypes.PUBACK, identifier=code))
@@ -123,7 +124,7 @@ def test_the_link_calls_a_lacking_right_by_the_name_that_is_looked_for() -> None
 
 
 def test_what_the_link_does_not_take_is_tried_again(outbox: Outbox, wire: Wire) -> None:
-    sender = EventSender(outbox, wire.send)
+    sender = EventSender(outbox, wire.send, Pause())
     wire.takes = False
     sender.connected()
     wire.takes = True
@@ -133,9 +134,23 @@ def test_what_the_link_does_not_take_is_tried_again(outbox: Outbox, wire: Wire) 
 
 
 def test_an_answer_about_what_was_dropped_meanwhile_is_nothing(outbox: Outbox, wire: Wire) -> None:
-    sender = EventSender(outbox, wire.send)
+    sender = EventSender(outbox, wire.send, Pause())
     sender.connected()
     outbox.waiting.popleft()
+    wire.answer()
+
+    assert wire.published[:2] == [b"0", b"1"]
+
+
+def test_a_pause_keeps_them_here_until_it_is_over(outbox: Outbox, wire: Wire) -> None:
+    now = [0.0]
+    pause = Pause(lambda: now[0])
+    sender = EventSender(outbox, wire.send, pause)
+    pause.begin()
+    sender.connected()
+    assert wire.published == []
+    now[0] = PAUSE_S
+    sender.publish()
     wire.answer()
 
     assert wire.published[:2] == [b"0", b"1"]

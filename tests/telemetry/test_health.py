@@ -129,6 +129,9 @@ def test_what_happened_before_the_agent_ran_is_said_and_no_event() -> None:
     assert (said.throttled_since_boot, said.undervoltage_since_boot) == (True, True)
     assert kept.told == []
 
+    said = kept.look(throttling=PI)
+    assert (said.throttled_since_boot, said.undervoltage_since_boot) == (True, True), "the driver has cleared it"
+
 
 def test_a_counter_of_the_kernel_that_rises_is_throttling_now_and_then() -> None:
     jetson = Throttling((), 37, tells_speed=True, remembers=True)
