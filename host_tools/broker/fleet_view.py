@@ -7,6 +7,7 @@ device tells the state of a model, that is what counts.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import Result
@@ -116,7 +117,7 @@ class _Device:
     def note(self, message: Message, now: float) -> bool:
         """Note a message; False: it is none that this is about."""
         model = getattr(message, "model", "")
-        if len(self._models | {model}) > _MOST_MODELS:
+        if model and model not in self._models and len(self._models) >= _MOST_MODELS:
             return False
         match message:
             case DeviceStatus():
@@ -203,7 +204,8 @@ class FleetView:
 
 def _rows_of(name: str, device: _Device, now: float) -> Iterator[Row]:
     active = {one.model: one for one in device.info.active} if device.info else {}
-    models = sorted({*active, *device.states, *device.newest})
+    named = dict.fromkeys((*device.states, *device.newest, *active))
+    models = sorted(islice(named, _MOST_MODELS))
     refused = device.status.refused if device.status else None
     health = device.health
     shared = {

@@ -132,6 +132,12 @@ def test_only_named_devices_are_looked_at_and_a_device_names_no_end_of_models() 
     assert sum(taken) == 64
     assert len(list(fleet.rows(NOW))) == 64
 
+    told = [ActiveRelease(f"n{number}", 1, "a" * 16, "accepted") for number in range(200)]
+    assert fleet.take("pi-01", msgspec.structs.replace(INFO, active=told), NOW)
+    assert fleet.take("pi-01", msgspec.structs.replace(ONLINE, online=False), NOW), "it has no end, either"
+    assert [one.model for one in fleet.rows(NOW)] == sorted(f"m{number}" for number in range(64))
+    assert not any(one.online for one in fleet.rows(NOW))
+
 
 def test_nobody_speaks_for_another() -> None:
     topics = Topics("ea/v1")
