@@ -24,9 +24,10 @@ from edge_agent.printable import printable
 from edge_agent.strict import counted
 from edge_agent.wire.topics import Scope
 from host_tools.broker import acl
+from host_tools.broker.filters import Filters
 from host_tools.broker.outage import Outage
 from host_tools.broker.settings import Settings
-from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict, matches
+from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict
 
 _SESSION_S = 60  # for as long the broker keeps what it could not deliver
 _TICK_S = 0.2
@@ -62,7 +63,7 @@ class Session:
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
-        self._filters: list[str] = []
+        self._filters = Filters()
         self._outage = Outage(self._timeout_s)
         client_id = f"host-{secrets.token_hex(6)}"
         self.link = Link(
@@ -86,7 +87,7 @@ class Session:
 
     def subscribe(self, *filters: str) -> None:
         """Listen to ``filters`` from now on, through reconnects too."""
-        self._filters += filters
+        self._filters.add(filters)
         self.link.subscribe(*filters)
 
     def say(self, text: str) -> None:
@@ -147,7 +148,7 @@ class Session:
         deadline = time.monotonic() + timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
             event = self._take(min(remaining, _TICK_S))
-            if isinstance(event, Incoming) and matches(event.topic, self._filters):
+            if isinstance(event, Incoming) and self._filters.match(event.topic):
                 return event
         return None
 
@@ -175,7 +176,7 @@ class Session:
                     reading.echoed(time.monotonic())
                 case Incoming(topic, payload, retained=True) if reading.take(topic, payload, time.monotonic()):
                     pass
-                case Incoming(topic) as message if matches(topic, self._filters):
+                case Incoming(topic) as message if self._filters.match(topic):
                     self._backlog.append(message)
         self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in self._filters))
         if reading.qos == 0:  # that was the word for those we listen to as well
@@ -240,7 +241,7 @@ class Session:
             except queue.Empty:
                 break
             self._heed(event)
-            if isinstance(event, Incoming) and matches(event.topic, self._filters):
+            if isinstance(event, Incoming) and self._filters.match(event.topic):
                 self._backlog.append(event)
         self._judge_outage()
 

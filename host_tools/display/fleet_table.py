@@ -27,7 +27,7 @@ _COLOURS = {
     Concern.NONE: "green",
 }
 _COLUMNS = {
-    "device": (12, 24), "board": (8, 26), "model": (8, 18), "version": (7, 8), "state": (23, 34),
+    "device": (11, 24), "board": (8, 26), "model": (8, 18), "version": (7, 8), "state": (23, 34),
     "latency": (8, 10), "of float": (8, 8), "agreement": (9, 9), "°C": (4, 5), "seen": (6, 7),
 }  # fmt: skip
 """Heading → the fewest and the most characters; a device that says more makes no other's row narrower."""
