@@ -152,13 +152,16 @@ class Session:
                 return event
         return None
 
-    def snapshot(self, *filters: str) -> dict[str, bytes]:
+    def snapshot(self, *filters: str, listen: bool = False) -> dict[str, bytes]:
         """Topic → payload of every retained message under ``filters``.
+
+        ``listen``: from then on, too, as :meth:`subscribe` does, but nothing that is said meanwhile is missed.
 
         Raises:
             BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or nobody can tell.
         """
         nobody = Scope("d", secrets.token_hex(8))
+        ours = Filters((*self._filters, *(filters if listen else ())))
         reading = Reading(filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s)
         sent = self._ask(reading, nobody)
         while (verdict := reading.verdict(time.monotonic(), answered=sent.done)) is not Verdict.COMPLETE:
@@ -176,11 +179,12 @@ class Session:
                     reading.echoed(time.monotonic())
                 case Incoming(topic, payload, retained=True) if reading.take(topic, payload, time.monotonic()):
                     pass
-                case Incoming(topic) as message if self._filters.match(topic):
+                case Incoming(topic) as message if ours.match(topic):
                     self._backlog.append(message)
-        self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in self._filters))
-        if reading.qos == 0:  # that was the word for those we listen to as well
-            self.link.subscribe(*(name for name in reading.asks if name in self._filters))
+        self._filters = ours
+        if reading.qos == 0:  # that was the word for those we listen to as well, unless wider ones were asked for
+            self.link.subscribe(*(name for name in dict.fromkeys((*reading.asks, *filters)) if name in ours))
+        self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in ours))
         return {topic: payload for topic, payload in reading.found.items() if payload}
 
     def _incomplete(self, reading: Reading) -> str:
