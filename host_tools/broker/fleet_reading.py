@@ -1,22 +1,21 @@
 """Reads a fleet from the broker into a view, and goes on listening.
 
-Reports are read of those devices alone that tell no model's state, as those of version 0.1: of 5,000 devices the newest
-twenty reports of each would be hundreds of megabytes.
+Reports are read of those devices alone that tell no model's state though they have models, as those of version 0.1: of
+5,000 devices the newest twenty reports of each would be hundreds of megabytes.
 """
 
 import time
+from collections.abc import Sequence
 
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport
-from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, ModelState
-from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics
+from edge_agent.wire.telemetry import Event
 from host_tools.broker.fleet_view import FleetView
-from host_tools.broker.registry import parse, readable
 from host_tools.broker.session import Session
+from host_tools.fleet.reading import Said, live_filters, read
 
-Said = DeviceStatus | DeviceInfo | JobReport | ModelState | Health | ModelSample | Event
-"""What is of interest here; each names its device."""
-_ONE_BY_ONE = 50
-"""Devices whose reports are asked for by a filter each; of more, everybody's are."""
+_TOGETHER = 50
+"""Devices whose reports are read at once; so many hold far fewer than a broker may leave out."""
+_PATIENCE_S = 0.5
+"""After its status and its info a device tells its models' states, if it tells any."""
 
 
 class FleetReader:
@@ -31,82 +30,58 @@ class FleetReader:
         self._topics = session.topics
         self.known: set[str] = set()
         self._reports_of: set[str] = set()
-        """The devices whose reports are listened to, one by one."""
+        """The devices whose reports are listened to."""
+        self._of_all = False
+        self._undecided: set[str] = set()
+        self._decide_at = float("inf")
 
     def read(self) -> None:
         """Read what is retained, and listen from now on."""
         topics = self._topics
         retained = [topics.devices(kind) for kind in ("status", "info", "model")]
-        self._take_all(self._session.snapshot(*retained))
-        self._session.subscribe(
-            *retained, topics.devices("event"), topics.device("+", "tele", HEALTH),
-            topics.device("+", "tele", MODEL_STREAMS + "+"),
-        )  # fmt: skip
-        if stateless := self._view.stateless:
-            filters = self._report_filters(stateless)
-            self._take_all(self._session.snapshot(*filters))
-            self._session.subscribe(*filters)
+        self._take_all(self._session.snapshot(*retained, listen=True))
+        self._session.subscribe(topics.devices("event"), *live_filters(topics))
+        stateless = self._view.stateless
+        self._reports_of |= set(stateless)
+        self._of_all = len(stateless) > _TOGETHER and 2 * len(stateless) > len(self.known)
+        for first in range(0, len(stateless), _TOGETHER):
+            filters = self._report_filters(stateless[first : first + _TOGETHER])
+            self._take_all(self._session.snapshot(*filters, listen=not self._of_all))
+        if self._of_all:
+            self._session.subscribe(topics.devices("job"))
 
-    def next(self, timeout_s: float) -> tuple[str, Said] | None:
-        """The next message that has changed the view, or an event of one of its devices, and whose it is."""
-        incoming = self._session.next(timeout_s)
-        if incoming is None or (said := message_of(self._topics, incoming.topic, incoming.payload)) is None:
+    def next(self, timeout_s: float) -> Said | None:
+        """The next message that has changed the view; an event of one of its devices is one the first time it comes."""
+        if time.monotonic() >= self._decide_at:
+            self._decide()
+        incoming = self._session.next(min(timeout_s, max(0.0, self._decide_at - time.monotonic())))
+        if incoming is None:
             return None
-        device, message = said
-        new = device not in self._view
-        changed = self._view.take(device, message, time.time(), retained=incoming.retained)
-        if new and changed and (filters := self._report_filters([device])):
-            self._session.subscribe(*filters)
-        return said if changed or (isinstance(message, Event) and device in self._view) else None
+        said = read(self._topics, incoming.topic, incoming.payload)
+        if not isinstance(said, Said) or (isinstance(said.message, Event) and incoming.retained):
+            return None  # no agent has the broker keep an event, and nobody knows how old that is
+        changed = self._view.take(said, time.time(), retained=incoming.retained)
+        new = changed and not self._of_all and said.device not in self._reports_of
+        if new and self._view.is_stateless(said.device):
+            self._undecided.add(said.device)
+            self._decide_at = min(self._decide_at, time.monotonic() + _PATIENCE_S)
+        return said if changed else None
+
+    def _decide(self) -> None:
+        """Listen to the reports of those who have been heard lately, and told no state."""
+        new = [name for name in sorted(self._undecided) if self._view.is_stateless(name)]
+        self._undecided.clear()
+        self._decide_at = float("inf")
+        self._reports_of |= set(new)
+        if new:
+            self._session.subscribe(*self._report_filters(new))
 
     def _take_all(self, found: dict[str, bytes]) -> None:
         now = time.time()
         for topic, payload in found.items():
-            if said := message_of(self._topics, topic, payload):
-                self.known.add(said[0])
-                self._view.take(*said, now, retained=True)
+            if isinstance(said := read(self._topics, topic, payload), Said):
+                self.known.add(said.device)
+                self._view.take(said, now, retained=True)
 
-    def _report_filters(self, devices: list[str]) -> list[str]:
-        """What to subscribe for the reports of ``devices``, too; nothing where it is subscribed."""
-        before = len(self._reports_of)
-        self._reports_of |= set(devices)
-        if len(self._reports_of) <= _ONE_BY_ONE:
-            return [self._topics.device(name, "job", "+") for name in devices]
-        return [self._topics.devices("job")] if before <= _ONE_BY_ONE else []
-
-
-def message_of(topics: Topics, topic: str, payload: bytes) -> tuple[str, Said] | None:
-    """Whose message that is, and the message; None if it is none.
-
-    A device may write to its own topics only, so a message in which it calls itself, a job or a model by another name
-    is nobody's.
-    """
-    parsed = parse(topics, topic)
-    if not isinstance(parsed, DeviceTopic) or (kind := _kind_of(parsed)) is None:
-        return None
-    message = readable(payload, kind)
-    if message is None or message.device != parsed.device:
-        return None
-    name = message.job if isinstance(message, JobReport) else getattr(message, "model", "")
-    if parsed.leaf and parsed.leaf != HEALTH and name != parsed.leaf.removeprefix(MODEL_STREAMS):
-        return None
-    return parsed.device, message
-
-
-def _kind_of(topic: DeviceTopic) -> type[Said] | None:
-    match topic.kind:
-        case "status":
-            return DeviceStatus
-        case "info":
-            return DeviceInfo
-        case "job":
-            return JobReport
-        case "model":
-            return ModelState
-        case "event":
-            return Event
-        case "tele" if topic.leaf == HEALTH:
-            return Health
-        case "tele" if topic.leaf.startswith(MODEL_STREAMS):
-            return ModelSample
-    return None
+    def _report_filters(self, devices: Sequence[str]) -> list[str]:
+        return [self._topics.device(name, "job", "+") for name in devices]

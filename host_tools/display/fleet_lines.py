@@ -1,7 +1,7 @@
 """A fleet where there is no terminal: a line on stderr for each change that a person would want in a log."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from edge_agent.printable import printable
 from edge_agent.wire.messages import Message
@@ -19,15 +19,15 @@ class FleetLines:
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], tuple[object, ...]] = {}
 
-    def show(self, rows: Iterable[Row], because: Message | None = None) -> None:
-        """Print those of ``rows`` that are news, and an event that is the reason why they are shown."""
+    def show(self, rows: Sequence[Row], because: Message | None = None) -> None:
+        """Print those of ``rows`` that are news, and an event that is the reason why any are shown."""
         for row in rows:
             step = None if row.progress is None else int(part(row.progress) / _STEP)
             state = (row.online, row.state, step, row.version, row.message if step is None else "", row.throttled)
             if self._last.get((row.device, row.model)) != state:
                 self._last[row.device, row.model] = state
                 _say(words(row))
-        if isinstance(because, Event):
+        if isinstance(because, Event) and rows:
             what = f" {because.model}" if because.model else ""
             _say(f"{because.device}{what}: {because.severity} {because.kind}: {because.message}")
 
