@@ -115,6 +115,7 @@ def test_a_line_for_what_is_news(capsys: pytest.CaptureFixture[str]) -> None:
     lines.show(
         [BROKEN], Event(device="pi-04", event_seq=1, kind="failed", severity="error", model="har", message="\x1b")
     )
+    lines.show([], Event(device="pi-05", event_seq=1, kind="failed", message="its rows are filtered out"))
 
     assert capsys.readouterr().err.splitlines() == [
         "pi-02 har: online, capture 10%",
