@@ -77,6 +77,7 @@ class Reading:
         self._before: set[str] | None = None
         """What the round before has found, without a session."""
         self._compared = 0
+        """Rounds without a session before this one."""
 
     @property
     def qos(self) -> int:
@@ -137,6 +138,7 @@ class Reading:
             self._resumes = False
         elif self._leaving:
             self._before, self._wide = set(self.found), not self._wide
+            self._compared += 1
         if self._wide:
             self._beside.clear()
         self.found.clear()
@@ -145,9 +147,8 @@ class Reading:
         """Without a session: whether this round and the one before, one of them by wider filters, prove each other."""
         if self._before == self.found.keys() and self._proved:
             return Verdict.COMPLETE
-        self._compared += 1
         provable = all(wider(name) != name for name in self._filters)
-        return Verdict.AGAIN if provable and self._compared < _MOST_ROUNDS else Verdict.INCOMPLETE
+        return Verdict.AGAIN if provable and self._compared + 1 < _MOST_ROUNDS else Verdict.INCOMPLETE
 
     @property
     def _proved(self) -> bool:
