@@ -5,15 +5,16 @@ Reports are read of those devices alone that tell no model's state though they h
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from edge_agent.wire.telemetry import Event
 from host_tools.broker.fleet_view import FleetView
+from host_tools.broker.registry import read_parts
 from host_tools.broker.session import Session
 from host_tools.fleet.reading import Said, live_filters, read
 
-_TOGETHER = 50
-"""Devices whose reports are read at once; so many hold far fewer than a broker may leave out."""
+_ONE_BY_ONE = 50
+"""Devices whose reports are listened to by a filter each; of more, everybody's are if most devices are such."""
 _PATIENCE_S = 0.5
 """After its status and its info a device tells its models' states, if it tells any."""
 
@@ -39,14 +40,12 @@ class FleetReader:
         """Read what is retained, and listen from now on."""
         topics = self._topics
         retained = [topics.devices(kind) for kind in ("status", "info", "model")]
-        self._take_all(self._session.snapshot(*retained, listen=True))
+        self._take_all(self._session.snapshot(*retained, listen=True).items())
         self._session.subscribe(topics.devices("event"), *live_filters(topics))
         stateless = self._view.stateless
         self._reports_of |= set(stateless)
-        self._of_all = len(stateless) > _TOGETHER and 2 * len(stateless) > len(self.known)
-        for first in range(0, len(stateless), _TOGETHER):
-            filters = self._report_filters(stateless[first : first + _TOGETHER])
-            self._take_all(self._session.snapshot(*filters, listen=not self._of_all))
+        self._of_all = len(stateless) > _ONE_BY_ONE and 2 * len(stateless) > len(self.known)
+        self._take_all(read_parts(self._session, self._report_filters(stateless), listen=not self._of_all))
         if self._of_all:
             self._session.subscribe(topics.devices("job"))
 
@@ -76,9 +75,9 @@ class FleetReader:
         if new:
             self._session.subscribe(*self._report_filters(new))
 
-    def _take_all(self, found: dict[str, bytes]) -> None:
+    def _take_all(self, found: Iterable[tuple[str, bytes]]) -> None:
         now = time.time()
-        for topic, payload in found.items():
+        for topic, payload in found:
             if isinstance(said := read(self._topics, topic, payload), Said):
                 self.known.add(said.device)
                 self._view.take(said, now, retained=True)
