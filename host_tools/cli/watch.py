@@ -14,8 +14,6 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
-from host_tools.broker.fleet_reading import FleetReader
-from host_tools.broker.fleet_view import FleetView, Row
 from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
 from host_tools.broker.session import Session, to_stderr
@@ -28,6 +26,8 @@ from host_tools.display.live import LiveTable
 from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
+from host_tools.fleet.reader import FleetReader
+from host_tools.fleet.view import FleetView, Row
 from host_tools.push.waiting import listen, message_of, wait
 
 _TICK_S = 1.0

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from edge_agent.wire.telemetry import Event
-from host_tools.broker.fleet_view import FleetView
 from host_tools.broker.registry import read_parts
 from host_tools.broker.session import Session
 from host_tools.fleet.reading import Said, live_filters, read
+from host_tools.fleet.view import FleetView
 
 _ONE_BY_ONE = 50
 """Devices whose reports are listened to by a filter each; of more, everybody's are if most devices are such."""

@@ -9,10 +9,10 @@ from support.brokers import Broker
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo, DeviceStatus, JobReport, Message, encode
 from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.topics import Topics
-from host_tools.broker.fleet_reading import FleetReader
-from host_tools.broker.fleet_view import FleetView
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.fleet.reader import FleetReader
+from host_tools.fleet.view import FleetView
 
 JOB = "a" * 16
 
