@@ -12,8 +12,8 @@ MQTT 3.1.1 has no session that ends by itself. QoS 0 is better there, as no wind
 full, but a broker may still send a fixed number at most, or drop what the network does not take. So a round with many
 messages is followed by another one that asks for **more**, by filters that are wider: a fixed number would now leave
 something out, and what is dropped by chance would be something else. Only if both have brought the same is that taken
-for all. It is no proof: a broker that cuts both rounds at the same message, as one might that sends the narrower
-filter's topics first, is believed.
+for all. It is no proof: where several filters have one wider filter in common, a broker that cuts both rounds short at
+the same message is believed.
 """
 
 from collections import Counter
