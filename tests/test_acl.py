@@ -36,7 +36,7 @@ from host_tools.demo.simulator import SerialImu
 from host_tools.fleet.reading import Said, read
 
 PAGE = Path(__file__).parent.parent / "docs" / "broker.md"
-USERS = ("operator", "dashboard", "pi-01", "pi-02")
+USERS = ("operator", "dashboard", "home-assistant", "pi-01", "pi-02")
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow]
 
@@ -50,7 +50,7 @@ def documented() -> str:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., MosquittoBroker]]:
-    """Start a mosquitto that knows four users, with an ACL."""
+    """Start a mosquitto that knows these users, with an ACL."""
     if MOSQUITTO is None:
         pytest.skip("needs mosquitto: sudo apt install mosquitto")
     brokers: list[MosquittoBroker] = []
@@ -187,6 +187,23 @@ def test_every_host_command_does_its_work(
         "health",
         "done",
     }
+
+
+def test_a_device_describes_itself_to_home_assistant_and_nobody_else(tmp_path: Path, broker: MosquittoBroker) -> None:
+    password = str(tmp_path / "password")
+    mine, other = (f"homeassistant/device/edge-agent/{name}/config" for name in ("pi-01", "pi-02"))
+    device = QueuedLink(broker.url, "device", login=("pi-01", password))
+    home = QueuedLink(broker.url, "home", login=("home-assistant", password))
+    with device, home:
+        home.expect(Connected)
+        home.link.subscribe("homeassistant/#", "ea/v1/d/#")
+        device.expect(Connected)
+        for topic in (other, "homeassistant/sensor/pi-01/config", "ea/v1/d/pi-01/status", mine):
+            device.link.publish(topic, b"told", retain=True)
+
+        told = {home.expect(Incoming).topic for _ in range(2)}
+
+    assert told == {"ea/v1/d/pi-01/status", mine}
 
 
 def test_the_devices_of_a_later_version_may_say_what_they_will(broker: MosquittoBroker, tmp_path: Path) -> None:
@@ -331,7 +348,7 @@ def test_doctor_writes_to_each_topic_and_leaves_nothing(tmp_path: Path, broker: 
     assert {message.topic.rpartition("/")[2] for message in heard if message.payload} == {"status", "info"}
     said = [read(Topics("ea/v1"), message.topic, message.payload) for message in heard]
     assert not any(isinstance(one, Said) and one.message for one in said)
-    lines = [line for line in documented().split("user operator")[0].splitlines() if "write" in line]
+    lines = [line for line in documented().split("user operator")[0].splitlines() if re.search("write ea/", line)]
     assert {line_for_device(Topics("ea/v1"), message.topic) for message in heard} == set(lines), "each documented line"
     assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []
     settings = Settings(url=broker.url, username="operator", password_file=str(tmp_path / "password"))

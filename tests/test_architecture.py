@@ -43,7 +43,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"foreign", "jobs", "wire"}, {"msgspec"}),
     "trust": ({"process", "wire"}, {"cryptography", "msgspec"}),
     "execution": ({"device", "foreign", "jobs", "process", "settings", "state", "wire"}, {"msgspec"}),
-    "telemetry": ({"device", "foreign", "jobs", "state", "wire"}, {"msgspec"}),
+    "telemetry": ({"device", "foreign", "jobs", "retry", "state", "wire"}, {"msgspec"}),
     "daemon": (DAEMON | {"execution", "retry", "telemetry", "trust"}, {"msgspec"}),
     # sensors
     "acquisition": ({"retry"}, {"PIL", "cobs", "msgspec", "numpy"}),

@@ -3,7 +3,8 @@
 By delivery: an empty message that is not retained goes to each, with QoS 1, as by MQTT 5 the broker then says whether
 it took it. Every reader passes over an empty message. Only to ``status`` and ``info``, where a message is retained and
 an empty one would say that it was cleared, goes ``{}``, which is no message of this protocol. Where a topic ends in a
-name, it is one that no job, command or model has. What a broker refuses by MQTT 3.1.1 it does not say.
+name, it is one that no job, command or model has. What a broker refuses by MQTT 3.1.1 it does not say. Home
+Assistant's topic is left alone, as an empty message there takes the device out of it.
 """
 
 import threading

@@ -11,6 +11,7 @@ from edge_agent.cli.device import add_common, print_json
 from edge_agent.daemon.activation.hook import run_hook
 from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
+from edge_agent.daemon.device_info import boot_id
 from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
@@ -90,5 +91,6 @@ def _note(config: Config, store: Store, left: Release, sentence: str) -> None:
     now = Clock(store.root / "clock").now()
     outbox = Outbox(store.root / "events", lambda: now)
     outbox.load()
-    events = Events(config.device_id, outbox, lambda: Message(ts=rfc3339(now)))
+    stamp = Message(ts=rfc3339(now), seq=int(now * 1000), boot_id=boot_id())  # as the daemon's messages have
+    events = Events(config.device_id, outbox, lambda: stamp)
     events.tell("rolled_back", sentence, about=Subject(left.model, left.version, left.job))

@@ -29,6 +29,7 @@ from edge_agent.daemon.control_socket import ControlRequest
 from edge_agent.daemon.device_info import Identity, InfoPublisher
 from edge_agent.daemon.events import ChildEnded, Due, SensorSaid, StageEnded, StageProgress, StepEnded, WorkEnded
 from edge_agent.daemon.faults import contained
+from edge_agent.daemon.home_assistant import HomeAssistant
 from edge_agent.daemon.housekeeping import Housekeeper
 from edge_agent.daemon.job_flow import JobFlow, StageWork
 from edge_agent.daemon.job_ledger import JobLedger
@@ -53,7 +54,6 @@ from edge_agent.process.child_exit import ChildExit
 from edge_agent.settings.device import Config
 from edge_agent.state.clock import Clock
 from edge_agent.state.store import Store
-from edge_agent.telemetry.events import Subject
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Agent:
         )
 
         self._report = SelfReport(config, store, link, put, clock, identity.boot_id, self.publisher)
+
+        self._home_assistant = HomeAssistant(config, store, link, self.ledger)
 
         hook = Hook(config.activation.hook, put)
         shared, largest = self.sensors.names, config.limits.max_model_bytes
@@ -126,7 +128,7 @@ class Agent:
             self._housekeeper.check_releases,
             self.flow.schedule,
         ):
-            with contained(step.__name__):
+            with contained(step.__qualname__):
                 step()
 
     def handle(self, event: InboxEvent) -> None:
@@ -151,6 +153,7 @@ class Agent:
             self._twins.tick,
             self._report.tick,
             self.publisher.tick,
+            self._home_assistant.tick,
             self.ledger.save_ended,
             self.ledger.answer_due,
             self.clock.save,
@@ -158,11 +161,11 @@ class Agent:
             self._model_states.tick,
             self.serving_samples.tick,
         ):
-            with contained(due.__name__):
+            with contained(due.__qualname__):
                 due()
 
-    def stop(self) -> None:
-        """End cleanly."""
+    def stop(self, *, clean: bool = True) -> None:
+        """End; not ``clean``: as something went wrong, which the next start says."""
         self.flow.pause()
         self.serving_samples.stop()
         self._workers.stop_all()
@@ -170,12 +173,12 @@ class Agent:
         self._workers.join()
         self.sensors.join()
         self.clock.save(force=True)
-        self._report.stop()
         with contained("the states of models"):
             self._model_states.stop()
         with suppress(BrokerError):  # without a broker nobody is told; its will says the same
             self.publisher.status(online=False).wait(2.0)
-        self._report.take_answers()
+        with contained("events"):  # the answers to them came before that one
+            self._report.stop(clean=clean)
 
     def _dispatch(self, event: InboxEvent) -> None:
         match event:
@@ -237,14 +240,16 @@ class Agent:
         for job in sorted(self.jobs.values(), key=lambda job: job.created):
             with contained(f"report of job {job.id}"):
                 self.ledger.republish(job.id)
+        self._home_assistant.connected()
         self.transfers.connected()
-        self._report.connected()
+        with contained("events and health"):
+            self._report.connected()
         with contained("the states of models"):
             self._model_states.connected()
 
-    def _healed(self, model: str, text: str) -> None:
-        """A release that was broken on disk is not active any more."""
-        self._report.events.tell("rolled_back", text, code="release_corrupt", about=Subject(model))
+    def _healed(self, model: str, name: str, text: str) -> None:
+        """The release ``name`` was broken on disk, and is not active any more."""
+        self._report.healed(model, name, text)
         self.info.publish()
 
     def _forgotten(self, model: str) -> None:

@@ -36,7 +36,7 @@ class Identity:
     """Facts about the device, some of which a child has to find out: importing a runtime may crash a process."""
 
     def __init__(self) -> None:
-        self.boot_id = _boot_id()
+        self.boot_id = boot_id()
         self.runtimes: dict[str, str] = {}
         self.broken: dict[str, str] = {}
         """Runtimes that are installed and do not work on this processor, and how they end."""
@@ -141,7 +141,8 @@ def _shown(source: dict[str, Any]) -> dict[str, Any]:
     return {key: source[key] for key in _SHOWN_OF_SOURCE if key in source}
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """The kernel's id of this boot; empty: it tells none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -33,11 +33,11 @@ class Housekeeper:
 
     def __init__(
         self, store: Store, ledger: JobLedger, hook: Hook, put: Callable[[WorkEnded], None], *, keep_days: float,
-        on_healed: Callable[[str, str], None] = lambda _model, _text: None,
+        on_healed: Callable[[str, str, str], None] = lambda _model, _name, _text: None,
     ) -> None:  # fmt: skip
         """``keep_days``: how long the captured data of an ended job stay.
 
-        ``on_healed`` is called with a model whose active release was broken, and with a sentence.
+        ``on_healed`` is called with a model, the name of its active release, which was broken, and a sentence.
         """
         self._put = put
         self._on_healed = on_healed
@@ -77,7 +77,7 @@ class Housekeeper:
         log.error("%s", text)
         if successor:
             self._hook.tell(releases.path(successor))
-        self._on_healed(releases.model, text)
+        self._on_healed(releases.model, checked.name, text)
 
     def retire(self, job: Job) -> None:
         """Delete what an ended job leaves; captured data first of all, unless the operator keeps them."""

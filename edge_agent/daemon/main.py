@@ -104,14 +104,17 @@ def run(config: Config, *, once: bool = False) -> int:
         "edge-agent %s: device %s, broker %s, state %s", __version__, config.device_id, config.mqtt.url, store.root
     )
     notifier.ready(f"device {config.device_id}, broker {config.mqtt.url}")
+    clean = False
     try:
-        return _consume(agent, inbox, notifier, once=once)
+        code = _consume(agent, inbox, notifier, once=once)
+        clean = True
     finally:
         notifier.stopping()
         control.close()
-        agent.stop()
+        agent.stop(clean=clean)
         link.stop()
         store.unlock()
+    return code
 
 
 def _outlive_hangup(stop: Callable[[int, FrameType | None], None]) -> None:

@@ -8,6 +8,7 @@ Used from the consumer only.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -37,7 +38,9 @@ from edge_agent.wire.telemetry import HEALTH
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 60
-"""Where no sample is published, so that there are events all the same."""
+"""At least, however rarely samples are published: events are to be told when they happen."""
+_MOST_DIGITS = 15
+"""Of a version."""
 _ENDS = {Status.REJECTED: "rejected", Status.FAILED: "failed"}
 _BEFORE = {
     Before.KILLED: "the agent before this one ended without a word: it crashed or was killed; see the log",
@@ -71,10 +74,10 @@ class SelfReport:
         self._sender = EventSender(self._outbox, self._send)
         self.events = Events(device, self._outbox, publisher.stamp, on_raised=self._sender.publish)
         self._sensors = SensorWatch(self._tell)
-        self._publishes = config.telemetry.health_s > 0
-        self._every_s = config.telemetry.health_s or _LOOK_EVERY_S
+        self._publish_every_s = config.telemetry.health_s or math.inf
+        self._look_every_s = min(_LOOK_EVERY_S, self._publish_every_s)
         self._machine = Machine(store.root)
-        self._began_s = self._looked_s = time.monotonic()
+        self._began_s = self._looked_s = self._published_s = time.monotonic()
         self._watch: HealthWatch | None = None
         self._connections = 0
         self._stale: set[tuple[str, int, str]] = set()
@@ -93,7 +96,7 @@ class SelfReport:
         self._connections += 1
         self._sender.connected()
         if self._connections == 1:
-            self._look()
+            self._look(publish=self._publish_every_s < math.inf)
 
     def disconnected(self) -> None:
         """The connection has ended."""
@@ -103,20 +106,24 @@ class SelfReport:
         """What time alone brings."""
         now = time.monotonic()
         self._sensors.tick(now)
-        if now - self._looked_s >= self._every_s:
-            self._look()
+        publish = now - self._published_s >= self._publish_every_s
+        if publish or now - self._looked_s >= self._look_every_s:
+            self._look(publish=publish)
         if self._sender.idle:
             self.events.tell_lost()
         self._sender.publish()
 
-    def stop(self) -> None:
-        """End cleanly."""
+    def stop(self, *, clean: bool) -> None:
+        """End, ``clean`` or by a fault. The broker has answered what it will: what it has would be published again."""
+        self._sender.disconnected()
+        self.take_answers()
         self._outbox.lose_memory()
         self.events.tell_lost(at_any_cost=True)
-        self._mark.end()
+        if clean:
+            self._mark.end()
 
     def take_answers(self) -> None:
-        """Deal with what the broker has answered; at the very end, too, or what it has would be published again."""
+        """Deal with what the broker has answered."""
         while self._answers:
             self._answers.popleft()()
 
@@ -135,6 +142,13 @@ class SelfReport:
     def taken_back(self, release: Release, why: str) -> None:
         """A release that was active is taken back; ``why`` says what is active now."""
         self.events.tell("rolled_back", why, about=_about(release))
+
+    def healed(self, model: str, name: str, text: str) -> None:
+        """The release ``name`` was broken, maybe beyond what it says of itself, and was taken out."""
+        version, _, job = name.partition("-")
+        known = version.isascii() and version.isdecimal() and len(version) <= _MOST_DIGITS
+        about = Subject(model, int(version), job) if known else Subject(model)
+        self.events.tell("rolled_back", text, code="release_corrupt", about=about)
 
     def refused(self, refused: Refused) -> None:
         """A signed order is not obeyed."""
@@ -158,21 +172,24 @@ class SelfReport:
     def _tell(self, kind: str, message: str, code: str) -> None:
         self.events.tell(kind, message, code=code)
 
-    def _look(self) -> None:
-        """Read the machine; publish that, and raise what deserves an event."""
+    def _look(self, *, publish: bool) -> None:
+        """Read the machine; raise what deserves an event, and ``publish`` a sample."""
         self._looked_s = now = time.monotonic()
+        readings = self._machine.read()
+        if self._watch is None:  # a sample at that moment says nothing of shares: there is none before it
+            self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
+        self._watch.note(readings)
+        if not publish:
+            return
+        self._published_s = now
         facts = AgentFacts(
             uptime_s=now - self._began_s,
             reconnects=max(0, self._connections - 1),
             dropped_messages=self._link.dropped,
             clock_plausible=self._clock.plausible,
         )
-        readings = self._machine.read()
-        if self._watch is None:  # that sample says nothing of shares: there is none before it
-            self._watch = HealthWatch(self._tell, readings, RESERVE_BYTES)
         health = self._watch.health(self._device, readings, facts, self._stamp())
-        if self._publishes:
-            self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
+        self._link.publish(self._topics.device(self._device, "tele", HEALTH), encode(health), qos=0)
 
     def _send(self, payload: bytes, answered: Callable[[str], None]) -> bool:
         topic = self._topics.device(self._device, "event")

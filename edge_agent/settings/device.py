@@ -69,6 +69,12 @@ class Telemetry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the machine's health is published."""
     model_s: Annotated[int, msgspec.Meta(ge=0)] = 60
     """How often what serving does is published, for each model that an application serves."""
+    home_assistant: bool = False
+    """Whether the device tells Home Assistant what there is to see of it."""
+    home_assistant_prefix: Annotated[
+        str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,2}\Z")
+    ] = "homeassistant"
+    """Where Home Assistant looks for that: the "discovery prefix" of its MQTT integration."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -17,15 +18,21 @@ def fsync_dir(folder: Path) -> None:
 def write_durably(path: Path, data: bytes) -> None:
     """Replace the file at ``path`` by ``data``: after a crash it holds the old bytes or the new, never a part.
 
-    Whatever lies in its way goes: a link there, whoever has put it, is not followed.
+    Whatever lies in its way goes: a link there, whoever has put it, is not followed. Where it raises ``OSError``, as
+    on a full disk, it leaves nothing beside ``path``.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
-    with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with open(temporary, "xb") as file:  # noqa: PTH123  # O_EXCL, so that no link is followed
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):  # the first error says why
+            temporary.unlink(missing_ok=True)
+        raise
     fsync_dir(path.parent)
 
 

@@ -4,6 +4,7 @@
       lock  control.sock  clock    0600
       commands.json                commands obeyed and their ends, until they expire
       keys.json                    the signed key list that holds, if there is one
+      home-assistant.json          what Home Assistant was told that there is to see
       blobs/<sha256>               0700: float models by content address (.part, .bits, .pages while they arrive)
       jobs/<job>/                  0700: job.json, manifest.json, report.json
       work/<job>/                  0700: all that the job's workers read and write (jobs/task.py), and nothing of ours
@@ -78,6 +79,14 @@ class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool = False
     code: str = ""
     message: str = ""
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """What Home Assistant was told, and what it therefore has to be told again when it is no longer there."""
+
+    topic: str
+    components: dict[str, str] = {}
+    """Entity → its platform."""
 
 
 class Store:
@@ -210,6 +219,18 @@ class Store:
     def save_key_list(self, content: bytes) -> None:
         """Keep the key list that holds from now on."""
         self._write(self.root / "keys.json", content)
+
+    def announced(self) -> Announced | None:
+        """What Home Assistant was told; None: nothing. Raises ``StoreError`` if that cannot be read now."""
+        return self._load(self.root / "home-assistant.json", Announced)
+
+    def save_announced(self, announced: Announced | None) -> None:
+        """Remember what Home Assistant was told; None: it knows nothing any more."""
+        path = self.root / "home-assistant.json"
+        if announced is not None:
+            self._write(path, msgspec.json.encode(announced))
+        else:
+            path.unlink(missing_ok=True)
 
     def report(self, job: str) -> bytes | None:
         """The last report of an ended job, as it was published; raises ``StoreError`` if it cannot be read now."""

@@ -14,10 +14,6 @@ class Alarm:
         self._begun = 0
         self._told_at = -math.inf
 
-    def over(self) -> None:
-        """The condition does not hold any more."""
-        self._is_on = False
-
     def note(self, now_s: float, *, is_on: bool) -> int:
         """Note how it is now.
 

@@ -4,36 +4,21 @@ Whoever raises one has seen it happen just now, and says it in the sentence that
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
 from edge_agent.foreign.decoding import cut_text
 from edge_agent.printable import printable
-from edge_agent.strict import counted
+from edge_agent.strict import UNDECODABLE, counted
 from edge_agent.telemetry.outbox import MOST_BYTES, Outbox
 from edge_agent.wire.messages import Message, encode
-from edge_agent.wire.telemetry import EVENT_KINDS, Event, Severity
+from edge_agent.wire.telemetry import EVENT_KINDS, Event
 
 _MOST_MESSAGE = 500
 """Characters; as many are a kilobyte or two."""
 _MOST_NAME = 63
-SEVERITIES: dict[str, Severity] = {
-    "started": "info",
-    "restarted_after_crash": "warning",
-    "activated": "info",
-    "rolled_back": "warning",
-    "rejected": "warning",
-    "failed": "error",
-    "sensor_lost": "error",
-    "sensor_back": "info",
-    "throttled": "warning",
-    "undervoltage": "warning",
-    "disk_low": "warning",
-    "model_stale": "warning",
-    "refused": "warning",
-    "events_lost": "warning",
-}
 
 
 class Subject(NamedTuple):
@@ -45,6 +30,13 @@ class Subject(NamedTuple):
 
 
 NOTHING: Final = Subject()
+
+
+class _End(msgspec.Struct):
+    """What tells one event about a job's end from another; the rest may be of another version of the agent."""
+
+    kind: str
+    job: str = ""
 
 
 class Events:
@@ -81,14 +73,13 @@ class Events:
             about: the model that it is about.
             at_any_cost: put it on the disk also where the day's writes are used up.
         """
-        _ = EVENT_KINDS[kind]
         stamp = self._stamp()
         number = self._outbox.next_number()
         event = Event(
             device=self._device,
             event_seq=number,
             kind=kind,
-            severity=SEVERITIES[kind],
+            severity=EVENT_KINDS[kind].severity,
             code=code,
             message=cut_text(printable(message), _MOST_MESSAGE),
             model=cut_text(about.model, _MOST_NAME),
@@ -107,9 +98,10 @@ class Events:
     def tell_end(self, kind: str, message: str, *, code: str, about: Subject) -> None:
         """Raise an event about a job's end, unless it waits already: power may fail between it and the job's report."""
         for waiting in self._outbox.waiting:
-            known = msgspec.json.decode(waiting.payload, type=Event)
-            if (known.kind, known.job) == (kind, about.job):
-                return
+            with suppress(*UNDECODABLE):
+                known = msgspec.json.decode(waiting.payload, type=_End)
+                if (known.kind, known.job) == (kind, about.job):
+                    return
         self.tell(kind, message, code=code, about=about)
 
     def tell_lost(self, *, at_any_cost: bool = False) -> None:

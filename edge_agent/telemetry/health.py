@@ -39,7 +39,7 @@ class HealthWatch:
     def __init__(self, tell: Callable[[str, str, str], None], first: Readings, reserve_bytes: int) -> None:
         self._tell = tell
         self._reserve_bytes = reserve_bytes
-        self._before = first
+        self._noted = self._published = first
         self._throttled = bool(_slow(first.throttling))
         self._undervoltage = UNDERVOLTAGE in first.throttling.reasons
         self._slow = Alarm()
@@ -48,9 +48,8 @@ class HealthWatch:
         self._is_full = False
 
     def health(self, device: str, now: Readings, agent: AgentFacts, stamp: Message) -> Health:
-        """The message about ``now``; shares are of the time since the readings before."""
-        before = self._before
-        self._note(now)
+        """The message about ``now``, which was noted; shares are of the time since the message before."""
+        before, self._published = self._published, now
         seconds, ticks = now.at_s - before.at_s, now.cpu_total - before.cpu_total
         known, state = now.throttling, set(now.throttling.happened)
         return Health(
@@ -59,7 +58,7 @@ class HealthWatch:
             seq=stamp.seq,
             boot_id=stamp.boot_id,
             uptime_s=now.uptime_s,
-            cpu_share=_rounded((now.cpu_busy - before.cpu_busy) / ticks, 4) if ticks > 0 else None,
+            cpu_share=_fraction((now.cpu_busy - before.cpu_busy) / ticks) if ticks > 0 else None,
             load_1m=now.load_1m,
             memory_available_bytes=now.memory_available_bytes,
             swap_used_bytes=now.swap_used_bytes,
@@ -83,8 +82,9 @@ class HealthWatch:
             dropped_messages=agent.dropped_messages,
         )
 
-    def _note(self, now: Readings) -> None:
-        before, self._before = self._before.throttling, now
+    def note(self, now: Readings) -> None:
+        """Raise the events that ``now`` deserves, once for each readings."""
+        before, self._noted = self._noted.throttling, now
         state = now.throttling
         new = set(state.happened) - set(before.happened)
         slow = {
@@ -97,10 +97,13 @@ class HealthWatch:
         self._undervoltage |= weak
         if begun := self._slow.note(now.at_s, is_on=bool(slow)):
             heat = f" at {now.temperature_c:.1f} °C" if now.temperature_c is not None else ""
-            text = f"the processor is slowed down{heat} ({', '.join(sorted(slow)) or 'over now'})"
+            text = f"the processor is slowed down{heat} ({', '.join(sorted(slow))})"
+            if not slow:  # it comes and goes, and the hour has passed while it was gone
+                text = "the processor was slowed down, and is not now"
             self._tell("throttled", times(f"{text}; check the cooling and the power supply", begun), "")
         if begun := self._weak.note(now.at_s, is_on=weak):
-            self._tell("undervoltage", times("the power supply gives too little; use a stronger one", begun), "")
+            text = f"the power supply {'gives' if weak else 'gave'} too little; use a stronger one"
+            self._tell("undervoltage", times(text, begun), "")
         self._note_disk(now)
 
     def _note_disk(self, now: Readings) -> None:
@@ -127,6 +130,11 @@ def _a_day(now: Readings) -> float | None:
     if now.disk_written_bytes is None or now.uptime_s is None or now.uptime_s < _SETTLED_S:
         return None
     return float(round(now.disk_written_bytes / now.uptime_s * _DAY_S))
+
+
+def _fraction(share: float) -> float:
+    """A processor's time that waits for a disk may go back, by which more than all of it would be busy."""
+    return _rounded(min(1.0, max(0.0, share)), 4)
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -4,12 +4,14 @@
       1796050001123.json      an event that waits: one line about the file, one that is the message
       1796050000456.sent      the newest of those that are delivered, kept for its number and for the budget
 
-One file an event, so what a broken disk takes is that one. A number is the milliseconds since the epoch, or one more
-than the number before and than the newest file's, whichever is most. So they rise whatever the clock does, over crashes
-and on a disk that was made anew; gaps in them mean nothing. Only a full disk and a clock that goes back could together
-bring one again.
+One file an event, so what a broken disk takes is that one. The number of an event that may be written is the
+milliseconds since the epoch, or one more than the number before, whichever is more. Those that stay in memory, as the
+day's writes are used up, are counted on one by one; a process begins so far above the newest file's number that it does
+not meet those of the process before. So numbers rise whatever the clock does, over crashes and on a disk that was made
+anew; gaps in them mean nothing. Only a full disk and a clock that goes back could together bring one again.
 
-The newest file says what is left of the day's writes, so a daemon that is started again and again has no more of them.
+The newest file says what is left of the day's writes, so a daemon that is started again and again has no more of them,
+and how many events were lost that nobody was told of.
 """
 
 import logging
@@ -33,6 +35,10 @@ MOST = 250
 """Events that wait. With one more that is delivered, and a block of the disk each, that is less than a mebibyte."""
 MOST_BYTES = 4096 - 256
 """Of a message, so that a file takes one block."""
+_RESERVE = 10_000
+"""Numbers that a process leaves out above the newest file's: more than it has events between two writes. So many
+milliseconds for each of a day's writes are less than a day, so the clock keeps up."""
+_MOST_LOST = 10**6
 _WAITING, _DELIVERED = ".json", ".sent"
 _MOST_DIGITS = 15
 """Of a number: JSON's readers take it for the same."""
@@ -47,6 +53,8 @@ class _Head(msgspec.Struct, frozen=True):
     """What was left of the day's writes behind this one."""
     at: float
     """When, in seconds since the epoch."""
+    lost: int = 0
+    """Events that were dropped and that nobody had been told of."""
 
 
 @dataclass(slots=True)
@@ -97,23 +105,31 @@ class Outbox:
         for number, path in found:
             self._on_disk = number
             self._load(number, path, newest=number == found[-1][0])
+        self._last = self._on_disk + _RESERVE if self._on_disk else 0
         while len(self.waiting) > MOST:
             self._drop()
 
     def next_number(self) -> int:
         """The number of the next event, which then must be added."""
-        self._last = max(int(self._now() * 1000), self._last + 1, self._on_disk + 1)
+        self._last = max(self._last, self._on_disk) + 1
+        if self._budget.allows():
+            self._last = max(self._last, int(self._now() * 1000))
         return self._last
 
     def add(self, number: int, payload: bytes, *, at_any_cost: bool = False) -> None:
-        """Take an event: on the disk if that is possible, else into memory. One more than there is room for goes.
+        """Take an event: on the disk if that is possible, else into memory.
 
+        One more than there is room for goes: the oldest, but none that is on the disk for one that is not.
         ``at_any_cost``: also where the day's writes are used up.
         """
-        while len(self.waiting) >= MOST:
+        full = len(self.waiting) >= MOST
+        may_store = self._budget.allows() or at_any_cost
+        if full and may_store:  # first, as that makes room on the disk, too
             self._drop()
-        stored = (self._budget.take() or at_any_cost) and self._store(number, payload)
+        stored = may_store and self._store(number, payload)
         self.waiting.append(Waiting(number, payload, stored))
+        if len(self.waiting) > MOST:
+            self._drop(from_memory=True)
 
     def deliver(self, number: int) -> None:
         """The broker has it."""
@@ -141,6 +157,8 @@ class Outbox:
             waits = False
         else:
             self._budget.resume(head.writes, head.at, self._now())
+            if newest:
+                self.lost += min(max(head.lost, 0), _MOST_LOST)
         if waits:
             self.waiting.append(Waiting(number, payload, stored=True))
         else:
@@ -148,11 +166,14 @@ class Outbox:
 
     def _store(self, number: int, payload: bytes) -> bool:
         path = self._folder / f"{number}{_WAITING}"
-        head = _Head(zlib.crc32(payload), self._budget.left, self._now())
+        paid = self._budget.take()
+        head = _Head(zlib.crc32(payload), self._budget.left, self._now(), self.lost)
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             write_durably(path, msgspec.json.encode(head) + b"\n" + payload)
         except OSError as error:
+            if paid:
+                self._budget.give_back()
             if not self._refused:
                 self._refused = True
                 text = "event %d is not on the disk: %s: %s; it goes out from memory; free space in state_dir"
@@ -177,9 +198,12 @@ class Outbox:
             else:
                 path.unlink(missing_ok=True)
 
-    def _drop(self) -> None:
-        """Make room: the oldest goes that is not under way."""
-        event = next((event for event in self.waiting if not event.under_way), self.waiting[0])
+    def _drop(self, *, from_memory: bool = False) -> None:
+        """Make room: the oldest goes that is not under way; ``from_memory``: of those that are not on the disk."""
+        free = (event for event in self.waiting if not (event.under_way or (from_memory and event.stored)))
+        event = next(free, self.waiting[0])
+        if not self.lost:
+            log.warning("%d events wait for the broker: of more the oldest are lost; see why it takes none", MOST)
         self.waiting.remove(event)
         self.lost += 1
         if event.stored:

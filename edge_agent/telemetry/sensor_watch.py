@@ -1,12 +1,15 @@
 """Which shared sensors of the config do not answer any more, and which do again. Pure.
 
 A cable that is plugged in again within half a minute is no event, nor is a sensor that takes so long to come at a boot.
+That a sensor is lost is never held back. That it is back is, so one that comes and goes is told once an hour, and
+counts as lost until then.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from edge_agent.telemetry.alarm import Alarm, times
+from edge_agent.telemetry.alarm import AGAIN_AFTER_S, times
 
 GRACE_S = 30.0
 
@@ -15,9 +18,16 @@ GRACE_S = 30.0
 class _Sensor:
     code: str = ""
     sentence: str = ""
-    quiet_since_s: float | None = None
-    told: bool = False
-    alarm: Alarm = field(default_factory=Alarm)
+    answers: bool = True
+    since_s: float = 0.0
+    """When it began to answer, or to be quiet."""
+    lost: bool = False
+    """Whether this silence counts as a loss already."""
+    told_lost: bool = False
+    """Whether that was the last word about it."""
+    told_back_s: float = -math.inf
+    losses: int = 0
+    """Since the last one that was told."""
 
 
 class SensorWatch:
@@ -25,7 +35,7 @@ class SensorWatch:
 
     Args:
         tell: raises an event: kind, sentence, code.
-        grace_s: how long a sensor may be quiet.
+        grace_s: how long a sensor may be quiet, and how long one that was lost must answer.
     """
 
     def __init__(self, tell: Callable[[str, str, str], None], grace_s: float = GRACE_S) -> None:
@@ -43,23 +53,27 @@ class SensorWatch:
             answers: whether samples come.
             now_s: of a clock that is not set back.
         """
-        sensor = self._sensors.setdefault(name, _Sensor())
+        sensor = self._sensors.setdefault(name, _Sensor(since_s=now_s))
         sensor.code, sensor.sentence = code, sentence
-        if not answers:
-            if sensor.quiet_since_s is None:
-                sensor.quiet_since_s = now_s
-            return
-        sensor.quiet_since_s = None
-        sensor.alarm.over()
-        if sensor.told:
-            sensor.told = False
-            self._tell("sensor_back", f"sensor {sentence}", "")
+        if sensor.answers != answers:
+            sensor.answers, sensor.since_s, sensor.lost = answers, now_s, False
 
     def tick(self, now_s: float) -> None:
         """Time has passed."""
         for sensor in self._sensors.values():
-            if sensor.quiet_since_s is None or now_s - sensor.quiet_since_s < self._grace_s:
+            if now_s - sensor.since_s < self._grace_s:
                 continue
-            if begun := sensor.alarm.note(now_s, is_on=True):
-                sensor.told = True
-                self._tell("sensor_lost", times(f"sensor {sensor.sentence}", begun), sensor.code or "source_silent")
+            if not sensor.answers:
+                self._note_lost(sensor)
+            elif sensor.told_lost and now_s - sensor.told_back_s >= AGAIN_AFTER_S:
+                sensor.told_lost, sensor.told_back_s = False, now_s
+                self._tell("sensor_back", f"sensor {sensor.sentence}", "")
+
+    def _note_lost(self, sensor: _Sensor) -> None:
+        if not sensor.lost:
+            sensor.lost = True
+            sensor.losses += 1
+        if not sensor.told_lost:
+            text = times(f"sensor {sensor.sentence}", sensor.losses)
+            sensor.told_lost, sensor.losses = True, 0
+            self._tell("sensor_lost", text, sensor.code or "source_silent")

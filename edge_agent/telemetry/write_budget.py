@@ -26,6 +26,14 @@ class WriteBudget:
         self._at = self._timer()
         self.left = self._gained(min(max(left, 0.0), self._most), max(0.0, now - at))
 
+    def allows(self) -> bool:
+        """Whether :meth:`take` would."""
+        return self._gained(self.left, self._timer() - self._at) >= 1
+
+    def give_back(self) -> None:
+        """The write that was taken last did not come about."""
+        self.left = min(self._most, self.left + 1)
+
     def take(self) -> bool:
         """Whether one more write is allowed now."""
         now = self._timer()

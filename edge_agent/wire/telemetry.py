@@ -4,7 +4,7 @@ Flat JSON like every message. A field that a device cannot tell is null: no boar
 fractions from 0 to 1; units stand in key names. ``edge_agent.telemetry`` publishes these messages.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from edge_agent.wire.messages import Message
 
@@ -13,23 +13,38 @@ Severity = Literal["info", "warning", "error"]
 HEALTH: Final = "health"
 """The stream of :class:`Health`."""
 
+
+class Kind(NamedTuple):
+    """A kind of event."""
+
+    severity: Severity
+    text: str
+    """What has happened."""
+
+
 EVENT_KINDS: Final = {
-    "started": "the agent runs",
-    "restarted_after_crash": "the agent before this one ended without a word: a crash, a kill, or a power cut",
-    "activated": "a release became the active one",
-    "rolled_back": "the release before became the active one again",
-    "rejected": "a model did not pass its gates",
-    "failed": "a job failed before there was a verdict",
-    "sensor_lost": "a sensor of the config no longer answers",
-    "sensor_back": "a sensor that was lost answers again",
-    "throttled": "the processor was slowed down, for heat or for want of power",
-    "undervoltage": "the power supply gives too little",
-    "disk_low": "less disk is free than the device keeps in reserve",
-    "model_stale": "a model is served on another runtime than the one that judged it",
-    "refused": "a signed order was not obeyed",
-    "events_lost": "events were dropped before they were published, as there were too many",
+    "started": Kind("info", "the agent runs"),
+    "restarted_after_crash": Kind(
+        "warning", "the agent before this one ended without a word: a crash, a kill, or a power cut"
+    ),
+    "activated": Kind("info", "a release became the active one"),
+    "rolled_back": Kind("warning", "a release is not active any more: the one before it is again, or none"),
+    "rejected": Kind("warning", "a model did not pass its gates"),
+    "failed": Kind("error", "a job failed, before there was a verdict or while its release was activated"),
+    "sensor_lost": Kind("error", "a shared sensor of the config no longer answers"),
+    "sensor_back": Kind("info", "a shared sensor that was lost answers again"),
+    "throttled": Kind("warning", "the processor was slowed down, for heat or for want of power"),
+    "undervoltage": Kind("warning", "the power supply gives too little"),
+    "disk_low": Kind("warning", "less disk is free than the device keeps in reserve"),
+    "model_stale": Kind("warning", "a model is served on another runtime than the one that judged it"),
+    "refused": Kind("warning", "a signed order was not obeyed; once an hour, however often it is sent"),
+    "events_lost": Kind(
+        "warning",
+        "events are lost that were not published: too many waited, the disk spoilt their files, or the agent ended "
+        "with some that it could not write",
+    ),
 }
-"""kind → what has happened. A reader takes a kind that it does not know for an event all the same."""
+"""A reader takes a kind that it does not know for an event all the same."""
 
 
 class ModelState(Message, frozen=True, kw_only=True):

@@ -86,7 +86,8 @@ def measure(folder: Path, jobs: int, seconds: float) -> dict[str, float]:
     generate_key(folder / "operator.key", keys / "operator.pem")
     trust = {"allow_unsigned": False, "keys_dir": str(keys)}
     found: dict[str, float] = {}
-    with Device(folder, broker.url, f"bench/{secrets.token_hex(4)}", trust=trust) as device:
+    telemetry = {"home_assistant": True}  # the rest of it is on by default
+    with Device(folder, broker.url, f"bench/{secrets.token_hex(4)}", trust=trust, telemetry=telemetry) as device:
         device.expect(DeviceInfo, lambda info: bool(info.runtimes), 60)
         time.sleep(SETTLE_S)
         found["RSS at idle, MiB"] = before = resident_mib(device.pid)

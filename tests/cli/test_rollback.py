@@ -47,3 +47,5 @@ def test_a_rollback_needs_no_daemon(
     event = before.events()[-1]
     assert (event.kind, event.version) == ("rolled_back", 2), "which the daemon publishes when it starts"
     assert event.message == "rolled back har from 2 to 1, with no agent running"
+    assert event.seq > 10**12
+    assert event.boot_id

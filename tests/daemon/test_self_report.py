@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -119,6 +120,7 @@ def test_a_rollback_and_a_release_that_the_card_has_spoilt_are_told(tmp_path: Pa
         "rolled back har from 3 to 2",
     )
     assert (healed.code, healed.model) == ("release_corrupt", "har")
+    assert (healed.version, healed.job) == (current.version, current.job)
     assert "no longer has its hash" in healed.message
     again.off()
 
@@ -158,9 +160,16 @@ def test_an_agent_that_was_killed_says_so_at_its_next_start_and_one_that_was_sto
     (tmp_path / "state" / "running").write_text("another boot")
     LocalAgent(tmp_path / "state").boot().off()
 
+    LocalAgent(tmp_path / "state").boot().off()
+    broken = LocalAgent(tmp_path / "state").boot()
+    broken.agent.stop(clean=False)
+    broken.off()
+    LocalAgent(tmp_path / "state").boot().off()
+
     messages = [(event.kind, event.message.partition(":")[0]) for event in stopped.events()]
     assert [kind for kind, _ in messages] == [
         *("started", "restarted_after_crash", "started", "restarted_after_crash"),
+        *["restarted_after_crash"] * 3,
     ]
     assert "ended without a word" in messages[1][1]
     assert "switched off" in messages[3][1]
@@ -188,6 +197,8 @@ def test_a_shared_sensor_that_does_not_answer_is_lost_and_back(
     now[0] += GRACE_S + 1
     local.agent.tick()
     local.handle(SensorSaid("imu", SourceState(state="open", rate_hz=50)))
+    now[0] += GRACE_S + 1
+    local.agent.tick()
 
     lost, back = local.events()[1:]
     assert (lost.kind, lost.code, back.kind) == ("sensor_lost", "source_lost", "sensor_back")
@@ -247,5 +258,23 @@ def test_health_is_published_as_often_as_the_config_says(tmp_path: Path, health_
     agent.link.retained.pop(topic, None)
     agent.handle(Connected(session_present=True))
     agent.agent.tick()
+    assert topic not in agent.link.retained
+    agent.off()
+
+
+def test_events_do_not_wait_for_a_sample_that_is_published_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.monotonic()]
+    monkeypatch.setattr(self_report.time, "monotonic", lambda: now[0])
+    agent = LocalAgent(tmp_path / "state", telemetry={"health_s": 3600}).boot()
+    topic = TOPICS.device(DEVICE.name, "tele", "health")
+    agent.link.retained.pop(topic)
+    read = self_report.Machine.read
+    monkeypatch.setattr(self_report.Machine, "read", lambda machine: replace(read(machine), disk_free_bytes=0))
+    now[0] += 61
+    agent.agent.tick()
+
+    assert kinds(agent) == [*FIRST_BOOT, "disk_low"]
     assert topic not in agent.link.retained
     agent.off()

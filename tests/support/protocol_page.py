@@ -63,7 +63,8 @@ def table(name: str) -> str:
         case "when":
             return _rows(("topic", "published"), ((_address(one), one.when) for one in CHANNELS.values()))
         case "kinds":
-            return _rows(("kind", "what has happened"), ((f"`{kind}`", what) for kind, what in EVENT_KINDS.items()))
+            rows = ((f"`{name}`", kind.severity, kind.text) for name, kind in EVENT_KINDS.items())
+            return _rows(("kind", "severity", "what has happened"), rows)
         case "features":
             known = (
                 (f"`{feature.name}`", f"`{feature.written}`".replace("`the step ", "the step `"))

@@ -20,8 +20,10 @@ EXPECTED = (
     r"this disk has room for every model that fits a manifest",
     r"needs PortAudio",  # a library that only a microphone needs; its adapter is the one thing that is not run without
     r"root may write to files that forbid it",
+    r"Home Assistant is not installed",  # needs Python 3.13 beside that of the tests, and a network
     r"needs Node 18 or newer with npm",  # for a foreign parser that one file of the docs is held against
     r"needs the npm registry",
+    r"needs (PostgreSQL|Prometheus)",  # servers of other projects, whose packages not every system has
     NO_ARM64,  # takes minutes in an emulator, and root; run by hand, see tests/bench/ARM64.md
 )
 """The beginnings of reasons that the environment, not a missing installation, can give."""

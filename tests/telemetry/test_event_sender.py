@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent.telemetry.event_sender import WINDOW, EventSender
+from edge_agent.telemetry.event_sender import DENIED, WINDOW, EventSender
 from edge_agent.telemetry.outbox import Outbox
 
 
@@ -75,7 +77,7 @@ def test_a_connection_that_breaks_lets_the_link_send_what_was_under_way(outbox: 
 def test_a_broker_that_refuses_is_asked_once_a_connection(outbox: Outbox, wire: Wire) -> None:
     sender = EventSender(outbox, wire.send)
     sender.connected()
-    wire.answer("Not authorized")
+    wire.answer(DENIED)
     for _ in range(5):
         sender.publish()
     assert wire.published == [b"0"]
@@ -84,6 +86,40 @@ def test_a_broker_that_refuses_is_asked_once_a_connection(outbox: Outbox, wire: 
     wire.answer()
 
     assert wire.published[:3] == [b"0", b"0", b"1"]
+
+
+@pytest.mark.parametrize("code", [0x80, 0x83, 0x97])
+def test_what_a_broker_refuses_for_now_is_tried_again_in_the_same_connection(
+    outbox: Outbox, wire: Wire, code: int
+) -> None:
+    now = [1e6]
+    sender = EventSender(outbox, wire.send, lambda: now[0])
+    sender.connected()
+    wire.answer()
+    reason = str(ReasonCode(PacketTypes.PUBACK, identifier=code))
+    while wire.under_way:
+        wire.answer(reason)
+    sent = len(wire.published)
+    now[0] += 29
+    sender.publish()
+    assert len(wire.published) == sent
+    now[0] += 32
+    sender.publish()
+    assert len(wire.published) == sent + 1, "one, until the broker has taken it"
+    wire.answer(reason)
+    now[0] += 59
+    sender.publish()
+    assert len(wire.published) == sent + 1, "each time it waits longer"
+    now[0] += 62
+    sender.publish()
+    while wire.under_way:
+        wire.answer()
+
+    assert sender.idle
+
+
+def test_the_link_calls_a_lacking_right_by_the_name_that_is_looked_for() -> None:
+    assert str(ReasonCode(PacketTypes.PUBACK, identifier=0x87)) == DENIED
 
 
 def test_what_the_link_does_not_take_is_tried_again(outbox: Outbox, wire: Wire) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.telemetry.events import SEVERITIES, Events, Subject
+from edge_agent.telemetry.events import Events, Subject
 from edge_agent.telemetry.outbox import MOST, MOST_BYTES, Outbox
 from edge_agent.telemetry.write_budget import WriteBudget
 from edge_agent.wire.messages import Message, decode
-from edge_agent.wire.telemetry import EVENT_KINDS, Event
+from edge_agent.wire.telemetry import Event
 
 
 @pytest.fixture
@@ -25,10 +25,6 @@ def events(outbox: Outbox) -> Events:
 
 def told(outbox: Outbox) -> list[Event]:
     return [decode(event.payload, Event) for event in outbox.waiting]
-
-
-def test_every_kind_has_a_severity() -> None:
-    assert SEVERITIES.keys() == EVENT_KINDS.keys()
 
 
 def test_an_event_says_what_when_and_about_what(events: Events, outbox: Outbox) -> None:
@@ -63,6 +59,18 @@ def test_an_end_that_waits_already_is_not_told_again(events: Events, outbox: Out
         events.tell_end(kind, "x", code="", about=Subject("har", 1, job))
 
     assert [(event.kind, event.job) for event in told(outbox)] == [("failed", "a"), ("failed", "b"), ("activated", "a")]
+
+
+@pytest.mark.parametrize(
+    "alien", [b'{"kind":"failed","job":"x","severity":"fatal","event_seq":"9"}', b'{"job":[]}', b"\xff", b"[" * 5000]
+)
+def test_an_event_of_another_version_that_waits_silences_none(events: Events, outbox: Outbox, alien: bytes) -> None:
+    outbox.add(outbox.next_number(), alien)
+    for job in ("x", "y"):
+        events.tell_end("failed", "x", code="", about=Subject("har", 1, job))
+
+    assert b'"y"' in outbox.waiting[-1].payload
+    assert len(outbox.waiting) == (2 if b"fatal" in alien else 3)
 
 
 def test_what_was_dropped_is_told_with_its_number(events: Events, outbox: Outbox) -> None:

@@ -31,6 +31,7 @@ class Kept:
 
     def look(self, seconds: float = 60.0, **changed: object) -> Health:
         self.now = replace(self.now, at_s=self.now.at_s + seconds, **changed)  # type: ignore[arg-type]  # of Readings
+        self.watch.note(self.now)
         said = self.watch.health("pi-01", self.now, AGENT, Message(ts="t", seq=1, boot_id="b"))
         return decode(encode(said), Health)
 
@@ -49,6 +50,20 @@ def test_shares_are_of_the_time_since_the_sample_before() -> None:
     assert (said.device, said.ts, said.seq, said.boot_id) == ("pi-01", "t", 1, "b")
     assert (said.agent_uptime_s, said.reconnects, said.dropped_messages) == (12.3, 2, 5)
     assert said.disk_written_bytes_per_day == 600_000_000 / 7200 * 86_400
+
+
+@pytest.mark.parametrize(("busy", "share"), [(3000, 1.0), (500, 0.0)])
+def test_a_share_is_no_more_than_all_and_no_less_than_nothing(busy: int, share: float) -> None:
+    """The kernel's count of the time that waits for a disk goes back now and then."""
+    assert Kept().look(cpu_busy=busy, cpu_total=11_000).cpu_share == share
+
+
+def test_what_is_looked_at_in_between_shortens_no_share() -> None:
+    kept = Kept()
+    for n in range(1, 6):
+        kept.watch.note(replace(FIRST, at_s=FIRST.at_s + 60 * n, cpu_busy=2000, cpu_total=10_000 + 1000 * n))
+
+    assert kept.look(360.0, cpu_busy=2500, cpu_total=16_000).cpu_share == 0.25
 
 
 def test_what_nothing_tells_is_null_and_not_zero() -> None:
@@ -81,9 +96,10 @@ def test_throttling_is_told_when_it_begins_and_at_most_once_an_hour() -> None:
         kept.look(throttling=PI)
     assert kept.kinds == ["throttled"]
     assert "81.2 °C (throttled)" in kept.told[0][1]
-    kept.look(3600.0)
+    kept.look(3600.0, temperature_c=45.0)
 
     assert kept.kinds == ["throttled"] * 2
+    assert "was slowed down, and is not now;" in kept.told[1][1]
     assert "(9 times since" in kept.told[1][1]
 
 

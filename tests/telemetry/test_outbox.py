@@ -62,6 +62,21 @@ def test_numbers_rise_over_starts_whatever_the_clock_does(tmp_path: Path, later:
     assert len(list((tmp_path / "events").iterdir())) == 1, "of what is delivered one file stays, for its number"
 
 
+def test_numbers_rise_where_the_days_writes_are_used_up_and_the_clock_goes_back_with_the_power(tmp_path: Path) -> None:
+    now = [NOW]
+    before = Outbox(tmp_path / "events", lambda: now[0], WriteBudget(4))
+    before.load()
+    numbers = []
+    for _ in range(9):
+        now[0] += 60
+        numbers.append(add(before))
+    for number in numbers:
+        before.deliver(number)
+
+    assert numbers == sorted(set(numbers))
+    assert add(start(tmp_path, NOW)) > max(numbers)
+
+
 def test_a_disk_that_was_made_anew_goes_on_above_what_hosts_know(tmp_path: Path) -> None:
     old = add(start(tmp_path / "old", NOW))
 
@@ -106,6 +121,7 @@ def test_a_broken_file_loses_itself_and_is_said(
     assert [number for number, _ in waiting(after)] == [number for number in numbers if number != numbers[which]]
     assert after.lost == 1
     assert f"{numbers[which]}.json" in caplog.text
+    after.lost = 0  # it was told
     assert add(after) > max(numbers)
     assert start(tmp_path).lost == 0, "said once"
 
@@ -158,6 +174,42 @@ def test_one_more_than_there_is_room_for_costs_the_oldest_that_is_not_under_way(
     assert outbox.lost == 1
     assert [number for number, _ in waiting(outbox)][:2] == [numbers[0], numbers[2]]
     assert len(list((tmp_path / "events").iterdir())) == MOST
+
+
+def test_one_that_cannot_be_written_pushes_none_off_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = start(tmp_path, budget=WriteBudget(2 * (MOST - 1)))
+    stored = [add(outbox) for _ in range(MOST - 1)]
+    memory = [add(outbox) for _ in range(30)]
+
+    assert [number for number, _ in waiting(outbox)] == [*stored, memory[-1]]
+    assert outbox.lost == 29
+    assert caplog.text.count("of more the oldest are lost") == 1
+    outbox.waiting[-1].under_way = True
+    for _ in range(3):
+        add(outbox)
+    assert [number for number, _ in waiting(outbox)] == [*stored, memory[-1]], "the new one goes"
+    assert outbox.lost == 32
+
+
+def test_how_many_were_lost_is_known_after_a_crash(tmp_path: Path) -> None:
+    before = start(tmp_path, budget=WriteBudget(10_000))
+    for _ in range(MOST + 3):
+        add(before)
+    assert start(tmp_path).lost == 3
+    before.lost = 0  # it was told, by one more event
+    add(before)
+
+    assert start(tmp_path).lost == 1, "that event took the place of one"
+
+
+def test_what_the_disk_did_not_take_costs_no_write_of_the_day(tmp_path: Path, full_disk: Callable[[], None]) -> None:
+    budget = WriteBudget(20)
+    outbox = start(tmp_path, budget=budget)
+    full_disk()
+    for _ in range(50):
+        add(outbox)
+
+    assert budget.left == pytest.approx(10, abs=0.1)
 
 
 def test_all_of_it_is_less_than_a_mebibyte_on_the_disk(tmp_path: Path) -> None:

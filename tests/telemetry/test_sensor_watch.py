@@ -32,7 +32,7 @@ def imu() -> Sensor:
     return Sensor()
 
 
-def test_lost_after_half_a_minute_and_back_at_once(imu: Sensor) -> None:
+def test_lost_after_half_a_minute_and_back_after_as_long(imu: Sensor) -> None:
     imu.says(answers=True)
     imu.wait(100)
     imu.says(answers=False, code="source_lost")
@@ -41,6 +41,9 @@ def test_lost_after_half_a_minute_and_back_at_once(imu: Sensor) -> None:
     imu.wait(10)
     assert imu.told == [("sensor_lost", "sensor imu: waiting", "source_lost")]
     imu.says(answers=True)
+    imu.wait(GRACE_S - 1)
+    assert len(imu.told) == 1
+    imu.wait(2)
 
     assert imu.told[1:] == [("sensor_back", "sensor imu: open", "")]
 
@@ -61,19 +64,31 @@ def test_one_that_was_never_there_is_lost_and_silence_has_a_code(imu: Sensor) ->
     assert imu.told == [("sensor_lost", "sensor imu: waiting", "source_silent")]
 
 
-def test_flapping_is_told_once_an_hour_with_how_often(imu: Sensor) -> None:
+def test_flapping_is_told_once_an_hour_with_how_often_and_is_lost_until_then(imu: Sensor) -> None:
     for _ in range(20):
         imu.says(answers=False)
         imu.wait(100)
         imu.says(answers=True)
-        imu.wait(10)
-    assert imu.kinds == ["sensor_lost", "sensor_back"], "whoever was told of no loss is told of no return"
+        imu.wait(GRACE_S + 10)
+    assert imu.kinds == ["sensor_lost", "sensor_back", "sensor_lost"]
     imu.wait(3600)
+    assert imu.kinds == ["sensor_lost", "sensor_back"] * 2
     imu.says(answers=False)
     imu.wait(100)
 
+    assert imu.kinds == [*["sensor_lost", "sensor_back"] * 2, "sensor_lost"]
+    assert "(19 times since" in imu.told[-1][1]
+
+
+def test_one_that_dies_just_after_it_was_back_is_lost_at_once(imu: Sensor) -> None:
+    imu.says(answers=False)
+    imu.wait(40)
+    imu.says(answers=True)
+    imu.wait(60)
+    imu.says(answers=False)
+    imu.wait(GRACE_S + 1)
+
     assert imu.kinds == ["sensor_lost", "sensor_back", "sensor_lost"]
-    assert "(20 times since" in imu.told[-1][1]
 
 
 def test_it_may_say_the_same_again_and_again(imu: Sensor) -> None:

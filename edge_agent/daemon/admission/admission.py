@@ -65,7 +65,7 @@ class Admission:
         put: Callable[[ChildEnded | Due], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
-        """``on_refused`` is called once with each order that is signed and not obeyed."""
+        """``on_refused``: is called with an order that is signed, sent just now and not obeyed; once an hour."""
         self._topics = config.topics
         self._scopes = config.scopes
         self._unsigned = config.trust.allow_unsigned

@@ -5,12 +5,14 @@ what anybody may have sent, the newest is said, and the others are counted.
 """
 
 import logging
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from edge_agent.daemon.publisher import REPORT_EVERY_S, Publisher
 from edge_agent.errors import EdgeAgentError
+from edge_agent.foreign.allowance import Allowance
 from edge_agent.wire.messages import Refused
 from edge_agent.wire.topics import CommandTopic, WantTopic
 
@@ -18,17 +20,24 @@ log = logging.getLogger(__name__)
 
 _MOST_SAID = 1024
 _MOST_WAITING = 64
+_TELL_AGAIN_AFTER_S = 3600.0
+_TOLD_AT_ONCE, _TOLD_PER_S = 20, 6 / 3600
+"""Of all orders together: somebody may have kept many that were signed long ago."""
 
 
 class Refusals:
     """Used from the consumer only; :meth:`tick` is called once a second."""
 
     def __init__(self, publisher: Publisher, on_signed: Callable[[Refused], None] = lambda _refused: None) -> None:
-        """``on_signed`` is called once with each signed order that is refused; anybody may send it again."""
+        """``on_signed``: is called with a signed order that was sent just now and is refused, once an hour."""
         self._publisher = publisher
         self._on_signed = on_signed
         self._said: OrderedDict[bytes, str] = OrderedDict()
         """Fingerprint → code: a retained document comes again at every connect, and is refused once."""
+        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        """Name, job and code → when ``on_signed`` was called. Not by fingerprint: anybody who has seen a signed order
+        can wrap it anew, as often as they like."""
+        self._allowance = Allowance(_TOLD_PER_S, _TOLD_AT_ONCE)
         self._signed: deque[Refused] = deque(maxlen=_MOST_WAITING)
         self._unsigned: Refused | None = None
         self._unsaid = 0
@@ -62,12 +71,22 @@ class Refusals:
             if refused not in self._signed:
                 log.warning("refused %s for %s: %s", name, topic.scope, error)
                 self._signed.append(refused)
-            if news:
-                self._on_signed(refused)
+            if live:  # what is retained comes again at every start
+                self._tell(refused)
         else:
             self._unsaid += 1
             self._unsigned = refused
         self.tick()
+
+    def _tell(self, refused: Refused) -> None:
+        known, now = (refused.model, refused.job, refused.code), time.monotonic()
+        if now - self._told.get(known, -math.inf) < _TELL_AGAIN_AFTER_S or not self._allowance.take():
+            return
+        self._told[known] = now
+        self._told.move_to_end(known)
+        if len(self._told) > _MOST_SAID:
+            self._told.popitem(last=False)
+        self._on_signed(refused)
 
     def command_obeyed(self) -> None:
         """What was refused of commands before is over."""

@@ -1,0 +1,100 @@
+"""The message by which Home Assistant discovers a device with all its entities. Pure.
+
+``<prefix>/device/edge-agent/<device>/config``, retained. Home Assistant refuses the whole device for one key at the top
+that it does not know. It forgets an entity only if it is sent with its ``platform`` alone: an entity that is merely
+left out stays there for ever.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from edge_agent.printable import printable
+from edge_agent.telemetry.entities import Entity, availability, device_entities, model_entities
+from edge_agent.wire.topics import Topics
+
+MOST_BYTES = 120 * 1024
+"""Of the message; AWS IoT Core takes 128 KB."""
+_MOST_OF_ENTITIES = 96 * 1024
+_MOST_BOARD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The device that is discovered.
+
+    Attributes:
+        device: its id.
+        topics: of its namespace.
+        board: what it is, as its firmware says; empty: unknown.
+        agent_version: of this software.
+        health_s: how often its health is published; 0: never.
+        model_s: the same of what serving does.
+    """
+
+    device: str
+    topics: Topics
+    board: str
+    agent_version: str
+    health_s: int
+    model_s: int
+
+    @property
+    def identifier(self) -> str:
+        """One for each device of each namespace that may share a broker; ASCII."""
+        return f"edge-agent:{self.topics.namespace}:{self.device}"
+
+
+def discovery_topic(prefix: str, device: str) -> str:
+    """Where the message belongs; the id stands alone in its level, as an ACL's pattern wants it."""
+    return f"{prefix}/device/edge-agent/{device}/config"
+
+
+def entities(described: Described, models: Iterable[str]) -> tuple[dict[str, Entity], list[str]]:
+    """The entities of the device and of as many ``models``, in their order, as a message has room for; the others."""
+    found = _own(described, device_entities(described.topics, described.device, described.health_s))
+    used, left_out = len(msgspec.json.encode(found)), []
+    for model in models:
+        more = _own(described, model_entities(described.topics, described.device, model, described.model_s))
+        size = len(msgspec.json.encode(more))
+        if used + size > _MOST_OF_ENTITIES:
+            left_out.append(model)
+            continue
+        used += size
+        found |= more
+    return found, left_out
+
+
+def discovery(described: Described, found: Mapping[str, Entity], gone: Mapping[str, str]) -> bytes:
+    """The message.
+
+    Args:
+        described: the device.
+        found: its entities, by their ids.
+        gone: entities that Home Assistant is to forget: id → platform. As many as there is room for.
+    """
+    components = dict(found)
+    message = {
+        "device": {
+            "identifiers": [described.identifier],
+            "name": described.device,
+            "manufacturer": "edge-agent",
+            "sw_version": described.agent_version,
+            **({"model": board} if (board := printable(described.board, _MOST_BOARD)) else {}),
+        },
+        "origin": {"name": "edge-agent", "sw_version": described.agent_version},
+        "availability": availability(described.topics, described.device),
+        "components": components,
+    }
+    room = MOST_BYTES - len(msgspec.json.encode(message))
+    for key, platform in gone.items():
+        room -= len(key) + len(platform) + len('"":{"platform":""},')
+        if room < 0:
+            break
+        components[key] = {"platform": platform}
+    return msgspec.json.encode(message)
+
+
+def _own(described: Described, found: Mapping[str, Entity]) -> dict[str, Entity]:
+    return {key: {**entity, "unique_id": f"{described.identifier}:{key}"} for key, entity in found.items()}
