@@ -29,11 +29,11 @@ from edge_agent.wire.acl import line_for_device
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo
 from edge_agent.wire.topics import Topics
 from host_tools.broker.acl import line_for
-from host_tools.broker.fleet_reading import message_of
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.cli.app import main
 from host_tools.demo.simulator import SerialImu
+from host_tools.fleet.reading import Said, read
 
 PAGE = Path(__file__).parent.parent / "docs" / "broker.md"
 USERS = ("operator", "dashboard", "home-assistant", "pi-01", "pi-02")
@@ -346,7 +346,8 @@ def test_doctor_writes_to_each_topic_and_leaves_nothing(tmp_path: Path, broker: 
 
     assert (check.level, check.remedy) == ("ok", "")
     assert {message.topic.rpartition("/")[2] for message in heard if message.payload} == {"status", "info"}
-    assert not any(message_of(Topics("ea/v1"), message.topic, message.payload) for message in heard)
+    said = [read(Topics("ea/v1"), message.topic, message.payload) for message in heard]
+    assert not any(isinstance(one, Said) and one.message for one in said)
     lines = [line for line in documented().split("user operator")[0].splitlines() if re.search("write ea/", line)]
     assert {line_for_device(Topics("ea/v1"), message.topic) for message in heard} == set(lines), "each documented line"
     assert [line for line in broker.log.read_text().splitlines() if "Denied" in line] == []

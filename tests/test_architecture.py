@@ -94,7 +94,7 @@ ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "re
 HOST = EVERYWHERE | VALUES | {"mqtt", "report.html", "retry", "trust"}
 HOST_PACKAGES: dict[str, set[str]] = {
     "broker": set(),
-    "display": {"broker"},
+    "display": {"broker", "fleet"},
     "model": set(),
     "push": {"broker", "display", "model"},
     "demo": {"broker", "display", "push"},

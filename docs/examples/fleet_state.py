@@ -12,8 +12,9 @@ from collections import defaultdict
 import paho.mqtt.client as mqtt
 
 QUIET_S = 1.0  # nothing says which retained message is the last: no more came for so long
+CONNECT_S = 30.0
 broker, namespace = (*sys.argv[1:], "ea/v1")[:2]
-online, models, heard = {}, defaultdict(dict), [time.monotonic()]
+online, models, heard = {}, defaultdict(dict), []
 
 
 def on_connect(client: mqtt.Client, *_: object) -> None:
@@ -21,9 +22,17 @@ def on_connect(client: mqtt.Client, *_: object) -> None:
     client.subscribe([(f"{namespace}/d/+/{kind}", 0) for kind in ("status", "model/+", "job/+")])
 
 
+def on_subscribe(*_: object) -> None:
+    """What is retained comes from now on."""
+    heard.append(time.monotonic())
+
+
 def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
     """Note the newest of each model; devices of version 0.1 have job reports only."""
-    heard.append(time.monotonic())
+    if message.retain:  # what is said meanwhile has no end
+        heard.append(time.monotonic())
+    if not message.payload:
+        return  # it was cleared
     device, kind = message.topic.removeprefix(f"{namespace}/d/").split("/")[:2]
     try:
         said = json.loads(message.payload)
@@ -37,17 +46,20 @@ def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -
         line = f"{name}: active {active}, newest {newest} {verdict or said['status']} {said['code']}".rstrip()
         rank = flat, int(said["seq"])
         models[device][name] = max(models[device].get(name, (rank, line)), (rank, line))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print(f"not understood: {message.topic!a}", file=sys.stderr)
 
 
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-client.on_connect, client.on_message = on_connect, on_message
+client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
 host, _, port = broker.partition(":")
 client.connect(host, int(port or 1883))
-while time.monotonic() - heard[-1] < QUIET_S:
+deadline = time.monotonic() + CONNECT_S
+while time.monotonic() < (heard[-1] + QUIET_S if heard else deadline):
     if client.loop(0.1):
         sys.exit(f"no connection to {broker}")
+if not heard:
+    sys.exit(f"no answer from {broker} in {CONNECT_S:g} s")
 for device in sorted(online.keys() | models.keys()):
     print(ascii(device)[1:-1], "online" if online.get(device) else "offline")  # as a terminal may have others' words
     for _, line in sorted(models[device].values(), key=lambda model: model[1]):

@@ -11,7 +11,7 @@ from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import parse_rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope, WantTopic
-from host_tools.broker.registry import Device, parse, readable
+from host_tools.broker.registry import Device, parse, read_parts, readable
 from host_tools.broker.session import Session
 from host_tools.broker.signing import is_signed_by
 
@@ -59,7 +59,7 @@ def read_history(session: Session, model: str, devices: Iterable[str], trusted: 
     filters += [topics.device(name, "job", "+") for name in devices]
     wants: dict[Scope, Wanted] = {}
     reports: list[JobReport] = []
-    for topic, payload in session.snapshot(*filters).items():
+    for topic, payload in read_parts(session, filters):
         match parse(topics, topic):
             case WantTopic(scope) if wanted := _wanted(payload, topics.namespace, model, scope, trusted):
                 wants[scope] = wanted

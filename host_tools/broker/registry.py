@@ -4,7 +4,7 @@ Reads retained messages only. A message that is no message of this protocol is p
 that somebody else writes to its topics, and a device that says nothing readable counts as unknown.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +17,9 @@ from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, M, decode
 from edge_agent.wire.topics import EVERYONE, DeviceTopic, Scope, Topic, Topics
 from host_tools.broker.session import Session
+
+_TOGETHER = 1000
+"""Devices whose reports are read at once: twenty of each are fewer than what a broker may leave out."""
 
 
 @dataclass(slots=True)
@@ -83,10 +86,16 @@ def addressed(devices: Mapping[str, Device], scopes: Iterable[Scope]) -> dict[st
     return found
 
 
+def read_parts(session: Session, filters: Sequence[str], *, listen: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Topic and payload of what is retained under ``filters``, each for one device, however many devices there are."""
+    for first in range(0, len(filters), _TOGETHER):
+        yield from session.snapshot(*filters[first : first + _TOGETHER], listen=listen).items()
+
+
 def read_reports(session: Session, devices: Iterable[str] = ("+",), job: str = "+") -> list[JobReport]:
     """The retained reports of ``job``, or of every job, ordered by device and by when the job began."""
     filters = [session.topics.device(name, "job", job) for name in devices]
-    found = ((topic, readable(payload, JobReport)) for topic, payload in session.snapshot(*filters).items())
+    found = ((topic, readable(payload, JobReport)) for topic, payload in read_parts(session, filters))
     reports = [one for topic, one in found if one and topic == session.topics.device(one.device, "job", one.job)]
     return sorted(reports, key=lambda report: (report.device, report.started))
 

@@ -24,9 +24,10 @@ from edge_agent.printable import printable
 from edge_agent.strict import counted
 from edge_agent.wire.topics import Scope
 from host_tools.broker import acl
+from host_tools.broker.filters import Filters
 from host_tools.broker.outage import Outage
 from host_tools.broker.settings import Settings
-from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict, matches
+from host_tools.broker.snapshot import SETTLE_S, Reading, Verdict
 
 _SESSION_S = 60  # for as long the broker keeps what it could not deliver
 _TICK_S = 0.2
@@ -62,7 +63,7 @@ class Session:
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
-        self._filters: list[str] = []
+        self._filters = Filters()
         self._outage = Outage(self._timeout_s)
         client_id = f"host-{secrets.token_hex(6)}"
         self.link = Link(
@@ -86,7 +87,7 @@ class Session:
 
     def subscribe(self, *filters: str) -> None:
         """Listen to ``filters`` from now on, through reconnects too."""
-        self._filters += filters
+        self._filters.add(filters)
         self.link.subscribe(*filters)
 
     def say(self, text: str) -> None:
@@ -147,17 +148,20 @@ class Session:
         deadline = time.monotonic() + timeout_s
         while (remaining := deadline - time.monotonic()) > 0:
             event = self._take(min(remaining, _TICK_S))
-            if isinstance(event, Incoming) and matches(event.topic, self._filters):
+            if isinstance(event, Incoming) and self._filters.match(event.topic):
                 return event
         return None
 
-    def snapshot(self, *filters: str) -> dict[str, bytes]:
+    def snapshot(self, *filters: str, listen: bool = False) -> dict[str, bytes]:
         """Topic → payload of every retained message under ``filters``.
+
+        ``listen``: from then on, too, as :meth:`subscribe` does, but nothing that is said meanwhile is missed.
 
         Raises:
             BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or nobody can tell.
         """
         nobody = Scope("d", secrets.token_hex(8))
+        ours = Filters((*self._filters, *(filters if listen else ())))
         reading = Reading(filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s)
         sent = self._ask(reading, nobody)
         while (verdict := reading.verdict(time.monotonic(), answered=sent.done)) is not Verdict.COMPLETE:
@@ -175,11 +179,12 @@ class Session:
                     reading.echoed(time.monotonic())
                 case Incoming(topic, payload, retained=True) if reading.take(topic, payload, time.monotonic()):
                     pass
-                case Incoming(topic) as message if matches(topic, self._filters):
+                case Incoming(topic) as message if ours.match(topic):
                     self._backlog.append(message)
-        self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in self._filters))
-        if reading.qos == 0:  # that was the word for those we listen to as well
-            self.link.subscribe(*(name for name in reading.asks if name in self._filters))
+        self._filters = ours
+        if reading.qos == 0:  # that was the word for those we listen to as well, unless wider ones were asked for
+            self.link.subscribe(*(name for name in dict.fromkeys((*reading.asks, *filters)) if name in ours))
+        self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in ours))
         return {topic: payload for topic, payload in reading.found.items() if payload}
 
     def _incomplete(self, reading: Reading) -> str:
@@ -240,7 +245,7 @@ class Session:
             except queue.Empty:
                 break
             self._heed(event)
-            if isinstance(event, Incoming) and matches(event.topic, self._filters):
+            if isinstance(event, Incoming) and self._filters.match(event.topic):
                 self._backlog.append(event)
         self._judge_outage()
 

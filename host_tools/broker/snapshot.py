@@ -11,11 +11,15 @@ round brings so few that no queue can have been full.
 MQTT 3.1.1 has no session that ends by itself. QoS 0 is better there, as no window holds messages back until a queue is
 full, but a broker may still send a fixed number at most, or drop what the network does not take. So a round with many
 messages is followed by another one that asks for **more**, by filters that are wider: a fixed number would now leave
-something out, and what is dropped by chance would be something else. Only if both have brought the same is that all.
+something out, and what is dropped by chance would be something else. Only if both have brought the same is that taken
+for all. It is no proof: where several filters have one wider filter in common, a broker that cuts both rounds short at
+the same message is believed.
 """
 
-from collections.abc import Iterable
+from collections import Counter
 from enum import Enum, auto
+
+from host_tools.broker.filters import Filters
 
 SETTLE_S = 0.03
 """Silence behind the echo; covers a broker that does not deliver it last."""
@@ -61,7 +65,8 @@ class Reading:
     def __init__(self, filters: tuple[str, ...], *, resumes: bool, now: float, patience_s: float) -> None:
         self.found: dict[str, bytes] = {}
         self.round = 0
-        self._filters = filters
+        self._filters = Filters(filters)
+        self._wider = Filters(map(wider, filters))
         self._resumes = resumes
         self._patience_s = patience_s
         self._new_at = self._heard_at = now
@@ -72,6 +77,7 @@ class Reading:
         self._before: set[str] | None = None
         """What the round before has found, without a session."""
         self._compared = 0
+        """Rounds without a session before this one."""
 
     @property
     def qos(self) -> int:
@@ -81,15 +87,15 @@ class Reading:
     @property
     def asks(self) -> tuple[str, ...]:
         """What to subscribe in this round, unless the broker goes on where the last connection ended."""
-        return tuple(dict.fromkeys(map(wider, self._filters))) if self._wide else self._filters
+        return tuple(self._wider if self._wide else self._filters)
 
     def take(self, topic: str, payload: bytes, now: float) -> bool:
         """Take a retained message; False: it is of no filter of this reading."""
-        if matches(topic, self._filters):
+        if self._filters.match(topic):
             if topic not in self.found:
                 self._new_at = now
             self.found[topic] = payload
-        elif self._wide and matches(topic, self.asks):
+        elif self._wide and self._wider.match(topic):
             self._beside.add(topic)
         else:
             return False
@@ -132,6 +138,7 @@ class Reading:
             self._resumes = False
         elif self._leaving:
             self._before, self._wide = set(self.found), not self._wide
+            self._compared += 1
         if self._wide:
             self._beside.clear()
         self.found.clear()
@@ -140,21 +147,21 @@ class Reading:
         """Without a session: whether this round and the one before, one of them by wider filters, prove each other."""
         if self._before == self.found.keys() and self._proved:
             return Verdict.COMPLETE
-        self._compared += 1
         provable = all(wider(name) != name for name in self._filters)
-        return Verdict.AGAIN if provable and self._compared < _MOST_ROUNDS else Verdict.INCOMPLETE
+        return Verdict.AGAIN if provable and self._compared + 1 < _MOST_ROUNDS else Verdict.INCOMPLETE
 
     @property
     def _proved(self) -> bool:
         """Whether every filter that has brought many, or else any, was no end in itself."""
-        of_many = [name for name in self._filters if sum(matches(topic, [name]) for topic in self.found) >= SURE]
+        brought = Counter(name for topic in self.found for name in self._filters.over(topic))
+        of_many = [name for name, messages in brought.items() if messages >= SURE]
         return all(map(self._has_more, of_many)) if of_many else any(map(self._has_more, self._filters))
 
     def _has_more(self, name: str) -> bool:
         """Whether a wider filter has brought more than ``name``: so no fixed number can have cut that short."""
-        more = [wider(name)]
-        return any(matches(topic, more) for topic in self._beside) or any(
-            matches(topic, more) and not matches(topic, [name]) for topic in self.found
+        only, more = Filters([name]), Filters([wider(name)])
+        return any(map(more.match, self._beside)) or any(
+            more.match(topic) and not only.match(topic) for topic in self.found
         )
 
 
@@ -165,12 +172,3 @@ def wider(name: str) -> str:
     if levels[last] == _PAGES:
         return name
     return "/".join([*levels[:last], "+", *levels[last + 1 :]])
-
-
-def matches(topic: str, filters: Iterable[str]) -> bool:
-    """Whether a topic is under one of ``filters``."""
-    levels = topic.split("/")
-    return any(
-        len(levels) == len(wanted) and all(b in ("+", a) for a, b in zip(levels, wanted, strict=True))
-        for wanted in (name.split("/") for name in filters)
-    )

@@ -4,7 +4,6 @@ With ``--job`` one job, as a push shows it. Else the fleet: a live table on a te
 elsewhere, and with ``--json`` the reports of its jobs.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -15,19 +14,20 @@ import typer
 from edge_agent.errors import ConfigError
 from edge_agent.strict import did_you_mean
 from edge_agent.wire.messages import DeviceStatus, JobReport
-from host_tools.broker.fleet_reading import FleetReader
-from host_tools.broker.fleet_view import FleetView, Row
 from host_tools.broker.job_tracker import JobTracker, Progress
 from host_tools.broker.registry import Device, read_devices, read_reports
 from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.cli.options import connection_of, name_of
+from host_tools.display.console import can_redraw
 from host_tools.display.fleet_lines import FleetLines
 from host_tools.display.fleet_table import fleet_table
 from host_tools.display.live import LiveTable
 from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
+from host_tools.fleet.reader import FleetReader
+from host_tools.fleet.view import FleetView, Row
 from host_tools.push.waiting import listen, message_of, wait
 
 _TICK_S = 1.0
@@ -103,13 +103,13 @@ def _watch_job(
 
 def _watch_fleet(settings: Settings, names: list[str], words: list[str], timeout_s: float | None) -> int:
     """Show all devices, or those that were named, for ever or until time is up; returns the exit code."""
-    deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
     view = FleetView(names or None)
 
-    def rows() -> list[Row]:
-        return [row for row in view.rows(time.time()) if row.has(words)]
+    def rows(device: str | None = None) -> list[Row]:
+        now = time.time()
+        return [row for row in (view.rows_of(device, now) if device else view.rows(now)) if row.has(words)]
 
-    terminal = sys.stderr.isatty()
+    terminal = can_redraw()
     table = LiveTable(lambda height: fleet_table(rows(), height=height, now=time.time()))
     lines = FleetLines()
     say: Callable[[str], None] = table.note if terminal else to_stderr
@@ -118,6 +118,7 @@ def _watch_fleet(settings: Settings, names: list[str], words: list[str], timeout
             reader = FleetReader(session, view)
             reader.read()
             _check(names, reader.known)
+            deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
             lines.show(rows() if not terminal else ())
             with table if terminal else nullcontext():
                 while (left_s := deadline - time.monotonic()) > 0:
@@ -125,7 +126,7 @@ def _watch_fleet(settings: Settings, names: list[str], words: list[str], timeout
                     if terminal:
                         _draw(table, changed=said is not None)
                     elif said is not None:
-                        lines.show([row for row in view.rows_of(said[0], time.time()) if row.has(words)], said[1])
+                        lines.show(rows(said.device), said.message)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

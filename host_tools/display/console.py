@@ -18,3 +18,8 @@ def stdout_console() -> Console:
 def stderr_console() -> Console:
     """For progress."""
     return Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+
+def can_redraw() -> bool:
+    """Whether stderr is a terminal on which what was printed can be drawn again; one that calls itself dumb cannot."""
+    return sys.stderr.isatty() and not stderr_console().is_dumb_terminal

@@ -1,13 +1,13 @@
 """A fleet where there is no terminal: a line on stderr for each change that a person would want in a log."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from edge_agent.printable import printable
 from edge_agent.wire.messages import Message
 from edge_agent.wire.telemetry import Event
-from host_tools.broker.fleet_view import Row
 from host_tools.display.fleet_table import agreement, latency, part, ratio, temperature
+from host_tools.fleet.view import Row
 
 _STEP = 0.25
 """Of a job's progress, for which there is a line."""
@@ -19,15 +19,15 @@ class FleetLines:
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], tuple[object, ...]] = {}
 
-    def show(self, rows: Iterable[Row], because: Message | None = None) -> None:
-        """Print those of ``rows`` that are news, and an event that is the reason why they are shown."""
+    def show(self, rows: Sequence[Row], because: Message | None = None) -> None:
+        """Print those of ``rows`` that are news, and an event that is the reason why any are shown."""
         for row in rows:
             step = None if row.progress is None else int(part(row.progress) / _STEP)
             state = (row.online, row.state, step, row.version, row.message if step is None else "", row.throttled)
             if self._last.get((row.device, row.model)) != state:
                 self._last[row.device, row.model] = state
                 _say(words(row))
-        if isinstance(because, Event):
+        if isinstance(because, Event) and rows:
             what = f" {because.model}" if because.model else ""
             _say(f"{because.device}{what}: {because.severity} {because.kind}: {because.message}")
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from edge_agent.printable import printable
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
-from host_tools.display.console import stderr_console
+from host_tools.display.console import can_redraw, stderr_console
 
 _MB = 1_000_000
 _LINE_STEP = 0.25
@@ -203,7 +203,7 @@ def open_display(*, as_json: bool) -> Display:
     """The display that fits: JSON if asked for, drawn if stderr is a terminal, else lines."""
     if as_json:
         return JsonDisplay()
-    return TerminalDisplay() if sys.stderr.isatty() else LineDisplay()
+    return TerminalDisplay() if can_redraw() else LineDisplay()
 
 
 def _grid() -> Table:

@@ -52,6 +52,30 @@ def test_what_arrives_during_a_snapshot_is_not_lost(broker: Broker, namespace: s
     assert [one.payload for one in heard if one] == [b"1", b"2"]
 
 
+def test_nothing_is_missed_between_a_snapshot_and_listening(
+    broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(settings_for(broker, namespace)) as session, Session(settings_for(broker, namespace)) as other:
+        topic = session.topics.device("pi-1", "status")
+        other.publish(topic, b"1")
+        give_up = session.link.unsubscribe
+
+        def cleared_first(*names: str) -> None:
+            other.publish(topic, b"")
+            give_up(*names)
+
+        monkeypatch.setattr(session.link, "unsubscribe", cleared_first)  # the last thing that a snapshot does
+        found = session.snapshot(session.topics.devices("status"), listen=True)
+        heard = session.next(5)
+        other.publish(topic, b"2")
+        later = session.next(5)
+
+    assert found == {topic: b"1"}
+    assert heard is not None
+    assert later is not None
+    assert (heard.payload, later.payload) == (b"", b"2")
+
+
 def test_an_echo_that_comes_after_its_snapshot_is_no_message(
     broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support.brokers import Broker
 from support.fake_device import FakeDevice
 from support.host import Host
@@ -53,13 +54,13 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(host: Host, *argv: str, lines: int = 30) -> Iterator[Terminal]:
+def on_a_terminal(host: Host, *argv: str, lines: int = 30, kind: str = "xterm") -> Iterator[Terminal]:
     """The command, in a process of its own that is interrupted in the end; no lines: it writes to a pipe."""
     ours, theirs = pty.openpty() if lines else os.pipe()
     if lines:
         termios.tcsetwinsize(theirs, (lines, 140))
     where = ["--broker", host.url, "--namespace", host.namespace]
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "140", "LINES": str(lines)}
+    env = {**os.environ, "TERM": kind, "COLUMNS": "140", "LINES": str(lines)}
     process = subprocess.Popen([TOOLS, *argv, *where], stderr=theirs, stdout=subprocess.PIPE, env=env)
     os.close(theirs)
     terminal = Terminal(process)
@@ -77,8 +78,12 @@ def on_a_terminal(host: Host, *argv: str, lines: int = 30) -> Iterator[Terminal]
         yield terminal
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate()
-        reader.join()
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()  # nothing, if it has ended
+            process.communicate()
+            reader.join()
         os.close(ours)
 
 
@@ -120,18 +125,26 @@ def test_elsewhere_there_is_a_line_for_each_change(host: Host, one_broker: Broke
         event = Event(device="pi-01", event_seq=1, kind="disk_low", severity="warning", message="1 GB is left")
         with on_a_terminal(host, "watch", lines=0) as pipe:
             wait_for(lambda: "pi-02: online" in pipe.text)
-            while "disk_low" not in pipe.text:  # before it has subscribed it hears of no event
+
+            def heard() -> bool:  # before it has subscribed it hears of no event
                 pi.say("event", "", event, retain=False)
                 time.sleep(0.1)
+                return "disk_low" in pipe.text
+
+            wait_for(heard)
+            pi.say("event", "", event, retain=False)  # as after a connection that broke
+            pi.say("event", "", structs.replace(event, event_seq=2, kind="throttled"), retain=False)
+            wait_for(lambda: "throttled" in pipe.text)
         filtered = host.run(main, "watch", "--timeout", "0.5", "--filter", "Succeeded")
         named = host.run(main, "watch", "pi-02", "--timeout", "0.5")
         unknown = host.run(main, "watch", "pi-03", "--timeout", "0.5")
 
     assert pipe.process.returncode == 130
-    assert pipe.text.splitlines()[:3] == [
+    assert pipe.text.splitlines() == [
         "pi-01 har 7: online, succeeded",
         "pi-02: online",
         "pi-01: warning disk_low: 1 GB is left",
+        "pi-01: warning throttled: 1 GB is left",
     ]
     assert filtered.err.splitlines() == ["pi-01 har 7: online, succeeded"]
     assert named.err.splitlines() == ["pi-02: online"]
@@ -142,10 +155,15 @@ def test_elsewhere_there_is_a_line_for_each_change(host: Host, one_broker: Broke
 def test_a_device_that_comes_later_is_seen_with_its_jobs(host: Host, one_broker: Broker) -> None:
     with FakeDevice(one_broker.url, host.namespace, "pi-01"), on_a_terminal(host, "watch", lines=0) as pipe:
         wait_for(lambda: "pi-01: online" in pipe.text)
-        with FakeDevice(one_broker.url, host.namespace, "pi-09") as late:
+        with FakeDevice(one_broker.url, host.namespace, "pi-09", agent_version="0.1.0") as late:
             late.report("a" * 16, stage="validate", progress=0.5)
             wait_for(lambda: "pi-09 har: online, validate 64%" in pipe.text)
         wait_for(lambda: "pi-09 har: offline" in pipe.text)
+
+
+def test_a_terminal_that_cannot_draw_again_gets_lines(host: Host, one_broker: Broker) -> None:
+    with FakeDevice(one_broker.url, host.namespace, "pi-01"), on_a_terminal(host, "watch", kind="dumb") as terminal:
+        wait_for(lambda: "pi-01: online" in terminal.text)
 
 
 @pytest.mark.parametrize("other", [["--json"], ["--job", "a" * 16]])

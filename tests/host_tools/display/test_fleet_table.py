@@ -1,15 +1,16 @@
 """The fleet as a table and as lines."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from edge_agent.wire.telemetry import Event
-from host_tools.broker.fleet_view import Row
 from host_tools.display.fleet_lines import FleetLines
 from host_tools.display.fleet_table import age, fitting, fleet_table
 from host_tools.display.live import LiveTable
+from host_tools.fleet.view import Row
 
 IDLE = Row(
     device="pi-01", online=True, board="Raspberry Pi 4", model="har", version=3, status="succeeded", code="accepted",
@@ -20,8 +21,8 @@ AWAY = Row(device="pi-03", online=False, model="har", version=2, status="succeed
 BROKEN = Row(device="pi-04", online=True, model="har", status="failed", code="no_space", message="2 GB are missing")
 
 
-def drawn(*rows: Row, height: int = 40, now: float = 100.0) -> list[str]:
-    console = Console(file=io.StringIO(), width=160, markup=False, highlight=False)
+def drawn(*rows: Row, height: int = 40, now: float = 100.0, width: int = 160) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
     console.print(fleet_table(rows, height=height, now=now))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
@@ -61,6 +62,43 @@ def test_what_a_device_says_is_no_markup_and_no_number_breaks_a_row() -> None:
     assert "━━━━━━━━ 100% [bold]" in line
 
 
+def test_what_one_device_says_takes_nothing_from_the_rows_of_others() -> None:
+    wild = Row(
+        device="evil", online=True, model="x" * 63, board="a" + "\u0301" * 3000, version=10**300, temperature_c=1e308,
+        agreement=1e300, latency_ms=1e300, float_ms=1e-3, seen=-1e300, status="s" * 900,
+    )  # fmt: skip
+    negative = Row(
+        device="cold", online=True, version=-(10**300), temperature_c=-1e308, agreement=-1e9, latency_ms=-1e9
+    )
+    tiny = Row(device="tiny", online=True, latency_ms=1.2345e-300, float_ms=1.0)
+    lines = drawn(IDLE, wild, negative, tiny, width=140)
+
+    assert " ".join(lines[2].split()) == "pi-01 Raspberry Pi 4 har 3 succeeded 1.23 ms 0.50 99.3 % 52 0 s"
+    assert " ".join(lines[3].split()).endswith("… >9999999 " + "s" * 33 + "… >9999 >999 >999 >999 >999 d")
+    assert max(map(len, drawn(wild, width=140))) < 400, "accents are cut"
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("width", "without"),
+    [(80, {"board", "agreement", "of float"}), (100, {"board"}), (140, set())],
+)
+def test_a_narrow_screen_goes_without_columns_before_anything_is_unreadable(width: int, without: set[str]) -> None:
+    long = replace(
+        IDLE, device="greenhouse-north-0001", online=False, board="Raspberry Pi 4 Model B Rev 1.4 (simulated)",
+        model="gesture-recognition",
+    )  # fmt: skip
+    _, headings, *rows = drawn(long, AT_WORK, width=width)
+
+    assert {
+        name for name in ("board", "agreement", "of float", "°C", "seen", "latency") if name not in headings
+    } == without
+    assert max(map(len, (headings, *rows))) <= width
+    assert rows[0].startswith("greenhouse")
+    assert "offline succeeded" in rows[0]
+    assert "━━━━────  50% capture" in rows[1]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(-5, "0 s"), (119, "119 s"), (121, "2 min"), (7300, "2 h"), (864_000, "10 d")]
 )
@@ -77,6 +115,7 @@ def test_a_line_for_what_is_news(capsys: pytest.CaptureFixture[str]) -> None:
     lines.show(
         [BROKEN], Event(device="pi-04", event_seq=1, kind="failed", severity="error", model="har", message="\x1b")
     )
+    lines.show([], Event(device="pi-05", event_seq=1, kind="failed", message="its rows are filtered out"))
 
     assert capsys.readouterr().err.splitlines() == [
         "pi-02 har: online, capture 10%",

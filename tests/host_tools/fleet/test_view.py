@@ -4,11 +4,10 @@ import msgspec
 import pytest
 
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.wire.messages import ActiveRelease, DeviceInfo, DeviceStatus, JobReport, Refused, encode
+from edge_agent.wire.messages import ActiveRelease, DeviceInfo, DeviceStatus, JobReport, Message, Refused
 from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
-from edge_agent.wire.topics import Topics
-from host_tools.broker.fleet_reading import message_of
-from host_tools.broker.fleet_view import Concern, FleetView, Row
+from host_tools.fleet.reading import Said
+from host_tools.fleet.view import Concern, FleetView, Row
 
 NOW = 1.8e9
 ONLINE = DeviceStatus(device="pi-01", online=True, ts="2027-01-15T07:00:00Z")
@@ -22,14 +21,18 @@ STATE = ModelState(
 SAMPLE = ModelSample(device="pi-01", model="har", version=3, interval_s=60.0, inferences=100, p50_ms=2.0)
 
 
-def view(*messages: object, names: list[str] | None = None) -> FleetView:
+def said(message: Message, device: str = "pi-01") -> Said:
+    return Said(device, "", "", message)
+
+
+def view(*messages: Message, names: list[str] | None = None) -> FleetView:
     made = FleetView(names)
     for message in messages:
-        made.take("pi-01", message, NOW)  # type: ignore[arg-type]  # each is a message
+        made.take(said(message), NOW)
     return made
 
 
-def row(*messages: object, now: float = NOW) -> Row:
+def row(*messages: Message, now: float = NOW) -> Row:
     (only,) = view(*messages).rows(now)
     return only
 
@@ -45,7 +48,7 @@ def test_a_row_has_what_each_message_says() -> None:
 
 def test_what_serving_has_now_is_news_for_a_while_only() -> None:
     fleet = view(ONLINE, STATE, SAMPLE)
-    fleet.take("pi-01", Health(device="pi-01"), NOW + 200)
+    fleet.take(said(Health(device="pi-01")), NOW + 200)
 
     (late,) = fleet.rows(NOW + 200)
     assert late.latency_ms == 1.0
@@ -107,9 +110,9 @@ def test_a_device_that_is_gone_or_refuses_is_told_of() -> None:
 
 def test_the_will_of_a_device_is_no_sign_of_life_and_what_is_retained_has_its_own_date() -> None:
     fleet = FleetView()
-    fleet.take("pi-01", ONLINE, NOW, retained=True)
+    fleet.take(said(ONLINE), NOW, retained=True)
     (before,) = fleet.rows(NOW)
-    fleet.take("pi-01", DeviceStatus(device="pi-01", online=False), NOW)
+    fleet.take(said(DeviceStatus(device="pi-01", online=False)), NOW)
     (after,) = fleet.rows(NOW)
 
     assert before.seen == after.seen == 1_799_996_400.0
@@ -125,30 +128,66 @@ def test_a_row_is_found_by_words_in_any_of_its_cells() -> None:
 
 
 def test_only_named_devices_are_looked_at_and_a_device_names_no_end_of_models() -> None:
-    assert not view(names=["pi-02"]).take("pi-01", ONLINE, NOW)
+    assert not view(names=["pi-02"]).take(said(ONLINE), NOW)
     fleet = view(ONLINE)
-    taken = [fleet.take("pi-01", ModelState(device="pi-01", model=f"m{number}"), NOW) for number in range(200)]
+    taken = [fleet.take(said(ModelState(device="pi-01", model=f"m{number}")), NOW) for number in range(200)]
 
     assert sum(taken) == 64
     assert len(list(fleet.rows(NOW))) == 64
 
+    told = [ActiveRelease(f"n{number}", 1, "a" * 16, "accepted") for number in range(200)]
+    assert fleet.take(said(msgspec.structs.replace(INFO, active=told)), NOW)
+    assert fleet.take(said(msgspec.structs.replace(ONLINE, online=False)), NOW), "it has no end, either"
+    assert [one.model for one in fleet.rows(NOW)] == sorted(f"m{number}" for number in range(64))
+    assert not any(one.online for one in fleet.rows(NOW))
 
-def test_nobody_speaks_for_another() -> None:
-    topics = Topics("ea/v1")
-    right = message_of(topics, topics.device("pi-01", "model", "har"), encode(STATE))
-    stream = message_of(topics, topics.model_stream("pi-01", "har"), encode(SAMPLE))
-    event = message_of(topics, topics.device("pi-01", "event"), encode(Event(device="pi-01", event_seq=1, kind="new")))
-    wrong = [
-        message_of(topics, topics.device("pi-02", "model", "har"), encode(STATE)),
-        message_of(topics, topics.device("pi-01", "model", "hat"), encode(STATE)),
-        message_of(topics, topics.model_stream("pi-01", "hat"), encode(SAMPLE)),
-        message_of(topics, topics.device("pi-01", "tele", "weather"), encode(SAMPLE)),
-        message_of(topics, topics.device("pi-01", "model", "har"), b"\xff"),
-        message_of(topics, topics.device("pi-01", "need"), b"{}"),
-        message_of(topics, "elsewhere", encode(STATE)),
-    ]
 
-    assert right == ("pi-01", STATE)
-    assert stream == ("pi-01", SAMPLE)
-    assert event is not None
-    assert wrong == [None] * 7
+def test_what_is_no_longer_retained_is_no_longer_shown() -> None:
+    done = JobReport(device="pi-01", job="a" * 16, model="kws", version=1, stage="activate", status="succeeded")
+    fleet = view(ONLINE, STATE, SAMPLE, done)
+    assert [one.model for one in fleet.rows(NOW)] == ["har", "kws"]
+
+    gone = (("model", "har"), ("job", "a" * 16), ("info", ""), ("event", ""))
+    changed = [fleet.take(Said("pi-01", kind, leaf, None), NOW) for kind, leaf in gone]
+    assert changed == [True, True, True, False]
+    assert [(one.model, one.online) for one in fleet.rows(NOW)] == [("", True)]
+
+    assert fleet.take(Said("pi-01", "status", "", None), NOW)
+    assert list(fleet.rows(NOW)) == []
+    assert not fleet.take(Said("pi-01", "status", "", None), NOW)
+
+
+def test_a_device_that_was_named_stays_whatever_is_cleared() -> None:
+    fleet = view(ONLINE, names=["pi-01"])
+    fleet.take(Said("pi-01", "status", "", None), NOW)
+
+    assert [one.online for one in fleet.rows(NOW)] == [False]
+
+
+def test_rows_that_were_made_grow_old_with_the_sample_in_them() -> None:
+    fleet = view(ONLINE, STATE, SAMPLE)
+
+    assert [one.latency_ms for now in (1, 180, 181) for one in fleet.rows(NOW + now)] == [2.0, 2.0, 1.0]
+
+
+def test_an_event_that_comes_twice_is_news_once() -> None:
+    event = Event(device="pi-01", event_seq=7, boot_id="a", kind="started")
+    fleet = view(ONLINE)
+    again = msgspec.structs.replace(event, boot_id="b")
+
+    assert [fleet.take(said(one), NOW) for one in (event, event, again)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("info", "stateless"),
+    [
+        (DeviceInfo(device="pi-01", agent_version="0.2.0"), False),
+        (DeviceInfo(device="pi-01", agent_version="0.1.4"), True),
+        (DeviceInfo(device="pi-01", highest={"har": 3}), True),
+        (INFO, True),
+    ],
+)
+def test_whose_reports_have_to_be_read(info: DeviceInfo, *, stateless: bool) -> None:
+    assert view(ONLINE).stateless == []
+    assert view(ONLINE, info).stateless == ["pi-01"] * stateless
+    assert view(ONLINE, info, STATE).stateless == []

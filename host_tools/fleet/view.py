@@ -4,22 +4,28 @@ A device of version 0.1 says nothing of its models but its info and its reports;
 device tells the state of a model, that is what counts.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import Stage
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message
-from edge_agent.wire.telemetry import Health, ModelSample, ModelState
+from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
 from edge_agent.wire.timestamps import parse_rfc3339
+from host_tools.fleet.reading import Said
 
 _STAGES = [stage.value for stage in Stage]
 _MOST_MODELS = 64
 """Of one device, whatever it says."""
 _SAMPLE_HOLDS = 3
 """Intervals after which a sample of serving is no news any more."""
+_RETAINED = ("status", "info", "model", "job")
+_EVENTS = 64
+"""So many of a device's newest are known again if they are published twice."""
 
 
 class Concern(IntEnum):
@@ -111,12 +117,40 @@ class _Device:
     newest: dict[str, JobReport] = field(default_factory=dict)
     """Model → the report of its newest job."""
     succeeded: dict[str, JobReport] = field(default_factory=dict)
+    events: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=_EVENTS))
     seen: float | None = None
 
+    @property
+    def is_stateless(self) -> bool:
+        """Whether only its reports tell of its jobs: it has models, or is of version 0.1, and tells no state."""
+        if self.states or not self.info:
+            return False
+        return bool(self.info.active or self.info.highest or self.info.agent_version.startswith("0.1."))
+
+    def expires(self, now: float) -> float:
+        """Until when rows that were made at ``now`` are right if nothing more is said."""
+        ends = (_until(*heard) for heard in self.samples.values())
+        return min((end for end in ends if end >= now), default=float("inf"))
+
+    def clear(self, kind: str, leaf: str) -> None:
+        """Nothing is retained any more on a topic."""
+        match kind:
+            case "status":
+                self.status = None
+            case "info":
+                self.info = None
+            case "model":
+                self.states.pop(leaf, None)
+                self.samples.pop(leaf, None)
+            case "job":
+                for reports in (self.newest, self.succeeded):
+                    for model in [model for model, report in reports.items() if report.job == leaf]:
+                        del reports[model]
+
     def note(self, message: Message, now: float) -> bool:
-        """Note a message; False: it is none that this is about."""
+        """Note a message; False: it is none that this is about, or an event that is known."""
         model = getattr(message, "model", "")
-        if len(self._models | {model}) > _MOST_MODELS:
+        if model and model not in self._models and len(self._models) >= _MOST_MODELS:
             return False
         match message:
             case DeviceStatus():
@@ -131,6 +165,8 @@ class _Device:
                 self.samples[model] = now, message
             case JobReport():
                 self._note_report(message)
+            case Event() if (number := (message.boot_id, message.event_seq)) not in self.events:
+                self.events.append(number)
             case _:
                 return False
         return True
@@ -158,7 +194,8 @@ class FleetView:
     def __init__(self, names: Iterable[str] | None = None) -> None:
         self._open_ended = names is None
         self._devices = {name: _Device() for name in names or ()}
-        self._rows: dict[str, list[Row]] = {}
+        self._rows: dict[str, tuple[float, list[Row]]] = {}
+        """Device → until when its rows are right, and these."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._devices
@@ -170,15 +207,23 @@ class FleetView:
 
     @property
     def stateless(self) -> list[str]:
-        """The devices that have told no model's state, so that only their reports tell of their jobs."""
-        return sorted(name for name, device in self._devices.items() if not device.states)
+        """The devices of whose jobs only their reports tell."""
+        return sorted(filter(self.is_stateless, self._devices))
 
-    def take(self, device: str, message: Message, now: float, *, retained: bool = False) -> bool:
-        """Note what ``device`` says; False: it is none of ours, or says nothing that a row is made of.
+    def is_stateless(self, name: str) -> bool:
+        """Whether only its reports tell of the jobs of a device."""
+        return name in self._devices and self._devices[name].is_stateless
 
-        Of what was retained it is not known when it was said, unless it says so itself.
+    def take(self, said: Said, now: float, *, retained: bool = False) -> bool:
+        """Note what a device says; False: it is none of ours, or says nothing that is new here.
+
+        Of what was retained it is not known when it was said, unless it says so itself. Without status and info a
+        device is gone, unless it was named.
         """
+        device, message = said.device, said.message
         known = self._devices.get(device)
+        if message is None:
+            return self._clear(said)
         if known is None:
             if not self._open_ended:
                 return False
@@ -189,12 +234,25 @@ class FleetView:
         self._rows.pop(device, None)
         return known.note(message, now)
 
+    def _clear(self, said: Said) -> bool:
+        known = self._devices.get(said.device)
+        if known is None or said.kind not in _RETAINED:
+            return False
+        known.clear(said.kind, said.leaf)
+        self._rows.pop(said.device, None)
+        if self._open_ended and not known.status and not known.info:
+            del self._devices[said.device]
+        return True
+
     def rows(self, now: float) -> Iterator[Row]:
         """All rows, ordered by device and model."""
         for name in self.names:
-            if name not in self._rows:
-                self._rows[name] = list(_rows_of(name, self._devices[name], now))
-            yield from self._rows[name]
+            until, rows = self._rows.get(name, (float("-inf"), []))
+            if now > until:
+                device = self._devices[name]
+                rows = list(_rows_of(name, device, now))
+                self._rows[name] = device.expires(now), rows
+            yield from rows
 
     def rows_of(self, device: str, now: float) -> list[Row]:
         """The rows of one device."""
@@ -203,7 +261,8 @@ class FleetView:
 
 def _rows_of(name: str, device: _Device, now: float) -> Iterator[Row]:
     active = {one.model: one for one in device.info.active} if device.info else {}
-    models = sorted({*active, *device.states, *device.newest})
+    named = dict.fromkeys((*device.states, *device.newest, *active))
+    models = sorted(islice(named, _MOST_MODELS))
     refused = device.status.refused if device.status else None
     health = device.health
     shared = {
@@ -221,9 +280,14 @@ def _rows_of(name: str, device: _Device, now: float) -> Iterator[Row]:
         if model in active and not about.get("version"):
             about |= {"version": active[model].version, "stale": active[model].stale}
         heard_at, sample = device.samples.get(model, (0.0, None))
-        if sample and sample.p50_ms is not None and now - heard_at <= _SAMPLE_HOLDS * max(1.0, sample.interval_s):
+        if sample and sample.p50_ms is not None and now <= _until(heard_at, sample):
             about["latency_ms"] = sample.p50_ms
         yield Row(**shared, model=model, refused=told, **about)  # type: ignore[arg-type]  # of the keys above
+
+
+def _until(heard_at: float, sample: ModelSample) -> float:
+    """Until when a sample tells how serving is."""
+    return heard_at + _SAMPLE_HOLDS * max(1.0, sample.interval_s)
 
 
 def _of_state(state: ModelState) -> dict[str, object]:
