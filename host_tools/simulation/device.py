@@ -73,7 +73,7 @@ class SimulatedDevice:
         # A fleet was not switched on in one instant, so its samples do not come in one.
         self._health_at = now + self._chance.random() * plan.health_s if plan.health_s else math.inf
         self._samples_at = now + self._chance.random() * plan.model_s if plan.model_s else math.inf
-        self._job_at = self._sometime(plan.jobs_per_hour, now)
+        self._job_at = self._sometime(plan.jobs_per_hour, now) if plan.models else math.inf
         self._drops_at = math.inf
 
     @property

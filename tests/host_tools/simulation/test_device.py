@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from edge_agent.errors import WireError
 from edge_agent.wire.messages import DeviceInfo, JobReport, Message, decode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
@@ -104,6 +105,13 @@ def test_samples_come_at_their_pace_or_not_at_all() -> None:
     assert samples[-1].interval_s == pytest.approx(20, abs=0.01)
 
 
+def test_a_device_without_models_begins_no_job_of_itself() -> None:
+    said = heard(replace(BUSY, models=0))
+
+    assert messages(said, JobReport) == []
+    assert messages(said, Health) != []
+
+
 def test_of_many_reports_the_newest_stay() -> None:
     held: dict[str, bytes] = {}
     for _, one in heard(replace(BUSY, jobs_per_hour=60), hours=2):
@@ -153,7 +161,7 @@ def test_a_fleet_tells_which_device_loses_its_connection() -> None:
 
 
 def test_a_prefix_must_make_a_name() -> None:
-    with pytest.raises(Exception, match="prefix"):
+    with pytest.raises(WireError, match="prefix"):
         Plan(devices=1, prefix="Not a name")
 
 
