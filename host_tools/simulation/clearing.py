@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from edge_agent.errors import ConfigError
 from edge_agent.wire.topics import DeviceKind, DeviceTopic, Topics
-from host_tools.broker.registry import Device, parse, read_devices
+from host_tools.broker.registry import parse
 from host_tools.broker.session import Session
 from host_tools.simulation.fleet import Fleet
-from host_tools.simulation.hardware import SIMULATED
+from host_tools.simulation.neighbours import read_neighbours
 from host_tools.simulation.plan import Plan
 
 _RETAINED: tuple[DeviceKind, ...] = ("status", "info", "model", "job")
@@ -16,14 +16,11 @@ _RETAINED: tuple[DeviceKind, ...] = ("status", "info", "model", "job")
 
 def check_names(session: Session, plan: Plan) -> None:
     """Raise ``ConfigError`` where a device of the plan would speak for another one that the broker knows."""
-    known = read_devices(session)
+    known = read_neighbours(session)
     for name in plan.names:
-        device = known.get(name)
-        if device is None:
-            continue
-        if not _is_simulated(device):
+        if name in known.others:
             raise ConfigError("usage", f"{name!r} is no simulated device; give another --prefix")
-        if device.online:
+        if known.simulated.get(name):
             raise ConfigError(
                 "usage",
                 f"{name!r} is simulated already; give another --prefix, or, if that simulation was killed, clear "
@@ -43,7 +40,7 @@ def left_topics(session: Session, prefix: str) -> list[str]:
     """The topics of simulated devices of any fleet with that prefix under which the broker holds a message."""
     topics = session.topics
     ours = re.compile(rf"{re.escape(prefix)}-[0-9]{{4,}}")
-    names = {name for name, device in read_devices(session).items() if ours.fullmatch(name) and _is_simulated(device)}
+    names = {name for name in read_neighbours(session).simulated if ours.fullmatch(name)}
     return sorted(_of(names, topics, session.snapshot(*(topics.devices(kind) for kind in _RETAINED))))
 
 
@@ -52,8 +49,3 @@ def _of(names: set[str], topics: Topics, found: dict[str, bytes]) -> Iterator[st
         match parse(topics, topic):
             case DeviceTopic(device) if device in names:
                 yield topic
-
-
-def _is_simulated(device: Device) -> bool:
-    """A device that has a status alone was cleared halfway, or is none that says what it is."""
-    return SIMULATED in device.info.board if device.info else not device.online

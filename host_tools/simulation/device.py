@@ -171,7 +171,8 @@ class SimulatedDevice:
         yield Said("model", runs.model.name, self._stamped(runs.state(), now))
 
     def _status(self, *, online: bool) -> DeviceStatus:
-        return DeviceStatus(device=self.id, online=online, agent_version=__version__, boot_id=self._boot_id)
+        version = f"{__version__}+{SIMULATED}"  # a will may be all that is left of it, and must tell
+        return DeviceStatus(device=self.id, online=online, agent_version=version, boot_id=self._boot_id)
 
     def _info(self, now: float) -> Said:
         info = DeviceInfo(

@@ -10,6 +10,7 @@ from support.simulated import simulated, wait_for
 from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.messages import DeviceStatus, decode
 from edge_agent.wire.telemetry import Health, ModelSample
+from edge_agent.wire.topics import DeviceKind
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
@@ -94,6 +95,36 @@ def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace:
         with pytest.raises(ConfigError, match="no simulated device"):
             check_names(session, Plan(devices=1, prefix="pi"))
         assert left_topics(session, "pi") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("status", b'{"device":"pi-0001","online":false,"agent_version":"0.2.0"}'),
+        ("status", b'{"v":2,"device":"pi-0001","online":true}'),
+        ("info", b'{"v":2,"device":"pi-0001","board":"Raspberry Pi 4 (simulated)"}'),
+        ("info", b"{"),
+    ],
+)
+def test_who_does_not_say_readably_that_it_is_simulated_is_real(
+    one_broker: Broker, namespace: str, kind: DeviceKind, payload: bytes
+) -> None:
+    with session_at(one_broker, namespace) as session:
+        session.publish(session.topics.device("pi-0001", kind), payload)
+
+        with pytest.raises(ConfigError, match="no simulated device"):
+            check_names(session, Plan(devices=1, prefix="pi"))
+        assert left_topics(session, "pi") == []
+
+
+def test_a_will_that_is_all_there_is_of_a_simulated_device_is_cleared(one_broker: Broker, namespace: str) -> None:
+    will = device.SimulatedDevice(QUIET, 0, 1.8e9).offline
+    with session_at(one_broker, namespace) as session:
+        topic = session.topics.device("sim-0001", "status")
+        session.publish(topic, will.payload)
+
+        check_names(session, QUIET)
+        assert left_topics(session, "sim") == [topic]
 
 
 @pytest.mark.mosquitto
