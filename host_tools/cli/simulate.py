@@ -55,6 +55,10 @@ class SimulateOptions(Connection):
     model_s: Annotated[
         float, typer.Option("--samples", metavar="S", min=0, help="between two samples of serving; 0: none")
     ] = 60.0
+    beside_real: Annotated[
+        bool,
+        typer.Option("--beside-real", help="go on where there are real devices, and obey nothing that is for --all"),
+    ] = False
     connections: Annotated[
         int, typer.Option("--connections", metavar="K", min=0, help="shared by all devices; 0: one each, with its will")
     ] = 0
@@ -85,6 +89,7 @@ class SimulateOptions(Connection):
             drops_per_hour=self.drops_per_hour,
             health_s=self.health_s,
             model_s=self.model_s,
+            beside_real=self.beside_real,
         )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from edge_agent.errors import ConfigError
+from edge_agent.strict import counted
 from edge_agent.wire.topics import DeviceKind, DeviceTopic, Topics
 from host_tools.broker.registry import parse
 from host_tools.broker.session import Session
@@ -15,7 +16,11 @@ _RETAINED: tuple[DeviceKind, ...] = ("status", "info", "model", "job")
 
 
 def check_names(session: Session, plan: Plan) -> None:
-    """Raise ``ConfigError`` where a device of the plan would speak for another one that the broker knows."""
+    """Raise ``ConfigError`` where a device of the plan would speak for another one that the broker knows.
+
+    Beside real devices at all it would obey what is ordered of everyone, and make an operator's push fail; unless the
+    plan knows of them.
+    """
     known = read_neighbours(session)
     for name in plan.names:
         if name in known.others:
@@ -26,6 +31,12 @@ def check_names(session: Session, plan: Plan) -> None:
                 f"{name!r} is simulated already; give another --prefix, or, if that simulation was killed, clear "
                 f"what it left: host-tools simulate --clear --prefix {plan.prefix}",
             )
+    if known.others and not plan.beside_real:
+        raise ConfigError(
+            "usage",
+            f"namespace {session.topics.namespace} has {counted(len(known.others), 'device')} that no simulation has "
+            "made: give a namespace of its own (--namespace), or --beside-real",
+        )
 
 
 def clear_fleet(session: Session, fleet: Fleet) -> list[str]:

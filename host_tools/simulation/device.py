@@ -18,7 +18,7 @@ from edge_agent.wire.manifest import FEATURES
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, encode
 from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, Severity
 from edge_agent.wire.timestamps import rfc3339
-from edge_agent.wire.topics import EVERYONE, MODEL_STREAMS, DeviceKind
+from edge_agent.wire.topics import MODEL_STREAMS, DeviceKind
 from host_tools.simulation.hardware import MODELS, RUNTIME, RUNTIME_VERSION, SIMULATED, draw_board, known_model
 from host_tools.simulation.model_runs import ModelRuns
 from host_tools.simulation.plan import Plan
@@ -120,8 +120,7 @@ class SimulatedDevice:
 
     def is_meant_by(self, targets: list[str]) -> bool:
         """Whether an order for ``targets`` is for this device."""
-        groups = (EVERYONE, *self._plan.groups)
-        return not {f"d/{self.id}", *(f"g/{group}" for group in groups)}.isdisjoint(targets)
+        return not {f"d/{self.id}", *(f"g/{group}" for group in self._plan.obeyed_groups)}.isdisjoint(targets)
 
     def away_s(self) -> float:
         """How long it stays away that has lost its connection."""

@@ -15,7 +15,7 @@ from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import Outcome, Reached
 from edge_agent.mqtt.version import Version
 from edge_agent.retry.backoff import Backoff
-from edge_agent.wire.topics import EVERYONE, Scope, Topics
+from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.settings import Settings
 from host_tools.simulation.crowd import Crowd
 from host_tools.simulation.device import Said
@@ -180,7 +180,7 @@ class Simulation:
                     self.fleet.order(number, *order, self._now)
 
     def _listen(self, connection: int) -> None:
-        scopes = [Scope("g", name) for name in (EVERYONE, *self._plan.groups)]
+        scopes = [Scope("g", name) for name in self._plan.obeyed_groups]
         # One filter for all who share a connection: brokers take long over thousands of them.
         scopes.append(Scope("d", self._plan.name(connection) if self._own else "+"))
         self._crowd.subscribe(connection, *(self._topics.want(scope, "+") for scope in scopes))

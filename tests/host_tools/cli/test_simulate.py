@@ -66,7 +66,7 @@ def test_a_fleet_lives_for_its_time_and_leaves_nothing(host: Host) -> None:
 
 def test_what_is_kept_is_cleared_later_and_nothing_else(host: Host, one_broker: Broker) -> None:
     with FakeDevice(one_broker.url, host.namespace, "sim-0099"):
-        kept = host.run(main, "simulate", "5", "--timeout", "0.5", "--keep")
+        kept = host.run(main, "simulate", "5", "--timeout", "0.5", "--keep", "--beside-real")
         lines = kept.err.splitlines()
         topics = retained(host)
         cleared = host.run(main, "simulate", "--clear", "--json")

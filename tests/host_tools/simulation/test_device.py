@@ -138,6 +138,14 @@ def test_a_pushed_version_is_taken_once_and_after_the_job_under_way() -> None:
     assert device.is_meant_by(["g/all"])
 
 
+def test_beside_real_devices_it_obeys_only_what_names_it_or_its_groups() -> None:
+    device = SimulatedDevice(replace(BUSY, groups=("lab",), beside_real=True), 0, BEGAN)
+
+    assert not device.is_meant_by(["g/all", "g/other", "d/pi-0001"])
+    assert device.is_meant_by(["g/lab"])
+    assert device.is_meant_by(["d/sim-0001"])
+
+
 def test_a_fleet_asks_only_those_that_are_connected() -> None:
     fleet = Fleet(replace(BUSY, drops_per_hour=0), BEGAN)
     for number in (0, 2):
