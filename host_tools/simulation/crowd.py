@@ -38,8 +38,9 @@ _LOOK_EVERY_S = 5.0
 class _Member:
     """A client. ``file`` is the number of its connection's file, None without one."""
 
-    def __init__(self, number: int, make: Callable[["_Member"], Client], dirty: dict[int, "_Member"]) -> None:
+    def __init__(self, number: int, dirty: dict[int, "_Member"]) -> None:
         self.number = number
+        self.client: Client
         self.file: int | None = None
         self.writes = False
         """Whether the selector tells when there is room to write."""
@@ -47,7 +48,6 @@ class _Member:
         self.waiting: deque[_Message] = deque()
         self.unacknowledged: deque[Sent] = deque()
         self._dirty = dirty
-        self.client = make(self)
 
     @property
     def library(self) -> Library:
@@ -100,7 +100,9 @@ class Crowd:
         """Connect a client, for the first time or anew; the broker's answer is an event. Else why it failed."""
         member = self._members.get(number)
         if member is None:
-            member = self._members[number] = _Member(number, partial(self._make, client_id, will), self._dirty)
+            member = self._members[number] = _Member(number, self._dirty)
+        # The one before would send once more what was not acknowledged, behind what is newer.
+        member.client = self._make(client_id, will, member)
         member.connections += 1
         if (failed := member.client.open(member.connections)) is not None:
             return failed
