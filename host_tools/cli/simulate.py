@@ -124,7 +124,7 @@ def simulate(
         simulation.run(watch.over)
     finally:
         left: list[str] = []
-        if not options.keep:
+        if not (options.keep or simulation.has_twin):
             with Session(settings) as session:
                 left = clear_fleet(session, simulation.fleet)
                 session.say_left(left)

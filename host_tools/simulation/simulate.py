@@ -8,6 +8,7 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Event, Incoming
@@ -26,6 +27,8 @@ from host_tools.simulation.plan import Plan
 _TURN_S = 0.05
 _GOOD_BYE_S = 30.0
 _CONNECT_AGAIN_S = (1.0, 30.0)
+_SHORT_SESSIONS = 5
+"""So many in a row on one connection, each shorter than the longest time that it stays away, and there is a twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Simulation:
         version: of MQTT that the broker speaks.
         connections: how many; 0: one a device.
         ramp: connections that are begun a second.
+
+    Attributes:
+        has_twin: another client speaks for one of the devices, so what they have said may be of somebody else.
     """
 
     def __init__(self, settings: Settings, plan: Plan, version: Version, *, connections: int, ramp: float) -> None:
@@ -75,9 +81,12 @@ class Simulation:
         self._to_connect = [(0.0, number) for number in range(self._connections)]
         """A heap: when each connection is to be made that is not there, in seconds of the monotonic clock."""
         self._backoff = Backoff(*_CONNECT_AGAIN_S, jitter=0.5)
+        self._returns: dict[int, Backoff] = {}
+        """Of each connection that was lost, how long it stays away the next time."""
         self._ready_at = 0.0
         self._messages = self._bytes = 0
         self._leaving = False
+        self.has_twin = False
 
     @property
     def counts(self) -> Counts:
@@ -104,7 +113,7 @@ class Simulation:
         """Speak until ``stop`` says so, then say that every device is offline, and leave.
 
         Raises:
-            BrokerError: the broker refuses us, or a message.
+            BrokerError: the broker refuses us, or a message; or another client connects as one of the devices.
         """
         with self._crowd:
             while not stop():
@@ -157,9 +166,12 @@ class Simulation:
             if self._own:
                 offline = self.fleet.devices[connection].offline
                 will = self._topics.device(name, offline.kind), offline.payload
-            failed = self._crowd.connect(connection, f"edge-agent-{name}", will)
+            failed = self._crowd.connect(connection, self._client_id(connection), will)
             if failed is not None:
                 self._failed(connection, failed)
+
+    def _client_id(self, connection: int) -> str:
+        return f"edge-agent-{self._plan.name(connection)}"
 
     def _failed(self, connection: int, outcome: Outcome) -> None:
         """Try again later, and nobody else before; raises ``BrokerError`` if that would change nothing."""
@@ -190,12 +202,24 @@ class Simulation:
             self.fleet.lost(number)
         if self._leaving:
             return
+        if outcome.failure.twin:
+            self._end_for_twin(f"another client connects as {self._client_id(connection)!r}")
         if outcome.reached is not Reached.A_SESSION:
             self._failed(connection, outcome)
             return
-        first_s = Backoff(*_CONNECT_AGAIN_S, jitter=0.5).failed()  # each for itself, as devices do
-        away_s = self.fleet.devices[connection].away_s() if self._plan.drops_per_hour else first_s
+        if self._plan.drops_per_hour:
+            away_s = self.fleet.devices[connection].away_s()
+        else:  # each for itself, as devices do
+            backoff = self._returns.setdefault(connection, Backoff(*_CONNECT_AGAIN_S, jitter=0.5))
+            away_s = backoff.ended(outcome.lasted_s)
+            if backoff.failures >= _SHORT_SESSIONS:  # not every broker says why it ends a connection
+                text = f"the broker ends the connection of {self._client_id(connection)!r} again and again, as it does"
+                self._end_for_twin(f"{text} where another client connects as that")
         heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
+
+    def _end_for_twin(self, text: str) -> NoReturn:
+        self.has_twin = True
+        raise BrokerError("broker_refused", f"{text}; give another --prefix")
 
     # -- messages
 

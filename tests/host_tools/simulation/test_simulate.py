@@ -1,6 +1,9 @@
 """A simulated fleet on real brokers."""
 
+import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from edge_agent.wire.topics import DeviceKind
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.simulation import device
+from host_tools.simulation import device, simulate
 from host_tools.simulation.clearing import check_names, clear_fleet, left_topics
 from host_tools.simulation.plan import Plan
 from host_tools.simulation.simulate import Simulation
@@ -83,6 +86,26 @@ def test_a_fleet_comes_back_after_the_broker_did(mosquitto: MosquittoBroker, nam
 
         with session_at(mosquitto, namespace) as session:
             assert sum(one.online for one in read_devices(session).values()) == 25
+
+
+@pytest.mark.mosquitto
+def test_of_two_fleets_of_the_same_names_one_ends(
+    mosquitto: MosquittoBroker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulate, "_CONNECT_AGAIN_S", (0.02, 5.0))
+    settings, plan = Settings(url=mosquitto.url, namespace=namespace), replace(QUIET, devices=1)
+    fleets = [Simulation(settings, plan, "5", connections=0, ramp=5000) for _ in range(2)]
+    over = threading.Event()
+    give_up = time.monotonic() + 20
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(one.run, lambda: over.is_set() or time.monotonic() > give_up) for one in fleets]
+        wait(runs, return_when=FIRST_COMPLETED)
+        over.set()
+    errors = [error for run in runs if (error := run.exception())]
+
+    assert "another client connects" in str(errors[0])
+    assert "give another --prefix" in str(errors[0])
+    assert any(one.has_twin for one in fleets)
 
 
 def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace: str) -> None:
