@@ -74,6 +74,9 @@ class SimulateOptions(Connection):
     clear: Annotated[
         bool, typer.Option("--clear", help="only clear what a simulation with this prefix has left there")
     ] = False
+    even_online: Annotated[
+        bool, typer.Option("--even-online", help="with --clear: of devices, too, that say that they are online")
+    ] = False
 
     def plan(self, devices: int) -> Plan:
         """The fleet."""
@@ -126,7 +129,7 @@ def simulate(
         left: list[str] = []
         if not (options.keep or simulation.has_twin):
             with Session(settings) as session:
-                left = clear_fleet(session, simulation.fleet)
+                left = clear_fleet(session, simulation)
                 session.say_left(left)
     code = INTERRUPTED if watch.stopped else 0
     watch.tell("summary", simulation.counts, exit=code)
@@ -135,7 +138,7 @@ def simulate(
 
 def _clear(settings: Settings, options: SimulateOptions) -> int:
     with Session(settings) as session:
-        topics = left_topics(session, name_of(options.prefix, "prefix"))
+        topics = left_topics(session, name_of(options.prefix, "prefix"), even_online=options.even_online)
         left = session.clear(topics)
         session.say_left(left)
     cleared = len(topics) - len(left)

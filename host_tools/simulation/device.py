@@ -89,11 +89,14 @@ class SimulatedDevice:
 
     @property
     def retained(self) -> list[tuple[DeviceKind, str]]:
-        """Kind and leaf of every topic under which the broker may hold a message of this device."""
-        leaves: list[tuple[DeviceKind, str]] = [("status", ""), ("info", "")]
+        """Kind and leaf of every topic under which the broker may hold a message of this device.
+
+        The one that says that it is simulated is the last: it is cleared in this order, maybe not to the end.
+        """
+        leaves: list[tuple[DeviceKind, str]] = []
         for name, runs in self._runs.items():
-            leaves += [("model", name), *(("job", job) for job in runs.jobs)]
-        return leaves
+            leaves += [*(("job", job) for job in runs.jobs), ("model", name)]
+        return [*leaves, ("status", ""), ("info", "")]
 
     @property
     def offline(self) -> Said:

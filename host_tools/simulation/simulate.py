@@ -16,7 +16,8 @@ from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import Outcome, Reached
 from edge_agent.mqtt.version import Version
 from edge_agent.retry.backoff import Backoff
-from edge_agent.wire.topics import Scope, Topics
+from edge_agent.wire.topics import CommandTopic, Scope, Topics, WantTopic
+from host_tools.broker.registry import parse
 from host_tools.broker.settings import Settings
 from host_tools.simulation.crowd import Crowd
 from host_tools.simulation.device import Said
@@ -27,6 +28,7 @@ from host_tools.simulation.plan import Plan
 _TURN_S = 0.05
 _GOOD_BYE_S = 30.0
 _CONNECT_AGAIN_S = (1.0, 30.0)
+_MOST_ORDERS = 20_000
 _SHORT_SESSIONS = 5
 """So many in a row on one connection, each shorter than the longest time that it stays away, and there is a twin."""
 
@@ -66,6 +68,7 @@ class Simulation:
         ramp: connections that are begun a second.
 
     Attributes:
+        orders: the topics of orders for one of the devices alone, which nobody else will clear.
         has_twin: another client speaks for one of the devices, so what they have said may be of somebody else.
     """
 
@@ -87,6 +90,8 @@ class Simulation:
         self._messages = self._bytes = 0
         self._leaving = False
         self.has_twin = False
+        self._names = frozenset(plan.names)
+        self.orders: set[str] = set()
 
     @property
     def counts(self) -> Counts:
@@ -187,15 +192,25 @@ class Simulation:
                 self._listen(connection)
                 for number in self._devices_of(connection):
                     self._say(number, self.fleet.connected(number, self._now))
-            case Incoming(_, payload) if payload and (order := read_order(payload)):
-                for number in self._devices_of(connection):
-                    self.fleet.order(number, *order, self._now)
+            case Incoming(topic, payload):
+                self._note_order(topic, payload)
+                if order := read_order(payload):
+                    for number in self._devices_of(connection):
+                        self.fleet.order(number, *order, self._now)
+
+    def _note_order(self, topic: str, payload: bytes) -> None:
+        match parse(self._topics, topic):
+            case WantTopic(Scope("d", name)) | CommandTopic(Scope("d", name)) if name in self._names:
+                if not payload:
+                    self.orders.discard(topic)
+                elif len(self.orders) < _MOST_ORDERS:
+                    self.orders.add(topic)
 
     def _listen(self, connection: int) -> None:
-        scopes = [Scope("g", name) for name in self._plan.obeyed_groups]
+        groups = (self._topics.want(Scope("g", name), "+") for name in self._plan.obeyed_groups)
         # One filter for all who share a connection: brokers take long over thousands of them.
-        scopes.append(Scope("d", self._plan.name(connection) if self._own else "+"))
-        self._crowd.subscribe(connection, *(self._topics.want(scope, "+") for scope in scopes))
+        own = self._topics.orders(Scope("d", self._plan.name(connection) if self._own else "+"))
+        self._crowd.subscribe(connection, *groups, *own)
 
     def _ended(self, connection: int, outcome: Outcome) -> None:
         for number in self._devices_of(connection):

@@ -180,5 +180,6 @@ def test_what_is_retained_is_known_to_who_clears_it() -> None:
         said += device.advance(BEGAN + now)
     kept: dict[tuple[str, str], bytes] = {(one.kind, one.leaf): one.payload for one in said if one.retain}
 
+    assert device.retained[-1] == ("info", "")
     assert set(device.retained) == {topic for topic, payload in kept.items() if payload}
     assert msgspec.json.decode(kept["status", ""])["online"] is True

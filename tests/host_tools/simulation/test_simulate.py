@@ -13,7 +13,7 @@ from support.simulated import simulated, wait_for
 from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.messages import DeviceStatus, decode
 from edge_agent.wire.telemetry import Health, ModelSample
-from edge_agent.wire.topics import DeviceKind
+from edge_agent.wire.topics import DeviceKind, Scope
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
@@ -36,7 +36,7 @@ def test_every_device_is_seen_goes_offline_and_is_cleared(broker: Broker, namesp
     with session_at(broker, namespace) as session:
         gone = read_devices(session)
         left = left_topics(session, "sim")
-        assert clear_fleet(session, simulation.fleet) == []
+        assert clear_fleet(session, simulation) == []
         cleared = left_topics(session, "sim")
 
     assert list(there) == QUIET.names
@@ -106,6 +106,28 @@ def test_of_two_fleets_of_the_same_names_one_ends(
     assert "another client connects" in str(errors[0])
     assert "give another --prefix" in str(errors[0])
     assert any(one.has_twin for one in fleets)
+
+
+def test_what_a_device_was_ordered_is_cleared_with_it_and_not_while_it_is_online(
+    one_broker: Broker, namespace: str
+) -> None:
+    with session_at(one_broker, namespace) as session:
+        ours = session.topics.orders(Scope("d", "sim-0001"))
+        orders = {ours[0].replace("+", "har"), ours[1].replace("+", "c1")}
+        for topic in (*orders, session.topics.want(Scope("d", "pi-0001"), "har")):
+            session.publish(topic, b"any")
+        with simulated(one_broker, namespace, replace(QUIET, devices=2), 1) as simulation:
+            wait_for(lambda: simulation.orders == orders)
+            with pytest.raises(ConfigError, match=r"2 simulated devices .* say that they are online"):
+                left_topics(session, "sim")
+            assert orders < set(left_topics(session, "sim", even_online=True))
+
+        left = left_topics(session, "sim")
+        assert clear_fleet(session, simulation) == []
+        assert left_topics(session, "sim") == []
+        assert len(session.snapshot(*session.topics.orders(Scope("d", "+")))) == 1
+
+    assert [topic.split("/")[-1] for topic in left[-4:]] == ["status", "info"] * 2
 
 
 def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace: str) -> None:
