@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Annotated
 
+import msgspec
 import typer
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.strict import counted
-from host_tools.broker.session import Session
+from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.cli.options import Connection, name_of
 from host_tools.exits import INTERRUPTED, UNREACHABLE
@@ -22,6 +23,7 @@ from host_tools.simulation.plan import MOST_DEVICES, MOST_MODELS, Plan
 from host_tools.simulation.simulate import Counts, Simulation
 
 _TELL_EVERY_S = 10.0
+_CLEAR_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,17 +125,32 @@ def simulate(
         version = session.link.version
     simulation = Simulation(settings, plan, version, connections=min(options.connections, devices), ramp=options.ramp)
     watch = _Watch(simulation, options)
+    cleared = True
     try:
         simulation.run(watch.over)
     finally:
-        left: list[str] = []
-        if not (options.keep or simulation.has_twin):
-            with Session(settings) as session:
-                left = clear_fleet(session, simulation)
-                session.say_left(left)
-    code = INTERRUPTED if watch.stopped else 0
+        if simulation.may_clear and not options.keep:
+            cleared = _tidy(settings, simulation, plan.prefix)
+    code = INTERRUPTED if watch.stopped else 0 if cleared else UNREACHABLE
     watch.tell("summary", simulation.counts, exit=code)
     raise typer.Exit(code)
+
+
+def _tidy(settings: Settings, simulation: Simulation, prefix: str) -> bool:
+    """Clear what the fleet has said; whether the broker was there for that."""
+    # Somebody waits for this to end.
+    patience_s = min(settings.broker_timeout_s, _CLEAR_PATIENCE_S)
+    try:
+        with Session(msgspec.structs.replace(settings, broker_timeout_s=patience_s)) as session:
+            session.say_left(clear_fleet(session, simulation))
+    except BrokerError as error:
+        to_stderr(f"not cleared: {error.message}; later: {_later(prefix)}")
+        return False
+    return True
+
+
+def _later(prefix: str) -> str:
+    return f"host-tools simulate --clear --prefix {prefix}"
 
 
 def _clear(settings: Settings, options: SimulateOptions) -> int:
@@ -167,7 +184,10 @@ class _Watch:
         elif now - self._told_at >= _TELL_EVERY_S:
             self._told_at = now
             self.tell("rate", self._simulation.counts)
-        return self.stopped or now >= self._deadline
+        over = self.stopped or now >= self._deadline
+        if over and not self._options.keep:
+            to_stderr(f"clearing …; Ctrl-C again leaves it ({_later(self._options.prefix)})")
+        return over
 
     def tell(self, event: str, counts: Counts, **more: int) -> None:
         """One line."""

@@ -68,6 +68,7 @@ class Crowd:
         on_end: is told how the connection of which client has ended.
 
     Attributes:
+        acknowledged: whether the broker has taken any message that it was to acknowledge.
         refused: why the broker has refused a message, the last one; empty: it took all of them.
     """
 
@@ -84,6 +85,7 @@ class Crowd:
         self._dirty: dict[int, _Member] = {}
         self._looked = 0.0
         self.refused = ""
+        self.acknowledged = False
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -172,7 +174,7 @@ class Crowd:
         unacknowledged = member.unacknowledged
         while unacknowledged and unacknowledged[0].done:
             try:
-                unacknowledged.popleft().wait(0)
+                self.acknowledged |= unacknowledged.popleft().wait(0)
             except BrokerError as error:
                 self.refused = error.message  # the library is at work here, which is no place to raise it
         while member.waiting and len(unacknowledged) < _WINDOW:

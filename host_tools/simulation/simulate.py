@@ -38,7 +38,7 @@ class Counts:
     """How far a simulation is.
 
     Attributes:
-        connected: devices that are connected.
+        connected: devices that are connected, or were until the end came.
         working: devices that have a job under way.
         messages: that were published so far.
         payload_bytes: of all of them.
@@ -89,6 +89,8 @@ class Simulation:
         self._ready_at = 0.0
         self._messages = self._bytes = 0
         self._leaving = False
+        self._stayed = 0
+        """How many were connected until the end came."""
         self.has_twin = False
         self._names = frozenset(plan.names)
         self.orders: set[str] = set()
@@ -97,7 +99,7 @@ class Simulation:
     def counts(self) -> Counts:
         """How far it is."""
         return Counts(
-            self.fleet.connected_count,
+            self._stayed if self._leaving else self.fleet.connected_count,
             self.fleet.working_count,
             self._messages,
             self._bytes,
@@ -108,6 +110,11 @@ class Simulation:
     def all_connected(self) -> bool:
         """Whether every device is."""
         return not self._to_connect and self.fleet.connected_count == self._plan.devices
+
+    @property
+    def may_clear(self) -> bool:
+        """Whether the broker holds something of these devices, and it is surely of these."""
+        return self._crowd.acknowledged and not self.has_twin
 
     @property
     def settled(self) -> bool:
@@ -249,15 +256,15 @@ class Simulation:
 
     def _leave(self) -> None:
         """Say for every connected device that it is offline, and leave once the broker has that."""
-        self._leaving = True
+        self._stayed, self._leaving = self.fleet.connected_count, True
         for number, device in enumerate(self.fleet.devices):
             if self.fleet.is_connected(number):
                 self._say(number, [device.offline])
-        self._serve_until(lambda: self._crowd.settled)
-        self._crowd.leave()
-        self._serve_until(lambda: self._crowd.open_count == 0)
-
-    def _serve_until(self, done: Callable[[], bool]) -> None:
         give_up = time.monotonic() + _GOOD_BYE_S
+        self._serve_until(lambda: self._crowd.settled, give_up)
+        self._crowd.leave()
+        self._serve_until(lambda: self._crowd.open_count == 0, give_up)
+
+    def _serve_until(self, done: Callable[[], bool], give_up: float) -> None:
         while not done() and time.monotonic() < give_up:
             self._crowd.serve(_TURN_S)

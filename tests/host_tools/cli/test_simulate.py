@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.brokers import Broker
+from support.brokers import Broker, MosquittoBroker
 from support.fake_device import FakeDevice
 from support.host import Host
 from support.simulated import wait_for
@@ -87,7 +87,26 @@ def test_a_fleet_that_is_stopped_says_so_and_leaves_nothing(host: Host, number: 
 
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["exit"] == 130
+    assert json.loads(out.splitlines()[-1])["connected"] == 8
     assert retained(host) == {}
+
+
+@pytest.mark.mosquitto
+def test_a_fleet_whose_broker_is_gone_ends_soon_and_says_how_to_clear(
+    mosquitto: MosquittoBroker, namespace: str
+) -> None:
+    where = ["--broker", mosquitto.url, "--namespace", namespace, "--broker-timeout", "1", "--json"]
+    argv = [TOOLS, "simulate", "3", *where]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "online"
+        mosquitto.kill()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert json.loads(out)["event"] == "summary"
+    assert "later: host-tools simulate --clear --prefix sim" in err
 
 
 def test_the_wills_of_a_fleet_that_was_killed_say_that_it_is_gone(host: Host) -> None:

@@ -36,6 +36,7 @@ def test_every_device_is_seen_goes_offline_and_is_cleared(broker: Broker, namesp
     with session_at(broker, namespace) as session:
         gone = read_devices(session)
         left = left_topics(session, "sim")
+        assert simulation.may_clear
         assert clear_fleet(session, simulation) == []
         cleared = left_topics(session, "sim")
 
@@ -189,6 +190,7 @@ def test_an_acl_that_lets_nobody_speak_as_a_device_is_told_of(tmp_path: Path) ->
             simulation.run(lambda: time.monotonic() > deadline)
     finally:
         mosquitto.kill()
+    assert not simulation.may_clear
 
 
 @pytest.mark.slow
