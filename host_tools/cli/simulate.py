@@ -43,7 +43,7 @@ class SimulateOptions(Connection):
         float, typer.Option("--jobs-per-hour", metavar="X", min=0, max=3600, help="that begin on each device")
     ] = 0.1
     job_seconds: Annotated[
-        float, typer.Option("--job-seconds", metavar="S", min=0.1, help="how long a job takes, about")
+        float, typer.Option("--job-seconds", metavar="S", min=0.1, max=604_800, help="how long a job takes, about")
     ] = 600.0
     failures: Annotated[
         float, typer.Option("--failures", metavar="SHARE", min=0, max=1, help="of jobs that are rejected or fail")
@@ -115,11 +115,16 @@ def simulate(
     options: SimulateOptions = context.obj
     settings = options.settings()
     if options.clear:
+        if devices is not None:
+            raise ConfigError("usage", "--clear clears every device of that prefix: leave out the number")
         raise typer.Exit(_clear(settings, options))
     if devices is None:
         raise ConfigError("usage", "say how many devices: host-tools simulate N")
+    if options.connections and options.drops_per_hour:
+        text = "--drops-per-hour is for devices with a connection of their own: leave out --connections"
+        raise ConfigError("usage", text)
     plan = options.plan(devices)
-    permit_open_files(options.connections or devices)
+    permit_open_files(min(options.connections or devices, devices))
     with Session(settings) as session:
         check_names(session, plan)
         version = session.link.version

@@ -154,6 +154,9 @@ def test_a_soft_limit_is_raised(host: Host) -> None:
         (["3", "--prefix", "a/b"], "must match [a-z0-9]"),
         (["3", "--group", "+"], "must match [a-z0-9]"),
         (["5001"], "5000"),
+        (["3", "--job-seconds", "604801"], "604800"),
+        (["3", "--connections", "2", "--drops-per-hour", "1"], "leave out --connections"),
+        (["3", "--clear"], "leave out the number"),
     ],
 )
 def test_a_fleet_that_cannot_be_is_refused(host: Host, argv: list[str], words: str) -> None:
