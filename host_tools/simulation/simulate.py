@@ -203,7 +203,7 @@ class Simulation:
                 self._note_order(topic, payload)
                 if order := read_order(payload):
                     for number in self._devices_of(connection):
-                        self.fleet.order(number, *order, self._now)
+                        self._say(number, self.fleet.order(number, *order, self._now))
 
     def _note_order(self, topic: str, payload: bytes) -> None:
         match parse(self._topics, topic):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge_agent.errors import WireError
-from edge_agent.wire.messages import DeviceInfo, JobReport, Message, decode
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, decode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.simulation.device import Said, SimulatedDevice
@@ -136,6 +136,22 @@ def test_a_pushed_version_is_taken_once_and_after_the_job_under_way() -> None:
     assert jobs.index("a" * 16) < jobs.index("b" * 16)
     assert not device.is_meant_by(["d/sim-0002", "g/lab"])
     assert device.is_meant_by(["g/all"])
+
+
+def test_a_pushed_version_that_is_not_newer_is_refused_until_a_newer_one_is_taken() -> None:
+    device = SimulatedDevice(BUSY, 0, BEGAN)
+    refused = list[str]()
+    for version, job in ((50, "a"), (50, "a"), (50, "b"), (49, "c"), (50, "a"), (51, "d")):
+        for one in device.order("har", version, job * 16, BEGAN):
+            if isinstance(one.message, DeviceStatus):
+                assert one.message.online
+                refused.append(one.message.refused.code if one.message.refused else "")
+            else:
+                assert isinstance(one.message, Event)
+                assert one.message.kind == "refused"
+                assert one.message.code == refused[-1]
+
+    assert refused == ["version_conflict", "downgrade", ""]
 
 
 def test_beside_real_devices_it_obeys_only_what_names_it_or_its_groups() -> None:
