@@ -41,12 +41,15 @@ def retained(host: Host) -> dict[str, bytes]:
         return session.snapshot(*(topics.devices(kind) for kind in ("status", "info", "model", "job")))
 
 
-def start(host: Host, *argv: str) -> "subprocess.Popen[str]":
+def start(host: Host, *argv: str, as_json: bool = True) -> "subprocess.Popen[str]":
     """The command in a process of its own, all of its devices online."""
-    where = ["--broker", host.url, "--namespace", host.namespace, "--json"]
-    process = subprocess.Popen([TOOLS, "simulate", *argv, *where], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["event"] == "online"
+    where = ["--broker", host.url, "--namespace", host.namespace, *(["--json"] if as_json else [])]
+    streams = {"stdout" if as_json else "stderr": subprocess.PIPE}
+    process = subprocess.Popen([TOOLS, "simulate", *argv, *where], text=True, **streams)
+    heard = process.stdout or process.stderr
+    assert heard is not None
+    first = heard.readline()
+    assert json.loads(first)["event"] == "online" if as_json else f": {argv[0]} devices online, 0 jobs" in first
     return process
 
 
@@ -55,25 +58,25 @@ def in_shell(command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_fleet_lives_for_its_time_and_leaves_nothing(host: Host) -> None:
-    ended = host.run(main, "simulate", "12", "--timeout", "1.5", "--health", "0.5", "--json")
+    ended = host.run(main, "simulate", "12", "--timeout", "0.1", "--json")
 
     assert ended.exit == 0
-    assert [event["event"] for event in ended.events] == ["online", "summary"]
-    assert ended.events[0]["connected"] == 12
-    assert ended.events[-1]["messages"] > 12 * 6
+    assert ended.events[-1]["event"] == "summary"
+    assert ended.events[-1]["exit"] == 0
     assert retained(host) == {}
 
 
 def test_what_is_kept_is_cleared_later_and_nothing_else(host: Host, one_broker: Broker) -> None:
     with FakeDevice(one_broker.url, host.namespace, "sim-0099"):
-        kept = host.run(main, "simulate", "5", "--timeout", "0.5", "--keep", "--beside-real")
-        lines = kept.err.splitlines()
+        process = start(host, "5", "--keep", "--beside-real", as_json=False)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
         topics = retained(host)
         cleared = host.run(main, "simulate", "--clear", "--json")
         left = retained(host)
 
-    assert kept.exit == cleared.exit == 0
-    assert "5 devices online, 0 jobs" in lines[0]
+    assert process.returncode == 130
+    assert cleared.exit == 0
     assert len(topics) == 5 * 4 + 2
     assert json.loads(cleared.out) == {"cleared": 20}
     assert {topic.split("/")[-2] for topic in left} == {"sim-0099"}
@@ -88,6 +91,7 @@ def test_a_fleet_that_is_stopped_says_so_and_leaves_nothing(host: Host, number: 
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["exit"] == 130
     assert json.loads(out.splitlines()[-1])["connected"] == 8
+    assert json.loads(out.splitlines()[-1])["messages"] >= 8 * 6
     assert retained(host) == {}
 
 
