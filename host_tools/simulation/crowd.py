@@ -69,6 +69,7 @@ class Crowd:
 
     Attributes:
         acknowledged: whether the broker has taken any message that it was to acknowledge.
+        heard_at: when the broker has last said anything, in seconds of the monotonic clock.
         refused: why the broker has refused a message, the last one; empty: it took all of them.
     """
 
@@ -86,6 +87,7 @@ class Crowd:
         self._looked = 0.0
         self.refused = ""
         self.acknowledged = False
+        self.heard_at = time.monotonic()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -156,6 +158,7 @@ class Crowd:
         for key, ready in self._selector.select(timeout_s):
             member: _Member = key.data
             if ready & selectors.EVENT_READ:
+                self.heard_at = time.monotonic()
                 self._read(member)
             if ready & selectors.EVENT_WRITE and member.file is not None:
                 self._write(member)

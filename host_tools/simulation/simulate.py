@@ -26,7 +26,8 @@ from host_tools.simulation.orders import read_order
 from host_tools.simulation.plan import Plan
 
 _TURN_S = 0.05
-_GOOD_BYE_S = 30.0
+_GOOD_BYE_S, _SILENCE_S = 30.0, 5.0
+"""How long leaving may take in all, and how long the broker may say nothing to it: somebody waits."""
 _CONNECT_AGAIN_S = (1.0, 30.0)
 _MOST_ORDERS = 20_000
 _SHORT_SESSIONS = 5
@@ -260,11 +261,12 @@ class Simulation:
         for number, device in enumerate(self.fleet.devices):
             if self.fleet.is_connected(number):
                 self._say(number, [device.offline])
-        give_up = time.monotonic() + _GOOD_BYE_S
-        self._serve_until(lambda: self._crowd.settled, give_up)
+        began = time.monotonic()
+        self._serve_until(lambda: self._crowd.settled, began)
         self._crowd.leave()
-        self._serve_until(lambda: self._crowd.open_count == 0, give_up)
+        self._serve_until(lambda: self._crowd.open_count == 0, began)
 
-    def _serve_until(self, done: Callable[[], bool], give_up: float) -> None:
-        while not done() and time.monotonic() < give_up:
+    def _serve_until(self, done: Callable[[], bool], began: float) -> None:
+        give_up = began + _GOOD_BYE_S
+        while not done() and time.monotonic() < min(give_up, max(began, self._crowd.heard_at) + _SILENCE_S):
             self._crowd.serve(_TURN_S)

@@ -90,6 +90,18 @@ def test_a_fleet_comes_back_after_the_broker_did(mosquitto: MosquittoBroker, nam
 
 
 @pytest.mark.mosquitto
+def test_a_broker_that_says_nothing_is_not_waited_for_long(
+    mosquitto: MosquittoBroker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulate, "_SILENCE_S", 0.3)
+    with simulated(mosquitto, namespace, QUIET):
+        mosquitto.pause()
+        began = time.monotonic()
+
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.mosquitto
 def test_of_two_fleets_of_the_same_names_one_ends(
     mosquitto: MosquittoBroker, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
