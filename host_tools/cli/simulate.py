@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Annotated
 
+import msgspec
 import typer
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.strict import counted
-from host_tools.broker.session import Session
+from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.cli.options import Connection, name_of
 from host_tools.exits import INTERRUPTED, UNREACHABLE
@@ -22,6 +23,7 @@ from host_tools.simulation.plan import MOST_DEVICES, MOST_MODELS, Plan
 from host_tools.simulation.simulate import Counts, Simulation
 
 _TELL_EVERY_S = 10.0
+_CLEAR_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class SimulateOptions(Connection):
         float, typer.Option("--jobs-per-hour", metavar="X", min=0, max=3600, help="that begin on each device")
     ] = 0.1
     job_seconds: Annotated[
-        float, typer.Option("--job-seconds", metavar="S", min=0.1, help="how long a job takes, about")
+        float, typer.Option("--job-seconds", metavar="S", min=0.1, max=604_800, help="how long a job takes, about")
     ] = 600.0
     failures: Annotated[
         float, typer.Option("--failures", metavar="SHARE", min=0, max=1, help="of jobs that are rejected or fail")
@@ -55,6 +57,10 @@ class SimulateOptions(Connection):
     model_s: Annotated[
         float, typer.Option("--samples", metavar="S", min=0, help="between two samples of serving; 0: none")
     ] = 60.0
+    beside_real: Annotated[
+        bool,
+        typer.Option("--beside-real", help="go on where there are real devices, and obey nothing that is for --all"),
+    ] = False
     connections: Annotated[
         int, typer.Option("--connections", metavar="K", min=0, help="shared by all devices; 0: one each, with its will")
     ] = 0
@@ -69,6 +75,9 @@ class SimulateOptions(Connection):
     ] = False
     clear: Annotated[
         bool, typer.Option("--clear", help="only clear what a simulation with this prefix has left there")
+    ] = False
+    even_online: Annotated[
+        bool, typer.Option("--even-online", help="with --clear: of devices, too, that say that they are online")
     ] = False
 
     def plan(self, devices: int) -> Plan:
@@ -85,6 +94,7 @@ class SimulateOptions(Connection):
             drops_per_hour=self.drops_per_hour,
             health_s=self.health_s,
             model_s=self.model_s,
+            beside_real=self.beside_real,
         )
 
 
@@ -105,32 +115,52 @@ def simulate(
     options: SimulateOptions = context.obj
     settings = options.settings()
     if options.clear:
+        if devices is not None:
+            raise ConfigError("usage", "--clear clears every device of that prefix: leave out the number")
         raise typer.Exit(_clear(settings, options))
     if devices is None:
         raise ConfigError("usage", "say how many devices: host-tools simulate N")
+    if options.connections and options.drops_per_hour:
+        text = "--drops-per-hour is for devices with a connection of their own: leave out --connections"
+        raise ConfigError("usage", text)
     plan = options.plan(devices)
-    permit_open_files(options.connections or devices)
+    permit_open_files(min(options.connections or devices, devices))
     with Session(settings) as session:
         check_names(session, plan)
         version = session.link.version
     simulation = Simulation(settings, plan, version, connections=min(options.connections, devices), ramp=options.ramp)
     watch = _Watch(simulation, options)
+    cleared = True
     try:
         simulation.run(watch.over)
     finally:
-        left: list[str] = []
-        if not options.keep:
-            with Session(settings) as session:
-                left = clear_fleet(session, simulation.fleet)
-                session.say_left(left)
-    code = INTERRUPTED if watch.stopped else 0
+        if simulation.may_clear and not options.keep:
+            cleared = _tidy(settings, simulation, plan.prefix)
+    code = INTERRUPTED if watch.stopped else 0 if cleared else UNREACHABLE
     watch.tell("summary", simulation.counts, exit=code)
     raise typer.Exit(code)
 
 
+def _tidy(settings: Settings, simulation: Simulation, prefix: str) -> bool:
+    """Clear what the fleet has said; whether the broker was there for that."""
+    # Somebody waits for this to end.
+    patience_s = min(settings.broker_timeout_s, _CLEAR_PATIENCE_S)
+    try:
+        with Session(msgspec.structs.replace(settings, broker_timeout_s=patience_s)) as session:
+            session.say_left(clear_fleet(session, simulation))
+    except BrokerError as error:
+        to_stderr(f"not cleared: {error.message}; later: {_later(prefix)}")
+        return False
+    return True
+
+
+def _later(prefix: str) -> str:
+    return f"host-tools simulate --clear --prefix {prefix}"
+
+
 def _clear(settings: Settings, options: SimulateOptions) -> int:
     with Session(settings) as session:
-        topics = left_topics(session, name_of(options.prefix, "prefix"))
+        topics = left_topics(session, name_of(options.prefix, "prefix"), even_online=options.even_online)
         left = session.clear(topics)
         session.say_left(left)
     cleared = len(topics) - len(left)
@@ -159,7 +189,10 @@ class _Watch:
         elif now - self._told_at >= _TELL_EVERY_S:
             self._told_at = now
             self.tell("rate", self._simulation.counts)
-        return self.stopped or now >= self._deadline
+        over = self.stopped or now >= self._deadline
+        if over and not self._options.keep:
+            to_stderr(f"clearing …; Ctrl-C again leaves it ({_later(self._options.prefix)})")
+        return over
 
     def tell(self, event: str, counts: Counts, **more: int) -> None:
         """One line."""

@@ -38,8 +38,9 @@ _LOOK_EVERY_S = 5.0
 class _Member:
     """A client. ``file`` is the number of its connection's file, None without one."""
 
-    def __init__(self, number: int, make: Callable[["_Member"], Client], dirty: dict[int, "_Member"]) -> None:
+    def __init__(self, number: int, dirty: dict[int, "_Member"]) -> None:
         self.number = number
+        self.client: Client
         self.file: int | None = None
         self.writes = False
         """Whether the selector tells when there is room to write."""
@@ -47,7 +48,6 @@ class _Member:
         self.waiting: deque[_Message] = deque()
         self.unacknowledged: deque[Sent] = deque()
         self._dirty = dirty
-        self.client = make(self)
 
     @property
     def library(self) -> Library:
@@ -68,6 +68,8 @@ class Crowd:
         on_end: is told how the connection of which client has ended.
 
     Attributes:
+        acknowledged: whether the broker has taken any message that it was to acknowledge.
+        heard_at: when the broker has last said anything, in seconds of the monotonic clock.
         refused: why the broker has refused a message, the last one; empty: it took all of them.
     """
 
@@ -84,6 +86,8 @@ class Crowd:
         self._dirty: dict[int, _Member] = {}
         self._looked = 0.0
         self.refused = ""
+        self.acknowledged = False
+        self.heard_at = time.monotonic()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -100,7 +104,9 @@ class Crowd:
         """Connect a client, for the first time or anew; the broker's answer is an event. Else why it failed."""
         member = self._members.get(number)
         if member is None:
-            member = self._members[number] = _Member(number, partial(self._make, client_id, will), self._dirty)
+            member = self._members[number] = _Member(number, self._dirty)
+        # The one before would send once more what was not acknowledged, behind what is newer.
+        member.client = self._make(client_id, will, member)
         member.connections += 1
         if (failed := member.client.open(member.connections)) is not None:
             return failed
@@ -152,6 +158,7 @@ class Crowd:
         for key, ready in self._selector.select(timeout_s):
             member: _Member = key.data
             if ready & selectors.EVENT_READ:
+                self.heard_at = time.monotonic()
                 self._read(member)
             if ready & selectors.EVENT_WRITE and member.file is not None:
                 self._write(member)
@@ -170,7 +177,7 @@ class Crowd:
         unacknowledged = member.unacknowledged
         while unacknowledged and unacknowledged[0].done:
             try:
-                unacknowledged.popleft().wait(0)
+                self.acknowledged |= unacknowledged.popleft().wait(0)
             except BrokerError as error:
                 self.refused = error.message  # the library is at work here, which is no place to raise it
         while member.waiting and len(unacknowledged) < _WINDOW:

@@ -15,10 +15,10 @@ import msgspec
 
 from edge_agent import __version__
 from edge_agent.wire.manifest import FEATURES
-from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, encode
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, Refused, encode
 from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, Severity
 from edge_agent.wire.timestamps import rfc3339
-from edge_agent.wire.topics import EVERYONE, MODEL_STREAMS, DeviceKind
+from edge_agent.wire.topics import MODEL_STREAMS, DeviceKind
 from host_tools.simulation.hardware import MODELS, RUNTIME, RUNTIME_VERSION, SIMULATED, draw_board, known_model
 from host_tools.simulation.model_runs import ModelRuns
 from host_tools.simulation.plan import Plan
@@ -68,12 +68,14 @@ class SimulatedDevice:
         self._boot_id = f"{self._chance.getrandbits(128):032x}"
         self._started = self._sampled = now
         self._seq = self._event_seq = self._connections = 0
+        self._refused: Refused | None = None
+        self._refused_count = 0
         self._hot = self._was_hot = False
         self._runs = {model.name: self._new_runs(model.name, now, has=True) for model in MODELS[: plan.models]}
         # A fleet was not switched on in one instant, so its samples do not come in one.
         self._health_at = now + self._chance.random() * plan.health_s if plan.health_s else math.inf
         self._samples_at = now + self._chance.random() * plan.model_s if plan.model_s else math.inf
-        self._job_at = self._sometime(plan.jobs_per_hour, now)
+        self._job_at = self._sometime(plan.jobs_per_hour, now) if plan.models else math.inf
         self._drops_at = math.inf
 
     @property
@@ -89,11 +91,14 @@ class SimulatedDevice:
 
     @property
     def retained(self) -> list[tuple[DeviceKind, str]]:
-        """Kind and leaf of every topic under which the broker may hold a message of this device."""
-        leaves: list[tuple[DeviceKind, str]] = [("status", ""), ("info", "")]
+        """Kind and leaf of every topic under which the broker may hold a message of this device.
+
+        The one that says that it is simulated is the last: it is cleared in this order, maybe not to the end.
+        """
+        leaves: list[tuple[DeviceKind, str]] = []
         for name, runs in self._runs.items():
-            leaves += [("model", name), *(("job", job) for job in runs.jobs)]
-        return leaves
+            leaves += [*(("job", job) for job in runs.jobs), ("model", name)]
+        return [*leaves, ("status", ""), ("info", "")]
 
     @property
     def offline(self) -> Said:
@@ -104,7 +109,7 @@ class SimulatedDevice:
         """What it says on a new connection."""
         self._connections += 1
         self._drops_at = self._sometime(self._plan.drops_per_hour, now)
-        said = [Said("status", "", self._stamped(self._status(online=True), now)), self._info(now)]
+        said = [self._online(now), self._info(now)]
         for runs in self._runs.values():
             said += self._all_of(runs, runs.report() if runs.jobs else None, now)
         if self._connections == 1:
@@ -120,8 +125,7 @@ class SimulatedDevice:
 
     def is_meant_by(self, targets: list[str]) -> bool:
         """Whether an order for ``targets`` is for this device."""
-        groups = (EVERYONE, *self._plan.groups)
-        return not {f"d/{self.id}", *(f"g/{group}" for group in groups)}.isdisjoint(targets)
+        return not {f"d/{self.id}", *(f"g/{group}" for group in self._plan.obeyed_groups)}.isdisjoint(targets)
 
     def away_s(self) -> float:
         """How long it stays away that has lost its connection."""
@@ -145,11 +149,20 @@ class SimulatedDevice:
                 said += self._go_on(runs, now)
         return said
 
-    def order(self, model: str, version: int, job: str, now: float) -> None:
-        """Begin a job that was pushed; what is not newer than what is known changes nothing."""
+    def order(self, model: str, version: int, job: str, now: float) -> list[Said]:
+        """Begin a job that was pushed, or refuse it as a real device does; what it says to that at once."""
         if model not in self._runs:
             self._runs[model] = self._new_runs(model, now, has=False)
-        self._runs[model].want(version, job, now)
+        newer = version > self._runs[model].newest_version
+        refused = self._runs[model].want(version, job, now)
+        if refused:
+            self._refused, self._refused_count = refused, self._refused_count + 1
+            words = f"{model}: {refused.message}"
+            return [self._online(now), self._event(now, "refused", "warning", refused, message=words)]
+        if newer and self._refused and self._refused.model == model:
+            self._refused = None
+            return [self._online(now)]
+        return []
 
     # -- what is said
 
@@ -170,8 +183,19 @@ class SimulatedDevice:
             yield Said("job", report.job, self._stamped(report, now))
         yield Said("model", runs.model.name, self._stamped(runs.state(), now))
 
+    def _online(self, now: float) -> Said:
+        return Said("status", "", self._stamped(self._status(online=True), now))
+
     def _status(self, *, online: bool) -> DeviceStatus:
-        return DeviceStatus(device=self.id, online=online, agent_version=__version__, boot_id=self._boot_id)
+        version = f"{__version__}+{SIMULATED}"  # a will may be all that is left of it, and must tell
+        return DeviceStatus(
+            device=self.id,
+            online=online,
+            agent_version=version,
+            refused=self._refused,
+            refused_count=self._refused_count,
+            boot_id=self._boot_id,
+        )
 
     def _info(self, now: float) -> Said:
         info = DeviceInfo(
@@ -250,7 +274,7 @@ class SimulatedDevice:
             yield Said("tele", MODEL_STREAMS + name, self._stamped(sample, now), retain=False, qos=0)
 
     def _event(
-        self, now: float, kind: str, severity: Severity, about: JobReport | None = None, *, message: str
+        self, now: float, kind: str, severity: Severity, about: JobReport | Refused | None = None, *, message: str
     ) -> Said:
         self._event_seq += 1
         event = Event(
@@ -261,7 +285,7 @@ class SimulatedDevice:
             message=message,
             code=about.code if about else "",
             model=about.model if about else "",
-            version=about.version if about else 0,
+            version=about.version if isinstance(about, JobReport) else 0,
             job=about.job if about else "",
         )
         return Said("event", "", self._stamped(event, now), retain=False)

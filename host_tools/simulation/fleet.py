@@ -53,12 +53,14 @@ class Fleet:
         """A device has lost its connection. Its jobs go on, and it will tell of them when it is back."""
         self._acts[number] = False
 
-    def order(self, number: int, manifest: Manifest, job: str, now: float) -> None:
-        """A device got an order; what is not for it changes nothing."""
+    def order(self, number: int, manifest: Manifest, job: str, now: float) -> list[Said]:
+        """A device got an order; what it says to that. What is not for it changes nothing."""
         device = self.devices[number]
-        if device.is_meant_by(manifest.targets):
-            device.order(manifest.name, manifest.version, job, now)
-            self._plan_next(number)
+        if not device.is_meant_by(manifest.targets):
+            return []
+        said = device.order(manifest.name, manifest.version, job, now)
+        self._plan_next(number)
+        return said
 
     def advance(self, now: float) -> Iterator[tuple[int, list[Said]]]:
         """Each connected device that has something to say by ``now``, and what; nothing: it loses its connection."""

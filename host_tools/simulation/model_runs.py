@@ -11,7 +11,7 @@ import msgspec
 from edge_agent.errors import CODES
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import Stage
-from edge_agent.wire.messages import ActiveRelease, JobReport, Verdict
+from edge_agent.wire.messages import ActiveRelease, JobReport, Refused, Verdict
 from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.timestamps import rfc3339
 from host_tools.simulation.hardware import RUNTIME, Board, Measured, SimulatedModel, measure
@@ -60,6 +60,7 @@ class ModelRuns:
         self.model = model
         self.jobs: list[str] = []
         self.newest_version = 0
+        self._newest_job = ""
         self._device, self._plan, self._board, self._chance = device, plan, board, chance
         self._active: _Release | None = None
         self._previous = 0
@@ -88,15 +89,23 @@ class ModelRuns:
         """The median time of an inference, as measured when the active release was judged."""
         return self._active.measured.chosen.latency_p50_ms if self._active else None
 
-    def want(self, version: int, job: str, now: float) -> None:
-        """Begin a job, or have it wait for the one under way; what is not newer than what is known changes nothing."""
-        if version <= self.newest_version:
-            return
-        self.newest_version = version
-        if self._run:
-            self._waiting = version, job
-        else:
-            self._begin(version, job, now)
+    def want(self, version: int, job: str, now: float) -> Refused | None:
+        """Begin a job, or have it wait for the one under way; why not, if the order is none that is known already."""
+        if version > self.newest_version:
+            self.newest_version, self._newest_job = version, job
+            if self._run:
+                self._waiting = version, job
+            else:
+                self._begin(version, job, now)
+            return None
+        if job in self.jobs or job == self._newest_job:
+            return None
+        name = self.model.name
+        if version == self.newest_version:
+            text = f"{name} {version} exists here with other content; push it with a higher version"
+            return Refused(name, job, "version_conflict", text)
+        text = f"{name} {version} is older than {self.newest_version}, which this device has accepted"
+        return Refused(name, job, "downgrade", f"{text}; push a higher version, or roll back")
 
     def advance(self, now: float) -> JobReport | None:
         """Go on as far as ``now``; the last report of a job that has ended by that."""

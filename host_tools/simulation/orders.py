@@ -9,11 +9,16 @@ from edge_agent.errors import WireError
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
 from edge_agent.wire.manifest import Manifest, decode_manifest
+from edge_agent.wire.messages import MAX_ORDER_BYTES
+
+
+def read_order(payload: bytes) -> tuple[Manifest, str] | None:
+    """The manifest in a want, and its job; None if it is none. One of a group comes once for each device."""
+    return _read(payload) if 0 < len(payload) <= MAX_ORDER_BYTES else None
 
 
 @lru_cache(maxsize=64)
-def read_order(payload: bytes) -> tuple[Manifest, str] | None:
-    """The manifest in a want, and its job; None if it is none. One of a group comes once for each device."""
+def _read(payload: bytes) -> tuple[Manifest, str] | None:
     try:
         content = unseal(payload, MANIFEST_TYPE).content()
         return decode_manifest(content), job_id(content_digest(content))

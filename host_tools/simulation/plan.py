@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edge_agent.wire.topics import check_name
+from edge_agent.wire.topics import EVERYONE, check_name
 from host_tools.simulation.hardware import MODELS
 
 MOST_DEVICES = 5000
@@ -25,6 +25,7 @@ class Plan:
         drops_per_hour: how often each device loses its connection without a word.
         health_s: between two samples of the machine; 0: none.
         model_s: between two samples of what serving does; 0: none.
+        beside_real: there are real devices in the namespace, so what everyone is ordered is not for these.
     """
 
     devices: int
@@ -38,6 +39,7 @@ class Plan:
     drops_per_hour: float = 0.0
     health_s: float = 60.0
     model_s: float = 60.0
+    beside_real: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.name(0), "prefix")
@@ -45,6 +47,11 @@ class Plan:
     def name(self, number: int) -> str:
         """The device id of a number from 0."""
         return f"{self.prefix}-{number + 1:04}"
+
+    @property
+    def obeyed_groups(self) -> tuple[str, ...]:
+        """The groups whose orders are for these devices."""
+        return self.groups if self.beside_real else (EVERYONE, *self.groups)
 
     @property
     def names(self) -> list[str]:

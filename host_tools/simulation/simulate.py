@@ -8,6 +8,7 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Event, Incoming
@@ -15,7 +16,8 @@ from edge_agent.mqtt.options import ClientOptions
 from edge_agent.mqtt.outcome import Outcome, Reached
 from edge_agent.mqtt.version import Version
 from edge_agent.retry.backoff import Backoff
-from edge_agent.wire.topics import EVERYONE, Scope, Topics
+from edge_agent.wire.topics import CommandTopic, Scope, Topics, WantTopic
+from host_tools.broker.registry import parse
 from host_tools.broker.settings import Settings
 from host_tools.simulation.crowd import Crowd
 from host_tools.simulation.device import Said
@@ -24,8 +26,12 @@ from host_tools.simulation.orders import read_order
 from host_tools.simulation.plan import Plan
 
 _TURN_S = 0.05
-_GOOD_BYE_S = 30.0
+_GOOD_BYE_S, _SILENCE_S = 30.0, 5.0
+"""How long leaving may take in all, and how long the broker may say nothing to it: somebody waits."""
 _CONNECT_AGAIN_S = (1.0, 30.0)
+_MOST_ORDERS = 20_000
+_SHORT_SESSIONS = 5
+"""So many in a row on one connection, each shorter than the longest time that it stays away, and there is a twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Counts:
     """How far a simulation is.
 
     Attributes:
-        connected: devices that are connected.
+        connected: devices that are connected, or were until the end came.
         working: devices that have a job under way.
         messages: that were published so far.
         payload_bytes: of all of them.
@@ -61,6 +67,10 @@ class Simulation:
         version: of MQTT that the broker speaks.
         connections: how many; 0: one a device.
         ramp: connections that are begun a second.
+
+    Attributes:
+        orders: the topics of orders for one of the devices alone, which nobody else will clear.
+        has_twin: another client speaks for one of the devices, so what they have said may be of somebody else.
     """
 
     def __init__(self, settings: Settings, plan: Plan, version: Version, *, connections: int, ramp: float) -> None:
@@ -75,15 +85,22 @@ class Simulation:
         self._to_connect = [(0.0, number) for number in range(self._connections)]
         """A heap: when each connection is to be made that is not there, in seconds of the monotonic clock."""
         self._backoff = Backoff(*_CONNECT_AGAIN_S, jitter=0.5)
+        self._returns: dict[int, Backoff] = {}
+        """Of each connection that was lost, how long it stays away the next time."""
         self._ready_at = 0.0
         self._messages = self._bytes = 0
         self._leaving = False
+        self._stayed = 0
+        """How many were connected until the end came."""
+        self.has_twin = False
+        self._names = frozenset(plan.names)
+        self.orders: set[str] = set()
 
     @property
     def counts(self) -> Counts:
         """How far it is."""
         return Counts(
-            self.fleet.connected_count,
+            self._stayed if self._leaving else self.fleet.connected_count,
             self.fleet.working_count,
             self._messages,
             self._bytes,
@@ -96,6 +113,11 @@ class Simulation:
         return not self._to_connect and self.fleet.connected_count == self._plan.devices
 
     @property
+    def may_clear(self) -> bool:
+        """Whether the broker holds something of these devices, and it is surely of these."""
+        return self._crowd.acknowledged and not self.has_twin
+
+    @property
     def settled(self) -> bool:
         """Whether the broker has acknowledged all that was said."""
         return self._crowd.settled
@@ -104,7 +126,7 @@ class Simulation:
         """Speak until ``stop`` says so, then say that every device is offline, and leave.
 
         Raises:
-            BrokerError: the broker refuses us, or a message.
+            BrokerError: the broker refuses us, or a message; or another client connects as one of the devices.
         """
         with self._crowd:
             while not stop():
@@ -157,9 +179,12 @@ class Simulation:
             if self._own:
                 offline = self.fleet.devices[connection].offline
                 will = self._topics.device(name, offline.kind), offline.payload
-            failed = self._crowd.connect(connection, f"edge-agent-{name}", will)
+            failed = self._crowd.connect(connection, self._client_id(connection), will)
             if failed is not None:
                 self._failed(connection, failed)
+
+    def _client_id(self, connection: int) -> str:
+        return f"edge-agent-{self._plan.name(connection)}"
 
     def _failed(self, connection: int, outcome: Outcome) -> None:
         """Try again later, and nobody else before; raises ``BrokerError`` if that would change nothing."""
@@ -175,27 +200,49 @@ class Simulation:
                 self._listen(connection)
                 for number in self._devices_of(connection):
                     self._say(number, self.fleet.connected(number, self._now))
-            case Incoming(_, payload) if payload and (order := read_order(payload)):
-                for number in self._devices_of(connection):
-                    self.fleet.order(number, *order, self._now)
+            case Incoming(topic, payload):
+                self._note_order(topic, payload)
+                if order := read_order(payload):
+                    for number in self._devices_of(connection):
+                        self._say(number, self.fleet.order(number, *order, self._now))
+
+    def _note_order(self, topic: str, payload: bytes) -> None:
+        match parse(self._topics, topic):
+            case WantTopic(Scope("d", name)) | CommandTopic(Scope("d", name)) if name in self._names:
+                if not payload:
+                    self.orders.discard(topic)
+                elif len(self.orders) < _MOST_ORDERS:
+                    self.orders.add(topic)
 
     def _listen(self, connection: int) -> None:
-        scopes = [Scope("g", name) for name in (EVERYONE, *self._plan.groups)]
+        groups = (self._topics.want(Scope("g", name), "+") for name in self._plan.obeyed_groups)
         # One filter for all who share a connection: brokers take long over thousands of them.
-        scopes.append(Scope("d", self._plan.name(connection) if self._own else "+"))
-        self._crowd.subscribe(connection, *(self._topics.want(scope, "+") for scope in scopes))
+        own = self._topics.orders(Scope("d", self._plan.name(connection) if self._own else "+"))
+        self._crowd.subscribe(connection, *groups, *own)
 
     def _ended(self, connection: int, outcome: Outcome) -> None:
         for number in self._devices_of(connection):
             self.fleet.lost(number)
         if self._leaving:
             return
+        if outcome.failure.twin:
+            self._end_for_twin(f"another client connects as {self._client_id(connection)!r}")
         if outcome.reached is not Reached.A_SESSION:
             self._failed(connection, outcome)
             return
-        first_s = Backoff(*_CONNECT_AGAIN_S, jitter=0.5).failed()  # each for itself, as devices do
-        away_s = self.fleet.devices[connection].away_s() if self._plan.drops_per_hour else first_s
+        if self._plan.drops_per_hour:
+            away_s = self.fleet.devices[connection].away_s()
+        else:  # each for itself, as devices do
+            backoff = self._returns.setdefault(connection, Backoff(*_CONNECT_AGAIN_S, jitter=0.5))
+            away_s = backoff.ended(outcome.lasted_s)
+            if backoff.failures >= _SHORT_SESSIONS:  # not every broker says why it ends a connection
+                text = f"the broker ends the connection of {self._client_id(connection)!r} again and again, as it does"
+                self._end_for_twin(f"{text} where another client connects as that")
         heapq.heappush(self._to_connect, (time.monotonic() + away_s, connection))
+
+    def _end_for_twin(self, text: str) -> NoReturn:
+        self.has_twin = True
+        raise BrokerError("broker_refused", f"{text}; give another --prefix")
 
     # -- messages
 
@@ -210,15 +257,16 @@ class Simulation:
 
     def _leave(self) -> None:
         """Say for every connected device that it is offline, and leave once the broker has that."""
-        self._leaving = True
+        self._stayed, self._leaving = self.fleet.connected_count, True
         for number, device in enumerate(self.fleet.devices):
             if self.fleet.is_connected(number):
                 self._say(number, [device.offline])
-        self._serve_until(lambda: self._crowd.settled)
+        began = time.monotonic()
+        self._serve_until(lambda: self._crowd.settled, began)
         self._crowd.leave()
-        self._serve_until(lambda: self._crowd.open_count == 0)
+        self._serve_until(lambda: self._crowd.open_count == 0, began)
 
-    def _serve_until(self, done: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + _GOOD_BYE_S
-        while not done() and time.monotonic() < give_up:
+    def _serve_until(self, done: Callable[[], bool], began: float) -> None:
+        give_up = began + _GOOD_BYE_S
+        while not done() and time.monotonic() < min(give_up, max(began, self._crowd.heard_at) + _SILENCE_S):
             self._crowd.serve(_TURN_S)

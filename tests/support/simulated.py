@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from host_tools.broker.settings import Settings
@@ -26,11 +27,12 @@ def simulated(broker: Broker, namespace: str, plan: Plan, connections: int = 0) 
     version = "5" if broker.kind == "mosquitto" else "3.1.1"
     simulation = Simulation(settings, plan, version, connections=connections, ramp=5000)
     ending = threading.Event()
-    thread = threading.Thread(target=simulation.run, args=(ending.is_set,))
-    thread.start()
-    try:
-        wait_for(lambda: simulation.all_connected and simulation.settled)
-        yield simulation
-    finally:
-        ending.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(simulation.run, ending.is_set)
+        try:
+            wait_for(lambda: run.done() or (simulation.all_connected and simulation.settled))
+            if not run.done():  # it has failed, otherwise
+                yield simulation
+        finally:
+            ending.set()
+            run.result()

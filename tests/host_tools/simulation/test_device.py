@@ -7,7 +7,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from edge_agent.wire.messages import DeviceInfo, JobReport, Message, decode
+from edge_agent.errors import WireError
+from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, decode
 from edge_agent.wire.telemetry import EVENT_KINDS, Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.simulation.device import Said, SimulatedDevice
@@ -104,6 +105,13 @@ def test_samples_come_at_their_pace_or_not_at_all() -> None:
     assert samples[-1].interval_s == pytest.approx(20, abs=0.01)
 
 
+def test_a_device_without_models_begins_no_job_of_itself() -> None:
+    said = heard(replace(BUSY, models=0))
+
+    assert messages(said, JobReport) == []
+    assert messages(said, Health) != []
+
+
 def test_of_many_reports_the_newest_stay() -> None:
     held: dict[str, bytes] = {}
     for _, one in heard(replace(BUSY, jobs_per_hour=60), hours=2):
@@ -130,6 +138,30 @@ def test_a_pushed_version_is_taken_once_and_after_the_job_under_way() -> None:
     assert device.is_meant_by(["g/all"])
 
 
+def test_a_pushed_version_that_is_not_newer_is_refused_until_a_newer_one_is_taken() -> None:
+    device = SimulatedDevice(BUSY, 0, BEGAN)
+    refused = list[str]()
+    for version, job in ((50, "a"), (50, "a"), (50, "b"), (49, "c"), (50, "a"), (51, "d")):
+        for one in device.order("har", version, job * 16, BEGAN):
+            if isinstance(one.message, DeviceStatus):
+                assert one.message.online
+                refused.append(one.message.refused.code if one.message.refused else "")
+            else:
+                assert isinstance(one.message, Event)
+                assert one.message.kind == "refused"
+                assert one.message.code == refused[-1]
+
+    assert refused == ["version_conflict", "downgrade", ""]
+
+
+def test_beside_real_devices_it_obeys_only_what_names_it_or_its_groups() -> None:
+    device = SimulatedDevice(replace(BUSY, groups=("lab",), beside_real=True), 0, BEGAN)
+
+    assert not device.is_meant_by(["g/all", "g/other", "d/pi-0001"])
+    assert device.is_meant_by(["g/lab"])
+    assert device.is_meant_by(["d/sim-0001"])
+
+
 def test_a_fleet_asks_only_those_that_are_connected() -> None:
     fleet = Fleet(replace(BUSY, drops_per_hour=0), BEGAN)
     for number in (0, 2):
@@ -153,7 +185,7 @@ def test_a_fleet_tells_which_device_loses_its_connection() -> None:
 
 
 def test_a_prefix_must_make_a_name() -> None:
-    with pytest.raises(Exception, match="prefix"):
+    with pytest.raises(WireError, match="prefix"):
         Plan(devices=1, prefix="Not a name")
 
 
@@ -164,5 +196,6 @@ def test_what_is_retained_is_known_to_who_clears_it() -> None:
         said += device.advance(BEGAN + now)
     kept: dict[tuple[str, str], bytes] = {(one.kind, one.leaf): one.payload for one in said if one.retain}
 
+    assert device.retained[-1] == ("info", "")
     assert set(device.retained) == {topic for topic, payload in kept.items() if payload}
     assert msgspec.json.decode(kept["status", ""])["online"] is True

@@ -1,6 +1,9 @@
 """A simulated fleet on real brokers."""
 
+import threading
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +13,11 @@ from support.simulated import simulated, wait_for
 from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.messages import DeviceStatus, decode
 from edge_agent.wire.telemetry import Health, ModelSample
+from edge_agent.wire.topics import DeviceKind, Scope
 from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
-from host_tools.simulation import device
+from host_tools.simulation import device, simulate
 from host_tools.simulation.clearing import check_names, clear_fleet, left_topics
 from host_tools.simulation.plan import Plan
 from host_tools.simulation.simulate import Simulation
@@ -32,7 +36,8 @@ def test_every_device_is_seen_goes_offline_and_is_cleared(broker: Broker, namesp
     with session_at(broker, namespace) as session:
         gone = read_devices(session)
         left = left_topics(session, "sim")
-        assert clear_fleet(session, simulation.fleet) == []
+        assert simulation.may_clear
+        assert clear_fleet(session, simulation) == []
         cleared = left_topics(session, "sim")
 
     assert list(there) == QUIET.names
@@ -84,6 +89,60 @@ def test_a_fleet_comes_back_after_the_broker_did(mosquitto: MosquittoBroker, nam
             assert sum(one.online for one in read_devices(session).values()) == 25
 
 
+@pytest.mark.mosquitto
+def test_a_broker_that_says_nothing_is_not_waited_for_long(
+    mosquitto: MosquittoBroker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulate, "_SILENCE_S", 0.3)
+    with simulated(mosquitto, namespace, QUIET):
+        mosquitto.pause()
+        began = time.monotonic()
+
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.mosquitto
+def test_of_two_fleets_of_the_same_names_one_ends(
+    mosquitto: MosquittoBroker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulate, "_CONNECT_AGAIN_S", (0.02, 5.0))
+    settings, plan = Settings(url=mosquitto.url, namespace=namespace), replace(QUIET, devices=1)
+    fleets = [Simulation(settings, plan, "5", connections=0, ramp=5000) for _ in range(2)]
+    over = threading.Event()
+    give_up = time.monotonic() + 20
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(one.run, lambda: over.is_set() or time.monotonic() > give_up) for one in fleets]
+        wait(runs, return_when=FIRST_COMPLETED)
+        over.set()
+    errors = [error for run in runs if (error := run.exception())]
+
+    assert "another client connects" in str(errors[0])
+    assert "give another --prefix" in str(errors[0])
+    assert any(one.has_twin for one in fleets)
+
+
+def test_what_a_device_was_ordered_is_cleared_with_it_and_not_while_it_is_online(
+    one_broker: Broker, namespace: str
+) -> None:
+    with session_at(one_broker, namespace) as session:
+        ours = session.topics.orders(Scope("d", "sim-0001"))
+        orders = {ours[0].replace("+", "har"), ours[1].replace("+", "c1")}
+        for topic in (*orders, session.topics.want(Scope("d", "pi-0001"), "har")):
+            session.publish(topic, b"any")
+        with simulated(one_broker, namespace, replace(QUIET, devices=2), 1) as simulation:
+            wait_for(lambda: simulation.orders == orders)
+            with pytest.raises(ConfigError, match=r"2 simulated devices .* say that they are online"):
+                left_topics(session, "sim")
+            assert orders < set(left_topics(session, "sim", even_online=True))
+
+        left = left_topics(session, "sim")
+        assert clear_fleet(session, simulation) == []
+        assert left_topics(session, "sim") == []
+        assert len(session.snapshot(*session.topics.orders(Scope("d", "+")))) == 1
+
+    assert [topic.split("/")[-1] for topic in left[-4:]] == ["status", "info"] * 2
+
+
 def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace: str) -> None:
     with simulated(one_broker, namespace, QUIET), session_at(one_broker, namespace) as session:
         with pytest.raises(ConfigError, match="simulated already"):
@@ -94,6 +153,40 @@ def test_nobody_speaks_for_a_real_device_or_twice(one_broker: Broker, namespace:
         with pytest.raises(ConfigError, match="no simulated device"):
             check_names(session, Plan(devices=1, prefix="pi"))
         assert left_topics(session, "pi") == []
+
+        with pytest.raises(ConfigError, match=r"has 1 device that no simulation has made: .* or --beside-real"):
+            check_names(session, Plan(devices=1, prefix="other"))
+        check_names(session, Plan(devices=1, prefix="other", beside_real=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("status", b'{"device":"pi-0001","online":false,"agent_version":"0.2.0"}'),
+        ("status", b'{"v":2,"device":"pi-0001","online":true}'),
+        ("info", b'{"v":2,"device":"pi-0001","board":"Raspberry Pi 4 (simulated)"}'),
+        ("info", b"{"),
+    ],
+)
+def test_who_does_not_say_readably_that_it_is_simulated_is_real(
+    one_broker: Broker, namespace: str, kind: DeviceKind, payload: bytes
+) -> None:
+    with session_at(one_broker, namespace) as session:
+        session.publish(session.topics.device("pi-0001", kind), payload)
+
+        with pytest.raises(ConfigError, match="no simulated device"):
+            check_names(session, Plan(devices=1, prefix="pi"))
+        assert left_topics(session, "pi") == []
+
+
+def test_a_will_that_is_all_there_is_of_a_simulated_device_is_cleared(one_broker: Broker, namespace: str) -> None:
+    will = device.SimulatedDevice(QUIET, 0, 1.8e9).offline
+    with session_at(one_broker, namespace) as session:
+        topic = session.topics.device("sim-0001", "status")
+        session.publish(topic, will.payload)
+
+        check_names(session, QUIET)
+        assert left_topics(session, "sim") == [topic]
 
 
 @pytest.mark.mosquitto
@@ -109,6 +202,7 @@ def test_an_acl_that_lets_nobody_speak_as_a_device_is_told_of(tmp_path: Path) ->
             simulation.run(lambda: time.monotonic() > deadline)
     finally:
         mosquitto.kill()
+    assert not simulation.may_clear
 
 
 @pytest.mark.slow
