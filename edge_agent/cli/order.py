@@ -12,6 +12,7 @@ from edge_agent.daemon.activation.hook import run_hook
 from edge_agent.daemon.activation.release_steps import roll_back
 from edge_agent.daemon.control_socket import ask
 from edge_agent.daemon.device_info import boot_id
+from edge_agent.daemon.faults import contained
 from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.settings.device import Config, read_config
@@ -77,7 +78,9 @@ def _roll_back_alone(config: Config, model: str) -> dict[str, Any]:
         raise Releases(store.models, model).none_active()
     store.lock()
     left, active = roll_back(store, model)
-    _note(config, store, left, f"rolled back {model} from {left.version} to {active.version}, with no agent running")
+    said = f"rolled back {model} from {left.version} to {active.version}, with no agent running"
+    with contained("the event of the rollback"):  # which is done, whatever becomes of the word about it
+        _note(config, store, left, said)
     message = f"{model} {active.version} is active again"
     problem = ""
     if config.activation.hook:

@@ -144,6 +144,6 @@ def _shown(source: dict[str, Any]) -> dict[str, Any]:
 def boot_id() -> str:
     """The kernel's id of this boot; empty: it tells none."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return ""

@@ -96,7 +96,7 @@ class Clock:
 def _read(path: Path) -> float:
     """The time that was saved; 0.0: none, or none that can be."""
     try:
-        saved = float(path.read_text(encoding="ascii"))
+        saved = float(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0.0
     return saved if 0.0 <= saved <= MAX_TIME else 0.0

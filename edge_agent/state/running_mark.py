@@ -30,7 +30,7 @@ class RunningMark:
     def begin(self, boot_id: str) -> Before:
         """Mark a run that begins in the boot ``boot_id``; returns how the one before it ended."""
         try:
-            found = self._path.read_text(encoding="ascii", errors="replace")[:100]
+            found = self._path.read_text(encoding="utf-8", errors="replace")[:100]
         except OSError:
             found = None
         if found != boot_id:

@@ -41,7 +41,7 @@ def host(
         (topics.device("pi-1", "status"), DeviceStatus(device="pi-1", online=True, refused=refused, twin=HOSTILE)),
         (
             topics.device("pi-1", "info"),
-            DeviceInfo(device="pi-1", board=HOSTILE, groups=[HOSTILE], sources={HOSTILE: {}}),
+            DeviceInfo(device="pi-1", board=HOSTILE, groups=[HOSTILE], sources={HOSTILE: {}}, highest={"har": 2}),
         ),
         (topics.device("pi-1", "done", "c"), Done(device="pi-1", command="c", code=HOSTILE, message=HOSTILE)),
     ]
@@ -60,7 +60,7 @@ def host(
 
 @pytest.mark.parametrize(
     "argv",
-    [["devices"], ["report", f"{0:016x}"], ["report", "har"], ["watch", "--timeout", "1"], ["report", "nothing"]],
+    [["devices"], ["report", f"{0:016x}"], ["report", "har"], ["watch", "--timeout", "2"], ["report", "nothing"]],
     ids=" ".join,
 )
 def test_hostile_words_are_shown_and_do_nothing(host: Host, argv: list[str]) -> None:

@@ -22,7 +22,12 @@ from host_tools.broker.registry import read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 
-_MAIN = "from host_tools.cli.app import main; main()"
+_MAIN = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has it ignore
+from host_tools.cli.app import main
+main()
+"""
 
 
 @pytest.fixture
