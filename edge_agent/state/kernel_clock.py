@@ -5,6 +5,7 @@ file instead, once it has synchronised since the boot.
 """
 
 import ctypes
+from functools import cache
 from pathlib import Path
 
 _TIMEX_BYTES = 512
@@ -16,5 +17,11 @@ _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 
 def synchronised() -> bool:
     """Whether it is; False where nothing tells."""
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    state = _libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return state != _TIME_ERROR if state >= 0 else _TIMESYNCD.exists()
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Opened once: this is asked each second, and to open it costs more than all else that the daemon then does."""
+    return ctypes.CDLL(None)
