@@ -33,6 +33,7 @@ from edge_agent.mqtt.outcome import (
     refusal,
     untrusted,
 )
+from edge_agent.mqtt.refused_messages import RefusedMessages
 from edge_agent.mqtt.sent import Refusals, Sent
 from edge_agent.mqtt.serving import Library, close, serve
 from edge_agent.mqtt.version import Version
@@ -108,8 +109,7 @@ class Client:
         self._filters: dict[int, tuple[str, ...]] = {}
         self._filters_lock = threading.Lock()
         self._acknowledgements = Acknowledgements()
-        self._told_refused: set[str] = set()
-        """What was said of refused messages since this connection began."""
+        self._refused_messages = RefusedMessages(options)
         self._told_dropped_at = -math.inf
         self._known = False
         """The broker has let this client in before, so it may have its session."""
@@ -195,7 +195,7 @@ class Client:
         self._now = _Connection(generation, Reached.A_LISTENER, Disconnected(f"{self._url} closed the connection"))
         self.refusals.clear()
         self._acknowledgements.begin()
-        self._told_refused.clear()
+        self._refused_messages.begin()
         with self._filters_lock:
             self._filters.clear()
         try:
@@ -327,19 +327,7 @@ class Client:
         self._now.acknowledged |= self._acknowledgements.is_lasting(mid)
         topic = self._acknowledgements.came(mid, text)
         if reason.is_failure:
-            self._tell_refused(topic, text, denied=reason.value == NOT_AUTHORIZED)
-
-    def _tell_refused(self, topic: str, reason: str, *, denied: bool) -> None:
-        """Log what is to be done about a refused message; once a connection for each line that an ACL lacks."""
-        line = self._options.acl_line(topic) if denied else ""
-        name = self._options.broker.username
-        who = f"user {name!r}" if name else "a client without a name"
-        remedy = f'; its ACL needs the line "{line}"' if line else f"; its ACL must let {who} write there"
-        said = line or topic
-        if said not in self._told_refused or not said:
-            self._told_refused.add(said)
-            where = f" to {topic}" if topic else ""
-            log.warning("the broker refused a message%s: %s%s", where, reason, remedy if denied else "")
+            self._refused_messages.tell(topic, text, denied=reason.value == NOT_AUTHORIZED)
 
 
 def _send_at_once(_paho: Paho, _data: Any, connection: Any) -> None:

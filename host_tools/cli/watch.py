@@ -27,7 +27,8 @@ from host_tools.display.progress import Display, open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
 from host_tools.fleet.reader import FleetReader
-from host_tools.fleet.view import FleetView, Row
+from host_tools.fleet.row import Row
+from host_tools.fleet.view import FleetView
 from host_tools.push.waiting import listen, message_of, wait
 
 _TICK_S = 1.0

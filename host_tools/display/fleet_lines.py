@@ -7,7 +7,7 @@ from edge_agent.printable import printable
 from edge_agent.wire.messages import Message
 from edge_agent.wire.telemetry import Event
 from host_tools.display.fleet_table import agreement, latency, part, ratio, temperature
-from host_tools.fleet.view import Row
+from host_tools.fleet.row import Row
 
 _STEP = 0.25
 """Of a job's progress, for which there is a line."""

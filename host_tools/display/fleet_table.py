@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_agent.strict import counted
-from host_tools.fleet.view import Concern, Row
+from host_tools.fleet.row import Concern, Row
 
 _BAR = 8
 _FULL, _EMPTY = "━", "─"

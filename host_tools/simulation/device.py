@@ -16,7 +16,7 @@ import msgspec
 from edge_agent import __version__
 from edge_agent.wire.manifest import FEATURES
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, Refused, encode
-from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, Severity
+from edge_agent.wire.telemetry import EVENT_KINDS, HEALTH, Event, Health, ModelSample
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import MODEL_STREAMS, DeviceKind
 from host_tools.simulation.hardware import MODELS, RUNTIME, RUNTIME_VERSION, SIMULATED, draw_board, known_model
@@ -28,11 +28,7 @@ _MONTH_S = 30 * 24 * _HOUR_S
 _HOT_C, _COOL_C = 80.0, 77.0
 """A processor is slowed down from the one on, until it is cooler than the other."""
 _AWAY_S = (30.0, 120.0)
-_ENDS: dict[str, tuple[str, Severity]] = {
-    "succeeded": ("activated", "info"),
-    "rejected": ("rejected", "warning"),
-    "failed": ("failed", "error"),
-}
+_ENDS = {"succeeded": "activated", "rejected": "rejected", "failed": "failed"}
 """How a job ended → its event."""
 
 
@@ -113,7 +109,7 @@ class SimulatedDevice:
         for runs in self._runs.values():
             said += self._all_of(runs, runs.report() if runs.jobs else None, now)
         if self._connections == 1:
-            said.append(self._event(now, "started", "info", message=f"edge-agent {__version__} runs (simulated)"))
+            said.append(self._event(now, "started", message=f"edge-agent {__version__} runs (simulated)"))
         return said
 
     def drops(self, now: float) -> bool:
@@ -158,7 +154,7 @@ class SimulatedDevice:
         if refused:
             self._refused, self._refused_count = refused, self._refused_count + 1
             words = f"{model}: {refused.message}"
-            return [self._online(now), self._event(now, "refused", "warning", refused, message=words)]
+            return [self._online(now), self._event(now, "refused", refused, message=words)]
         if newer and self._refused and self._refused.model == model:
             self._refused = None
             return [self._online(now)]
@@ -173,8 +169,7 @@ class SimulatedDevice:
             return
         if ended.status == "succeeded":
             yield self._info(now)
-        kind, severity = _ENDS[ended.status]
-        yield self._event(now, kind, severity, ended, message=ended.message)
+        yield self._event(now, _ENDS[ended.status], ended, message=ended.message)
         for job in runs.forget():
             yield Said("job", job, None)
 
@@ -226,7 +221,7 @@ class SimulatedDevice:
         hot = temperature >= (_COOL_C if self._hot else _HOT_C)
         if hot and not self._hot:
             words = f"the processor has {temperature} °C and is slowed down (simulated)"
-            yield self._event(now, "throttled", "warning", message=words)
+            yield self._event(now, "throttled", message=words)
         self._hot, self._was_hot = hot, self._was_hot or hot
         health = Health(
             device=self.id,
@@ -273,15 +268,13 @@ class SimulatedDevice:
             )
             yield Said("tele", MODEL_STREAMS + name, self._stamped(sample, now), retain=False, qos=0)
 
-    def _event(
-        self, now: float, kind: str, severity: Severity, about: JobReport | Refused | None = None, *, message: str
-    ) -> Said:
+    def _event(self, now: float, kind: str, about: JobReport | Refused | None = None, *, message: str) -> Said:
         self._event_seq += 1
         event = Event(
             device=self.id,
             event_seq=self._event_seq,
             kind=kind,
-            severity=severity,
+            severity=EVENT_KINDS[kind].severity,
             message=message,
             code=about.code if about else "",
             model=about.model if about else "",

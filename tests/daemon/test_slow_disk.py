@@ -52,6 +52,18 @@ def until(local: LocalAgent, disk: SlowDisk) -> None:
         local.step()
 
 
+def with_two_versions(folder: Path, disk: SlowDisk) -> LocalAgent:
+    """An agent with version 2 of ``har`` active and version 1 before it; from now on the disk waits."""
+    disk.go.set()
+    local = LocalAgent(folder / "state").boot()
+    for version in (1, 2):
+        local.want(version)
+        local.settle()
+    disk.go.clear()
+    disk.waiting.clear()
+    return local
+
+
 def test_a_release_is_copied_while_the_daemon_goes_on(tmp_path: Path, disk: SlowDisk) -> None:
     local = LocalAgent(tmp_path / "state").boot()
     job = local.want(1)
@@ -88,14 +100,8 @@ def test_what_is_being_written_is_not_collected(tmp_path: Path, disk: SlowDisk) 
 
 def test_a_rollback_while_a_release_is_copied_is_not_undone_when_that_backs_out(tmp_path: Path, disk: SlowDisk) -> None:
     """The release would name the one that was rolled back from as its previous, which by then is not even kept."""
-    disk.go.set()
-    local = LocalAgent(tmp_path / "state").boot()
-    for version in (1, 2):
-        local.want(version)
-        local.settle()
+    local = with_two_versions(tmp_path, disk)
     releases = Releases(local.store.models, "har")
-    disk.go.clear()
-    disk.waiting.clear()
     job = local.want(3)
     until(local, disk)
     disk.go.set()
@@ -113,14 +119,8 @@ def test_a_rollback_while_a_release_is_copied_is_not_undone_when_that_backs_out(
 
 
 def test_a_release_is_read_before_a_rollback_while_the_daemon_goes_on(tmp_path: Path, disk: SlowDisk) -> None:
-    disk.go.set()
-    local = LocalAgent(tmp_path / "state").boot()
-    for version in (1, 2):
-        local.want(version)
-        local.settle()
+    local = with_two_versions(tmp_path, disk)
     releases = Releases(local.store.models, "har")
-    disk.go.clear()
-    disk.waiting.clear()
     first, second = ControlRequest("rollback", "har"), ControlRequest("rollback", "har")
 
     for request in (first, second):

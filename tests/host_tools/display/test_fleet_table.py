@@ -10,7 +10,7 @@ from edge_agent.wire.telemetry import Event
 from host_tools.display.fleet_lines import FleetLines
 from host_tools.display.fleet_table import age, fitting, fleet_table
 from host_tools.display.live import LiveTable
-from host_tools.fleet.view import Row
+from host_tools.fleet.row import Row
 
 IDLE = Row(
     device="pi-01", online=True, board="Raspberry Pi 4", model="har", version=3, status="succeeded", code="accepted",

@@ -7,7 +7,8 @@ from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.wire.messages import ActiveRelease, DeviceInfo, DeviceStatus, JobReport, Message, Refused
 from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
 from host_tools.fleet.reading import Said
-from host_tools.fleet.view import Concern, FleetView, Row
+from host_tools.fleet.row import Concern, Row
+from host_tools.fleet.view import FleetView
 
 NOW = 1.8e9
 ONLINE = DeviceStatus(device="pi-01", online=True, ts="2027-01-15T07:00:00Z")
