@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from edge_agent.jobs.task import Stage
 from edge_agent.wire.manifest import Gates, MinGain, Output, Recipe
 from edge_agent.worker.__main__ import run
 from edge_agent.worker.artefacts import read_chosen, read_ranges
-from edge_agent.worker.measure.comparison import Screened, screen
+from edge_agent.worker.measure.comparison import Screened
 from edge_agent.worker.measure.latency import Decision, Latency, Percentiles
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search import screening, speed_proof, trials
@@ -126,7 +125,6 @@ def structure_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def test_auto_tries_every_method(tmp_path: Path, model: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screening, "screen", partial(screen, processes=1))
     monkeypatch.setattr(module, "worth_scoring", lambda *_: True)
 
     outcome, _ = search(tmp_path, model, recipe=Recipe(search_budget_s=600))
