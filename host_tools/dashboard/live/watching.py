@@ -7,16 +7,18 @@ a stream that knows the last one has nothing to do when there is none.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Event
+from edge_agent.wire.telemetry import Event, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.dashboard.live.details import Details
 from host_tools.fleet.flood import Flood
-from host_tools.fleet.reading import Said, Unreadable, device_of, read
+from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
 from host_tools.fleet.view import FleetView
 
@@ -96,11 +98,27 @@ class Watched:
             self.revision += 1
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
-        """All that the broker keeps."""
+        """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
+        details = Details()
+        found = list(self._read_kept(messages, details))
         with self._lock:
-            self._details.clear()
-        for topic, payload in messages.items():
-            self._take(topic, payload, retained=True)
+            self._details = details
+            self._view.fleet.replace_kept(found, time.time())
+            self.revision += 1
+
+    def _read_kept(self, messages: Mapping[str, bytes], details: Details) -> Iterator[Said]:
+        states: set[tuple[str, str]] = set()
+        for topic in models_first(messages):
+            self.messages += 1
+            if not isinstance(said := read(self._topics, topic, messages[topic]), Said):
+                continue
+            details.take(said)
+            match said.message:
+                case ModelState(model=model):
+                    states.add((said.device, model))
+                case JobReport(model=model) as report if (said.device, model) in states:
+                    said = replace(said, message=msgspec.structs.replace(report, results={}))  # noqa: PLW2901  # less of it
+            yield said
 
     def heard(self, message: Incoming) -> None:
         """What a device says now, unless it says too much."""
