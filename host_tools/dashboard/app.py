@@ -9,10 +9,15 @@ from host_tools.dashboard.access.headers import SecurityHeaders
 from host_tools.dashboard.access.local import LocalViewer
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import errors, fleet
+from host_tools.dashboard.pages import device, errors, events, fleet, model
 
-_PAGES = (fleet,)
-_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts}
+_PAGES = (fleet, device, model, events)
+_VIEWS: dict[str, stream.View] = {
+    "fleet": fleet.parts,
+    "device": device.parts,
+    "model": model.parts,
+    "events": events.parts,
+}
 
 
 def build(context: Context) -> Starlette:

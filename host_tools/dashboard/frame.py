@@ -58,6 +58,8 @@ def banner(broker: BrokerState, now: float) -> Markup:
     """A sentence where the broker is away; values are old then."""
     if broker.up:
         return Markup()
+    if not broker.heard:
+        return element("p", "Reading what the broker keeps …", class_="away")
     text = "The broker has been away since "
     return element("p", element("b", text), moment(broker.since, now), ". Values are from before.", class_="away")
 
