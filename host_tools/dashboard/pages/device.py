@@ -74,7 +74,7 @@ def device(request: Request) -> Response:
         broker=context.watched.broker,
         now=now,
         live=f"/live?view=device&device={name}&span={span}",
-        scripts=("uPlot.min.js",),
+        charts=True,
     )
 
 
