@@ -195,6 +195,7 @@ def _rows_of(name: str, device: _Device, now: float) -> Iterator[Row]:
         "temperature_c": health.temperature_c if health else None,
         "throttled": bool(health and health.throttled),
         "seen": device.seen,
+        "quiet": not (device.status and device.status.online),
     }
     for model in models or [""]:
         told = refused.code if refused and refused.model in (model, "") else ""

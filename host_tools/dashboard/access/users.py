@@ -95,14 +95,20 @@ def write_users(path: Path, users: Users) -> None:
         raise ConfigError("usage", f"{path}: {error.strerror}") from None
 
 
+def role_of(word: str, where: str) -> Role:
+    """The role that a word is; raises ``ConfigError`` (usage), which names ``where`` it stands."""
+    for role in ROLES:
+        if role == word:
+            return role
+    raise ConfigError("usage", f"{where}: {word!r} is no role{did_you_mean(word, ROLES)}")
+
+
 def _person(line: str, where: str) -> tuple[str, Role, str]:
     words = line.split()
     if len(words) != 3:  # noqa: PLR2004  # name, role, hash
         raise ConfigError("usage", f"{where}: must be NAME ROLE HASH; add people with host-tools dashboard-user")
     name, word, stored = words
-    role = next((known for known in ROLES if known == word), None)
-    if role is None:
-        raise ConfigError("usage", f"{where}: {word!r} is no role{did_you_mean(word, ROLES)}")
+    role = role_of(word, where)
     if not passwords.is_hash(stored):
         raise ConfigError("usage", f"{where}: no hash of a password; set it with host-tools dashboard-user {name}")
     return name, role, stored
