@@ -8,10 +8,15 @@ from host_tools.dashboard import static_files
 from host_tools.dashboard.access.guard import Guard
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import errors, fleet
+from host_tools.dashboard.pages import device, errors, events, fleet, login, model
 
-_PAGES = (fleet,)
-_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts}
+_PAGES = (fleet, device, model, events, login)
+_VIEWS: dict[str, stream.View] = {
+    "fleet": fleet.parts,
+    "device": device.parts,
+    "model": model.parts,
+    "events": events.parts,
+}
 
 
 def build(context: Context) -> Starlette:

@@ -19,7 +19,7 @@ def run(settings: Settings, access: Access, listener: socket.socket, say: Callab
         BrokerError: the broker was not there when we came, or it refuses us.
     """
     watched = Watched(settings.topics, say)
-    server = Server(Context(settings, watched, access))
+    server = Server(Context(settings, watched, watched.recent, access))
     failed: list[Exception] = []
 
     def hear() -> None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.viewer import Viewer
+from host_tools.dashboard.history.points import History
 from host_tools.dashboard.live.watching import Watched
 
 
@@ -18,11 +19,13 @@ class Context:
     Attributes:
         settings: how to reach the broker.
         watched: the fleet as it is heard now.
+        history: series of what was measured over time.
         access: who may see and do what.
     """
 
     settings: Settings
     watched: Watched
+    history: History
     access: Access
 
 

@@ -12,7 +12,8 @@ from host_tools.dashboard.static_files import address
 from host_tools.dashboard.widgets.moment import moment
 
 _PAGES = {"/": "Fleet", "/events": "Events", "/push": "Push"}
-_SCRIPTS = ("htmx.min.js", "hx-sse.min.js", "app.js")
+_FIRST = "htmx.min.js"
+_SCRIPTS = ("hx-sse.min.js", "app.js")
 _HTMX = '{"includeIndicatorCSS":false,"defaultTimeout":20000,"history":false}'
 
 
@@ -58,6 +59,8 @@ def banner(broker: BrokerState, now: float) -> Markup:
     """A sentence where the broker is away; values are old then."""
     if broker.up:
         return Markup()
+    if not broker.heard:
+        return element("p", "Reading what the broker keeps …", class_="away")
     text = "The broker has been away since "
     return element("p", element("b", text), moment(broker.since, now), ". Values are from before.", class_="away")
 
@@ -72,6 +75,8 @@ def _head(title: str, scripts: Sequence[str]) -> Markup:
         element("title", f"{title} · edge-agent"),
         element("link", rel="stylesheet", href=address("app.css")),
         element("link", rel="icon", href=address("icon.svg")),
+        # Not deferred: it begins once the page is whole, else perhaps before its extension is there.
+        element("script", src=address(_FIRST)),
         *(element("script", src=address(name), defer="") for name in (*scripts, *_SCRIPTS)),
     )
 
@@ -80,7 +85,7 @@ def _header(viewer: Viewer, here: str) -> Markup:
     links = [
         element("a", name, href=where, aria_current="page" if where == here else None) for where, name in _PAGES.items()
     ]
-    who = element("span", viewer.name, class_="viewer") if viewer.name else ""
+    who = element("a", viewer.name, href="/login", class_="viewer") if viewer.name else ""
     return element(
         "header",
         element("a", "edge-agent", href="/", class_="brand"),

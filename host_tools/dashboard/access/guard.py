@@ -1,7 +1,8 @@
 """Stands before every page: no request reaches one unless its host, origin, person, role and token are right.
 
 A request that changes something needs an operator and the token of a form of ours; only logging in and out need no
-operator. Pages find who asks in ``request.state.viewer`` and what a form must carry in ``request.state.csrf``.
+operator. Pages find who asks in ``request.state.viewer`` and what a form must carry in ``request.state.csrf``;
+a stream ends once ``request.state.alive`` says no more.
 
 A form is read here, so that no page can forget its token; but for those that bring a file, which call
 :func:`check_token` once they have read it.
@@ -25,6 +26,8 @@ from host_tools.dashboard.access.viewer import NOBODY, Viewer
 
 LOGIN: Final = "/login"
 LOGOUT: Final = "/logout"
+STREAM: Final = "/live"
+"""What a page asks for by itself, as long as it is open."""
 UPLOADS: Final = ("/push/upload",)
 """Whose forms bring a file."""
 MOST_FORM_BYTES: Final = 256 * 1024
@@ -71,7 +74,8 @@ class Guard:
             return PlainTextResponse(trouble, 400)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["csrf"] = forgery.token(access.secret, cookie or fresh)
-        viewer = access.viewer(cookie)
+        viewer = access.viewer(cookie, used=path != STREAM)
+        state["alive"] = lambda: access.viewer(cookie, used=False) is not None
         state["viewer"] = viewer or NOBODY
         state["access"] = access
         if method not in (*_SAFE, "POST"):

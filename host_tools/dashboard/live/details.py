@@ -41,11 +41,6 @@ class Details:
         self._devices: dict[str, _Kept] = {}
         self.left_out = 0
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._devices.clear()
-        self._bytes = 0
-
     def take(self, said: Said) -> None:
         """Note an info or a report, or that the broker keeps one no longer."""
         match said.message:

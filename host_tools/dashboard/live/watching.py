@@ -7,17 +7,21 @@ a stream that knows the last one has nothing to do when there is none.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Event
+from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
+from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import Details
 from host_tools.fleet.flood import Flood
-from host_tools.fleet.reading import Said, Unreadable, device_of, read
+from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
+from host_tools.fleet.state import DeviceState, copied
 from host_tools.fleet.view import FleetView
 
 MOST_EVENTS = 2000
@@ -26,10 +30,15 @@ MOST_EVENTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """Whether the broker can be heard, and since when that is so (seconds since the epoch)."""
+    """Whether the broker can be heard, and since when that is so (seconds since the epoch).
+
+    Attributes:
+        heard: whether it ever was; before that there is nothing to show.
+    """
 
     up: bool
     since: float
+    heard: bool = False
 
 
 class Watched:
@@ -39,6 +48,7 @@ class Watched:
         revision: rises with every change.
         broker: whether the broker can be heard.
         messages: that came.
+        recent: samples since the dashboard runs, in bounded memory.
     """
 
     wants_all = False
@@ -54,6 +64,7 @@ class Watched:
         self._view = FleetView()
         self._details = Details()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self.recent = MemoryHistory()
 
     # What pages ask
 
@@ -66,6 +77,18 @@ class Watched:
         """The rows of one device; none: nobody knows it."""
         with self._lock:
             return self._view.rows_of(device, now)
+
+    def device(self, name: str) -> DeviceState | None:
+        """The newest that a device has said, as it is now; None: nobody knows it."""
+        with self._lock:
+            found = self._view.fleet.devices.get(name)
+            return None if found is None else copied(found)
+
+    def model(self, name: str) -> list[DeviceState]:
+        """The devices that have a model of that name, ordered."""
+        with self._lock:
+            devices = self._view.fleet.devices
+            return [copied(devices[one]) for one in sorted(devices) if name in devices[one].models]
 
     def info(self, device: str) -> DeviceInfo | None:
         """What a device says of itself."""
@@ -91,16 +114,32 @@ class Watched:
 
     def connected(self, *, up: bool) -> None:
         """Whether the broker can be heard."""
-        if up is not self.broker.up:
-            self.broker = BrokerState(up, time.time())
+        if up is not self.broker.up:  # what the broker keeps has been read by then
+            self.broker = BrokerState(up, time.time(), heard=True)
             self.revision += 1
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
-        """All that the broker keeps."""
+        """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
+        details = Details()
+        found = list(self._read_kept(messages, details))
         with self._lock:
-            self._details.clear()
-        for topic, payload in messages.items():
-            self._take(topic, payload, retained=True)
+            self._details = details
+            self._view.fleet.replace_kept(found, time.time())
+            self.revision += 1
+
+    def _read_kept(self, messages: Mapping[str, bytes], details: Details) -> Iterator[Said]:
+        states: set[tuple[str, str]] = set()
+        for topic in models_first(messages):
+            self.messages += 1
+            if not isinstance(said := read(self._topics, topic, messages[topic]), Said):
+                continue
+            details.take(said)
+            match said.message:
+                case ModelState(model=model):
+                    states.add((said.device, model))
+                case JobReport(model=model) as report if (said.device, model) in states:
+                    said = replace(said, message=msgspec.structs.replace(report, results={}))  # less of it
+            yield said
 
     def heard(self, message: Incoming) -> None:
         """What a device says now, unless it says too much."""
@@ -133,5 +172,7 @@ class Watched:
             return  # no agent has the broker keep one, and nobody knows how old it is
         new = self._view.take(said, time.time(), retained=retained)
         self._details.take(said)
+        if new and isinstance(said.message, (Health, ModelSample)):
+            self.recent.take(said.message, time.time())
         if new and isinstance(said.message, Event):
             self._events.append(said.message)
