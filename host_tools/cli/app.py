@@ -3,7 +3,8 @@
 import sys
 
 from host_tools.cli.collect import collect
-from host_tools.cli.dashboard import DashboardOptions, dashboard
+from host_tools.cli.dashboard import dashboard
+from host_tools.cli.dashboard_access import DashboardOptions
 from host_tools.cli.dashboard_user import dashboard_user
 from host_tools.cli.devices import devices
 from host_tools.cli.exporter import exporter
@@ -56,6 +57,7 @@ _DASHBOARD = examples(
     "host-tools dashboard --allow-commands --sign operator.key",
     "host-tools dashboard --listen 0.0.0.0:8443 --users users --tls-cert cert.pem --tls-key key.pem",
     "host-tools dashboard --broker mqtt://broker.local --listen 127.0.0.1:8080",
+    "host-tools dashboard --db ~/.local/state/edge-agent/history.db",
 )
 _DASHBOARD_USER = examples("host-tools dashboard-user anna users --role operator")
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")

@@ -4,37 +4,38 @@ import socket
 import threading
 from collections.abc import Callable
 
-from host_tools.broker.settings import Settings
-from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.context import Context
-from host_tools.dashboard.live.watching import Watched
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
 
-def run(settings: Settings, access: Access, listener: socket.socket, say: Callable[[str], None]) -> None:
+def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
     """Serve on ``listener`` until a signal comes, or the broker refuses us.
+
+    Args:
+        context: what the pages work with; its picture of the fleet is filled here.
+        listener: a socket that listens.
+        say: is told, in a sentence, what a person should know.
 
     Raises:
         BrokerError: the broker was not there when we came, or it refuses us.
     """
-    watched = Watched(settings.topics, say)
-    server = Server(Context(settings, watched, watched.recent, access))
+    server = Server(context)
     failed: list[Exception] = []
 
     def hear() -> None:
         try:
-            follow(settings, watched, events=True, say=say, until=lambda: server.should_exit)
+            follow(context.settings, context.watched, events=True, say=say, until=lambda: server.should_exit)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the command ends
             failed.append(error)
             server.end()
 
-    listener_thread = threading.Thread(target=hear, name="broker")
-    listener_thread.start()
+    hearing = threading.Thread(target=hear, name="broker")
+    hearing.start()
     try:
         server.run(sockets=[listener])
     finally:
         server.end()
-        listener_thread.join()
+        hearing.join()
     if failed:
         raise failed[0]

@@ -10,6 +10,7 @@ from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.viewer import Viewer
 from host_tools.dashboard.history.points import History
 from host_tools.dashboard.live.watching import Watched
+from host_tools.dashboard.orders.commander import Commander
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Context:
         watched: the fleet as it is heard now.
         history: series of what was measured over time.
         access: who may see and do what.
+        orders: what people order; None: nobody may.
     """
 
     settings: Settings
     watched: Watched
     history: History
     access: Access
+    orders: Commander | None = None
 
 
 def context_of(request: Request) -> Context:

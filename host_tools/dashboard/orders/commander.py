@@ -12,7 +12,7 @@ from edge_agent.errors import ConfigError, EdgeAgentError
 from edge_agent.wire.messages import Command
 from edge_agent.wire.topics import Scope
 from host_tools.broker.command_line import command_line
-from host_tools.broker.commands import Answer, order
+from host_tools.broker.commands import Answer, Watcher, order
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.orders.ledger import Entry, Ledger
@@ -113,7 +113,7 @@ class Commander:
         return entry.id
 
 
-class _Watcher:
+class _Watcher(Watcher):
     """Tells the ledger how a command goes on."""
 
     def __init__(self, ledger: Ledger, number: str) -> None:

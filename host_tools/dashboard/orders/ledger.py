@@ -1,5 +1,6 @@
-"""The log of orders: who, when, what, to whom, and what each answered. In bounded memory; each line goes to the host's
-log, too.
+"""The log of orders: who, when, what, to whom, and what each answered.
+
+In bounded memory; each line goes to the host's log, too.
 """
 
 import secrets

@@ -39,14 +39,15 @@ def now(device: DeviceState, at: float) -> Markup:
 def charts(history: History, device: DeviceState, since: float, at: float) -> Markup:
     """Its health and the latency of its models over time."""
     health = history.health(device.id, since)
+    span: dict[str, float] = {"since": since, "now": at}
     shown = [
-        chart("Temperature", health, [Line("°C", 1, _degrees)], at),
-        chart("Processor", health, [Line("busy", 2, numbers.share)], at),
-        chart("Memory", health, [Line("available", 3, numbers.size)], at),
+        chart("Temperature", health, [Line("°C", 1, _degrees)], **span),
+        chart("Processor", health, [Line("busy", 2, numbers.share)], **span),
+        chart("Memory", health, [Line("available", 3, numbers.size)], **span),
     ]
     for model in sorted({*device.served, *device.models}):
         lines = [Line(name, place, numbers.milliseconds) for place, name in enumerate(("p50", "p95", "p99"), start=1)]
-        shown.append(chart(f"Latency of {model}", history.latency(device.id, model, since), lines, at))
+        shown.append(chart(f"Latency of {model}", history.latency(device.id, model, since), lines, **span))
     return element("div", *shown, class_="charts")
 
 

@@ -29,7 +29,7 @@ def _job(report: JobReport, now: float) -> Markup:
         end: str = badge(f"{report.status}{code}", TONES.get(report.status, "plain"))
     else:
         end = progress(report.progress, report.stage)
-    to_do = remedy_for(report.code, report.message) if report.ended else ""
+    to_do = remedy_for(report.code, report.message) if report.status in ("rejected", "failed") else ""
     advice = element("small", element("b", "To do: "), to_do) if to_do else ""
     return element(
         "tr",

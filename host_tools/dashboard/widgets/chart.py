@@ -21,8 +21,18 @@ class Line(NamedTuple):
     form: Callable[[float], str]
 
 
-def chart(title: str, points: Sequence[Sequence[float | None]], lines: Sequence[Line], now: float) -> Markup:
-    """The chart of ``points``, whose first number is the moment; a line that is nowhere known is left out."""
+def chart(
+    title: str, points: Sequence[Sequence[float | None]], lines: Sequence[Line], *, since: float, now: float
+) -> Markup:
+    """The chart of ``points``, whose first number is the moment; a line that is nowhere known is left out.
+
+    Args:
+        title: what it shows.
+        points: the oldest first.
+        lines: what is drawn of them.
+        since: where the axis of time begins; seconds since the epoch, as ``now``, where it ends.
+        now: see there.
+    """
     known = [line for line in lines if any(point[line.place] is not None for point in points)]
     if not known:
         return nothing(f"{title}: nothing was heard yet.")
@@ -38,6 +48,8 @@ def chart(title: str, points: Sequence[Sequence[float | None]], lines: Sequence[
         element("div", class_="plot", hx_morph_skip="", aria_hidden="true"),
         element("details", element("summary", "The numbers"), element("div", table, class_="scroll")),
         class_="chart",
+        data_since=f"{since:.0f}",
+        data_now=f"{now:.0f}",
     )
 
 
