@@ -9,7 +9,7 @@ from host_tools.dashboard.live.watching import BrokerState
 from host_tools.dashboard.static_files import address
 from host_tools.dashboard.widgets.moment import moment
 
-_PAGES = {"/": "Fleet", "/events": "Events", "/push": "Push"}
+_PAGES = {"/": "Fleet", "/events": "Events", "/orders": "Orders", "/push": "Push"}
 _FIRST = "htmx.min.js"
 _SCRIPTS = ("hx-sse.min.js", "app.js")
 _HTMX = (

@@ -7,6 +7,7 @@ for nothing where the operator signs: what is sent on was signed with this key b
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from edge_agent.errors import ConfigError, WireError
 from edge_agent.trust.keyring import Keyring
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE, unseal
-from edge_agent.wire.manifest import Manifest, decode_manifest, encode_manifest
+from edge_agent.wire.manifest import Manifest, decode_manifest
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope, WantTopic, check_name
 from host_tools.broker.command_line import command_line
@@ -35,12 +36,14 @@ class Offer:
     """A version that lies at the broker.
 
     Attributes:
+        content: its bytes, as they were signed.
         job: its id, the same on every device.
         places: whom it was sent to.
         whole: the broker has all of the model's pages.
     """
 
     manifest: Manifest
+    content: bytes
     job: str
     places: tuple[Scope, ...]
     whole: bool
@@ -59,16 +62,22 @@ def read_offers(session: Session) -> list[Offer]:
     """Every version that may be sent on, by model, the newest version first."""
     topics, trusted = session.topics, own_keyring(session.settings.sign)
     wants = session.snapshot(*(topics.want(Scope(kind, "+"), "+") for kind in ("d", "g")))
-    found: dict[str, tuple[Manifest, list[Scope]]] = {}
+    found: dict[str, tuple[Manifest, bytes, list[Scope]]] = {}
     for topic, payload in sorted(wants.items()):
         place = parse(topics, topic)
         if isinstance(place, WantTopic) and (read := _read(payload, topics.namespace, place, trusted)):
-            manifest, job = read
-            found.setdefault(job, (manifest, []))[1].append(place.scope)
+            manifest, content, job = read
+            found.setdefault(job, (manifest, content, []))[2].append(place.scope)
     held = {sha256: blob.chunks for sha256, blob in held_blobs(session).items()} if found else {}
     offers = [
-        Offer(manifest, job, tuple(places), all(held.get(one.sha256) == one.plan.chunks for one in manifest.blobs))
-        for job, (manifest, places) in found.items()
+        Offer(
+            manifest,
+            content,
+            job,
+            tuple(places),
+            all(held.get(one.sha256) == one.plan.chunks for one in manifest.blobs),
+        )
+        for job, (manifest, content, places) in found.items()
     ]
     return sorted(offers, key=lambda offer: (offer.manifest.name, -offer.manifest.version))
 
@@ -108,13 +117,18 @@ def _prepare(session: Session, job: str, scopes: Sequence[Scope], *, expires_day
     devices = addressed(read_devices(session), scopes)
     history = read_history(session, offer.manifest.name, devices, own_keyring(settings.sign))
     now = time.time()
-    manifest = msgspec.structs.replace(
-        offer.manifest,
-        targets=[str(scope) for scope in scopes],
-        created=rfc3339(now, timespec="seconds"),
-        expires=rfc3339(now + expires_days * _DAY_S, timespec="seconds"),
+    # What the content says otherwise stays as its bytes have it: read as values, 0 may become 0.0, another job.
+    content = msgspec.json.encode(
+        msgspec.json.decode(offer.content, type=dict[str, Any])
+        | {
+            "targets": [str(scope) for scope in scopes],
+            "created": rfc3339(now, timespec="seconds"),
+            "expires": rfc3339(now + expires_days * _DAY_S, timespec="seconds"),
+        },
+        order="sorted",
     )
-    sealed = Sealed(manifest, enclose_order(encode_manifest(manifest), MANIFEST_TYPE, settings.sign), job, [])
+    manifest = decode_manifest(content)
+    sealed = Sealed(manifest, enclose_order(content, MANIFEST_TYPE, settings.sign), job, [])
     asked = Asked(manifest.name, manifest.version, job, frozenset(scopes))
     outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
 
@@ -125,14 +139,16 @@ def _prepare(session: Session, job: str, scopes: Sequence[Scope], *, expires_day
     return _Prepared(sealed, asked, devices, history, said)
 
 
-def _read(payload: bytes, namespace: str, place: WantTopic, trusted: Keyring | None) -> tuple[Manifest, str] | None:
+def _read(
+    payload: bytes, namespace: str, place: WantTopic, trusted: Keyring | None
+) -> tuple[Manifest, bytes, str] | None:
     try:
         envelope = unseal(payload, MANIFEST_TYPE)
         content = envelope.content()
         manifest = decode_manifest(content)
         if trusted is not None and not counts(envelope, manifest, namespace, place.model, place.scope, trusted):
             return None
-        return manifest, job_id(content_digest(content))
+        return manifest, content, job_id(content_digest(content))
     except WireError:
         return None
 

@@ -92,7 +92,8 @@ def send(
     watch = command_line(settings, "host-tools", "watch", "--job", job)
     uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
     try:
-        uploader.upload()
+        if sealed.blobs:
+            uploader.upload()
     except KeyboardInterrupt:
         if stay.devices_stay:
             display.note("no device was asked for anything; push again, and what the broker has is not sent twice")

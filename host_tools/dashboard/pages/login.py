@@ -30,7 +30,7 @@ def routes() -> list[BaseRoute]:
 
 def show(request: Request) -> Response:
     """The form, or who is logged in."""
-    return _page(request, "")
+    return _page(request, request.query_params.get("next", ""))
 
 
 async def log_in(request: Request) -> Response:
@@ -41,14 +41,14 @@ async def log_in(request: Request) -> Response:
     if users is None:
         return RedirectResponse("/", 303)
     if (wait_s := access.attempts.wait_s(address)) > 0:
-        said = _page(request, f"Too many attempts; try again in {wait_s:.0f} s.", 429)
+        said = _page(request, "", f"Too many attempts; try again in {wait_s:.0f} s.", 429)
         said.headers["retry-after"] = f"{wait_s:.0f}"
         return said
     given = await request.form()
     name, password = str(given.get("name", "")), str(given.get("password", ""))
     viewer = await run_in_threadpool(users.check, name, password)
     if viewer is None:
-        return _page(request, _WRONG, 403)
+        return _page(request, str(given.get("next", "")), _WRONG, 403)
     access.attempts.succeeded(address)
     there = RedirectResponse(_local(str(given.get("next", ""))), 303)
     there.headers["set-cookie"] = access.set_cookie(access.sessions.begin(viewer))
@@ -62,9 +62,9 @@ async def log_out(request: Request) -> Response:
     return RedirectResponse(LOGIN, 303)
 
 
-def _page(request: Request, trouble: str, status: int = 200) -> Response:
+def _page(request: Request, there: str, trouble: str = "", status: int = 200) -> Response:
     context, viewer = context_of(request), viewer_of(request)
-    body = _leave(request, context.access) if viewer.name else _enter(request, trouble)
+    body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
     return page(
         "Log in",
         element("h1", "Log in"),
@@ -76,14 +76,14 @@ def _page(request: Request, trouble: str, status: int = 200) -> Response:
     )
 
 
-def _enter(request: Request, trouble: str) -> Markup:
+def _enter(request: Request, there: str, trouble: str) -> Markup:
     return form(
         request.state.csrf,
         LOGIN,
         element("p", trouble, class_="trouble", role="alert") if trouble else "",
         field("Name", "name", autocomplete="username", required="", autofocus=""),
         field("Password", "password", type="password", autocomplete="current-password", required="", maxlength=LONGEST),
-        hidden("next", request.query_params.get("next", "")),
+        hidden("next", there),
         button("Log in", class_="main"),
         class_="login",
     )
