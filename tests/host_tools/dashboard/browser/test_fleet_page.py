@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from support.brokers import Broker
 from support.browser import visiting
-from support.dashboards import dashboard
+from support.dashboard_process import dashboard
 from support.fake_device import FakeDevice
 
 pytestmark = pytest.mark.external

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.brokers import Broker
 from support.browser import Visit, visiting
-from support.dashboards import Dashboard, dashboard
+from support.dashboard_process import Dashboard, dashboard
 from support.fake_device import FakeDevice
 from support.host import MANIFEST
 
