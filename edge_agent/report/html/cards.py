@@ -8,6 +8,7 @@ from edge_agent.jobs.result import GateResult, MeasuredModel, Result
 from edge_agent.jobs.titles import TITLES
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.meter import meter
 
 _Row = tuple[str, Callable[[float], str]]
 _ROWS: tuple[_Row, ...] = (
@@ -120,7 +121,7 @@ def _gate(one: GateResult) -> Markup:
         "tr",
         element("th", one.title, where, scope="row"),
         element("td", shown, class_="n"),
-        element("td", bar, class_="bar"),
+        element("td", bar, class_="bullet"),
         element("td", held if limit is None else least + held, margin, class_="n"),
         element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
     )
@@ -133,7 +134,7 @@ def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
     return element(
         "svg",
         element("rect", x=0, y=4, width=100, height=6, rx=2, class_="track"),
-        element("rect", x=0, y=4, width=f"{long:.1f}", height=6, rx=2, class_="fill" if passed else "fill failed"),
+        element("rect", x=0, y=4, width=f"{long:.1f}", height=6, rx=2, class_="filled" if passed else "missed"),
         element("rect", x=f"{at - 0.6:.1f}", y=0, width=1.2, height=14, class_="limit"),
         viewBox="0 0 100 14",
         preserveAspectRatio="none",
@@ -150,10 +151,7 @@ def _card(title: str, made: str, model: MeasuredModel, rows: Sequence[_Row]) -> 
 
 
 def _tile(value: str, what: str, note: str, filled: float | None) -> Markup:
-    bar = Markup()
-    if filled is not None:
-        width = f"width:{100 * min(max(filled, 0.0), 1.0):.1f}%"
-        bar = element("span", element("span", style=width), class_="meter")
+    bar = Markup() if filled is None else meter(filled)
     return element("div", element("strong", value), element("span", what), bar, element("small", note), class_="tile")
 
 

@@ -8,6 +8,7 @@ from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.meter import meter
 
 _CANDIDATES = {
     "no.": False,
@@ -32,6 +33,7 @@ _LAYERS = {
 _OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "": False}
 _FAITHFUL_DB = 40.0
 """A layer's bar is full from here on."""
+_COLOURS = 5
 
 
 def candidates(models: Sequence[MeasuredModel], chosen: int | None) -> Markup:
@@ -57,18 +59,28 @@ def facts(told: Mapping[str, Any]) -> Markup:
 
 def seconds(took: Mapping[str, Any]) -> Markup:
     """What each stage took, as a bar and in numbers."""
-    known = {stage: float(one) for stage, one in took.items() if isinstance(one, int | float)}
+    known = {stage: max(float(one), 0.0) for stage, one in took.items() if isinstance(one, int | float)}
     whole = sum(known.values()) or 1.0
-    bar = [
-        element("span", style=f"flex-grow:{max(one / whole, 0.002):.4f}", class_=f"part p{place % 5}", title=stage)
-        for place, (stage, one) in enumerate(known.items())
-    ]
+    bar, begin = [], 0.0
+    for place, (stage, one) in enumerate(known.items()):
+        wide = 100 * one / whole
+        part = element(
+            "rect", element("title", stage), x=f"{begin:.2f}", width=f"{wide:.2f}", height=14, class_=_part(place)
+        )
+        bar.append(part)
+        begin += wide
     names = [
-        element("li", element("i", class_=f"p{place % 5}"), stage, " ", element("b", numbers.seconds(one)))
+        element("li", element("i", class_=_part(place)), stage, " ", element("b", numbers.seconds(one)))
         for place, (stage, one) in enumerate(known.items())
     ]
     total = element("li", "in all ", element("b", numbers.seconds(sum(known.values()))))
-    return join(element("div", *bar, class_="stages"), element("ul", *names, total, class_="legend"))
+    picture = element("svg", *bar, viewBox="0 0 100 14", preserveAspectRatio="none", aria_hidden="true", class_="times")
+    return join(picture, element("ul", *names, total, class_="times-names"))
+
+
+def _part(place: int) -> str:
+    """The class of a stage's colour."""
+    return f"p{place % _COLOURS}"
 
 
 def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
@@ -95,9 +107,7 @@ def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
 
 def _layer(layer: LayerLoss) -> Markup:
     sqnr = layer.sqnr_db
-    bar = Markup()
-    if sqnr is not None:
-        bar = element("span", element("span", style=f"width:{_filled(sqnr):.0f}%"), class_="meter")
+    bar = Markup() if sqnr is None else meter(sqnr / _FAITHFUL_DB)
     cells = [
         element("th", layer.name, element("small", layer.op or ""), scope="row"),
         element("td", numbers.known(numbers.decibel, sqnr), bar, class_="n"),
@@ -144,10 +154,6 @@ def _group(group: GroupError) -> Markup:
         element("td", numbers.known(numbers.decibel, group.sqnr_db), class_="n"),
         element("td", why, class_="note"),
     )
-
-
-def _filled(sqnr_db: float) -> float:
-    return 100 * min(max(sqnr_db, 0.0), _FAITHFUL_DB) / _FAITHFUL_DB
 
 
 def _flat(told: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
