@@ -7,9 +7,9 @@ import msgspec
 from edge_agent import __version__
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
+from edge_agent.calibration.summary import worst
 from edge_agent.jobs.result import MeasuredModel, Result
-from edge_agent.report import shapes
-from edge_agent.report.html import candidate, cards, pareto, tables
+from edge_agent.report.html import candidate, cards, histogram, pareto, tables
 from edge_agent.report.html.labelled import labelled
 from edge_agent.report.html.markup import Markup, element, join
 from edge_agent.report.html.style import STYLE
@@ -111,14 +111,14 @@ def _tensors(
     ranges: Mapping[str, Mapping[str, Range]],
 ) -> Markup:
     method = target.calibration if target.calibration in ranges else _DEFAULT_RANGES
-    shown = shapes.worst(histograms, ranges.get(str(method), {}), result.layers)
+    shown = histogram.of_layers(result) or worst(histograms, ranges.get(str(method), {}))
     if not shown:
         return Markup()
     what = (
         f"What calibration saw of the tensors that lose most, and the ranges that {method} chose. Counts are on a "
         "logarithmic scale, zeros left out; what a range cuts off is marked. The SQNR is that of 256 even levels."
     )
-    return _section("Ranges", element("p", what, class_="note"), shapes.cards(shown))
+    return _section("Ranges", element("p", what, class_="note"), histogram.cards(shown))
 
 
 def _facts(result: Result) -> Markup:
