@@ -5,6 +5,7 @@ digits, control characters. What :func:`read` gives is of the type that its topi
 that the topic names, has no string that a terminal, a label or a column could not have, and no number beyond 64 bits.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,6 +50,11 @@ class Unreadable:
 def retained_filters(topics: Topics) -> tuple[str, ...]:
     """The filters for all that devices have the broker keep and :func:`read` reads."""
     return tuple(topics.devices(kind) for kind in ("status", "info", "model", "job"))
+
+
+def models_first(topics: Iterable[str]) -> list[str]:
+    """Topics of devices so that the states of a device's models come before its jobs."""
+    return sorted(topics, reverse=True)  # "status", "model", "job", "info"
 
 
 def live_filters(topics: Topics) -> tuple[str, ...]:

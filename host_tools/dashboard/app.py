@@ -1,0 +1,30 @@
+"""The web application: which pages there are, and what every request goes through."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from host_tools.dashboard import static_files
+from host_tools.dashboard.access.headers import SecurityHeaders
+from host_tools.dashboard.access.local import LocalViewer
+from host_tools.dashboard.context import Context
+from host_tools.dashboard.live import stream
+from host_tools.dashboard.pages import errors, fleet
+
+_PAGES = (fleet,)
+_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts}
+
+
+def build(context: Context) -> Starlette:
+    """The application of one dashboard."""
+    app = Starlette(
+        routes=[*(route for page in _PAGES for route in page.routes()), *stream.routes(_VIEWS), *static_files.routes()],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(GZipMiddleware, minimum_size=1000),
+            Middleware(LocalViewer),
+        ],
+        exception_handlers={404: errors.not_found},
+    )
+    app.state.context = context
+    return app

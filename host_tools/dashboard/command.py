@@ -1,0 +1,39 @@
+"""Runs a dashboard: one thread hears the broker, this one answers browsers."""
+
+import socket
+import threading
+from collections.abc import Callable
+
+from host_tools.broker.settings import Settings
+from host_tools.dashboard.context import Context
+from host_tools.dashboard.live.watching import Watched
+from host_tools.dashboard.serving import Server
+from host_tools.fleet.listening import follow
+
+
+def run(settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
+    """Serve on ``listener`` until a signal comes, or the broker refuses us.
+
+    Raises:
+        BrokerError: the broker was not there when we came, or it refuses us.
+    """
+    watched = Watched(settings.topics, say)
+    server = Server(Context(settings, watched))
+    failed: list[Exception] = []
+
+    def hear() -> None:
+        try:
+            follow(settings, watched, events=True, say=say, until=lambda: server.should_exit)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the command ends
+            failed.append(error)
+            server.end()
+
+    listener_thread = threading.Thread(target=hear, name="broker")
+    listener_thread.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        server.end()
+        listener_thread.join()
+    if failed:
+        raise failed[0]

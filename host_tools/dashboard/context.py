@@ -1,0 +1,33 @@
+"""What the handlers of requests work with; ``request.app.state.context``."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from host_tools.broker.settings import Settings
+from host_tools.dashboard.access.viewer import Viewer
+from host_tools.dashboard.live.watching import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One dashboard.
+
+    Attributes:
+        settings: how to reach the broker.
+        watched: the fleet as it is heard now.
+    """
+
+    settings: Settings
+    watched: Watched
+
+
+def context_of(request: Request) -> Context:
+    """The dashboard that a request came to."""
+    return cast("Context", request.app.state.context)
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Who has sent a request."""
+    return cast("Viewer", request.state.viewer)
