@@ -9,10 +9,10 @@ from host_tools.dashboard.access.headers import SecurityHeaders
 from host_tools.dashboard.access.local import LocalViewer
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import errors, fleet
+from host_tools.dashboard.pages import errors, fleet, job
 
-_PAGES = (fleet,)
-_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts}
+_PAGES = (fleet, job)
+_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts, "job": job.parts}
 
 
 def build(context: Context) -> Starlette:

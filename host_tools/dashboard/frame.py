@@ -6,6 +6,7 @@ from starlette.responses import HTMLResponse
 
 from edge_agent import __version__
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.style import SHEETS
 from host_tools.dashboard.access.viewer import Viewer
 from host_tools.dashboard.live.watching import BrokerState
 from host_tools.dashboard.static_files import address
@@ -70,7 +71,7 @@ def _head(title: str, scripts: Sequence[str]) -> Markup:
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="htmx-config", content=_HTMX),
         element("title", f"{title} · edge-agent"),
-        element("link", rel="stylesheet", href=address("app.css")),
+        *(element("link", rel="stylesheet", href=address(name)) for name in (*SHEETS, "app.css")),
         element("link", rel="icon", href=address("icon.svg")),
         *(element("script", src=address(name), defer="") for name in (*scripts, *_SCRIPTS)),
     )

@@ -2,15 +2,14 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from support.pages import Reader
 from support.results import as_json, empty_result
 from support.trained import windows, write_classifier
 
@@ -102,37 +101,6 @@ def page(result: Mapping[str, Any], model: str = "har.onnx", name: str = "inner"
     histograms = {name: seen(np.linspace(-2, 5, 999)), "unseen": Histogram()}
     ranges = {"percentile": {name: Range(-1.25, 4.5), "unseen": Range(0, 1)}}
     return render(lenient(result, Result), model=model, histograms=histograms, ranges=ranges)
-
-
-class Reader(HTMLParser):
-    """Collects elements, attributes and text, and complains about what is not closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "pre" not in self.open and "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
 
 
 @pytest.mark.parametrize("result", [accepted(), rejected(), failed()], ids=["accepted", "rejected", "failed"])

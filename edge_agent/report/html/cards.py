@@ -30,23 +30,35 @@ _ROWS: tuple[_Row, ...] = (
     ("max_abs_error", numbers.plain),
 )
 _GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": False}
-_MARK = {"accepted": "✓", "rejected": "✕", "failed": "!"}
+_MARK = {"accepted": "✓", "rejected": "✕", "failed": "!", "canceled": "■"}
 
 
-def verdict(result: Result, model: str) -> Markup:
-    """What was decided, why, and what to do about it."""
-    decided, code = str(result.verdict), result.code
+def verdict(result: Result, model: str, warnings: Sequence[str]) -> Markup:
+    """What was decided of ``model``, why, and what to do about it."""
+    return decision(str(result.verdict), result.code, result.message, model, warnings)
+
+
+def decision(decided: str, code: str, message: str, title: str, warnings: Sequence[str] = ()) -> Markup:
+    """How a job ended, why, and what to do about it.
+
+    Args:
+        decided: accepted, rejected, failed or canceled.
+        code: how it ended.
+        message: the same in a sentence.
+        title: what it is about.
+        warnings: sentences that a reader must not miss.
+    """
     pill = element("span", _MARK.get(decided, ""), " ", decided, class_="pill")
     told = "" if code == decided else element("code", code)
     parts = [
         element("p", pill, " ", told, class_="decided"),
-        element("h1", model),
-        element("p", result.message, class_="sentence"),
+        element("h1", title),
+        element("p", message, class_="sentence"),
     ]
-    if decided != "accepted" and (to_do := remedy_for(code, result.message)):
+    if decided != "accepted" and (to_do := remedy_for(code, message)):
         parts.append(element("p", element("b", "To do: "), to_do))
-    parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in result.data.warnings]
-    return element("header", *parts, class_=f"verdict {decided}")
+    parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in warnings]
+    return element("header", *parts, class_=f"verdict {decided}" if decided in _MARK else "verdict")
 
 
 def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:

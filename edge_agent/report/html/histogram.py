@@ -65,7 +65,7 @@ def _picture(name: str, one: ValueHistogram) -> Markup:
     mark = element("text", "0", x=f"{zero:.1f}", y=_HEIGHT - 4, text_anchor="middle")
     box = f"0 0 {_WIDTH:g} {_HEIGHT:g}"
     marks = (shade, *bars, base, *ends, mark)
-    return element("svg", *marks, viewBox=box, role="img", aria_label=f"values of {name}", class_="chart")
+    return element("svg", *marks, viewBox=box, role="img", aria_label=f"values of {name}", class_="picture")
 
 
 def _pixel(one: ValueHistogram, value: float, span: float) -> float:

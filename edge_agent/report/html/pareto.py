@@ -79,9 +79,9 @@ def plot(
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         role="img",
         aria_label=f"{title} over time",
-        class_="chart",
+        class_="picture",
     )
-    return element("figure", element("figcaption", title), picture, class_="plot")
+    return element("figure", element("figcaption", title), picture, class_="pareto")
 
 
 def _axis(values: list[float], first: float, last: float, *, least: float, most: float = math.inf) -> _Axis:
