@@ -9,10 +9,16 @@ from host_tools.dashboard.access.headers import SecurityHeaders
 from host_tools.dashboard.access.local import LocalViewer
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import errors, fleet, job
+from host_tools.dashboard.pages import device, errors, events, fleet, job, model
 
-_PAGES = (fleet, job)
-_VIEWS: dict[str, stream.View] = {"fleet": fleet.parts, "job": job.parts}
+_PAGES = (fleet, device, model, events, job)
+_VIEWS: dict[str, stream.View] = {
+    "fleet": fleet.parts,
+    "device": device.parts,
+    "model": model.parts,
+    "events": events.parts,
+    "job": job.parts,
+}
 
 
 def build(context: Context) -> Starlette:

@@ -18,7 +18,7 @@ def run(settings: Settings, listener: socket.socket, say: Callable[[str], None])
         BrokerError: the broker was not there when we came, or it refuses us.
     """
     watched = Watched(settings.topics, say)
-    server = Server(Context(settings, watched))
+    server = Server(Context(settings, watched, watched.recent))
     failed: list[Exception] = []
 
     def hear() -> None:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.access.viewer import Viewer
+from host_tools.dashboard.history.points import History
 from host_tools.dashboard.live.watching import Watched
 
 
@@ -17,10 +18,12 @@ class Context:
     Attributes:
         settings: how to reach the broker.
         watched: the fleet as it is heard now.
+        history: series of what was measured over time.
     """
 
     settings: Settings
     watched: Watched
+    history: History
 
 
 def context_of(request: Request) -> Context:

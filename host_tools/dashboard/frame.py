@@ -1,7 +1,5 @@
 """What every page has around what it shows. A page is whole without JavaScript; with it, it is kept up to date."""
 
-from collections.abc import Sequence
-
 from starlette.responses import HTMLResponse
 
 from edge_agent import __version__
@@ -14,7 +12,10 @@ from host_tools.dashboard.widgets.moment import moment
 
 _PAGES = {"/": "Fleet", "/events": "Events", "/push": "Push"}
 _SCRIPTS = ("htmx.min.js", "hx-sse.min.js", "app.js")
-_HTMX = '{"includeIndicatorCSS":false,"defaultTimeout":20000,"history":false}'
+_HTMX = (
+    '{"includeIndicatorCSS":false,"defaultTimeout":20000,"history":false,"morphIgnore":["data-htmx-powered","open"]}'
+)
+"""No style of its own; what a person has opened stays open."""
 
 
 def page(
@@ -25,7 +26,7 @@ def page(
     now: float,
     live: str = "",
     here: str = "",
-    scripts: Sequence[str] = (),
+    charts: bool = False,
     status: int = 200,
 ) -> HTMLResponse:
     """A whole page.
@@ -38,7 +39,7 @@ def page(
         now: seconds since the epoch.
         live: the address of the stream that keeps it up to date; empty: nothing does.
         here: which link of the navigation leads to it.
-        scripts: further static scripts that it needs, by name.
+        charts: whether it draws any.
         status: of HTTP.
     """
     stream = element("div", id="live", **{"hx-sse:connect": live, "hx-swap": "none"}) if live else Markup()
@@ -51,7 +52,7 @@ def page(
         _footer(),
         stream,
     )
-    document = element("html", _head(title, scripts), content, lang="en")
+    document = element("html", _head(title, charts=charts), content, lang="en")
     return HTMLResponse(f"<!doctype html>\n{document}\n", status_code=status)
 
 
@@ -59,11 +60,15 @@ def banner(broker: BrokerState, now: float) -> Markup:
     """A sentence where the broker is away; values are old then."""
     if broker.up:
         return Markup()
+    if not broker.heard:
+        return element("p", "Reading what the broker keeps …", class_="away")
     text = "The broker has been away since "
     return element("p", element("b", text), moment(broker.since, now), ". Values are from before.", class_="away")
 
 
-def _head(title: str, scripts: Sequence[str]) -> Markup:
+def _head(title: str, *, charts: bool) -> Markup:
+    styles = (*SHEETS, *(("uPlot.min.css",) if charts else ()), "app.css")
+    scripts = ("uPlot.min.js", *_SCRIPTS) if charts else _SCRIPTS
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -71,9 +76,9 @@ def _head(title: str, scripts: Sequence[str]) -> Markup:
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="htmx-config", content=_HTMX),
         element("title", f"{title} · edge-agent"),
-        *(element("link", rel="stylesheet", href=address(name)) for name in (*SHEETS, "app.css")),
+        *(element("link", rel="stylesheet", href=address(name)) for name in styles),
         element("link", rel="icon", href=address("icon.svg")),
-        *(element("script", src=address(name), defer="") for name in (*scripts, *_SCRIPTS)),
+        *(element("script", src=address(name), defer="") for name in scripts),
     )
 
 

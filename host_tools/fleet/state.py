@@ -7,7 +7,7 @@ went away would else have its last temperature for ever. What people and program
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from edge_agent.jobs.lenient import lenient
@@ -170,6 +170,20 @@ class DeviceState:
     def kept(self) -> bool:
         """Whether the broker keeps anything of it."""
         return bool(self.status or self.board or self.models or self.jobs)
+
+
+def copied(device: DeviceState) -> DeviceState:
+    """The device as it is now, whatever it says later."""
+    served = {name: replace(one, newest=replace(one.newest)) for name, one in device.served.items()}
+    return replace(
+        device,
+        health=device.health and replace(device.health),
+        models=dict(device.models),
+        served=served,
+        jobs=dict(device.jobs),
+        newest=dict(device.newest),
+        proved=dict(device.proved),
+    )
 
 
 class Fleet:

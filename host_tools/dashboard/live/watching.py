@@ -14,12 +14,14 @@ import msgspec
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Event, ModelState
+from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
+from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import Details
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
+from host_tools.fleet.state import DeviceState, copied
 from host_tools.fleet.view import FleetView
 
 MOST_EVENTS = 2000
@@ -28,10 +30,15 @@ MOST_EVENTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """Whether the broker can be heard, and since when that is so (seconds since the epoch)."""
+    """Whether the broker can be heard, and since when that is so (seconds since the epoch).
+
+    Attributes:
+        heard: whether it ever was; before that there is nothing to show.
+    """
 
     up: bool
     since: float
+    heard: bool = False
 
 
 class Watched:
@@ -41,6 +48,7 @@ class Watched:
         revision: rises with every change.
         broker: whether the broker can be heard.
         messages: that came.
+        recent: samples since the dashboard runs, in bounded memory.
     """
 
     wants_all = False
@@ -56,6 +64,7 @@ class Watched:
         self._view = FleetView()
         self._details = Details()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self.recent = MemoryHistory()
 
     # What pages ask
 
@@ -68,6 +77,18 @@ class Watched:
         """The rows of one device; none: nobody knows it."""
         with self._lock:
             return self._view.rows_of(device, now)
+
+    def device(self, name: str) -> DeviceState | None:
+        """The newest that a device has said, as it is now; None: nobody knows it."""
+        with self._lock:
+            found = self._view.fleet.devices.get(name)
+            return None if found is None else copied(found)
+
+    def model(self, name: str) -> list[DeviceState]:
+        """The devices that have a model of that name, ordered."""
+        with self._lock:
+            devices = self._view.fleet.devices
+            return [copied(devices[one]) for one in sorted(devices) if name in devices[one].models]
 
     def info(self, device: str) -> DeviceInfo | None:
         """What a device says of itself."""
@@ -93,8 +114,8 @@ class Watched:
 
     def connected(self, *, up: bool) -> None:
         """Whether the broker can be heard."""
-        if up is not self.broker.up:
-            self.broker = BrokerState(up, time.time())
+        if up is not self.broker.up:  # what the broker keeps has been read by then
+            self.broker = BrokerState(up, time.time(), heard=True)
             self.revision += 1
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
@@ -117,7 +138,7 @@ class Watched:
                 case ModelState(model=model):
                     states.add((said.device, model))
                 case JobReport(model=model) as report if (said.device, model) in states:
-                    said = replace(said, message=msgspec.structs.replace(report, results={}))  # noqa: PLW2901  # less of it
+                    said = replace(said, message=msgspec.structs.replace(report, results={}))  # less of it
             yield said
 
     def heard(self, message: Incoming) -> None:
@@ -151,5 +172,7 @@ class Watched:
             return  # no agent has the broker keep one, and nobody knows how old it is
         new = self._view.take(said, time.time(), retained=retained)
         self._details.take(said)
+        if new and isinstance(said.message, (Health, ModelSample)):
+            self.recent.take(said.message, time.time())
         if new and isinstance(said.message, Event):
             self._events.append(said.message)

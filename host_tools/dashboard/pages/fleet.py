@@ -178,6 +178,9 @@ def _row(row: Row, seen: Markup) -> Markup:
 
 def _pages(found: Selection, query: Query) -> Markup:
     number = min(query.page, found.pages)
+    if not found.found:
+        wanted = "No device matches." if query.words or query.state else "The broker knows no device yet."
+        return element("span", wanted, " ", element("a", "Show all", href="/"))
     told = f"{counted(found.found, 'row')} of {counted(found.devices, 'device')}"
     if found.pages == 1:
         return element("span", told)

@@ -14,7 +14,8 @@ def state_of(row: Row) -> Markup:
     if row.progress is not None:
         parts.append(progress(row.progress, row.state))
     elif row.state:
-        told = " ".join(one for one in (row.message, remedy_for(row.code, row.message)) if one)
+        to_do = "" if row.status == "succeeded" else remedy_for(row.code, row.message)
+        told = " ".join(one for one in (row.message, to_do) if one)
         tone = "warn" if row.refused else _TONES.get(row.status, "plain")
         parts.append(badge(row.state, tone, told or None))
     parts += [badge(name, "warn") for name, is_so in (("throttled", row.throttled), ("stale", row.stale)) if is_so]
