@@ -53,6 +53,7 @@ _COLLECT = examples(
 _DASHBOARD = examples(
     "host-tools dashboard",
     "host-tools dashboard --broker mqtt://broker.local --listen 127.0.0.1:8080",
+    "host-tools dashboard --db ~/.local/state/edge-agent/history.db",
 )
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
 _SIGN = examples(

@@ -6,19 +6,28 @@ from collections.abc import Callable
 
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.context import Context
+from host_tools.dashboard.history.points import History
 from host_tools.dashboard.live.watching import Watched
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
 
-def run(settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
+def run(
+    settings: Settings, watched: Watched, history: History, listener: socket.socket, say: Callable[[str], None]
+) -> None:
     """Serve on ``listener`` until a signal comes, or the broker refuses us.
+
+    Args:
+        settings: how to reach the broker.
+        watched: what is filled with what the fleet says.
+        history: what the fleet has said before.
+        listener: a socket that listens.
+        say: is told, in a sentence, what a person should know.
 
     Raises:
         BrokerError: the broker was not there when we came, or it refuses us.
     """
-    watched = Watched(settings.topics, say)
-    server = Server(Context(settings, watched, watched.recent))
+    server = Server(Context(settings, watched, history))
     failed: list[Exception] = []
 
     def hear() -> None:
@@ -28,12 +37,12 @@ def run(settings: Settings, listener: socket.socket, say: Callable[[str], None])
             failed.append(error)
             server.end()
 
-    listener_thread = threading.Thread(target=hear, name="broker")
-    listener_thread.start()
+    hearing = threading.Thread(target=hear, name="broker")
+    hearing.start()
     try:
         server.run(sockets=[listener])
     finally:
         server.end()
-        listener_thread.join()
+        hearing.join()
     if failed:
         raise failed[0]

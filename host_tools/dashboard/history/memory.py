@@ -1,14 +1,18 @@
-"""Series since the dashboard runs, in memory that is bounded: where there is no database, and beside one. Pure.
+"""Series since the dashboard runs, in memory that is bounded: where there is no database, and beside one.
 
 A series is an array of numbers: as objects, 1,000 devices would take ten times as much.
 """
 
 import math
+import threading
 from array import array
+from collections import deque
 from collections.abc import Sequence
 
-from edge_agent.wire.telemetry import Health, ModelSample
+from edge_agent.wire.messages import Message
+from edge_agent.wire.telemetry import Event, Health, ModelSample
 from host_tools.dashboard.history.points import (
+    MOST_EVENTS,
     HealthPoint,
     LatencyPoint,
     health_point,
@@ -48,19 +52,24 @@ class _Series:
 
 
 class MemoryHistory:
-    """Takes samples as they come."""
+    """Takes samples and events as they come, in one thread; others read."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._series: dict[tuple[str, str], _Series] = {}
         """(device, model) → latency, (device, "") → health."""
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
 
-    def take(self, sample: Health | ModelSample, now: float) -> None:
-        """Add a sample that has come at ``now``."""
-        match sample:
-            case Health(device=device):
-                self._add(device, "", health_point(sample, now))
-            case ModelSample(device=device, model=model) if sample.inferences:
-                self._add(device, model, latency_point(sample, now))
+    def take(self, said: Message | None, now: float) -> None:
+        """Add what was said at ``now``, if it is a sample or an event."""
+        with self._lock:
+            match said:
+                case Event():
+                    self._events.append(said)
+                case Health(device=device) as health:
+                    self._add(device, "", health_point(health, now))
+                case ModelSample(device=device, model=model) as sample if sample.inferences:
+                    self._add(device, model, latency_point(sample, now))
 
     def health(self, device: str, since: float) -> list[HealthPoint]:
         """The health of a device since a moment, the oldest first."""
@@ -69,6 +78,11 @@ class MemoryHistory:
     def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
         """The latency of a model on a device since a moment, the oldest first."""
         return [LatencyPoint(*row) for row in self._rows(device, model, since)]  # type: ignore[arg-type]  # likewise
+
+    def events(self, device: str = "") -> list[Event]:
+        """The newest events of a device or of all, the newest first."""
+        with self._lock:
+            return [one for one in reversed(self._events) if device in ("", one.device)]
 
     def _add(self, device: str, model: str, point: HealthPoint | LatencyPoint) -> None:
         series = self._series.get((device, model))
@@ -79,5 +93,6 @@ class MemoryHistory:
         series.add(point)
 
     def _rows(self, device: str, model: str, since: float) -> list[list[float | None]]:
-        series = self._series.get((device, model))
-        return series.since(since) if series else []
+        with self._lock:
+            series = self._series.get((device, model))
+            return series.since(since) if series else []

@@ -2,13 +2,15 @@
 
 from typing import NamedTuple, Protocol
 
-from edge_agent.wire.telemetry import Health, ModelSample
+from edge_agent.wire.telemetry import Event, Health, ModelSample
 
 HOUR_S, DAY_S, WEEK_S = 3600.0, 86_400.0, 604_800.0
 SPANS = {"hour": HOUR_S, "day": DAY_S, "week": WEEK_S}
 """How far back a page looks, by the name in its address."""
 MOST_POINTS = 240
 """Of a series on a page: no screen shows more beside each other."""
+MOST_EVENTS = 2000
+"""That a page can look through."""
 
 
 class HealthPoint(NamedTuple):
@@ -38,6 +40,9 @@ class History(Protocol):
 
     def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
         """The latency of a model on a device since a moment, the oldest first."""
+
+    def events(self, device: str = "") -> list[Event]:
+        """The newest events of a device or of all, at most :data:`MOST_EVENTS`, the newest first."""
 
 
 def health_point(health: Health, at: float) -> HealthPoint:

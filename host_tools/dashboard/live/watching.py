@@ -6,7 +6,6 @@ a stream that knows the last one has nothing to do when there is none.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ import msgspec
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Event, Health, ModelSample, ModelState
+from edge_agent.wire.telemetry import Event, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import Details
@@ -23,9 +22,6 @@ from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, 
 from host_tools.fleet.row import Row
 from host_tools.fleet.state import DeviceState, copied
 from host_tools.fleet.view import FleetView
-
-MOST_EVENTS = 2000
-"""Of the whole fleet, the newest, since the dashboard runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,6 @@ class Watched:
         self._flood = Flood()
         self._view = FleetView()
         self._details = Details()
-        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self.recent = MemoryHistory()
 
     # What pages ask
@@ -104,11 +99,6 @@ class Watched:
         """The reports of a device's jobs, the newest first."""
         with self._lock:
             return self._details.reports(device)
-
-    def events(self) -> list[Event]:
-        """The newest events of all devices, the newest first."""
-        with self._lock:
-            return list(reversed(self._events))
 
     # What the listening thread tells
 
@@ -172,7 +162,5 @@ class Watched:
             return  # no agent has the broker keep one, and nobody knows how old it is
         new = self._view.take(said, time.time(), retained=retained)
         self._details.take(said)
-        if new and isinstance(said.message, (Health, ModelSample)):
+        if new:
             self.recent.take(said.message, time.time())
-        if new and isinstance(said.message, Event):
-            self._events.append(said.message)

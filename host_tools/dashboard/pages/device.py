@@ -94,7 +94,7 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
         "sensors": device_health.sensors(info),
         "releases": device_models.releases(found, now),
         "jobs": device_jobs.table(watched.reports(name), now),
-        "events": events_table([one for one in watched.events() if one.device == name][:_MOST_EVENTS], now, own=True),
+        "events": events_table(context.history.events(name)[:_MOST_EVENTS], now, own=True),
         "board": device_health.board(found, info),
     }
 

@@ -120,7 +120,7 @@ def _severity(name: Severity, found: Sequence[Event], given: QueryParams) -> Mar
 
 def _worded(context: Context, given: QueryParams) -> list[Event]:
     words = given.get("q", "")[:_MOST_CHARACTERS].lower().split()
-    found = context.watched.events()
+    found = context.history.events()
     return [one for one in found if _has(one, words)] if words else found
 
 

@@ -81,3 +81,39 @@ document.addEventListener("htmx:after:swap", drawCharts);
 window.addEventListener("resize", () => {
   for (const box of document.querySelectorAll(".plot")) if (box.plot) box.plot.setSize({ width: box.clientWidth, height: 170 });
 });
+
+// Times that are told as ages grow old by themselves.
+const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
+
+function age(seconds) {
+  for (const [unit, length] of UNITS) if (seconds >= 2 * length) return `${Math.round(seconds / length)} ${unit} ago`;
+  return seconds < 60 ? "just now" : "1 min ago";
+}
+
+setInterval(() => {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const text = age((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}, 15000);
+
+// Without the stream, what the page shows is old.
+document.addEventListener("htmx:sse:error", () => {
+  const told = document.createElement("p");
+  told.className = "away";
+  told.textContent = "The dashboard's server does not answer. Values are from before.";
+  document.getElementById("broker").replaceChildren(told);
+});
+
+// Arrows move between the rows of a table, as Tab would take every link and box on the way.
+document.addEventListener("keydown", (event) => {
+  const row = event.target.closest("tbody tr");
+  if (!row || !["ArrowDown", "ArrowUp"].includes(event.key) || event.target.matches("input:not([type=checkbox])")) return;
+  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  const place = [...row.querySelectorAll("a, input")].indexOf(event.target);
+  const target = next && (next.querySelectorAll("a, input")[place] || next.querySelector("a, input"));
+  if (target) {
+    event.preventDefault();
+    target.focus();
+  }
+});
