@@ -29,7 +29,7 @@ _ROWS: tuple[_Row, ...] = (
     ("cosine", numbers.plain),
     ("max_abs_error", numbers.plain),
 )
-_GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": False}
+_GATES = {"gate": False, "value": True, "beside its limit": False, "limit": True, "passed": False}
 _MARK = {"accepted": "✓", "rejected": "✕", "failed": "!", "canceled": "■"}
 
 
@@ -106,20 +106,22 @@ def gates(target: MeasuredModel) -> Markup:
     """Each gate's value against its limit."""
     if not target.gates:
         return Markup()
-    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates"))
+    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates", "Gates"))
 
 
-def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
-    """A table that scrolls by itself where the page is narrow.
+def table(columns: Mapping[str, bool], rows: list[Markup], name: str, label: str = "") -> Markup:
+    """A table that scrolls by itself where the page is narrow, by the keyboard, too.
 
     Args:
         columns: the name of each, and whether it holds numbers.
         rows: its ``tr`` elements.
         name: its class.
+        label: what it shows, for who does not see it; empty: its columns say that.
     """
     head = [element("th", one, scope="col", class_="n" if number else None) for one, number in columns.items()]
     body = element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_=name)
-    return element("div", body, class_="scroll")
+    label = label or f"Table of {', '.join(filter(None, columns))}"
+    return element("div", body, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _gate(one: GateResult) -> Markup:

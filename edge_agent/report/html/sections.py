@@ -66,7 +66,7 @@ def _findings(result: Result) -> Markup:
         )
         for one in found
     ]
-    return _section("Data findings", cards.table(_FINDINGS, rows, "findings"))
+    return _section("Data findings", cards.table(_FINDINGS, rows, "findings", "Data findings"))
 
 
 def _candidates(result: Result, target: MeasuredModel) -> Markup:

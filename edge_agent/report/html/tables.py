@@ -30,7 +30,7 @@ _LAYERS = {
     "remedy": False,
     "cost in float": True,
 }
-_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "": False}
+_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "what is to be said": False}
 _FAITHFUL_DB = 40.0
 """A layer's bar is full from here on."""
 _COLOURS = 5
@@ -38,17 +38,19 @@ _COLOURS = 5
 
 def candidates(models: Sequence[MeasuredModel], chosen: int | None) -> Markup:
     """Every candidate with its number in the plots, and how it ended."""
-    return table(_CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(models)], "wide")
+    return table(
+        _CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(models)], "wide", "Candidates"
+    )
 
 
 def layers(told: Sequence[LayerLoss]) -> Markup:
     """The worst layers, with cause and remedy."""
-    return table(_LAYERS, [_layer(one) for one in told], "wide layers")
+    return table(_LAYERS, [_layer(one) for one in told], "wide layers", "Layers")
 
 
 def outputs(told: Sequence[OutputSummary]) -> Markup:
     """Every output of the model, and its groups of channels where their scales differ."""
-    return table(_OUTPUTS, [row for one in told for row in _output(one)], "wide")
+    return table(_OUTPUTS, [row for one in told for row in _output(one)], "wide", "Outputs")
 
 
 def facts(told: Mapping[str, Any]) -> Markup:
