@@ -21,9 +21,11 @@ from edge_agent.errors import CODES
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import ClassKept, OutputSummary
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.titles import GATES
 from edge_agent.jobs.value_histogram import MAX_BINS, MAX_HISTOGRAMS, ValueHistogram
 from edge_agent.report.page import render
 from edge_agent.report.text import render as as_text
+from edge_agent.wire.manifest import Gates
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, save_histograms
 from edge_agent.worker.explain.evidence import read_evidence
 
@@ -247,7 +249,7 @@ def test_the_plot_marks_front_choice_and_limit_and_names_every_point() -> None:
     text = page(accepted())
     read = Reader(text)
 
-    assert read.text.count("agreement_too_low") == 0, "the sentence says it"
+    assert read.text.count("agreement_too_low") == 1, "the sentence says it; what to do about it is said once"
     assert ("class", "chosen") in read.attributes
     assert ("class", "front") in read.attributes
     assert "1: static · mse · operators: all · per channel" in read.text
@@ -385,3 +387,24 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is(
     assert code == 2
     assert "--report" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_each_code_stands_with_what_to_do() -> None:
+    result = rejected()
+    result["data"]["outputs"] = [
+        msgspec.to_builtins(OutputSummary(name="y", kind="raw", found="", code="output_ruined", message="m")),
+        msgspec.to_builtins(OutputSummary(name="z", kind="raw", found="")),
+    ]
+    result["data"]["findings"] = [{"code": "drift", "message": "it moved", "refuse": False}]
+
+    text = Reader(page(result)).text
+
+    for code in ("latency_too_high", "output_ruined", "drift", "agreement_too_low"):
+        assert CODES[code].remedy in text, code
+
+
+def test_each_gate_says_what_it_is_about() -> None:
+    told = set(Gates.__struct_fields__) - {"latency_margin"}
+
+    assert set(GATES) == told
+    assert GATES["min_agreement"] in Reader(page(accepted())).text

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
-from edge_agent.jobs.titles import TITLES
+from edge_agent.jobs.titles import GATES, TITLES
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element, join
 from edge_agent.report.html.meter import meter
@@ -128,12 +128,13 @@ def _gate(one: GateResult) -> Markup:
     name, limit, value, passed = one.name, one.limit, one.value, one.passed
     shown, held = gate_numbers(name, value, limit, numbers.UNKNOWN)
     least = "at least " if name.startswith("min_") else "at most "
-    where = element("small", " on the labelled set") if one.on == "eval" else Markup()
+    where = element("span", " on the labelled set") if one.on == "eval" else Markup()
+    meaning = element("small", GATES.get(name, ""), where)
     margin = element("small", f" ({100 * one.margin:g} % margin)") if one.margin else Markup()
     bar = Markup() if value is None or limit is None else _bullet(value, limit, passed=passed)
     return element(
         "tr",
-        element("th", one.title, where, scope="row"),
+        element("th", one.title, meaning, scope="row"),
         element("td", shown, class_="n"),
         element("td", bar, class_="bullet"),
         element("td", held if limit is None else least + held, margin, class_="n"),

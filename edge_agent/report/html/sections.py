@@ -3,12 +3,14 @@
 The page of one result and the host's page of a job have these parts from here.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from edge_agent.advice.remedy import remedy_for
+from edge_agent.errors import CODES
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.jobs.value_histogram import ValueHistogram
 from edge_agent.report.html import candidate, cards, histogram, pareto, tables
@@ -19,6 +21,7 @@ _ELSEWHERE = frozenset(
     {"classes", "detections", "outputs", "output_options", "enough", "eval", "findings", "kept", "warnings"}
 )
 """What is told of the data in other places than the list of facts."""
+_CODES = {"why": False, "how many": True, "what it means": False, "what to do": False}
 _FINDINGS = {"finding": False, "what was seen": False, "what to do": False}
 
 
@@ -86,7 +89,27 @@ def _candidates(result: Result, target: MeasuredModel) -> Markup:
         "closer to float; the line joins those that no other beats in both."
     )
     listed = tables.candidates(models, chosen)
-    return _section("Candidates", element("p", what, class_="note"), element("div", *plots, class_="pair"), listed)
+    pictures = element("div", *plots, class_="pair")
+    return _section("Candidates", element("p", what, class_="note"), pictures, listed, _codes(models))
+
+
+def _codes(models: Sequence[MeasuredModel]) -> Markup:
+    """Each code that candidates were dropped by, once, with what to do about it."""
+    found = Counter(one.code for one in models if one.code in CODES)
+    if not found:
+        return Markup()
+    rows = [
+        element(
+            "tr",
+            element("th", element("code", code), scope="row"),
+            element("td", str(count), class_="n"),
+            element("td", CODES[code].meaning),
+            element("td", CODES[code].remedy),
+        )
+        for code, count in found.most_common()
+        if code
+    ]
+    return join(element("h3", "Why candidates were dropped"), cards.table(_CODES, rows, "codes"))
 
 
 def _outputs(result: Result) -> Markup:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.measured_outputs import ClassKept, GroupError, OutputSummary
 from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
@@ -129,9 +130,14 @@ def _output(one: OutputSummary) -> list[Markup]:
         element("td", one.kind),
         element("td", numbers.known(numbers.share, one.agreement), class_="n"),
         element("td", numbers.known(numbers.decibel, one.sqnr_db), class_="n"),
-        element("td", one.message, class_="note"),
+        element("td", one.message, _to_do(one), class_="note"),
     )
     return [first, *(_group(group) for group in one.groups), *(_kept(kept) for kept in one.lost_classes)]
+
+
+def _to_do(one: OutputSummary) -> Markup:
+    advice = remedy_for(one.code, one.message) if one.code else ""
+    return element("p", element("b", "To do: "), advice) if advice else Markup()
 
 
 def _kept(kept: ClassKept) -> Markup:
