@@ -44,7 +44,9 @@ class Differ:
         match known, part:
             case Rows(), Rows() if list(known.of) == list(part.of):
                 return [_partial(key, "outerMorph", row) for key, row in part.of.items() if known.of[key] != row]
-        return [] if known == part else [_partial(name, "innerMorph", contents(part))]
+            case Markup(), Markup() if known == part:
+                return []
+        return [_partial(name, "innerMorph", contents(part))]
 
 
 def _partial(name: str, swap: str, content: Markup) -> Markup:

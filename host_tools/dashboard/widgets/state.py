@@ -13,6 +13,8 @@ def state_of(row: Row) -> Markup:
     parts: list[str] = [] if row.online else [badge("offline", "off")]
     if row.progress is not None:
         parts.append(progress(row.progress, row.state))
+        if row.refused:
+            parts.append(badge(f"refused {row.refused}", "warn", remedy_for(row.refused, "") or None))
     elif row.state:
         to_do = "" if row.status == "succeeded" else remedy_for(row.code, row.message)
         told = " ".join(one for one in (row.message, to_do) if one)
