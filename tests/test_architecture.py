@@ -87,7 +87,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "numpy"},
     ),
     # what people see
-    "report.html": ({"jobs"}, set()),
+    "report.html": ({"jobs"}, {"msgspec"}),
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry", "telemetry"}

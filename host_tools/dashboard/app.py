@@ -8,14 +8,15 @@ from host_tools.dashboard import static_files
 from host_tools.dashboard.access.guard import Guard
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import device, errors, events, fleet, login, model, new_order, orders, push
+from host_tools.dashboard.pages import device, errors, events, fleet, job, login, model, new_order, orders, push
 
-_PAGES = (fleet, device, model, events, login, new_order, orders, push)
+_PAGES = (fleet, device, model, events, job, login, new_order, orders, push)
 _VIEWS: dict[str, stream.View] = {
     "fleet": fleet.parts,
     "device": device.parts,
     "model": model.parts,
     "events": events.parts,
+    "job": job.parts,
     "orders": orders.parts,
     "order": orders.parts_of_one,
 }

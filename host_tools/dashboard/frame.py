@@ -4,6 +4,7 @@ from starlette.responses import HTMLResponse
 
 from edge_agent import __version__
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.style import SHEETS
 from host_tools.dashboard.access.viewer import Viewer
 from host_tools.dashboard.live.watching import BrokerState
 from host_tools.dashboard.static_files import address
@@ -67,7 +68,7 @@ def banner(broker: BrokerState, now: float) -> Markup:
 
 
 def _head(title: str, *, charts: bool) -> Markup:
-    styles = ("uPlot.min.css", "app.css") if charts else ("app.css",)
+    styles = (*SHEETS, *(("uPlot.min.css",) if charts else ()), "app.css")
     scripts = ("uPlot.min.js", *_SCRIPTS) if charts else _SCRIPTS
     return element(
         "head",
