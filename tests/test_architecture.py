@@ -102,7 +102,7 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "dashboard": {"broker", "fleet", "history", "push"},
+    "dashboard": {"broker", "fleet", "history", "model", "push"},
     "cli": {"broker", "dashboard", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
 }
 FORBIDDEN_IN_DAEMON = (

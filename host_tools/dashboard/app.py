@@ -8,9 +8,9 @@ from host_tools.dashboard import static_files
 from host_tools.dashboard.access.guard import Guard
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live import stream
-from host_tools.dashboard.pages import device, errors, events, fleet, job, login, model, new_order, orders
+from host_tools.dashboard.pages import device, errors, events, fleet, job, login, model, new_order, orders, push
 
-_PAGES = (fleet, device, model, events, job, login, new_order, orders)
+_PAGES = (fleet, device, model, events, job, login, new_order, orders, push)
 _VIEWS: dict[str, stream.View] = {
     "fleet": fleet.parts,
     "device": device.parts,

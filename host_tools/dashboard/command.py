@@ -37,5 +37,7 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
     finally:
         server.end()
         hearing.join()
+        if context.orders:
+            context.orders.uploads.forget()
     if failed:
         raise failed[0]

@@ -21,10 +21,23 @@ from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics, check_nam
 MOST = 1000
 """Characters of a string, if nobody wants fewer."""
 _BEYOND = 1 << 63
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_TOO_MANY = b"0" * 19
 _MESSAGES: dict[str, type[Message]] = {
     "status": DeviceStatus, "info": DeviceInfo, "job": JobReport, "model": ModelState, "event": Event,
 }  # fmt: skip
 _FLAT = (ModelState, Health, ModelSample, Event)
+
+_JobHead = msgspec.defstruct(
+    "_JobHead",
+    [
+        (one.name, one.type) if one.required else (one.name, one.type, msgspec.field(default=one.default))
+        for one in msgspec.structs.fields(JobReport)
+        if one.name != "results"
+    ],
+    kw_only=True,
+)
+"""A report without its results."""
 
 Reason = Literal["topic", "too_large", "malformed", "protocol_version", "foreign_name"]
 
@@ -70,8 +83,11 @@ def device_of(topics: Topics, topic: str) -> str:
         return ""
 
 
-def read(topics: Topics, topic: str, payload: bytes, most: int = MOST) -> Said | Unreadable:
-    """The meaning of a message; strings in it have ``most`` characters."""
+def read(topics: Topics, topic: str, payload: bytes, most: int = MOST, *, results: bool = True) -> Said | Unreadable:
+    """The meaning of a message; strings in it have ``most`` characters.
+
+    ``results``: whether those of a job are wanted, which are most of its report; else the report has none.
+    """
     try:
         where = topics.parse(topic)
     except WireError:
@@ -82,13 +98,19 @@ def read(topics: Topics, topic: str, payload: bytes, most: int = MOST) -> Said |
     if not payload:
         return Said(where.device, where.kind, where.leaf, None)
     try:
-        message = _bounded(decode(payload, kind), most)
+        message = decode(payload, kind) if results or kind is not JobReport else _without_results(payload)
+        if not _plain(payload, most):
+            message = _bounded(message, most)
         named = _names(message, where)
     except WireError as error:
         return Unreadable(where.device, _reason(error.code))
     except (*UNDECODABLE, msgspec.ValidationError):
         return Unreadable(where.device, "malformed")
     return Said(where.device, where.kind, where.leaf, message) if named else Unreadable(where.device, "foreign_name")
+
+
+def _without_results(payload: bytes) -> JobReport:
+    return JobReport(**msgspec.structs.asdict(decode(payload, _JobHead)))
 
 
 def _kind_of(where: DeviceTopic) -> type[Message] | None:
@@ -115,6 +137,17 @@ def _names(message: Message, where: DeviceTopic) -> bool:
             if job != where.leaf:
                 return False
     return getattr(message, "device", "") == where.device
+
+
+def _plain(payload: bytes, most: int) -> bool:
+    """Whether JSON can be seen to hold nothing that would have to be cut; to look at each value takes ten times longer.
+
+    Without escapes and beyond-ASCII characters there is no control character, as JSON has these in escapes only, and
+    each second piece between quotation marks is a string. Without 19 digits in a row no whole number is beyond 64 bits.
+    """
+    if not payload.isascii() or b"\\" in payload or b"\x7f" in payload or _TOO_MANY in payload.translate(_DIGITS):
+        return False
+    return max(map(len, payload.split(b'"')[1::2]), default=0) <= most
 
 
 def _bounded(message: Message, most: int) -> Message:

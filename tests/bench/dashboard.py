@@ -1,12 +1,11 @@
 """What the dashboard costs for a large fleet: the first page, rows a second, memory, and what a browser loads.
 
-    python tests/bench/dashboard.py [--devices N] [--seconds S]
+    python tests/bench/dashboard.py [--devices N] [--reports N] [--seconds S]
 
-The devices are simulated and speak on a real mosquitto; each has the newest jobs of its model with their reports. The
-server is a process of its own, with one open page. First paint is a real Chromium's, from the request to the first
-contentful paint, once the server has read the fleet; where there is no Chromium it is left out. Row updates are the
-rows that the stream of one page sends: a page has 100 of them, so all of a fleet's come from ten streams. Prints a
-table, asserts nothing.
+The devices are simulated and speak on a real mosquitto; each has older jobs, too, with reports of some 10 kB. The
+server is a process of its own. First paint is a real Chromium's, from the request to the first contentful paint, once
+the server has read the fleet; where there is no Chromium it is left out. Row updates are those that the streams of all
+pages send, of 100 rows each. Prints lines, asserts nothing.
 """
 
 import argparse
@@ -17,18 +16,23 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import psutil
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from support.brokers import MosquittoBroker  # noqa: E402  # after the path above
+from support.brokers import MosquittoBroker  # noqa: E402
 from support.dashboards import get  # noqa: E402
-from support.fleets import eventually, running  # noqa: E402
+from support.fleets import Voice, eventually, running  # noqa: E402
+
+from edge_agent.wire.topics import Topics  # noqa: E402  # after the path above
+from host_tools.broker.session import Session  # noqa: E402
+from host_tools.broker.settings import Settings  # noqa: E402
 
 NAMESPACE = "sim/bench"
 CHROMIUM = "/usr/bin/chromium"
@@ -40,6 +44,7 @@ def main() -> None:
     """Print what was asked for."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--devices", type=int, default=1000)
+    options.add_argument("--reports", type=int, default=19)
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--connections", type=int, default=50)
     chosen = options.parse_args()
@@ -47,15 +52,35 @@ def main() -> None:
         broker = MosquittoBroker(Path(folder), "max_queued_messages 0", "max_connections -1")
         broker.start()
         try:
+            keep_reports(broker.url, chosen.devices, chosen.reports)
             measure(broker.url, chosen.devices, chosen.connections, chosen.seconds)
         finally:
             broker.stop()
 
 
+def keep_reports(url: str, devices: int, number: int) -> None:
+    """Have the broker keep so many older reports of each device."""
+    random = Random(1)  # noqa: S311  # numbers that do not compress well
+    topics = Topics(NAMESPACE)
+    layers = [{"name": f"layer_{place}/conv", "sqnr_db": random.gauss(30, 9), "op": "Conv"} for place in range(20)]
+    counts = [[random.randrange(100_000) for _ in range(64)] for _ in range(20)]
+
+    def reports() -> Iterator[tuple[str, bytes]]:
+        for place in range(devices):
+            voice = Voice(f"sim-{place + 1:04}", topics)
+            for job in range(number):
+                about = {"layers": layers, "counts": counts, "value": [random.random() for _ in range(50)]}
+                started = f"2026-01-{job + 1:02}T00:00:00Z"
+                yield voice.report(f"{job:08x}{place:08x}", version=job + 1, results=about, started=started)
+
+    with Session(Settings(url=url, namespace=NAMESPACE)) as session:
+        session.publish_all(reports())
+
+
 def measure(url: str, devices: int, connections: int, seconds: float) -> None:
     """Start a fleet and a dashboard, and look at both."""
     where = ("--broker", url, "--namespace", NAMESPACE)
-    fleet = ("simulate", str(devices), *where, "--connections", str(connections), "--jobs-per-hour", "6")
+    fleet = ("simulate", str(devices), *where, "--connections", str(connections), "--jobs-per-hour", "60")
     with running(*fleet) as simulation:
         simulation.said(f"{devices} devices online", 300)
         began = time.perf_counter()

@@ -11,6 +11,7 @@ from http.client import HTTPMessage
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.topics import Topics
+from host_tools.broker.packed import Packed
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.exposure import expose
@@ -54,7 +55,7 @@ class Dashboard:
 
     def keep(self, *messages: tuple[str, bytes]) -> None:
         """The broker keeps these, and is there."""
-        self.watched.kept(dict(messages))
+        self.watched.kept(Packed(messages))
         self.watched.connected(up=True)
 
     def hear(self, *messages: tuple[str, bytes]) -> None:

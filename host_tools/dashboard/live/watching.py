@@ -6,17 +6,16 @@ a stream that knows the last one has nothing to do when there is none.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-
-import msgspec
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Event, ModelState
+from edge_agent.wire.telemetry import ModelState
 from edge_agent.wire.topics import EVERYONE, Topics
+from host_tools.broker.packed import Packed, pack
 from host_tools.dashboard.history.memory import MemoryHistory
-from host_tools.dashboard.live.details import Details
+from host_tools.dashboard.live.details import KINDS, Details
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
@@ -58,7 +57,7 @@ class Watched:
         self._lock = threading.Lock()
         self._flood = Flood()
         self._view = FleetView()
-        self._details = Details()
+        self._details = Details(self._topics)
         self.recent = MemoryHistory()
 
     # What pages ask
@@ -113,7 +112,7 @@ class Watched:
             return self._details.report(device, job)
 
     def reports(self, device: str) -> list[JobReport]:
-        """The reports of a device's jobs, the newest first."""
+        """The reports of a device's jobs without their results, the newest first."""
         with self._lock:
             return self._details.reports(device)
 
@@ -129,27 +128,29 @@ class Watched:
             self.broker = BrokerState(up, time.time(), heard=True)
             self.revision += 1
 
-    def kept(self, messages: Mapping[str, bytes]) -> None:
+    def kept(self, messages: Packed) -> None:
         """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
-        details = Details()
+        details = Details(self._topics)
         found = list(self._read_kept(messages, details))
         with self._lock:
             self._details = details
             self._view.fleet.replace_kept(found, time.time())
             self.revision += 1
 
-    def _read_kept(self, messages: Mapping[str, bytes], details: Details) -> Iterator[Said]:
+    def _read_kept(self, messages: Packed, details: Details) -> Iterator[Said]:
         states: set[tuple[str, str]] = set()
         for topic in models_first(messages):
             self.messages += 1
-            if not isinstance(said := read(self._topics, topic, messages[topic]), Said):
+            payload = messages[topic]
+            said = read(self._topics, topic, payload, results=False)
+            if not isinstance(said, Said):
                 continue
-            details.take(said)
             match said.message:
                 case ModelState(model=model):
                     states.add((said.device, model))
-                case JobReport(model=model) as report if (said.device, model) in states:
-                    said = replace(said, message=msgspec.structs.replace(report, results={}))  # less of it
+                case JobReport(model=model) if (said.device, model) not in states:  # its results tell of the model
+                    said = _whole(self._topics, topic, payload, said)  # more of the same
+            details.take(said, messages.packed(topic))
             yield said
 
     def heard(self, message: Incoming) -> None:
@@ -175,13 +176,13 @@ class Watched:
         if isinstance(said, Unreadable):
             return
         with self._lock:
-            self._note(said, retained=retained)
             self.revision += 1
+            if self._view.take(said, time.time(), retained=retained):
+                self.recent.take(said.message, time.time())
+            if said.kind in KINDS:
+                self._details.take(said, pack(payload))
 
-    def _note(self, said: Said, *, retained: bool) -> None:
-        if isinstance(said.message, Event) and retained:
-            return  # no agent has the broker keep one, and nobody knows how old it is
-        new = self._view.take(said, time.time(), retained=retained)
-        self._details.take(said)
-        if new:
-            self.recent.take(said.message, time.time())
+
+def _whole(topics: Topics, topic: str, payload: bytes, part: Said) -> Said:
+    said = read(topics, topic, payload)
+    return said if isinstance(said, Said) else part

@@ -17,6 +17,7 @@ from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.orders.ledger import Entry, Ledger
 from host_tools.dashboard.orders.progress import Recorder
+from host_tools.dashboard.orders.uploads import Uploads
 from host_tools.push.push import PushRequest, push
 from host_tools.push.resend import resend
 
@@ -32,6 +33,7 @@ class Commander:
     def __init__(self, settings: Settings, say: Callable[[str], None], changed: Callable[[], None]) -> None:
         self.settings = settings
         self.ledger = Ledger(say, changed)
+        self.uploads = Uploads()
         self._free = threading.Semaphore(MOST_AT_ONCE)
 
     def command(
