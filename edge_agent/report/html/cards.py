@@ -86,20 +86,25 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
     return element("div", *tiles, class_="figures") if tiles else Markup()
 
 
-def comparison(reference: MeasuredModel, target: MeasuredModel, *, accepted: bool) -> Markup:
+def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) -> Markup:
     """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
     rows = [row for row in _ROWS if any(getattr(model, row[0]) is not None for model in (reference, target))]
     if not rows:
         return Markup()
     of_float = [row for row in rows if getattr(reference, row[0]) is not None]
-    title = "int8" if accepted else "int8, not accepted"
-    cards = [
-        _card("float", candidate.served(reference), reference, of_float),
-        _card(title, f"{candidate.label(target)}; {candidate.served(target)}" if target.method else "", target, rows),
-    ]
+    cards = [_card("float", candidate.served(reference), reference, of_float)]
+    if result.judged is not None:
+        made = f"{candidate.label(target)}; {candidate.served(target)}" if target.method else ""
+        cards.append(_card(_int8(result), made, target, rows))
     kept = ", ".join(target.float_layers)
     listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
     return _section("Float and int8", element("div", *cards, class_="pair"), listed)
+
+
+def _int8(result: Result) -> str:
+    if result.chosen is not None:
+        return "int8"
+    return "int8, so far" if result.verdict is None else "int8, not accepted"
 
 
 def gates(target: MeasuredModel) -> Markup:

@@ -36,7 +36,7 @@ def sections(result: Result, histograms: Mapping[str, ValueHistogram], range_met
     reference, target = result.reference or MeasuredModel(), result.judged or MeasuredModel()
     parts = [
         cards.figures(reference, target),
-        cards.comparison(reference, target, accepted=result.chosen is not None),
+        cards.comparison(result, reference, target),
         cards.gates(target),
         _outputs(result),
         labelled(result.data.eval),

@@ -107,7 +107,7 @@ def _away(report: JobReport, now: float) -> Markup:
 def _facts(report: JobReport, now: float) -> Markup:
     told: dict[str, str] = {
         "started": moment(parse_rfc3339(report.started), now),
-        "last said": moment(parse_rfc3339(report.ts), now),
+        "reported": moment(parse_rfc3339(report.ts), now),
         "job": element("code", report.job),
     }
     if report.release:

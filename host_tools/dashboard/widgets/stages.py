@@ -24,6 +24,11 @@ _STAGES = list(Stage)
 _MINUTE = 60.0
 
 
+def name_of(stage: str) -> str:
+    """What the pages call a stage; any other word is its own name."""
+    return next((name for known, (name, _) in _NAMES.items() if known == stage), stage)
+
+
 def strip(report: JobReport) -> Markup:
     """The seven stages with the time that each took, and how far the one under way is."""
     return element("ol", *(_step(stage, report) for stage in _STAGES), class_="strip", aria_label="Stages of the job")
