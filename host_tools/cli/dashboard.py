@@ -9,8 +9,8 @@ import typer
 from edge_agent.advice.installation import require
 from host_tools.broker.session import to_stderr
 from host_tools.broker.settings import Settings
+from host_tools.cli.dashboard_access import DashboardOptions, access_of
 from host_tools.cli.exporter import address_of, bracketed
-from host_tools.cli.options import connection_of
 from host_tools.fleet.stopping import until_stopped
 
 if TYPE_CHECKING:
@@ -34,19 +34,23 @@ def dashboard(
     ] = None,
 ) -> None:
     """Show the fleet in a browser: what every device runs, why, and what to do. Until Ctrl-C."""
-    options = connection_of(context)
+    options: DashboardOptions = context.obj
     host, port = address_of(listen)
-    settings = options.settings()
-    require("starlette", "uvicorn", "sse_starlette")
+    settings = options.settings(sign=options.sign)
+    require("starlette", "uvicorn", "sse_starlette", "python_multipart")
     from host_tools.dashboard.command import run  # noqa: PLC0415  # an extra that other commands lack
+    from host_tools.dashboard.context import Context  # noqa: PLC0415
     from host_tools.dashboard.live.watching import Watched  # noqa: PLC0415
+    from host_tools.dashboard.orders.commander import Commander  # noqa: PLC0415
     from host_tools.dashboard.serving import listening  # noqa: PLC0415
 
+    access = access_of(options, host, settings.sign)
     watched = Watched(settings.topics, to_stderr)
+    orders = Commander(settings, to_stderr, watched.touch) if access.commanding else None
     with until_stopped(), _history(db, settings, watched.recent) as history, listening(host, port) as server:
-        chosen = server.getsockname()[1]
-        to_stderr(f"the dashboard of {settings.namespace} is on http://{bracketed(host)}:{chosen}/; Ctrl-C ends")
-        run(settings, watched, history, server, to_stderr)
+        chosen, scheme = server.getsockname()[1], "https" if access.tls else "http"
+        to_stderr(f"the dashboard of {settings.namespace} is on {scheme}://{bracketed(host)}:{chosen}/; Ctrl-C ends")
+        run(Context(settings, watched, history, access, orders), server, to_stderr)
 
 
 @contextmanager

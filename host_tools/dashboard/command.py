@@ -4,35 +4,28 @@ import socket
 import threading
 from collections.abc import Callable
 
-from host_tools.broker.settings import Settings
 from host_tools.dashboard.context import Context
-from host_tools.dashboard.history.points import History
-from host_tools.dashboard.live.watching import Watched
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
 
-def run(
-    settings: Settings, watched: Watched, history: History, listener: socket.socket, say: Callable[[str], None]
-) -> None:
+def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
     """Serve on ``listener`` until a signal comes, or the broker refuses us.
 
     Args:
-        settings: how to reach the broker.
-        watched: what is filled with what the fleet says.
-        history: what the fleet has said before.
+        context: what the pages work with; its picture of the fleet is filled here.
         listener: a socket that listens.
         say: is told, in a sentence, what a person should know.
 
     Raises:
         BrokerError: the broker was not there when we came, or it refuses us.
     """
-    server = Server(Context(settings, watched, history))
+    server = Server(context)
     failed: list[Exception] = []
 
     def hear() -> None:
         try:
-            follow(settings, watched, events=True, say=say, until=lambda: server.should_exit)
+            follow(context.settings, context.watched, events=True, say=say, until=lambda: server.should_exit)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised where the command ends
             failed.append(error)
             server.end()
@@ -44,5 +37,7 @@ def run(
     finally:
         server.end()
         hearing.join()
+        if context.orders:
+            context.orders.uploads.forget()
     if failed:
         raise failed[0]

@@ -6,9 +6,11 @@ from typing import cast
 from starlette.requests import Request
 
 from host_tools.broker.settings import Settings
+from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.viewer import Viewer
 from host_tools.dashboard.history.points import History
 from host_tools.dashboard.live.watching import Watched
+from host_tools.dashboard.orders.commander import Commander
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,15 @@ class Context:
         settings: how to reach the broker.
         watched: the fleet as it is heard now.
         history: series of what was measured over time.
+        access: who may see and do what.
+        orders: what people order; None: nobody may.
     """
 
     settings: Settings
     watched: Watched
     history: History
+    access: Access
+    orders: Commander | None = None
 
 
 def context_of(request: Request) -> Context:

@@ -4,13 +4,15 @@ from starlette.responses import HTMLResponse
 
 from edge_agent import __version__
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.style import SHEETS
 from host_tools.dashboard.access.viewer import Viewer
 from host_tools.dashboard.live.watching import BrokerState
 from host_tools.dashboard.static_files import address
 from host_tools.dashboard.widgets.moment import moment
 
-_PAGES = {"/": "Fleet", "/events": "Events", "/push": "Push"}
-_SCRIPTS = ("htmx.min.js", "hx-sse.min.js", "app.js")
+_PAGES = {"/": "Fleet", "/events": "Events", "/orders": "Orders", "/push": "Push"}
+_FIRST = "htmx.min.js"
+_SCRIPTS = ("hx-sse.min.js", "app.js")
 _HTMX = (
     '{"includeIndicatorCSS":false,"defaultTimeout":20000,"history":false,"morphIgnore":["data-htmx-powered","open"]}'
 )
@@ -66,7 +68,7 @@ def banner(broker: BrokerState, now: float) -> Markup:
 
 
 def _head(title: str, *, charts: bool) -> Markup:
-    styles = ("uPlot.min.css", "app.css") if charts else ("app.css",)
+    styles = (*SHEETS, *(("uPlot.min.css",) if charts else ()), "app.css")
     scripts = ("uPlot.min.js", *_SCRIPTS) if charts else _SCRIPTS
     return element(
         "head",
@@ -77,6 +79,8 @@ def _head(title: str, *, charts: bool) -> Markup:
         element("title", f"{title} · edge-agent"),
         *(element("link", rel="stylesheet", href=address(name)) for name in styles),
         element("link", rel="icon", href=address("icon.svg")),
+        # Not deferred: it begins once the page is whole, else perhaps before its extension is there.
+        element("script", src=address(_FIRST)),
         *(element("script", src=address(name), defer="") for name in scripts),
     )
 
@@ -85,7 +89,7 @@ def _header(viewer: Viewer, here: str) -> Markup:
     links = [
         element("a", name, href=where, aria_current="page" if where == here else None) for where, name in _PAGES.items()
     ]
-    who = element("span", viewer.name, class_="viewer") if viewer.name else ""
+    who = element("a", viewer.name, href="/login", class_="viewer") if viewer.name else ""
     return element(
         "header",
         element("a", "edge-agent", href="/", class_="brand"),

@@ -35,6 +35,7 @@ class Server(uvicorn.Server):
     """Serves the pages of one dashboard; :meth:`end` may be called from any thread."""
 
     def __init__(self, context: Context) -> None:
+        tls = context.access.tls
         super().__init__(
             uvicorn.Config(
                 build(context),
@@ -43,6 +44,9 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 server_header=False,
                 timeout_graceful_shutdown=_STREAMS_END_S,
+                proxy_headers=False,  # the guard reads them, of the one proxy that it trusts
+                ssl_certfile=tls[0] if tls else None,
+                ssl_keyfile=tls[1] if tls else None,
             )
         )
 

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from edge_agent.report.html.style import SHEETS
+
 FOLDER = Path(__file__).parent / "static"
 _FILES = {
     "app.css": FOLDER / "app.css",
@@ -34,7 +36,7 @@ def routes() -> list[BaseRoute]:
 
 def _file(request: Request) -> Response:
     name = request.path_params["name"]
-    if name not in _FILES:
+    if name not in _FILES and name not in SHEETS:
         raise HTTPException(404)
     kept = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(_read(name), headers=kept, media_type=_TYPES[Path(name).suffix])
@@ -42,4 +44,4 @@ def _file(request: Request) -> Response:
 
 @cache
 def _read(name: str) -> bytes:
-    return _FILES[name].read_bytes()
+    return SHEETS[name].encode() if name in SHEETS else _FILES[name].read_bytes()

@@ -13,6 +13,8 @@ from edge_agent.mqtt import Incoming
 from edge_agent.wire.topics import Topics
 from host_tools.broker.packed import Packed
 from host_tools.broker.settings import Settings
+from host_tools.dashboard.access.access import Access
+from host_tools.dashboard.access.exposure import expose
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live.watching import Watched
 from host_tools.dashboard.serving import Server, listening
@@ -67,12 +69,18 @@ class Dashboard:
         return Voice(device, self.topics)
 
 
+def local_access(*, commanding: bool = False) -> Access:
+    """As on loopback, where nobody logs in."""
+    exposure = expose("127.0.0.1", login=False, tls_cert=None, tls_key=None, proxy="", names=())
+    return Access(exposure=exposure, commanding=commanding)
+
+
 @contextmanager
 def dashboard() -> Iterator[Dashboard]:
     watched = Watched(Topics(NAMESPACE), print)
     settings = Settings(url="mqtt://127.0.0.1", namespace=NAMESPACE)
     with listening("127.0.0.1", 0) as listener:
-        server = Server(Context(settings, watched, watched.recent))
+        server = Server(Context(settings, watched, watched.recent, local_access()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

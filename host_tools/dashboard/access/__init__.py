@@ -1,1 +1,1 @@
-"""Who may see and do what: viewers, their roles, and the headers that hold a browser to it."""
+"""Who may see the page, and who may command: passwords, sessions, forged requests, headers."""

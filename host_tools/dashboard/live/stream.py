@@ -37,7 +37,7 @@ def routes(views: Mapping[str, View]) -> list[BaseRoute]:
         if view is None:
             raise HTTPException(404)
         ending = anyio.Event()
-        changes = _changes(context_of(request), view, request.query_params, ending)
+        changes = _changes(context_of(request), view, request, ending)
         return EventSourceResponse(
             changes, ping=15, send_timeout=_STUCK_S, shutdown_event=ending, shutdown_grace_period=_GRACE_S
         )
@@ -46,10 +46,11 @@ def routes(views: Mapping[str, View]) -> list[BaseRoute]:
 
 
 async def _changes(
-    context: Context, view: View, query: QueryParams, ending: anyio.Event
+    context: Context, view: View, request: Request, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     differ, revision, made_at = Differ(), -1, 0.0
-    while not ending.is_set():
+    query, alive = request.query_params, request.state.alive
+    while alive() and not ending.is_set():
         now = time.time()
         if context.watched.revision != revision or now - made_at >= _AGES_EVERY_S:
             revision, made_at = context.watched.revision, now

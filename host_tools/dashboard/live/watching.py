@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.messages import DeviceInfo, JobReport
 from edge_agent.wire.telemetry import ModelState
-from edge_agent.wire.topics import Topics
+from edge_agent.wire.topics import EVERYONE, Topics
 from host_tools.broker.packed import Packed, pack
 from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import KINDS, Details
@@ -85,6 +85,23 @@ class Watched:
             devices = self._view.fleet.devices
             return [copied(devices[one]) for one in sorted(devices) if name in devices[one].models]
 
+    def devices(self) -> list[str]:
+        """Every device's name, ordered."""
+        with self._lock:
+            return sorted(self._view.fleet.devices)
+
+    def groups(self) -> list[str]:
+        """Every group that a device says it is in, ordered."""
+        with self._lock:
+            boards = (one.board for one in self._view.fleet.devices.values())
+            return sorted({group for board in boards if board for group in board.groups})
+
+    def members(self, group: str) -> list[str]:
+        """The devices of a group, ordered."""
+        with self._lock:
+            devices = self._view.fleet.devices.values()
+            return sorted(one.id for one in devices if one.board and group in (EVERYONE, *one.board.groups))
+
     def info(self, device: str) -> DeviceInfo | None:
         """What a device says of itself."""
         with self._lock:
@@ -99,6 +116,10 @@ class Watched:
         """The reports of a device's jobs without their results, the newest first."""
         with self._lock:
             return self._details.reports(device)
+
+    def touch(self) -> None:
+        """Something that pages show has changed, although no device said anything."""
+        self.revision += 1
 
     # What the listening thread tells
 

@@ -25,7 +25,7 @@ from host_tools.dashboard.widgets.state import state_of
 from host_tools.fleet.row import Row
 
 _COLUMNS = {
-    "select": Head("", sorts=False),
+    "select": Head(element("span", "Selected", class_="unseen"), sorts=False),
     "device": Head("Device"),
     "board": Head("Board"),
     "model": Head("Model"),

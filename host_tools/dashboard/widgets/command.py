@@ -7,7 +7,11 @@ from host_tools.broker.settings import Settings
 
 def command(settings: Settings, *words: str, signed: bool = False) -> Markup:
     """``host-tools`` with ``words``, as it would be typed for this broker."""
-    text = command_line(settings, "host-tools", *words, signed=signed)
+    return typed(command_line(settings, "host-tools", *words, signed=signed))
+
+
+def typed(text: str) -> Markup:
+    """A whole command."""
     copy = element("button", "Copy", type="button", class_="copy", data_copy=text, hidden="")
     return element(
         "p", element("span", "On the command line: ", class_="note"), element("code", text), copy, class_="cli"
