@@ -3,7 +3,7 @@
 
 // "/" goes to the search field, as long as nobody types elsewhere.
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     const field = document.getElementById("search");
     if (field) {
