@@ -5,7 +5,6 @@
 
 import time
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,6 +19,7 @@ from host_tools.dashboard.orders.asking import Asked
 from host_tools.dashboard.orders.commander import Commander
 from host_tools.dashboard.orders.plans import Line
 from host_tools.dashboard.pages import order_forms, order_offers
+from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
 from host_tools.fleet.state import DeviceState
 
@@ -35,7 +35,7 @@ async def ask(request: Request) -> Response:
     try:
         asked = asking.read(request.query_params)
         if asked.action == "push":
-            body = await run_in_threadpool(order_offers.body, request, context, asked)
+            body = await in_thread(order_offers.body, request, context, asked)
         else:
             body = _body(request, context, asked)
     except EdgeAgentError as error:
