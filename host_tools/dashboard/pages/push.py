@@ -60,7 +60,7 @@ async def upload(request: Request) -> Response:
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
         if not isinstance(model, UploadFile) or not model.filename:
-            raise ConfigError("usage", "choose the model's file")
+            raise ConfigError("usage", "no file came; choose the model's file")
         text = await _text(manifest) if isinstance(manifest, UploadFile) and manifest.filename else ""
         kept = await in_thread(orders.uploads.take, viewer.shown, model.filename, model.file, text)
         await form.close()
