@@ -85,7 +85,7 @@ def certified(path: Path) -> list[str]:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        raise ConfigError("usage", f"{path}: {error.strerror}") from None
+        raise ConfigError("usage", f"{path}: {error.strerror}; give a certificate in PEM") from None
     except ValueError:
         raise ConfigError("usage", f"{path} is no certificate in PEM; give one") from None
     try:

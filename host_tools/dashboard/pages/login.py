@@ -3,7 +3,6 @@
 import time
 from urllib.parse import urlsplit
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -14,6 +13,7 @@ from host_tools.dashboard.access.guard import LOGIN, LOGOUT
 from host_tools.dashboard.access.passwords import LONGEST
 from host_tools.dashboard.context import context_of, viewer_of
 from host_tools.dashboard.frame import page
+from host_tools.dashboard.threads import checking_password
 from host_tools.dashboard.widgets.forms import button, field, form, hidden
 
 _WRONG = "That is not the name and password of anybody here."
@@ -46,7 +46,7 @@ async def log_in(request: Request) -> Response:
         return said
     given = await request.form()
     name, password = str(given.get("name", "")), str(given.get("password", ""))
-    viewer = await run_in_threadpool(users.check, name, password)
+    viewer = await checking_password(users.check, name, password)
     if viewer is None:
         return _page(request, str(given.get("next", "")), _WRONG, 403)
     access.attempts.succeeded(address)

@@ -5,7 +5,6 @@
 
 import time
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,6 +19,7 @@ from host_tools.dashboard.orders.asking import Asked
 from host_tools.dashboard.orders.commander import Commander
 from host_tools.dashboard.orders.plans import Line
 from host_tools.dashboard.pages import order_forms, order_offers
+from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
 from host_tools.fleet.state import DeviceState
 
@@ -35,7 +35,7 @@ async def ask(request: Request) -> Response:
     try:
         asked = asking.read(request.query_params)
         if asked.action == "push":
-            body = await run_in_threadpool(order_offers.body, request, context, asked)
+            body = await in_thread(order_offers.body, request, context, asked)
         else:
             body = _body(request, context, asked)
     except EdgeAgentError as error:
@@ -51,7 +51,7 @@ async def send(request: Request) -> Response:
         asked, orders = asking.read(form), commander_of(context)
         if asked.action == "push":
             if not (asked.scopes and asked.job):
-                raise ConfigError("usage", "choose a version and devices or a group")
+                raise ConfigError("usage", "there is nothing to push; choose a version, and devices or a group")
             number = orders.resend(viewer.shown, asked.scopes, asked.job, f"{asked.model} {asked.version}")
         else:
             number = _command(orders, viewer.shown, asked, asking.targets(form))
@@ -70,7 +70,7 @@ def commander_of(context: Context) -> Commander:
 def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[str]]) -> str:
     """One order for each version; returns the id of the last, or of the list where there are several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
-        raise ConfigError("usage", "choose what to do, and devices to do it")
+        raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
     numbers = [
         orders.command(who, devices, asked.action, model=asked.model, version=version, job=asked.job)
         for version, devices in targets.items()
