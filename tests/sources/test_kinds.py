@@ -154,7 +154,7 @@ class TestMqtt:
         with QueuedLink(url) as publisher:
             publisher.expect(Connected)
             for payload in payloads:
-                assert publisher.link.publish(topic, payload, retain=retain).wait(10)
+                assert publisher.link.publish(topic, payload, retain=retain).wait(60)
 
     def test_json_of_one_or_several_samples_and_malformed_messages(self, broker: IotcoreBroker) -> None:
         source = open_source("it", self.table(broker.url, channels=["acc.x", "y"], scale=[2]))
@@ -206,7 +206,7 @@ class TestMqtt:
     ) -> None:
         source = open_source("it", self.table(broker.url, **options))
         self.send(broker.url, source, payload)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not source.malformed and time.monotonic() < deadline:
             source.read(0.2)
         trouble = source.trouble
@@ -233,7 +233,7 @@ class TestMqtt:
     def test_what_is_retained_or_of_another_topic_is_no_sample(self, broker: IotcoreBroker) -> None:
         with QueuedLink(broker.url) as publisher:
             publisher.expect(Connected)
-            assert publisher.link.publish("s/imu", b'{"x": 9, "y": 9}', retain=True).wait(10)
+            assert publisher.link.publish("s/imu", b'{"x": 9, "y": 9}', retain=True).wait(60)
         source = open_source("it", self.table(broker.url))
         self.send(broker.url, source, b'{"x": 8, "y": 8}', topic="s/other")
         self.send(broker.url, source, b'{"x": 1, "y": 2}')

@@ -125,7 +125,7 @@ def test_the_wills_of_a_fleet_that_was_killed_say_that_it_is_gone(host: Host) ->
 
 def test_a_push_is_taken_by_every_device(host: Host) -> None:
     process = start(host, "4", "--group", "lab", "--job-seconds", "0.5", "--failures", "0", "--jobs-per-hour", "0")
-    pushed = host.push("--group", "lab", "--json", "--timeout", "30")
+    pushed = host.push("--group", "lab", "--json", "--timeout", "120")
     watched = host.run(main, "watch", "--job", pushed.events[-1]["job"], "--json")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
