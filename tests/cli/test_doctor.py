@@ -13,6 +13,7 @@ import pytest
 from support.brokers import Broker, MosquittoBroker
 from support.certificates import write_certificate
 
+from edge_agent.cli import open_source
 from edge_agent.cli.check import Check
 from edge_agent.cli.doctor_checks import examine
 from edge_agent.cli.doctor_sources import check_sources
@@ -36,6 +37,12 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return config
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes long to start a process."""
+    monkeypatch.setattr(open_source, "OPEN_TIMEOUT_S", 120.0)
 
 
 @pytest.fixture
@@ -120,7 +127,7 @@ def test_a_driver_that_crashes_or_hangs_does_not_take_the_doctor_with_it(
     monkeypatch.setenv("PYTHONPATH", str(package))
     found = []
     for crash, patience_s in (("true", 120.0), ("false", 3.0)):
-        monkeypatch.setattr("edge_agent.cli.open_source.OPEN_TIMEOUT_S", patience_s)
+        monkeypatch.setattr(open_source, "OPEN_TIMEOUT_S", patience_s)
         found += sources(write(f'[sources.a]\nkind = "acme"\ncrash = {crash}\n'))
 
     crashing, hanging = found

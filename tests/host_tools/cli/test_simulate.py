@@ -104,6 +104,9 @@ def test_a_fleet_whose_broker_is_gone_ends_soon_and_says_how_to_clear(
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["event"] == "online"
+        with Session(Settings(url=mosquitto.url, namespace=namespace)) as session:
+            kinds = [session.topics.devices(kind) for kind in ("status", "info", "model", "job")]
+            wait_for(lambda: len(session.snapshot(*kinds)) == 3 * 4)  # so there is something to clear
         mosquitto.kill()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
