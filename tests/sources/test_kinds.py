@@ -31,7 +31,7 @@ from edge_agent.settings.device import parse_config
 from edge_agent.sources import EndOfSource, Source, check_table, open_source
 
 
-def collect(source: Source, count: int, timeout_s: float = 20.0) -> np.ndarray:
+def collect(source: Source, count: int, timeout_s: float = 60.0) -> np.ndarray:
     parts: list[np.ndarray] = []
     deadline = time.monotonic() + timeout_s
     while sum(map(len, parts)) < count:
@@ -269,7 +269,7 @@ class TestMqtt:
         passwords = tmp_path / "passwords"
         program = shutil.which("mosquitto_passwd")
         assert program is not None
-        subprocess.run([program, "-b", "-c", str(passwords), "sensor", "secret"], check=True, timeout=30)
+        subprocess.run([program, "-b", "-c", str(passwords), "sensor", "secret"], check=True, timeout=60)
         passwords.chmod(0o600)
         broker = MosquittoBroker(tmp_path, "allow_anonymous false", f"password_file {passwords}")
         broker._config.write_text(broker._config.read_text().replace("allow_anonymous true\n", ""))
