@@ -46,6 +46,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def without_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of runtimes, whose process takes seconds."""
+    monkeypatch.setattr("edge_agent.cli.doctor_checks._runtimes", lambda: ())
+
+
+@pytest.fixture
 def imu(tmp_path: Path) -> Iterator[SerialImu]:
     with SerialImu(tmp_path / "imu") as sensor:
         yield sensor
@@ -169,6 +175,7 @@ def test_a_file_that_is_missing_is_one_check_that_fails(write: Write, tmp_path: 
 
 
 @pytest.mark.mosquitto
+@pytest.mark.usefixtures("without_runtimes")
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho's, after a failed handshake
 def test_a_broker_whose_certificate_nobody_vouches_for_names_the_key_to_set(write: Write, tmp_path: Path) -> None:
     write_certificate(tmp_path)
@@ -185,6 +192,7 @@ def test_a_broker_whose_certificate_nobody_vouches_for_names_the_key_to_set(writ
 
 
 @pytest.mark.mosquitto
+@pytest.mark.usefixtures("without_runtimes")
 def test_a_wrong_password_is_told_from_a_broker_that_is_not_there(write: Write, tmp_path: Path) -> None:
     (tmp_path / "passwords").touch(0o600)
     (tmp_path / "wrong").write_text("wrong\n", encoding="utf-8")
@@ -199,6 +207,7 @@ def test_a_wrong_password_is_told_from_a_broker_that_is_not_there(write: Write, 
     assert "username and password_file" in check.remedy
 
 
+@pytest.mark.usefixtures("without_runtimes")
 def test_a_user_name_that_is_not_the_device_is_warned_of(write: Write, one_broker: Broker) -> None:
     """The documented ACL lets nobody else write a device's topics, and a broker refuses such messages silently."""
     (check,) = (
@@ -211,6 +220,7 @@ def test_a_user_name_that_is_not_the_device_is_warned_of(write: Write, one_broke
     assert "user 'pi-o1'; device_id is 'pi'" in check.detail
 
 
+@pytest.mark.usefixtures("without_runtimes")
 def test_a_broker_that_is_there_is_ok(write: Write, one_broker: Broker) -> None:
     checks = examine(write(mqtt=f'url = "{one_broker.url}"'))
 
