@@ -57,7 +57,7 @@ pi-01  har 7  succeeded
   RSS of the model      3.0 MiB            2.0 MiB
   RSS, loaded           2.4 MiB            1.4 MiB
   RSS, steady           2.6 MiB            1.5 MiB  float as usual: 4.8 MiB
-  time to load          21.0 ms            15.5 ms
+  time to load            21 ms            15.5 ms
   first call             0.9 ms            0.61 ms
   agreement                                 99.0 %  at least 97.4 % (95 %)
   disagreements                           3 of 300
