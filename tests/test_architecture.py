@@ -87,7 +87,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"msgspec", "numpy"},
     ),
     # what people see
-    "report.html": ({"jobs"}, set()),
+    "report.html": ({"jobs"}, {"msgspec"}),
     "report": ({"backends", "calibration", "jobs", "report.html"}, {"PIL", "msgspec", "numpy"}),
 }  # fmt: skip
 ABOVE_THE_WORKER_LINE = DAEMON | EVERYWHERE | {"execution", "daemon", "cli", "report.html", "retry", "telemetry"}
@@ -102,7 +102,8 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
+    "dashboard": {"broker", "fleet", "history", "model", "push"},
+    "cli": {"broker", "dashboard", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

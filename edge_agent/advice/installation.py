@@ -21,6 +21,7 @@ MODULES = {
     "flatbuffers": "device", "ml_dtypes": "device",
     "cv2": "camera", "PIL": "camera", "sounddevice": "audio", "iotcore": "demo",
     "prometheus_client": "exporter", "sqlalchemy": "collect", "psycopg": "collect",
+    "starlette": "dashboard", "uvicorn": "dashboard", "sse_starlette": "dashboard", "python_multipart": "dashboard",
 }  # fmt: skip
 """A module of others → the extra that brings it."""
 _CHECKOUT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 """What a device says of itself and of its jobs: views of state, made afresh each time. Pure.
 
 A lost report loses nothing, as the next one says it all; a report over the protocol's limit drops what a reader
-misses least: first the layers, then the candidates, at last all but the verdict.
+misses least: first the histograms, then the layers, the candidates, at last all but the verdict.
 """
 
 from collections.abc import Iterator
@@ -59,10 +59,15 @@ def encode_report(report: JobReport, result: Result) -> bytes:
 
 def _ever_fewer(result: Result) -> Iterator[Result]:
     yield result
-    for key in ("layers", "candidates"):
-        warnings = [*result.data.warnings, f"{key} left out: the report was too large"]
+    plain = [msgspec.structs.replace(layer, histogram=None) for layer in result.layers]
+    for name, fewer in (
+        ("histograms", {"layers": plain}),
+        ("layers", {"layers": []}),
+        ("candidates", {"candidates": []}),
+    ):
+        warnings = [*result.data.warnings, f"{name} left out: the report was too large"]
         told = msgspec.structs.replace(result.data, warnings=warnings)
-        result = msgspec.structs.replace(result, data=told, **{key: []})
+        result = msgspec.structs.replace(result, data=told, **fewer)
         yield result
     message = printable(result.message, _MOST)
     yield Result(verdict=result.verdict, code=result.code, message=message, seconds=result.seconds)

@@ -14,8 +14,9 @@ from edge_agent.errors import CODES, StageError
 from edge_agent.foreign.decoding import MOST_VALUES, cut, cut_text, decode, values_in
 from edge_agent.foreign.opening import MOST_BYTES, read_file
 from edge_agent.jobs.lenient import lenient
-from edge_agent.jobs.result import MAX_CANDIDATES, MAX_LAYERS, Result
+from edge_agent.jobs.result import Result
 from edge_agent.jobs.task import OUTCOME_FILE, WORKER_STAGES, Stage
+from edge_agent.jobs.told_result import bounded
 from edge_agent.strict import UNDECODABLE, why
 
 K = TypeVar("K")
@@ -94,11 +95,7 @@ def _results(job_dir: Path) -> Iterator[dict[str, Any]]:
             return
         if left is None:
             return
-        results: dict[str, Any] = cut(left.results)
-        for key, most in (("candidates", MAX_CANDIDATES), ("layers", MAX_LAYERS)):
-            if isinstance(results.get(key), list):
-                results[key] = results[key][:most]
-        yield results
+        yield bounded(cut(left.results))
 
 
 def _readable(data: bytes) -> bool:

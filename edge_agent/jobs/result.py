@@ -12,6 +12,7 @@ import msgspec
 
 from edge_agent.jobs.data_summary import Data
 from edge_agent.jobs.measured_outputs import OutputSummary
+from edge_agent.jobs.value_histogram import ValueHistogram
 from edge_agent.wire.messages import Verdict
 
 MAX_CANDIDATES = 24
@@ -158,6 +159,8 @@ class LayerLoss(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the output's error that comes from here, where the search measured it."""
     float_cost_ms: float | None = None
     """What a call takes longer if this layer alone is left float."""
+    histogram: ValueHistogram | None = None
+    """Of that activation's values; null: none was kept of it, or it is not among the worst."""
 
 
 class MeasuredOn(msgspec.Struct, frozen=True, kw_only=True):

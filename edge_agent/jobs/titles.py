@@ -1,4 +1,4 @@
-"""What the numbers of a result's records are called wherever people see them: tables, text and page. Pure."""
+"""What a result's numbers and gates are called wherever people see them: tables, text and page. Pure."""
 
 from types import MappingProxyType
 
@@ -27,3 +27,15 @@ TITLES = MappingProxyType({
     "max_abs_error": "largest error",
 })  # fmt: skip
 """Key of a record → its title."""
+
+GATES = MappingProxyType({
+    "min_agreement": "the part of the windows on which int8 does what float does",
+    "min_class_recall": "the part of a class's windows that int8 keeps, of the class that it keeps least of",
+    "max_accuracy_drop": "what int8 loses of float's accuracy on labelled windows",
+    "min_sqnr_db": "how far the outputs' signal is above int8's error",
+    "max_latency_ratio": "what a call takes of float's time",
+    "max_size_ratio": "what the file takes of float's size",
+    "max_peak_rss_bytes": "the most memory that a process with the model takes",
+    "min_gain": "what int8 saves over float",
+})  # fmt: skip
+"""Gate → what is held against its limit."""

@@ -3,7 +3,7 @@
 Stages meet here and import each other nowhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace as replace_in
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from edge_agent.backends import Array, CandidateSpec, Range
+from edge_agent.calibration.histogram import Histogram
 from edge_agent.calibration.observer import Observer
 from edge_agent.errors import StageError
 from edge_agent.jobs.result import MeasuredModel
@@ -92,6 +93,22 @@ def read_extremes(path: Path, tensor: str) -> tuple[float, float] | None:
             return None
         low, high = kept[f"{names.index(tensor)}.extremes"].tolist()
         return low, high
+
+
+def read_histograms(path: Path, names: Collection[str] | None = None) -> dict[str, Histogram]:
+    """Tensor → its histogram, of those named that were written; None: of all."""
+    if not path.exists():
+        return {}
+    with np.load(path) as kept:
+        wanted = {
+            str(place): str(name) for place, name in enumerate(kept["names"]) if names is None or str(name) in names
+        }
+        parts: dict[str, dict[str, Any]] = {place: {} for place in wanted}
+        for key in kept.files:
+            place, _, part = key.partition(".")
+            if place in parts and part:
+                parts[place][part] = kept[key]
+        return {wanted[place]: Histogram.from_arrays(arrays) for place, arrays in parts.items()}
 
 
 def save_answers(folder: Path, outputs: Sequence[Array]) -> None:

@@ -7,7 +7,7 @@ when they have been read. A broker that refuses to clear them is told of, and ch
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import DeviceTopic, Scope
 from host_tools.broker.command_line import command_line
 from host_tools.broker.registry import Device, addressed, parse, read_devices, read_reports, readable
-from host_tools.broker.session import Session
+from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose_order
 from host_tools.exits import FAILED, TIMED_OUT, UNTRUSTED
@@ -35,6 +35,20 @@ class Answer:
     code: str
     message: str
     exit: int
+
+
+class Watcher:
+    """Is told how an order goes on; this one lets a person know on stderr what :class:`Session` says, and no more."""
+
+    def say(self, text: str) -> None:
+        """A sentence for a person."""
+        to_stderr(text)
+
+    def sent(self, command: Command, devices: Iterable[str]) -> None:
+        """It lies at the broker, for these devices."""
+
+    def answered(self, device: str, answer: Answer) -> None:
+        """A device has answered."""
 
 
 def active_version(model: str, devices: Mapping[str, Device], see: str) -> int:
@@ -96,10 +110,18 @@ def collect(
     timeout_s: float,
     *,
     keep: bool = False,
+    heard: Callable[[str, Answer], object] = lambda _device, _answer: None,
 ) -> dict[str, Answer]:
     """What each device answered until ``timeout_s``; then clear what need not stay at the broker.
 
-    ``keep``: the command is for devices that are still to come, too.
+    Args:
+        session: the connection.
+        scopes: whom it was sent to.
+        command: its id.
+        devices: whose answers are waited for.
+        timeout_s: how long.
+        keep: the command is for devices that are still to come, too.
+        heard: is told of each answer as it comes.
     """
     answers: dict[str, Answer] = {}
     left: list[str] = []
@@ -111,6 +133,7 @@ def collect(
             continue
         if answer := _answer(topic, incoming.payload, command):
             answers[topic.device] = answer
+            heard(topic.device, answer)
             if topic.kind == "done":
                 left += session.clear([incoming.topic])
     if len(answers) == len(devices) and not keep:
@@ -124,7 +147,13 @@ def collect(
 
 
 def order(
-    settings: Settings, scopes: Sequence[Scope] | None, *, timeout_s: float, expires_h: float, **what: Any
+    settings: Settings,
+    scopes: Sequence[Scope] | None,
+    *,
+    timeout_s: float,
+    expires_h: float,
+    watcher: Watcher | None = None,
+    **what: Any,
 ) -> dict[str, Answer]:
     """Send a command and collect the answers.
 
@@ -133,9 +162,11 @@ def order(
         scopes: whom; None: the devices on which the job is under way.
         timeout_s: how long to wait for answers.
         expires_h: hours for which a device may obey it.
+        watcher: is told how it goes on meanwhile.
         what: ``action``, and ``model`` with ``version`` (0: the active one), or ``job``.
     """
-    with Session(settings) as session:
+    watcher = watcher or Watcher()
+    with Session(settings, watcher.say) as session:
         chosen = list(scopes_of_job(session, what["job"]) if scopes is None else scopes)
         devices = addressed(read_devices(session), chosen)
         if what.get("model") and not what.get("version") and what["action"] not in _OF_ANY_VERSION:
@@ -144,7 +175,8 @@ def order(
         envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)
         try:
             send(session, chosen, command.id, envelope)
-            return collect(session, chosen, command.id, devices, timeout_s)
+            watcher.sent(command, devices)
+            return collect(session, chosen, command.id, devices, timeout_s, heard=watcher.answered)
         except KeyboardInterrupt:
             session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")
             raise

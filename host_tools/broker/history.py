@@ -74,14 +74,14 @@ def _wanted(payload: bytes, namespace: str, model: str, scope: Scope, trusted: K
         envelope = unseal(payload, MANIFEST_TYPE)
         content = envelope.content()
         manifest = decode_manifest(content)
-        if trusted is not None and not _counts(envelope, manifest, namespace, model, scope, trusted):
+        if trusted is not None and not counts(envelope, manifest, namespace, model, scope, trusted):
             return None
         return Wanted(manifest.version, job_id(content_digest(content)), manifest.expires)
     except WireError:
         return None
 
 
-def _counts(envelope: Envelope, manifest: Manifest, namespace: str, model: str, scope: Scope, trusted: Keyring) -> bool:
-    """Whether it is signed, and lies where its signer wanted it."""
+def counts(envelope: Envelope, manifest: Manifest, namespace: str, model: str, scope: Scope, trusted: Keyring) -> bool:
+    """Whether a want is signed, and lies where its signer wanted it."""
     fits = manifest.namespace == namespace and manifest.name == model and str(scope) in manifest.targets
     return fits and is_signed_by(envelope, trusted)

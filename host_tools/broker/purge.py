@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def referenced(session: Session, now: float) -> set[str]:
     return alive
 
 
-def _wants(session: Session) -> dict[str, bytes]:
+def _wants(session: Session) -> Mapping[str, bytes]:
     """Topic → payload of every want, found in both ways."""
     topics = session.topics
     differ: set[str] = set()

@@ -14,7 +14,7 @@ import secrets
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -152,17 +152,22 @@ class Session:
                 return event
         return None
 
-    def snapshot(self, *filters: str, listen: bool = False) -> dict[str, bytes]:
+    def snapshot(
+        self, *filters: str, listen: bool = False, into: MutableMapping[str, bytes] | None = None
+    ) -> MutableMapping[str, bytes]:
         """Topic → payload of every retained message under ``filters``.
 
         ``listen``: from then on, too, as :meth:`subscribe` does, but nothing that is said meanwhile is missed.
+        ``into``: an empty mapping that is filled and returned.
 
         Raises:
             BrokerError: ``snapshot_incomplete``: the broker did not deliver them all, or nobody can tell.
         """
         nobody = Scope("d", secrets.token_hex(8))
         ours = Filters((*self._filters, *(filters if listen else ())))
-        reading = Reading(filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s)
+        reading = Reading(
+            filters, resumes=self.link.resumes, now=time.monotonic(), patience_s=self._timeout_s, into=into
+        )
         sent = self._ask(reading, nobody)
         while (verdict := reading.verdict(time.monotonic(), answered=sent.done)) is not Verdict.COMPLETE:
             if verdict is Verdict.INCOMPLETE:
@@ -185,7 +190,9 @@ class Session:
         if reading.qos == 0:  # that was the word for those we listen to as well, unless wider ones were asked for
             self.link.subscribe(*(name for name in dict.fromkeys((*reading.asks, *filters)) if name in ours))
         self.link.unsubscribe(self._echoes(nobody), *(name for name in reading.asks if name not in ours))
-        return {topic: payload for topic, payload in reading.found.items() if payload}
+        for topic in [topic for topic, payload in reading.found.items() if not payload]:
+            del reading.found[topic]
+        return reading.found
 
     def _incomplete(self, reading: Reading) -> str:
         came = counted(len(reading.found), "retained message")

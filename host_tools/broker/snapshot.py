@@ -17,6 +17,7 @@ the same message is believed.
 """
 
 from collections import Counter
+from collections.abc import MutableMapping
 from enum import Enum, auto
 
 from host_tools.broker.filters import Filters
@@ -56,14 +57,23 @@ class Reading:
         resumes: whether the broker keeps what it could not deliver for the next connection.
         now: seconds of any monotonic clock, as in every other call.
         patience_s: how long nothing new may come before this is no reading.
+        into: where topics and payloads are put.
 
     Attributes:
-        found: topic → payload.
+        found: topic → payload; ``into``.
         round: the number of connections that this took, from 0.
     """
 
-    def __init__(self, filters: tuple[str, ...], *, resumes: bool, now: float, patience_s: float) -> None:
-        self.found: dict[str, bytes] = {}
+    def __init__(
+        self,
+        filters: tuple[str, ...],
+        *,
+        resumes: bool,
+        now: float,
+        patience_s: float,
+        into: MutableMapping[str, bytes] | None = None,
+    ) -> None:
+        self.found: MutableMapping[str, bytes] = {} if into is None else into
         self.round = 0
         self._filters = Filters(filters)
         self._wider = Filters(map(wider, filters))
@@ -145,7 +155,7 @@ class Reading:
 
     def _compare(self) -> Verdict:
         """Without a session: whether this round and the one before, one of them by wider filters, prove each other."""
-        if self._before == self.found.keys() and self._proved:
+        if self._before == set(self.found) and self._proved:
             return Verdict.COMPLETE
         provable = all(wider(name) != name for name in self._filters)
         return Verdict.AGAIN if provable and self._compared + 1 < _MOST_ROUNDS else Verdict.INCOMPLETE

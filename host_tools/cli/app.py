@@ -3,6 +3,9 @@
 import sys
 
 from host_tools.cli.collect import collect
+from host_tools.cli.dashboard import dashboard
+from host_tools.cli.dashboard_access import DashboardOptions
+from host_tools.cli.dashboard_user import dashboard_user
 from host_tools.cli.devices import devices
 from host_tools.cli.exporter import exporter
 from host_tools.cli.keygen import keygen
@@ -49,6 +52,14 @@ _COLLECT = examples(
     "host-tools collect --db history.db --keep-days 30",
     "host-tools collect --db postgresql://edge_agent@db.local/edge_agent --broker mqtt://broker.local",
 )
+_DASHBOARD = examples(
+    "host-tools dashboard",
+    "host-tools dashboard --allow-commands --sign operator.key",
+    "host-tools dashboard --listen 0.0.0.0:8443 --users users --tls-cert cert.pem --tls-key key.pem",
+    "host-tools dashboard --broker mqtt://broker.local --listen 127.0.0.1:8080",
+    "host-tools dashboard --db ~/.local/state/edge-agent/history.db",
+)
+_DASHBOARD_USER = examples("host-tools dashboard-user anna users --role operator")
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
 _SIGN = examples(
     "host-tools sign har --device pi-01 --sign second.key", "host-tools sign keys-2 --all --sign second.key"
@@ -75,6 +86,8 @@ def main() -> None:
     app.command("purge", epilog=_PURGE, cls=connected)(purge_broker)
     app.command(epilog=_EXPORTER, cls=connected)(exporter)
     app.command(epilog=_COLLECT, cls=connected)(collect)
+    app.command(epilog=_DASHBOARD, cls=taking(DashboardOptions))(dashboard)
+    app.command("dashboard-user", epilog=_DASHBOARD_USER, cls=VersionedCommand)(dashboard_user)
     app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
     app.command(epilog=_SIGN, cls=taking(SignOptions))(sign)
     app.command(epilog=_KEYS, cls=taking(KeysOptions))(keys)

@@ -33,7 +33,7 @@ def exporter(
 
     ear = Exporter(settings.topics, to_stderr)
     with until_stopped(), answering(ear.exported, host, port) as chosen:
-        to_stderr(f"metrics of {settings.namespace} on http://{_bracketed(host)}:{chosen}/metrics; Ctrl-C ends")
+        to_stderr(f"metrics of {settings.namespace} on http://{bracketed(host)}:{chosen}/metrics; Ctrl-C ends")
         follow(settings, ear, events=True)
 
 
@@ -46,5 +46,6 @@ def address_of(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """The host as a URL has it."""
     return f"[{host}]" if ":" in host else host

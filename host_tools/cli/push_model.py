@@ -15,7 +15,8 @@ from host_tools.display.console import stdout_console
 from host_tools.display.progress import open_display
 from host_tools.display.result_table import show, to_do
 from host_tools.exits import run
-from host_tools.push.push import PushRequest, PushResult, announced, push
+from host_tools.push.push import PushRequest, announced, push
+from host_tools.push.sending import PushResult
 
 _CENTURY_DAYS = 36_500.0
 EPILOG = examples(

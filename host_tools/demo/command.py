@@ -33,7 +33,8 @@ from host_tools.display.progress import open_display
 from host_tools.display.result_table import show
 from host_tools.exits import INTERRUPTED
 from host_tools.invocation import typed
-from host_tools.push.push import PushRequest, PushResult, push
+from host_tools.push.push import PushRequest, push
+from host_tools.push.sending import PushResult
 
 _DATA = Path(__file__).with_name("data")
 _BUNDLED = {

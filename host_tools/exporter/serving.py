@@ -11,7 +11,7 @@ from edge_agent.mqtt import Incoming
 from edge_agent.strict import why
 from edge_agent.wire.topics import Topics
 from host_tools.exporter.collector import Exported, FleetCollector
-from host_tools.fleet.reading import Said, Unreadable, device_of, read
+from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 
 _MOST = 200
 """Characters of a string that is kept; none longer than a label's is shown."""
@@ -33,7 +33,7 @@ class Exporter:
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
         """All that the broker keeps."""
-        found = [said for topic, payload in messages.items() if (said := self._read(topic, payload))]
+        found = [said for topic in models_first(messages) if (said := self._read(topic, messages[topic]))]
         with self.exported.lock:
             self.exported.fleet.replace_kept(found, time.time())
 

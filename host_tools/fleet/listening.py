@@ -5,11 +5,12 @@ broker that goes away is waited for, however long; only one that refuses us ends
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Incoming
+from host_tools.broker.packed import Packed
 from host_tools.broker.session import Session, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.fleet.reading import live_filters, retained_filters
@@ -29,11 +30,11 @@ class Ear(Protocol):
     def connected(self, *, up: bool) -> None:
         """Whether the broker can be heard from now on."""
 
-    def kept(self, messages: Mapping[str, bytes]) -> None:
+    def kept(self, messages: Packed) -> None:
         """Topic → payload of all that the broker keeps."""
 
     def heard(self, message: Incoming) -> None:
-        """A message; what is retained comes once more after :meth:`kept`."""
+        """A message; after an outage what is retained comes here once more."""
 
     def tick(self) -> bool:
         """Called a few times a second; True: at once again, please."""
@@ -69,13 +70,16 @@ def follow(
 
 def _hear(session: Session, ear: Ear, until: Callable[[], bool], *, events: bool) -> None:
     topics = session.topics
-    filters = (*retained_filters(topics), *live_filters(topics), *((topics.devices("event"),) if events else ()))
+    live = (*live_filters(topics), *((topics.devices("event"),) if events else ()))
     heard_at, hurry = -1, False
     while not until():
         if heard_at != session.connections or ear.wants_all:
-            ear.kept(session.snapshot(*retained_filters(topics)))
+            found = Packed()
+            session.snapshot(*retained_filters(topics), listen=True, into=found)
+            ear.kept(found)
+            del found
             if heard_at < 0:
-                session.subscribe(*filters)
+                session.subscribe(*live)
             heard_at = session.connections
         up = session.link.connected
         ear.connected(up=up)

@@ -25,6 +25,8 @@ class Row:
         progress: part of the whole job, 0 to 1; None: no job is under way.
         latency_ms: the median that serving has now, else as it was measured when the release was judged.
         seen: when the device was heard of last, in seconds since the epoch.
+        outdated: whether another device runs a newer version of the model.
+        quiet: whether the device is offline, or samples of its health came and have stopped.
     """
 
     device: str
@@ -46,6 +48,8 @@ class Row:
     stale: bool = False
     refused: str = ""
     seen: float | None = None
+    outdated: bool = False
+    quiet: bool = False
 
     @property
     def latency_ratio(self) -> float | None:

@@ -7,7 +7,7 @@ finds everything, and the host may go.
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,31 +17,28 @@ import msgspec
 from edge_agent.errors import ContractError
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE
-from edge_agent.wire.manifest import Blob, Manifest, encode_manifest
+from edge_agent.wire.manifest import Manifest, encode_manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.timestamps import rfc3339
 from edge_agent.wire.topics import Scope
 from host_tools.broker.command_line import command_line
 from host_tools.broker.history import read_history
-from host_tools.broker.job_tracker import EXIT_SUCCEEDED, DeviceOutcome, JobTracker
-from host_tools.broker.purge import purge
+from host_tools.broker.job_tracker import EXIT_SUCCEEDED, JobTracker
 from host_tools.broker.registry import Device, addressed, read_devices
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.broker.signing import enclose_order, own_keyring
 from host_tools.display.progress import Display
-from host_tools.exits import INTERRUPTED
 from host_tools.model.signature import read_signature
 from host_tools.model.tensors import ModelTensors
 from host_tools.push.features import check_features
 from host_tools.push.fit import troubles
-from host_tools.push.foresight import Asked, Outlook, ignores, inactive, nothing_new, outlook, sentences
+from host_tools.push.foresight import Asked, Outlook, nothing_new, outlook, sentences
 from host_tools.push.labelled_file import labelled_rows
 from host_tools.push.labels import check_labelled, check_labelled_rows
 from host_tools.push.manifest_file import build_manifest, model_format, read_blob, read_manifest_file
-from host_tools.push.upload import Uploader
+from host_tools.push.sending import PushResult, Sealed, Stay, fill, new_tracker, send
 from host_tools.push.versions import choose_version
-from host_tools.push.waiting import listen, wait
 
 _DAY_S = 86_400.0
 
@@ -75,36 +72,6 @@ class PushRequest:
     again: bool = False
     force: bool = False
     devices_stay: bool = True
-
-
-@dataclass(slots=True)
-class PushResult:
-    """What became of it; ``summary`` is the last line of ``--json``."""
-
-    exit: int
-    manifest: Manifest
-    job: str
-    reports: list[JobReport] = field(default_factory=list)
-    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Flat fields for scripts."""
-        return {
-            "exit": self.exit,
-            "job": self.job,
-            "model": self.manifest.name,
-            "version": self.manifest.version,
-            "devices": self.devices,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Sealed:
-    manifest: Manifest
-    envelope: bytes
-    job: str
-    blobs: list[tuple[Path, Blob]]
 
 
 def push(settings: Settings, request: PushRequest, display: Display) -> PushResult:
@@ -146,14 +113,14 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         blobs = [(request.model, manifest.blob)]
         if evaluation and evaluation_blob:
             blobs.append((evaluation, evaluation_blob))
-        sealed = _Sealed(
+        sealed = Sealed(
             manifest, enclose_order(content, MANIFEST_TYPE, settings.sign), job_id(content_digest(content)), blobs
         )
         asked = Asked(manifest.name, version, sealed.job, frozenset(request.scopes))
         outlooks = {name: outlook(device, asked, history, now) for name, device in devices.items()}
         for sentence in sentences(outlooks, asked, highest, order):
             display.note(sentence)
-        tracker = _new_tracker(asked, devices, outlooks, highest)
+        tracker = new_tracker(asked, devices, outlooks, highest)
         if request.dry_run:
             return PushResult(EXIT_SUCCEEDED, manifest, sealed.job)
         judged = [one for one in history.reports if one.job == sealed.job and one.ended]
@@ -166,7 +133,8 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
                 "give --again, leave version out of the manifest, or raise it"
                 + (f"; or run {recalibrate}" if one.status == "succeeded" else "")
             )
-        return _send(session, settings, request, sealed, tracker, display)
+        stay = Stay(wait=request.wait, timeout_s=request.timeout_s, devices_stay=request.devices_stay)
+        return send(session, request.scopes, sealed, tracker, display, stay)
 
 
 def announced(request: PushRequest, result: PushResult) -> dict[str, Any]:
@@ -211,21 +179,6 @@ def _check_fit(
         display.note(f"{name} will answer {error.code}: {error.message}")
 
 
-def _new_tracker(
-    asked: Asked, devices: Mapping[str, Device], outlooks: Mapping[str, tuple[Outlook, int]], highest: int
-) -> JobTracker:
-    """Whom to wait for; a device that will say nothing is not waited for."""
-    statuses = {name: device.status for name, device in devices.items()}
-    tracker = JobTracker(asked.job, asked.model, statuses, open_ended=any(scope.kind == "g" for scope in asked.scopes))
-    for name, foreseen in outlooks.items():
-        match foreseen:
-            case ((Outlook.IGNORED | Outlook.UNANSWERED), _):
-                tracker.devices[name].ignored = ignores(name, foreseen, asked, highest)
-            case Outlook.INACTIVE, active:
-                tracker.devices[name].inactive = inactive(asked, active)
-    return tracker
-
-
 def _nothing_sent(manifest: Manifest, tracker: JobTracker, judged: Sequence[JobReport], display: Display) -> PushResult:
     """The end of a push of what its devices have judged and the broker has: theirs."""
     for report in judged:
@@ -238,52 +191,3 @@ def _nothing_sent(manifest: Manifest, tracker: JobTracker, judged: Sequence[JobR
     result = PushResult(tracker.exit_code, manifest, tracker.job)
     fill(result, tracker)
     return result
-
-
-def _send(
-    session: Session, settings: Settings, request: PushRequest, sealed: _Sealed, tracker: JobTracker, display: Display
-) -> PushResult:
-    manifest, job = sealed.manifest, sealed.job
-    result = PushResult(EXIT_SUCCEEDED, manifest, job)
-    watch = command_line(settings, "host-tools", "watch", "--job", job)
-    uploader = Uploader(session, sealed.blobs, display.upload, max_broker_bytes=settings.max_broker_bytes)
-    try:
-        uploader.upload()
-    except KeyboardInterrupt:
-        if request.devices_stay:
-            display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
-        raise
-    listen(session, job)
-    for scope in request.scopes:
-        session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
-    session.say_left(purge(session, settings).refused)
-    if not request.wait:
-        display.note(f"sent; watch it with: {watch}")
-        return result
-    try:
-        in_time = wait(session, tracker, display, timeout_s=request.timeout_s, on_need=uploader.answer)
-    except KeyboardInterrupt:
-        if not request.devices_stay:
-            raise
-        display.note(f"the job goes on; watch it with: {watch}")
-        result.exit = INTERRUPTED
-    else:
-        result.exit = tracker.exit_code
-        if not in_time and request.devices_stay:
-            display.note(f"time is up; the job goes on; watch it with: {watch}")
-    fill(result, tracker)
-    return result
-
-
-def fill(result: PushResult, tracker: JobTracker) -> None:
-    """Take what is known of each device into ``result``."""
-    for name, progress in tracker.devices.items():
-        report = progress.report
-        if report and progress.end is not DeviceOutcome.INACTIVE:
-            result.reports.append(report)
-        result.devices[name] = {
-            "end": progress.end.value,
-            "code": progress.code,
-            "message": progress.message,
-            "release": report.release if report else "",
-        }

@@ -2,17 +2,14 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from support.pages import Reader
 from support.results import as_json, empty_result
 from support.trained import windows, write_classifier
 
@@ -24,9 +21,11 @@ from edge_agent.errors import CODES
 from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.measured_outputs import ClassKept, OutputSummary
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, Result
+from edge_agent.jobs.titles import GATES
+from edge_agent.jobs.value_histogram import MAX_BINS, MAX_HISTOGRAMS, ValueHistogram
 from edge_agent.report.page import render
-from edge_agent.report.shapes import columns, expected_sqnr_db, worst
 from edge_agent.report.text import render as as_text
+from edge_agent.wire.manifest import Gates
 from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, save_histograms
 from edge_agent.worker.explain.evidence import read_evidence
 
@@ -106,37 +105,6 @@ def page(result: Mapping[str, Any], model: str = "har.onnx", name: str = "inner"
     return render(lenient(result, Result), model=model, histograms=histograms, ranges=ranges)
 
 
-class Reader(HTMLParser):
-    """Collects elements, attributes and text, and complains about what is not closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "pre" not in self.open and "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
-
-
 @pytest.mark.parametrize("result", [accepted(), rejected(), failed()], ids=["accepted", "rejected", "failed"])
 def test_any_verdict_is_a_sound_page_that_needs_nothing_else(result: dict[str, Any]) -> None:
     text = page(result)
@@ -144,7 +112,7 @@ def test_any_verdict_is_a_sound_page_that_needs_nothing_else(result: dict[str, A
 
     assert text.startswith("<!doctype html>")
     assert read.tags["script"] == read.tags["link"] == read.tags["img"] == 0
-    assert not [value for name, value in read.attributes if name in ("src", "href") or name.startswith("on")]
+    assert not [value for name, value in read.attributes if name in ("src", "href", "style") or name.startswith("on")]
     assert "http:" not in text
     assert "https:" not in text
     assert not re.search(r"url\(|@import", text)
@@ -281,7 +249,7 @@ def test_the_plot_marks_front_choice_and_limit_and_names_every_point() -> None:
     text = page(accepted())
     read = Reader(text)
 
-    assert read.text.count("agreement_too_low") == 0, "the sentence says it"
+    assert read.text.count("agreement_too_low") == 1, "the sentence says it; what to do about it is said once"
     assert ("class", "chosen") in read.attributes
     assert ("class", "front") in read.attributes
     assert "1: static · mse · operators: all · per channel" in read.text
@@ -296,42 +264,54 @@ def test_candidates_that_are_equally_close_have_no_plot() -> None:
     assert "figure" not in Reader(page(result)).tags
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60).filter(any))
-def test_the_columns_of_a_histogram_hold_every_value(values: list[float]) -> None:
-    histogram = seen(values)
-
-    found = columns(histogram, histogram.low, histogram.high)
-
-    assert found.sum() == pytest.approx(sum(value != 0 for value in np.asarray(values, np.float32)))
-    assert (found >= 0).all()
+VALUES = ValueHistogram(
+    low=-2.5, width=0.25, counts=[3, 0, 17, 900, 2], smallest=-2.25, largest=-1.5, range_low=-2.0, range_high=-1.75,
+    zeros=0.125, sqnr_db=12.34,
+)  # fmt: skip
 
 
-def test_columns_are_where_the_values_are() -> None:
-    found = columns(seen([*[1.0] * 30, *[9.0] * 10, 0.0, 10.0]), 0.0, 10.0, count=10)
-
-    assert found[:2].sum() == pytest.approx(30)
-    assert found[8:].sum() == pytest.approx(11)
-
-
-def test_the_expected_sqnr_is_what_rounding_costs() -> None:
-    values = np.random.default_rng(1).uniform(-1, 1, 50_000)
-    step = 2 / 255
-    rounded = np.round(values / step) * step
-
-    expected = expected_sqnr_db(seen(values).cells(), Range(-1.0, 1.0))
-
-    assert expected == pytest.approx(10 * np.log10(np.mean(values**2) / np.mean((values - rounded) ** 2)), abs=0.2)
+def drawn(*told: ValueHistogram, **more: Any) -> Reader:
+    layers = [LayerLoss(name=f"l{place}", tensor=f"t{place}", histogram=one) for place, one in enumerate(told)]
+    result = Result(verdict="rejected", code="sqnr_too_low", layers=layers)
+    return Reader(render(result, model="m", histograms={}, ranges={}, **more))
 
 
-def test_tensors_follow_their_layers_and_without_layers_the_worst_come_first() -> None:
-    histograms = {"fine": seen(np.linspace(-1, 1, 500)), "cut": seen(np.linspace(-9, 9, 500)), "none": Histogram()}
-    ranges = dict.fromkeys(histograms, Range(-1.0, 1.0))
+def test_the_histograms_of_a_result_are_drawn_without_what_calibration_left() -> None:
+    read = drawn(VALUES)
 
-    assert [one.name for one in worst(histograms, ranges, [])] == ["cut", "fine"]
-    assert [
-        one.name for one in worst(histograms, ranges, [LayerLoss(name="a", tensor="fine"), LayerLoss(name="b")])
-    ] == ["fine"]
+    for shown in ("t0", "12.3 dB", "range [-2, -1.75]", "values [-2.25, -1.5]", "12.5 % zeros"):
+        assert shown in read.text, shown
+    bars = [value for name, value in read.attributes if name == "class" and value in ("in", "cut")]
+    assert len(bars) == 4, "an empty bin has no bar"
+    assert set(bars) == {"in", "cut"}
+
+
+def test_only_the_worst_tensors_are_drawn() -> None:
+    text = drawn(*[VALUES] * 20).text
+
+    assert f"t{MAX_HISTOGRAMS - 1} " in text
+    assert f"t{MAX_HISTOGRAMS} " not in text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"counts": []},
+        {"counts": [0, 0]},
+        {"counts": [-5, 10**18] * 5000},
+        {"width": 0.0},
+        {"width": -1.0},
+        {"width": 1e308, "counts": [1] * 64},
+        {"low": -1.7e308, "range_low": 1.7e308, "range_high": -1.7e308},
+        {"smallest": 1e300, "largest": -1e300, "zeros": -7.0, "sqnr_db": -1e308},
+    ],
+)
+def test_a_histogram_of_impossible_numbers_breaks_nothing(wrong: dict[str, Any]) -> None:
+    read = drawn(msgspec.structs.replace(VALUES, **wrong))
+
+    assert "t0" in read.text
+    assert sum(read.tags.values()) < 300
+    assert not [value for _, value in read.attributes if value in ("nan", "inf", "-inf")]
 
 
 def test_evidence_is_read_as_calibration_left_it(tmp_path: Path) -> None:
@@ -388,9 +368,11 @@ def test_a_model_that_was_measured_has_its_tensors_in_the_page(
     lossy = [layer for layer in result["layers"] if layer["remedy"] != "nothing to do"]
     assert all(layer["cause"] in read.text for layer in lossy)
     assert "nothing to do" not in read.text
-    named = [layer["tensor"] for layer in result["layers"] if layer["tensor"]]
-    assert named
-    assert named[0] in read.text
+    first = next(layer for layer in result["layers"] if layer["tensor"])
+    assert first["tensor"] in read.text
+    assert len(first["histogram"]["counts"]) == MAX_BINS
+    assert sum(first["histogram"]["counts"]) > 100
+    assert first["histogram"]["range_low"] < first["histogram"]["range_high"]
     assert read.tags["svg"] > 1
 
 
@@ -405,3 +387,24 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is(
     assert code == 2
     assert "--report" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_each_code_stands_with_what_to_do() -> None:
+    result = rejected()
+    result["data"]["outputs"] = [
+        msgspec.to_builtins(OutputSummary(name="y", kind="raw", found="", code="output_ruined", message="m")),
+        msgspec.to_builtins(OutputSummary(name="z", kind="raw", found="")),
+    ]
+    result["data"]["findings"] = [{"code": "drift", "message": "it moved", "refuse": False}]
+
+    text = Reader(page(result)).text
+
+    for code in ("latency_too_high", "output_ruined", "drift", "agreement_too_low"):
+        assert CODES[code].remedy in text, code
+
+
+def test_each_gate_says_what_it_is_about() -> None:
+    told = set(Gates.__struct_fields__) - {"latency_margin"}
+
+    assert set(GATES) == told
+    assert GATES["min_agreement"] in Reader(page(accepted())).text

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.jobs.result import GateResult, LayerLoss, MeasuredModel, MeasuredOn, Result
+from edge_agent.jobs.value_histogram import ValueHistogram
 from edge_agent.wire.channels import CHANNELS, Channel
 from edge_agent.wire.envelope import Envelope, Signature
 from edge_agent.wire.keys import KeyList
@@ -23,7 +24,7 @@ SHOWN: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
         *(Message, *SAID, Refused, ActiveRelease, Envelope, Signature, Command, Manifest, Blob, KeyList),
-        *(Result, MeasuredModel, GateResult, LayerLoss, MeasuredOn),
+        *(Result, MeasuredModel, GateResult, LayerLoss, ValueHistogram, MeasuredOn),
     )
 }
 """The structs that have a table of fields; the others have a schema alone."""

@@ -23,6 +23,7 @@ EXPECTED = (
     r"Home Assistant is not installed",  # needs Python 3.13 beside that of the tests, and a network
     r"needs Node 18 or newer with npm",  # for a foreign parser that one file of the docs is held against
     r"needs the npm registry",
+    r"needs Chromium",  # Debian's package, which Ubuntu has as a snap alone
     r"needs (PostgreSQL|Prometheus)",  # servers of other projects, whose packages not every system has
     NO_ARM64,  # takes minutes in an emulator, and root; run by hand, see tests/bench/ARM64.md
 )

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.digits import gate_numbers
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
-from edge_agent.jobs.titles import TITLES
+from edge_agent.jobs.titles import GATES, TITLES
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.meter import meter
 
 _Row = tuple[str, Callable[[float], str]]
 _ROWS: tuple[_Row, ...] = (
@@ -32,24 +33,36 @@ _ROWS: tuple[_Row, ...] = (
     ("cosine", numbers.plain),
     ("max_abs_error", numbers.plain),
 )
-_GATES = {"gate": False, "value": True, "": False, "limit": True, "passed": False}
-_MARK = {"accepted": "✓", "rejected": "✕", "failed": "!"}
+_GATES = {"gate": False, "value": True, "beside its limit": False, "limit": True, "passed": False}
+_MARK = {"accepted": "✓", "rejected": "✕", "failed": "!", "canceled": "■"}
 
 
-def verdict(result: Result, model: str) -> Markup:
-    """What was decided, why, and what to do about it."""
-    decided, code = str(result.verdict), result.code
+def verdict(result: Result, model: str, warnings: Sequence[str]) -> Markup:
+    """What was decided of ``model``, why, and what to do about it."""
+    return decision(str(result.verdict), result.code, result.message, model, warnings)
+
+
+def decision(decided: str, code: str, message: str, title: str, warnings: Sequence[str] = ()) -> Markup:
+    """How a job ended, why, and what to do about it.
+
+    Args:
+        decided: accepted, rejected, failed or canceled.
+        code: how it ended.
+        message: the same in a sentence.
+        title: what it is about.
+        warnings: sentences that a reader must not miss.
+    """
     pill = element("span", _MARK.get(decided, ""), " ", decided, class_="pill")
     told = "" if code == decided else element("code", code)
     parts = [
         element("p", pill, " ", told, class_="decided"),
-        element("h1", model),
-        element("p", result.message, class_="sentence"),
+        element("h1", title),
+        element("p", message, class_="sentence"),
     ]
-    if decided != "accepted" and (to_do := remedy_for(code, result.message)):
+    if decided != "accepted" and (to_do := remedy_for(code, message)):
         parts.append(element("p", element("b", "To do: "), to_do))
-    parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in result.data.warnings]
-    return element("header", *parts, class_=f"verdict {decided}")
+    parts += [element("p", element("b", "Warning: "), one, class_="warning") for one in warnings]
+    return element("header", *parts, class_=f"verdict {decided}" if decided in _MARK else "verdict")
 
 
 def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
@@ -77,54 +90,62 @@ def figures(reference: MeasuredModel, target: MeasuredModel) -> Markup:
     return element("div", *tiles, class_="figures") if tiles else Markup()
 
 
-def comparison(reference: MeasuredModel, target: MeasuredModel, *, accepted: bool) -> Markup:
+def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) -> Markup:
     """Two cards: what is known of float, and of int8 the same and what only a comparison tells."""
     rows = [row for row in _ROWS if any(getattr(model, row[0]) is not None for model in (reference, target))]
     if not rows:
         return Markup()
     of_float = [row for row in rows if getattr(reference, row[0]) is not None]
-    title = "int8" if accepted else "int8, not accepted"
-    cards = [
-        _card("float", candidate.served(reference), reference, of_float),
-        _card(title, f"{candidate.label(target)}; {candidate.served(target)}" if target.method else "", target, rows),
-    ]
+    cards = [_card("float", candidate.served(reference), reference, of_float)]
+    if result.judged is not None:
+        made = f"{candidate.label(target)}; {candidate.served(target)}" if target.method else ""
+        cards.append(_card(_int8(result), made, target, rows))
     kept = ", ".join(target.float_layers)
     listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
     return _section("Float and int8", element("div", *cards, class_="pair"), listed)
+
+
+def _int8(result: Result) -> str:
+    if result.chosen is not None:
+        return "int8"
+    return "int8, so far" if result.verdict is None else "int8, not accepted"
 
 
 def gates(target: MeasuredModel) -> Markup:
     """Each gate's value against its limit."""
     if not target.gates:
         return Markup()
-    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates"))
+    return _section("Gates", table(_GATES, [_gate(one) for one in target.gates], "gates", "Gates"))
 
 
-def table(columns: Mapping[str, bool], rows: list[Markup], name: str) -> Markup:
-    """A table that scrolls by itself where the page is narrow.
+def table(columns: Mapping[str, bool], rows: list[Markup], name: str, label: str = "") -> Markup:
+    """A table that scrolls by itself where the page is narrow, by the keyboard, too.
 
     Args:
         columns: the name of each, and whether it holds numbers.
         rows: its ``tr`` elements.
         name: its class.
+        label: what it shows, for who does not see it; empty: its columns say that.
     """
     head = [element("th", one, scope="col", class_="n" if number else None) for one, number in columns.items()]
     body = element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_=name)
-    return element("div", body, class_="scroll")
+    label = label or f"Table of {', '.join(filter(None, columns))}"
+    return element("div", body, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _gate(one: GateResult) -> Markup:
     name, limit, value, passed = one.name, one.limit, one.value, one.passed
     shown, held = gate_numbers(name, value, limit, numbers.UNKNOWN)
     least = "at least " if name.startswith("min_") else "at most "
-    where = element("small", " on the labelled set") if one.on == "eval" else Markup()
+    where = element("span", " on the labelled set") if one.on == "eval" else Markup()
+    meaning = element("small", GATES.get(name, ""), where)
     margin = element("small", f" ({100 * one.margin:g} % margin)") if one.margin else Markup()
     bar = Markup() if value is None or limit is None else _bullet(value, limit, passed=passed)
     return element(
         "tr",
-        element("th", one.title, where, scope="row"),
+        element("th", one.title, meaning, scope="row"),
         element("td", shown, class_="n"),
-        element("td", bar, class_="bar"),
+        element("td", bar, class_="bullet"),
         element("td", held if limit is None else least + held, margin, class_="n"),
         element("td", element("span", "pass" if passed else "FAIL", class_="ok" if passed else "bad")),
     )
@@ -137,7 +158,7 @@ def _bullet(value: float, limit: float, *, passed: bool) -> Markup:
     return element(
         "svg",
         element("rect", x=0, y=4, width=100, height=6, rx=2, class_="track"),
-        element("rect", x=0, y=4, width=f"{long:.1f}", height=6, rx=2, class_="fill" if passed else "fill failed"),
+        element("rect", x=0, y=4, width=f"{long:.1f}", height=6, rx=2, class_="filled" if passed else "missed"),
         element("rect", x=f"{at - 0.6:.1f}", y=0, width=1.2, height=14, class_="limit"),
         viewBox="0 0 100 14",
         preserveAspectRatio="none",
@@ -154,10 +175,7 @@ def _card(title: str, made: str, model: MeasuredModel, rows: Sequence[_Row]) -> 
 
 
 def _tile(value: str, what: str, note: str, filled: float | None) -> Markup:
-    bar = Markup()
-    if filled is not None:
-        width = f"width:{100 * min(max(filled, 0.0), 1.0):.1f}%"
-        bar = element("span", element("span", style=width), class_="meter")
+    bar = Markup() if filled is None else meter(filled)
     return element("div", element("strong", value), element("span", what), bar, element("small", note), class_="tile")
 
 

@@ -29,10 +29,10 @@ def labelled(told: LabelledSet | None) -> Markup:
     )
     parts = [element("h2", "Labelled set"), element("p", what, class_="note")]
     if told.metrics:
-        parts.append(table(_METRICS, [_metric(one) for one in told.metrics], "metrics"))
+        parts.append(table(_METRICS, [_metric(one) for one in told.metrics], "metrics", "Metrics"))
     if told.classes:
         parts.append(element("p", "Classes of which int8 has fewer right than float:", class_="note"))
-        parts.append(table(_CLASSES, [_class(one) for one in told.classes], "metrics"))
+        parts.append(table(_CLASSES, [_class(one) for one in told.classes], "metrics", "Classes"))
     return element("section", *parts)
 
 

@@ -9,7 +9,7 @@ class Markup(str):
     __slots__ = ()
 
 
-_VOID = frozenset({"meta"})
+_VOID = frozenset({"input", "link", "meta"})
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:

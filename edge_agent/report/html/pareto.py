@@ -73,8 +73,15 @@ def plot(
         marks += [_dot(number, candidates[number], x, y, chosen=True) for number, x, y in placed if number == chosen]
     marks += _labels(placed, chosen)
     marks.append(_text("latency ratio (p50)", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "middle", "axis"))
-    picture = element("svg", *marks, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=f"{title} over time")
-    return element("figure", element("figcaption", title), picture)
+    picture = element(
+        "svg",
+        *marks,
+        viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
+        role="img",
+        aria_label=f"{title} over time",
+        class_="picture",
+    )
+    return element("figure", element("figcaption", title), picture, class_="pareto")
 
 
 def _axis(values: list[float], first: float, last: float, *, least: float, most: float = math.inf) -> _Axis:

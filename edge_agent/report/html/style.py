@@ -1,7 +1,16 @@
-"""The style sheet of a page, which stands in it: a page fetches nothing."""
+"""The style sheets: those of the parts, which a server may link, and all of them for a page that fetches nothing."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 from edge_agent.report.html.markup import Markup
 
-STYLE = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+SHEETS = MappingProxyType({name: _read(name) for name in ("base.css", "verdict.css")})
+"""File name → style sheet: colours and elements first, then the parts of a result."""
+STYLE = Markup("\n".join((*SHEETS.values(), _read("page.css"))))
+"""What stands in the page of one result."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edge_agent.advice.remedy import remedy_for
 from edge_agent.jobs.measured_outputs import ClassKept, GroupError, OutputSummary
 from edge_agent.jobs.result import LayerLoss, MeasuredModel
 from edge_agent.report.html import candidate, numbers
 from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.report.html.meter import meter
 
 _CANDIDATES = {
     "no.": False,
@@ -29,24 +31,27 @@ _LAYERS = {
     "remedy": False,
     "cost in float": True,
 }
-_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "": False}
+_OUTPUTS = {"output": False, "kind": False, "agreement": True, "SQNR": True, "what is to be said": False}
 _FAITHFUL_DB = 40.0
 """A layer's bar is full from here on."""
+_COLOURS = 5
 
 
 def candidates(models: Sequence[MeasuredModel], chosen: int | None) -> Markup:
     """Every candidate with its number in the plots, and how it ended."""
-    return table(_CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(models)], "wide")
+    return table(
+        _CANDIDATES, [_candidate(number, one, chosen) for number, one in enumerate(models)], "wide", "Candidates"
+    )
 
 
 def layers(told: Sequence[LayerLoss]) -> Markup:
     """The worst layers, with cause and remedy."""
-    return table(_LAYERS, [_layer(one) for one in told], "wide layers")
+    return table(_LAYERS, [_layer(one) for one in told], "wide layers", "Layers")
 
 
 def outputs(told: Sequence[OutputSummary]) -> Markup:
     """Every output of the model, and its groups of channels where their scales differ."""
-    return table(_OUTPUTS, [row for one in told for row in _output(one)], "wide")
+    return table(_OUTPUTS, [row for one in told for row in _output(one)], "wide", "Outputs")
 
 
 def facts(told: Mapping[str, Any]) -> Markup:
@@ -57,18 +62,28 @@ def facts(told: Mapping[str, Any]) -> Markup:
 
 def seconds(took: Mapping[str, Any]) -> Markup:
     """What each stage took, as a bar and in numbers."""
-    known = {stage: float(one) for stage, one in took.items() if isinstance(one, int | float)}
+    known = {stage: max(float(one), 0.0) for stage, one in took.items() if isinstance(one, int | float)}
     whole = sum(known.values()) or 1.0
-    bar = [
-        element("span", style=f"flex-grow:{max(one / whole, 0.002):.4f}", class_=f"part p{place % 5}", title=stage)
-        for place, (stage, one) in enumerate(known.items())
-    ]
+    bar, begin = [], 0.0
+    for place, (stage, one) in enumerate(known.items()):
+        wide = 100 * one / whole
+        part = element(
+            "rect", element("title", stage), x=f"{begin:.2f}", width=f"{wide:.2f}", height=14, class_=_part(place)
+        )
+        bar.append(part)
+        begin += wide
     names = [
-        element("li", element("i", class_=f"p{place % 5}"), stage, " ", element("b", numbers.seconds(one)))
+        element("li", element("i", class_=_part(place)), stage, " ", element("b", numbers.seconds(one)))
         for place, (stage, one) in enumerate(known.items())
     ]
     total = element("li", "in all ", element("b", numbers.seconds(sum(known.values()))))
-    return join(element("div", *bar, class_="stages"), element("ul", *names, total, class_="legend"))
+    picture = element("svg", *bar, viewBox="0 0 100 14", preserveAspectRatio="none", aria_hidden="true", class_="times")
+    return join(picture, element("ul", *names, total, class_="times-names"))
+
+
+def _part(place: int) -> str:
+    """The class of a stage's colour."""
+    return f"p{place % _COLOURS}"
 
 
 def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
@@ -95,9 +110,7 @@ def _candidate(number: int, model: MeasuredModel, chosen: int | None) -> Markup:
 
 def _layer(layer: LayerLoss) -> Markup:
     sqnr = layer.sqnr_db
-    bar = Markup()
-    if sqnr is not None:
-        bar = element("span", element("span", style=f"width:{_filled(sqnr):.0f}%"), class_="meter")
+    bar = Markup() if sqnr is None else meter(sqnr / _FAITHFUL_DB)
     cells = [
         element("th", layer.name, element("small", layer.op or ""), scope="row"),
         element("td", numbers.known(numbers.decibel, sqnr), bar, class_="n"),
@@ -117,9 +130,14 @@ def _output(one: OutputSummary) -> list[Markup]:
         element("td", one.kind),
         element("td", numbers.known(numbers.share, one.agreement), class_="n"),
         element("td", numbers.known(numbers.decibel, one.sqnr_db), class_="n"),
-        element("td", one.message, class_="note"),
+        element("td", one.message, _to_do(one), class_="note"),
     )
     return [first, *(_group(group) for group in one.groups), *(_kept(kept) for kept in one.lost_classes)]
+
+
+def _to_do(one: OutputSummary) -> Markup:
+    advice = remedy_for(one.code, one.message) if one.code else ""
+    return element("p", element("b", "To do: "), advice) if advice else Markup()
 
 
 def _kept(kept: ClassKept) -> Markup:
@@ -144,10 +162,6 @@ def _group(group: GroupError) -> Markup:
         element("td", numbers.known(numbers.decibel, group.sqnr_db), class_="n"),
         element("td", why, class_="note"),
     )
-
-
-def _filled(sqnr_db: float) -> float:
-    return 100 * min(max(sqnr_db, 0.0), _FAITHFUL_DB) / _FAITHFUL_DB
 
 
 def _flat(told: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:

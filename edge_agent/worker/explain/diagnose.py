@@ -1,15 +1,18 @@
 """Shows one candidate's ranges a few windows of a set, and tells its worst layers (:mod:`.layers`)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from msgspec.structs import replace
 
-from edge_agent.backends import Backend, CandidateSpec
+from edge_agent.backends import Backend, CandidateSpec, Range
+from edge_agent.calibration.summary import summary
 from edge_agent.jobs.result import LayerLoss
 from edge_agent.jobs.task import Stage
-from edge_agent.worker.artefacts import prepared_path, read_ranges
+from edge_agent.jobs.value_histogram import MAX_HISTOGRAMS
+from edge_agent.worker.artefacts import HISTOGRAMS_FILE, prepared_path, read_histograms, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
 from edge_agent.worker.data.split import Split
@@ -62,7 +65,15 @@ def worst_layers(
         for values in islice(tap(group), min(_WINDOWS, few)):
             for name, value in values:
                 explainer.add(name, value)
-    return explainer.worst()
+    return _with_histograms(explainer.worst(), folder / HISTOGRAMS_FILE, found.of(spec.calibration))
+
+
+def _with_histograms(layers: list[LayerLoss], path: Path, ranges: Mapping[str, Range]) -> list[LayerLoss]:
+    """The layers, the worst of them with what calibration saw of the activation that they lose most by."""
+    named = [layer.tensor for layer in layers if layer.tensor and layer.tensor in ranges]
+    wanted = dict.fromkeys(named[:MAX_HISTOGRAMS])
+    told = {name: summary(one, ranges[name]) for name, one in read_histograms(path, wanted).items()}
+    return [replace(layer, histogram=told.get(layer.tensor or "")) for layer in layers]
 
 
 def with_measured(layers: Iterable[LayerLoss], before: Iterable[LayerLoss]) -> list[LayerLoss]:

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from edge_agent.backends import Range
 from edge_agent.calibration.histogram import Histogram
-from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, read_ranges
+from edge_agent.worker.artefacts import HISTOGRAMS_FILE, RANGES_FILE, read_histograms, read_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +26,4 @@ def read_evidence(folder: Path) -> Evidence:
     if not all((folder / name).exists() for name in (HISTOGRAMS_FILE, RANGES_FILE)):
         return Evidence()
     ranges = read_ranges(folder)
-    with np.load(folder / HISTOGRAMS_FILE) as arrays:
-        parts: list[dict[str, Any]] = [{} for _ in arrays["names"]]
-        for key in arrays.files:
-            index, _, part = key.partition(".")
-            if part:
-                parts[int(index)][part] = arrays[key]
-        histograms = {str(name): Histogram.from_arrays(one) for name, one in zip(arrays["names"], parts, strict=True)}
-    return Evidence(histograms, {method: ranges.of(method) for method in ranges.ranges})
+    return Evidence(read_histograms(folder / HISTOGRAMS_FILE), {method: ranges.of(method) for method in ranges.ranges})

@@ -165,6 +165,27 @@ def test_a_device_that_was_named_stays_whatever_is_cleared() -> None:
     assert [one.online for one in fleet.rows(NOW)] == [False]
 
 
+def test_a_model_is_outdated_where_another_device_runs_a_newer_version() -> None:
+    fleet = view(ONLINE, STATE)
+    assert [one.outdated for one in fleet.rows(NOW)] == [False]
+
+    newer = msgspec.structs.replace(STATE, device="pi-02", active_version=4)
+    fleet.take(said(newer, "pi-02"), NOW)
+    assert [one.outdated for one in fleet.rows(NOW)] == [True, False]
+
+    fleet.take(said(msgspec.structs.replace(STATE, active_version=4)), NOW)
+    assert [one.outdated for one in fleet.rows(NOW)] == [False, False]
+
+
+def test_a_device_is_quiet_when_its_samples_stop() -> None:
+    fleet = view(ONLINE, Health(device="pi-01", temperature_c=50.0))
+
+    shown = [(one.quiet, one.temperature_c) for now in (NOW, NOW + 300, NOW + 301) for one in fleet.rows(now)]
+    assert shown == [(False, 50.0), (False, 50.0), (True, None)]
+    assert not row(ONLINE).quiet, "one that sends none is not"
+    assert row(INFO).quiet
+
+
 def test_rows_that_were_made_grow_old_with_the_sample_in_them() -> None:
     fleet = view(ONLINE, STATE, SAMPLE)
 

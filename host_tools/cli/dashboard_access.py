@@ -1,0 +1,82 @@
+"""Who may see the dashboard and who may command, as options of its command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_agent.errors import ConfigError
+from host_tools.broker.session import to_stderr
+from host_tools.broker.signing import own_keyring
+from host_tools.cli.options import Connection
+
+if TYPE_CHECKING:
+    from host_tools.dashboard.access.access import Access
+
+
+def _file(name: str, metavar: str, text: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, show_default=False, exists=True, dir_okay=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardOptions(Connection):
+    """Help lists these behind the command's own."""
+
+    allow_commands: Annotated[
+        bool, typer.Option("--allow-commands", help="send orders and models from the page, signed with --sign")
+    ] = False
+    sign: Annotated[
+        str | None,
+        typer.Option(
+            "--sign", metavar="KEY", show_default=False, help="the operator's private key (see host-tools keygen)"
+        ),
+    ] = None
+    users: Annotated[
+        Path | None,
+        _file("--users", "FILE", "who may log in (see host-tools dashboard-user); needed beyond this machine"),
+    ] = None
+    tls_cert: Annotated[Path | None, _file("--tls-cert", "PEM", "the page's certificate, with its chain")] = None
+    tls_key: Annotated[Path | None, _file("--tls-key", "PEM", "the certificate's key")] = None
+    trusted_proxy: Annotated[
+        str,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            show_default=False,
+            help="a proxy that has the certificate; nobody else may ask then",
+        ),
+    ] = ""
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", metavar="NAME", help="a name of the page besides addresses; may be given several times"),
+    ] = None
+
+
+def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
+    """The rules of a page that listens on the host ``listen``; ``key`` signs its orders, empty: none does.
+
+    Raises:
+        ConfigError: ``usage``: the page would be open to people whom nobody knows.
+    """
+    from host_tools.dashboard.access.access import Access  # noqa: PLC0415  # an extra that other commands lack
+    from host_tools.dashboard.access.exposure import expose  # noqa: PLC0415
+    from host_tools.dashboard.access.users import read_users  # noqa: PLC0415
+
+    users = read_users(options.users) if options.users else None
+    if users is not None and not users:
+        raise ConfigError("usage", f"{options.users} names nobody; add people with host-tools dashboard-user")
+    exposure = expose(
+        listen,
+        login=users is not None,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+        proxy=options.trusted_proxy,
+        names=options.host or (),
+    )
+    if options.allow_commands:
+        own_keyring(key)  # a locked key's passphrase is asked for now
+        if not key:
+            to_stderr("orders go unsigned, as there is no --sign KEY; a device with [trust] keys obeys none of them")
+    tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
+    return Access(exposure=exposure, users=users, commanding=options.allow_commands, tls=tls)

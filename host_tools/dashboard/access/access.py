@@ -1,0 +1,51 @@
+"""All that decides who may do what: people, their sessions, what they may try, and how we are exposed."""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from host_tools.dashboard.access.attempts import Attempts
+from host_tools.dashboard.access.exposure import Exposure
+from host_tools.dashboard.access.sessions import Sessions
+from host_tools.dashboard.access.users import Users
+from host_tools.dashboard.access.viewer import Viewer
+
+_NAME: Final = "edge-agent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """The rules of one server.
+
+    Attributes:
+        exposure: by whom and how the page can be reached.
+        users: who may log in; None: nobody need, as only this machine reaches the page.
+        commanding: orders can be sent at all.
+        tls: certificate and key; None: none of ours.
+        secret: what forms' tokens follow from; another one after each start.
+    """
+
+    exposure: Exposure
+    users: Users | None = None
+    commanding: bool = False
+    tls: tuple[Path, Path] | None = None
+    sessions: Sessions = field(default_factory=Sessions)
+    attempts: Attempts = field(default_factory=Attempts)
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    @property
+    def cookie_name(self) -> str:
+        """A ``__Host-`` cookie is taken by browsers only from us, by TLS."""
+        return f"__Host-{_NAME}" if self.exposure.secure else _NAME
+
+    def set_cookie(self, cookie: str) -> str:
+        """The header that gives a browser its cookie."""
+        secure = "; Secure" if self.exposure.secure else ""
+        return f"{self.cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+    def viewer(self, cookie: str, *, used: bool = True) -> Viewer | None:
+        """Who has this cookie; None: must log in."""
+        if self.users is None:
+            return Viewer("", "operator" if self.commanding else "viewer")
+        return self.sessions.viewer(cookie, used=used)

@@ -1,0 +1,102 @@
+"""Where the page may be listened on: on loopback as it is, beyond it only with people, and TLS or a proxy. Pure."""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from edge_agent.errors import ConfigError
+
+_LOOPBACK_NAMES = ("localhost",)
+_HOW = "make a file of people with host-tools dashboard-user NAME FILE and give it as --users FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Who can reach the page, and by which names.
+
+    Attributes:
+        names: besides addresses, by which it may be asked for.
+        proxy: the address of the proxy in front of it; empty: there is none.
+        secure: browsers come by TLS, to us or to the proxy.
+    """
+
+    names: frozenset[str]
+    proxy: str = ""
+    secure: bool = False
+
+    def knows(self, host: str) -> bool:
+        """Whether a ``Host`` header names us.
+
+        An address does: a name that an attacker made point here (DNS rebinding) is none.
+        """
+        name = bare(host)
+        return name in self.names or _address(name) is not None
+
+
+def expose(
+    host: str, *, login: bool, tls_cert: Path | None, tls_key: Path | None, proxy: str, names: Iterable[str]
+) -> Exposure:
+    """How the page that listens on ``host`` is exposed.
+
+    Raises:
+        ConfigError: ``usage``: it could be read on its way, or by anybody.
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise ConfigError("usage", "--tls-cert and --tls-key belong together; give both")
+    if proxy and _address(proxy) is None:
+        raise ConfigError("usage", f"--trusted-proxy {proxy[:80]!r} must be the proxy's address, as 127.0.0.1")
+    if proxy and tls_cert is not None:
+        raise ConfigError("usage", "--trusted-proxy is for a proxy that has the certificate; leave --tls-cert out")
+    if proxy and not login:
+        raise ConfigError("usage", f"whoever reaches the proxy would reach the devices; {_HOW}")
+    secure = bool(tls_cert or proxy)
+    if not is_loopback(host):
+        if not login:
+            raise ConfigError("usage", f"--listen {host} can be reached from other machines; {_HOW}")
+        if not secure:
+            text = "passwords would be sent in the clear; give --tls-cert and --tls-key, or --trusted-proxy ADDRESS"
+            raise ConfigError("usage", f"--listen {host} can be reached from other machines, and {text}")
+    own = {*_LOOPBACK_NAMES, *names, *(certified(tls_cert) if tls_cert else ())}
+    if not is_loopback(host):
+        own |= {host, socket.gethostname(), socket.getfqdn()}
+    return Exposure(names=frozenset(name.lower().rstrip(".") for name in own), proxy=proxy, secure=secure)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    address = _address(host)
+    return address.is_loopback if address is not None else host.lower() in _LOOPBACK_NAMES
+
+
+def bare(host: str) -> str:
+    """The name in a ``Host`` header, without its port."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].rstrip(".")
+
+
+def certified(path: Path) -> list[str]:
+    """The names in a certificate; raises ``ConfigError`` (usage) if there is none."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise ConfigError("usage", f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError("usage", f"{path} is no certificate in PEM; give one") from None
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name) for name in found.get_values_for_type(x509.DNSName)]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

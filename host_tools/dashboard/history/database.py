@@ -1,0 +1,144 @@
+"""Series from the database that ``host-tools collect`` fills: also of before this dashboard ran. Only reads.
+
+A database that does not answer is no reason for a page to fail: what this dashboard has heard itself is shown then.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar, get_args
+
+from sqlalchemy import URL, ColumnElement, Engine, Select, Table, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from edge_agent.errors import StoreError
+from edge_agent.printable import printable
+from edge_agent.strict import why
+from edge_agent.wire.telemetry import Event, Severity
+from edge_agent.wire.timestamps import rfc3339
+from host_tools.dashboard.history.points import MOST_EVENTS, HealthPoint, History, LatencyPoint
+from host_tools.history.schema import EVENTS, HEALTH, META, SERVING
+
+_CONNECT_S = 5
+_AGAIN_S = 10.0
+"""After a failure the database is left alone for so long: pages ask often."""
+_KNOWN_S = 20.0
+_MOST_KNOWN = 64
+_MOST_ROWS = 20_000
+"""Of a series: two weeks of a minute each."""
+_Key: TypeAlias = tuple[str, str, str, float]
+"""Table, device, model, since when."""
+_EVENT = ("device", "event_seq", "boot_id", "kind", "code", "message", "model", "version", "job")
+P = TypeVar("P", HealthPoint, LatencyPoint)
+
+
+class DatabaseHistory:
+    """Series of a database, and where it has none or does not answer, those of ``beside``.
+
+    Args:
+        url: see :func:`host_tools.history.address.address`.
+        namespace: whose history it must be.
+        beside: what this dashboard has heard itself.
+        say: is told, in a sentence, when the database stops to answer.
+
+    Raises:
+        StoreError: ``database_unreachable``, or ``database_unusable``: it is no history, or that of another namespace.
+    """
+
+    def __init__(self, url: URL, namespace: str, beside: History, say: Callable[[str], None]) -> None:
+        self._name = printable(url.render_as_string(hide_password=True), 200)
+        self._engine = _engine(url)
+        self._beside = beside
+        self._say = say
+        self._lock = threading.Lock()
+        self._retry_at = float("-inf")
+        self._known: dict[_Key, tuple[float, Sequence[Any]]] = {}
+        try:
+            with self._engine.connect() as connection:
+                meta = {row.key: row.value for row in connection.execute(select(META))}
+        except SQLAlchemyError as error:
+            raise StoreError("database_unreachable", self._trouble(error)) from None
+        if (holds := meta.get("namespace")) != namespace:
+            text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
+            raise StoreError("database_unusable", text)
+
+    def health(self, device: str, since: float) -> list[HealthPoint]:
+        """The health of a device since a moment, the oldest first."""
+        found = self._series(HEALTH, HealthPoint, since, device)
+        return _joined(found, self._beside.health(device, since))
+
+    def latency(self, device: str, model: str, since: float) -> list[LatencyPoint]:
+        """The latency of a model on a device since a moment, the oldest first."""
+        mine = SERVING.c.model == model, SERVING.c.inferences > 0
+        found = self._series(SERVING, LatencyPoint, since, device, *mine, name=model)
+        return _joined(found, self._beside.latency(device, model, since))
+
+    def events(self, device: str = "") -> list[Event]:
+        """The newest events of a device or of all, the newest first."""
+        asked = select(EVENTS).order_by(EVENTS.c.at.desc()).limit(MOST_EVENTS)
+        stored = self._read((EVENTS.name, device, "", 0.0), asked.where(EVENTS.c.device == device) if device else asked)
+        heard = self._beside.events(device)
+        known = {(one.device, one.boot_id, one.event_seq) for one in heard}
+        before = [_event(row) for row in stored if (row.device, row.boot_id, row.event_seq) not in known]
+        return sorted((*heard, *before), key=lambda one: one.ts, reverse=True)[:MOST_EVENTS]
+
+    def close(self) -> None:
+        """End the connections."""
+        self._engine.dispose()
+
+    def _series(
+        self, table: Table, kind: type[P], since: float, device: str, *mine: ColumnElement[bool], name: str = ""
+    ) -> list[P]:
+        columns = [table.c[name] for name in kind._fields]
+        moment = since // _KNOWN_S * _KNOWN_S  # one that is the same for a while, so that what is known is found
+        asked = select(*columns).where(table.c.device == device, *mine, table.c.at >= moment)
+        rows = self._read((table.name, device, name, moment), asked.order_by(table.c.at.desc()).limit(_MOST_ROWS))
+        return [kind(*row) for row in reversed(rows)]
+
+    def _read(self, key: _Key, asked: Select[Any]) -> Sequence[Any]:
+        """The rows, as they were at most :data:`_KNOWN_S` ago: a page asks again each second."""
+        now = time.monotonic()
+        with self._lock:
+            read_at, rows = self._known.get(key, (float("-inf"), ()))
+            if now - read_at < _KNOWN_S or now < self._retry_at:
+                return rows
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(asked).all()
+        except SQLAlchemyError as error:
+            self._failed(error)
+            return rows
+        with self._lock:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = now, rows
+        return rows
+
+    def _failed(self, error: SQLAlchemyError) -> None:
+        with self._lock:
+            self._retry_at = time.monotonic() + _AGAIN_S
+        self._say(f"{self._trouble(error)}; charts show what was heard since this dashboard runs")
+
+    def _trouble(self, error: SQLAlchemyError) -> str:
+        cause = getattr(error, "orig", None) or error
+        return f"{self._name}: {printable(' '.join(why(cause).split()), 300)}"
+
+
+def _joined(stored: list[P], heard: list[P]) -> list[P]:
+    """What is stored, and what came after it."""
+    last = stored[-1].at if stored else 0.0
+    return stored + [point for point in heard if point.at > last]
+
+
+def _event(row: Any) -> Event:
+    about = {name: getattr(row, name) for name in _EVENT}
+    severity: Severity = row.severity if row.severity in get_args(Severity) else "info"
+    return Event(ts=rfc3339(row.at), severity=severity, **about)
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        about = {"connect_timeout": _CONNECT_S, "application_name": "host-tools dashboard"}
+        return create_engine(url, connect_args=about, pool_size=2, max_overflow=2, pool_pre_ping=True)
+    file = f"file:{url.database}"
+    return create_engine(URL.create("sqlite", database=file, query={"mode": "ro", "uri": "true"}))

@@ -1,0 +1,107 @@
+"""What only a page about one device or job shows: infos and reports as they came, in bounded memory. Pure.
+
+A report is up to 64 kB of JSON, and its values would be several times that; so it is kept compressed, and read when
+somebody looks at it.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from edge_agent.wire.messages import DeviceInfo, JobReport
+from edge_agent.wire.topics import Topics
+from host_tools.broker.packed import unpack
+from host_tools.fleet.reading import Said, read
+
+KINDS = frozenset({"info", "job"})
+"""Of the topics that are noted."""
+MOST_REPORTS = 20
+"""Of one device, the newest; an agent keeps as many."""
+MOST_BYTES = 64 << 20
+"""Of the whole fleet. Beyond that nothing is added until something goes; 1,000 devices need most of it."""
+M = TypeVar("M", DeviceInfo, JobReport)
+
+
+@dataclass(slots=True)
+class _Kept:
+    info: bytes = b""
+    reports: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    """Job → when it started, and its report."""
+
+
+class Details:
+    """Infos and the newest reports of each device.
+
+    Attributes:
+        left_out: messages that had no room.
+    """
+
+    def __init__(self, topics: Topics, most_bytes: int = MOST_BYTES) -> None:
+        self._topics = topics
+        self._most = most_bytes
+        self._bytes = 0
+        self._devices: dict[str, _Kept] = {}
+        self.left_out = 0
+
+    def take(self, said: Said, packed: bytes) -> None:
+        """Note an info or a report, whose payload is ``packed``, or that the broker keeps one no longer."""
+        match said.message:
+            case DeviceInfo():
+                self._put_info(said.device, packed)
+            case JobReport() as report:
+                self._put_report(said.device, report, packed)
+            case None if said.kind == "info":
+                self._put_info(said.device, b"")
+            case None if said.kind == "job" and (kept := self._devices.get(said.device)):
+                self._drop(kept, said.leaf)
+
+    def info(self, device: str) -> DeviceInfo | None:
+        """What a device says of itself."""
+        kept = self._devices.get(device)
+        return self._read(self._topics.device(device, "info"), kept.info, DeviceInfo) if kept and kept.info else None
+
+    def report(self, device: str, job: str) -> JobReport | None:
+        """The report of a job."""
+        kept = self._devices.get(device)
+        found = kept.reports.get(job) if kept else None
+        return self._read(self._topics.device(device, "job", job), found[1], JobReport) if found else None
+
+    def reports(self, device: str) -> list[JobReport]:
+        """The reports of a device without their results, the newest first."""
+        kept = self._devices.get(device)
+        found = sorted(kept.reports.items(), key=lambda pair: pair[1], reverse=True) if kept else []
+        read_all = [
+            self._read(self._topics.device(device, "job", job), data, JobReport, results=False)
+            for job, (_, data) in found
+        ]
+        return [one for one in read_all if one]
+
+    def _put_info(self, device: str, packed: bytes) -> None:
+        kept = self._devices.setdefault(device, _Kept())
+        if self._room(len(packed) - len(kept.info)):
+            kept.info = packed
+
+    def _put_report(self, device: str, report: JobReport, packed: bytes) -> None:
+        kept = self._devices.setdefault(device, _Kept())
+        self._drop(kept, report.job)
+        while len(kept.reports) >= MOST_REPORTS:
+            oldest = min(kept.reports, key=lambda job: kept.reports[job][0])
+            if kept.reports[oldest][0] > report.started:
+                return
+            self._drop(kept, oldest)
+        if self._room(len(packed)):
+            kept.reports[report.job] = report.started, packed
+
+    def _drop(self, kept: _Kept, job: str) -> None:
+        if (old := kept.reports.pop(job, None)) is not None:
+            self._bytes -= len(old[1])
+
+    def _room(self, more: int) -> bool:
+        if more > 0 and self._bytes + more > self._most:
+            self.left_out += 1
+            return False
+        self._bytes += more
+        return True
+
+    def _read(self, topic: str, packed: bytes, kind: type[M], *, results: bool = True) -> M | None:
+        said = read(self._topics, topic, unpack(packed), results=results)
+        return said.message if isinstance(said, Said) and isinstance(said.message, kind) else None

@@ -1,0 +1,188 @@
+"""The one picture of the fleet that all pages are drawn from; a thread of its own hears the broker.
+
+Whoever reads or writes it holds a lock, for as long as it takes to make rows. ``revision`` rises with every change, so
+a stream that knows the last one has nothing to do when there is none.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from edge_agent.mqtt import Incoming
+from edge_agent.wire.messages import DeviceInfo, JobReport
+from edge_agent.wire.telemetry import ModelState
+from edge_agent.wire.topics import EVERYONE, Topics
+from host_tools.broker.packed import Packed, pack
+from host_tools.dashboard.history.memory import MemoryHistory
+from host_tools.dashboard.live.details import KINDS, Details
+from host_tools.fleet.flood import Flood
+from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
+from host_tools.fleet.row import Row
+from host_tools.fleet.state import DeviceState, copied
+from host_tools.fleet.view import FleetView
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerState:
+    """Whether the broker can be heard, and since when that is so (seconds since the epoch).
+
+    Attributes:
+        heard: whether it ever was; before that there is nothing to show.
+    """
+
+    up: bool
+    since: float
+    heard: bool = False
+
+
+class Watched:
+    """Keeps what the fleet says; :func:`host_tools.fleet.listening.follow` tells it what there is.
+
+    Attributes:
+        revision: rises with every change.
+        broker: whether the broker can be heard.
+        messages: that came.
+        recent: samples since the dashboard runs, in bounded memory.
+    """
+
+    wants_all = False
+
+    def __init__(self, topics: Topics, say: Callable[[str], None]) -> None:
+        self.revision = 0
+        self.messages = 0
+        self.broker = BrokerState(up=False, since=time.time())
+        self._topics = topics
+        self._say = say
+        self._lock = threading.Lock()
+        self._flood = Flood()
+        self._view = FleetView()
+        self._details = Details(self._topics)
+        self.recent = MemoryHistory()
+
+    # What pages ask
+
+    def rows(self, now: float) -> list[Row]:
+        """One row a model of each device, ordered by both."""
+        with self._lock:
+            return list(self._view.rows(now))
+
+    def rows_of(self, device: str, now: float) -> list[Row]:
+        """The rows of one device; none: nobody knows it."""
+        with self._lock:
+            return self._view.rows_of(device, now)
+
+    def device(self, name: str) -> DeviceState | None:
+        """The newest that a device has said, as it is now; None: nobody knows it."""
+        with self._lock:
+            found = self._view.fleet.devices.get(name)
+            return None if found is None else copied(found)
+
+    def model(self, name: str) -> list[DeviceState]:
+        """The devices that have a model of that name, ordered."""
+        with self._lock:
+            devices = self._view.fleet.devices
+            return [copied(devices[one]) for one in sorted(devices) if name in devices[one].models]
+
+    def devices(self) -> list[str]:
+        """Every device's name, ordered."""
+        with self._lock:
+            return sorted(self._view.fleet.devices)
+
+    def groups(self) -> list[str]:
+        """Every group that a device says it is in, ordered."""
+        with self._lock:
+            boards = (one.board for one in self._view.fleet.devices.values())
+            return sorted({group for board in boards if board for group in board.groups})
+
+    def members(self, group: str) -> list[str]:
+        """The devices of a group, ordered."""
+        with self._lock:
+            devices = self._view.fleet.devices.values()
+            return sorted(one.id for one in devices if one.board and group in (EVERYONE, *one.board.groups))
+
+    def info(self, device: str) -> DeviceInfo | None:
+        """What a device says of itself."""
+        with self._lock:
+            return self._details.info(device)
+
+    def report(self, device: str, job: str) -> JobReport | None:
+        """The newest report of a job."""
+        with self._lock:
+            return self._details.report(device, job)
+
+    def reports(self, device: str) -> list[JobReport]:
+        """The reports of a device's jobs without their results, the newest first."""
+        with self._lock:
+            return self._details.reports(device)
+
+    def touch(self) -> None:
+        """Something that pages show has changed, although no device said anything."""
+        self.revision += 1
+
+    # What the listening thread tells
+
+    def connected(self, *, up: bool) -> None:
+        """Whether the broker can be heard."""
+        if up is not self.broker.up:  # what the broker keeps has been read by then
+            self.broker = BrokerState(up, time.time(), heard=True)
+            self.revision += 1
+
+    def kept(self, messages: Packed) -> None:
+        """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
+        details = Details(self._topics)
+        found = list(self._read_kept(messages, details))
+        with self._lock:
+            self._details = details
+            self._view.fleet.replace_kept(found, time.time())
+            self.revision += 1
+
+    def _read_kept(self, messages: Packed, details: Details) -> Iterator[Said]:
+        states: set[tuple[str, str]] = set()
+        for topic in models_first(messages):
+            self.messages += 1
+            payload = messages[topic]
+            said = read(self._topics, topic, payload, results=False)
+            if not isinstance(said, Said):
+                continue
+            match said.message:
+                case ModelState(model=model):
+                    states.add((said.device, model))
+                case JobReport(model=model) if (said.device, model) not in states:  # its results tell of the model
+                    said = _whole(self._topics, topic, payload, said)  # more of the same
+            details.take(said, messages.packed(topic))
+            yield said
+
+    def heard(self, message: Incoming) -> None:
+        """What a device says now, unless it says too much."""
+        if message.retained or self._lets_in(message.topic):
+            self._take(message.topic, message.payload, retained=message.retained)
+
+    def tick(self) -> bool:
+        """Nothing waits here."""
+        return False
+
+    def _lets_in(self, topic: str) -> bool:
+        device, now = device_of(self._topics, topic), time.monotonic()
+        if self._flood.lets_in(device, now):
+            return True
+        if news := self._flood.news(device, now):
+            self._say(news)
+        return False
+
+    def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        self.messages += 1
+        said = read(self._topics, topic, payload)
+        if isinstance(said, Unreadable):
+            return
+        with self._lock:
+            self.revision += 1
+            if self._view.take(said, time.time(), retained=retained):
+                self.recent.take(said.message, time.time())
+            if said.kind in KINDS:
+                self._details.take(said, pack(payload))
+
+
+def _whole(topics: Topics, topic: str, payload: bytes, part: Said) -> Said:
+    said = read(topics, topic, payload)
+    return said if isinstance(said, Said) else part

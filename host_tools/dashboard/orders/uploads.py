@@ -1,0 +1,142 @@
+"""Models that people send to this page: each in a folder of its own, below one that goes with the program.
+
+What comes is foreign: bounded in size, in number and in time, under a name of ours.
+"""
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from edge_agent.errors import ConfigError
+from host_tools.push.draft import model_name
+from host_tools.push.manifest_file import FORMATS
+
+MOST_BYTES: Final = 512 << 20
+"""Of a model; a larger one goes by push-model."""
+MOST: Final = 8
+KEPT_S: Final = 3600.0
+_BLOCK = 1 << 20
+
+
+@dataclass(slots=True)
+class Upload:
+    """A model that waits to be described and sent.
+
+    Attributes:
+        who: sent it.
+        shown: what the file was called there, as far as it can name a model.
+        path: where it lies.
+        size: in bytes.
+        manifest: the TOML that came with it; empty: none did.
+        used: when somebody last looked at it.
+        sending: devices are being sent it: it stays until that has ended.
+    """
+
+    id: str
+    who: str
+    shown: str
+    path: Path
+    size: int
+    manifest: str
+    used: float
+    sending: bool = False
+
+    @property
+    def toml(self) -> Path:
+        """Where its manifest is written before it is read."""
+        return self.path.with_name("M.toml")
+
+
+class Uploads:
+    """All of them. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, Upload] = {}
+        self._folder: Path | None = None
+
+    def take(self, who: str, name: str, file: BinaryIO, manifest: str = "") -> Upload:
+        """Keep a copy of ``file``.
+
+        Raises:
+            ConfigError: ``usage``: it is no model, is too large, or too many wait.
+        """
+        stem, _, suffix = name.rpartition(".")
+        ending = f".{suffix.lower()}"
+        if ending not in FORMATS:
+            raise ConfigError("usage", "a model is a file named *.onnx or *.tflite; choose one")
+        number = secrets.token_hex(8)
+        folder = self._new_folder(number)
+        path = folder / f"{model_name(stem)}{ending}"
+        try:
+            size = _copy(file, path)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        upload = Upload(number, who, path.name, path, size, manifest, self._clock())
+        with self._lock:
+            self._known[number] = upload
+        return upload
+
+    def get(self, number: str, who: str) -> Upload | None:
+        """What this person sent."""
+        self._forget_old()
+        with self._lock:
+            upload = self._known.get(number)
+            if upload is None or upload.who != who:
+                return None
+            upload.used = self._clock()
+            return upload
+
+    def drop(self, number: str) -> None:
+        """Delete it."""
+        with self._lock:
+            upload = self._known.pop(number, None)
+        if upload is not None:
+            shutil.rmtree(upload.path.parent, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Delete all; the end of the program."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _new_folder(self, number: str) -> Path:
+        self._forget_old()
+        with self._lock:
+            if len(self._known) >= MOST:
+                raise ConfigError("usage", f"{MOST} models wait here to be sent; send or drop one of them first")
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="edge-agent-dashboard-"))
+            folder = self._folder / number
+            folder.mkdir(mode=0o700)
+            return folder
+
+    def _forget_old(self) -> None:
+        due = self._clock() - KEPT_S
+        with self._lock:
+            old = [number for number, one in self._known.items() if one.used < due and not one.sending]
+        for number in old:
+            self.drop(number)
+
+
+def _copy(file: BinaryIO, path: Path) -> int:
+    size = 0
+    try:
+        with path.open("xb") as out:
+            while block := file.read(_BLOCK):
+                size += len(block)
+                if size > MOST_BYTES:
+                    raise ConfigError("usage", f"a model has {MOST_BYTES >> 20} MiB at most here; use push-model")
+                out.write(block)
+    except OSError as error:
+        raise ConfigError("usage", f"the model cannot be kept: {error.strerror}; free some space") from None
+    if not size:
+        raise ConfigError("usage", "the file is empty; choose a model")
+    return size

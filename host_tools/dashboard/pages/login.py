@@ -1,0 +1,105 @@
+"""Logging in and out. On a page that needs no login there is nothing to do here."""
+
+import time
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from edge_agent.report.html.markup import Markup, element
+from host_tools.dashboard.access.access import Access
+from host_tools.dashboard.access.guard import LOGIN, LOGOUT
+from host_tools.dashboard.access.passwords import LONGEST
+from host_tools.dashboard.context import context_of, viewer_of
+from host_tools.dashboard.frame import page
+from host_tools.dashboard.widgets.forms import button, field, form, hidden
+
+_WRONG = "That is not the name and password of anybody here."
+
+
+def routes() -> list[BaseRoute]:
+    """The page's routes."""
+    return [
+        Route(LOGIN, show, methods=["GET"]),
+        Route(LOGIN, log_in, methods=["POST"]),
+        Route(LOGOUT, log_out, methods=["POST"]),
+    ]
+
+
+def show(request: Request) -> Response:
+    """The form, or who is logged in."""
+    return _page(request, request.query_params.get("next", ""))
+
+
+async def log_in(request: Request) -> Response:
+    """Begin a session for who knows the password."""
+    access = context_of(request).access
+    users = access.users
+    address = request.client.host if request.client else ""
+    if users is None:
+        return RedirectResponse("/", 303)
+    if (wait_s := access.attempts.wait_s(address)) > 0:
+        said = _page(request, "", f"Too many attempts; try again in {wait_s:.0f} s.", 429)
+        said.headers["retry-after"] = f"{wait_s:.0f}"
+        return said
+    given = await request.form()
+    name, password = str(given.get("name", "")), str(given.get("password", ""))
+    viewer = await run_in_threadpool(users.check, name, password)
+    if viewer is None:
+        return _page(request, str(given.get("next", "")), _WRONG, 403)
+    access.attempts.succeeded(address)
+    there = RedirectResponse(_local(str(given.get("next", ""))), 303)
+    there.headers["set-cookie"] = access.set_cookie(access.sessions.begin(viewer))
+    return there
+
+
+async def log_out(request: Request) -> Response:
+    """End the session."""
+    access = context_of(request).access
+    access.sessions.end(request.cookies.get(access.cookie_name, ""))
+    return RedirectResponse(LOGIN, 303)
+
+
+def _page(request: Request, there: str, trouble: str = "", status: int = 200) -> Response:
+    context, viewer = context_of(request), viewer_of(request)
+    body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
+    return page(
+        "Log in",
+        element("h1", "Log in"),
+        body,
+        viewer=viewer,
+        broker=context.watched.broker,
+        now=time.time(),
+        status=status,
+    )
+
+
+def _enter(request: Request, there: str, trouble: str) -> Markup:
+    return form(
+        request.state.csrf,
+        LOGIN,
+        element("p", trouble, class_="trouble", role="alert") if trouble else "",
+        field("Name", "name", autocomplete="username", required="", autofocus=""),
+        field("Password", "password", type="password", autocomplete="current-password", required="", maxlength=LONGEST),
+        hidden("next", there),
+        button("Log in", class_="main"),
+        class_="login",
+    )
+
+
+def _leave(request: Request, access: Access) -> Markup:
+    viewer = viewer_of(request)
+    may = "sends orders" if viewer.commands and access.commanding else "looks"
+    return form(request.state.csrf, LOGOUT, element("p", f"{viewer.name} is logged in and {may}."), button("Log out"))
+
+
+def _local(there: str) -> str:
+    """``there`` if it is a page of ours, else the first one."""
+    try:
+        parts = urlsplit(there)
+    except ValueError:
+        return "/"
+    ours = there.startswith("/") and not there.startswith(("//", "/\\")) and there.isprintable()
+    return there if ours and not (parts.scheme or parts.netloc) and " " not in there else "/"

@@ -1,0 +1,197 @@
+"""Pushing a model: its file, then a form that knows the sources of the chosen devices, a check, and the sending.
+
+``/push`` takes the file, ``/push/{upload}`` describes it. Nothing reaches the broker before "Send".
+"""
+
+import time
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message
+
+from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.report.html.markup import Markup, element
+from host_tools.dashboard.access.guard import check_token, why_not
+from host_tools.dashboard.context import Context, context_of, viewer_of
+from host_tools.dashboard.frame import page
+from host_tools.dashboard.orders import asking
+from host_tools.dashboard.orders.asking import Asked
+from host_tools.dashboard.orders.checking import Checked, check, request_of
+from host_tools.dashboard.orders.described import Described, first_guess, first_text, needs_text, sources, toml
+from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
+from host_tools.dashboard.pages import push_forms
+from host_tools.dashboard.pages.new_order import commander_of
+from host_tools.dashboard.widgets.trouble import trouble
+from host_tools.model.signature import read_signature
+from host_tools.push.draft import model_name
+
+_MOST_MANIFEST_BYTES = 64 * 1024
+_AROUND_BYTES = 1 << 20
+"""What a form is, besides its file."""
+
+
+def routes() -> list[BaseRoute]:
+    """The page's routes."""
+    return [
+        Route("/push", start, methods=["GET"]),
+        Route("/push/upload", upload, methods=["POST"]),
+        Route("/push/{upload}", describe, methods=["GET"]),
+        Route("/push/{upload}", act, methods=["POST"]),
+    ]
+
+
+def start(request: Request) -> Response:
+    """The file; for a viewer, how it is done on the command line."""
+    context = context_of(request)
+    refused = why_not(viewer_of(request), context.access)
+    return _page(request, push_forms.start(context.settings, request.state.csrf, request.query_params, refused))
+
+
+async def upload(request: Request) -> Response:
+    """Keep the file for as long as it takes to describe it."""
+    context, viewer = context_of(request), viewer_of(request)
+    try:
+        orders = commander_of(context)
+        form = await _form(request)
+        check_token(request, form)
+        model, manifest = form.get("model"), form.get("manifest")
+        if not isinstance(model, UploadFile) or not model.filename:
+            raise ConfigError("usage", "choose the model's file")
+        text = await _text(manifest) if isinstance(manifest, UploadFile) and manifest.filename else ""
+        kept = await run_in_threadpool(orders.uploads.take, viewer.shown, model.filename, model.file, text)
+        await form.close()
+    except EdgeAgentError as error:
+        return _page(request, trouble(error), status=400)
+    chosen = "&".join(f"device={name}" for name in asking.read(request.query_params).devices)
+    return RedirectResponse(f"/push/{kept.id}" + (f"?{chosen}" if chosen else ""), 303)
+
+
+async def describe(request: Request) -> Response:
+    """The form, filled with what the file and the devices tell."""
+    context, found = context_of(request), _upload(request)
+    try:
+        asked = asking.read(request.query_params)
+    except EdgeAgentError as error:
+        return _page(request, trouble(error), status=400)
+    signature = await run_in_threadpool(read_signature, found.path)
+    name = model_name(found.path.stem)
+    said = first_guess(name, signature, sources(_infos(context, asked)))
+    text = found.manifest or (first_text(found.shown, name, signature) if needs_text(signature) else "")
+    return _page(request, _form_of(request, found, asked, said, text=text, by_text=bool(text)))
+
+
+async def act(request: Request) -> Response:
+    """Make the TOML, check, send, or drop the file."""
+    context, viewer, found = context_of(request), viewer_of(request), _upload(request)
+    form = await request.form(max_fields=asking.MOST_DEVICES + 50)
+    do, said, text = str(form.get("do", "")), Described.read(form), str(form.get("toml", ""))
+    if do == "drop":
+        commander_of(context).uploads.drop(found.id)
+        return RedirectResponse("/push", 303)
+    checked: Checked | None = None
+    try:
+        asked = asking.read(QueryParams([pair for pair in form.multi_items() if pair[0] in ("device", "group")]))
+        by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
+        text = text if by_text else toml(said)
+        if do == "send":
+            return await run_in_threadpool(_send, context, viewer.shown, found, asked, text)
+        if do == "check":
+            checked = await run_in_threadpool(check, context.settings, found, asked.scopes, text)
+    except EdgeAgentError as error:
+        return _page(request, trouble(error), status=400)
+    return _page(request, _form_of(request, found, asked, said, text=text, by_text=by_text, checked=checked))
+
+
+def _send(context: Context, who: str, found: Upload, asked: Asked, text: str) -> Response:
+    orders = commander_of(context)
+    request = request_of(found, asked.scopes, text, dry_run=False)
+    found.sending = True
+    try:
+        number = orders.push(who, request, found.shown, lambda: orders.uploads.drop(found.id))
+    except EdgeAgentError:
+        found.sending = False
+        raise
+    return RedirectResponse(f"/orders/{number}", 303)
+
+
+def _form_of(
+    request: Request,
+    found: Upload,
+    asked: Asked,
+    said: Described,
+    *,
+    text: str,
+    by_text: bool,
+    checked: Checked | None = None,
+) -> Markup:
+    context = context_of(request)
+    return push_forms.describe(
+        request.state.csrf,
+        found,
+        asked,
+        said,
+        devices=context.watched.devices(),
+        groups=context.watched.groups(),
+        known=sources(_infos(context, asked)),
+        text=text,
+        by_text=by_text,
+        checked=checked,
+    )
+
+
+def _infos(context: Context, asked: Asked) -> push_forms.Infos:
+    """What the chosen devices say of themselves; of all devices where none is chosen."""
+    names = dict.fromkeys([*asked.devices, *(one for group in asked.groups for one in context.watched.members(group))])
+    return {name: context.watched.info(name) for name in (names or context.watched.devices())}
+
+
+def _upload(request: Request) -> Upload:
+    orders = context_of(request).orders
+    found = orders.uploads.get(request.path_params["upload"], viewer_of(request).shown) if orders else None
+    if found is None or found.sending:
+        raise HTTPException(404)
+    return found
+
+
+async def _form(request: Request) -> FormData:
+    """A form with a file; raises ``ConfigError`` (usage) where it is larger than any model may be."""
+    most = MOST_BYTES + _AROUND_BYTES
+    size = request.headers.get("content-length", "")
+    if not size.isdecimal() or int(size[:20]) > most:
+        raise ConfigError("usage", f"a model has {MOST_BYTES >> 20} MiB at most here; use push-model for a larger one")
+    left = most
+
+    async def receive() -> Message:
+        nonlocal left
+        message = await request.receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise ConfigError("usage", "the form is longer than its head says; send it again")
+        return message
+
+    return await Request(request.scope, receive).form(max_files=2, max_fields=20)
+
+
+async def _text(file: UploadFile) -> str:
+    data = await file.read(_MOST_MANIFEST_BYTES + 1)
+    if len(data) > _MOST_MANIFEST_BYTES:
+        raise ConfigError("usage", f"a manifest has {_MOST_MANIFEST_BYTES >> 10} KiB at most; shorten it")
+    return data.decode("utf-8", "replace")
+
+
+def _page(request: Request, *body: str, status: int = 200) -> Response:
+    broker = context_of(request).watched.broker
+    return page(
+        "Push",
+        element("h1", "Push a model"),
+        *body,
+        viewer=viewer_of(request),
+        broker=broker,
+        now=time.time(),
+        here="/push",
+        status=status,
+    )

@@ -1,0 +1,119 @@
+"use strict";
+// What a page does beyond links and forms. Everything works without it, except for what only a script can do.
+
+// "/" goes to the search field, as long as nobody types elsewhere.
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const field = document.getElementById("search");
+    if (field) {
+      event.preventDefault();
+      field.focus();
+      field.select();
+    }
+  }
+});
+
+// Buttons that copy a command.
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
+
+// Charts: the numbers of the table behind each one, as lines.
+const LINES = ["--p0", "--p1", "--p2"];
+
+function readSeries(table) {
+  const columns = [...table.rows].slice(1).map((row) => [
+    Date.parse(row.querySelector("time").dateTime) / 1000,
+    ...[...row.querySelectorAll("[data-value]")].map((cell) => (cell.dataset.value === "" ? null : Number(cell.dataset.value))),
+  ]);
+  return columns[0] ? columns[0].map((_, place) => columns.map((row) => row[place])) : [];
+}
+
+function drawChart(figure) {
+  const table = figure.querySelector("table.series");
+  const box = figure.querySelector(".plot");
+  if (!table || !box || !box.clientWidth) return;
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const titles = [...table.tHead.querySelectorAll("th.n")].map((head) => head.textContent);
+  const data = readSeries(table);
+  const span = [Number(figure.dataset.since), Number(figure.dataset.now)];
+  if (box.plot && box.plot.series.length === titles.length + 1) {
+    box.span = span;
+    box.plot.setData(data);
+    return;
+  }
+  box.span = span;
+  box.replaceChildren();
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  const units = [...table.querySelectorAll("[data-value]:not([data-value=''])")].slice(-1);
+  const unit = units.length ? units[0].textContent.replace(/^[\d.,\s–-]+/, "") : "";
+  box.plot = new uPlot({
+    width: box.clientWidth,
+    height: 170,
+    scales: { x: { range: () => box.span } },
+    cursor: { drag: { x: false, y: false } },
+    legend: { show: titles.length > 1, live: false },
+    series: [{}, ...titles.map((title, place) => ({ label: title, stroke: colour(LINES[place % 3]), width: 1.5, spanGaps: false }))],
+    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => shownTick(tick, unit)) }],
+  }, data, box);
+}
+
+function shownTick(tick, unit) {
+  const scales = { GiB: 2 ** 30, MiB: 2 ** 20, KiB: 2 ** 10, "%": 0.01 };
+  const value = tick / (scales[unit] || 1);
+  return `${Math.round(value * 100) / 100}${unit ? ` ${unit}` : ""}`;
+}
+
+function drawCharts() {
+  if (typeof uPlot !== "undefined") for (const figure of document.querySelectorAll("figure.chart")) drawChart(figure);
+}
+
+document.addEventListener("DOMContentLoaded", drawCharts);
+document.addEventListener("htmx:after:swap", drawCharts);
+window.addEventListener("resize", () => {
+  for (const box of document.querySelectorAll(".plot")) if (box.plot) box.plot.setSize({ width: box.clientWidth, height: 170 });
+});
+
+// Times that are told as ages grow old by themselves.
+const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
+
+function age(seconds) {
+  for (const [unit, length] of UNITS) if (seconds >= 2 * length) return `${Math.round(seconds / length)} ${unit} ago`;
+  return seconds < 60 ? "just now" : "1 min ago";
+}
+
+setInterval(() => {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const text = age((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}, 15000);
+
+// Without the stream, what the page shows is old.
+document.addEventListener("htmx:sse:error", () => {
+  const told = document.createElement("p");
+  told.className = "away";
+  told.textContent = "The dashboard's server does not answer. Values are from before.";
+  document.getElementById("broker").replaceChildren(told);
+});
+
+// Arrows move between the rows of a table, as Tab would take every link and box on the way.
+document.addEventListener("keydown", (event) => {
+  const row = event.target.closest("tbody tr");
+  if (!row || !["ArrowDown", "ArrowUp"].includes(event.key) || event.target.matches("input:not([type=checkbox])")) return;
+  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  const place = [...row.querySelectorAll("a, input")].indexOf(event.target);
+  const target = next && (next.querySelectorAll("a, input")[place] || next.querySelector("a, input"));
+  if (target) {
+    event.preventDefault();
+    target.focus();
+  }
+});

@@ -1,0 +1,27 @@
+"""Moments as people read them: how long ago, with the exact time to look up. Pure."""
+
+from datetime import UTC, datetime
+
+from edge_agent.report.html.markup import Markup, element
+from edge_agent.report.html.numbers import UNKNOWN
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
+_YEAR_9999 = 253_402_300_799
+
+
+def moment(at: float | None, now: float) -> Markup:
+    """A ``time`` element; both are seconds since the epoch, and an unknown moment is a dash."""
+    if at is None or not 0 < at <= _YEAR_9999:
+        return element("span", UNKNOWN, class_="unknown")
+    exact = datetime.fromtimestamp(at, UTC)
+    return element(
+        "time", ago(now - at), datetime=exact.strftime("%Y-%m-%dT%H:%M:%SZ"), title=f"{exact:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def ago(seconds: float) -> str:
+    """How long ago, in the largest unit of which there are two."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now" if seconds < 60 else "1 min ago"  # noqa: PLR2004  # a minute

@@ -1,0 +1,173 @@
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from support.asgi import Answered, ask
+
+from host_tools.dashboard.access.access import Access
+from host_tools.dashboard.access.exposure import Exposure, expose
+from host_tools.dashboard.access.guard import MOST_FORM_BYTES, Guard
+from host_tools.dashboard.access.headers import POLICY
+from host_tools.dashboard.access.users import Users
+from host_tools.dashboard.access.viewer import Viewer
+
+
+async def page(request: Request) -> PlainTextResponse:
+    form = await request.form()
+    return PlainTextResponse(f"{request.state.viewer.shown} {request.state.csrf} {form.get('model', '')}")
+
+
+def guarded(access: Access) -> Guard:
+    paths = ("/", "/login", "/logout", "/orders", "/static/app.css", "/push/upload")
+    return Guard(Starlette(routes=[Route(path, page, methods=["GET", "POST"]) for path in paths]), access)
+
+
+def local(*, commanding: bool = True) -> Access:
+    exposure = expose("127.0.0.1", login=False, tls_cert=None, tls_key=None, proxy="", names=())
+    return Access(exposure=exposure, commanding=commanding)
+
+
+def with_login(**more: str) -> Access:
+    exposure = Exposure(names=frozenset({"dash.lan"}), secure=True, **more)
+    return Access(exposure=exposure, users=Users({}), commanding=True)
+
+
+def token_of(answer: Answered) -> str:
+    return answer.body.split(" ")[1]
+
+
+def test_a_page_has_the_headers_that_hold_a_browser_to_it_and_is_stored_nowhere() -> None:
+    answer = ask(guarded(local()), "/")
+
+    assert (answer.status, answer.header("content-security-policy")) == (200, POLICY)
+    assert answer.header("cache-control") == "no-store"
+    assert answer.header("x-content-type-options") == "nosniff"
+    assert "HttpOnly; SameSite=Strict" in answer.header("set-cookie")
+
+
+def test_a_refusal_has_them_too() -> None:
+    answer = ask(guarded(local()), "/", headers={"host": "evil.example"})
+
+    assert (answer.status, answer.header("content-security-policy")) == (400, POLICY)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:9999", "[::1]:8080", "192.0.2.7"])
+def test_an_address_and_localhost_are_names_of_the_page(host: str) -> None:
+    assert ask(guarded(local()), "/", headers={"host": host}).status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "a:b@c"])
+def test_a_name_that_an_attacker_made_point_here_is_refused(host: str) -> None:
+    assert ask(guarded(local()), "/", headers={"host": host}).status == 400
+
+
+def test_a_form_of_a_page_of_ours_is_obeyed() -> None:
+    app = guarded(local())
+    seen = ask(app, "/")
+
+    answer = ask(app, "/orders", headers={"cookie": seen.cookie}, form={"csrf": token_of(seen), "model": "har"})
+
+    assert (answer.status, answer.body.split(" ")[2]) == (200, "har")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "https://127.0.0.1:8080"},
+        {"origin": "", "sec-fetch-site": ""},
+        {"sec-fetch-site": "cross-site"},
+        {"cookie": ""},
+        {"cookie": "edge-agent=another"},
+    ],
+)
+def test_a_form_of_another_page_is_refused(headers: dict[str, str]) -> None:
+    app = guarded(local())
+    seen = ask(app, "/")
+
+    answer = ask(app, "/orders", headers={"cookie": seen.cookie} | headers, form={"csrf": token_of(seen)})
+
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize("form", [{}, {"csrf": ""}, {"csrf": "0" * 64}])
+def test_a_form_without_its_token_is_refused(form: dict[str, str]) -> None:
+    app = guarded(local())
+
+    assert ask(app, "/orders", headers={"cookie": ask(app, "/").cookie}, form=form).status == 403
+
+
+def test_a_token_in_a_header_does_as_well() -> None:
+    app = guarded(local())
+    seen = ask(app, "/")
+
+    headers = {"cookie": seen.cookie, "x-csrf-token": token_of(seen)}
+
+    assert ask(app, "/orders", headers=headers, form={}).status == 200
+
+
+def test_other_forms_and_methods_and_long_ones_are_refused() -> None:
+    app = guarded(local())
+    seen = ask(app, "/")
+    cookie = {"cookie": seen.cookie}
+    long = {"csrf": token_of(seen), "model": "x" * MOST_FORM_BYTES}
+
+    assert ask(app, "/orders", headers={**cookie, "content-type": "text/plain"}, form={}).status == 415
+    multipart = {**cookie, "content-type": "multipart/form-data; boundary=x"}
+    assert ask(app, "/orders", headers=multipart, method="POST").status == 415
+    assert ask(app, "/orders", headers=cookie, form=long).status == 413
+    assert ask(app, "/orders", headers=cookie, method="DELETE").status == 405
+
+
+def test_nobody_commands_without_allow_commands() -> None:
+    app = guarded(local(commanding=False))
+    seen = ask(app, "/")
+
+    answer = ask(app, "/orders", headers={"cookie": seen.cookie}, form={"csrf": token_of(seen)})
+
+    assert (answer.status, "--allow-commands" in answer.body) == (403, True)
+
+
+def test_who_has_not_logged_in_is_sent_to_the_login_and_a_script_is_told() -> None:
+    app = guarded(with_login())
+    host = {"host": "dash.lan"}
+
+    page = ask(app, "/orders?id=1", headers=host, scheme="https")
+
+    assert (page.status, page.header("location")) == (303, "/login?next=%2Forders%3Fid%3D1")
+    assert ask(app, "/orders", headers={**host, "accept": "application/json"}, scheme="https").status == 401
+    assert ask(app, "/static/app.css", headers=host, scheme="https").status == 200
+    assert "__Host-edge-agent=" in page.header("set-cookie")
+    assert "Secure" in page.header("set-cookie")
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 200)])
+def test_only_an_operator_commands(role: str, status: int) -> None:
+    access = with_login()
+    app = guarded(access)
+    cookie = access.sessions.begin(Viewer("anna", "operator" if role == "operator" else "viewer"))
+    headers = {"host": "dash.lan", "cookie": f"{access.cookie_name}={cookie}"}
+    seen = ask(app, "/", headers=headers, scheme="https")
+
+    assert seen.status == 200
+    answer = ask(app, "/orders", headers=headers, form={"csrf": token_of(seen)}, scheme="https")
+    assert answer.status == status
+    assert ask(app, "/logout", headers=headers, form={"csrf": token_of(seen)}, scheme="https").status == 200
+
+
+def test_behind_a_proxy_only_the_proxy_may_ask_and_says_who_does() -> None:
+    app = guarded(with_login(proxy="10.0.0.2"))
+    said = {"host": "dash.lan", "x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
+
+    assert ask(app, "/login", headers=said, client="10.0.0.2").status == 200
+    assert ask(app, "/login", headers=said, client="10.0.0.3").status == 400
+    assert ask(app, "/login", headers={**said, "x-forwarded-proto": "http"}, client="10.0.0.2").status == 400
+
+
+def test_a_proxy_that_nobody_named_exposes_nothing() -> None:
+    answer = ask(guarded(local()), "/", headers={"x-forwarded-for": "198.51.100.9"})
+
+    assert (answer.status, "--trusted-proxy" in answer.body) == (400, True)

@@ -1,0 +1,66 @@
+"""Infos and reports of many devices, in bounded memory."""
+
+from support.fleets import Voice
+
+from edge_agent.wire.topics import Topics
+from host_tools.broker.packed import pack
+from host_tools.dashboard.live.details import MOST_REPORTS, Details
+from host_tools.fleet.reading import Said, read
+
+TOPICS = Topics("t/board")
+
+
+def said(message: tuple[str, bytes]) -> Said:
+    found = read(TOPICS, *message)
+    assert isinstance(found, Said)
+    return found
+
+
+def take(details: Details, message: tuple[str, bytes]) -> None:
+    take(details, message), pack(message[1])
+
+
+def job(number: int) -> str:
+    return f"{number:016x}"
+
+
+def test_the_newest_reports_of_a_device_are_kept_whole() -> None:
+    pi, details = Voice("pi-1", TOPICS), Details(TOPICS)
+    order = [*range(1, 40, 2), *range(0, 40, 2)]
+    for number in order:
+        take(details, pi.report(job(number), started=f"2026-01-01T00:00:{number:02}Z", results={"n": number}))
+
+    kept = details.reports("pi-1")
+    assert [one.job for one in kept] == [job(number) for number in range(39, 39 - MOST_REPORTS, -1)]
+    newest = details.report("pi-1", job(39))
+    assert newest is not None
+    assert newest.results == {"n": 39}
+    assert details.report("pi-1", job(0)) is None
+    assert details.report("pi-2", job(39)) is None
+
+
+def test_what_the_broker_no_longer_keeps_is_gone() -> None:
+    pi, details = Voice("pi-1", TOPICS), Details(TOPICS)
+    for message in (pi.info(cores=4), pi.report(job(1))):
+        take(details, message)
+    info = details.info("pi-1")
+    assert info is not None
+    assert info.cores == 4
+
+    for topic, _ in (pi.info(), pi.report(job(1))):
+        take(details, (topic, b""))
+    assert (details.info("pi-1"), details.reports("pi-1")) == (None, [])
+
+
+def test_no_fleet_takes_more_memory_than_there_is() -> None:
+    details = Details(TOPICS, most_bytes=3000)
+    for number in range(50):
+        take(details, Voice(f"pi-{number}", TOPICS).report(job(number), message=f"{number}"))
+    assert details.left_out > 0
+    kept = [number for number in range(50) if details.report(f"pi-{number}", job(number))]
+    assert 0 < len(kept) < 50
+
+    for number in kept:
+        take(details, (TOPICS.device(f"pi-{number}", "job", job(number)), b""))
+    take(details, Voice("late", TOPICS).report(job(7)))
+    assert details.report("late", job(7)) is not None
