@@ -3,6 +3,7 @@
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.report.html.markup import Markup, element, join
 from host_tools.dashboard.widgets.badge import Tone, badge, progress
+from host_tools.dashboard.widgets.stages import name_of
 from host_tools.fleet.row import Row
 
 _TONES: dict[str, Tone] = {"succeeded": "good", "rejected": "warn", "failed": "bad"}
@@ -12,7 +13,7 @@ def state_of(row: Row) -> Markup:
     """What a device does with a model, and what ails it."""
     parts: list[str] = [] if row.online else [badge("offline", "off")]
     if row.progress is not None:
-        parts.append(progress(row.progress, row.state))
+        parts.append(progress(row.progress, name_of(row.state).lower()))
         if row.refused:
             parts.append(badge(f"refused {row.refused}", "warn", remedy_for(row.refused, "") or None))
     elif row.state:

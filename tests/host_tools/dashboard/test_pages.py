@@ -148,7 +148,7 @@ def test_every_answer_holds_the_browser_to_what_this_server_has(board: Dashboard
     page = page_of(board, "/devices/pi-1")
     static = [str(one["src"]) for one in page.all("script")]
     static += [str(one["href"]) for one in page.all("link")]
-    assert len(static) == 7
+    assert len(static) == 9
     for path in (*paths, *static):
         headers = board.get(path).headers
         policy = headers["Content-Security-Policy"]

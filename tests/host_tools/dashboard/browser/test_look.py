@@ -1,4 +1,4 @@
-"""Every page on a wide screen in the light, and on a phone in the dark: nothing sticks out, and axe-core finds nothing serious.
+"""Every page on a wide screen in the light and on a phone in the dark: it fits, and axe-core finds nothing serious.
 
 ``PYTHONPATH=tests python tests/host_tools/dashboard/browser/test_look.py`` renews the pictures in ``docs/dashboard``.
 """

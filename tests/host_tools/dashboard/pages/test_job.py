@@ -46,6 +46,16 @@ def test_a_job_under_way_shows_what_it_does_and_how_long_yet() -> None:
     assert [step_of(stage, one) for stage in Stage] == ["done", "now", *["todo"] * 5]
 
 
+def test_what_is_known_before_the_end_is_shown_as_that() -> None:
+    float_alone = drawn(report(Result(reference=MeasuredModel(size_bytes=4096))))
+    tried = drawn(report(Result(candidates=[MeasuredModel(method="static", size_bytes=1024)])))
+
+    assert "4.0 KiB" in float_alone.text
+    assert "so far" not in float_alone.text
+    assert "int8, so far" in tried.text
+    assert "not accepted" not in tried.text
+
+
 def test_a_device_that_went_away_in_the_middle_is_said() -> None:
     assert "is offline" in drawn(report(), online=False).text
     assert "is offline" not in drawn(report()).text
