@@ -102,7 +102,8 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "cli": {"broker", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
+    "dashboards": set(),
+    "cli": {"broker", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

@@ -4,6 +4,7 @@ import sys
 
 from host_tools.cli.collect import collect
 from host_tools.cli.devices import devices
+from host_tools.cli.export_dashboards import export_dashboards
 from host_tools.cli.exporter import exporter
 from host_tools.cli.keygen import keygen
 from host_tools.cli.keys import KeysOptions, keys
@@ -49,6 +50,7 @@ _COLLECT = examples(
     "host-tools collect --db history.db --keep-days 30",
     "host-tools collect --db postgresql://edge_agent@db.local/edge_agent --broker mqtt://broker.local",
 )
+_DASHBOARDS = examples("host-tools export-dashboards dashboards")
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
 _SIGN = examples(
     "host-tools sign har --device pi-01 --sign second.key", "host-tools sign keys-2 --all --sign second.key"
@@ -75,6 +77,7 @@ def main() -> None:
     app.command("purge", epilog=_PURGE, cls=connected)(purge_broker)
     app.command(epilog=_EXPORTER, cls=connected)(exporter)
     app.command(epilog=_COLLECT, cls=connected)(collect)
+    app.command("export-dashboards", epilog=_DASHBOARDS, cls=VersionedCommand)(export_dashboards)
     app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
     app.command(epilog=_SIGN, cls=taking(SignOptions))(sign)
     app.command(epilog=_KEYS, cls=taking(KeysOptions))(keys)
