@@ -100,6 +100,7 @@ def fill(name: str, db: str, devices: int) -> None:
             make_hours(connection, hours)
         connection.commit()
         took, more = time.perf_counter() - began, size(connection) - before
+        connection.commit()
         if connection.dialect.name == "postgresql":
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
         print(f"  {before / 1e6:.0f} MB; hours of it: {more / 1e6:.0f} MB, made in {took:.0f} s")
