@@ -103,7 +103,11 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
     "dashboard": {"broker", "fleet", "history", "model", "push"},
-    "cli": {"broker", "dashboard", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
+    "dashboards": set(),
+    "cli": {
+        *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push"),
+        "simulation",
+    },
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

@@ -52,23 +52,23 @@ class Voice:
         state = ModelState(device=self.device, model=model, **STATE | fields)
         return self.topics.device(self.device, "model", model), encode(self.stamp(state, at))
 
-    def report(self, job: str = JOB, **fields: Any) -> tuple[str, bytes]:
+    def report(self, job: str = JOB, at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         about = {"model": "har", "version": 7, "stage": "activate", "status": "succeeded", "code": "accepted"} | fields
         message = JobReport(device=self.device, job=job, **about)
-        return self.topics.device(self.device, "job", job), encode(self.stamp(message))
+        return self.topics.device(self.device, "job", job), encode(self.stamp(message, at))
 
     def health(self, at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         message = Health(device=self.device, **HEALTH | fields)
         return self.topics.device(self.device, "tele", "health"), encode(self.stamp(message, at))
 
-    def sample(self, model: str = "har", **fields: Any) -> tuple[str, bytes]:
+    def sample(self, model: str = "har", at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         message = ModelSample(device=self.device, model=model, **SAMPLE | fields)
-        return self.topics.model_stream(self.device, model), encode(self.stamp(message))
+        return self.topics.model_stream(self.device, model), encode(self.stamp(message, at))
 
-    def event(self, kind: str = "activated", **fields: Any) -> tuple[str, bytes]:
+    def event(self, kind: str = "activated", at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         self.events += 1
         message: Message = Event(device=self.device, event_seq=self.events, kind=kind, **fields)
-        return self.topics.device(self.device, "event"), encode(self.stamp(message))
+        return self.topics.device(self.device, "event"), encode(self.stamp(message, at))
 
 
 STATE: dict[str, Any] = {

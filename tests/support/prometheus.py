@@ -32,7 +32,7 @@ def promtool(*argv: str, given: str = "") -> str:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str, rules: Path) -> Iterator[str]:
+def prometheus(folder: Path, target: str, rules: Path = ALERTS) -> Iterator[str]:
     """A Prometheus that scrapes ``target`` every second and asks ``rules`` as often; gives its URL."""
     (port,) = unused_ports(1)
     config = folder / "prometheus.yml"

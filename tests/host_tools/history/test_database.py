@@ -1,8 +1,6 @@
 """The database of a history: what is stored once, what is deleted, who may write. SQLite here, PostgreSQL outside."""
 
-import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from support.fleets import HOSTILE, Voice
 from support.histories import ask, count, opened
-from support.postgresql import postgresql
 
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.wire.topics import Topics
@@ -25,36 +22,6 @@ from host_tools.history.schema import META, OF_MESSAGES, VERSION
 TOPICS = Topics("t/history")
 NOW = time.time()
 DAY_S = 86_400.0
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external)], scope="module")
-def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A place for databases, to be completed by a name."""
-    if request.param == "sqlite":
-        yield ""
-        return
-    with postgresql() as running:
-        yield running.url
-
-
-NAMES = itertools.count()
-
-
-@pytest.fixture
-def db(server: str, tmp_path: Path) -> str:
-    if not server:
-        return str(tmp_path / "history.db")
-    name = f"history_{next(NAMES)}"
-    with opened(server) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"CREATE DATABASE {name}")
-    return server.rpartition("/")[0] + "/" + name
-
-
-@pytest.fixture
-def database(db: str) -> Iterator[Database]:
-    found = Database(address(db), "t/history")
-    yield found
-    found.close()
 
 
 def rows_of(*messages: tuple[str, bytes], at: float = NOW) -> Rows:
