@@ -25,6 +25,8 @@ _EVENTS = 64
 _LIVE = (Health, ModelSample, Event)
 FRESH_S = 300.0
 """How long a sample is worth something at least; longer where they come seldom: three intervals."""
+_MOST_EVERY_S = 3 * 3600.0
+"""The longest interval that is believed."""
 FORGET_S = 3600.0
 """After how long a device is forgotten of which the broker keeps nothing."""
 S = TypeVar("S", Health, ModelSample)
@@ -59,14 +61,23 @@ class Sampled(Generic[S]):
     sample: S
     at: float
     every_s: float = 0.0
+    _gap_s: float = float("inf")
+    """Between the two before the newest."""
 
     def fresh(self, now: float) -> bool:
         """Whether it tells how things are at ``now``."""
         return now - self.at <= max(FRESH_S, 3 * self.every_s)
 
     def next(self, sample: S, now: float) -> None:
-        """A newer one has come."""
-        self.sample, self.every_s, self.at = sample, now - self.at, now
+        """A newer one has come. It may say what its pace is; else an outage is no pace, so the shorter gap counts."""
+        gap = now - self.at
+        paces = (sample.interval_s,) if isinstance(sample, ModelSample) else (gap, self._gap_s)
+        self.sample, self.at, self._gap_s = sample, now, gap
+        self.every_s = min(*paces, _MOST_EVERY_S)
+
+    def end(self) -> None:
+        """Whom it is about is gone."""
+        self.at = float("-inf")
 
 
 @dataclass(slots=True)
@@ -181,7 +192,7 @@ def _clear(device: DeviceState, said: Said) -> None:
 def _note(device: DeviceState, said: Said, now: float) -> None:
     match said.message:
         case DeviceStatus() as status:
-            device.status = status
+            _note_status(device, status)
         case DeviceInfo() as info:
             groups = tuple(dict.fromkeys(info.groups))[:MOST_GROUPS]
             device.board = Board(info.board, info.arch, info.agent_version, info.memory_bytes, groups)
@@ -192,9 +203,9 @@ def _note(device: DeviceState, said: Said, now: float) -> None:
             if _has_room(device, device.jobs, said.leaf, MOST_JOBS):
                 device.jobs[said.leaf] = JobEnd(report.model, report.status, report.code)
         case Health() as health:
-            if device.health is None:
-                device.health = Sampled(health, now)
-            device.health.next(health, now)
+            if device.health is not None:
+                device.health.next(health, now)
+            device.health = device.health or Sampled(health, now)
         case ModelSample() as sample:
             if _has_room(device, device.served, sample.model, MOST_MODELS):
                 served = device.served.setdefault(sample.model, Served(Sampled(sample, now)))
@@ -204,6 +215,14 @@ def _note(device: DeviceState, said: Said, now: float) -> None:
             device.newest_events.append(number)  # published twice, it has the same one
             kind = event.kind if event.kind in EVENT_KINDS else OTHER
             device.events[kind, event.severity] += 1
+
+
+def _note_status(device: DeviceState, status: DeviceStatus) -> None:
+    device.status = status
+    if not status.online:
+        device.health = None
+        for served in device.served.values():
+            served.newest.end()
 
 
 def _has_room(device: DeviceState, kept: Collection[str], name: str, most: int) -> bool:
