@@ -29,6 +29,7 @@ class Flood:
         self._rate = rate
         self._burst = burst
         self._buckets: dict[str, _Bucket] = {}
+        self._unsaid: set[str] = set()
 
     def lets_in(self, device: str, now: float) -> bool:
         """Whether a message of ``device`` that has come at ``now`` (seconds, monotonic) is to be dealt with."""
@@ -41,6 +42,7 @@ class Flood:
             return True
         bucket.left_out += 1
         bucket.unsaid += 1
+        self._unsaid.add(name)
         return False
 
     @property
@@ -48,11 +50,15 @@ class Flood:
         """Device → messages that were left out, of those that have sent too much."""
         return {name: bucket.left_out for name, bucket in self._buckets.items() if bucket.left_out}
 
-    def news(self, device: str, now: float) -> str:
-        """A sentence about a device whose messages are left out, at most once a minute; else nothing."""
-        bucket = self._buckets.get(device) or self._buckets.get(_OTHERS)
-        if bucket is None or not bucket.unsaid or now - bucket.said_at < SAY_EVERY_S:
-            return ""
-        number, bucket.unsaid, bucket.said_at = bucket.unsaid, 0, now
-        who = f"device {device}" if device else "who is no device"
-        return f"{who} sends more than {self._rate:g} messages a second; left out so far: {number} more"
+    def news(self, now: float, *, last: bool = False) -> list[str]:
+        """A sentence about each device whose messages are left out, at most once a minute; ``last``: now all of it."""
+        told = []
+        for device in sorted(self._unsaid):
+            bucket = self._buckets[device]
+            if now - bucket.said_at < SAY_EVERY_S and not last:
+                continue
+            number, bucket.unsaid, bucket.said_at = bucket.unsaid, 0, now
+            self._unsaid.discard(device)
+            who = f"device {device}" if device else "who is no device"
+            told.append(f"{who} sends more than {self._rate:g} messages a second; left out so far: {number} more")
+        return told

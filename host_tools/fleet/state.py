@@ -29,6 +29,8 @@ _LIVE = (Health, ModelSample, Event)
 FRESH_S = 300.0
 """How long a sample is worth something at least; longer where they come seldom: three intervals."""
 _RETAINED = ("status", "info", "model", "job")
+_MOST_EVERY_S = 3 * 3600.0
+"""The longest interval that is believed."""
 FORGET_S = 3600.0
 """After how long a device is forgotten of which the broker keeps nothing."""
 S = TypeVar("S", Health, ModelSample)
@@ -95,6 +97,8 @@ class Sampled(Generic[S]):
     sample: S
     at: float
     every_s: float = 0.0
+    _gap_s: float = float("inf")
+    """Between the two before the newest."""
 
     @property
     def fresh_until(self) -> float:
@@ -106,8 +110,15 @@ class Sampled(Generic[S]):
         return now <= self.fresh_until
 
     def next(self, sample: S, now: float) -> None:
-        """A newer one has come."""
-        self.sample, self.every_s, self.at = sample, now - self.at, now
+        """A newer one has come. It may say what its pace is; else an outage is no pace, so the shorter gap counts."""
+        gap = now - self.at
+        paces = (sample.interval_s,) if isinstance(sample, ModelSample) else (gap, self._gap_s)
+        self.sample, self.at, self._gap_s = sample, now, gap
+        self.every_s = min(*paces, _MOST_EVERY_S)
+
+    def end(self) -> None:
+        """Whom it is about is gone."""
+        self.at = float("-inf")
 
 
 @dataclass(slots=True)
@@ -280,7 +291,7 @@ def _note(device: DeviceState, message: Message, now: float) -> bool:
     """Note a message; False: there is no room for it, or it is an event that is known."""
     match message:
         case DeviceStatus() as status:
-            device.status = status
+            _note_status(device, status)
         case DeviceInfo() as info:
             device.board = _board(info)
         case ModelState() as state:
@@ -294,9 +305,9 @@ def _note(device: DeviceState, message: Message, now: float) -> bool:
                 return False
             _note_report(device, report)
         case Health() as health:
-            if device.health is None:
-                device.health = Sampled(health, now)
-            device.health.next(health, now)
+            if device.health is not None:
+                device.health.next(health, now)
+            device.health = device.health or Sampled(health, now)
         case ModelSample() as sample:
             if not _has_room(device, device.served, sample.model, MOST_MODELS):
                 return False
@@ -352,6 +363,14 @@ def _proved(report: JobReport) -> Proved:
         chosen.agreement if chosen else None,
         report.started,
     )
+
+
+def _note_status(device: DeviceState, status: DeviceStatus) -> None:
+    device.status = status
+    if not status.online:
+        device.health = None
+        for served in device.served.values():
+            served.newest.end()
 
 
 def _has_room(device: DeviceState, kept: Collection[str], name: str, most: int) -> bool:

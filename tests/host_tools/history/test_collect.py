@@ -12,6 +12,7 @@ from support.histories import ask, count
 from support.postgresql import postgresql
 
 from edge_agent.wire.topics import Topics
+from host_tools.cli.app import main
 
 TABLES = ("ea_health", "ea_serving", "ea_model_states", "ea_reports", "ea_events", "ea_devices")
 
@@ -160,3 +161,17 @@ def test_no_broker_ends_it_at_once(tmp_path: Path) -> None:
     with running("collect", *argv) as command:
         command.said("error: broker_unreachable")
         assert command.process.wait(60) == 3
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-1", "36501"])
+def test_a_number_of_days_that_is_none_is_no_usage(
+    days: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["host-tools", "collect", "--db", str(tmp_path / "h.db"), "--keep-days", days])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "--keep-days" in capsys.readouterr().err
+    assert not (tmp_path / "h.db").exists()
