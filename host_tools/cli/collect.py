@@ -59,4 +59,4 @@ def collect(
             collector.finish()
             events.close()
             database.close()
-            to_stderr(f"stored {collector.stored} messages")
+            to_stderr(f"dealt with {collector.dealt_with} messages")

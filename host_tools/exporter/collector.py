@@ -209,4 +209,6 @@ def _own_metrics(exported: Exported) -> Iterator[Metric]:
     for one in exported.fleet.devices.values():
         if one.left_out:
             full.add_metric((one.id,), one.left_out)
-    yield from (connected, devices, messages, unreadable, limited, full)
+    others = _counter("exporter_unknown_devices_messages", "Messages left out, as there are too many devices.")
+    others.add_metric((), exported.fleet.left_out)
+    yield from (connected, devices, messages, unreadable, limited, full, others)

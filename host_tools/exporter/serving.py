@@ -58,7 +58,7 @@ class Exporter:
         device = device_of(self._topics, topic)
         with exported.lock:
             exported.messages += 1
-            if limited and not exported.flood.lets_in(device, time.monotonic()):
+            if limited and not exported.flood.lets_in(device, time.monotonic(), len(payload)):
                 return None
         said = read(self._topics, topic, payload, _MOST)
         if isinstance(said, Unreadable):

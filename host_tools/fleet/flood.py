@@ -1,4 +1,7 @@
-"""How many messages of one device are dealt with: a bucket of tokens each, so that none takes the time of all. Pure."""
+"""How many messages of one device are dealt with: a bucket of tokens each, so that none takes the time of all. Pure.
+
+A large message counts for several, as it takes the time and the room of these.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +12,8 @@ BURST = 500
 MOST_DEVICES = 20_000
 """Of more than these, the others share one bucket."""
 SAY_EVERY_S = 60.0
+_BYTES = 4096
+"""Of a message that counts once; for each so many more it counts once more."""
 _OTHERS = ""
 """Whose bucket that is, and that of topics of no device."""
 
@@ -31,14 +36,15 @@ class Flood:
         self._buckets: dict[str, _Bucket] = {}
         self._unsaid: set[str] = set()
 
-    def lets_in(self, device: str, now: float) -> bool:
-        """Whether a message of ``device`` that has come at ``now`` (seconds, monotonic) is to be dealt with."""
+    def lets_in(self, device: str, now: float, size: int = 0) -> bool:
+        """Whether a message of ``device``, of ``size`` bytes and come at ``now`` (seconds), is to be dealt with."""
         name = device if device in self._buckets or len(self._buckets) < MOST_DEVICES else _OTHERS
         bucket = self._buckets.setdefault(name, _Bucket(self._burst, now))
         bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._rate)
         bucket.at = now
-        if bucket.tokens >= 1:
-            bucket.tokens -= 1
+        cost = 1 + size // _BYTES
+        if bucket.tokens >= min(cost, self._burst):
+            bucket.tokens -= min(cost, self._burst)
             return True
         bucket.left_out += 1
         bucket.unsaid += 1

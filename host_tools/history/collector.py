@@ -42,7 +42,7 @@ class Collector:
     def __init__(
         self, topics: Topics, database: Database, events: EventStream, keep_days: float, say: Callable[[str], None]
     ) -> None:
-        self.stored = 0
+        self.dealt_with = 0
         self._topics = topics
         self._database = database
         self._events = events
@@ -72,25 +72,25 @@ class Collector:
 
     def heard(self, message: Incoming) -> None:
         """What a device says now."""
-        if message.retained or self._lets_in(self._flood, message.topic):
+        if message.retained or self._lets_in(self._flood, message):
             self._take(message.topic, message.payload, retained=message.retained)
         self._store_if_due()
 
     def tick(self) -> bool:
         """Take events, and store or delete what is due; True: there were events, so there may be more."""
-        before = self.stored
+        before = self.dealt_with
         self._events.tend()
         if not self._away:  # else they wait at the broker, where there is room
             for event in self._events.come():
-                if self._lets_in(self._floods, event.topic):
-                    self._take(event.topic, event.payload)
+                if self._lets_in(self._floods, event):
+                    self._take(event.topic, event.payload, retained=event.retained)
                 self._waiting.acknowledge.append(partial(self._events.acknowledge, event))
                 self._store_if_due()
         self._store_if_due()
         if self._keep_s and not self._away and time.monotonic() >= self._prune_at:
             self._prune()
         self._say_floods()
-        return bool(self._waiting.acknowledge) or self.stored > before
+        return bool(self._waiting.acknowledge) or self.dealt_with > before
 
     def finish(self) -> None:
         """Store what waits, as far as that goes."""
@@ -99,8 +99,8 @@ class Collector:
             self._store()
         self._say_floods(last=True)
 
-    def _lets_in(self, flood: Flood, topic: str) -> bool:
-        return flood.lets_in(device_of(self._topics, topic), time.monotonic())
+    def _lets_in(self, flood: Flood, message: Incoming) -> bool:
+        return flood.lets_in(device_of(self._topics, message.topic), time.monotonic(), len(message.payload))
 
     def _say_floods(self, *, last: bool = False) -> None:
         for flood in (self._flood, self._floods):
@@ -119,12 +119,13 @@ class Collector:
             self._store()
 
     def _store(self) -> None:
-        if time.monotonic() < self._retry_at:
+        began = time.monotonic()
+        if began < self._retry_at:
             return
         try:
             refused = self._database.write(self._waiting.rows)
         except StoreError as error:
-            self._failed(error)
+            self._failed(error, began)
             return
         if self._away:
             left_out, self._waiting.left_out = self._waiting.left_out, 0
@@ -133,21 +134,24 @@ class Collector:
         if refused:
             self._say(f"the database does not take {counted(refused, 'row')}; they are left out")
         self._away = False
-        self.stored += self._waiting.stored()
+        self.dealt_with += self._waiting.stored()
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError, began: float) -> None:
+        """Wait for the database, and as long as it had us wait: what is said meanwhile has to be heard."""
         if error.code != "database_unreachable":
             raise error
         if not self._away:
             self._say(f"{error.message}; trying again")
         self._away = True
-        self._retry_at = time.monotonic() + _AGAIN_S
+        now = time.monotonic()
+        self._retry_at = now + max(_AGAIN_S, now - began)
 
     def _prune(self) -> None:
+        began = time.monotonic()
         try:
             more = self._database.prune(self._earliest(time.time()))
         except StoreError as error:
-            self._failed(error)
+            self._failed(error, began)
             return
         if not more:
             self._prune_at = time.monotonic() + _PRUNE_EVERY_S

@@ -3,6 +3,7 @@
 What is there already is passed over, so a batch may be written again after a connection broke on its way.
 """
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from host_tools.history.schema import DEVICES, OF_HOURS, OF_MESSAGES
 _SLICE_S = 6 * 3600.0
 """Of what is too old, so much is deleted at once."""
 _PRUNE_WITHIN_S = 600
+_UNUSABLE_S = 60.0
 _ENCODINGS = ("UTF8", "SQL_ASCII")
 """Of PostgreSQL databases, that keep every character; the second keeps bytes, and we write UTF-8."""
 _GONE = update(DEVICES).where(DEVICES.c.device == bindparam("which")).values(online=False)
@@ -55,6 +57,7 @@ class Database:
         self._hours = {name: (storing if postgres else adding)(hours) for name, hours in BY_HOUR.items()}
         self._connection: Connection | None = None
         self._lock: FileLock | None = None
+        self._unusable_since: float | None = None
         try:
             if self._engine.dialect.name == "sqlite":
                 self._lock = _lock_file(Path(url.database or ""), self.name)
@@ -162,8 +165,15 @@ class Database:
         if self._connection is None:
             try:
                 self._connection, self.client_id = self._open()
-            except StoreError as error:  # our own lock of before, too, which a server holds until it knows we left
+            except StoreError as error:
+                # A server holds our own lock of before until it knows that we left. Of another collector's we have to
+                # be gone: by the same id it would have the broker end our connection, and we its, in turn.
+                now = time.monotonic()
+                self._unusable_since = self._unusable_since or now
+                if error.code == "database_unusable" and now - self._unusable_since >= _UNUSABLE_S:
+                    raise
                 raise StoreError("database_unreachable", error.message) from None
+        self._unusable_since = None
         return self._connection
 
     def _open(self) -> tuple[Connection, str]:

@@ -55,6 +55,8 @@ class Rows:
             if said.kind == "status":
                 self.gone.add(said.device)
             return
+        if retained and isinstance(message, Health | ModelSample | Event):
+            return  # no agent has the broker keep it
         spoken = _spoken(message, received) if trusted else None
         when = received if spoken is None or not retained else spoken
         match message:

@@ -79,11 +79,14 @@ def test_one_whose_health_stops_is_quiet_at_its_own_pace(steps: Steps, pi: Voice
 
 
 def test_while_the_broker_is_away_nobody_has_gone_quiet(steps: Steps, pi: Voice) -> None:
-    hear(steps, pi.status(online=False))
+    other = Voice("pi-2", Topics("ea/v1"))
+    hear(steps, pi.status(online=False), other.status(), other.model(status="failed", code="internal"))
     steps.connected("red")
     steps.now += 3600
-    assert steps.problems() == []
+    rows, problems = steps.tick()
+    assert ([row["quiet"] for row in rows], problems) == ([False, False], [])
     steps.connected()
+    assert steps.problems() == ["version 7 of har failed on pi-2: internal"]
     hear(steps, pi.status(online=False), retained=True)
     assert steps.problems() == []
     steps.now += 61
@@ -145,6 +148,15 @@ def test_what_the_broker_no_longer_keeps_is_gone(steps: Steps, pi: Voice) -> Non
     assert steps.tick()[0] == []
     hear(steps, pi.health())
     assert steps.tick()[0] == []
+
+
+def test_what_somebody_had_the_broker_keep_of_samples_is_none(steps: Steps, pi: Voice) -> None:
+    hear(steps, pi.status(), pi.model())
+    hear(steps, pi.health(throttled=True), pi.sample(), pi.event(), retained=True)
+
+    rows, problems = steps.tick()
+
+    assert (rows[0]["temperature_c"], rows[0]["inferences"], rows[0]["event"], problems) == (None, None, "", [])
 
 
 def said(**fields: object) -> str:

@@ -15,6 +15,14 @@ def test_a_burst_is_let_in_and_then_the_rate() -> None:
     assert bucket.left_out == {"pi": 3}
 
 
+def test_a_large_message_counts_for_several() -> None:
+    bucket = Flood(rate=10, burst=20)
+
+    assert [bucket.lets_in("pi", 0.0, 65_536) for _ in range(2)] == [True, False]
+    assert [bucket.lets_in("pi", 0.0, 4_000) for _ in range(4)] == [True, True, True, False]
+    assert bucket.lets_in("pi", 100.0, 10_000_000), "what is larger than any burst has to be seen to be refused"
+
+
 def test_others_are_let_in_all_the_same() -> None:
     bucket = Flood(rate=1, burst=1)
 

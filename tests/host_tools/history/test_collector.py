@@ -94,6 +94,13 @@ def test_nothing_is_lost_that_the_broker_holds(rig: Rig, one_broker: Broker, nam
     assert rig.said[1:] == [f"the database is back; {3 * ROOM} messages had no room meanwhile"]
 
 
+def test_an_event_of_the_first_moment_is_stored(rig: Rig, one_broker: Broker, namespace: str) -> None:
+    with speaking(one_broker.url, namespace) as say:
+        say(Voice("pi-1", rig.topics).event())
+
+    rig.until(lambda: count(rig.db, "ea_events") == 1)
+
+
 def test_an_outage_is_said_once(rig: Rig) -> None:
     pi = Voice("pi-1", rig.topics)
     rig.other.execute("BEGIN IMMEDIATE")

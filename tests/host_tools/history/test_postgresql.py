@@ -10,6 +10,7 @@ from support.postgresql import PostgreSQL, postgresql
 from edge_agent.errors import StoreError
 from edge_agent.wire.topics import Topics
 from host_tools.fleet.reading import Said, read
+from host_tools.history import database as databases
 from host_tools.history import engine
 from host_tools.history.address import address
 from host_tools.history.database import Database
@@ -50,6 +51,22 @@ def test_a_table_that_somebody_locked_is_not_waited_for_without_end(
     assert database.write(rows) == 0
     assert count(server.url, "ea_health") == 1
     database.close()
+
+
+def test_whose_place_another_collector_has_taken_ends(server: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Database(address(server.url), "t/history")
+    first._drop()
+    second = Database(address(server.url), "t/history")
+    with pytest.raises(StoreError, match="another host-tools collect writes to it") as refused:
+        first.write(Rows())
+    assert refused.value.code == "database_unreachable", "as its own lock of before would be"
+
+    monkeypatch.setattr(databases, "_UNUSABLE_S", 0.0)
+    with pytest.raises(StoreError, match="another host-tools collect writes to it") as refused:
+        first.write(Rows())
+    assert refused.value.code == "database_unusable"
+    for database in (first, second):
+        database.close()
 
 
 def test_every_statement_has_its_limit(server: PostgreSQL) -> None:

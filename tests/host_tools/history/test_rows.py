@@ -119,6 +119,10 @@ def test_of_what_is_kept_nothing_is_stored_again_that_was_deleted() -> None:
     assert known["last_seen"] == pytest.approx(NOW - 40 * 86_400, abs=0.001)
 
 
+def test_a_sample_that_somebody_had_the_broker_keep_is_no_row() -> None:
+    assert len(rows_of(PI.health(), PI.sample(), PI.event(), retained=True)) == 0
+
+
 def test_a_boot_id_is_cut_to_what_a_key_may_have() -> None:
     (row,) = rows_of(Voice("pi-1", TOPICS, boot_id="\u6f22" * 2000).event()).of["ea_events"]
 

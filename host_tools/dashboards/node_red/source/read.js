@@ -54,7 +54,7 @@ function read(payload, kind, device, leaf) {
     if (whole === null || typeof whole !== "object" || whole.v !== 1 || whole.device !== device) return null;
     const said = { ts: typed(whole.ts, "string") || "" };
     for (const [field, rule] of Object.entries(FIELDS[kind])) {
-        const given = Object.hasOwn(whole, field) ? whole[field] : null;
+        const given = whole[field] ?? null;
         const value = given === null ? null : typed(given, rule.replace(NEEDED, ""));
         if (value === undefined || (value === null && rule.startsWith(NEEDED))) return null;
         said[field] = value;
