@@ -54,7 +54,7 @@ pi-01  har 7  succeeded
   latency ratio                              0.731  at most 0.748 (97.5 %)
   preference                                -0.421
   peak RSS             58.2 MiB           57.2 MiB
-  RSS of the model      3.0 MiB            2.0 MiB
+  RSS of the model      3.0 MiB            2.0 MiB  peak, over an empty runtime
   RSS, loaded           2.4 MiB            1.4 MiB
   RSS, steady           2.6 MiB            1.5 MiB  float as usual: 4.8 MiB
   time to load            21 ms            15.5 ms
