@@ -26,7 +26,7 @@ class Scraped:
     url: str
 
     def text(self) -> str:
-        with urllib.request.urlopen(self.url, timeout=20) as answer:  # noqa: S310  # the exporter's, as it said
+        with urllib.request.urlopen(self.url, timeout=60) as answer:  # noqa: S310  # the exporter's, as it said
             assert answer.headers["Content-Type"].startswith("text/plain")
             return str(answer.read().decode())
 
@@ -57,7 +57,7 @@ class Scraped:
 @pytest.fixture
 def exporter(one_broker: Broker, namespace: str) -> Iterator[Scraped]:
     argv = ("exporter", "--listen", "127.0.0.1:0", "--broker", one_broker.url, "--namespace", namespace)
-    with running(*argv, "--broker-timeout", "5") as command:
+    with running(*argv, "--broker-timeout", "60") as command:
         said = command.said("/metrics")
         found = re.search(r"http://\S+/metrics", said)
         assert found

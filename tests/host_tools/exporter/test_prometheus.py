@@ -56,7 +56,7 @@ def test_a_real_prometheus_scrapes_and_fires(one_broker: Broker, namespace: str,
 
 
 def scraped(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310  # of this test's own exporter
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310  # of this test's own exporter
         return str(answer.read().decode())
 
 
