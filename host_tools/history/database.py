@@ -16,7 +16,7 @@ from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.strict import why
 from host_tools.history.engine import engine_of, is_of_a_value
-from host_tools.history.hours import BY_HOUR, Hours, adding, lists_of, rows_of, storing
+from host_tools.history.hours import BY_HOUR, lists_of, storing
 from host_tools.history.lock import FileLock, lock_session
 from host_tools.history.migrations import upgrade
 from host_tools.history.rows import Rows
@@ -54,7 +54,7 @@ class Database:
         postgres = self._engine.dialect.name == "postgresql"
         self._insert = postgresql.insert if postgres else sqlite.insert
         self._statements = {table.name: self._insert(table).on_conflict_do_nothing() for table in OF_MESSAGES}
-        self._hours = {name: (storing if postgres else adding)(hours) for name, hours in BY_HOUR.items()}
+        self._with_hours = {name: storing(hours) for name, hours in BY_HOUR.items()} if postgres else {}
         self._connection: Connection | None = None
         self._lock: FileLock | None = None
         self._unusable_since: float | None = None
@@ -109,22 +109,14 @@ class Database:
     def _write(self, connection: Connection, rows: Rows) -> None:
         with connection.begin():
             for name, some in rows.of.items():
-                if hours := BY_HOUR.get(name):
-                    self._write_samples(connection, hours, some)
+                if name in self._with_hours:
+                    connection.execute(self._with_hours[name], lists_of(BY_HOUR[name], some))
                 else:
                     connection.execute(self._statements[name], some)
             if rows.devices:
                 connection.execute(self._upsert, list(rows.devices.values()))
             if rows.gone:
                 connection.execute(_GONE, [{"which": device} for device in rows.gone])
-
-    def _write_samples(self, connection: Connection, hours: Hours, rows: list[dict[str, Any]]) -> None:
-        """What was there already the hours have, too: they are told of new ones alone."""
-        name = hours.samples.name
-        if connection.dialect.name == "postgresql":
-            connection.execute(self._hours[name], lists_of(hours, rows))
-        elif new := connection.execute(self._statements[name].returning(*hours.needs), rows).mappings().all():
-            connection.execute(self._hours[name], rows_of(hours, new))
 
     def _write_singly(self, rows: Rows) -> int:
         """What is read is of a kind that fits every column; should a value not be, it takes nothing else with it."""

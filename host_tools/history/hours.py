@@ -1,8 +1,9 @@
 """Samples by the hour: what a panel over weeks reads instead of every sample of every device.
 
 A row has the worst of its hour: the highest temperature, the least free disk, how often the processor was slowed down.
-It is kept up to date in the transaction that stores the samples, so it is never behind them. Each column has one rule,
-in two forms: how a further sample is put to a row, and how a row is made of samples that are there already.
+It is kept up to date in the transaction that stores the samples, so it is never behind them: in SQLite by a trigger, in
+PostgreSQL, which has faster ways for many rows, by the statement that stores them. Each column has one rule, in two
+forms: how more is put to a row, and how a row is made of samples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from sqlalchemy import (
     cast,
     func,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -59,11 +61,6 @@ class Hours(NamedTuple):
         """The columns of the table."""
         return [*self.key, "at", "samples", *self.rules]
 
-    @property
-    def needs(self) -> list[ColumnElement[Any]]:
-        """What is to be known of a sample that is new."""
-        return [self.samples.c[name] for name in (*self.key, "at", *self.rules)]
-
 
 OF_HEALTH = Hours(
     HEALTH,
@@ -87,20 +84,15 @@ BY_HOUR = {hours.samples.name: hours for hours in (OF_HEALTH, OF_SERVING)}
 """A table of samples → its hours."""
 
 
-def rows_of(hours: Hours, samples: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
-    """What :func:`adding` takes, of samples that are new."""
-    rows = []
-    for sample in samples:
-        row = {name: sample[name] for name in (*hours.key, *hours.rules)}
-        row |= {name: int(bool(row[name])) for name, rule in hours.rules.items() if rule is Rule.TIMES}
-        row |= {name: row[name] or 0 for name, rule in hours.rules.items() if rule is Rule.TOTAL}
-        rows.append(row | {"at": sample["at"] // HOUR_S * HOUR_S, "samples": 1})
-    return rows
-
-
-def adding(hours: Hours) -> Insert:
-    """SQLite's statement that puts one sample to its hour."""
-    return _merging(hours, sqlite.insert(hours.table), func.max, func.min)
+def trigger(hours: Hours) -> str:
+    """SQLite's trigger that puts a sample to its hour; it does not run for one that was there already."""
+    new: dict[str, Any] = {name: literal_column(f"NEW.{name}") for name in (*hours.key, *hours.rules)}
+    counted = (name for name, rule in hours.rules.items() if rule in (Rule.TIMES, Rule.TOTAL))
+    new |= {name: func.coalesce(new[name], 0) for name in counted}
+    new |= {"at": cast(literal_column("NEW.at") / HOUR_S, Integer) * HOUR_S, "samples": 1}
+    adding = _merging(hours, sqlite.insert(hours.table).values(new).inline(), func.max, func.min)
+    text = adding.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return f"CREATE TRIGGER {hours.table.name}_kept AFTER INSERT ON {hours.samples.name} BEGIN {text}; END"
 
 
 def storing(hours: Hours) -> Insert:
@@ -121,10 +113,12 @@ def lists_of(hours: Hours, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[
     return {f"all_{name}": [row.get(name) for row in rows] for name in names}
 
 
-def fill(connection: Connection, hours: Hours) -> None:
-    """Make the hours of all samples that are there; there are none yet."""
+def begin(connection: Connection, hours: Hours) -> None:
+    """Make the hours of all samples that are there, where there are none yet, and have SQLite keep them up to date."""
     gathered = _gathered(hours, hours.samples.columns, connection.dialect.name)
     connection.execute(insert(hours.table).from_select(hours.names, gathered))
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(trigger(hours))
 
 
 def _merging(

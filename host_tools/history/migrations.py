@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, insert, inspect, select, update
 
 from edge_agent.errors import StoreError
-from host_tools.history.hours import OF_HEALTH, OF_SERVING, fill
+from host_tools.history.hours import BY_HOUR, begin
 from host_tools.history.schema import DEVICES, META, METADATA, NEWEST_STATES, OF_HOURS, OF_MESSAGES, VERSION
 
 Step = Callable[[Connection], None]
@@ -20,8 +20,8 @@ def _dashboards(connection: Connection) -> None:
     """What panels over weeks and over many devices need."""
     NEWEST_STATES.create(connection, checkfirst=True)
     METADATA.create_all(connection, OF_HOURS)
-    for hours in (OF_HEALTH, OF_SERVING):
-        fill(connection, hours)
+    for hours in BY_HOUR.values():
+        begin(connection, hours)
 
 
 STEPS: tuple[Step, ...] = (_first, _dashboards)

@@ -25,7 +25,7 @@ from support.postgresql import postgresql  # noqa: E402
 from host_tools.history.address import address  # noqa: E402
 from host_tools.history.database import Database  # noqa: E402
 from host_tools.history.hours import BY_HOUR  # noqa: E402
-from host_tools.history.hours import fill as make_hours  # noqa: E402
+from host_tools.history.hours import begin as make_hours  # noqa: E402
 
 DAY_S = 24 * 3600.0
 DAYS = 30
@@ -85,6 +85,9 @@ def fill(name: str, db: str, devices: int) -> None:
     Database(address(db), "ea/v1").close()
     began = time.perf_counter()
     with opened(db) as connection:
+        if connection.dialect.name == "sqlite":
+            for hours in BY_HOUR.values():  # made at the end, as PostgreSQL's
+                connection.execute(text(f"DROP TRIGGER {hours.table.name}_kept"))
         number = 0
         for table, each_s, about in ROWS:
             rows = int(DAYS * DAY_S / each_s)
