@@ -1,5 +1,5 @@
 # make demo    the whole product on this machine, with a simulated sensor (MODEL=tflite: the model in that format;
-#              DEMO=--keep leaves it running)
+#              DEMO=--keep leaves it running; DEMO=--dashboard shows it in a browser, with ten simulated devices)
 # make test    lint, types, tests and coverage, in phases that say how long they took
 # make lint    ruff and mypy alone
 # make test-also  types and the fast tests again with another Python (3.13, or 3.11 where .venv is 3.13), if one is here,
@@ -65,7 +65,7 @@ bench: .venv/.dev
 
 .venv/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into .venv (about 500 MB, a minute or two)" >&2
-	@$(PIP) '.[demo,device]' | $(SIGNS)
+	@$(PIP) '.[demo,device,dashboard]' | $(SIGNS)
 	@touch $@
 
 .venv/.dev: $(BIN)/python pyproject.toml constraints.txt

@@ -28,6 +28,7 @@ _DEMO = examples(
     "host-tools demo",
     "host-tools demo --model tflite",
     "host-tools demo --keep",
+    "host-tools demo --dashboard",
     "host-tools demo --broker mqtt://127.0.0.1",
 )
 _MANIFEST = examples("host-tools manifest har.onnx", "host-tools manifest har.tflite --out har.toml")

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,6 +66,9 @@ def demo(
     broker_timeout: Annotated[
         float, typer.Option("--broker-timeout", metavar="S", min=0, help="give up when the broker is away this long")
     ] = 60.0,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="a page in the browser, too, with ten simulated devices; until Ctrl-C")
+    ] = False,
     stop_kept: Annotated[
         Path | None,
         typer.Option("--stop", metavar="DIR", show_default=False, help="end the kept demo of that folder, remove it"),
@@ -84,7 +87,10 @@ def demo(
         _say(f"Nothing of it is left, {stop_kept} is removed.")
         return
     chosen, described = _bundled(model, manifest)
-    require("numpy", "serial", *([] if broker else ["iotcore"]))
+    if dashboard and broker:
+        raise ConfigError("usage", "--dashboard simulates devices, on a broker of the demo's own; leave --broker out")
+    web = ["starlette", "uvicorn", "sse_starlette", "python_multipart"] if dashboard else []
+    require("numpy", "serial", *([] if broker else ["iotcore"]), *web)
     device = f"demo-{secrets.token_hex(2)}" if broker else "demo"
     request = PushRequest(model=chosen, manifest=described, scopes=[Scope("d", device)], devices_stay=keep)
     with ended_by_signals() as ending:
@@ -92,10 +98,14 @@ def demo(
             with (
                 _folder(ending, keep=keep) as directory,
                 guest(broker, device, keep=keep),
-                _stage(directory, device, broker, pace, keep=keep) as url,
+                _stage(directory, device, broker, pace, keep=keep, dashboard=dashboard) as stage,
             ):
-                settings = Settings(url=url, broker_timeout_s=broker_timeout)
+                settings = Settings(url=stage["broker"], broker_timeout_s=broker_timeout)
+                if dashboard:
+                    _say(f"The page: {stage['page']}/")
                 result = _run(directory, request, settings, device, keep=keep)
+                if dashboard and not keep:
+                    _linger(stage["page"])
         except KeyboardInterrupt:
             _say("Stopped; nothing of it is left, its folder is removed.")
             raise typer.Exit(INTERRUPTED) from None
@@ -140,11 +150,14 @@ def _bundled(model: str, manifest: Path | None) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def _stage(directory: Path, device: str, broker: str, pace: str, *, keep: bool) -> Iterator[str]:
-    """Broker, sensor and agent in a process of their own, for as long as the block; yields the broker's URL."""
+def _stage(
+    directory: Path, device: str, broker: str, pace: str, *, keep: bool, dashboard: bool
+) -> Iterator[dict[str, Any]]:
+    """Broker, sensor and agent in a process of their own, for as long as the block; yields what ``stage.json`` says."""
     argv = [sys.executable, "-m", "host_tools.demo.stage", str(directory), "--device", device, "--pace", pace]
     argv += ["--broker", broker] if broker else []
     argv += ["--keep"] if keep else []
+    argv += ["--dashboard"] if dashboard else []
     with (directory / "stage.log").open("wb") as log:
         stage = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL if keep else subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
@@ -161,15 +174,23 @@ def _stage(directory: Path, device: str, broker: str, pace: str, *, keep: bool) 
                 stage.stdin.close()
 
 
-def _wait_ready(stage: subprocess.Popen[bytes], directory: Path) -> str:
+def _wait_ready(stage: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
     ready, deadline = directory / STAGE_FILE, time.monotonic() + _START_TIMEOUT_S
     while not ready.exists():
         if stage.poll() is not None or time.monotonic() > deadline:
             said = (directory / "stage.log").read_text(encoding="utf-8", errors="replace").strip()
             raise StageError("stage_crashed", f"the demo did not start: {said or directory}")
         time.sleep(_TICK_S)
-    url: str = json.loads(ready.read_text(encoding="utf-8"))["broker"]
-    return url
+    told: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
+    return told
+
+
+def _linger(page: str) -> None:
+    """Leave the page to a person until Ctrl-C."""
+    _say(f"The page goes on: {page}/ (Ctrl-C ends it, and everything with it)")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(1)
 
 
 def _wait_online(settings: Settings, device: str, directory: Path) -> None:

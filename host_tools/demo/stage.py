@@ -1,6 +1,6 @@
 """What the demo runs on: a broker, a sensor and an agent, as children of one process, so that one signal ends all.
 
-    python -m host_tools.demo.stage DIRECTORY --device demo [--broker URL] [--pace max] [--keep]
+    python -m host_tools.demo.stage DIRECTORY --device demo [--broker URL] [--pace max] [--keep] [--dashboard]
 
 Writes ``stage.json`` once all three run. Ends on SIGTERM, when the agent ends, and without ``--keep`` when its stdin
 closes: nothing outlives a demo that was killed.
@@ -20,6 +20,7 @@ from types import FrameType
 
 from edge_agent.errors import EdgeAgentError
 from host_tools.demo.broker import EmbeddedBroker
+from host_tools.demo.page import page
 from host_tools.demo.simulator import SerialImu
 
 STAGE_FILE = "stage.json"
@@ -71,9 +72,10 @@ def main(argv: list[str]) -> int:
             imu = stack.enter_context(SerialImu(directory / "imu", pace=arguments.pace, rewind=True))
             config = _write_config(directory, arguments, url, imu.port)
             agent = stack.enter_context(_agent(config, directory / AGENT_LOG))
+            shown = stack.enter_context(page(directory, url)) if arguments.dashboard else ""
             ready = {
                 "pid": os.getpid(), "agent_pid": agent.pid, "sensor_pid": imu.pid, "directory": str(directory),
-                "broker": url, "device": arguments.device, "guest": bool(arguments.broker),
+                "broker": url, "device": arguments.device, "guest": bool(arguments.broker), "page": shown,
             }  # fmt: skip
             temporary = directory / f"{STAGE_FILE}.tmp"
             temporary.write_text(json.dumps(ready), encoding="utf-8")
@@ -127,6 +129,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--broker", default="")
     parser.add_argument("--pace", default="max")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--dashboard", action="store_true")
     return parser.parse_args(argv)
 
 

@@ -8,6 +8,7 @@ went away would else have its last temperature for ever. What people and program
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Generic, TypeVar
 
 from edge_agent.jobs.lenient import lenient
@@ -337,8 +338,8 @@ def _board(info: DeviceInfo) -> Board:
 
 def _note_report(device: DeviceState, report: JobReport) -> None:
     started = parse_rfc3339(report.started) or 0.0
-    device.jobs[report.job] = JobEnd(report.model, report.version, report.status, report.code, started)
-    model = report.model
+    model, status, code = map(intern, (report.model, report.status, report.code))  # the same few of thousands of jobs
+    device.jobs[report.job] = JobEnd(model, report.version, status, code, started)
     if model in device.models or (model not in device.newest and len(device.newest) >= MOST_MODELS):
         return
     last = device.newest.get(model)

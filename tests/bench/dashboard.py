@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import exp
 from pathlib import Path
 from random import Random
 
@@ -63,7 +64,7 @@ def keep_reports(url: str, devices: int, number: int) -> None:
     random = Random(1)  # noqa: S311  # numbers that do not compress well
     topics = Topics(NAMESPACE)
     layers = [{"name": f"layer_{place}/conv", "sqnr_db": random.gauss(30, 9), "op": "Conv"} for place in range(20)]
-    counts = [[random.randrange(100_000) for _ in range(64)] for _ in range(20)]
+    counts = [[int(random.gauss(9000, 900) * exp(-((bar - 20) ** 2) / 90)) for bar in range(64)] for _ in range(20)]
 
     def reports() -> Iterator[tuple[str, bytes]]:
         for place in range(devices):

@@ -28,6 +28,12 @@ class Exposure:
     proxy: str = ""
     secure: bool = False
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether this is the proxy's address, however it is written."""
+        found, proxy = _address(address), _address(self.proxy)
+        mapped = getattr(found, "ipv4_mapped", None)
+        return proxy is not None and proxy in (found, mapped)
+
     def knows(self, host: str) -> bool:
         """Whether a ``Host`` header names us.
 
@@ -85,7 +91,7 @@ def certified(path: Path) -> list[str]:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        raise ConfigError("usage", f"{path}: {error.strerror}") from None
+        raise ConfigError("usage", f"{path}: {error.strerror}; give a certificate in PEM") from None
     except ValueError:
         raise ConfigError("usage", f"{path} is no certificate in PEM; give one") from None
     try:

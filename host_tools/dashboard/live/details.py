@@ -16,8 +16,11 @@ KINDS = frozenset({"info", "job"})
 """Of the topics that are noted."""
 MOST_REPORTS = 20
 """Of one device, the newest; an agent keeps as many."""
-MOST_BYTES = 64 << 20
-"""Of the whole fleet. Beyond that nothing is added until something goes; 1,000 devices need most of it."""
+LEAST_REPORTS = 5
+"""Of one device, however many devices there are."""
+MOST_BYTES = 32 << 20
+"""Of the whole fleet; beyond that a device has its newest :data:`LEAST_REPORTS` only, and beyond twice that nothing is
+added until something goes. The reports of 1,000 devices are about as much."""
 M = TypeVar("M", DeviceInfo, JobReport)
 
 
@@ -83,7 +86,7 @@ class Details:
     def _put_report(self, device: str, report: JobReport, packed: bytes) -> None:
         kept = self._devices.setdefault(device, _Kept())
         self._drop(kept, report.job)
-        while len(kept.reports) >= MOST_REPORTS:
+        while len(kept.reports) >= self._reports_of_each(len(packed)):
             oldest = min(kept.reports, key=lambda job: kept.reports[job][0])
             if kept.reports[oldest][0] > report.started:
                 return
@@ -91,12 +94,15 @@ class Details:
         if self._room(len(packed)):
             kept.reports[report.job] = report.started, packed
 
+    def _reports_of_each(self, more: int) -> int:
+        return LEAST_REPORTS if self._bytes + more > self._most else MOST_REPORTS
+
     def _drop(self, kept: _Kept, job: str) -> None:
         if (old := kept.reports.pop(job, None)) is not None:
             self._bytes -= len(old[1])
 
     def _room(self, more: int) -> bool:
-        if more > 0 and self._bytes + more > self._most:
+        if more > 0 and self._bytes + more > 2 * self._most:
             self.left_out += 1
             return False
         self._bytes += more

@@ -22,6 +22,8 @@ from host_tools.dashboard.live.parts import Differ, Parts
 View = Callable[[Context, QueryParams, float], Parts]
 """Makes the parts of a page, from its query and the moment (seconds since the epoch)."""
 _EVERY_S = 1.0
+_MOST_SHARE = 0.1
+"""Of its time that a stream may spend with making parts: those of a large fleet are made more seldom."""
 _STUCK_S = 30.0
 """A browser that takes nothing for so long is let go."""
 _GRACE_S = 0.5
@@ -51,12 +53,14 @@ async def _changes(
     differ, revision, made_at = Differ(), -1, 0.0
     query, alive = request.query_params, request.state.alive
     while alive() and not ending.is_set():
-        now = time.time()
+        now, took = time.time(), 0.0
         if context.watched.revision != revision or now - made_at >= _AGES_EVERY_S:
             revision, made_at = context.watched.revision, now
-            if text := await run_in_threadpool(_text, context, view, query, differ):
+            text = await run_in_threadpool(_text, context, view, query, differ)
+            took = time.time() - now
+            if text:
                 yield ServerSentEvent(data=text)
-        with anyio.move_on_after(_EVERY_S):
+        with anyio.move_on_after(max(_EVERY_S, took / _MOST_SHARE)):
             await ending.wait()
 
 

@@ -16,6 +16,7 @@ from edge_agent.wire.topics import EVERYONE, Topics
 from host_tools.broker.packed import Packed, pack
 from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import KINDS, Details
+from host_tools.dashboard.live.heap import give_back
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
@@ -136,6 +137,8 @@ class Watched:
             self._details = details
             self._view.fleet.replace_kept(found, time.time())
             self.revision += 1
+        del found
+        give_back()
 
     def _read_kept(self, messages: Packed, details: Details) -> Iterator[Said]:
         states: set[tuple[str, str]] = set()
@@ -151,6 +154,7 @@ class Watched:
                 case JobReport(model=model) if (said.device, model) not in states:  # its results tell of the model
                     said = _whole(self._topics, topic, payload, said)  # more of the same
             details.take(said, messages.packed(topic))
+            del messages[topic]  # it has been taken, or has no room
             yield said
 
     def heard(self, message: Incoming) -> None:

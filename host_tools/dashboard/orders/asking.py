@@ -54,7 +54,7 @@ def targets(form: FormData) -> dict[int, list[str]]:
     for value in _several(form, "target"):
         version, _, device = value.partition(":")
         if not (version.isascii() and version.isdecimal()):
-            raise ConfigError("usage", "a device is ordered without its version; load the page again")
+            raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
         found.setdefault(int(version[:17]), []).append(_named(device, "device"))
     return found
 

@@ -43,7 +43,7 @@ def request_of(upload: Upload, scopes: Sequence[Scope], text: str, *, dry_run: b
         ConfigError: ``usage``: nobody is meant, or the manifest names a file of this host.
     """
     if not scopes:
-        raise ConfigError("usage", "choose devices or a group")
+        raise ConfigError("usage", "nobody is meant; choose devices or a group")
     upload.toml.write_text(text.replace("\r\n", "\n"), encoding="utf-8")
     if "eval" in read_toml(upload.toml):
         raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")

@@ -68,8 +68,7 @@ class Uploads:
         Raises:
             ConfigError: ``usage``: it is no model, is too large, or too many wait.
         """
-        stem, _, suffix = name.rpartition(".")
-        ending = f".{suffix.lower()}"
+        stem, ending = Path(name).stem, Path(name).suffix.lower()
         if ending not in FORMATS:
             raise ConfigError("usage", "a model is a file named *.onnx or *.tflite; choose one")
         number = secrets.token_hex(8)

@@ -84,13 +84,13 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
     found = watched.device(name)
     if found is None:
         return {}
-    info, since = watched.info(name), now - SPANS[_span(given)]
+    info = watched.info(name)
     return {
         "heading": _heading(found, now),
         "warnings": warnings(found, now),
         "models": device_models.table(found, now),
         "health": device_health.now(found, now),
-        "charts": device_health.charts(context.history, found, since, now),
+        "charts": device_health.charts(context.history, found, SPANS[_span(given)], now),
         "sensors": device_health.sensors(info),
         "releases": device_models.releases(found, now),
         "jobs": device_jobs.table(watched.reports(name), now),

@@ -36,10 +36,11 @@ def now(device: DeviceState, at: float) -> Markup:
     return element("div", when, facts(_told(sample)), class_=f"health{old}")
 
 
-def charts(history: History, device: DeviceState, since: float, at: float) -> Markup:
-    """Its health and the latency of its models over time."""
+def charts(history: History, device: DeviceState, span_s: float, at: float) -> Markup:
+    """Its health and the latency of its models over so many seconds before ``at``."""
+    since = at - span_s
     health = history.health(device.id, since)
-    span: dict[str, float] = {"since": since, "now": at}
+    span: dict[str, float] = {"span": span_s, "now": at}
     shown = [
         chart("Temperature", health, [Line("°C", 1, _degrees)], **span),
         chart("Processor", health, [Line("busy", 2, numbers.share)], **span),

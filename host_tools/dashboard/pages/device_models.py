@@ -63,7 +63,8 @@ def _release(device: DeviceState, job: str, end: JobEnd, now: float) -> Markup:
     state = device.models.get(end.model)
     note: str = ""
     when: float | None = end.started or None
-    if state and end.version == state.active_version:
+    active = next((one.job for one in device.board.active if one.model == end.model), "") if device.board else ""
+    if state and end.version == state.active_version and active in ("", job):
         note = element("strong", "active")
         when = parse_rfc3339(state.active_since) or when
     elif state and end.version == state.previous_version:

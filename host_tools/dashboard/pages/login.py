@@ -3,7 +3,6 @@
 import time
 from urllib.parse import urlsplit
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -14,6 +13,7 @@ from host_tools.dashboard.access.guard import LOGIN, LOGOUT
 from host_tools.dashboard.access.passwords import LONGEST
 from host_tools.dashboard.context import context_of, viewer_of
 from host_tools.dashboard.frame import page
+from host_tools.dashboard.threads import checking_password
 from host_tools.dashboard.widgets.forms import button, field, form, hidden
 
 _WRONG = "That is not the name and password of anybody here."
@@ -46,19 +46,19 @@ async def log_in(request: Request) -> Response:
         return said
     given = await request.form()
     name, password = str(given.get("name", "")), str(given.get("password", ""))
-    viewer = await run_in_threadpool(users.check, name, password)
+    viewer = await checking_password(users.check, name, password)
     if viewer is None:
         return _page(request, str(given.get("next", "")), _WRONG, 403)
     access.attempts.succeeded(address)
     there = RedirectResponse(_local(str(given.get("next", ""))), 303)
-    there.headers["set-cookie"] = access.set_cookie(access.sessions.begin(viewer))
+    there.headers["set-cookie"] = access.set_session_cookie(access.sessions.begin(viewer))
     return there
 
 
 async def log_out(request: Request) -> Response:
     """End the session."""
     access = context_of(request).access
-    access.sessions.end(request.cookies.get(access.cookie_name, ""))
+    access.sessions.end(request.state.cookie)
     return RedirectResponse(LOGIN, 303)
 
 

@@ -58,9 +58,10 @@ def parts(context: Context, given: QueryParams, now: float) -> Parts:
     """What of the page changes."""
     name = given.get("model", "")
     found = context.watched.model(name)
+    ends = model_tables.ends_of(name, found)
     return {
-        "summary": model_tables.summary(name, found),
-        "versions": model_tables.versions(name, found),
+        "summary": model_tables.summary(ends, found),
+        "versions": model_tables.versions(name, ends, found),
         "boards": model_tables.boards(name, found, now),
         "devices": model_tables.devices(name, found, now),
     }

@@ -1,8 +1,9 @@
 """Parts of a model's page: what its versions came to across devices. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
+from typing import TypeAlias
 
 from edge_agent.report.html import numbers
 from edge_agent.report.html.cards import table
@@ -24,14 +25,15 @@ _DEVICES = {
     "device": False, "board": False, "version": True, "state": False, "p50 now": True, "of float": True,
     "agreement": True, "seen": False,
 }  # fmt: skip
-_MOST_DEVICES = 200
+_MOST_DEVICES = 100
 _MOST_VERSIONS = 30
+Ends: TypeAlias = Mapping[int, list[tuple[DeviceState, JobEnd]]]
+"""Version → devices, and how their newest job of it ended."""
 _UNDER_WAY = ("queued", "in_progress")
 
 
-def summary(name: str, devices: Sequence[DeviceState]) -> Markup:
+def summary(ends: Ends, devices: Sequence[DeviceState]) -> Markup:
     """A sentence on the newest version: how many devices took it, and why the others did not."""
-    ends = _ends(name, devices)
     if not ends:
         return nothing(f"{counted(len(devices), 'device')} told of it, and no job of it is known.")
     version = max(ends)
@@ -48,9 +50,8 @@ def summary(name: str, devices: Sequence[DeviceState]) -> Markup:
     )
 
 
-def versions(name: str, devices: Sequence[DeviceState]) -> Markup:
+def versions(name: str, ends: Ends, devices: Sequence[DeviceState]) -> Markup:
     """The versions against each other, the newest first."""
-    ends = _ends(name, devices)
     active: dict[int, list[DeviceState]] = defaultdict(list)
     for device in devices:
         if (version := device.models[name].active_version) > 0:
@@ -84,8 +85,8 @@ def _search(name: str) -> Markup:
     return element("a", "search for it in the fleet", href=f"/?q={name}")
 
 
-def _ends(name: str, devices: Iterable[DeviceState]) -> dict[int, list[tuple[DeviceState, JobEnd]]]:
-    """Version → the newest job of it on each device."""
+def ends_of(name: str, devices: Iterable[DeviceState]) -> Ends:
+    """The newest job of each version on each device."""
     newest: dict[tuple[int, str], tuple[DeviceState, JobEnd]] = {}
     for device in devices:
         for end in device.jobs.values():

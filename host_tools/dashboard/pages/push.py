@@ -5,7 +5,6 @@
 
 import time
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, QueryParams, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from host_tools.dashboard.orders.described import Described, first_guess, first_
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
 from host_tools.dashboard.pages import push_forms
 from host_tools.dashboard.pages.new_order import commander_of
+from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
 from host_tools.model.signature import read_signature
 from host_tools.push.draft import model_name
@@ -60,9 +60,9 @@ async def upload(request: Request) -> Response:
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
         if not isinstance(model, UploadFile) or not model.filename:
-            raise ConfigError("usage", "choose the model's file")
+            raise ConfigError("usage", "no file came; choose the model's file")
         text = await _text(manifest) if isinstance(manifest, UploadFile) and manifest.filename else ""
-        kept = await run_in_threadpool(orders.uploads.take, viewer.shown, model.filename, model.file, text)
+        kept = await in_thread(orders.uploads.take, viewer.shown, model.filename, model.file, text)
         await form.close()
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
@@ -77,7 +77,7 @@ async def describe(request: Request) -> Response:
         asked = asking.read(request.query_params)
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
-    signature = await run_in_threadpool(read_signature, found.path)
+    signature = await in_thread(read_signature, found.path)
     name = model_name(found.path.stem)
     said = first_guess(name, signature, sources(_infos(context, asked)))
     text = found.manifest or (first_text(found.shown, name, signature) if needs_text(signature) else "")
@@ -98,9 +98,9 @@ async def act(request: Request) -> Response:
         by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
         text = text if by_text else toml(said)
         if do == "send":
-            return await run_in_threadpool(_send, context, viewer.shown, found, asked, text)
+            return await in_thread(_send, context, viewer.shown, found, asked, text)
         if do == "check":
-            checked = await run_in_threadpool(check, context.settings, found, asked.scopes, text)
+            checked = await in_thread(check, context.settings, found, asked.scopes, text)
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
     return _page(request, _form_of(request, found, asked, said, text=text, by_text=by_text, checked=checked))

@@ -3,7 +3,7 @@
 
 // "/" goes to the search field, as long as nobody types elsewhere.
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     const field = document.getElementById("search");
     if (field) {
@@ -44,7 +44,7 @@ function drawChart(figure) {
   const colour = (name) => style.getPropertyValue(name).trim();
   const titles = [...table.tHead.querySelectorAll("th.n")].map((head) => head.textContent);
   const data = readSeries(table);
-  const span = [Number(figure.dataset.since), Number(figure.dataset.now)];
+  const span = Number(figure.dataset.span);
   if (box.plot && box.plot.series.length === titles.length + 1) {
     box.span = span;
     box.plot.setData(data);
@@ -58,18 +58,24 @@ function drawChart(figure) {
   box.plot = new uPlot({
     width: box.clientWidth,
     height: 170,
-    scales: { x: { range: () => box.span } },
+    scales: { x: { range: () => [Date.now() / 1000 - box.span, Date.now() / 1000] } },
     cursor: { drag: { x: false, y: false } },
     legend: { show: titles.length > 1, live: false },
     series: [{}, ...titles.map((title, place) => ({ label: title, stroke: colour(LINES[place % 3]), width: 1.5, spanGaps: false }))],
-    axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => shownTick(tick, unit)) }],
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => shownMoment(tick, span)) }, { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => shownTick(tick, unit)) }],
   }, data, box);
 }
 
 function shownTick(tick, unit) {
   const scales = { GiB: 2 ** 30, MiB: 2 ** 20, KiB: 2 ** 10, "%": 0.01 };
-  const value = tick / (scales[unit] || 1);
-  return `${Math.round(value * 100) / 100}${unit ? ` ${unit}` : ""}`;
+  return `${Number((tick / (scales[unit] || 1)).toPrecision(3))}${unit ? ` ${unit}` : ""}`;
+}
+
+function shownMoment(seconds, span) {
+  const moment = new Date(seconds * 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  const clock = `${two(moment.getHours())}:${two(moment.getMinutes())}`;
+  return span > 172800 ? `${two(moment.getMonth() + 1)}-${two(moment.getDate())}` : clock;
 }
 
 function drawCharts() {

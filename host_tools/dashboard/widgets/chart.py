@@ -22,7 +22,7 @@ class Line(NamedTuple):
 
 
 def chart(
-    title: str, points: Sequence[Sequence[float | None]], lines: Sequence[Line], *, since: float, now: float
+    title: str, points: Sequence[Sequence[float | None]], lines: Sequence[Line], *, span: float, now: float
 ) -> Markup:
     """The chart of ``points``, whose first number is the moment; a line that is nowhere known is left out.
 
@@ -30,8 +30,8 @@ def chart(
         title: what it shows.
         points: the oldest first.
         lines: what is drawn of them.
-        since: where the axis of time begins; seconds since the epoch, as ``now``, where it ends.
-        now: see there.
+        span: how many seconds before ``now`` the axis of time begins.
+        now: seconds since the epoch.
     """
     known = [line for line in lines if any(point[line.place] is not None for point in points)]
     if not known:
@@ -48,8 +48,7 @@ def chart(
         element("div", class_="plot", hx_morph_skip="", aria_hidden="true"),
         element("details", element("summary", "The numbers"), element("div", table, class_="scroll")),
         class_="chart",
-        data_since=f"{since:.0f}",
-        data_now=f"{now:.0f}",
+        data_span=f"{span:.0f}",
     )
 
 

@@ -4,7 +4,7 @@ from support.fleets import Voice
 
 from edge_agent.wire.topics import Topics
 from host_tools.broker.packed import pack
-from host_tools.dashboard.live.details import MOST_REPORTS, Details
+from host_tools.dashboard.live.details import LEAST_REPORTS, MOST_REPORTS, Details
 from host_tools.fleet.reading import Said, read
 
 TOPICS = Topics("t/board")
@@ -17,7 +17,7 @@ def said(message: tuple[str, bytes]) -> Said:
 
 
 def take(details: Details, message: tuple[str, bytes]) -> None:
-    take(details, message), pack(message[1])
+    details.take(said(message), pack(message[1]))
 
 
 def job(number: int) -> str:
@@ -52,8 +52,21 @@ def test_what_the_broker_no_longer_keeps_is_gone() -> None:
     assert (details.info("pi-1"), details.reports("pi-1")) == (None, [])
 
 
+def test_of_a_large_fleet_each_device_has_its_newest_reports() -> None:
+    details = Details(TOPICS, most_bytes=20_000)
+    for device in range(12):
+        pi = Voice(f"pi-{device:02}", TOPICS)
+        for number in range(20):
+            take(details, pi.report(job(number), started=f"2026-01-01T00:00:{number:02}Z"))
+
+    kept = [[one.job for one in details.reports(f"pi-{device:02}")] for device in range(12)]
+    assert len(kept[0]) == MOST_REPORTS
+    assert kept[-1] == [job(number) for number in range(19, 19 - LEAST_REPORTS, -1)]
+    assert details.left_out == 0
+
+
 def test_no_fleet_takes_more_memory_than_there_is() -> None:
-    details = Details(TOPICS, most_bytes=3000)
+    details = Details(TOPICS, most_bytes=2000)
     for number in range(50):
         take(details, Voice(f"pi-{number}", TOPICS).report(job(number), message=f"{number}"))
     assert details.left_out > 0
@@ -61,6 +74,6 @@ def test_no_fleet_takes_more_memory_than_there_is() -> None:
     assert 0 < len(kept) < 50
 
     for number in kept:
-        take(details, (TOPICS.device(f"pi-{number}", "job", job(number)), b""))
+        details.take(said((TOPICS.device(f"pi-{number}", "job", job(number)), b"")), b"")
     take(details, Voice("late", TOPICS).report(job(7)))
     assert details.report("late", job(7)) is not None

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.brokers import MosquittoBroker
+from support.dashboards import get
 from support.demo import MANIFEST, MODEL
 from support.device import SMALL_AND_EASY
 from support.processes import alive
@@ -120,6 +122,42 @@ def test_a_kept_demo_goes_on_until_it_is_stopped(environment: dict[str, str], tm
     again = run_demo(environment, "--stop", str(folder))
     assert again.returncode == 2
     assert "is no folder of a kept demo" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ended_in_any_case")
+def test_a_demo_with_its_page_shows_ten_devices_beside_the_real_one_until_ctrl_c(
+    environment: dict[str, str], tmp_path: Path, mine: list[str]
+) -> None:
+    log = tmp_path / "demo.log"
+    with log.open("wb") as output:
+        argv = [sys.executable, "-u", "-c", _MAIN, "demo", *mine, "--dashboard"]
+        demo = subprocess.Popen(argv, stdout=output, stderr=output, env=environment)
+
+    def said(pattern: str) -> re.Match[str]:
+        deadline = time.monotonic() + 240
+        while not (found := re.search(pattern, log.read_text(encoding="utf-8"))):
+            assert demo.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+            time.sleep(0.1)
+        return found
+
+    try:
+        page = said(r"The page: (http://127\.0\.0\.1:\d+/)")[1]
+        said("The page goes on")
+        rows = json.loads(get(f"{page}?format=json").body)
+        stage = stage_of(tmp_path)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) in (0, 4), log.read_text(encoding="utf-8")
+    finally:
+        demo.kill()
+        demo.wait()
+
+    assert {row["device"] for row in rows} == {"demo", *(f"sim-{number:04}" for number in range(1, 11))}
+    wait_gone(stage)
+    with pytest.raises(urllib.error.URLError):
+        get(page)
+    assert not list(tmp_path.glob("edge-agent-demo-*"))
 
 
 def test_a_process_that_is_not_the_demos_is_not_ended(environment: dict[str, str], tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 ``PYTHONPATH=tests python tests/host_tools/dashboard/browser/test_look.py`` renews the pictures in ``docs/dashboard``.
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 from support.browser import Visit, chromium, visiting
 from support.dashboards import Dashboard, dashboard
@@ -73,7 +75,8 @@ def renew() -> None:
         for name, (phone, dark) in SHOWN.items():
             with visiting(browser, board.url, phone=phone, dark=dark) as visit:
                 ready(visit, PAGES[_PAGE_OF.get(name, name)])
-                visit.page.screenshot(path=PICTURES / f"{name}.png")
+                picture = Image.open(io.BytesIO(visit.page.screenshot()))
+                picture.convert("RGB").quantize(256).save(PICTURES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
