@@ -19,6 +19,7 @@ from host_tools.dashboard.live.details import KINDS, Details
 from host_tools.dashboard.live.heap import give_back
 from host_tools.fleet.device_state import DeviceState, copied
 from host_tools.fleet.flood import Flood
+from host_tools.fleet.names import is_name
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
 from host_tools.fleet.state import Fleet
@@ -95,7 +96,7 @@ class Watched:
         """Every group that a device says it is in, ordered."""
         with self._lock:
             boards = (one.board for one in self._view.fleet.devices.values())
-            return sorted({group for board in boards if board for group in board.groups})
+            return sorted({group for board in boards if board for group in board.groups if is_name(group)})
 
     def members(self, group: str) -> list[str]:
         """The devices of a group, ordered."""
