@@ -1,7 +1,7 @@
 """Asks an ASGI application something, without a server."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +37,12 @@ def ask(
     body: bytes = b"",
     scheme: str = "http",
     client: str = "127.0.0.1",
+    more: Sequence[tuple[str, str]] = (),
 ) -> Answered:
-    """One request, as a browser sends it that has this page open, unless ``headers`` say otherwise."""
+    """One request, as a browser sends it that has this page open, unless ``headers`` say otherwise.
+
+    ``more``: further lines, of which one name may have several.
+    """
     sent = {"host": "127.0.0.1:8080", "accept": "text/html", **(headers or {})}
     if form is not None or method == "POST":
         method, body = "POST", urlencode(form or {}).encode() if form is not None else body
@@ -51,7 +55,7 @@ def ask(
     scope: dict[str, Any] = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": scheme,
         "path": bare, "raw_path": bare.encode(), "root_path": "", "query_string": query.encode(),
-        "headers": [(key.encode(), value.encode()) for key, value in sent.items() if value],
+        "headers": [(key.encode(), value.encode()) for key, value in (*sent.items(), *more) if value],
         "client": (client, 50000), "server": ("127.0.0.1", 8080), "state": {},
     }  # fmt: skip
     said: list[Message] = []

@@ -40,8 +40,8 @@ class Voice:
         ts = rfc3339(time.time() if at is None else at)
         return msgspec.structs.replace(message, ts=ts, seq=self.seq, boot_id=self.boot_id)
 
-    def status(self, *, online: bool = True) -> tuple[str, bytes]:
-        message = DeviceStatus(device=self.device, online=online, agent_version="1.2.3")
+    def status(self, *, online: bool = True, **fields: Any) -> tuple[str, bytes]:
+        message = DeviceStatus(device=self.device, online=online, agent_version="1.2.3", **fields)
         return self.topics.device(self.device, "status"), encode(self.stamp(message))
 
     def info(self, **fields: Any) -> tuple[str, bytes]:

@@ -38,10 +38,11 @@ class Exposure:
     def knows(self, host: str) -> bool:
         """Whether a ``Host`` header names us.
 
-        An address does: a name that an attacker made point here (DNS rebinding) is none.
+        An address does: a name that an attacker made point here (DNS rebinding) is none. ``*.lan`` among our names, as
+        a certificate may have it, stands for one label.
         """
         name = bare(host)
-        return name in self.names or _address(name) is not None
+        return bool({name, f"*.{name.partition('.')[2]}"} & self.names) or _address(name) is not None
 
 
 def expose(
@@ -67,7 +68,7 @@ def expose(
         if not secure:
             text = "passwords would be sent in the clear; give --tls-cert and --tls-key, or --trusted-proxy ADDRESS"
             raise ConfigError("usage", f"--listen {host} can be reached from other machines, and {text}")
-    own = {*_LOOPBACK_NAMES, *names, *(certified(tls_cert) if tls_cert else ())}
+    own = {*_LOOPBACK_NAMES, *filter(None, map(bare, names)), *(certified(tls_cert) if tls_cert else ())}
     if not is_loopback(host):
         own |= {host, socket.gethostname(), socket.getfqdn()}
     return Exposure(names=frozenset(name.lower().rstrip(".") for name in own), proxy=proxy, secure=secure)

@@ -39,6 +39,7 @@ _GO_ON = (
     '<title>edge-agent</title></head><body><p><a href="">Go on to the page</a></p></body></html>\n'
 )
 """For who comes from another site: asked for from here, the page comes with the browser's cookies."""
+_FAULT = "a fault of the dashboard; its log has more"
 _OTHER_PAGE = "this form is of no page of ours, or of another session; load the page again and send it from there"
 
 
@@ -61,8 +62,12 @@ class Guard:
         fresh = "" if session or known or _from_elsewhere(request) else new_cookie()
         cookie = session or known or fresh
 
+        started = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = headers.added(list(message.get("headers", [])))
                 if fresh and not scope["path"].startswith(_OPEN):
                     MutableHeaders(scope=message).append("set-cookie", self._access.set_form_cookie(fresh))
@@ -72,7 +77,12 @@ class Guard:
         if refusal is None and scope["method"] == "POST":
             body, refusal = await self._read_form(scope, request, receive, cookie)
             receive = _again(body, receive) if body is not None else receive
-        await (refusal or self._app)(scope, receive, send_guarded)
+        try:
+            await (refusal or self._app)(scope, receive, send_guarded)
+        except Exception:
+            if not started:  # else the server around us would answer, without our headers
+                await PlainTextResponse(_FAULT, 500)(scope, receive, send_guarded)
+            raise
 
     def _refusal(self, scope: Scope, request: Headers, cookie: str, session: str, *, came: bool) -> Response | None:
         """What to answer instead of the page, or None; ``came``: the cookie came with the request."""
@@ -98,7 +108,9 @@ class Guard:
         if viewer is None:
             return _log_in(path, scope, request, method)
         if method == "POST" and path != LOGOUT and not (viewer.commands and access.commanding):
-            return PlainTextResponse(why_not(viewer, access), 403)
+            said = why_not(viewer, access)
+            access.record.note(f"{viewer.shown} at {address_of(scope)} was refused {path[:80]}: {said}")
+            return PlainTextResponse(said, 403)
         return None
 
     def _way(self, scope: Scope, request: Headers) -> str:
@@ -151,6 +163,11 @@ def check_token(request: Request, form: FormData | Mapping[str, Any]) -> None:
     given = request.headers.get(forgery.HEADER) or str(form.get(forgery.FIELD, ""))
     if not forgery.is_token(access.secret, cookie, given):
         raise HTTPException(403, _OTHER_PAGE)
+
+
+def address_of(scope: Scope) -> str:
+    """Where the person is who asks, behind a proxy too."""
+    return (scope.get("client") or ("",))[0] or "nowhere"
 
 
 def why_not(viewer: Viewer, access: Access) -> str:

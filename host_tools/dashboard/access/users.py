@@ -3,12 +3,12 @@
     anna operator scrypt:16384:8:5:…
     shop viewer scrypt:16384:8:5:…
 
-Read once, at start. A line that begins with ``#`` says nothing.
+Read once, at start. A line that begins with ``#`` is a person's note, and is kept.
 """
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent.errors import ConfigError, WireError
@@ -17,16 +17,21 @@ from edge_agent.wire.topics import check_name
 from host_tools.dashboard.access import passwords
 from host_tools.dashboard.access.viewer import ROLES, Role, Viewer
 
-_HEADER = "# Who may log in to host-tools dashboard: name, role, scrypt hash. host-tools dashboard-user adds a line.\n"
+_HEADER = "# Who may log in to host-tools dashboard: name, role, scrypt hash. host-tools dashboard-user adds a line."
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Users:
-    """Every person that may log in."""
+    """Every person that may log in.
 
-    def __init__(self, known: Mapping[str, tuple[Role, str]]) -> None:
-        """Name → role and hash of the password."""
+    Args:
+        known: name → role and hash of the password.
+        notes: lines of the file that begin with ``#``.
+    """
+
+    def __init__(self, known: Mapping[str, tuple[Role, str]], notes: Sequence[str] = (_HEADER,)) -> None:
         self._known = dict(known)
+        self._notes = tuple(notes)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -38,8 +43,9 @@ class Users:
         return Viewer(name, role) if right and name in self._known else None
 
     def lines(self) -> str:
-        """The file's text."""
-        return _HEADER + "".join(f"{name} {role} {stored}\n" for name, (role, stored) in sorted(self._known.items()))
+        """The file's text: the notes, then everybody."""
+        people = (f"{name} {role} {stored}" for name, (role, stored) in sorted(self._known.items()))
+        return "".join(f"{line}\n" for line in (*self._notes, *people))
 
     def with_one(self, name: str, role: Role, password: str) -> "Users":
         """The same people and one more, or that one with another role or password.
@@ -53,14 +59,14 @@ class Users:
             raise ConfigError("usage", error.message) from None
         if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
             raise ConfigError("usage", f"a password has {passwords.SHORTEST} characters or more; choose a longer one")
-        return Users({**self._known, name: (role, passwords.hashed(password))})
+        return Users({**self._known, name: (role, passwords.hashed(password))}, self._notes)
 
 
 def read_users(path: Path) -> Users:
     """The people in a file.
 
     Raises:
-        ConfigError: ``usage``: not readable, readable by others, or a line that says nobody.
+        ConfigError: ``usage``: not readable, readable by others, a line that says nobody, or two of one name.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -76,8 +82,10 @@ def read_users(path: Path) -> Users:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             name, role, stored = _person(line, f"{path}: line {number}")
+            if name in known:
+                raise ConfigError("usage", f"{path}: line {number}: {name} stands above, too; leave one of the two")
             known[name] = (role, stored)
-    return Users(known)
+    return Users(known, [line for line in text.splitlines() if line.startswith("#")])
 
 
 def write_users(path: Path, users: Users) -> None:

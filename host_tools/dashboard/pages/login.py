@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from edge_agent.printable import printable
 from edge_agent.report.html.markup import Markup, element
 from host_tools.dashboard.access.access import Access
-from host_tools.dashboard.access.guard import LOGIN, LOGOUT
+from host_tools.dashboard.access.guard import LOGIN, LOGOUT, address_of
 from host_tools.dashboard.access.passwords import LONGEST
 from host_tools.dashboard.context import context_of, viewer_of
 from host_tools.dashboard.frame import page
@@ -38,24 +38,25 @@ async def log_in(request: Request) -> Response:
     """Begin a session for who knows the password."""
     access = context_of(request).access
     users = access.users
-    address = request.client.host if request.client else ""
     if users is None:
         return RedirectResponse("/", 303)
+    given = await request.form()
+    name, password, there = (str(given.get(field, "")) for field in ("name", "password", "next"))
+    address, shown = address_of(request.scope), printable(name, 80)
     if (wait_s := access.attempts.wait_s(address)) > 0:
-        said = _page(request, "", f"Too many attempts; try again in {wait_s:.0f} s.", 429)
+        access.record.note(f"nobody was logged in as {shown} from {address}: too many attempts")
+        said = _page(request, there, f"Too many attempts; try again in {wait_s:.0f} s.", 429)
         said.headers["retry-after"] = f"{wait_s:.0f}"
         return said
-    given = await request.form()
-    name, password = str(given.get("name", "")), str(given.get("password", ""))
     viewer = await checking_password(users.check, name, password)
     if viewer is None:
-        access.say(f"nobody was logged in as {printable(name, 80)} from {address}: wrong name or password")
-        return _page(request, str(given.get("next", "")), _WRONG, 403)
+        access.record.note(f"nobody was logged in as {shown} from {address}: wrong name or password")
+        return _page(request, there, _WRONG, 403)
     access.attempts.succeeded(address)
-    access.say(f"{viewer.name} has logged in from {address} as {viewer.role}")
-    there = RedirectResponse(_local(str(given.get("next", ""))), 303)
-    there.headers["set-cookie"] = access.set_session_cookie(access.sessions.begin(viewer))
-    return there
+    access.record.note(f"{viewer.name} has logged in from {address} as {viewer.role}")
+    answer = RedirectResponse(_local(there), 303)
+    answer.headers["set-cookie"] = access.set_session_cookie(access.sessions.begin(viewer))
+    return answer
 
 
 async def log_out(request: Request) -> Response:
@@ -67,7 +68,10 @@ async def log_out(request: Request) -> Response:
 
 def _page(request: Request, there: str, trouble: str = "", status: int = 200) -> Response:
     context, viewer = context_of(request), viewer_of(request)
-    body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
+    if context.access.users is None:
+        body = element("p", "Nobody logs in to this page: only this machine reaches it.")
+    else:
+        body = _leave(request, context.access) if viewer.name else _enter(request, there, trouble)
     return page(
         "Log in",
         element("h1", "Log in"),

@@ -4,6 +4,8 @@ import io
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 from support.certificates import write_certificate
 from support.host import Host
 
@@ -26,6 +28,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         (["--trusted-proxy", "127.0.0.1"], "--users FILE"),
         (["--users", "users", "--tls-cert", "cert.pem"], "belong together"),
         (["--users", "nobody"], "names nobody"),
+        (["--allow-commands"], "--sign KEY"),
     ],
 )
 def test_a_page_that_others_could_read_does_not_start(options: list[str], says: str, host: Host) -> None:
@@ -40,6 +43,27 @@ def test_a_page_that_others_could_read_does_not_start(options: list[str], says: 
 
     assert ended.exit == 2, ended.err
     assert says in ended.err
+
+
+@pytest.mark.parametrize("key", ["another.pem", "locked.pem", "cert.pem"])
+def test_a_key_that_cannot_be_served_with_is_said_before_anything_is(key: str, host: Host) -> None:
+    write_certificate(host.folder)
+    private = (host.folder / "key.pem").rename(host.folder / "own.pem").read_bytes()
+    locked = serialization.load_pem_private_key(private, None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    )
+    (host.folder / "locked.pem").write_bytes(locked)
+    other = host.folder / "other"
+    other.mkdir()
+    write_certificate(other)
+    (other / "key.pem").rename(host.folder / "another.pem")
+    add_anna(host)
+    tls = ("--tls-cert", host.folder / "cert.pem", "--tls-key", host.folder / key)
+
+    ended = host.run(main, "dashboard", "--listen", "127.0.0.1:0", "--users", host.folder / "users", *tls)
+
+    assert (ended.exit, "is no unlocked private key in PEM" in ended.err) == (2, True), ended.err
+    assert "is on" not in ended.err
 
 
 def add_anna(host: Host) -> None:

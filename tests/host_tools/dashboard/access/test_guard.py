@@ -1,16 +1,19 @@
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 from support.asgi import Answered, ask
 
 from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.exposure import Exposure, expose
 from host_tools.dashboard.access.guard import MOST_FORM_BYTES, Guard
 from host_tools.dashboard.access.headers import POLICY
+from host_tools.dashboard.access.record import Record
 from host_tools.dashboard.access.users import Users
-from host_tools.dashboard.access.viewer import Viewer
+from host_tools.dashboard.access.viewer import Role, Viewer
 
 
 async def page(request: Request) -> PlainTextResponse:
@@ -18,9 +21,18 @@ async def page(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{request.state.viewer.shown} {request.state.csrf} {form.get('model', '')}")
 
 
+def where(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(request.client.host if request.client else "")
+
+
+def fault(_request: Request) -> PlainTextResponse:
+    raise RuntimeError("broken")
+
+
 def guarded(access: Access) -> Guard:
     paths = ("/", "/login", "/logout", "/orders", "/static/app.css", "/push/upload")
-    return Guard(Starlette(routes=[Route(path, page, methods=["GET", "POST"]) for path in paths]), access)
+    routes = [Route(path, page, methods=["GET", "POST"]) for path in paths]
+    return Guard(Starlette(routes=[*routes, Route("/who", where)]), access)
 
 
 def local(*, commanding: bool = True) -> Access:
@@ -28,9 +40,14 @@ def local(*, commanding: bool = True) -> Access:
     return Access(exposure=exposure, commanding=commanding)
 
 
-def with_login(**more: str) -> Access:
-    exposure = Exposure(names=frozenset({"dash.lan"}), secure=True, **more)
-    return Access(exposure=exposure, users=Users({}), commanding=True)
+def with_login(proxy: str = "", record: Record | None = None) -> Access:
+    exposure = Exposure(names=frozenset({"dash.lan"}), secure=True, proxy=proxy)
+    return Access(exposure=exposure, users=Users({}), commanding=True, record=record or Record(print))
+
+
+def logged_in(access: Access, role: Role = "operator") -> str:
+    """The cookie of a person who has logged in."""
+    return access.set_session_cookie(access.sessions.begin(Viewer("anna", role))).partition(";")[0]
 
 
 def token_of(answer: Answered) -> str:
@@ -81,7 +98,7 @@ def test_a_form_of_a_page_of_ours_is_obeyed() -> None:
         {"origin": "", "sec-fetch-site": ""},
         {"sec-fetch-site": "cross-site"},
         {"cookie": ""},
-        {"cookie": "edge-agent=another"},
+        {"cookie": "edge-agent-form=another"},
     ],
 )
 def test_a_form_of_another_page_is_refused(headers: dict[str, str]) -> None:
@@ -145,26 +162,81 @@ def test_who_has_not_logged_in_is_sent_to_the_login_and_a_script_is_told() -> No
 
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 200)])
-def test_only_an_operator_commands(role: str, status: int) -> None:
-    access = with_login()
+def test_only_an_operator_commands(role: Role, status: int) -> None:
+    said: list[str] = []
+    access = with_login(record=Record(said.append))
     app = guarded(access)
-    cookie = access.sessions.begin(Viewer("anna", "operator" if role == "operator" else "viewer"))
-    headers = {"host": "dash.lan", "cookie": f"{access.session_cookie}={cookie}"}
+    headers = {"host": "dash.lan", "cookie": logged_in(access, role)}
     seen = ask(app, "/", headers=headers, scheme="https")
 
     assert seen.status == 200
     answer = ask(app, "/orders", headers=headers, form={"csrf": token_of(seen)}, scheme="https")
     assert answer.status == status
     assert ask(app, "/logout", headers=headers, form={"csrf": token_of(seen)}, scheme="https").status == 200
+    assert [line for line in said if "anna at 127.0.0.1 was refused /orders: anna may look" in line] == (
+        said if status == 403 else []
+    )
+    assert len(said) == (status == 403)
 
 
-def test_behind_a_proxy_only_the_proxy_may_ask_and_says_who_does() -> None:
+def test_what_a_page_loads_gives_no_cookie() -> None:
+    assert not ask(guarded(local()), "/static/app.css").header("set-cookie"), "it is the same file for everybody"
+
+
+def test_the_cookie_of_forms_leaves_a_session_as_it_is() -> None:
+    access = with_login()
+    app = guarded(access)
+    asked = ask(app, "/login", headers={"host": "dash.lan"}, scheme="https")
+    both = {"host": "dash.lan", "cookie": f"{asked.cookie}; {logged_in(access)}"}
+
+    seen = ask(app, "/", headers=both, scheme="https")
+
+    assert asked.cookie.startswith("__Host-edge-agent-form=")
+    assert (seen.body.split(" ")[0], seen.header("set-cookie")) == ("anna", "")
+    assert token_of(seen) != token_of(asked)
+    assert ask(app, "/orders", headers=both, form={"csrf": token_of(seen)}, scheme="https").status == 200
+    assert ask(app, "/orders", headers=both, form={"csrf": token_of(asked)}, scheme="https").status == 403
+
+
+def test_a_fault_has_the_headers_of_a_page_too() -> None:
+    app = Starlette(routes=[Route("/fault", fault)], middleware=[Middleware(Guard, access=local())])
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(RuntimeError, match="broken"):
+            await app(scope, receive, send)
+
+    said = ask(server, "/fault")
+
+    assert (said.status, said.header("content-security-policy")) == (500, POLICY)
+    assert said.header("x-content-type-options") == "nosniff"
+
+
+BEHIND = {"host": "dash.lan", "x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "client"),
+    [("10.0.0.2", "10.0.0.2"), ("::1", "0:0:0:0:0:0:0:1"), ("10.0.0.2", "::ffff:10.0.0.2"), ("::1", "::1")],
+)
+def test_behind_a_proxy_the_last_address_that_it_says_is_the_one_who_asks(proxy: str, client: str) -> None:
+    access = with_login(proxy=proxy)
+    app = guarded(access)
+    headers = {**BEHIND, "cookie": logged_in(access)}
+
+    assert ask(app, "/who", headers=headers, client=client).body == "198.51.100.9"
+    twice = ask(app, "/who", headers=headers, client=client, more=[("x-forwarded-for", "203.0.113.5")])
+    assert twice.body == "203.0.113.5", "the first line is what the client says of itself"
+
+
+def test_behind_a_proxy_only_the_proxy_may_ask_by_tls() -> None:
     app = guarded(with_login(proxy="10.0.0.2"))
-    said = {"host": "dash.lan", "x-forwarded-for": "198.51.100.9", "x-forwarded-proto": "https"}
 
-    assert ask(app, "/login", headers=said, client="10.0.0.2").status == 200
-    assert ask(app, "/login", headers=said, client="10.0.0.3").status == 400
-    assert ask(app, "/login", headers={**said, "x-forwarded-proto": "http"}, client="10.0.0.2").status == 400
+    assert ask(app, "/login", headers=BEHIND, client="10.0.0.2").status == 200
+    assert ask(app, "/login", headers=BEHIND, client="10.0.0.3").status == 400
+    assert ask(app, "/login", headers={**BEHIND, "x-forwarded-proto": "http"}, client="10.0.0.2").status == 400
+    assert ask(app, "/login", headers={**BEHIND, "x-forwarded-for": ""}, client="10.0.0.2").status == 400
+    both = [("x-forwarded-proto", "http")]
+    assert ask(app, "/login", headers=BEHIND, client="10.0.0.2", more=both).status == 400
 
 
 def test_a_proxy_that_nobody_named_exposes_nothing() -> None:
@@ -191,19 +263,3 @@ def test_cookies_of_other_programs_on_this_host_turn_ours_not_off() -> None:
     for others in ('ui={"a":1}', "foo[bar]=1", "a=b c", "=;=;"):
         answer = ask(app, "/orders", headers={"cookie": f"{others}; {seen.cookie}"}, form={"csrf": token_of(seen)})
         assert answer.status == 200, others
-
-
-def test_who_is_behind_the_proxy_is_the_last_that_it_says() -> None:
-    seen: list[str] = []
-
-    async def page(request: Request) -> PlainTextResponse:
-        seen.append(request.client.host if request.client else "")
-        return PlainTextResponse("")
-
-    app = Guard(Starlette(routes=[Route("/login", page)]), with_login(proxy="10.0.0.2"))
-    said = {"host": "dash.lan", "x-forwarded-proto": "https", "cookie": "__Host-edge-agent-form=x"}
-
-    ask(app, "/login", headers={**said, "x-forwarded-for": "6.6.6.6, 198.51.100.9"}, client="10.0.0.2")
-    ask(app, "/login", headers={**said, "x-forwarded-for": "198.51.100.9"}, client="::ffff:10.0.0.2")
-
-    assert seen == ["198.51.100.9", "198.51.100.9"]

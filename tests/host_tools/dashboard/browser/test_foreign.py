@@ -10,6 +10,7 @@ from support.browser import visiting
 from support.dashboard_process import dashboard
 from support.fleets import HOSTILE, Voice
 
+from edge_agent.wire.messages import Refused
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
@@ -38,6 +39,7 @@ INFO = {
         *({"model": name, "version": 3, "job": JOB, "verdict": ""} for name in (EVIL, "x, body", "<b>", "../..")),
     ],
 }  # fmt: skip
+REFUSED = Refused(model="har", job=EVIL, code=EVIL, message=EVIL)
 MODEL = ("stage", "status", "code", "message", "verdict", "method", "runtime", "active_since", "job")
 REPORT = ("stage", "status", "code", "message", "detail", "release", "started")
 
@@ -46,7 +48,7 @@ def say_everything(voice: Voice) -> dict[str, bytes]:
     """Every message of a device, and evil in every field of it that may hold words."""
     report = {**dict.fromkeys(REPORT, EVIL), "results": RESULTS, "seconds": {EVIL: 1.0}}
     messages = [
-        voice.status(),
+        voice.status(refused=REFUSED, refused_count=1, twin=EVIL),
         voice.info(**INFO),
         voice.model(**dict.fromkeys(MODEL, EVIL), previous_version=2, progress=0.5),
         voice.report(JOB, **report),
@@ -69,6 +71,8 @@ def test_no_word_of_a_device_becomes_markup(
         for topic, payload in say_everything(Voice("pi-01", topics)).items():
             session.publish(topic, payload, retain=not topic.endswith("/event"))
         session.publish(topics.device("pi-02", "info"), b"\xff" * 1000)
+        refused = msgspec.structs.replace(REFUSED, model=EVIL)
+        session.publish(*Voice("pi-02", topics).status(refused=refused), retain=True)
         session.publish(topics.want(Scope("d", "pi-01"), "har"), msgspec.json.encode({"payload": EVIL}))
         expect(page.get_by_role("link", name="pi-01")).to_be_visible()
         # What is said live is drawn by the stream, too, in the page that is open.
@@ -77,7 +81,7 @@ def test_no_word_of_a_device_becomes_markup(
         assert page.get_by_role("banner").is_visible(), "the page is still a page"
         for path in (
             "/", "/devices/pi-01", "/models/har", "/events", f"/jobs/pi-01/{JOB}", "/push?device=pi-01", "/orders",
-            "/orders/new", "/orders/new?action=rollback&device=pi-01&model=har",
+            "/devices/pi-02", "/orders/new", "/orders/new?action=rollback&device=pi-01&model=har",
             "/orders/new?action=push&device=pi-01", f"/orders/new?action=cancel&device=pi-01&job={JOB}",
         ):  # fmt: skip
             page = visit.go(path)
