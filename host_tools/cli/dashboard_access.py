@@ -26,6 +26,10 @@ class DashboardOptions(Connection):
     allow_commands: Annotated[
         bool, typer.Option("--allow-commands", help="send orders and models from the page, signed with --sign")
     ] = False
+    unsigned: Annotated[
+        bool,
+        typer.Option("--unsigned", help="orders without a key, for devices that ask for none ([trust] allow_unsigned)"),
+    ] = False
     sign: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +61,7 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
     """The rules of a page that listens on the host ``listen``; ``key`` signs its orders, empty: none does.
 
     Raises:
-        ConfigError: ``usage``: the page would be open to people whom nobody knows.
+        ConfigError: ``usage``: the page would be open to people whom nobody knows, or its orders unsigned unasked.
     """
     from host_tools.dashboard.access.access import Access  # noqa: PLC0415  # an extra that other commands lack
     from host_tools.dashboard.access.exposure import expose  # noqa: PLC0415
@@ -75,8 +79,10 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
         names=options.host or (),
     )
     if options.allow_commands:
+        if not (key or options.unsigned):
+            raise ConfigError("usage", "--allow-commands needs the operator's key: give --sign KEY, or --unsigned")
         own_keyring(key)  # a locked key's passphrase is asked for now
         if not key:
-            to_stderr("orders go unsigned, as there is no --sign KEY; a device with [trust] keys obeys none of them")
+            to_stderr("orders go unsigned; a device with [trust] keys obeys none of them")
     tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     return Access(exposure=exposure, users=users, commanding=options.allow_commands, tls=tls)

@@ -5,7 +5,7 @@ for nothing where the operator signs: what is sent on was signed with this key b
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,9 +88,15 @@ def foresee(session: Session, job: str, scopes: Sequence[Scope]) -> list[str]:
 
 
 def resend(
-    session: Session, job: str, scopes: Sequence[Scope], display: Display, *, expires_days: float = 30.0
+    session: Session,
+    job: str,
+    scopes: Sequence[Scope],
+    display: Display,
+    *,
+    expires_days: float = 30.0,
+    sent: Callable[[Manifest], object] = lambda _manifest: None,
 ) -> PushResult:
-    """Send the version with this job to ``scopes`` and wait until it has ended there.
+    """Send the version with this job to ``scopes`` and wait until it has ended there; ``sent``: as a push's.
 
     Raises:
         ConfigError: ``not_active``: no such version lies at the broker, or not all of its bytes.
@@ -104,7 +110,7 @@ def resend(
     }
     highest = ready.history.highest(ready.asked.model, ready.devices)
     tracker = new_tracker(ready.asked, ready.devices, outlooks, highest)
-    return send(session, scopes, ready.sealed, tracker, display, Stay())
+    return send(session, scopes, ready.sealed, tracker, display, Stay(sent=sent))
 
 
 def _prepare(session: Session, job: str, scopes: Sequence[Scope], *, expires_days: float) -> _Prepared:

@@ -4,24 +4,29 @@ The threads end with the program: what was sent lies at the broker, and devices 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import Command
 from edge_agent.wire.topics import Scope
 from host_tools.broker.command_line import command_line
 from host_tools.broker.commands import Answer, Watcher, order
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.dashboard.orders.checking import requested, without_path
 from host_tools.dashboard.orders.ledger import Entry, Ledger
 from host_tools.dashboard.orders.progress import Recorder
-from host_tools.dashboard.orders.uploads import Uploads
-from host_tools.push.push import PushRequest, push
+from host_tools.dashboard.orders.uploads import Upload, Uploads
+from host_tools.push.push import push
 from host_tools.push.resend import resend
 
-MOST_AT_ONCE: Final = 16
+Kind = Literal["command", "push"]
+MOST_AT_ONCE: Final[Mapping[Kind, int]] = {"command": 64, "push": 16}
+"""Of each kind, so that pushes that wait for their devices never keep a rollback from going out."""
 ANSWERS_S: Final = 120.0
 """How long answers are waited for; a device that is away obeys when it is back."""
 EXPIRES_H: Final = 24.0
@@ -34,21 +39,89 @@ class Commander:
         self.settings = settings
         self.ledger = Ledger(say, changed)
         self.uploads = Uploads()
-        self._free = threading.Semaphore(MOST_AT_ONCE)
+        self._lock = threading.Lock()
+        self._under_way: Counter[Kind] = Counter()
 
     def command(
-        self, who: str, devices: Sequence[str], action: str, *, model: str = "", version: int = 0, job: str = ""
-    ) -> str:
-        """Order ``devices`` to roll back, recalibrate or cancel; returns the entry's id.
+        self,
+        who: str,
+        targets: Mapping[int, Sequence[str]],
+        action: str,
+        *,
+        model: str = "",
+        job: str = "",
+        once: str = "",
+    ) -> list[str]:
+        """Order devices to roll back, recalibrate or cancel; returns the ids of the entries, one for each version.
+
+        ``targets`` has version → devices. Either all of it is begun or none. What ``once`` has given already is not
+        given again: the ids are those of then.
 
         Raises:
             ConfigError: ``usage``: too many orders are under way.
         """
+        orders = [
+            self._command(who, devices, action, model, version, job, once) for version, devices in targets.items()
+        ]
+        return self._begin("command", once, orders)
+
+    def resend(self, who: str, scopes: Sequence[Scope], job: str, about: str, once: str = "") -> str:
+        """Send a version that the broker has to ``scopes``; returns the entry's id, otherwise as :meth:`command`."""
+        entry = Entry(
+            who=who, action="push", about=about, whom=tuple(map(str, scopes)), job=job, once=once,
+            devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
+            command=push_words(self.settings, scopes),
+        )  # fmt: skip
+
+        def work() -> None:
+            recorder = Recorder(self.ledger, entry.id)
+            with Session(self.settings, recorder.note) as session:
+                resend(session, job, scopes, recorder, sent=recorder.sent)
+
+        return self._begin("push", once, [(entry, work)])[0]
+
+    def push(self, who: str, upload: Upload, scopes: Sequence[Scope], text: str, version: int) -> str:
+        """Send a model with this manifest, once, as this version or not at all.
+
+        Its file goes when its devices have ended, and stays where it was not sent. Otherwise as :meth:`resend`.
+        """
+        entry = Entry(
+            who=who, action="push", about=upload.shown, whom=tuple(map(str, scopes)), once=upload.id,
+            devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
+            command=push_words(self.settings, scopes, Path(upload.path.name)),
+        )  # fmt: skip
+        recorder = Recorder(self.ledger, entry.id)
+
+        def sent(manifest: Manifest) -> None:
+            recorder.sent(manifest)
+            self.ledger.change(entry.id, about=f"{manifest.name} {manifest.version}")
+
+        def work() -> None:
+            try:
+                with requested(upload, scopes, text, version=version, sent=sent) as request:
+                    push(self.settings, request, recorder)
+            except EdgeAgentError as error:
+                raise type(error)(error.code, without_path(error.message, upload)) from None
+            finally:
+                self._put_away(entry.id, upload)
+
+        return self._begin("push", upload.id, [(entry, work)], lambda: self.uploads.claim(upload.id))[0]
+
+    def _put_away(self, number: str, upload: Upload) -> None:
+        entry = self.ledger.entry(number)
+        if entry is None or entry.until:
+            self.uploads.drop(upload.id)
+        else:
+            self.uploads.release(upload.id)
+
+    def _command(
+        self, who: str, devices: Sequence[str], action: str, model: str, version: int, job: str, once: str
+    ) -> tuple[Entry, Callable[[], None]]:
         scopes = [Scope("d", name) for name in devices]
         about = {"job": job} if job else {"model": model, "version": version}
         entry = Entry(
             who=who, action=action, about=job or f"{model} {version or ''}".strip(),
-            whom=tuple(map(str, scopes)), devices=tuple(devices), job=job,
+            whom=tuple(map(str, scopes)), devices=tuple(devices), job=job, once=once,
             command=command_words(self.settings, action, devices, model=model, version=version, job=job),
         )  # fmt: skip
 
@@ -60,59 +133,42 @@ class Commander:
             for device, answer in answers.items():
                 self.ledger.answer(entry.id, device, answer)
 
-        return self._begin(entry, work)
+        return entry, work
 
-    def resend(self, who: str, scopes: Sequence[Scope], job: str, about: str) -> str:
-        """Send a version that the broker has to ``scopes``; as :meth:`command`."""
-        entry = Entry(
-            who=who, action="push", about=about, whom=tuple(map(str, scopes)), job=job,
-            devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
-            command=push_words(self.settings, scopes),
-        )  # fmt: skip
+    def _begin(
+        self,
+        kind: Kind,
+        once: str,
+        orders: Sequence[tuple[Entry, Callable[[], None]]],
+        claim: Callable[[], None] = lambda: None,
+    ) -> list[str]:
+        with self._lock:
+            if known := self.ledger.given(once):
+                return [entry.id for entry in known]
+            most = MOST_AT_ONCE[kind]
+            if self._under_way[kind] + len(orders) > most:
+                text = f"at most {most} orders go at once, and each version is one of its own; wait, or choose fewer"
+                raise ConfigError("usage", f"nothing was sent: {text}")
+            claim()
+            self._under_way[kind] += len(orders)
+            for entry, _ in orders:
+                self.ledger.begin(entry)
+        for entry, work in orders:
+            threading.Thread(target=self._run, args=(kind, entry, work), name=f"order-{entry.id}", daemon=True).start()
+        return [entry.id for entry, _ in orders]
 
-        def work() -> None:
-            recorder = Recorder(self.ledger, entry.id)
-            with Session(self.settings, recorder.note) as session:
-                resend(session, job, scopes, recorder)
-
-        return self._begin(entry, work)
-
-    def push(self, who: str, request: PushRequest, about: str, done: Callable[[], None]) -> str:
-        """Send a model; ``done`` is called when its file is not needed any more. As :meth:`command`."""
-        scopes = request.scopes
-        entry = Entry(
-            who=who, action="push", about=about, whom=tuple(map(str, scopes)),
-            devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
-            command=push_words(self.settings, scopes, Path(request.model.name)),
-        )  # fmt: skip
-
-        def work() -> None:
-            try:
-                push(self.settings, request, Recorder(self.ledger, entry.id))
-            finally:
-                done()
-
-        return self._begin(entry, work)
-
-    def _begin(self, entry: Entry, work: Callable[[], None]) -> str:
-        if not self._free.acquire(blocking=False):
-            raise ConfigError("usage", f"{MOST_AT_ONCE} orders are under way; wait until one has ended")
-        self.ledger.begin(entry)
-
-        def run() -> None:
-            trouble = ""
-            try:
-                work()
-            except EdgeAgentError as error:
-                trouble = f"{error.code}: {error.message}"
-            except Exception as error:  # noqa: BLE001  # a bug ends one order, and is told where people look
-                trouble = f"internal: {error!r}"
-            finally:
-                self._free.release()
-                self.ledger.end(entry.id, trouble)
-
-        threading.Thread(target=run, name=f"order-{entry.id}", daemon=True).start()
-        return entry.id
+    def _run(self, kind: Kind, entry: Entry, work: Callable[[], None]) -> None:
+        trouble = ""
+        try:
+            work()
+        except EdgeAgentError as error:
+            trouble = f"{error.code}: {error.message}"
+        except Exception as error:  # noqa: BLE001  # a bug ends one order, and is told where people look
+            trouble = f"internal: {error!r}"
+        finally:
+            with self._lock:
+                self._under_way[kind] -= 1
+            self.ledger.end(entry.id, trouble)
 
 
 class _Watcher(Watcher):
@@ -126,7 +182,7 @@ class _Watcher(Watcher):
         self._ledger.note(self._number, text)
 
     def sent(self, command: Command, devices: Iterable[str]) -> None:
-        self._ledger.change(self._number, devices=tuple(devices))
+        self._ledger.change(self._number, devices=tuple(devices), until=command.expires)
         self._ledger.note(self._number, f"sent as command {command.id}, until {command.expires}")
 
     def answered(self, device: str, answer: Answer) -> None:

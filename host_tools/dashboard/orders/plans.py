@@ -1,6 +1,6 @@
 """What an order would do on each device, before anybody sends it. Pure: values in, values out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -12,7 +12,9 @@ from host_tools.fleet.state import DeviceState
 
 Action = Literal["rollback", "recalibrate", "cancel", "push"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-Reports = Callable[[str], Sequence[JobReport]]
+Report = Callable[[str, str], JobReport | None]
+"""The report of a device's job; None: nobody has it."""
+_UNDER_WAY = ("queued", "in_progress")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +49,9 @@ def models_of(devices: Iterable[DeviceState]) -> list[str]:
     return sorted({name for one in devices for name, state in one.models.items() if state.active_version})
 
 
-def rollback(devices: Iterable[DeviceState], model: str, reports: Reports) -> list[Line]:
+def rollback(devices: Iterable[DeviceState], model: str, report: Report) -> list[Line]:
     """Each device's release of ``model``, and the one that it would go back to."""
-    return [_rolled_back(one, model, reports) for one in devices]
+    return [_rolled_back(one, model, report) for one in devices]
 
 
 def recalibrate(devices: Iterable[DeviceState], model: str) -> list[Line]:
@@ -66,15 +68,15 @@ def recalibrate(devices: Iterable[DeviceState], model: str) -> list[Line]:
     return lines
 
 
-def cancel(devices: Iterable[DeviceState], job: str, reports: Reports) -> list[Line]:
+def cancel(devices: Iterable[DeviceState], job: str) -> list[Line]:
     """The devices on which ``job`` is under way."""
     lines = []
     for one in devices:
-        report = next((report for report in reports(one.id) if report.job == job), None)
-        if report is None:
+        found = one.jobs.get(job)
+        if found is None:
             lines.append(_left_out(one, f"has no job {job}"))
-        elif report.ended:
-            lines.append(_left_out(one, f"the job has ended there as {report.status}"))
+        elif found.status not in _UNDER_WAY:
+            lines.append(_left_out(one, f"the job has ended there as {found.status}"))
         else:
             lines.append(Line(device=one.id, online=one.online))
     return lines
@@ -89,18 +91,32 @@ def by_version(lines: Iterable[Line]) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _rolled_back(device: DeviceState, model: str, reports: Reports) -> Line:
+def _rolled_back(device: DeviceState, model: str, report: Report) -> Line:
     state = device.models.get(model)
     if state is None or not state.active_version:
         return _left_out(device, f"runs no {model}")
     if not state.previous_version:
         return _left_out(device, "has no release before this one", _active(state))
-    after = Release(version=state.previous_version)
-    for report in reports(device.id):
-        if (report.model, report.version, report.status) == (model, state.previous_version, "succeeded"):
-            after = _judged(report)
-            break
+    job = _job_before(device, state)
+    judged = report(device.id, job) if job else None
+    after = _judged(judged) if judged else Release(version=state.previous_version)
     return Line(device=device.id, online=device.online, now=_active(state), after=after)
+
+
+def _job_before(device: DeviceState, state: ModelState) -> str:
+    """The job that made the release before this one; empty: not known."""
+    made = {
+        job: end.started
+        for job, end in device.jobs.items()
+        if (end.model, end.version, end.status) == (state.model, state.previous_version, "succeeded")
+    }
+    newest_first = sorted(made, key=lambda job: made[job], reverse=True)
+    if state.previous_version != state.active_version:
+        return next(iter(newest_first), "")
+    # Recalibrated, it is the same version, judged anew: one of these jobs made what runs now.
+    runs = {one.job for one in (device.board.active if device.board else ()) if one.model == state.model}
+    known = runs.intersection(newest_first) or set(newest_first[:1])
+    return next((job for job in newest_first if job not in known), "")
 
 
 def _left_out(device: DeviceState, why: str, now: Release | None = None) -> Line:

@@ -5,6 +5,7 @@
 
 import time
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -37,7 +38,7 @@ async def ask(request: Request) -> Response:
         if asked.action == "push":
             body = await in_thread(order_offers.body, request, context, asked)
         else:
-            body = _body(request, context, asked)
+            body = await run_in_threadpool(_body, request, context, asked)  # a second, for a thousand devices
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
     return _page(request, body)
@@ -46,13 +47,14 @@ async def ask(request: Request) -> Response:
 async def send(request: Request) -> Response:
     """Send what the dialog named; the guard has seen to the person and the form."""
     context, viewer = context_of(request), viewer_of(request)
-    form = await request.form()
+    form = await request.form(max_fields=asking.MOST_FIELDS)
     try:
         asked, orders = asking.read(form), commander_of(context)
         if asked.action == "push":
             if not (asked.scopes and asked.job):
                 raise ConfigError("usage", "there is nothing to push; choose a version, and devices or a group")
-            number = orders.resend(viewer.shown, asked.scopes, asked.job, f"{asked.model} {asked.version}")
+            about = f"{asked.model} {asked.version}"
+            number = orders.resend(viewer.shown, asked.scopes, asked.job, about, asked.once)
         else:
             number = _command(orders, viewer.shown, asked, asking.targets(form))
     except EdgeAgentError as error:
@@ -68,13 +70,10 @@ def commander_of(context: Context) -> Commander:
 
 
 def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[str]]) -> str:
-    """One order for each version; returns the id of the last, or of the list where there are several."""
+    """One order for each version; returns the id of it, or of the list where there are several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
         raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
-    numbers = [
-        orders.command(who, devices, asked.action, model=asked.model, version=version, job=asked.job)
-        for version, devices in targets.items()
-    ]
+    numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job, once=asked.once)
     return numbers[0] if len(numbers) == 1 else ""
 
 
@@ -85,7 +84,7 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
     if asked.action == "cancel":
         if not asked.job:
             raise ConfigError("usage", "say which job is to be canceled: follow its link from a job's page")
-        lines = plans.cancel(devices, asked.job, context.watched.reports)
+        lines = plans.cancel(devices, asked.job)
         return _dialog(request, context, asked, lines)
     models = plans.models_of(devices)
     if not asked.model and len(models) > 1:
@@ -93,9 +92,8 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
     model = asked.model or next(iter(models), "")
     if not model:
         raise ConfigError("usage", "none of these devices runs a model; push one first")
-    reports = context.watched.reports
     rolls = asked.action == "rollback"
-    lines = plans.rollback(devices, model, reports) if rolls else plans.recalibrate(devices, model)
+    lines = plans.rollback(devices, model, context.watched.report) if rolls else plans.recalibrate(devices, model)
     return _dialog(request, context, asked, lines, model)
 
 

@@ -27,7 +27,7 @@ from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
 
 _COLUMNS = {"when": False, "who": False, "what": False, "for": False, "answers": False}
-_EXPORTED = ("id", "at", "who", "action", "about", "whom", "device", "code", "message", "trouble")
+_EXPORTED = ("id", "at", "who", "action", "about", "whom", "device", "code", "message", "until", "trouble")
 
 
 def routes() -> list[BaseRoute]:
@@ -102,7 +102,7 @@ def _order(entry: Entry, now: float) -> Markup:
     notes = element("ul", *(element("li", printable(note)) for note in entry.notes), class_="notes")
     return join(
         about,
-        element("p", element("b", "Not done: "), printable(entry.trouble), class_="trouble") if entry.trouble else "",
+        element("p", printable(entry.failure), class_="trouble") if entry.trouble else "",
         made_table({"device": False, "answer": False, "": False}, rows, "answers") if rows else "",
         notes if entry.notes else "",
     )
@@ -131,12 +131,14 @@ def _badge(answer: Answer) -> Markup:
 
 
 def _state(entry: Entry) -> Markup:
-    if entry.trouble:
+    if entry.trouble and not entry.until:
         return badge("not done", "bad")
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
     failed = sum(answer.code not in ("", "pending") for answer in entry.answers.values())
     if failed:
         return badge(f"{counted(failed, 'device')} did not obey", "bad")
+    if entry.trouble:
+        return badge("sent, answers not heard", "warn")
     if entry.waiting:
         return badge("under way", "busy")
     return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) else "warn")

@@ -26,6 +26,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         (["--trusted-proxy", "127.0.0.1"], "--users FILE"),
         (["--users", "users", "--tls-cert", "cert.pem"], "belong together"),
         (["--users", "nobody"], "names nobody"),
+        (["--allow-commands"], "--sign KEY"),
     ],
 )
 def test_a_page_that_others_could_read_does_not_start(options: list[str], says: str, host: Host) -> None:

@@ -36,7 +36,7 @@ def commanding(
     browser: Browser, broker: Broker, namespace: str, folder: Path, *options: str | Path
 ) -> Iterator[tuple[Dashboard, Visit]]:
     with (
-        dashboard(broker, namespace, folder, "--allow-commands", *options) as served,
+        dashboard(broker, namespace, folder, "--allow-commands", "--unsigned", *options) as served,
         visiting(browser, served.url) as visit,
     ):
         yield served, visit
