@@ -1,5 +1,8 @@
 """``host-tools dashboard``: the fleet as web pages."""
 
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +15,8 @@ from host_tools.broker.settings import Settings
 from host_tools.cli.dashboard_access import DashboardOptions, access_of
 from host_tools.cli.exporter import address_of, bracketed
 from host_tools.fleet.stopping import until_stopped
+
+_THREADS_END_S = 0.2
 
 if TYPE_CHECKING:
     from host_tools.dashboard.history.points import History
@@ -51,6 +56,17 @@ def dashboard(
         chosen, scheme = server.getsockname()[1], "https" if access.tls else "http"
         to_stderr(f"the dashboard of {settings.namespace} is on {scheme}://{bracketed(host)}:{chosen}/; Ctrl-C ends")
         run(Context(settings, watched, history, access, orders), server, to_stderr)
+    _leave()
+
+
+def _leave() -> None:
+    """End the process although a page's thread still waits for a broker or a database that does not answer."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(_THREADS_END_S)
+            if thread.is_alive():
+                sys.stderr.flush()
+                os._exit(0)
 
 
 @contextmanager

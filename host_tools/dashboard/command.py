@@ -5,8 +5,11 @@ import threading
 from collections.abc import Callable
 
 from host_tools.dashboard.context import Context
+from host_tools.dashboard.live.heap import share_arena
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
+
+_HEARING_ENDS_S = 0.5
 
 
 def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
@@ -20,6 +23,7 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
     Raises:
         BrokerError: the broker was not there when we came, or it refuses us.
     """
+    share_arena()
     server = Server(context)
     failed: list[Exception] = []
 
@@ -30,13 +34,14 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
             failed.append(error)
             server.end()
 
-    hearing = threading.Thread(target=hear, name="broker")
+    # Of a broker that does not answer it waits for a minute, and a person who ends this does not.
+    hearing = threading.Thread(target=hear, name="broker", daemon=True)
     hearing.start()
     try:
         server.run(sockets=[listener])
     finally:
         server.end()
-        hearing.join()
+        hearing.join(_HEARING_ENDS_S)
         if context.orders:
             context.orders.uploads.forget()
     if failed:

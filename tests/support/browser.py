@@ -64,7 +64,7 @@ class Visit:
     def sound(self) -> None:
         """Fail if anything went wrong."""
         left = [fault for fault in self.faults if not any(part in fault for part in (*self.expected, *_EXPECTED))]
-        assert not left
+        assert not left, left
 
     def _watch(self) -> None:
         host = urlsplit(self.url).netloc

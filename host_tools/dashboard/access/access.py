@@ -1,10 +1,12 @@
 """All that decides who may do what: people, their sessions, what they may try, and how we are exposed."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from host_tools.broker.session import to_stderr
 from host_tools.dashboard.access.attempts import Attempts
 from host_tools.dashboard.access.exposure import Exposure
 from host_tools.dashboard.access.sessions import Sessions
@@ -23,6 +25,7 @@ class Access:
         users: who may log in; None: nobody need, as only this machine reaches the page.
         commanding: orders can be sent at all.
         tls: certificate and key; None: none of ours.
+        say: is told who logs in, and who tries to.
         secret: what forms' tokens follow from; another one after each start.
     """
 
@@ -32,20 +35,33 @@ class Access:
     tls: tuple[Path, Path] | None = None
     sessions: Sessions = field(default_factory=Sessions)
     attempts: Attempts = field(default_factory=Attempts)
+    say: Callable[[str], None] = to_stderr
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @property
-    def cookie_name(self) -> str:
-        """A ``__Host-`` cookie is taken by browsers only from us, by TLS."""
+    def session_cookie(self) -> str:
+        """The name of the cookie of who has logged in; a ``__Host-`` cookie is taken only from us, by TLS."""
         return f"__Host-{_NAME}" if self.exposure.secure else _NAME
 
-    def set_cookie(self, cookie: str) -> str:
-        """The header that gives a browser its cookie."""
+    @property
+    def form_cookie(self) -> str:
+        """The name of the cookie that forms' tokens follow from where nobody has logged in."""
+        return f"{self.session_cookie}-form"
+
+    def set_session_cookie(self, cookie: str) -> str:
+        """The header that logs a browser in."""
+        return self._set(self.session_cookie, cookie)
+
+    def set_form_cookie(self, cookie: str) -> str:
+        """The header that lets a browser send forms."""
+        return self._set(self.form_cookie, cookie)
+
+    def _set(self, name: str, cookie: str) -> str:
         secure = "; Secure" if self.exposure.secure else ""
-        return f"{self.cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        return f"{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
     def viewer(self, cookie: str, *, used: bool = True) -> Viewer | None:
-        """Who has this cookie; None: must log in."""
+        """Who has this session; None: must log in."""
         if self.users is None:
             return Viewer("", "operator" if self.commanding else "viewer")
         return self.sessions.viewer(cookie, used=used)

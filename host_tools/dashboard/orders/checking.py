@@ -41,7 +41,7 @@ class Checked:
 def seal(scopes: Iterable[Scope], text: str) -> str:
     """Stands for a manifest and whom it is for: what was checked is what is sent."""
     words = [*sorted(map(str, scopes)), "", _lines(text)]
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+    return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()
 
 
 @contextlib.contextmanager

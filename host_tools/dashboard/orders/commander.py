@@ -6,6 +6,7 @@ The threads end with the program: what was sent lies at the broker, and devices 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -65,18 +66,17 @@ class Commander:
         ]
         return self._begin("command", once, orders)
 
-    def resend(self, who: str, scopes: Sequence[Scope], job: str, about: str, once: str = "") -> str:
+    def resend(self, who: str, scopes: Sequence[Scope], job: str, once: str = "") -> str:
         """Send a version that the broker has to ``scopes``; returns the entry's id, otherwise as :meth:`command`."""
         entry = Entry(
-            who=who, action="push", about=about, whom=tuple(map(str, scopes)), job=job, once=once,
-            devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
-            command=push_words(self.settings, scopes),
+            who=who, action="push", about=f"job {job}", whom=tuple(map(str, scopes)), job=job, once=once,
+            devices=tuple(scope.name for scope in scopes if scope.kind == "d"), command="",
         )  # fmt: skip
 
         def work() -> None:
             recorder = Recorder(self.ledger, entry.id)
             with Session(self.settings, recorder.note) as session:
-                resend(session, job, scopes, recorder, sent=recorder.sent)
+                resend(session, job, scopes, recorder, named=partial(self.ledger.change, entry.id), sent=recorder.sent)
 
         return self._begin("push", once, [(entry, work)])[0]
 

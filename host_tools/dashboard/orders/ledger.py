@@ -64,7 +64,7 @@ class Entry:
         """What went wrong with it here, in words; empty: nothing."""
         if self.trouble and self.until:
             return f"Sent, and devices obey it until {self.until}; what they answer was not heard: {self.trouble}"
-        return f"Not done: {self.trouble}" if self.trouble else ""
+        return f"Not sent: {self.trouble}" if self.trouble else ""
 
 
 class Ledger:

@@ -66,7 +66,7 @@ class Upload:
             raise ConfigError("usage", _GONE) from None
         try:
             try:
-                (folder / TOML).write_text(text, encoding="utf-8")
+                (folder / TOML).write_text(text, encoding="utf-8", errors="replace")
             except OSError as error:
                 raise ConfigError("usage", f"the manifest cannot be kept: {error.strerror}; free some space") from None
             yield folder / TOML

@@ -53,8 +53,7 @@ async def send(request: Request) -> Response:
         if asked.action == "push":
             if not (asked.scopes and asked.job):
                 raise ConfigError("usage", "there is nothing to push; choose a version, and devices or a group")
-            about = f"{asked.model} {asked.version}"
-            number = orders.resend(viewer.shown, asked.scopes, asked.job, about, asked.once)
+            number = orders.resend(viewer.shown, asked.scopes, asked.job, asked.once)
         else:
             number = _command(orders, viewer.shown, asked, asking.targets(form))
     except EdgeAgentError as error:
@@ -73,6 +72,8 @@ def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[
     """One order for each version; returns the id of it, or of the list where there are several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
         raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
+    if asked.action != "cancel" and 0 in targets:
+        raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
     numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job, once=asked.once)
     return numbers[0] if len(numbers) == 1 else ""
 

@@ -58,9 +58,8 @@ def one(request: Request) -> Response:
     if context.orders is None or (entry := context.orders.ledger.entry(number)) is None:
         raise HTTPException(404)
     body = [
-        element("h1", entry.title),
         element("div", contents(parts_of_one(context, QueryParams({"order": number}), now)["order"]), id="order"),
-        typed(entry.command),
+        typed(entry.command) if entry.command else "",
         element("p", element("a", "All orders", href="/orders")),
     ]
     return _page(request, entry.title, body, now, f"/live?view=order&order={number}")
@@ -101,6 +100,7 @@ def _order(entry: Entry, now: float) -> Markup:
     about = element("p", f"{entry.who} for {_whom(entry)}, ", moment(entry.at, now), " ", _state(entry))
     notes = element("ul", *(element("li", printable(note)) for note in entry.notes), class_="notes")
     return join(
+        element("h1", entry.title),
         about,
         element("p", printable(entry.failure), class_="trouble") if entry.trouble else "",
         made_table({"device": False, "answer": False, "": False}, rows, "answers") if rows else "",
@@ -132,16 +132,16 @@ def _badge(answer: Answer) -> Markup:
 
 def _state(entry: Entry) -> Markup:
     if entry.trouble and not entry.until:
-        return badge("not done", "bad")
+        return badge("not sent", "bad")
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
-    failed = sum(answer.code not in ("", "pending") for answer in entry.answers.values())
+    failed = sum(answer.code not in ("", "pending") for name, answer in entry.answers.items() if name != "broker")
     if failed:
         return badge(f"{counted(failed, 'device')} did not obey", "bad")
     if entry.trouble:
         return badge("sent, answers not heard", "warn")
     if entry.waiting:
         return badge("under way", "busy")
-    return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) else "warn")
+    return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) > 0 else "warn")
 
 
 def _whom(entry: Entry) -> str:

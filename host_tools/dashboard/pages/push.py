@@ -20,8 +20,8 @@ from host_tools.dashboard.access.guard import check_token, why_not
 from host_tools.dashboard.context import Context, context_of, viewer_of
 from host_tools.dashboard.frame import page
 from host_tools.dashboard.orders import asking
-from host_tools.dashboard.orders.asking import Asked
-from host_tools.dashboard.orders.checking import Checked, check, seal
+from host_tools.dashboard.orders.asking import NOBODY, Asked
+from host_tools.dashboard.orders.checking import Checked, check, seal, without_path
 from host_tools.dashboard.orders.described import Described, first_guess, first_text, needs_text, sources, toml
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
 from host_tools.dashboard.pages import push_forms
@@ -58,7 +58,7 @@ async def upload(request: Request) -> Response:
     """Keep the file for as long as it takes to describe it."""
     context, viewer = context_of(request), viewer_of(request)
     try:
-        orders = commander_of(context)
+        orders, asked = commander_of(context), asking.read(request.query_params)
         form = await _form(request)
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
@@ -69,7 +69,7 @@ async def upload(request: Request) -> Response:
         await form.close()
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
-    chosen = "&".join(f"device={name}" for name in asking.read(request.query_params).devices)
+    chosen = "&".join(f"device={name}" for name in asked.devices)
     return RedirectResponse(f"/push/{kept.id}" + (f"?{chosen}" if chosen else ""), 303)
 
 
@@ -96,23 +96,21 @@ async def act(request: Request) -> Response:
     if do == "drop":
         commander_of(context).uploads.give_up(found.id)
         return RedirectResponse("/push", 303)
-    checked: Checked | None = None
+    by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
+    text = text if by_text else toml(said)
+    asked, checked = NOBODY, None
     try:
         asked = asking.read(QueryParams([pair for pair in form.multi_items() if pair[0] in ("device", "group")]))
-        by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
-        text = text if by_text else toml(said)
         sealed = seal(asked.scopes, text)
         if do == "send" and (version := found.checked.get(sealed)):
             number = commander_of(context).push(viewer.shown, found, asked.scopes, text, version)
             return RedirectResponse(f"/orders/{number}", 303)
-        if do == "send":
-            checked = Checked(None, (), "usage", "this is not what was checked; check it, then send what you see")
-        if do == "check":
+        if do in ("check", "send"):  # what was not checked as it stands is checked first
             checked = await in_thread(check, context.settings, found, asked.scopes, text)
             if checked.announced is not None:
                 found.passed(sealed, checked.announced["manifest"]["version"])
     except EdgeAgentError as error:
-        return _page(request, trouble(error), status=400)
+        checked = Checked(None, (), error.code, without_path(error.message, found))
     drawn = partial(_form_of, request, found, asked, said, text=text, by_text=by_text, checked=checked)
     return _page(request, await run_in_threadpool(drawn))
 

@@ -90,7 +90,7 @@ def test_a_model_that_was_not_sent_stays_to_be_sent_again() -> None:
     first = ended(orders, push(orders, one))
     second = ended(orders, push(orders, one))
 
-    assert first.failure.startswith("Not done: broker_unreachable")
+    assert first.failure.startswith("Not sent: broker_unreachable")
     assert first.id != second.id
     assert orders.uploads.get(one.id, "anna") is one
 
@@ -125,7 +125,7 @@ def test_a_version_that_was_not_checked_is_not_sent(one_broker: Broker, namespac
     with FakeDevice(one_broker.url, namespace, "pi-01") as device:
         found = ended(orders, push(orders, one, version=5))
 
-        assert found.failure == "Not done: usage: the next version of har is not 5 any more, but 1; check it again"
+        assert found.failure == "Not sent: usage: the next version of har is not 5 any more, but 1; check it again"
         assert not device.wants
 
 
@@ -157,7 +157,7 @@ def test_an_order_of_many_versions_is_begun_whole_or_not_at_all() -> None:
 def test_pushes_that_hang_keep_no_rollback_from_going_out(never_ends: threading.Event) -> None:
     orders = new(NOWHERE)
     for number in range(MOST_AT_ONCE["push"]):
-        orders.resend("anna", TO_PI, f"job-{number}", "har 1") if number else push(orders, upload(orders))
+        orders.resend("anna", TO_PI, f"job-{number}") if number else push(orders, upload(orders))
     assert never_ends.wait(60)
 
     (number,) = orders.command("anna", {3: ["pi-01"]}, "rollback", model="har")

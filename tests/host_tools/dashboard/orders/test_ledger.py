@@ -34,7 +34,7 @@ def test_who_ordered_what_and_what_was_answered_is_on_the_page_and_in_the_log() 
     assert log.changes >= 3
 
 
-def test_what_was_sent_is_never_said_to_be_not_done() -> None:
+def test_what_was_sent_is_never_said_to_be_not_sent() -> None:
     log = Log()
     never, sent = entry(), entry()
     for one in (never, sent):
@@ -44,7 +44,7 @@ def test_what_was_sent_is_never_said_to_be_not_done() -> None:
         log.ledger.end(one.id, "broker_unreachable: away for 60 s")
 
     failures = [found.failure for one in (never, sent) if (found := log.ledger.entry(one.id))]
-    assert failures[0] == "Not done: broker_unreachable: away for 60 s"
+    assert failures[0] == "Not sent: broker_unreachable: away for 60 s"
     assert failures[1].startswith("Sent, and devices obey it until 2026-12-01T00:00:00Z;")
     assert [line.partition(": ")[2] for line in log.lines[2:]] == failures
 

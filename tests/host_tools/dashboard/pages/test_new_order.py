@@ -146,12 +146,11 @@ def test_only_what_was_checked_is_sent_and_once(pushing: tuple[Dashboard, FakeDe
     board, device = pushing
     path = f"/push/{upload(board)}"
 
-    assert "this is not what was checked" in board.post(path, form("send")).text
-    checked = Page(board.post(path, form("check")).text)
+    checked = Page(board.post(path, form("send")).text)
     assert "Nothing speaks against it" in checked.text, checked.text
     assert "2 devices now: pi-1, pi-2" in checked.text
-    for changed in (form("send", TOML + "# more\n"), form("send", TOML, ("device", "pi-1"))):
-        assert "this is not what was checked" in board.post(path, changed).text
+    for changed in (form("send", TOML + "[gates]\nmin_agreement = 0.9\n"), form("send", TOML, ("device", "pi-1"))):
+        assert "Nothing has been sent yet" in board.post(path, changed).text
     assert board.orders is not None
     assert not board.orders.ledger.entries()
 
@@ -176,5 +175,5 @@ def test_a_version_for_a_group_names_its_devices_before(pushing: tuple[Dashboard
 
     shown = page_of(board, "/orders/new?" + urlencode({"action": "push", "group": "lab", "job": entry.job}))
 
-    assert "For group lab: 2 devices now, and those that join later." in shown.text
+    assert "Push har 1 to g/lab, 2 devices now?" in shown.text
     assert {"/devices/pi-1", "/devices/pi-2"} <= {one.get("href") for one in shown.all("a")}
