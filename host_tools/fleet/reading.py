@@ -17,6 +17,7 @@ from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, decode
 from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics, check_name
+from host_tools.fleet.names import with_names
 
 MOST = 1000
 """Characters of a string, if nobody wants fewer."""
@@ -109,7 +110,9 @@ def read(topics: Topics, topic: str, payload: bytes, most: int = MOST, *, result
         return Unreadable(where.device, _reason(error.code))
     except (*UNDECODABLE, msgspec.ValidationError):
         return Unreadable(where.device, "malformed")
-    return Said(where.device, where.kind, where.leaf, message) if named else Unreadable(where.device, "foreign_name")
+    if not named:
+        return Unreadable(where.device, "foreign_name")
+    return Said(where.device, where.kind, where.leaf, with_names(message))
 
 
 def _without_results(payload: bytes) -> JobReport:

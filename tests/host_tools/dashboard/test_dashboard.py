@@ -20,7 +20,7 @@ from host_tools.history.database import Database
 @contextmanager
 def shown(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
     """A dashboard that has read what the broker keeps, and its address."""
-    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, "--broker-timeout", "5")
+    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, "--broker-timeout", "60")
     with running(*argv, *more) as command:
         found = re.search(r"http://[\d.:]+", command.said("the dashboard of", 60))
         assert found

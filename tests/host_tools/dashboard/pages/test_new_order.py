@@ -12,7 +12,6 @@ from support.device import DEMO_CHANNELS, DEMO_MODEL
 from support.fake_device import FakeDevice, ends
 from support.fleets import eventually
 
-from edge_agent.wire.messages import JobReport
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.pages import order_forms
 
@@ -63,24 +62,29 @@ def test_a_rollback_shows_the_numbers_of_the_version_that_it_goes_back_to(board:
     assert "7 3.00 ms 99.0 % 6 4.25 ms 91.3 %" in " ".join(text.split())
 
 
-def test_a_dialog_that_takes_long_keeps_no_other_page_waiting(
-    board: Dashboard, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reads", "path"),
+    [("report", "/orders/new?action=rollback&device=pi-1&model=har"), ("info", "/push/{upload}?device=pi-1")],
+)
+def test_a_page_that_takes_long_keeps_no_other_waiting(
+    board: Dashboard, monkeypatch: pytest.MonkeyPatch, reads: str, path: str
 ) -> None:
     reading, go_on, in_time = threading.Event(), threading.Event(), []
-    report = board.watched.report
+    real: Callable[..., object] = getattr(board.watched, reads)
 
-    def slow(device: str, job: str) -> JobReport | None:
+    def slow(*asked: str) -> object:
         reading.set()
         in_time.append(go_on.wait(20))
-        return report(device, job)
+        return real(*asked)
 
-    monkeypatch.setattr(board.watched, "report", slow)
-    asked = threading.Thread(target=page_of, args=(board, "/orders/new?action=rollback&device=pi-1&model=har"))
-    asked.start()
+    monkeypatch.setattr(board.watched, reads, slow)
+    address = path.replace("{upload}", upload(board))
+    asking = threading.Thread(target=page_of, args=(board, address))
+    asking.start()
     assert reading.wait(60)
     page_of(board, "/push")
     go_on.set()
-    asked.join()
+    asking.join()
 
     assert in_time == [True]
 
