@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import BrokerError, ConfigError
 from edge_agent.wire.envelope import COMMAND_TYPE
 from edge_agent.wire.messages import Command, DeviceStatus, Done, encode
 from edge_agent.wire.timestamps import rfc3339
@@ -45,7 +45,7 @@ class Watcher:
         to_stderr(text)
 
     def sent(self, command: Command, devices: Iterable[str]) -> None:
-        """It lies at the broker, for these devices."""
+        """It lies at the broker, for these devices; or it may, as the broker went away before it said so."""
 
     def answered(self, device: str, answer: Answer) -> None:
         """A device has answered."""
@@ -95,11 +95,32 @@ def new_command(settings: Settings, scopes: Sequence[Scope], expires_h: float, *
     )
 
 
-def send(session: Session, scopes: Sequence[Scope], command: str, envelope: bytes) -> None:
-    """Publish a command of this id, and listen to what devices say of it."""
+def place(session: Session, topics: Iterable[str], order: bytes, sent: Callable[[], object]) -> None:
+    """Publish ``order`` to each of ``topics``; ``sent`` is called once the first of them lies, or may lie, there."""
+    told = False
+    for topic in topics:
+        refused = False
+        try:
+            session.publish(topic, order)
+        except BrokerError as error:
+            refused = error.code == "broker_refused"
+            raise
+        finally:
+            if not (told or refused):
+                told = True
+                sent()
+
+
+def send(
+    session: Session,
+    scopes: Sequence[Scope],
+    command: str,
+    envelope: bytes,
+    sent: Callable[[], object] = lambda: None,
+) -> None:
+    """Publish a command of this id, and listen to what devices say of it; ``sent``: as :func:`place`."""
     session.subscribe(session.topics.device("+", "done", command), session.topics.devices("status"))
-    for scope in scopes:
-        session.publish(session.topics.command(scope, command), envelope)
+    place(session, (session.topics.command(scope, command) for scope in scopes), envelope, sent)
 
 
 def collect(
@@ -174,8 +195,7 @@ def order(
         command = new_command(settings, chosen, expires_h, **what)
         envelope = enclose_order(encode(command), COMMAND_TYPE, settings.sign)
         try:
-            send(session, chosen, command.id, envelope)
-            watcher.sent(command, devices)
+            send(session, chosen, command.id, envelope, lambda: watcher.sent(command, devices))
             return collect(session, chosen, command.id, devices, timeout_s, heard=watcher.answered)
         except KeyboardInterrupt:
             session.say(f"the command stays at the broker until {command.expires}, and devices obey it until then")

@@ -83,6 +83,8 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
         own_keyring(key)  # a locked key's passphrase is asked for now
         if users is None:
             to_stderr("whoever can open a port of this machine may command here; --users FILE asks who it is")
+        if not key:
+            to_stderr("orders go unsigned; a device with [trust] keys obeys none of them")
     if options.tls_cert and options.tls_key:
         check_certificate(options.tls_cert, options.tls_key)
     tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None

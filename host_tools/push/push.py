@@ -6,7 +6,7 @@ finds everything, and the host may go.
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.errors import ContractError
+from edge_agent.errors import ConfigError, ContractError
 from edge_agent.wire.digests import content_digest, job_id
 from edge_agent.wire.envelope import MANIFEST_TYPE
 from edge_agent.wire.manifest import Manifest, encode_manifest
@@ -58,6 +58,8 @@ class PushRequest:
         dry_run: read and build everything, send nothing.
         again: a new try of what was judged before: the next version, whatever the manifest says.
         force: the operator knows that the version is far above those that are known.
+        version: that a dry run has shown, and no other; None: the one that follows.
+        sent: is told of the manifest once it lies at the broker, or may.
         devices_stay: they go on when this command is interrupted; False: they end with it, and Ctrl-C is the caller's.
     """
 
@@ -71,6 +73,8 @@ class PushRequest:
     dry_run: bool = False
     again: bool = False
     force: bool = False
+    version: int | None = None
+    sent: Callable[[Manifest], object] = lambda _manifest: None
     devices_stay: bool = True
 
 
@@ -97,6 +101,9 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
         written = None if request.again else file.version
         order = partial(command_line, settings, "host-tools", signed=True)
         version = choose_version(file.name, written, history, devices, force=request.force, order=order)
+        if request.version not in (None, version):
+            text = f"the next version of {file.name} is not {request.version} any more, but {version}; check it again"
+            raise ConfigError("usage", text)
         now = time.time()
         manifest = build_manifest(
             file,
@@ -133,7 +140,9 @@ def push(settings: Settings, request: PushRequest, display: Display) -> PushResu
                 "give --again, leave version out of the manifest, or raise it"
                 + (f"; or run {recalibrate}" if one.status == "succeeded" else "")
             )
-        stay = Stay(wait=request.wait, timeout_s=request.timeout_s, devices_stay=request.devices_stay)
+        stay = Stay(
+            wait=request.wait, timeout_s=request.timeout_s, devices_stay=request.devices_stay, sent=request.sent
+        )
         return send(session, request.scopes, sealed, tracker, display, stay)
 
 

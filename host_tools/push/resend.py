@@ -95,10 +95,11 @@ def resend(
     display: Display,
     *,
     named: Callable[..., None],
+    sent: Callable[[Manifest], object] = lambda _manifest: None,
 ) -> PushResult:
     """Send the version with this job to ``scopes`` and wait until it has ended there.
 
-    ``named``: is told its name and version in words, as ``about``, before it is sent.
+    ``named``: is told its name and version in words, as ``about``, before it is sent; ``sent``: as a push's.
 
     Raises:
         ConfigError: ``not_active``: no such version lies at the broker, or not all of its bytes.
@@ -113,7 +114,7 @@ def resend(
     }
     highest = ready.history.highest(ready.asked.model, ready.devices)
     tracker = new_tracker(ready.asked, ready.devices, outlooks, highest)
-    return send(session, scopes, ready.sealed, tracker, display, Stay())
+    return send(session, scopes, ready.sealed, tracker, display, Stay(sent=sent))
 
 
 def _prepare(session: Session, job: str, scopes: Sequence[Scope], *, expires_days: float) -> _Prepared:

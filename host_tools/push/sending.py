@@ -1,6 +1,6 @@
 """The end of a push: the blobs, the want, and what devices make of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from edge_agent.wire.manifest import Blob, Manifest
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.topics import Scope
 from host_tools.broker.command_line import command_line
+from host_tools.broker.commands import place
 from host_tools.broker.job_tracker import EXIT_SUCCEEDED, DeviceOutcome, JobTracker
 from host_tools.broker.purge import purge
 from host_tools.broker.registry import Device
@@ -60,11 +61,13 @@ class Stay:
         wait: until it has ended everywhere.
         timeout_s: at most so long; None: the announced capture time and 15 minutes.
         devices_stay: they go on when this command is interrupted; False: Ctrl-C is the caller's.
+        sent: is told of the manifest once it lies at the broker, or may.
     """
 
     wait: bool = True
     timeout_s: float | None = None
     devices_stay: bool = True
+    sent: Callable[[Manifest], object] = lambda _manifest: None
 
 
 def new_tracker(
@@ -99,8 +102,8 @@ def send(
             display.note("no device was asked for anything; push again, and what the broker has is not sent twice")
         raise
     listen(session, job)
-    for scope in scopes:
-        session.publish(session.topics.want(scope, manifest.name), sealed.envelope)
+    wants = (session.topics.want(scope, manifest.name) for scope in scopes)
+    place(session, wants, sealed.envelope, lambda: stay.sent(manifest))
     session.say_left(purge(session, settings).refused)
     if not stay.wait:
         display.note(f"sent; watch it with: {watch}")

@@ -3,20 +3,24 @@
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from http.client import HTTPMessage
+from typing import Any
+from urllib.parse import urlencode
 
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.topics import Topics
 from host_tools.broker.packed import Packed
 from host_tools.broker.settings import Settings
+from host_tools.dashboard.access import forgery
 from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.exposure import expose
 from host_tools.dashboard.context import Context
 from host_tools.dashboard.live.watching import Watched
+from host_tools.dashboard.orders.commander import Commander
 from host_tools.dashboard.serving import Server, listening
 from support.fleets import Voice, eventually
 
@@ -36,10 +40,19 @@ class Answer:
         return self.body.decode()
 
 
-def get(url: str, **headers: str) -> Answer:
-    request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})  # noqa: S310  # our own server
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A test sees where it is sent."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def get(url: str, data: bytes | None = None, **headers: str) -> Answer:
+    """Ask for a page; with ``data``, send a form."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data, fields)  # noqa: S310  # our own server
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  # likewise
+        with urllib.request.build_opener(_Stay).open(request, timeout=60) as answer:
             return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read())
@@ -51,7 +64,8 @@ class Dashboard:
 
     watched: Watched
     url: str
-    topics: Topics = field(default_factory=lambda: Topics(NAMESPACE))
+    topics: Topics
+    orders: Commander | None = None
 
     def keep(self, *messages: tuple[str, bytes]) -> None:
         """The broker keeps these, and is there."""
@@ -65,6 +79,14 @@ class Dashboard:
     def get(self, path: str, **headers: str) -> Answer:
         return get(self.url + path, **headers)
 
+    def post(self, path: str, fields: Sequence[tuple[str, str]], **headers: str) -> Answer:
+        """A form of a page of ours, as a browser of its own sends it."""
+        seen = self.get("/login")
+        cookie = seen.headers["Set-Cookie"].partition(";")[0]
+        (token,) = {str(one["value"]) for one in Page(seen.text).all("input") if one.get("name") == forgery.FIELD}
+        data = urlencode([(forgery.FIELD, token), *fields]).encode()
+        return get(self.url + path, data, Cookie=cookie, Origin=self.url, **headers)
+
     def voice(self, device: str) -> Voice:
         return Voice(device, self.topics)
 
@@ -76,19 +98,24 @@ def local_access(*, commanding: bool = False) -> Access:
 
 
 @contextmanager
-def dashboard() -> Iterator[Dashboard]:
-    watched = Watched(Topics(NAMESPACE), print)
-    settings = Settings(url="mqtt://127.0.0.1", namespace=NAMESPACE)
+def dashboard(settings: Settings | None = None) -> Iterator[Dashboard]:
+    """With ``settings``, orders go there."""
+    settings, commanding = settings or Settings(url="mqtt://127.0.0.1", namespace=NAMESPACE), settings is not None
+    watched = Watched(settings.topics, print)
+    orders = Commander(settings, print, watched.touch) if commanding else None
     with listening("127.0.0.1", 0) as listener:
-        server = Server(Context(settings, watched, watched.recent, local_access()))
+        server = Server(Context(settings, watched, watched.recent, local_access(commanding=commanding), orders))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             eventually(lambda: server.started, 60)
-            yield Dashboard(watched, f"http://127.0.0.1:{listener.getsockname()[1]}")
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield Dashboard(watched, url, settings.topics, orders)
         finally:
             server.end()
             thread.join()
+            if orders:
+                orders.uploads.forget()
 
 
 class Page(HTMLParser):

@@ -12,11 +12,13 @@ from edge_agent.wire.topics import Scope, check_name
 from host_tools.dashboard.orders.plans import ACTIONS, Action
 
 MOST_DEVICES: Final = 2000
+MOST_FIELDS: Final = MOST_DEVICES + 50
+"""Of a form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Names that can be; ``version`` 0: none given."""
+    """Names that can be; ``version`` 0: none given; ``once``: what the form has of its own, see the ledger."""
 
     action: Action | None
     devices: tuple[str, ...]
@@ -24,6 +26,7 @@ class Asked:
     model: str
     version: int
     job: str
+    once: str = ""
 
     @property
     def scopes(self) -> list[Scope]:
@@ -49,6 +52,7 @@ def read(given: QueryParams | FormData) -> Asked:
         model=_named(_one(given, "model"), "model"),
         version=min(int(text), MAX_VERSION) if text.isascii() and text.isdecimal() and len(text) < 17 else 0,  # noqa: PLR2004  # digits of the largest
         job=_named(_one(given, "job"), "job"),
+        once=_named(_one(given, "once"), "form"),
     )
 
 

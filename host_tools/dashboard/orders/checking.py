@@ -1,8 +1,9 @@
 """What devices would say to a model and its manifest, before anything is sent: as ``push-model --dry-run``."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,11 +15,10 @@ from edge_agent.strict import read_toml
 from edge_agent.wire.topics import Scope
 from host_tools.broker.job_tracker import Progress
 from host_tools.broker.settings import Settings
-from host_tools.dashboard.orders.uploads import Upload
+from host_tools.dashboard.orders.uploads import TOML, Upload
 from host_tools.push.push import PushRequest, announced, push
 
 _PATIENCE_S: Final = 10.0
-_TOML = "M.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +38,34 @@ class Checked:
     trouble: str = ""
 
 
-def request_of(upload: Upload, scopes: Sequence[Scope], text: str, *, dry_run: bool) -> PushRequest:
-    """The push of an upload with this manifest, which is written beside it.
+def seal(scopes: Iterable[Scope], text: str) -> str:
+    """Stands for a manifest and whom it is for: what was checked is what is sent."""
+    words = [*sorted(map(str, scopes)), "", _lines(text)]
+    return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()
+
+
+@contextlib.contextmanager
+def requested(upload: Upload, scopes: Sequence[Scope], text: str, **more: Any) -> Iterator[PushRequest]:
+    """The push of an upload with this manifest, which has a file of its own during the block; ``more``: its fields.
 
     Raises:
-        ConfigError: ``usage``: nobody is meant, or the manifest names a file of this host.
+        ConfigError: ``usage``: nobody is meant, the manifest names a file of this host, or the model is gone.
     """
     if not scopes:
         raise ConfigError("usage", "nobody is meant; choose devices or a group")
-    manifest = upload.written(text)
-    if "eval" in read_toml(manifest):
-        raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")
-    return PushRequest(model=upload.path, manifest=manifest, scopes=scopes, dry_run=dry_run)
+    with upload.noted(_lines(text)) as manifest:
+        if "eval" in read_toml(manifest):
+            raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")
+        yield PushRequest(model=upload.path, manifest=manifest, scopes=scopes, **more)
 
 
 def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str) -> Checked:
     """Build all of it, ask the broker what it knows, send nothing."""
     listener = _Listener()
     try:
-        request = request_of(upload, scopes, text, dry_run=True)
-        patient = msgspec.structs.replace(settings, broker_timeout_s=_PATIENCE_S)
-        found = announced(request, push(patient, request, listener))
+        with requested(upload, scopes, text, dry_run=True) as request:
+            patient = msgspec.structs.replace(settings, broker_timeout_s=_PATIENCE_S)
+            found = announced(request, push(patient, request, listener))
     except EdgeAgentError as error:
         return Checked(None, tuple(listener.notes), error.code, without_path(error.message, upload))
     return Checked(found, tuple(without_path(note, upload) for note in listener.notes))
@@ -66,14 +73,13 @@ def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str
 
 def without_path(message: str, upload: Upload) -> str:
     """A message in the words of who sees no folder of this host."""
-    folder = re.escape(f"{upload.path.parent}/")
-    return re.sub(rf"{folder}[0-9a-f]{{8}}\.toml", _TOML, message).replace(str(upload.path), upload.shown)
+    folder = re.escape(str(upload.path.parent))
+    return re.sub(rf"{folder}/[^/\s]+/{TOML}", TOML, message).replace(str(upload.path), upload.shown)
 
 
-def seal(scopes: Sequence[Scope], text: str) -> str:
-    """What tells whether a manifest and its devices are those that were checked."""
-    lines = "\n".join([*map(str, scopes), text])
-    return hashlib.sha256(lines.encode(errors="replace")).hexdigest()
+def _lines(text: str) -> str:
+    """As a browser has it in its box, whatever line ends it sends."""
+    return text.replace("\r\n", "\n").lstrip("\n")
 
 
 class _Listener:

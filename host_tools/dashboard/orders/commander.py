@@ -4,31 +4,33 @@ The threads end with the program: what was sent lies at the broker, and devices 
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
 from edge_agent.errors import ConfigError, EdgeAgentError
+from edge_agent.wire.manifest import Manifest
 from edge_agent.wire.messages import Command
 from edge_agent.wire.topics import Scope
 from host_tools.broker.command_line import command_line
 from host_tools.broker.commands import Answer, Watcher, order
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.dashboard.orders.checking import requested, without_path
 from host_tools.dashboard.orders.ledger import Entry, Ledger
 from host_tools.dashboard.orders.progress import Recorder
-from host_tools.dashboard.orders.uploads import Uploads
-from host_tools.push.push import PushRequest, push
+from host_tools.dashboard.orders.uploads import Upload, Uploads
+from host_tools.push.push import push
 from host_tools.push.resend import resend
 
-MOST_COMMANDS: Final = 32
-MOST_PUSHES: Final = 16
-"""At once. A push is under way until its job has ended everywhere, and keeps no command waiting."""
+Kind = Literal["command", "push"]
+MOST_AT_ONCE: Final[Mapping[Kind, int]] = {"command": 64, "push": 16}
+"""Of each kind, so that pushes that wait for their devices never keep a rollback from going out."""
 ANSWERS_S: Final = 120.0
 """How long answers are waited for; a device that is away obeys when it is back."""
 EXPIRES_H: Final = 24.0
-_MOST_REMEMBERED = 1000
 
 
 class Commander:
@@ -38,117 +40,135 @@ class Commander:
         self.settings = settings
         self.ledger = Ledger(say, changed)
         self.uploads = Uploads()
-        self._commands = threading.Semaphore(MOST_COMMANDS)
-        self._pushes = threading.Semaphore(MOST_PUSHES)
         self._lock = threading.Lock()
-        self._seen: dict[str, None] = {}
-
-    def is_new(self, once: str) -> bool:
-        """Whether the form with this random word was not sent before; one without a word always is."""
-        with self._lock:
-            if once in self._seen:
-                return False
-            if once:
-                self._seen[once[:64]] = None
-            while len(self._seen) > _MOST_REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            return True
-
-    def forget(self, once: str) -> None:
-        """Nothing came of the form with this word; it may be sent again."""
-        with self._lock:
-            self._seen.pop(once[:64], None)
+        self._under_way: Counter[Kind] = Counter()
 
     def command(
-        self, who: str, targets: Mapping[int, Sequence[str]], action: str, *, model: str = "", job: str = ""
+        self,
+        who: str,
+        targets: Mapping[int, Sequence[str]],
+        action: str,
+        *,
+        model: str = "",
+        job: str = "",
+        once: str = "",
     ) -> list[str]:
-        """Order devices, by the version that each runs, to roll back, recalibrate or cancel; returns the entries' ids.
+        """Order devices to roll back, recalibrate or cancel; returns the ids of the entries, one for each version.
+
+        ``targets`` has version → devices. Either all of it is begun or none. What ``once`` has given already is not
+        given again: the ids are those of then.
 
         Raises:
-            ConfigError: ``usage``: too many orders are under way; nothing of this one is sent.
+            ConfigError: ``usage``: too many orders are under way.
         """
-        entries = [
-            Entry(
-                who=who, action=action, about=job or f"{model} {version or ''}".strip(), job=job,
-                whom=tuple(f"d/{name}" for name in devices), devices=tuple(devices),
-                command=command_words(self.settings, action, devices, model=model, version=version, job=job),
-            )
-            for version, devices in targets.items()
-        ]  # fmt: skip
-        _take(self._commands, len(entries), MOST_COMMANDS)
-        about: list[dict[str, Any]] = [{"job": job} if job else {"model": model, "version": one} for one in targets]
-        for entry, what in zip(entries, about, strict=True):
-            self._begin(entry, partial(self._send, entry, action, what), self._commands)
-        return [entry.id for entry in entries]
+        orders = [
+            self._command(who, devices, action, model, version, job, once) for version, devices in targets.items()
+        ]
+        return self._begin("command", once, orders)
 
-    def resend(self, who: str, scopes: Sequence[Scope], job: str) -> str:
-        """Send a version that the broker has to ``scopes``; as :meth:`command`."""
-        _take(self._pushes, 1, MOST_PUSHES)
+    def resend(self, who: str, scopes: Sequence[Scope], job: str, once: str = "") -> str:
+        """Send a version that the broker has to ``scopes``; returns the entry's id, otherwise as :meth:`command`."""
         entry = Entry(
-            who=who, action="push", about=f"job {job}", whom=tuple(map(str, scopes)), job=job,
+            who=who, action="push", about=f"job {job}", whom=tuple(map(str, scopes)), job=job, once=once,
             devices=tuple(scope.name for scope in scopes if scope.kind == "d"), command="",
         )  # fmt: skip
 
         def work() -> None:
             recorder = Recorder(self.ledger, entry.id)
             with Session(self.settings, recorder.note) as session:
-                resend(session, job, scopes, recorder, named=partial(self.ledger.change, entry.id))
+                resend(session, job, scopes, recorder, named=partial(self.ledger.change, entry.id), sent=recorder.sent)
 
-        return self._begin(entry, work, self._pushes)
+        return self._begin("push", once, [(entry, work)])[0]
 
-    def push(self, who: str, request: PushRequest, about: str, done: Callable[[], None]) -> str:
-        """Send a model; ``done`` is called when its file is not needed any more. As :meth:`command`."""
-        _take(self._pushes, 1, MOST_PUSHES)
-        scopes = request.scopes
+    def push(self, who: str, upload: Upload, scopes: Sequence[Scope], text: str, version: int) -> str:
+        """Send a model with this manifest, once, as this version or not at all.
+
+        Its file goes when its devices have ended, and stays where it was not sent. Otherwise as :meth:`resend`.
+        """
         entry = Entry(
-            who=who, action="push", about=about, whom=tuple(map(str, scopes)),
+            who=who, action="push", about=upload.shown, whom=tuple(map(str, scopes)), once=upload.id,
             devices=tuple(scope.name for scope in scopes if scope.kind == "d"),
-            command=push_words(self.settings, scopes, Path(request.model.name)),
+            command=push_words(self.settings, scopes, Path(upload.path.name)),
         )  # fmt: skip
+        recorder = Recorder(self.ledger, entry.id)
+
+        def sent(manifest: Manifest) -> None:
+            recorder.sent(manifest)
+            self.ledger.change(entry.id, about=f"{manifest.name} {manifest.version}")
 
         def work() -> None:
             try:
-                push(self.settings, request, Recorder(self.ledger, entry.id))
-            finally:
-                done()
-
-        return self._begin(entry, work, self._pushes)
-
-    def _send(self, entry: Entry, action: str, about: Mapping[str, Any]) -> None:
-        scopes = [Scope("d", name) for name in entry.devices]
-        watcher = _Watcher(self.ledger, entry.id)
-        answers = order(
-            self.settings, scopes, timeout_s=ANSWERS_S, expires_h=EXPIRES_H, watcher=watcher, action=action, **about
-        )
-        for device, answer in answers.items():
-            self.ledger.answer(entry.id, device, answer)
-
-    def _begin(self, entry: Entry, work: Callable[[], None], slots: threading.Semaphore) -> str:
-        self.ledger.begin(entry)
-
-        def run() -> None:
-            trouble = ""
-            try:
-                work()
+                with requested(upload, scopes, text, version=version, sent=sent) as request:
+                    push(self.settings, request, recorder)
             except EdgeAgentError as error:
-                trouble = f"{error.code}: {error.message}"
-            except Exception as error:  # noqa: BLE001  # a bug ends one order, and is told where people look
-                trouble = f"internal: {error!r}"
+                raise type(error)(error.code, without_path(error.message, upload)) from None
             finally:
-                slots.release()
-                self.ledger.end(entry.id, trouble)
+                self._put_away(entry.id, upload)
 
-        threading.Thread(target=run, name=f"order-{entry.id}", daemon=True).start()
-        return entry.id
+        return self._begin("push", upload.id, [(entry, work)], lambda: self.uploads.claim(upload.id))[0]
 
+    def _put_away(self, number: str, upload: Upload) -> None:
+        entry = self.ledger.entry(number)
+        if entry is None or entry.until:
+            self.uploads.drop(upload.id)
+        else:
+            self.uploads.release(upload.id)
 
-def _take(slots: threading.Semaphore, count: int, most: int) -> None:
-    """Have room for so many orders, or for none of them."""
-    for taken in range(count):
-        if not slots.acquire(blocking=False):
-            if taken:
-                slots.release(taken)
-            raise ConfigError("usage", f"{most} orders may be under way at once; choose fewer devices, or try later")
+    def _command(
+        self, who: str, devices: Sequence[str], action: str, model: str, version: int, job: str, once: str
+    ) -> tuple[Entry, Callable[[], None]]:
+        scopes = [Scope("d", name) for name in devices]
+        about = {"job": job} if job else {"model": model, "version": version}
+        entry = Entry(
+            who=who, action=action, about=job or f"{model} {version or ''}".strip(),
+            whom=tuple(map(str, scopes)), devices=tuple(devices), job=job, once=once,
+            command=command_words(self.settings, action, devices, model=model, version=version, job=job),
+        )  # fmt: skip
+
+        def work() -> None:
+            watcher = _Watcher(self.ledger, entry.id)
+            answers = order(
+                self.settings, scopes, timeout_s=ANSWERS_S, expires_h=EXPIRES_H, watcher=watcher, action=action, **about
+            )
+            for device, answer in answers.items():
+                self.ledger.answer(entry.id, device, answer)
+
+        return entry, work
+
+    def _begin(
+        self,
+        kind: Kind,
+        once: str,
+        orders: Sequence[tuple[Entry, Callable[[], None]]],
+        claim: Callable[[], None] = lambda: None,
+    ) -> list[str]:
+        with self._lock:
+            if known := self.ledger.given(once):
+                return [entry.id for entry in known]
+            most = MOST_AT_ONCE[kind]
+            if self._under_way[kind] + len(orders) > most:
+                text = f"at most {most} orders go at once, and each version is one of its own; wait, or choose fewer"
+                raise ConfigError("usage", f"nothing was sent: {text}")
+            claim()
+            self._under_way[kind] += len(orders)
+            for entry, _ in orders:
+                self.ledger.begin(entry)
+        for entry, work in orders:
+            threading.Thread(target=self._run, args=(kind, entry, work), name=f"order-{entry.id}", daemon=True).start()
+        return [entry.id for entry, _ in orders]
+
+    def _run(self, kind: Kind, entry: Entry, work: Callable[[], None]) -> None:
+        trouble = ""
+        try:
+            work()
+        except EdgeAgentError as error:
+            trouble = f"{error.code}: {error.message}"
+        except Exception as error:  # noqa: BLE001  # a bug ends one order, and is told where people look
+            trouble = f"internal: {error!r}"
+        finally:
+            with self._lock:
+                self._under_way[kind] -= 1
+            self.ledger.end(entry.id, trouble)
 
 
 class _Watcher(Watcher):
@@ -162,7 +182,7 @@ class _Watcher(Watcher):
         self._ledger.note(self._number, text)
 
     def sent(self, command: Command, devices: Iterable[str]) -> None:
-        self._ledger.change(self._number, devices=tuple(devices), sent=True)
+        self._ledger.change(self._number, devices=tuple(devices), until=command.expires)
         self._ledger.note(self._number, f"sent as command {command.id}, until {command.expires}")
 
     def answered(self, device: str, answer: Answer) -> None:

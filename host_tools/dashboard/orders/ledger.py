@@ -30,11 +30,12 @@ class Entry:
         devices: that should answer, as far as they are known.
         answers: what they have said; of one that is at work, how far it is.
         waiting: it is still under way here.
-        sent: it lies at the broker, and devices obey it whatever becomes of us.
-        trouble: why it was not sent, or why no more answers were heard; empty: nothing went wrong.
+        until: devices obey it until then, as it was sent, or may have been; empty: it was not.
+        trouble: why it was not sent, or why nothing more of it was heard; empty: neither.
         notes: sentences that a person should know.
         command: what to type for the same.
         job: to follow; empty: none.
+        once: what its form had of its own: a form that is sent twice gives one order; empty: it had nothing.
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -47,15 +48,23 @@ class Entry:
     devices: tuple[str, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     waiting: bool = True
-    sent: bool = False
+    until: str = ""
     trouble: str = ""
     notes: tuple[str, ...] = ()
     job: str = ""
+    once: str = ""
 
     @property
     def title(self) -> str:
         """What was ordered, in words."""
         return f"{self.action} {self.about}"
+
+    @property
+    def failure(self) -> str:
+        """What went wrong with it here, in words; empty: nothing."""
+        if self.trouble and self.until:
+            return f"Sent, and devices obey it until {self.until}; what they answer was not heard: {self.trouble}"
+        return f"Not sent: {self.trouble}" if self.trouble else ""
 
 
 class Ledger:
@@ -77,6 +86,12 @@ class Ledger:
         """The order of this id."""
         with self._lock:
             return self._entries.get(number)
+
+    def given(self, once: str) -> list[Entry]:
+        """The orders that this form has given already, but for those that were not sent after all."""
+        with self._lock:
+            found = [one for one in self._entries.values() if once and one.once == once]
+        return [one for one in found if one.until or not one.trouble]
 
     def begin(self, entry: Entry) -> None:
         """Note that somebody gave an order."""
@@ -117,18 +132,12 @@ class Ledger:
     def end(self, number: str, trouble: str = "") -> None:
         """Nothing more is waited for here."""
         self.change(number, waiting=False, trouble=trouble)
-        if trouble:
-            entry = self.entry(number)
-            self._log(number, f"{trouble_of(sent=entry is not None and entry.sent)}: {trouble}")
+        if trouble and (entry := self.entry(number)) is not None:
+            self._log(number, entry.failure)
 
     def _log(self, number: str, text: str) -> None:
         self._say(f"order {number}: {text}")
         self._changed()
-
-
-def trouble_of(*, sent: bool) -> str:
-    """What a trouble means for the order."""
-    return "sent, and devices obey it; no more answers are heard" if sent else "not sent"
 
 
 def _some(names: Iterable[str], most: int = 20) -> str:

@@ -13,7 +13,8 @@ from host_tools.fleet.device_state import DeviceState
 Action = Literal["rollback", "recalibrate", "cancel", "push"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 Report = Callable[[str, str], JobReport | None]
-"""Device and job → the report with its results."""
+"""The report of a device's job; None: nobody has it."""
+_UNDER_WAY = ("queued", "in_progress")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,11 @@ def cancel(devices: Iterable[DeviceState], job: str) -> list[Line]:
     """The devices on which ``job`` is under way."""
     lines = []
     for one in devices:
-        end = one.jobs.get(job)
-        if end is None:
+        found = one.jobs.get(job)
+        if found is None:
             lines.append(_left_out(one, f"has no job {job}"))
-        elif end.status not in ("queued", "in_progress"):
-            lines.append(_left_out(one, f"the job has ended there as {end.status}"))
+        elif found.status not in _UNDER_WAY:
+            lines.append(_left_out(one, f"the job has ended there as {found.status}"))
         else:
             lines.append(Line(device=one.id, online=one.online))
     return lines
@@ -96,22 +97,26 @@ def _rolled_back(device: DeviceState, model: str, report: Report) -> Line:
         return _left_out(device, f"runs no {model}")
     if not state.previous_version:
         return _left_out(device, "has no release before this one", _active(state))
-    job = _accepted(device, model, state.previous_version, of_active=state.active_version)
-    found = report(device.id, job) if job else None
-    after = _judged(found) if found else Release(version=state.previous_version)
+    job = _job_before(device, state)
+    judged = report(device.id, job) if job else None
+    after = _judged(judged) if judged else Release(version=state.previous_version)
     return Line(device=device.id, online=device.online, now=_active(state), after=after)
 
 
-def _accepted(device: DeviceState, model: str, version: int, *, of_active: int) -> str:
-    """The newest job that made this version here; the one before where that is the active release's, recalibrated."""
-    made = sorted(
-        (end.started, job)
+def _job_before(device: DeviceState, state: ModelState) -> str:
+    """The job that made the release before this one; empty: not known."""
+    made = {
+        job: end.started
         for job, end in device.jobs.items()
-        if (end.model, end.version, end.status) == (model, version, "succeeded")
-    )
-    if version == of_active:
-        made = made[:-1]
-    return made[-1][1] if made else ""
+        if (end.model, end.version, end.status) == (state.model, state.previous_version, "succeeded")
+    }
+    newest_first = sorted(made, key=lambda job: made[job], reverse=True)
+    if state.previous_version != state.active_version:
+        return next(iter(newest_first), "")
+    # Recalibrated, it is the same version, judged anew: one of these jobs made what runs now.
+    runs = {one.job for one in (device.board.active if device.board else ()) if one.model == state.model}
+    known = runs.intersection(newest_first) or set(newest_first[:1])
+    return next((job for job in newest_first if job not in known), "")
 
 
 def _left_out(device: DeviceState, why: str, now: Release | None = None) -> Line:

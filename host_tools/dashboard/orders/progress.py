@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Any, Self
 
+from edge_agent.wire.manifest import Manifest
 from host_tools.broker.commands import Answer
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
 from host_tools.dashboard.orders.ledger import Ledger
@@ -38,7 +39,8 @@ class Recorder:
     def progress(self, progress: Progress) -> None:
         """Where the job stands on a device."""
         report = progress.report
-        self._ledger.change(self._number, sent=True, **({"job": report.job} if report else {}))
+        if report is not None:
+            self._ledger.change(self._number, job=report.job)
         if not progress.ended:
             text = f"{report.stage}: {progress.message}" if report else progress.message
             self._ledger.answer(self._number, progress.device, Answer("pending", text, 0), said=False)
@@ -46,6 +48,10 @@ class Recorder:
         good = progress.end is DeviceOutcome.SUCCEEDED
         code = "" if good else progress.code or progress.end.value
         self._ledger.answer(self._number, progress.device, Answer(code, progress.message, 0 if good else FAILED))
+
+    def sent(self, manifest: Manifest) -> None:
+        """It lies at the broker."""
+        self._ledger.change(self._number, until=manifest.expires)
 
     def note(self, text: str) -> None:
         """One sentence for a person."""

@@ -3,13 +3,14 @@
 What comes is foreign: bounded in size, in number and in time, under a name of ours.
 """
 
+import contextlib
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,6 +23,9 @@ MOST_BYTES: Final = 512 << 20
 MOST: Final = 8
 KEPT_S: Final = 3600.0
 _BLOCK = 1 << 20
+_MOST_CHECKED = 16
+TOML: Final = "M.toml"
+_GONE = "the model is not here any more; choose its file again"
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Upload:
         manifest: the TOML that came with it; empty: none did.
         used: when somebody last looked at it.
         sending: devices are being sent it: it stays until that has ended.
+        checked: of what a check found good, its :func:`seal` → the version that it would be; the newest.
     """
 
     id: str
@@ -46,12 +51,31 @@ class Upload:
     manifest: str
     used: float
     sending: bool = False
+    checked: dict[str, int] = field(default_factory=dict)
 
-    def written(self, text: str) -> Path:
-        """A manifest beside the model, in a file of its own: another request may write another one."""
-        path = self.path.with_name(f"{secrets.token_hex(4)}.toml")
-        path.write_text(text.replace("\r\n", "\n"), encoding="utf-8", errors="replace")
-        return path
+    @contextlib.contextmanager
+    def noted(self, text: str) -> Iterator[Path]:
+        """A file of its own for a manifest: another request never changes what this one reads.
+
+        Raises:
+            ConfigError: ``usage``: the model is gone, or there is no room.
+        """
+        try:
+            folder = Path(tempfile.mkdtemp(dir=self.path.parent))
+        except OSError:
+            raise ConfigError("usage", _GONE) from None
+        try:
+            try:
+                (folder / TOML).write_text(text, encoding="utf-8", errors="replace")
+            except OSError as error:
+                raise ConfigError("usage", f"the manifest cannot be kept: {error.strerror}; free some space") from None
+            yield folder / TOML
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def passed(self, sealed: str, version: int) -> None:
+        """A check has found nothing against what is ``sealed``."""
+        self.checked = dict([*self.checked.items(), (sealed, version)][-_MOST_CHECKED:])
 
 
 class Uploads:
@@ -95,20 +119,28 @@ class Uploads:
             upload.used = self._clock()
             return upload
 
-    def claim(self, number: str) -> bool:
-        """Whether it is the caller's to send; of several only the first one's."""
+    def claim(self, number: str) -> None:
+        """It is to be sent, by one order only; raises ``ConfigError`` (usage) where it is gone or another has it."""
         with self._lock:
             upload = self._known.get(number)
             if upload is None or upload.sending:
-                return False
+                raise ConfigError("usage", _GONE)
             upload.sending = True
-            return True
 
-    def unclaim(self, number: str) -> None:
-        """It was not sent after all."""
+    def release(self, number: str) -> None:
+        """It was not sent after all, and waits again."""
         with self._lock:
             if (upload := self._known.get(number)) is not None:
-                upload.sending = False
+                upload.sending, upload.used = False, self._clock()
+
+    def give_up(self, number: str) -> None:
+        """Delete it, unless it is being sent."""
+        with self._lock:
+            upload = self._known.get(number)
+            if upload is None or upload.sending:
+                return
+            del self._known[number]
+        shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     def drop(self, number: str) -> None:
         """Delete it."""
@@ -136,9 +168,9 @@ class Uploads:
     def _forget_old(self) -> None:
         due = self._clock() - KEPT_S
         with self._lock:
-            old = [number for number, one in self._known.items() if one.used < due and not one.sending]
+            old = [number for number, one in self._known.items() if one.used < due]
         for number in old:
-            self.drop(number)
+            self.give_up(number)
 
 
 def _copy(file: BinaryIO, path: Path) -> int:

@@ -38,7 +38,7 @@ async def ask(request: Request) -> Response:
         if asked.action == "push":
             body = await in_thread(order_offers.body, request, context, asked)
         else:
-            body = await run_in_threadpool(_body, request, context, asked)
+            body = await run_in_threadpool(_body, request, context, asked)  # a second, for a thousand devices
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
     return _page(request, body)
@@ -47,21 +47,16 @@ async def ask(request: Request) -> Response:
 async def send(request: Request) -> Response:
     """Send what the dialog named; the guard has seen to the person and the form."""
     context, viewer = context_of(request), viewer_of(request)
-    form = await request.form(max_fields=asking.MOST_DEVICES + 50)
-    once = str(form.get("once", ""))
+    form = await request.form(max_fields=asking.MOST_FIELDS)
     try:
         asked, orders = asking.read(form), commander_of(context)
-        if not orders.is_new(once):  # sent twice, as by a double click
-            return RedirectResponse("/orders", 303)
         if asked.action == "push":
             if not (asked.scopes and asked.job):
                 raise ConfigError("usage", "there is nothing to push; choose a version, and devices or a group")
-            number = orders.resend(viewer.shown, asked.scopes, asked.job)
+            number = orders.resend(viewer.shown, asked.scopes, asked.job, asked.once)
         else:
             number = _command(orders, viewer.shown, asked, asking.targets(form))
     except EdgeAgentError as error:
-        if context.orders:
-            context.orders.forget(once)
         return _page(request, trouble(error), status=400)
     return RedirectResponse(f"/orders/{number}", 303)
 
@@ -74,12 +69,12 @@ def commander_of(context: Context) -> Commander:
 
 
 def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[str]]) -> str:
-    """One order for each version; returns the id of the last, or of the list where there are several."""
+    """One order for each version; returns the id of it, or of the list where there are several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
         raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
     if asked.action != "cancel" and 0 in targets:
         raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
-    numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job)
+    numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job, once=asked.once)
     return numbers[0] if len(numbers) == 1 else ""
 
 

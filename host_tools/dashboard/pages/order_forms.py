@@ -27,11 +27,12 @@ _MEANS = {
     "until the new one passes.",
     "cancel": "The job ends on each device; what is active stays active.",
 }
-_SHOWN_DEVICES = 200
+SHOWN_DEVICES = 200
 
 
 def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Markup:
     """What to do, and for whom."""
+    shown, hidden_devices = boxed(asked.devices, devices)
     boxes = [
         element(
             "label",
@@ -39,16 +40,16 @@ def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Marku
             " ",
             one,
         )
-        for one in chosen_first(devices, asked.devices)
+        for one in shown
     ]
-    more = f"{len(devices) - _SHOWN_DEVICES} more: select them on the fleet's page, or choose a group"
+    more = f"{hidden_devices} more: select them on the fleet's page, or choose a group"
     group = [("", "no group"), *((one, one) for one in groups)]
     return element(
         "form",
         choice("What", "action", ((key, text) for key, text in _DOES.items() if key != "cancel"), asked.action or ""),
         choice("Group", "group", group, next(iter(asked.groups), "")),
         element("fieldset", element("legend", "Devices"), *boxes, class_="boxes") if boxes else "",
-        element("p", more, class_="note") if len(devices) > _SHOWN_DEVICES else "",
+        element("p", more, class_="note") if hidden_devices else "",
         button("Next", class_="main"),
         action="/orders/new",
         method="get",
@@ -56,9 +57,16 @@ def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Marku
     )
 
 
-def chosen_first(devices: Sequence[str], chosen: Sequence[str]) -> list[str]:
-    """The devices that a form shows: those that were chosen, and some others."""
-    return [*chosen, *(one for one in devices if one not in chosen)][: max(_SHOWN_DEVICES, len(chosen))]
+def boxed(chosen: Sequence[str], devices: Iterable[str]) -> tuple[list[str], int]:
+    """The devices that have a box, all that are chosen first, and how many have none."""
+    every = list(dict.fromkeys([*chosen, *devices]))
+    shown = every[: max(SHOWN_DEVICES, len(chosen))]
+    return shown, len(every) - len(shown)
+
+
+def once() -> Markup:
+    """What this form has of its own: sent twice, as by a double click, it gives one order."""
+    return hidden("once", secrets.token_hex(8))
 
 
 def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
@@ -72,11 +80,6 @@ def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
         method="get",
         class_="order",
     )
-
-
-def once() -> Markup:
-    """What tells an order that is sent twice from two orders."""
-    return hidden("once", secrets.token_hex(8))
 
 
 def kept(asked: Asked) -> list[Markup]:
@@ -100,9 +103,9 @@ def dialog(settings: Settings, csrf: str, asked: Asked, lines: Sequence[Line], *
     sure = join(
         *(hidden("target", f"{version}:{name}") for version, several in ordered.items() for name in several),
         hidden("action", action),
+        once(),
         hidden("model", model) if model else "",
         hidden("job", asked.job) if asked.job else "",
-        once(),
     )
     buttons = element(
         "p",

@@ -19,7 +19,7 @@ from host_tools.dashboard.access.guard import why_not
 from host_tools.dashboard.context import Context, context_of, viewer_of
 from host_tools.dashboard.frame import page
 from host_tools.dashboard.live.parts import Parts, contents
-from host_tools.dashboard.orders.ledger import Entry, trouble_of
+from host_tools.dashboard.orders.ledger import Entry
 from host_tools.dashboard.widgets.badge import badge
 from host_tools.dashboard.widgets.command import typed
 from host_tools.dashboard.widgets.export import FORMATS, export, links
@@ -27,7 +27,7 @@ from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
 
 _COLUMNS = {"when": False, "who": False, "what": False, "for": False, "answers": False}
-_EXPORTED = ("id", "at", "who", "action", "about", "whom", "device", "code", "message", "trouble")
+_EXPORTED = ("id", "at", "who", "action", "about", "whom", "device", "code", "message", "until", "trouble")
 
 
 def routes() -> list[BaseRoute]:
@@ -102,21 +102,10 @@ def _order(entry: Entry, now: float) -> Markup:
     return join(
         element("h1", entry.title),
         about,
-        element(
-            "p",
-            element("b", _means(entry)),
-            printable(entry.trouble),
-            class_="trouble",
-        )
-        if entry.trouble
-        else "",
+        element("p", printable(entry.failure), class_="trouble") if entry.trouble else "",
         made_table({"device": False, "answer": False, "": False}, rows, "answers") if rows else "",
         notes if entry.notes else "",
     )
-
-
-def _means(entry: Entry) -> str:
-    return f"{trouble_of(sent=entry.sent).capitalize()}: "
 
 
 def _answer(entry: Entry, name: str) -> Markup:
@@ -142,12 +131,14 @@ def _badge(answer: Answer) -> Markup:
 
 
 def _state(entry: Entry) -> Markup:
-    if entry.trouble:
-        return badge("sent, answers not heard", "warn") if entry.sent else badge("not sent", "bad")
+    if entry.trouble and not entry.until:
+        return badge("not sent", "bad")
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
     failed = sum(answer.code not in ("", "pending") for name, answer in entry.answers.items() if name != "broker")
     if failed:
         return badge(f"{counted(failed, 'device')} did not obey", "bad")
+    if entry.trouble:
+        return badge("sent, answers not heard", "warn")
     if entry.waiting:
         return badge("under way", "busy")
     return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) > 0 else "warn")

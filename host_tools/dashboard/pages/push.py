@@ -21,7 +21,7 @@ from host_tools.dashboard.context import Context, context_of, viewer_of
 from host_tools.dashboard.frame import page
 from host_tools.dashboard.orders import asking
 from host_tools.dashboard.orders.asking import NOBODY, Asked
-from host_tools.dashboard.orders.checking import Checked, check, request_of, seal, without_path
+from host_tools.dashboard.orders.checking import Checked, check, seal, without_path
 from host_tools.dashboard.orders.described import Described, first_guess, first_text, needs_text, sources, toml
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
 from host_tools.dashboard.pages import push_forms
@@ -29,6 +29,7 @@ from host_tools.dashboard.pages.new_order import commander_of
 from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
 from host_tools.model.signature import read_signature
+from host_tools.model.tensors import ModelTensors
 from host_tools.push.draft import model_name
 
 _MOST_MANIFEST_BYTES = 64 * 1024
@@ -74,55 +75,51 @@ async def upload(request: Request) -> Response:
 
 async def describe(request: Request) -> Response:
     """The form, filled with what the file and the devices tell."""
+    if (sent := _sent(request)) is not None:
+        return sent
     found = _upload(request)
     try:
         asked = asking.read(request.query_params)
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
-    return _page(request, await in_thread(_described, request, found, asked))
-
-
-def _described(request: Request, found: Upload, asked: Asked) -> Markup:
-    signature, name = read_signature(found.path), model_name(found.path.stem)
-    said = first_guess(name, signature, sources(_infos(context_of(request), asked)))
-    text = found.manifest or (first_text(found.shown, name, signature) if needs_text(signature) else "")
-    return _form_of(request, found, asked, said, text=text, by_text=bool(text))
+    signature = await in_thread(read_signature, found.path)
+    return _page(request, await run_in_threadpool(_first_form, request, found, asked, signature))
 
 
 async def act(request: Request) -> Response:
     """Make the TOML, check, send, or drop the file."""
+    if (sent := _sent(request)) is not None:
+        return sent
     context, viewer, found = context_of(request), viewer_of(request), _upload(request)
-    form = await request.form(max_fields=asking.MOST_DEVICES + 50)
-    do, said, text = str(form.get("do", "")), Described.read(form), str(form.get("toml", "")).replace("\r\n", "\n")
+    form = await request.form(max_fields=asking.MOST_FIELDS)
+    do, said, text = str(form.get("do", "")), Described.read(form), str(form.get("toml", ""))
     if do == "drop":
-        commander_of(context).uploads.drop(found.id)
+        commander_of(context).uploads.give_up(found.id)
         return RedirectResponse("/push", 303)
     by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
     text = text if by_text else toml(said)
     asked, checked = NOBODY, None
     try:
         asked = asking.read(QueryParams([pair for pair in form.multi_items() if pair[0] in ("device", "group")]))
-        if do == "send" and form.get("seal") == seal(asked.scopes, text):
-            return await in_thread(_send, context, viewer.shown, found, asked, text)
+        sealed = seal(asked.scopes, text)
+        if do == "send" and (version := found.checked.get(sealed)):
+            number = commander_of(context).push(viewer.shown, found, asked.scopes, text, version)
+            return RedirectResponse(f"/orders/{number}", 303)
         if do in ("check", "send"):  # what was not checked as it stands is checked first
             checked = await in_thread(check, context.settings, found, asked.scopes, text)
+            if checked.announced is not None:
+                found.passed(sealed, checked.announced["manifest"]["version"])
     except EdgeAgentError as error:
         checked = Checked(None, (), error.code, without_path(error.message, found))
     drawn = partial(_form_of, request, found, asked, said, text=text, by_text=by_text, checked=checked)
     return _page(request, await run_in_threadpool(drawn))
 
 
-def _send(context: Context, who: str, found: Upload, asked: Asked, text: str) -> Response:
-    orders = commander_of(context)
-    if not orders.uploads.claim(found.id):  # sent twice, as by a double click
-        return RedirectResponse("/orders", 303)
-    try:
-        request = request_of(found, asked.scopes, text, dry_run=False)
-        number = orders.push(who, request, found.shown, lambda: orders.uploads.drop(found.id))
-    except EdgeAgentError:
-        orders.uploads.unclaim(found.id)
-        raise
-    return RedirectResponse(f"/orders/{number}", 303)
+def _first_form(request: Request, found: Upload, asked: Asked, signature: ModelTensors | None) -> Markup:
+    name, infos = model_name(found.path.stem), _infos(context_of(request), asked)
+    said = first_guess(name, signature, sources(infos))
+    text = found.manifest or (first_text(found.shown, name, signature) if needs_text(signature) else "")
+    return _form_of(request, found, asked, said, text=text, by_text=bool(text), infos=infos)
 
 
 def _form_of(
@@ -133,9 +130,12 @@ def _form_of(
     *,
     text: str,
     by_text: bool,
+    infos: push_forms.Infos | None = None,
     checked: Checked | None = None,
 ) -> Markup:
+    """In a thread: the sources of all devices are read for it."""
     context = context_of(request)
+    infos = _infos(context, asked) if infos is None else infos
     return push_forms.describe(
         request.state.csrf,
         found,
@@ -143,23 +143,37 @@ def _form_of(
         said,
         devices=context.watched.devices(),
         groups=context.watched.groups(),
-        known=sources(_infos(context, asked)),
+        known=sources(infos),
         text=text,
         by_text=by_text,
         checked=checked,
+        meant=_meant(context, asked),
+    )
+
+
+def _meant(context: Context, asked: Asked) -> list[str]:
+    """The devices that are chosen, as far as they are known."""
+    return list(
+        dict.fromkeys([*asked.devices, *(one for name in asked.groups for one in context.watched.members(name))])
     )
 
 
 def _infos(context: Context, asked: Asked) -> push_forms.Infos:
     """What the chosen devices say of themselves; of all devices where none is chosen."""
-    names = dict.fromkeys([*asked.devices, *(one for group in asked.groups for one in context.watched.members(group))])
-    return {name: context.watched.info(name) for name in (names or context.watched.devices())}
+    return {name: context.watched.info(name) for name in _meant(context, asked) or context.watched.devices()}
+
+
+def _sent(request: Request) -> Response | None:
+    """To its order, where this model has been sent already, as by a double click."""
+    orders = context_of(request).orders
+    given = orders.ledger.given(request.path_params["upload"]) if orders else []
+    return RedirectResponse(f"/orders/{given[0].id}", 303) if given else None
 
 
 def _upload(request: Request) -> Upload:
     orders = context_of(request).orders
     found = orders.uploads.get(request.path_params["upload"], viewer_of(request).shown) if orders else None
-    if found is None or found.sending:
+    if found is None:
         raise HTTPException(404)
     return found
 

@@ -11,16 +11,17 @@ from edge_agent.advice.remedy import remedy_for
 from edge_agent.printable import printable
 from edge_agent.report.html.markup import Markup, element, join
 from edge_agent.report.html.numbers import size
+from edge_agent.strict import counted
 from edge_agent.wire.messages import DeviceInfo
 from edge_agent.wire.topics import EVERYONE
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.access import forgery
 from host_tools.dashboard.orders.asking import Asked
-from host_tools.dashboard.orders.checking import Checked, seal
+from host_tools.dashboard.orders.checking import Checked
 from host_tools.dashboard.orders.commander import push_words
 from host_tools.dashboard.orders.described import KINDS, Described, Source, summary
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
-from host_tools.dashboard.pages.order_forms import chosen_first
+from host_tools.dashboard.pages.order_forms import boxed
 from host_tools.dashboard.widgets.command import typed
 from host_tools.dashboard.widgets.forms import button, choice, field, form, hidden
 from host_tools.dashboard.widgets.section import facts
@@ -62,14 +63,14 @@ def describe(
     text: str,
     by_text: bool,
     checked: Checked | None,
+    meant: Sequence[str],
 ) -> Markup:
-    """Whom it is for, what it needs, the TOML, and what a check has found."""
+    """Whom it is for, what it needs, the TOML, and what a check has found; ``meant``: the devices that are chosen."""
     return form(
         csrf,
         f"/push/{upload.id}",
         element("p", element("b", upload.shown), f", {size(upload.size)}"),
-        _found(checked) if checked else "",
-        hidden("seal", seal(asked.scopes, text)) if checked and checked.announced else "",
+        _found(checked, meant) if checked else "",
         _whom(asked, devices, groups),
         _fields(said, known),
         _text(text, chosen=by_text),
@@ -86,10 +87,13 @@ def describe(
 
 
 def _whom(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Markup:
-    boxes = [_box("device", name, name, checked=name in asked.devices) for name in chosen_first(devices, asked.devices)]
-    shown = [(EVERYONE, "every device"), *((name, f"group {name}") for name in groups)]
-    several = [_box("group", name, text, checked=name in asked.groups) for name, text in shown]
-    return element("fieldset", element("legend", "For"), *several, *boxes, class_="boxes")
+    shown, hidden_devices = boxed(asked.devices, devices)
+    boxes = [_box("device", name, name, checked=name in asked.devices) for name in shown]
+    choices = [(EVERYONE, f"every device ({len(devices)} now)"), *((name, f"group {name}") for name in groups)]
+    several = [_box("group", name, text, checked=name in asked.groups) for name, text in choices]
+    more = f"{hidden_devices} more: select them on the fleet's page, or choose a group"
+    note = element("p", more, class_="note") if hidden_devices else ""
+    return element("fieldset", element("legend", "For"), *several, *boxes, note, class_="boxes")
 
 
 def _fields(said: Described, known: Sequence[Source]) -> Markup:
@@ -125,7 +129,7 @@ def _text(text: str, *, chosen: bool) -> Markup:
     return element("fieldset", element("legend", "Manifest"), *uses, area)
 
 
-def _found(checked: Checked) -> Markup:
+def _found(checked: Checked, meant: Sequence[str]) -> Markup:
     notes = element("ul", *(element("li", printable(note)) for note in checked.notes)) if checked.notes else ""
     if checked.announced is None:
         to_do = remedy_for(checked.code, checked.trouble)
@@ -133,7 +137,9 @@ def _found(checked: Checked) -> Markup:
         said = element("p", element("b", f"{checked.code}: "), printable(checked.trouble))
         return element("div", said, advice, notes, class_="trouble", role="alert")
     head = element("p", element("b", "✓ Nothing speaks against it."), " Nothing has been sent yet.")
-    return element("div", head, facts(summary(checked.announced)), notes, class_="checked", role="status")
+    devices = f"{counted(len(meant), 'device')} now: {', '.join(meant)}" if meant else "no device that is known here"
+    told = [*summary(checked.announced), ("Devices", devices)]
+    return element("div", head, facts(told), notes, class_="checked", role="status")
 
 
 def _file(label: str, name: str, accept: str, note: str) -> Markup:

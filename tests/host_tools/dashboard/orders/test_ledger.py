@@ -34,6 +34,32 @@ def test_who_ordered_what_and_what_was_answered_is_on_the_page_and_in_the_log() 
     assert log.changes >= 3
 
 
+def test_what_was_sent_is_never_said_to_be_not_sent() -> None:
+    log = Log()
+    never, sent = entry(), entry()
+    for one in (never, sent):
+        log.ledger.begin(one)
+    log.ledger.change(sent.id, until="2026-12-01T00:00:00Z")
+    for one in (never, sent):
+        log.ledger.end(one.id, "broker_unreachable: away for 60 s")
+
+    failures = [found.failure for one in (never, sent) if (found := log.ledger.entry(one.id))]
+    assert failures[0] == "Not sent: broker_unreachable: away for 60 s"
+    assert failures[1].startswith("Sent, and devices obey it until 2026-12-01T00:00:00Z;")
+    assert [line.partition(": ")[2] for line in log.lines[2:]] == failures
+
+
+def test_a_form_is_known_again_unless_its_order_was_not_sent() -> None:
+    log = Log()
+    first, failed = entry(once="a1"), entry(once="b2")
+    for one in (first, failed, entry()):
+        log.ledger.begin(one)
+    log.ledger.end(failed.id, "broker_refused: no")
+
+    assert [one.id for one in log.ledger.given("a1")] == [first.id]
+    assert log.ledger.given("b2") == log.ledger.given("") == []
+
+
 def test_how_far_a_device_is_fills_no_log() -> None:
     log = Log()
     one = entry()

@@ -2,11 +2,11 @@ import pytest
 from starlette.datastructures import FormData, QueryParams
 
 from edge_agent.errors import ConfigError
-from edge_agent.wire.messages import DeviceStatus, JobReport
+from edge_agent.wire.messages import ActiveRelease, DeviceStatus, JobReport
 from edge_agent.wire.telemetry import ModelState
 from host_tools.dashboard.orders import asking, plans
 from host_tools.dashboard.orders.plans import Release
-from host_tools.fleet.device_state import DeviceState, JobEnd
+from host_tools.fleet.device_state import Board, DeviceState, JobEnd
 
 JOB = "3f2a9c0d1e5b7a86"
 
@@ -33,44 +33,34 @@ def no_report(_device: str, _job: str) -> None:
     return None
 
 
-def ended(status: str, version: int = 2, started: float = 1.0) -> JobEnd:
-    return JobEnd("har", version, status, "", started)
+def had(state: DeviceState, *jobs: tuple[str, int, float], status: str = "succeeded") -> DeviceState:
+    """The device has had these jobs: id, version, when they began."""
+    for job, version, started in jobs:
+        state.jobs[job] = JobEnd("har", version, status, "", started)
+    return state
 
 
 def test_a_rollback_names_both_versions_with_the_numbers_that_they_were_judged_by() -> None:
-    devices = [device("pi-01", active=3, previous=2), device("pi-02", active=3), device("pi-03")]
-    devices[0].jobs |= {
-        "b" * 16: ended("rejected", started=9.0),
-        JOB: ended("succeeded"),
-        "c" * 16: ended("succeeded", 3),
-    }
-    asked: list[tuple[str, str]] = []
+    first = had(device("pi-01", active=3, previous=2), ("old", 2, 1.0), (JOB, 2, 2.0), ("now", 3, 3.0))
+    devices = [had(first, ("bad", 2, 9.0), status="rejected"), device("pi-02", active=3), device("pi-03")]
+    read: list[tuple[str, str]] = []
 
     def told(name: str, job: str) -> JobReport:
-        asked.append((name, job))
+        read.append((name, job))
         return report("succeeded")
 
     lines = plans.rollback(devices, "har", told)
 
-    assert asked == [("pi-01", JOB)], "one report is read for a device, and none where there is nothing to go back to"
+    assert read == [("pi-01", JOB)], "no other report is read"
+
     assert lines[0].now == Release(version=3, latency_ms=2.0, agreement=0.97, size_bytes=1000)
     assert lines[0].after == Release(version=2, latency_ms=1.5, agreement=0.99, size_bytes=900)
     assert [line.why_not for line in lines] == ["", "has no release before this one", "runs no har"]
     assert plans.by_version(lines) == {3: ["pi-01"]}
 
 
-def test_before_a_recalibration_the_same_version_had_other_numbers() -> None:
-    one = device("pi-01", active=2, previous=2)
-    one.jobs |= {"b" * 16: ended("succeeded", started=9.0), JOB: ended("succeeded", started=5.0)}
-    asked: list[str] = []
-
-    plans.rollback([one], "har", lambda _name, job: asked.append(job))
-
-    assert asked == [JOB]
-
-
 def test_of_a_release_whose_report_is_gone_only_the_version_is_known() -> None:
-    (line,) = plans.rollback([device("pi-01", active=3, previous=2)], "har", no_report)
+    (line,) = plans.rollback([had(device("pi-01", active=3, previous=2), (JOB, 2, 1.0))], "har", no_report)
 
     assert line.after == Release(version=2)
 
@@ -80,12 +70,22 @@ def test_a_result_that_makes_no_sense_has_no_numbers() -> None:
         device="pi-01", job=JOB, model="har", version=2, stage="", status="succeeded",
         results={"chosen": {"latency_p50_ms": "<script>", "agreement": [], "size_bytes": None}},
     )  # fmt: skip
-    one = device("pi-01", active=3, previous=2)
-    one.jobs[JOB] = ended("succeeded")
 
-    (line,) = plans.rollback([one], "har", lambda _name, _job: hostile)
+    devices = [had(device("pi-01", active=3, previous=2), (JOB, 2, 1.0))]
+    (line,) = plans.rollback(devices, "har", lambda _name, _job: hostile)
 
     assert line.after == Release(version=2)
+
+
+@pytest.mark.parametrize(("runs", "goes_back_to"), [("again", "first"), ("first", "again"), ("", "first")])
+def test_after_a_recalibration_the_numbers_are_those_of_the_other_job(runs: str, goes_back_to: str) -> None:
+    one = had(device("pi-01", active=3, previous=3), ("first", 3, 1.0), ("again", 3, 2.0))
+    one.board = Board("", "", "", 0, (), (ActiveRelease("har", 3, runs, "accepted"),))
+    read: list[str] = []
+
+    plans.rollback([one], "har", lambda _name, job: read.append(job))
+
+    assert read == [goes_back_to]
 
 
 def test_devices_of_different_versions_are_ordered_apart() -> None:
@@ -101,10 +101,10 @@ def test_what_is_under_way_is_not_recalibrated() -> None:
 
 
 def test_a_job_is_canceled_where_it_is_under_way() -> None:
-    devices = [device("pi-01"), device("pi-02"), device("pi-03")]
-    devices[0].jobs[JOB], devices[1].jobs[JOB] = ended("in_progress"), ended("rejected")
+    first = had(device("pi-01"), (JOB, 2, 1.0), status="in_progress")
+    second = had(device("pi-02"), (JOB, 2, 1.0), status="rejected")
 
-    lines = plans.cancel(devices, JOB)
+    lines = plans.cancel([first, second, device("pi-03")], JOB)
 
     assert [line.why_not for line in lines] == ["", "the job has ended there as rejected", f"has no job {JOB}"]
 

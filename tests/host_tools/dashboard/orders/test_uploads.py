@@ -58,9 +58,35 @@ def test_only_some_wait_and_none_for_ever(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="models wait here"):
         kept.take("anna", "a.onnx", io.BytesIO(b"x"))
-    first[0].sending = True
+    kept.claim(first[0].id)
     clock.now += KEPT_S + 1
     assert kept.take("anna", "a.onnx", io.BytesIO(b"x")).path.exists()
     assert [one.path.exists() for one in first] == [True] + [False] * (MOST - 1)
     kept.drop(first[0].id)
     assert len(list(tmp_path.glob("*/*"))) == 1
+
+
+def test_a_model_is_sent_by_one_order_and_stays_while_it_is() -> None:
+    kept = Uploads()
+    one = kept.take("anna", "a.onnx", io.BytesIO(b"x"))
+    kept.claim(one.id)
+
+    with pytest.raises(ConfigError):
+        kept.claim(one.id)
+    kept.give_up(one.id)
+    assert one.path.exists()
+    kept.release(one.id)
+    kept.claim(one.id)
+    kept.release(one.id)
+    kept.give_up(one.id)
+    assert not one.path.parent.exists()
+    with pytest.raises(ConfigError, match="choose its file again"):
+        kept.claim(one.id)
+
+
+def test_each_request_reads_its_own_manifest() -> None:
+    one = Uploads().take("anna", "a.onnx", io.BytesIO(b"x"))
+
+    with one.noted("first") as first, one.noted("second") as second:
+        assert (first.read_text(), second.read_text()) == ("first", "second")
+    assert [path.name for path in one.path.parent.iterdir()] == ["a.onnx"]
