@@ -43,6 +43,9 @@ namespace = "{namespace}"
 [trust]
 allow_unsigned = true
 
+[telemetry]
+health_s = 5
+
 [sources.imu]
 kind = "serial"
 port = "{port}"
