@@ -3,11 +3,13 @@
 Whoever may write to a device's topics may write anything: megabytes, brackets a thousand deep, numbers of a hundred
 digits, control characters. What :func:`read` gives is of the type that its topic has, is about the device, model or job
 that the topic names, has no string that a terminal, a label or a column could not have, and no number beyond 64 bits.
+What it names besides, as models and groups, is left out where nothing may have such a name: names become parts of
+addresses.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -39,6 +41,7 @@ _JobHead = msgspec.defstruct(
 )
 """A report without its results."""
 
+N = TypeVar("N", bound=Message)
 Reason = Literal["topic", "too_large", "malformed", "protocol_version", "foreign_name"]
 
 
@@ -102,6 +105,7 @@ def read(topics: Topics, topic: str, payload: bytes, most: int = MOST, *, result
         if not _plain(payload, most):
             message = _bounded(message, most)
         named = _names(message, where)
+        message = well_named(message)
     except WireError as error:
         return Unreadable(where.device, _reason(error.code))
     except (*UNDECODABLE, msgspec.ValidationError):
@@ -137,6 +141,31 @@ def _names(message: Message, where: DeviceTopic) -> bool:
             if job != where.leaf:
                 return False
     return getattr(message, "device", "") == where.device
+
+
+def well_named(message: N) -> N:
+    """The message without what has a name that nothing may have."""
+    named: dict[str, Any]
+    match message:
+        case DeviceInfo(groups=groups, active=active):
+            named = {
+                "groups": [one for one in groups if _is_name(one)],
+                "active": [one for one in active if _is_name(one.model)],
+            }
+        case Event(model=model, job=job):
+            named = {"model": model if _is_name(model) else "", "job": job if _is_name(job) else ""}
+        case _:
+            return message
+    sound = all(getattr(message, field) == value for field, value in named.items())
+    return message if sound else msgspec.structs.replace(message, **named)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name(text)
+    except WireError:
+        return False
+    return True
 
 
 def _plain(payload: bytes, most: int) -> bool:

@@ -190,7 +190,9 @@ def test_nothing_that_a_device_writes_is_an_element() -> None:
                 sources={
                     evil: {"kind": evil, "channels": [evil, {"a": evil}], "rate_hz": evil, "shared": {"state": evil}}
                 },
-                active=[],
+                active=[
+                    {"model": name, "version": 1, "job": "j", "verdict": "?"} for name in ("x, body", "<b>", "../x")
+                ],
             ),
             pi.model(
                 method=evil, runtime=evil, code=evil, message=evil, status=evil, stage=evil, verdict=evil, p50_ms=1e308
@@ -218,6 +220,8 @@ def test_nothing_that_a_device_writes_is_an_element() -> None:
             assert "\u202e" not in page.text
             for one in page.all("a"):
                 assert str(one["href"]).startswith(("/", "#")), one
+        rows = [str(one["id"]) for one in page_of(board, "/").all("tr") if "id" in one]
+        assert rows == ["row-pi-1-M-har", "row-pi-1-M-kws"]
         for path in ("/", "/devices/pi-1", "/models/har", "/events"):
             lines = list(csv.reader(io.StringIO(board.get(f"{path}?format=csv").text)))
             assert not [cell for line in lines for cell in line if cell.startswith(("=", "@"))]

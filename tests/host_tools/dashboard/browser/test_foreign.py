@@ -13,12 +13,13 @@ from support.fleets import HOSTILE, Voice
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.fleet.reading import Said, read
 
 pytestmark = pytest.mark.external
 JOB = "3f2a9c0d1e5b7a86"
 EVIL = (
     HOSTILE + "'\"></title></textarea></script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
-    "<svg onload=alert(2)><a href=javascript:alert(3)>click</a>" + "\u202e\u2066" + "W" * 2500
+    "<svg onload=alert(2)><a href=javascript:alert(3)>click</a>" + "\u202e\u2066" + "W" * 1100
 )
 
 
@@ -32,7 +33,10 @@ INFO = {
     "runtimes": {EVIL: EVIL}, "formats": [EVIL], "confinement": [EVIL], "layers": {EVIL: [EVIL]},
     "sources": {EVIL: {"kind": EVIL, "channels": [EVIL], "rate_hz": EVIL, "shared": {EVIL: EVIL}}},
     "thermal": {EVIL: EVIL, "governor": EVIL}, "features": [EVIL], "left_out": [EVIL],
-    "active": [{"model": "har", "version": 3, "job": EVIL, "verdict": EVIL, "runtime": EVIL}],
+    "active": [
+        {"model": "har", "version": 3, "job": EVIL, "verdict": EVIL, "runtime": EVIL},
+        *({"model": name, "version": 3, "job": "j", "verdict": "?"} for name in ("x, body", "<b>", "../orders/new")),
+    ],
 }  # fmt: skip
 MODEL = ("stage", "status", "code", "message", "verdict", "method", "runtime", "active_since", "job")
 REPORT = ("stage", "status", "code", "message", "detail", "release", "started")
@@ -46,7 +50,7 @@ def say_everything(voice: Voice) -> dict[str, bytes]:
         voice.info(**INFO),
         voice.model(**dict.fromkeys(MODEL, EVIL), previous_version=2, progress=0.5),
         voice.report(JOB, **report),
-        voice.event(EVIL, message=EVIL, code=EVIL, severity=EVIL),
+        voice.event(EVIL, message=EVIL, code=EVIL, severity="error", model=EVIL, job=EVIL),
     ]
     return dict(messages)
 
@@ -63,11 +67,14 @@ def test_no_word_of_a_device_becomes_markup(
     ):
         page = visit.go("/")
         for topic, payload in say_everything(Voice("pi-01", topics)).items():
+            assert isinstance(read(topics, topic, payload), Said)
             session.publish(topic, payload, retain=not topic.endswith("/event"))
         session.publish(topics.device("pi-02", "info"), b"\xff" * 1000)
         session.publish(topics.want(Scope("d", "pi-01"), "har"), msgspec.json.encode({"payload": EVIL}))
         expect(page.get_by_role("link", name="pi-01")).to_be_visible()
-        page.wait_for_timeout(2500)  # what is said live is drawn by the stream, too
+        session.publish(*Voice("pi-03", topics).status())
+        expect(page.get_by_role("link", name="pi-03")).to_be_visible()  # the stream has drawn all of that, and goes on
+        expect(page.get_by_role("contentinfo")).to_be_visible()
         for path in (
             "/", "/devices/pi-01", "/models/har", "/events", f"/jobs/pi-01/{JOB}", "/push?device=pi-01", "/orders",
             "/orders/new", "/orders/new?action=rollback&device=pi-01&model=har",
