@@ -8,6 +8,9 @@ from host_tools.dashboard.context import Context
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
+_HEARING_ENDS_S = 1.0
+"""How long the end of the connection to the broker is waited for: a network that swallows everything takes longer."""
+
 
 def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
     """Serve on ``listener`` until a signal comes, or the broker refuses us.
@@ -30,13 +33,13 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
             failed.append(error)
             server.end()
 
-    hearing = threading.Thread(target=hear, name="broker")
+    hearing = threading.Thread(target=hear, name="broker", daemon=True)
     hearing.start()
     try:
         server.run(sockets=[listener])
     finally:
         server.end()
-        hearing.join()
+        hearing.join(_HEARING_ENDS_S)
         if context.orders:
             context.orders.uploads.forget()
     if failed:

@@ -1,6 +1,7 @@
 """``host-tools dashboard`` as a process, between a real broker and whoever looks at it."""
 
 import re
+import signal
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,20 @@ from host_tools.dashboard.serving import listening
 
 
 @contextmanager
-def shown(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
-    """A dashboard that has read what the broker keeps, and its address."""
-    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, "--broker-timeout", "5")
-    with running(*argv, *more) as command:
+def begun(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
+    """A dashboard, and its address."""
+    with running("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, *more) as command:
         found = re.search(r"http://[\d.:]+", command.said("the dashboard of", 60))
         assert found
-        eventually(lambda: "broker keeps" not in get(found[0]).text, 60)
         yield command, found[0]
+
+
+@contextmanager
+def shown(url: str, namespace: str) -> Iterator[tuple[Running, str]]:
+    """A dashboard that has read what the broker keeps, and its address."""
+    with begun(url, namespace) as (command, address):
+        eventually(lambda: "broker keeps" not in get(address).text, 60)
+        yield command, address
 
 
 @contextmanager
@@ -69,6 +76,26 @@ def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, namespace: s
         with speaking(mosquitto.url, namespace) as say:
             say(pi.status(online=False), retain=True)
         eventually(lambda: "offline" in get(url).text, 60)
+
+
+def test_it_ends_by_itself_before_the_broker_was_ever_there(namespace: str) -> None:
+    with (
+        begun("mqtt://127.0.0.1:9", namespace, "--broker-timeout", "600") as (command, url),
+        stream(f"{url}/live?view=fleet") as told,
+    ):
+        assert "Reading what the broker keeps" in next(told)
+        assert command.end(signal.SIGINT) == 0
+        assert list(told) == []
+
+
+@pytest.mark.mosquitto
+def test_it_ends_by_itself_while_the_broker_answers_nothing(mosquitto: MosquittoBroker, namespace: str) -> None:
+    with shown(mosquitto.url, namespace) as (command, url), stream(f"{url}/live?view=fleet") as told:
+        assert next(told)
+        mosquitto.pause()
+        assert command.end() == 0
+        assert list(told) == []
+        mosquitto.resume()
 
 
 def test_where_nobody_can_listen_is_said(one_broker: Broker, namespace: str) -> None:
