@@ -8,7 +8,7 @@ from host_tools.dashboard.context import Context
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
-_HEARING_ENDS_S = 1.0
+_HEARING_ENDS_S = 0.5
 """How long the end of the connection to the broker is waited for: a network that swallows everything takes longer."""
 
 

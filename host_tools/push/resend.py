@@ -5,7 +5,7 @@ for nothing where the operator signs: what is sent on was signed with this key b
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from host_tools.push.foresight import Asked, outlook, sentences
 from host_tools.push.sending import PushResult, Sealed, Stay, new_tracker, send
 
 _DAY_S = 86_400.0
+_EXPIRES_DAYS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,23 @@ def foresee(session: Session, job: str, scopes: Sequence[Scope]) -> list[str]:
 
 
 def resend(
-    session: Session, job: str, scopes: Sequence[Scope], display: Display, *, expires_days: float = 30.0
+    session: Session,
+    job: str,
+    scopes: Sequence[Scope],
+    display: Display,
+    *,
+    named: Callable[..., None],
 ) -> PushResult:
     """Send the version with this job to ``scopes`` and wait until it has ended there.
+
+    ``named``: is told its name and version in words, as ``about``, before it is sent.
 
     Raises:
         ConfigError: ``not_active``: no such version lies at the broker, or not all of its bytes.
         BrokerError: the broker stayed away, or refuses us.
     """
-    ready = _prepare(session, job, scopes, expires_days=expires_days)
+    ready = _prepare(session, job, scopes, expires_days=_EXPIRES_DAYS)
+    named(about=f"{ready.asked.model} {ready.asked.version}")
     for sentence in ready.said:
         display.note(sentence)
     outlooks = {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -61,6 +62,7 @@ def ask(
     async def send(message: Message) -> None:
         said.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    with ThreadPoolExecutor(1) as pool:  # a browser of another test may run a loop in this thread
+        pool.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     pairs = [(key.decode().lower(), value.decode()) for key, value in said[0]["headers"]]
     return Answered(said[0]["status"], pairs, b"".join(one.get("body", b"") for one in said[1:]).decode())

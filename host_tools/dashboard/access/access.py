@@ -35,17 +35,29 @@ class Access:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @property
-    def cookie_name(self) -> str:
-        """A ``__Host-`` cookie is taken by browsers only from us, by TLS."""
+    def session_cookie(self) -> str:
+        """The name of the cookie of who has logged in; a ``__Host-`` cookie is taken only from us, by TLS."""
         return f"__Host-{_NAME}" if self.exposure.secure else _NAME
 
-    def set_cookie(self, cookie: str) -> str:
-        """The header that gives a browser its cookie."""
+    @property
+    def form_cookie(self) -> str:
+        """The name of the cookie that forms' tokens follow from where nobody has logged in."""
+        return f"{self.session_cookie}-form"
+
+    def set_session_cookie(self, cookie: str) -> str:
+        """The header that logs a browser in."""
+        return self._set(self.session_cookie, cookie)
+
+    def set_form_cookie(self, cookie: str) -> str:
+        """The header that lets a browser send forms."""
+        return self._set(self.form_cookie, cookie)
+
+    def _set(self, name: str, cookie: str) -> str:
         secure = "; Secure" if self.exposure.secure else ""
-        return f"{self.cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        return f"{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}"
 
     def viewer(self, cookie: str, *, used: bool = True) -> Viewer | None:
-        """Who has this cookie; None: must log in."""
+        """Who has this session; None: must log in."""
         if self.users is None:
             return Viewer("", "operator" if self.commanding else "viewer")
         return self.sessions.viewer(cookie, used=used)

@@ -28,6 +28,12 @@ class Exposure:
     proxy: str = ""
     secure: bool = False
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether this is the proxy's address, however it is written."""
+        found, proxy = _address(address), _address(self.proxy)
+        mapped = getattr(found, "ipv4_mapped", None)
+        return proxy is not None and proxy in (found, mapped)
+
     def knows(self, host: str) -> bool:
         """Whether a ``Host`` header names us.
 

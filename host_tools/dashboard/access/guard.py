@@ -9,14 +9,13 @@ A form is read here, so that no page can forget its token; but for those that br
 """
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import FormData, Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.requests import Request, cookie_parser
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from host_tools.dashboard.access import forgery, headers
@@ -35,6 +34,11 @@ _OPEN: Final = ("/static/",)
 _SAFE: Final = ("GET", "HEAD")
 _LONGEST_NEXT = 2000
 _FORM = "application/x-www-form-urlencoded"
+_GO_ON = (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="0">'
+    '<title>edge-agent</title></head><body><p><a href="">Go on to the page</a></p></body></html>\n'
+)
+"""For who comes from another site: asked for from here, the page comes with the browser's cookies."""
 _OTHER_PAGE = "this form is of no page of ours, or of another session; load the page again and send it from there"
 
 
@@ -51,38 +55,45 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Headers(scope=scope)
-        cookie = _cookie(request, self._access)
-        fresh = "" if cookie else new_cookie()
+        cookies = _cookies(request)
+        session, known = cookies.get(self._access.session_cookie, ""), cookies.get(self._access.form_cookie, "")
+        # A navigation from another site brings no cookie of ours although the browser has them: nothing is set then.
+        fresh = "" if session or known or _from_elsewhere(request) else new_cookie()
+        cookie = session or known or fresh
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = headers.added(list(message.get("headers", [])))
-                if fresh and not any(name.lower() == b"set-cookie" for name, _ in message["headers"]):
-                    MutableHeaders(scope=message).append("set-cookie", self._access.set_cookie(fresh))
+                if fresh and not scope["path"].startswith(_OPEN):
+                    MutableHeaders(scope=message).append("set-cookie", self._access.set_form_cookie(fresh))
             await send(message)
 
-        refusal = self._refusal(scope, request, cookie, fresh)
+        refusal = self._refusal(scope, request, cookie, session, came=not fresh)
         if refusal is None and scope["method"] == "POST":
             body, refusal = await self._read_form(scope, request, receive, cookie)
             receive = _again(body, receive) if body is not None else receive
         await (refusal or self._app)(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope, request: Headers, cookie: str, fresh: str) -> Response | None:
-        """What to answer instead of the page, or None."""
+    def _refusal(self, scope: Scope, request: Headers, cookie: str, session: str, *, came: bool) -> Response | None:
+        """What to answer instead of the page, or None; ``came``: the cookie came with the request."""
         access, path, method = self._access, str(scope["path"]), str(scope["method"])
         if trouble := self._way(scope, request):
             return PlainTextResponse(trouble, 400)
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["csrf"] = forgery.token(access.secret, cookie or fresh)
-        viewer = access.viewer(cookie, used=path != STREAM)
-        state["alive"] = lambda: access.viewer(cookie, used=False) is not None
+        state["csrf"], state["cookie"] = forgery.token(access.secret, cookie), cookie
+        viewer = access.viewer(session, used=path != STREAM)
+        state["alive"] = lambda: access.viewer(session, used=False) is not None
         state["viewer"] = viewer or NOBODY
         state["access"] = access
         if method not in (*_SAFE, "POST"):
             return PlainTextResponse("no page has such a method", 405)
-        if method == "POST" and not (cookie and forgery.is_ours(request, scope["scheme"])):
+        if method == "POST" and not (cookie and came and forgery.is_ours(request, scope["scheme"])):
             return PlainTextResponse(_OTHER_PAGE, 403)
-        if path.startswith(_OPEN) or path == LOGIN:
+        if path.startswith(_OPEN):
+            return None
+        if method == "GET" and not cookie:
+            return HTMLResponse(_GO_ON)
+        if path == LOGIN:
             return None
         if viewer is None:
             return _log_in(path, scope, request, method)
@@ -93,15 +104,15 @@ class Guard:
     def _way(self, scope: Scope, request: Headers) -> str:
         """What is wrong with the way that a request came; also notes who is behind the proxy."""
         exposure = self._access.exposure
-        forwarded = request.get("x-forwarded-for")
+        forwarded = ",".join(request.getlist("x-forwarded-for"))  # a proxy may add a line to those of its client
         if exposure.proxy:
-            if (scope.get("client") or ("",))[0] != exposure.proxy:
+            if not exposure.is_proxy((scope.get("client") or ("",))[0]):
                 return "only the proxy may ask here"
-            if request.get("x-forwarded-proto") != "https" or not forwarded:
+            if request.getlist("x-forwarded-proto") != ["https"] or not forwarded:
                 return "the proxy must set X-Forwarded-For, and X-Forwarded-Proto to https"
             scope["client"] = (forwarded.rpartition(",")[2].strip()[:80], 0)
             scope["scheme"] = "https"
-        elif forwarded is not None:
+        elif forwarded:
             return "a proxy sent this; start host-tools dashboard with --trusted-proxy ADDRESS"
         hosts = request.getlist("host")
         if len(hosts) != 1 or not exposure.knows(hosts[0]):
@@ -136,7 +147,7 @@ class Guard:
 def check_token(request: Request, form: FormData | Mapping[str, Any]) -> None:
     """Refuse a form with a file that is not of this browser's page; raises ``HTTPException`` (403)."""
     access: Access = request.state.access
-    cookie = _cookie(request.headers, access)
+    cookie = request.state.cookie
     given = request.headers.get(forgery.HEADER) or str(form.get(forgery.FIELD, ""))
     if not forgery.is_token(access.secret, cookie, given):
         raise HTTPException(403, _OTHER_PAGE)
@@ -149,13 +160,14 @@ def why_not(viewer: Viewer, access: Access) -> str:
     return "" if viewer.commands else f"{viewer.shown} may look, not command; ask an operator"
 
 
-def _cookie(request: Headers, access: Access) -> str:
-    try:
-        jar: SimpleCookie = SimpleCookie(request.get("cookie", ""))
-    except CookieError:
-        return ""
-    morsel = jar.get(access.cookie_name)
-    return morsel.value if morsel is not None else ""
+def _cookies(request: Headers) -> dict[str, str]:
+    """Every cookie; those of other programs on this host may be of any form."""
+    return cookie_parser("; ".join(request.getlist("cookie")))
+
+
+def _from_elsewhere(request: Headers) -> bool:
+    """Whether a link or form of another site led here."""
+    return request.get("sec-fetch-site") == "cross-site"
 
 
 def _field(body: bytes) -> str:

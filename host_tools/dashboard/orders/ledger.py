@@ -30,7 +30,8 @@ class Entry:
         devices: that should answer, as far as they are known.
         answers: what they have said; of one that is at work, how far it is.
         waiting: it is still under way here.
-        trouble: why it was not sent; empty: it was.
+        sent: it lies at the broker, and devices obey it whatever becomes of us.
+        trouble: why it was not sent, or why no more answers were heard; empty: nothing went wrong.
         notes: sentences that a person should know.
         command: what to type for the same.
         job: to follow; empty: none.
@@ -46,6 +47,7 @@ class Entry:
     devices: tuple[str, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     waiting: bool = True
+    sent: bool = False
     trouble: str = ""
     notes: tuple[str, ...] = ()
     job: str = ""
@@ -116,11 +118,17 @@ class Ledger:
         """Nothing more is waited for here."""
         self.change(number, waiting=False, trouble=trouble)
         if trouble:
-            self._log(number, f"not done: {trouble}")
+            entry = self.entry(number)
+            self._log(number, f"{trouble_of(sent=entry is not None and entry.sent)}: {trouble}")
 
     def _log(self, number: str, text: str) -> None:
         self._say(f"order {number}: {text}")
         self._changed()
+
+
+def trouble_of(*, sent: bool) -> str:
+    """What a trouble means for the order."""
+    return "sent, and devices obey it; no more answers are heard" if sent else "not sent"
 
 
 def _some(names: Iterable[str], most: int = 20) -> str:

@@ -1,6 +1,6 @@
 """What an order would do on each device, before anybody sends it. Pure: values in, values out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -12,7 +12,8 @@ from host_tools.fleet.state import DeviceState
 
 Action = Literal["rollback", "recalibrate", "cancel", "push"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-Reports = Callable[[str], Sequence[JobReport]]
+Report = Callable[[str, str], JobReport | None]
+"""Device and job → the report with its results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,9 @@ def models_of(devices: Iterable[DeviceState]) -> list[str]:
     return sorted({name for one in devices for name, state in one.models.items() if state.active_version})
 
 
-def rollback(devices: Iterable[DeviceState], model: str, reports: Reports) -> list[Line]:
+def rollback(devices: Iterable[DeviceState], model: str, report: Report) -> list[Line]:
     """Each device's release of ``model``, and the one that it would go back to."""
-    return [_rolled_back(one, model, reports) for one in devices]
+    return [_rolled_back(one, model, report) for one in devices]
 
 
 def recalibrate(devices: Iterable[DeviceState], model: str) -> list[Line]:
@@ -66,15 +67,15 @@ def recalibrate(devices: Iterable[DeviceState], model: str) -> list[Line]:
     return lines
 
 
-def cancel(devices: Iterable[DeviceState], job: str, reports: Reports) -> list[Line]:
+def cancel(devices: Iterable[DeviceState], job: str) -> list[Line]:
     """The devices on which ``job`` is under way."""
     lines = []
     for one in devices:
-        report = next((report for report in reports(one.id) if report.job == job), None)
-        if report is None:
+        end = one.jobs.get(job)
+        if end is None:
             lines.append(_left_out(one, f"has no job {job}"))
-        elif report.ended:
-            lines.append(_left_out(one, f"the job has ended there as {report.status}"))
+        elif end.status not in ("queued", "in_progress"):
+            lines.append(_left_out(one, f"the job has ended there as {end.status}"))
         else:
             lines.append(Line(device=one.id, online=one.online))
     return lines
@@ -89,18 +90,28 @@ def by_version(lines: Iterable[Line]) -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _rolled_back(device: DeviceState, model: str, reports: Reports) -> Line:
+def _rolled_back(device: DeviceState, model: str, report: Report) -> Line:
     state = device.models.get(model)
     if state is None or not state.active_version:
         return _left_out(device, f"runs no {model}")
     if not state.previous_version:
         return _left_out(device, "has no release before this one", _active(state))
-    after = Release(version=state.previous_version)
-    for report in reports(device.id):
-        if (report.model, report.version, report.status) == (model, state.previous_version, "succeeded"):
-            after = _judged(report)
-            break
+    job = _accepted(device, model, state.previous_version, of_active=state.active_version)
+    found = report(device.id, job) if job else None
+    after = _judged(found) if found else Release(version=state.previous_version)
     return Line(device=device.id, online=device.online, now=_active(state), after=after)
+
+
+def _accepted(device: DeviceState, model: str, version: int, *, of_active: int) -> str:
+    """The newest job that made this version here; the one before where that is the active release's, recalibrated."""
+    made = sorted(
+        (end.started, job)
+        for job, end in device.jobs.items()
+        if (end.model, end.version, end.status) == (model, version, "succeeded")
+    )
+    if version == of_active:
+        made = made[:-1]
+    return made[-1][1] if made else ""
 
 
 def _left_out(device: DeviceState, why: str, now: Release | None = None) -> Line:

@@ -38,8 +38,7 @@ class Recorder:
     def progress(self, progress: Progress) -> None:
         """Where the job stands on a device."""
         report = progress.report
-        if report is not None:
-            self._ledger.change(self._number, job=report.job)
+        self._ledger.change(self._number, sent=True, **({"job": report.job} if report else {}))
         if not progress.ended:
             text = f"{report.stage}: {progress.message}" if report else progress.message
             self._ledger.answer(self._number, progress.device, Answer("pending", text, 0), said=False)

@@ -51,14 +51,14 @@ async def log_in(request: Request) -> Response:
         return _page(request, str(given.get("next", "")), _WRONG, 403)
     access.attempts.succeeded(address)
     there = RedirectResponse(_local(str(given.get("next", ""))), 303)
-    there.headers["set-cookie"] = access.set_cookie(access.sessions.begin(viewer))
+    there.headers["set-cookie"] = access.set_session_cookie(access.sessions.begin(viewer))
     return there
 
 
 async def log_out(request: Request) -> Response:
     """End the session."""
     access = context_of(request).access
-    access.sessions.end(request.cookies.get(access.cookie_name, ""))
+    access.sessions.end(request.state.cookie)
     return RedirectResponse(LOGIN, 303)
 
 

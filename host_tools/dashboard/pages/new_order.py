@@ -5,6 +5,7 @@
 
 import time
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -37,7 +38,7 @@ async def ask(request: Request) -> Response:
         if asked.action == "push":
             body = await in_thread(order_offers.body, request, context, asked)
         else:
-            body = _body(request, context, asked)
+            body = await run_in_threadpool(_body, request, context, asked)
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
     return _page(request, body)
@@ -46,16 +47,21 @@ async def ask(request: Request) -> Response:
 async def send(request: Request) -> Response:
     """Send what the dialog named; the guard has seen to the person and the form."""
     context, viewer = context_of(request), viewer_of(request)
-    form = await request.form()
+    form = await request.form(max_fields=asking.MOST_DEVICES + 50)
+    once = str(form.get("once", ""))
     try:
         asked, orders = asking.read(form), commander_of(context)
+        if not orders.is_new(once):  # sent twice, as by a double click
+            return RedirectResponse("/orders", 303)
         if asked.action == "push":
             if not (asked.scopes and asked.job):
                 raise ConfigError("usage", "there is nothing to push; choose a version, and devices or a group")
-            number = orders.resend(viewer.shown, asked.scopes, asked.job, f"{asked.model} {asked.version}")
+            number = orders.resend(viewer.shown, asked.scopes, asked.job)
         else:
             number = _command(orders, viewer.shown, asked, asking.targets(form))
     except EdgeAgentError as error:
+        if context.orders:
+            context.orders.forget(once)
         return _page(request, trouble(error), status=400)
     return RedirectResponse(f"/orders/{number}", 303)
 
@@ -71,10 +77,9 @@ def _command(orders: Commander, who: str, asked: Asked, targets: dict[int, list[
     """One order for each version; returns the id of the last, or of the list where there are several."""
     if asked.action is None or not targets or not (asked.model or asked.job):
         raise ConfigError("usage", "there is nothing to order; choose what to do, and devices to do it")
-    numbers = [
-        orders.command(who, devices, asked.action, model=asked.model, version=version, job=asked.job)
-        for version, devices in targets.items()
-    ]
+    if asked.action != "cancel" and 0 in targets:
+        raise ConfigError("usage", "a device is ordered without its version; give both, as 3:pi-01")
+    numbers = orders.command(who, targets, asked.action, model=asked.model, job=asked.job)
     return numbers[0] if len(numbers) == 1 else ""
 
 
@@ -85,7 +90,7 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
     if asked.action == "cancel":
         if not asked.job:
             raise ConfigError("usage", "say which job is to be canceled: follow its link from a job's page")
-        lines = plans.cancel(devices, asked.job, context.watched.reports)
+        lines = plans.cancel(devices, asked.job)
         return _dialog(request, context, asked, lines)
     models = plans.models_of(devices)
     if not asked.model and len(models) > 1:
@@ -93,9 +98,8 @@ def _body(request: Request, context: Context, asked: Asked) -> Markup:
     model = asked.model or next(iter(models), "")
     if not model:
         raise ConfigError("usage", "none of these devices runs a model; push one first")
-    reports = context.watched.reports
     rolls = asked.action == "rollback"
-    lines = plans.rollback(devices, model, reports) if rolls else plans.recalibrate(devices, model)
+    lines = plans.rollback(devices, model, context.watched.report) if rolls else plans.recalibrate(devices, model)
     return _dialog(request, context, asked, lines, model)
 
 

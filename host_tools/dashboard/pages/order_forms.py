@@ -1,5 +1,6 @@
 """The forms of an order: whom, what, and the dialog that says what it will do. Pure."""
 
+import secrets
 from collections.abc import Iterable, Sequence
 
 from edge_agent.report.html import numbers
@@ -38,7 +39,7 @@ def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Marku
             " ",
             one,
         )
-        for one in devices[:_SHOWN_DEVICES]
+        for one in chosen_first(devices, asked.devices)
     ]
     more = f"{len(devices) - _SHOWN_DEVICES} more: select them on the fleet's page, or choose a group"
     group = [("", "no group"), *((one, one) for one in groups)]
@@ -55,6 +56,11 @@ def choose(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Marku
     )
 
 
+def chosen_first(devices: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """The devices that a form shows: those that were chosen, and some others."""
+    return [*chosen, *(one for one in devices if one not in chosen)][: max(_SHOWN_DEVICES, len(chosen))]
+
+
 def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
     """Which of several models."""
     return element(
@@ -66,6 +72,11 @@ def choose_model(asked: Asked, models: Iterable[str]) -> Markup:
         method="get",
         class_="order",
     )
+
+
+def once() -> Markup:
+    """What tells an order that is sent twice from two orders."""
+    return hidden("once", secrets.token_hex(8))
 
 
 def kept(asked: Asked) -> list[Markup]:
@@ -91,6 +102,7 @@ def dialog(settings: Settings, csrf: str, asked: Asked, lines: Sequence[Line], *
         hidden("action", action),
         hidden("model", model) if model else "",
         hidden("job", asked.job) if asked.job else "",
+        once(),
     )
     buttons = element(
         "p",

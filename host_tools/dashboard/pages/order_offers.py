@@ -10,16 +10,14 @@ from edge_agent.errors import ConfigError
 from edge_agent.report.html import numbers
 from edge_agent.report.html.cards import table as made_table
 from edge_agent.report.html.markup import Markup, element, join
+from edge_agent.strict import counted
 from edge_agent.wire.timestamps import parse_rfc3339
 from host_tools.broker.session import Session
-from host_tools.broker.settings import Settings
 from host_tools.dashboard.access.guard import why_not
 from host_tools.dashboard.context import Context, viewer_of
 from host_tools.dashboard.orders.asking import Asked
-from host_tools.dashboard.orders.commander import push_words
-from host_tools.dashboard.pages.order_forms import choose, kept
+from host_tools.dashboard.pages.order_forms import choose, kept, once
 from host_tools.dashboard.widgets.badge import badge
-from host_tools.dashboard.widgets.command import typed
 from host_tools.dashboard.widgets.forms import button, form, hidden
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
@@ -43,9 +41,10 @@ def body(request: Request, context: Context, asked: Asked) -> Markup:
         if offer is None:
             raise ConfigError("not_active", f"no version with job {asked.job} lies at the broker; push its model again")
         said = foresee(session, asked.job, asked.scopes)
-    found = [device for name in asked.devices if (device := context.watched.device(name))]
+    names = dict.fromkeys([*asked.devices, *(one for group in asked.groups for one in context.watched.members(group))])
+    found = [device for name in names if (device := context.watched.device(name))]
     refused = why_not(viewer_of(request), context.access)
-    return _dialog(context.settings, request.state.csrf, asked, offer, found, said, refused)
+    return _dialog(request.state.csrf, asked, offer, found, said, refused)
 
 
 def _choose(asked: Asked, offers: Sequence[Offer], now: float) -> Markup:
@@ -85,7 +84,6 @@ def _offer(offer: Offer, now: float, *, first: bool) -> Markup:
 
 
 def _dialog(
-    settings: Settings,
     csrf: str,
     asked: Asked,
     offer: Offer,
@@ -95,7 +93,8 @@ def _dialog(
 ) -> Markup:
     manifest = offer.manifest
     title = f"Push {manifest.name} {manifest.version} to {', '.join(map(str, asked.scopes[:5]))}"
-    title += f" and {len(asked.scopes) - 5} more?" if len(asked.scopes) > 5 else "?"  # noqa: PLR2004  # a line
+    title += f" and {len(asked.scopes) - 5} more" if len(asked.scopes) > 5 else ""  # noqa: PLR2004  # a line
+    title += f", {counted(len(devices), 'device')} now?" if asked.groups else "?"
     fields = [
         hidden("action", "push"),
         hidden("model", manifest.name),
@@ -103,6 +102,7 @@ def _dialog(
         hidden("job", offer.job),
         *(hidden("device", name) for name in asked.devices),
         *(hidden("group", name) for name in asked.groups),
+        once(),
     ]
     buttons = element(
         "p",
@@ -124,7 +124,6 @@ def _dialog(
         element("ul", *(element("li", text) for text in said), class_="findings") if said else "",
         element("p", refused, class_="note refused") if refused else "",
         form(csrf, "/orders", *fields, buttons),
-        typed(push_words(settings, asked.scopes)),
         class_="dialog",
         role="dialog",
         aria_labelledby="dialog-title",

@@ -19,7 +19,7 @@ from host_tools.dashboard.access.guard import why_not
 from host_tools.dashboard.context import Context, context_of, viewer_of
 from host_tools.dashboard.frame import page
 from host_tools.dashboard.live.parts import Parts, contents
-from host_tools.dashboard.orders.ledger import Entry
+from host_tools.dashboard.orders.ledger import Entry, trouble_of
 from host_tools.dashboard.widgets.badge import badge
 from host_tools.dashboard.widgets.command import typed
 from host_tools.dashboard.widgets.export import FORMATS, export, links
@@ -60,7 +60,7 @@ def one(request: Request) -> Response:
     body = [
         element("h1", entry.title),
         element("div", contents(parts_of_one(context, QueryParams({"order": number}), now)["order"]), id="order"),
-        typed(entry.command),
+        typed(entry.command) if entry.command else "",
         element("p", element("a", "All orders", href="/orders")),
     ]
     return _page(request, entry.title, body, now, f"/live?view=order&order={number}")
@@ -102,10 +102,21 @@ def _order(entry: Entry, now: float) -> Markup:
     notes = element("ul", *(element("li", printable(note)) for note in entry.notes), class_="notes")
     return join(
         about,
-        element("p", element("b", "Not done: "), printable(entry.trouble), class_="trouble") if entry.trouble else "",
+        element(
+            "p",
+            element("b", _means(entry)),
+            printable(entry.trouble),
+            class_="trouble",
+        )
+        if entry.trouble
+        else "",
         made_table({"device": False, "answer": False, "": False}, rows, "answers") if rows else "",
         notes if entry.notes else "",
     )
+
+
+def _means(entry: Entry) -> str:
+    return f"{trouble_of(sent=entry.sent).capitalize()}: "
 
 
 def _answer(entry: Entry, name: str) -> Markup:
@@ -132,14 +143,14 @@ def _badge(answer: Answer) -> Markup:
 
 def _state(entry: Entry) -> Markup:
     if entry.trouble:
-        return badge("not done", "bad")
+        return badge("sent, answers not heard", "warn") if entry.sent else badge("not sent", "bad")
     done = sum(not answer.code for name, answer in entry.answers.items() if name != "broker")
-    failed = sum(answer.code not in ("", "pending") for answer in entry.answers.values())
+    failed = sum(answer.code not in ("", "pending") for name, answer in entry.answers.items() if name != "broker")
     if failed:
         return badge(f"{counted(failed, 'device')} did not obey", "bad")
     if entry.waiting:
         return badge("under way", "busy")
-    return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) else "warn")
+    return badge(f"{counted(done, 'device')} done", "good" if done >= len(entry.devices) > 0 else "warn")
 
 
 def _whom(entry: Entry) -> str:

@@ -20,12 +20,12 @@ from host_tools.dashboard.orders.checking import Checked
 from host_tools.dashboard.orders.commander import push_words
 from host_tools.dashboard.orders.described import KINDS, Described, Source, summary
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
+from host_tools.dashboard.pages.order_forms import chosen_first
 from host_tools.dashboard.widgets.command import typed
 from host_tools.dashboard.widgets.forms import button, choice, field, form, hidden
 from host_tools.dashboard.widgets.section import facts
 
 Infos: TypeAlias = Mapping[str, DeviceInfo | None]
-_SHOWN_DEVICES = 200
 
 
 def start(settings: Settings, csrf: str, given: QueryParams, refused: str) -> Markup:
@@ -85,7 +85,7 @@ def describe(
 
 
 def _whom(asked: Asked, devices: Sequence[str], groups: Sequence[str]) -> Markup:
-    boxes = [_box("device", name, name, checked=name in asked.devices) for name in devices[:_SHOWN_DEVICES]]
+    boxes = [_box("device", name, name, checked=name in asked.devices) for name in chosen_first(devices, asked.devices)]
     shown = [(EVERYONE, "every device"), *((name, f"group {name}") for name in groups)]
     several = [_box("group", name, text, checked=name in asked.groups) for name, text in shown]
     return element("fieldset", element("legend", "For"), *several, *boxes, class_="boxes")

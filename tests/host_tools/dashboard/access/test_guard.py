@@ -140,7 +140,7 @@ def test_who_has_not_logged_in_is_sent_to_the_login_and_a_script_is_told() -> No
     assert (page.status, page.header("location")) == (303, "/login?next=%2Forders%3Fid%3D1")
     assert ask(app, "/orders", headers={**host, "accept": "application/json"}, scheme="https").status == 401
     assert ask(app, "/static/app.css", headers=host, scheme="https").status == 200
-    assert "__Host-edge-agent=" in page.header("set-cookie")
+    assert "__Host-edge-agent-form=" in page.header("set-cookie")
     assert "Secure" in page.header("set-cookie")
 
 
@@ -149,7 +149,7 @@ def test_only_an_operator_commands(role: str, status: int) -> None:
     access = with_login()
     app = guarded(access)
     cookie = access.sessions.begin(Viewer("anna", "operator" if role == "operator" else "viewer"))
-    headers = {"host": "dash.lan", "cookie": f"{access.cookie_name}={cookie}"}
+    headers = {"host": "dash.lan", "cookie": f"{access.session_cookie}={cookie}"}
     seen = ask(app, "/", headers=headers, scheme="https")
 
     assert seen.status == 200
@@ -171,3 +171,39 @@ def test_a_proxy_that_nobody_named_exposes_nothing() -> None:
     answer = ask(guarded(local()), "/", headers={"x-forwarded-for": "198.51.100.9"})
 
     assert (answer.status, "--trusted-proxy" in answer.body) == (400, True)
+
+
+def test_a_link_from_another_site_changes_no_cookie_and_leads_on() -> None:
+    for access in (local(), with_login()):
+        scheme, host = ("https", "dash.lan") if access.exposure.secure else ("http", "127.0.0.1:8080")
+        headers = {"host": host, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+
+        answer = ask(guarded(access), "/", headers=headers, scheme=scheme)
+
+        assert (answer.status, answer.header("set-cookie")) == (200, "")
+        assert 'http-equiv="refresh"' in answer.body
+
+
+def test_cookies_of_other_programs_on_this_host_turn_ours_not_off() -> None:
+    app = guarded(local())
+    seen = ask(app, "/")
+
+    for others in ('ui={"a":1}', "foo[bar]=1", "a=b c", "=;=;"):
+        answer = ask(app, "/orders", headers={"cookie": f"{others}; {seen.cookie}"}, form={"csrf": token_of(seen)})
+        assert answer.status == 200, others
+
+
+def test_who_is_behind_the_proxy_is_the_last_that_it_says() -> None:
+    seen: list[str] = []
+
+    async def page(request: Request) -> PlainTextResponse:
+        seen.append(request.client.host if request.client else "")
+        return PlainTextResponse("")
+
+    app = Guard(Starlette(routes=[Route("/login", page)]), with_login(proxy="10.0.0.2"))
+    said = {"host": "dash.lan", "x-forwarded-proto": "https", "cookie": "__Host-edge-agent-form=x"}
+
+    ask(app, "/login", headers={**said, "x-forwarded-for": "6.6.6.6, 198.51.100.9"}, client="10.0.0.2")
+    ask(app, "/login", headers={**said, "x-forwarded-for": "198.51.100.9"}, client="::ffff:10.0.0.2")
+
+    assert seen == ["198.51.100.9", "198.51.100.9"]

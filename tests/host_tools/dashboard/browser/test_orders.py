@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.brokers import Broker
 from support.browser import Visit, visiting
+from support.certificates import write_certificate
 from support.dashboard_process import Dashboard, dashboard
 from support.fake_device import FakeDevice
 from support.host import MANIFEST
@@ -148,3 +149,21 @@ def test_a_viewer_sees_the_command_and_cannot_give_it(
 
     assert len(device.commands) == 1
     assert "anna orders rollback har 3" in served.said
+
+
+def test_over_tls_a_browser_keeps_its_cookie_for_this_page_alone(
+    browser: Browser, one_broker: Broker, namespace: str, tmp_path: Path
+) -> None:
+    write_certificate(tmp_path)
+    users = tmp_path / "users"
+    write_users(users, Users({}).with_one("anna", "operator", "correct horse"))
+    secure = ("--users", users, "--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem")
+    with commanding(browser, one_broker, namespace, tmp_path, *secure) as (served, visit):
+        assert served.url.startswith("https://")
+        visit.go("/events?severity=error")
+        visit.log_in("anna", "correct horse")
+        expect(visit.page.get_by_role("heading", name="Events")).to_be_visible()
+        (cookie,) = visit.context.cookies()
+        assert cookie["name"] == "__Host-edge-agent"
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+        assert "severity=error" in visit.page.url

@@ -1,5 +1,3 @@
-from collections.abc import Sequence
-
 import pytest
 from starlette.datastructures import FormData, QueryParams
 
@@ -8,7 +6,7 @@ from edge_agent.wire.messages import DeviceStatus, JobReport
 from edge_agent.wire.telemetry import ModelState
 from host_tools.dashboard.orders import asking, plans
 from host_tools.dashboard.orders.plans import Release
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.state import DeviceState, JobEnd
 
 JOB = "3f2a9c0d1e5b7a86"
 
@@ -31,23 +29,48 @@ def report(status: str, version: int = 2) -> JobReport:
     )
 
 
-def no_reports(_device: str) -> Sequence[JobReport]:
-    return []
+def no_report(_device: str, _job: str) -> None:
+    return None
+
+
+def ended(status: str, version: int = 2, started: float = 1.0) -> JobEnd:
+    return JobEnd("har", version, status, "", started)
 
 
 def test_a_rollback_names_both_versions_with_the_numbers_that_they_were_judged_by() -> None:
     devices = [device("pi-01", active=3, previous=2), device("pi-02", active=3), device("pi-03")]
+    devices[0].jobs |= {
+        "b" * 16: ended("rejected", started=9.0),
+        JOB: ended("succeeded"),
+        "c" * 16: ended("succeeded", 3),
+    }
+    asked: list[tuple[str, str]] = []
 
-    lines = plans.rollback(devices, "har", lambda name: [report("succeeded")] if name == "pi-01" else [])
+    def told(name: str, job: str) -> JobReport:
+        asked.append((name, job))
+        return report("succeeded")
 
+    lines = plans.rollback(devices, "har", told)
+
+    assert asked == [("pi-01", JOB)], "one report is read for a device, and none where there is nothing to go back to"
     assert lines[0].now == Release(version=3, latency_ms=2.0, agreement=0.97, size_bytes=1000)
     assert lines[0].after == Release(version=2, latency_ms=1.5, agreement=0.99, size_bytes=900)
     assert [line.why_not for line in lines] == ["", "has no release before this one", "runs no har"]
     assert plans.by_version(lines) == {3: ["pi-01"]}
 
 
+def test_before_a_recalibration_the_same_version_had_other_numbers() -> None:
+    one = device("pi-01", active=2, previous=2)
+    one.jobs |= {"b" * 16: ended("succeeded", started=9.0), JOB: ended("succeeded", started=5.0)}
+    asked: list[str] = []
+
+    plans.rollback([one], "har", lambda _name, job: asked.append(job))
+
+    assert asked == [JOB]
+
+
 def test_of_a_release_whose_report_is_gone_only_the_version_is_known() -> None:
-    (line,) = plans.rollback([device("pi-01", active=3, previous=2)], "har", no_reports)
+    (line,) = plans.rollback([device("pi-01", active=3, previous=2)], "har", no_report)
 
     assert line.after == Release(version=2)
 
@@ -57,8 +80,10 @@ def test_a_result_that_makes_no_sense_has_no_numbers() -> None:
         device="pi-01", job=JOB, model="har", version=2, stage="", status="succeeded",
         results={"chosen": {"latency_p50_ms": "<script>", "agreement": [], "size_bytes": None}},
     )  # fmt: skip
+    one = device("pi-01", active=3, previous=2)
+    one.jobs[JOB] = ended("succeeded")
 
-    (line,) = plans.rollback([device("pi-01", active=3, previous=2)], "har", lambda _name: [hostile])
+    (line,) = plans.rollback([one], "har", lambda _name, _job: hostile)
 
     assert line.after == Release(version=2)
 
@@ -76,9 +101,10 @@ def test_what_is_under_way_is_not_recalibrated() -> None:
 
 
 def test_a_job_is_canceled_where_it_is_under_way() -> None:
-    said = {"pi-01": [report("in_progress")], "pi-02": [report("rejected")], "pi-03": []}
+    devices = [device("pi-01"), device("pi-02"), device("pi-03")]
+    devices[0].jobs[JOB], devices[1].jobs[JOB] = ended("in_progress"), ended("rejected")
 
-    lines = plans.cancel([device(name) for name in said], JOB, lambda name: said[name])
+    lines = plans.cancel(devices, JOB)
 
     assert [line.why_not for line in lines] == ["", "the job has ended there as rejected", f"has no job {JOB}"]
 
