@@ -40,6 +40,7 @@ def dashboard(
     require("starlette", "uvicorn", "sse_starlette", "python_multipart")
     from host_tools.dashboard.command import run  # noqa: PLC0415  # an extra that other commands lack
     from host_tools.dashboard.context import Context  # noqa: PLC0415
+    from host_tools.dashboard.ending import waiting_for_nobody  # noqa: PLC0415
     from host_tools.dashboard.live.watching import Watched  # noqa: PLC0415
     from host_tools.dashboard.orders.commander import Commander  # noqa: PLC0415
     from host_tools.dashboard.serving import listening  # noqa: PLC0415
@@ -47,7 +48,12 @@ def dashboard(
     access = access_of(options, host, settings.sign)
     watched = Watched(settings.topics, to_stderr)
     orders = Commander(settings, to_stderr, watched.touch) if access.commanding else None
-    with until_stopped(), _history(db, settings, watched.recent) as history, listening(host, port) as server:
+    with (
+        waiting_for_nobody(),
+        until_stopped(),
+        _history(db, settings, watched.recent) as history,
+        listening(host, port) as server,
+    ):
         chosen, scheme = server.getsockname()[1], "https" if access.tls else "http"
         to_stderr(f"the dashboard of {settings.namespace} is on {scheme}://{bracketed(host)}:{chosen}/; Ctrl-C ends")
         run(Context(settings, watched, history, access, orders), server, to_stderr)

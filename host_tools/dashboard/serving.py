@@ -1,5 +1,6 @@
 """Answers browsers over HTTP, in the main thread, until somebody ends it."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,11 @@ class Server(uvicorn.Server):
                 ssl_keyfile=tls[1] if tls else None,
             )
         )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of who is still there; that an answer is cut off now is nobody's fault, and told to nobody."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
     def end(self) -> None:
         """Answer nobody any more."""

@@ -2,9 +2,11 @@
 
 import re
 import signal
+import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 
 import pytest
 from support.brokers import Broker, MosquittoBroker
@@ -16,9 +18,10 @@ from host_tools.dashboard.serving import listening
 
 
 @contextmanager
-def begun(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
+def begun(url: str, namespace: str, *more: str, first: str = "") -> Iterator[tuple[Running, str]]:
     """A dashboard, and its address."""
-    with running("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, *more) as command:
+    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, *more)
+    with running(*argv, first=first) as command:
         found = re.search(r"http://[\d.:]+", command.said("the dashboard of", 60))
         assert found
         yield command, found[0]
@@ -96,6 +99,33 @@ def test_it_ends_by_itself_while_the_broker_answers_nothing(mosquitto: Mosquitto
         assert command.end() == 0
         assert list(told) == []
         mosquitto.resume()
+
+
+HANGING = """
+import sys, time
+from host_tools.dashboard.pages import order_offers
+
+def hang(*_):
+    print("it hangs", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+order_offers.body = hang
+"""
+"""As a broker does that takes long to say which versions it has."""
+
+
+def test_it_ends_by_itself_while_a_page_is_being_made(namespace: str) -> None:
+    def ask() -> None:
+        with suppress(OSError, HTTPException):
+            get(f"{url}/orders/new?action=push&device=pi-1")
+
+    with begun("mqtt://127.0.0.1:9", namespace, first=HANGING) as (command, url):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        command.said("it hangs", 60)
+        assert command.end() == 0
+        asking.join()
+    assert not [line for line in command.lines if "Traceback" in line]
 
 
 def test_where_nobody_can_listen_is_said(one_broker: Broker, namespace: str) -> None:
