@@ -59,9 +59,9 @@ class Voice:
         message = Health(device=self.device, **HEALTH | fields)
         return self.topics.device(self.device, "tele", "health"), encode(self.stamp(message, at))
 
-    def sample(self, model: str = "har", **fields: Any) -> tuple[str, bytes]:
+    def sample(self, model: str = "har", at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         message = ModelSample(device=self.device, model=model, **SAMPLE | fields)
-        return self.topics.model_stream(self.device, model), encode(self.stamp(message))
+        return self.topics.model_stream(self.device, model), encode(self.stamp(message, at))
 
     def event(self, kind: str = "activated", **fields: Any) -> tuple[str, bytes]:
         self.events += 1
