@@ -32,6 +32,9 @@ class DashboardOptions(Connection):
             "--sign", metavar="KEY", show_default=False, help="the operator's private key (see host-tools keygen)"
         ),
     ] = None
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="with --allow-commands: for devices that obey unsigned orders")
+    ] = False
     users: Annotated[
         Path | None,
         _file("--users", "FILE", "who may log in (see host-tools dashboard-user); needed beyond this machine"),
@@ -60,7 +63,7 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
         ConfigError: ``usage``: the page would be open to people whom nobody knows.
     """
     from host_tools.dashboard.access.access import Access  # noqa: PLC0415  # an extra that other commands lack
-    from host_tools.dashboard.access.exposure import expose  # noqa: PLC0415
+    from host_tools.dashboard.access.exposure import check_certificate, expose  # noqa: PLC0415
     from host_tools.dashboard.access.users import read_users  # noqa: PLC0415
 
     users = read_users(options.users) if options.users else None
@@ -75,8 +78,12 @@ def access_of(options: DashboardOptions, listen: str, key: str) -> "Access":
         names=options.host or (),
     )
     if options.allow_commands:
+        if not key and not options.unsigned:
+            raise ConfigError("usage", "--allow-commands needs the operator's key: give --sign KEY, or --unsigned")
         own_keyring(key)  # a locked key's passphrase is asked for now
-        if not key:
-            to_stderr("orders go unsigned, as there is no --sign KEY; a device with [trust] keys obeys none of them")
+        if users is None:
+            to_stderr("whoever can open a port of this machine may command here; --users FILE asks who it is")
+    if options.tls_cert and options.tls_key:
+        check_certificate(options.tls_cert, options.tls_key)
     tls = (options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     return Access(exposure=exposure, users=users, commanding=options.allow_commands, tls=tls)

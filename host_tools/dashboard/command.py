@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from host_tools.dashboard.context import Context
+from host_tools.dashboard.live.heap import share_arena
 from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
@@ -23,6 +24,7 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
     Raises:
         BrokerError: the broker was not there when we came, or it refuses us.
     """
+    share_arena()
     server = Server(context)
     failed: list[Exception] = []
 

@@ -19,6 +19,16 @@ _HTMX = (
 """No style of its own; what a person has opened stays open."""
 
 
+_SIGN = element(
+    "svg",
+    element("rect", width=32, height=32, rx=7, fill="#0b6bcb"),
+    element("path", d="M8 22V10h16v4H13v2h9v4h-9v2h11", fill="#fff"),
+    viewBox="0 0 32 32",
+    aria_hidden="true",
+)
+"""As ``icon.svg``, which a style sheet could not name by its digest."""
+
+
 def page(
     title: str,
     *body: str,
@@ -92,7 +102,7 @@ def _header(viewer: Viewer, here: str) -> Markup:
     who = element("a", viewer.name, href="/login", class_="viewer") if viewer.name else ""
     return element(
         "header",
-        element("a", "edge-agent", href="/", class_="brand"),
+        element("a", _SIGN, "edge-agent", href="/", class_="brand"),
         element("nav", *links, aria_label="Pages"),
         join(who),
         class_="top",

@@ -15,7 +15,7 @@ _MAIN = "import sys; from host_tools.cli.app import main; sys.argv[0] = 'host-to
 _WHERE = re.compile(r" is on (http://\S+)/;")
 _SIMULATED = ("simulate", str(DEVICES), "--beside-real", "--keep", "--jobs-per-hour", "12", "--job-seconds", "90",
               "--health", "10", "--samples", "10", "--failures", "0.3")  # fmt: skip
-_SHOWN = ("dashboard", "--listen", "127.0.0.1:0", "--allow-commands")
+_SHOWN = ("dashboard", "--listen", "127.0.0.1:0", "--allow-commands", "--unsigned")
 _START_TIMEOUT_S, _END_TIMEOUT_S, _TICK_S = 60.0, 10.0, 0.1
 
 

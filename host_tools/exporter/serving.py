@@ -12,6 +12,7 @@ from edge_agent.strict import why
 from edge_agent.wire.topics import Topics
 from host_tools.exporter.collector import Exported, FleetCollector
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
+from host_tools.fleet.state import Fleet
 
 _MOST = 200
 """Characters of a string that is kept; none longer than a label's is shown."""
@@ -33,9 +34,10 @@ class Exporter:
 
     def kept(self, messages: Mapping[str, bytes]) -> None:
         """All that the broker keeps."""
-        found = [said for topic in models_first(messages) if (said := self._read(topic, messages[topic]))]
+        found = (said for topic in models_first(messages) if (said := self._read(topic, messages[topic])))
+        kept = Fleet.of_kept(found, time.time())
         with self.exported.lock:
-            self.exported.fleet.replace_kept(found, time.time())
+            self.exported.fleet.replace_kept(kept, time.time())
 
     def heard(self, message: Incoming) -> None:
         """What a device says now, unless it says too much."""

@@ -25,6 +25,9 @@ MOST = 1000
 _BEYOND = 1 << 63
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOO_MANY = b"0" * 19
+_OPENING = b"[{"
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_DEEP = 32
 _MESSAGES: dict[str, type[Message]] = {
     "status": DeviceStatus, "info": DeviceInfo, "job": JobReport, "model": ModelState, "event": Event,
 }  # fmt: skip
@@ -176,7 +179,18 @@ def _plain(payload: bytes, most: int) -> bool:
     """
     if not payload.isascii() or b"\\" in payload or b"\x7f" in payload or _TOO_MANY in payload.translate(_DIGITS):
         return False
-    return max(map(len, payload.split(b'"')[1::2]), default=0) <= most
+    pieces = payload.split(b'"')
+    return max(map(len, pieces[1::2]), default=0) <= most and _is_flat(b"".join(pieces[::2]))
+
+
+def _is_flat(around: bytes) -> bool:
+    """Whether what stands around the strings nests no deeper than anything of ours does."""
+    depth = 0
+    for bracket in around.translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in _OPENING else -1
+        if depth > _DEEP:
+            return False
+    return True
 
 
 def _bounded(message: Message, most: int) -> Message:

@@ -167,6 +167,12 @@ class DeviceState:
         """Whether it is connected to the broker."""
         return self.status is not None and self.status.online
 
+    def adopt_live(self, other: "DeviceState") -> None:
+        """Take over what nobody keeps and ``other``, the same device, has said."""
+        self.health, self.served = other.health, other.served
+        self.events, self.newest_events = other.events, other.newest_events
+        self.seen = max(self.seen, other.seen)
+
     @property
     def kept(self) -> bool:
         """Whether the broker keeps anything of it."""
@@ -222,19 +228,25 @@ class Fleet:
         self._change(device)
         return noted
 
-    def replace_kept(self, messages: Iterable[Said], now: float) -> None:
-        """Take all that the broker keeps now; what it kept before and no longer has is gone.
+    def replace_kept(self, kept: "Fleet", now: float) -> None:
+        """Have of the devices what the broker keeps now, as :meth:`of_kept` has read it, and what they say live."""
+        before, self.devices = self.devices, kept.devices
+        for name, device in before.items():
+            self.devices.setdefault(name, DeviceState(name)).adopt_live(device)
+        for device in self.devices.values():
+            self._change(device)
+        self.forget(now)
+
+    @classmethod
+    def of_kept(cls, messages: Iterable[Said], now: float) -> "Fleet":
+        """What the broker keeps.
 
         Models before jobs, please (:func:`host_tools.fleet.reading.models_first`): they tell what need be kept of jobs.
         """
-        for device in self.devices.values():
-            device.status = device.board = None
-            for kept in (device.models, device.jobs, device.newest, device.proved):
-                kept.clear()
-            self._change(device)
+        fleet = cls()
         for said in messages:
-            self.take(said, now, retained=True)
-        self.forget(now)
+            fleet.take(said, now, retained=True)
+        return fleet
 
     def forget(self, now: float) -> None:
         """Forget devices of which the broker keeps nothing and that were not heard for long."""

@@ -81,7 +81,8 @@ def keep_reports(url: str, devices: int, number: int) -> None:
 def measure(url: str, devices: int, connections: int, seconds: float) -> None:
     """Start a fleet and a dashboard, and look at both."""
     where = ("--broker", url, "--namespace", NAMESPACE)
-    fleet = ("simulate", str(devices), *where, "--connections", str(connections), "--jobs-per-hour", "60")
+    busy = ("--jobs-per-hour", "6", "--health", "5", "--samples", "5")
+    fleet = ("simulate", str(devices), *where, "--connections", str(connections), *busy)
     with running(*fleet) as simulation:
         simulation.said(f"{devices} devices online", 300)
         began = time.perf_counter()

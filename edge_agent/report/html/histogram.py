@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from edge_agent.jobs.result import Result
 from edge_agent.jobs.value_histogram import MAX_BINS, MAX_HISTOGRAMS, ValueHistogram
 from edge_agent.report.html import numbers
+from edge_agent.report.html.cards import table
 from edge_agent.report.html.markup import Markup, element
 
 _WIDTH, _HEIGHT, _BASE, _HEAD = 288.0, 110.0, 92.0, 8.0
 _ENDS = 0.8
 """Half a line's width: those at the ends are not cut off."""
+_BINS = {"from": True, "to": True, "values": True}
 
 
 def of_layers(result: Result) -> dict[str, ValueHistogram]:
@@ -35,7 +37,26 @@ def _card(name: str, one: ValueHistogram) -> Markup:
     ]
     lost = "exact" if one.sqnr_db is None else numbers.decibel(one.sqnr_db)
     head = element("h3", element("span", name), element("b", lost))
-    return element("article", head, _picture(name, one), element("p", " · ".join(facts), class_="note"))
+    note = element("p", " · ".join(facts), class_="note")
+    return element("article", head, _picture(name, one), note, _numbers(name, one))
+
+
+def _numbers(name: str, one: ValueHistogram) -> Markup:
+    """What the picture shows, for who reads it as a table: the bins that hold any values."""
+    rows = [
+        element(
+            "tr",
+            element("td", numbers.plain(one.low + place * one.width), class_="n"),
+            element("td", numbers.plain(one.low + (place + 1) * one.width), class_="n"),
+            element("td", f"{count:,}", class_="n"),
+        )
+        for place, count in enumerate(one.counts[:MAX_BINS])
+        if count > 0
+    ]
+    if not rows:
+        return Markup()
+    listed = table(_BINS, rows, "bins", f"Values of {name}")
+    return element("details", element("summary", "The numbers"), listed)
 
 
 def _picture(name: str, one: ValueHistogram) -> Markup:

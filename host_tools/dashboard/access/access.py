@@ -1,10 +1,12 @@
 """All that decides who may do what: people, their sessions, what they may try, and how we are exposed."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from host_tools.broker.session import to_stderr
 from host_tools.dashboard.access.attempts import Attempts
 from host_tools.dashboard.access.exposure import Exposure
 from host_tools.dashboard.access.sessions import Sessions
@@ -23,6 +25,7 @@ class Access:
         users: who may log in; None: nobody need, as only this machine reaches the page.
         commanding: orders can be sent at all.
         tls: certificate and key; None: none of ours.
+        say: is told who logs in, and who tries to.
         secret: what forms' tokens follow from; another one after each start.
     """
 
@@ -32,6 +35,7 @@ class Access:
     tls: tuple[Path, Path] | None = None
     sessions: Sessions = field(default_factory=Sessions)
     attempts: Attempts = field(default_factory=Attempts)
+    say: Callable[[str], None] = to_stderr
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @property

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,15 @@ def bare(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].rstrip(".")
+
+
+def check_certificate(cert: Path, key: Path) -> None:
+    """Raise ``ConfigError`` (usage) unless a server can use the two."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError):
+        text = f"{key} is no unlocked private key in PEM of the certificate in {cert}; give the one that belongs to it"
+        raise ConfigError("usage", text) from None
 
 
 def certified(path: Path) -> list[str]:

@@ -18,9 +18,9 @@ MOST_REPORTS = 20
 """Of one device, the newest; an agent keeps as many."""
 LEAST_REPORTS = 5
 """Of one device, however many devices there are."""
-MOST_BYTES = 32 << 20
+MOST_BYTES = 24 << 20
 """Of the whole fleet; beyond that a device has its newest :data:`LEAST_REPORTS` only, and beyond twice that nothing is
-added until something goes. The reports of 1,000 devices are about as much."""
+added until something goes."""
 M = TypeVar("M", DeviceInfo, JobReport)
 
 

@@ -20,7 +20,7 @@ from host_tools.dashboard.live.heap import give_back
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
-from host_tools.fleet.state import DeviceState, copied
+from host_tools.fleet.state import DeviceState, Fleet, copied
 from host_tools.fleet.view import FleetView
 
 
@@ -132,12 +132,11 @@ class Watched:
     def kept(self, messages: Packed) -> None:
         """All that the broker keeps. It is read before the lock is taken, as it takes seconds for a large fleet."""
         details = Details(self._topics)
-        found = list(self._read_kept(messages, details))
+        kept = Fleet.of_kept(self._read_kept(messages, details), time.time())
         with self._lock:
             self._details = details
-            self._view.fleet.replace_kept(found, time.time())
+            self._view.fleet.replace_kept(kept, time.time())
             self.revision += 1
-        del found
         give_back()
 
     def _read_kept(self, messages: Packed, details: Details) -> Iterator[Said]:

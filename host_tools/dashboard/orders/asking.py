@@ -31,6 +31,10 @@ class Asked:
         return [*(Scope("d", name) for name in self.devices), *(Scope("g", name) for name in self.groups)]
 
 
+NOBODY: Final = Asked(action=None, devices=(), groups=(), model="", version=0, job="")
+"""Where nobody that can be was named."""
+
+
 def read(given: QueryParams | FormData) -> Asked:
     """The request in a query or a form.
 

@@ -1,5 +1,7 @@
 """What devices would say to a model and its manifest, before anything is sent: as ``push-model --dry-run``."""
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -44,10 +46,10 @@ def request_of(upload: Upload, scopes: Sequence[Scope], text: str, *, dry_run: b
     """
     if not scopes:
         raise ConfigError("usage", "nobody is meant; choose devices or a group")
-    upload.toml.write_text(text.replace("\r\n", "\n"), encoding="utf-8")
-    if "eval" in read_toml(upload.toml):
+    manifest = upload.written(text)
+    if "eval" in read_toml(manifest):
         raise ConfigError("usage", "no labelled set goes by this page; leave [eval] out, or use push-model --eval")
-    return PushRequest(model=upload.path, manifest=upload.toml, scopes=scopes, dry_run=dry_run)
+    return PushRequest(model=upload.path, manifest=manifest, scopes=scopes, dry_run=dry_run)
 
 
 def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str) -> Checked:
@@ -64,7 +66,14 @@ def check(settings: Settings, upload: Upload, scopes: Sequence[Scope], text: str
 
 def without_path(message: str, upload: Upload) -> str:
     """A message in the words of who sees no folder of this host."""
-    return message.replace(str(upload.toml), _TOML).replace(str(upload.path), upload.shown)
+    folder = re.escape(f"{upload.path.parent}/")
+    return re.sub(rf"{folder}[0-9a-f]{{8}}\.toml", _TOML, message).replace(str(upload.path), upload.shown)
+
+
+def seal(scopes: Sequence[Scope], text: str) -> str:
+    """What tells whether a manifest and its devices are those that were checked."""
+    lines = "\n".join([*map(str, scopes), text])
+    return hashlib.sha256(lines.encode(errors="replace")).hexdigest()
 
 
 class _Listener:

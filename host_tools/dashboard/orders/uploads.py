@@ -47,10 +47,11 @@ class Upload:
     used: float
     sending: bool = False
 
-    @property
-    def toml(self) -> Path:
-        """Where its manifest is written before it is read."""
-        return self.path.with_name("M.toml")
+    def written(self, text: str) -> Path:
+        """A manifest beside the model, in a file of its own: another request may write another one."""
+        path = self.path.with_name(f"{secrets.token_hex(4)}.toml")
+        path.write_text(text.replace("\r\n", "\n"), encoding="utf-8", errors="replace")
+        return path
 
 
 class Uploads:
@@ -93,6 +94,21 @@ class Uploads:
                 return None
             upload.used = self._clock()
             return upload
+
+    def claim(self, number: str) -> bool:
+        """Whether it is the caller's to send; of several only the first one's."""
+        with self._lock:
+            upload = self._known.get(number)
+            if upload is None or upload.sending:
+                return False
+            upload.sending = True
+            return True
+
+    def unclaim(self, number: str) -> None:
+        """It was not sent after all."""
+        with self._lock:
+            if (upload := self._known.get(number)) is not None:
+                upload.sending = False
 
     def drop(self, number: str) -> None:
         """Delete it."""

@@ -126,7 +126,7 @@ def _heading(found: DeviceState, now: float) -> Markup:
     return join(
         badge("online", "good") if found.online else badge("offline", "off"),
         *groups,
-        element("span", "heard of ", moment(found.seen or None, now), class_="note"),
+        element("span", "last heard ", moment(found.seen or None, now), class_="note"),
         element("span", board.board, class_="note") if board and board.board else "",
     )
 

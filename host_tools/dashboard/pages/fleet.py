@@ -154,7 +154,7 @@ def _table(shown: Parts, query: Query) -> Markup:
     return element("form", chosen, scroll, action="/orders/new", method="get", id="selection")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _row(row: Row, seen: Markup) -> Markup:
     here = f"/devices/{row.device}"
     box = element("input", type="checkbox", name="device", value=row.device, aria_label=f"Select {row.device}")

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from edge_agent.printable import printable
 from edge_agent.report.html.markup import Markup, element
 from host_tools.dashboard.access.access import Access
 from host_tools.dashboard.access.guard import LOGIN, LOGOUT
@@ -48,8 +49,10 @@ async def log_in(request: Request) -> Response:
     name, password = str(given.get("name", "")), str(given.get("password", ""))
     viewer = await checking_password(users.check, name, password)
     if viewer is None:
+        access.say(f"nobody was logged in as {printable(name, 80)} from {address}: wrong name or password")
         return _page(request, str(given.get("next", "")), _WRONG, 403)
     access.attempts.succeeded(address)
+    access.say(f"{viewer.name} has logged in from {address} as {viewer.role}")
     there = RedirectResponse(_local(str(given.get("next", ""))), 303)
     there.headers["set-cookie"] = access.set_session_cookie(access.sessions.begin(viewer))
     return there

@@ -58,7 +58,6 @@ def one(request: Request) -> Response:
     if context.orders is None or (entry := context.orders.ledger.entry(number)) is None:
         raise HTTPException(404)
     body = [
-        element("h1", entry.title),
         element("div", contents(parts_of_one(context, QueryParams({"order": number}), now)["order"]), id="order"),
         typed(entry.command) if entry.command else "",
         element("p", element("a", "All orders", href="/orders")),
@@ -101,6 +100,7 @@ def _order(entry: Entry, now: float) -> Markup:
     about = element("p", f"{entry.who} for {_whom(entry)}, ", moment(entry.at, now), " ", _state(entry))
     notes = element("ul", *(element("li", printable(note)) for note in entry.notes), class_="notes")
     return join(
+        element("h1", entry.title),
         about,
         element(
             "p",

@@ -4,7 +4,9 @@
 """
 
 import time
+from functools import partial
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, QueryParams, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,8 +20,8 @@ from host_tools.dashboard.access.guard import check_token, why_not
 from host_tools.dashboard.context import Context, context_of, viewer_of
 from host_tools.dashboard.frame import page
 from host_tools.dashboard.orders import asking
-from host_tools.dashboard.orders.asking import Asked
-from host_tools.dashboard.orders.checking import Checked, check, request_of
+from host_tools.dashboard.orders.asking import NOBODY, Asked
+from host_tools.dashboard.orders.checking import Checked, check, request_of, seal, without_path
 from host_tools.dashboard.orders.described import Described, first_guess, first_text, needs_text, sources, toml
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
 from host_tools.dashboard.pages import push_forms
@@ -55,7 +57,7 @@ async def upload(request: Request) -> Response:
     """Keep the file for as long as it takes to describe it."""
     context, viewer = context_of(request), viewer_of(request)
     try:
-        orders = commander_of(context)
+        orders, asked = commander_of(context), asking.read(request.query_params)
         form = await _form(request)
         check_token(request, form)
         model, manifest = form.get("model"), form.get("manifest")
@@ -66,54 +68,59 @@ async def upload(request: Request) -> Response:
         await form.close()
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
-    chosen = "&".join(f"device={name}" for name in asking.read(request.query_params).devices)
+    chosen = "&".join(f"device={name}" for name in asked.devices)
     return RedirectResponse(f"/push/{kept.id}" + (f"?{chosen}" if chosen else ""), 303)
 
 
 async def describe(request: Request) -> Response:
     """The form, filled with what the file and the devices tell."""
-    context, found = context_of(request), _upload(request)
+    found = _upload(request)
     try:
         asked = asking.read(request.query_params)
     except EdgeAgentError as error:
         return _page(request, trouble(error), status=400)
-    signature = await in_thread(read_signature, found.path)
-    name = model_name(found.path.stem)
-    said = first_guess(name, signature, sources(_infos(context, asked)))
+    return _page(request, await in_thread(_described, request, found, asked))
+
+
+def _described(request: Request, found: Upload, asked: Asked) -> Markup:
+    signature, name = read_signature(found.path), model_name(found.path.stem)
+    said = first_guess(name, signature, sources(_infos(context_of(request), asked)))
     text = found.manifest or (first_text(found.shown, name, signature) if needs_text(signature) else "")
-    return _page(request, _form_of(request, found, asked, said, text=text, by_text=bool(text)))
+    return _form_of(request, found, asked, said, text=text, by_text=bool(text))
 
 
 async def act(request: Request) -> Response:
     """Make the TOML, check, send, or drop the file."""
     context, viewer, found = context_of(request), viewer_of(request), _upload(request)
     form = await request.form(max_fields=asking.MOST_DEVICES + 50)
-    do, said, text = str(form.get("do", "")), Described.read(form), str(form.get("toml", ""))
+    do, said, text = str(form.get("do", "")), Described.read(form), str(form.get("toml", "")).replace("\r\n", "\n")
     if do == "drop":
         commander_of(context).uploads.drop(found.id)
         return RedirectResponse("/push", 303)
-    checked: Checked | None = None
+    by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
+    text = text if by_text else toml(said)
+    asked, checked = NOBODY, None
     try:
         asked = asking.read(QueryParams([pair for pair in form.multi_items() if pair[0] in ("device", "group")]))
-        by_text = form.get("use") == "text" and do != "make" and bool(text.strip())
-        text = text if by_text else toml(said)
-        if do == "send":
+        if do == "send" and form.get("seal") == seal(asked.scopes, text):
             return await in_thread(_send, context, viewer.shown, found, asked, text)
-        if do == "check":
+        if do in ("check", "send"):  # what was not checked as it stands is checked first
             checked = await in_thread(check, context.settings, found, asked.scopes, text)
     except EdgeAgentError as error:
-        return _page(request, trouble(error), status=400)
-    return _page(request, _form_of(request, found, asked, said, text=text, by_text=by_text, checked=checked))
+        checked = Checked(None, (), error.code, without_path(error.message, found))
+    drawn = partial(_form_of, request, found, asked, said, text=text, by_text=by_text, checked=checked)
+    return _page(request, await run_in_threadpool(drawn))
 
 
 def _send(context: Context, who: str, found: Upload, asked: Asked, text: str) -> Response:
     orders = commander_of(context)
-    request = request_of(found, asked.scopes, text, dry_run=False)
-    found.sending = True
+    if not orders.uploads.claim(found.id):  # sent twice, as by a double click
+        return RedirectResponse("/orders", 303)
     try:
+        request = request_of(found, asked.scopes, text, dry_run=False)
         number = orders.push(who, request, found.shown, lambda: orders.uploads.drop(found.id))
     except EdgeAgentError:
-        found.sending = False
+        orders.uploads.unclaim(found.id)
         raise
     return RedirectResponse(f"/orders/{number}", 303)
 

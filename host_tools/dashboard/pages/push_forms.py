@@ -16,7 +16,7 @@ from edge_agent.wire.topics import EVERYONE
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.access import forgery
 from host_tools.dashboard.orders.asking import Asked
-from host_tools.dashboard.orders.checking import Checked
+from host_tools.dashboard.orders.checking import Checked, seal
 from host_tools.dashboard.orders.commander import push_words
 from host_tools.dashboard.orders.described import KINDS, Described, Source, summary
 from host_tools.dashboard.orders.uploads import MOST_BYTES, Upload
@@ -69,6 +69,7 @@ def describe(
         f"/push/{upload.id}",
         element("p", element("b", upload.shown), f", {size(upload.size)}"),
         _found(checked) if checked else "",
+        hidden("seal", seal(asked.scopes, text)) if checked and checked.announced else "",
         _whom(asked, devices, groups),
         _fields(said, known),
         _text(text, chosen=by_text),

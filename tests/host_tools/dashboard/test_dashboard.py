@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 from support.brokers import Broker, MosquittoBroker
@@ -15,6 +16,8 @@ from support.fleets import Running, Voice, eventually, running, speaking
 
 from edge_agent.wire.topics import Topics
 from host_tools.dashboard.serving import listening
+from host_tools.history.address import address
+from host_tools.history.database import Database
 
 
 @contextmanager
@@ -44,9 +47,12 @@ def stream(address: str) -> Iterator[Iterator[str]]:
         yield (line.removeprefix("data: ") for line in lines if line.startswith("data: "))
 
 
-def test_a_page_is_kept_up_to_date_and_open_streams_end_with_the_command(one_broker: Broker, namespace: str) -> None:
-    pi = Voice("pi-1", Topics(namespace))
-    with speaking(one_broker.url, namespace) as say, shown(one_broker.url, namespace) as (command, url):
+def test_a_page_is_kept_up_to_date_and_open_streams_end_with_the_command(
+    one_broker: Broker, namespace: str, tmp_path: Path
+) -> None:
+    pi, db = Voice("pi-1", Topics(namespace)), str(tmp_path / "history.db")
+    Database(address(db), namespace).close()
+    with speaking(one_broker.url, namespace) as say, shown(one_broker.url, namespace, "--db", db) as (command, url):
         say(pi.status(), pi.info(), pi.model(), retain=True)
         eventually(lambda: "row-pi-1-M-har" in get(url).text, 60)
         with stream(f"{url}/live?view=fleet") as told:

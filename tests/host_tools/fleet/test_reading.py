@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fleets import HOSTILE, JOB, Voice
 
-from edge_agent.wire.messages import DeviceInfo
+from edge_agent.wire.messages import DeviceInfo, JobReport
 from edge_agent.wire.telemetry import Event, Health, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.fleet.reading import Said, Unreadable, read
@@ -105,6 +105,48 @@ def test_what_nothing_may_be_called_is_left_out(name: str) -> None:
     assert isinstance(event, Said)
     assert isinstance(event.message, Event)
     assert (event.message.model, event.message.job, event.message.version) == ("", "", 3)
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [
+        ('"' + "x" * 60 + '"', "x" * 49 + "…"),
+        ('"a\x7fb"', "a\N{REPLACEMENT CHARACTER}b"),
+        ('"a\\u001bb"', "a\N{REPLACEMENT CHARACTER}b"),
+        ('"\u202eb"', "\N{REPLACEMENT CHARACTER}b"),
+        ("9223372036854775807", 9223372036854775807),
+        ("0.30000000000000004", 0.30000000000000004),
+        ('["]]]]", ["{"]]', ["]]]]", ["{"]]),
+    ],
+    ids=range(7),
+)
+def test_what_has_to_be_cut_is_however_it_is_written(free: str, expected: object) -> None:
+    payload = '{"device":"pi-1","sources":{"a":{"b":%s}}}' % free  # noqa: UP031  # braces
+
+    found = read(TOPICS, TOPICS.device("pi-1", "info"), payload.encode(), 50)
+
+    assert isinstance(found, Said)
+    assert isinstance(found.message, DeviceInfo)
+    assert found.message.sources == {"a": {"b": expected}}
+
+
+@pytest.mark.parametrize("free", ["9223372036854775808", "-" + "9" * 25, "[" * 1500 + "]" * 1500])
+def test_what_nobody_could_keep_is_refused_however_it_is_written(free: str) -> None:
+    payload = '{"device":"pi-1","sources":{"a":{"b":%s}}}' % free  # noqa: UP031  # braces
+
+    assert read(TOPICS, TOPICS.device("pi-1", "info"), payload.encode()) == Unreadable("pi-1", "malformed")
+
+
+def test_a_report_is_read_without_its_results_where_nobody_wants_them() -> None:
+    whole = read(TOPICS, *PI.report(message="m", seconds={"capture": 1.0}, results={"a": [1]}))
+    part = read(TOPICS, *PI.report(message="m", seconds={"capture": 1.0}, results={"a": [1]}), results=False)
+
+    assert isinstance(whole, Said)
+    assert isinstance(part, Said)
+    assert isinstance(whole.message, JobReport)
+    assert whole.message.results == {"a": [1]}
+    assert isinstance(part.message, JobReport)
+    assert part.message == msgspec.structs.replace(whole.message, results={}, seq=part.message.seq, ts=part.message.ts)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))

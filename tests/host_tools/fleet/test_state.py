@@ -58,10 +58,15 @@ def test_what_was_cleared_while_we_were_away_is_gone(pi: Voice) -> None:
         fleet.take(said(message), NOW, retained=True)
     fleet.take(said(Voice("pi-2", TOPICS).status()), NOW - 2 * FORGET_S, retained=False)
 
-    fleet.replace_kept([said(pi.status()), said(pi.model("kws"))], NOW)
+    fleet.take(said(pi.health()), NOW)
+    before = fleet.devices["pi-1"].changed
+    fleet.replace_kept(Fleet.of_kept([said(pi.status()), said(pi.model("kws"))], NOW), NOW)
 
     assert list(fleet.devices) == ["pi-1"]
-    assert list(fleet.devices["pi-1"].models) == ["kws"]
+    device = fleet.devices["pi-1"]
+    assert list(device.models) == ["kws"]
+    assert device.health is not None, "what it says live is still there"
+    assert device.changed > before
 
 
 def test_a_sample_is_fresh_for_three_of_its_intervals(pi: Voice) -> None:

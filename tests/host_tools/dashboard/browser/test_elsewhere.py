@@ -49,7 +49,7 @@ def test_a_link_from_another_site_leaves_a_person_logged_in_and_a_form_from_ther
     write_users(users, Users({}).with_one("anna", "operator", "correct horse"))
     with (
         FakeDevice(one_broker.url, namespace, "pi-01") as device,
-        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--users", users) as served,
+        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--unsigned", "--users", users) as served,
         visiting(browser, served.url) as visit,
     ):
         visit.expected += ["asked http://localhost", "403", "404"]  # the last of the refusal, which has no icon

@@ -61,7 +61,7 @@ def test_no_word_of_a_device_becomes_markup(
     topics = Topics(namespace)
     settings = Settings(url=one_broker.url, namespace=namespace)
     with (
-        dashboard(one_broker, namespace, tmp_path, "--allow-commands") as served,
+        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--unsigned") as served,
         visiting(browser, served.url) as visit,
         Session(settings) as session,
     ):
@@ -99,7 +99,7 @@ def test_an_address_that_makes_no_sense_is_answered_with_a_page(
         "q=%3Cscript%3Ealert(1)%3C/script%3E",
     )  # fmt: skip
     with (
-        dashboard(one_broker, namespace, tmp_path, "--allow-commands") as served,
+        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--unsigned") as served,
         visiting(browser, served.url) as visit,
     ):
         visit.expected += ["400"]

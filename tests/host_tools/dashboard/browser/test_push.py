@@ -18,7 +18,7 @@ def test_a_form_that_knows_the_devices_sources_describes_checks_and_sends_a_mode
     imu = {"imu": {"kind": "serial", "channels": DEMO_CHANNELS, "rate_hz": 50}}
     with (
         FakeDevice(one_broker.url, namespace, "pi-01", sources=imu) as device,
-        dashboard(one_broker, namespace, tmp_path, "--allow-commands") as served,
+        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--unsigned") as served,
         visiting(browser, served.url) as visit,
     ):
         page = visit.go("/push?device=pi-01")
@@ -64,7 +64,7 @@ def test_a_manifest_that_names_a_file_of_this_host_is_refused(
     )
     with (
         FakeDevice(one_broker.url, namespace, "pi-01"),
-        dashboard(one_broker, namespace, tmp_path, "--allow-commands") as served,
+        dashboard(one_broker, namespace, tmp_path, "--allow-commands", "--unsigned") as served,
         visiting(browser, served.url) as visit,
     ):
         page = visit.go("/push?device=pi-01")
