@@ -13,8 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from host_tools.exporter import table, words
+from host_tools.fleet.device_state import OTHER, DeviceState
 from host_tools.fleet.flood import Flood
-from host_tools.fleet.state import OTHER, DeviceState, Fleet
+from host_tools.fleet.state import Fleet
 
 PREFIX = "edge_agent_"
 

@@ -10,7 +10,7 @@ from edge_agent.errors import CODES
 from edge_agent.jobs.job import Status
 from edge_agent.jobs.task import Stage
 from edge_agent.printable import printable
-from host_tools.fleet.state import OTHER
+from host_tools.fleet.device_state import OTHER
 
 MOST = 64
 """Characters of a label's value."""

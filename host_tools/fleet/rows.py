@@ -9,8 +9,8 @@ from itertools import islice
 
 from edge_agent.jobs.task import Stage
 from edge_agent.wire.telemetry import ModelSample, ModelState
+from host_tools.fleet.device_state import MOST_MODELS, DeviceState, JobNews, Sampled
 from host_tools.fleet.row import Row
-from host_tools.fleet.state import MOST_MODELS, DeviceState, JobNews, Sampled
 
 _STAGES = [stage.value for stage in Stage]
 _SAMPLE_HOLDS = 3

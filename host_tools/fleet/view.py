@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from host_tools.fleet.device_state import DeviceState
 from host_tools.fleet.reading import Said
 from host_tools.fleet.row import Row
 from host_tools.fleet.rows import right_until, rows_of
-from host_tools.fleet.state import DeviceState, Fleet
+from host_tools.fleet.state import Fleet
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
 def test_the_distribution_is_called_as_in_the_project_file() -> None:
     assert PROJECT["name"] == DISTRIBUTION
     assert [line for line in PROJECT["optional-dependencies"]["dev"] if "edge-agent" in line] == [
-        f"{DISTRIBUTION}[device,demo,camera,audio,plot,exporter,collect]"
+        f"{DISTRIBUTION}[device,demo,camera,audio,plot,exporter,collect,dashboard]"
     ], "another name there would be fetched from the index"
 
 
@@ -164,7 +164,7 @@ def test_a_name_by_itself_would_be_noticed(text: str) -> None:
 
 def test_nothing_that_we_say_or_ship_names_us_to_an_index() -> None:
     # Of the project itself, which pip takes from where it is.
-    own = f'"{DISTRIBUTION}[device,demo,camera,audio,plot,exporter,collect]"'
+    own = f'"{DISTRIBUTION}[device,demo,camera,audio,plot,exporter,collect,dashboard]"'
 
     assert len(SHIPPED) > 200
     for path in SHIPPED:

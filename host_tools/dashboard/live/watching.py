@@ -17,10 +17,11 @@ from host_tools.broker.packed import Packed, pack
 from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import KINDS, Details
 from host_tools.dashboard.live.heap import give_back
+from host_tools.fleet.device_state import DeviceState, copied
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
-from host_tools.fleet.state import DeviceState, Fleet, copied
+from host_tools.fleet.state import Fleet
 from host_tools.fleet.view import FleetView
 
 

@@ -8,7 +8,7 @@ from edge_agent.jobs.lenient import lenient
 from edge_agent.jobs.result import MeasuredModel, Result
 from edge_agent.wire.messages import JobReport
 from edge_agent.wire.telemetry import ModelState
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 Action = Literal["rollback", "recalibrate", "cancel", "push"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)

@@ -23,7 +23,7 @@ from host_tools.dashboard.widgets.export import export, links
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import section
 from host_tools.dashboard.widgets.warnings import warnings
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 _TITLES = {
     "warnings": "",

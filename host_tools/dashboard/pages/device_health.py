@@ -15,7 +15,7 @@ from host_tools.dashboard.widgets.badge import Tone, badge
 from host_tools.dashboard.widgets.chart import Line, chart
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import facts, nothing
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 _SENSORS = {
     "sensor": False, "kind": False, "channels": False, "rate": True, "state": False, "gaps": True, "lost": True,

@@ -10,8 +10,8 @@ from edge_agent.wire.timestamps import parse_rfc3339
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
 from host_tools.dashboard.widgets.state import state_of
+from host_tools.fleet.device_state import DeviceState, JobEnd
 from host_tools.fleet.rows import rows_of
-from host_tools.fleet.state import DeviceState, JobEnd
 
 _COLUMNS = {
     "model": False, "active": True, "state": False, "p50 now": True, "p50 promised": True, "p95 now": True,

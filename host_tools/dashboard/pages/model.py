@@ -19,7 +19,7 @@ from host_tools.dashboard.pages import model_tables
 from host_tools.dashboard.widgets.command import command
 from host_tools.dashboard.widgets.export import FORMATS, export, links
 from host_tools.dashboard.widgets.section import section
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 _TITLES = {"versions": "Versions", "boards": "Latency by board", "devices": "Devices"}
 _EXPORTED = tuple(

@@ -13,8 +13,8 @@ from host_tools.dashboard.widgets.badge import badge
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
 from host_tools.dashboard.widgets.state import state_of
+from host_tools.fleet.device_state import DeviceState, JobEnd
 from host_tools.fleet.rows import rows_of
-from host_tools.fleet.state import DeviceState, JobEnd
 
 _VERSIONS = {
     "version": True, "runs on": True, "accepted": True, "rejected": True, "failed": True, "under way": True,

@@ -22,7 +22,7 @@ from host_tools.dashboard.orders.plans import Line
 from host_tools.dashboard.pages import order_forms, order_offers
 from host_tools.dashboard.threads import in_thread
 from host_tools.dashboard.widgets.trouble import trouble
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 
 def routes() -> list[BaseRoute]:

@@ -21,7 +21,7 @@ from host_tools.dashboard.widgets.badge import badge
 from host_tools.dashboard.widgets.forms import button, form, hidden
 from host_tools.dashboard.widgets.moment import moment
 from host_tools.dashboard.widgets.section import nothing
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 from host_tools.push.resend import Offer, foresee, read_offers
 
 _PATIENCE_S = 10.0

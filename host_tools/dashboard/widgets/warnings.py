@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from edge_agent.advice.remedy import remedy_for
 from edge_agent.report.html.markup import Markup, element, join
 from edge_agent.wire.telemetry import Health
-from host_tools.fleet.state import DeviceState
+from host_tools.fleet.device_state import DeviceState
 
 _CLOCK = (
     "The clock was never set.",

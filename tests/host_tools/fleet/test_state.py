@@ -7,8 +7,9 @@ from support.fleets import JOB, Voice
 from edge_agent.wire.messages import Message
 from edge_agent.wire.topics import Topics
 from host_tools.fleet import state
+from host_tools.fleet.device_state import FRESH_S, MOST_JOBS, MOST_MODELS
 from host_tools.fleet.reading import Said, read
-from host_tools.fleet.state import FORGET_S, FRESH_S, MOST_JOBS, MOST_MODELS, Fleet
+from host_tools.fleet.state import FORGET_S, Fleet
 
 TOPICS = Topics("t/fleet")
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ from edge_agent.wire.messages import DeviceStatus, JobReport
 from edge_agent.wire.telemetry import ModelState
 from host_tools.dashboard.orders import asking, plans
 from host_tools.dashboard.orders.plans import Release
-from host_tools.fleet.state import DeviceState, JobEnd
+from host_tools.fleet.device_state import DeviceState, JobEnd
 
 JOB = "3f2a9c0d1e5b7a86"
 
