@@ -15,6 +15,9 @@ from host_tools.dashboard.context import Context
 _STREAMS_END_S = 1
 """Seconds that open streams are given at the end."""
 
+_MOST_CONNECTIONS = 500
+"""Fewer than the files that a process may have open; beyond that the answer is 503."""
+
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
@@ -44,6 +47,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                limit_concurrency=_MOST_CONNECTIONS,
                 timeout_graceful_shutdown=_STREAMS_END_S,
                 proxy_headers=False,  # the guard reads them, of the one proxy that it trusts
                 ssl_certfile=tls[0] if tls else None,

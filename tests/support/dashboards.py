@@ -65,6 +65,13 @@ class Dashboard:
     def get(self, path: str, **headers: str) -> Answer:
         return get(self.url + path, **headers)
 
+    @contextmanager
+    def stream(self, query: str) -> Iterator[None]:
+        """An open stream, which has brought something."""
+        with urllib.request.urlopen(f"{self.url}/live?{query}", timeout=60) as answer:  # noqa: S310  # our own server
+            assert answer.readline()
+            yield
+
     def voice(self, device: str) -> Voice:
         return Voice(device, self.topics)
 

@@ -6,6 +6,7 @@ A database that does not answer is no reason for a page to fail: what this dashb
 import threading
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from sqlalchemy import (
@@ -112,7 +113,7 @@ class DatabaseHistory:
         asked = select(func.max(table.c.at), *means).where(table.c.device == device, *mine, table.c.at >= since)
         newest = asked.group_by(part).order_by(part.desc()).limit(MOST_POINTS + 1)
         rows = self._read((table.name, device, name, round(span / _ALIKE_S)), newest)
-        points = (kind(*(None if one is None else float(one) for one in row)) for row in reversed(rows))
+        points = [kind(row[0], *map(_number, row[1:])) for row in reversed(rows)]
         return [point for point in points if point.at >= since]
 
     def _seconds(self, table: Table) -> ColumnElement[Any]:
@@ -148,6 +149,11 @@ class DatabaseHistory:
     def _trouble(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error
         return f"{self._name}: {printable(' '.join(why(cause).split()), 300)}"
+
+
+def _number(mean: float | Decimal | None) -> float | None:
+    """A mean of whole numbers is a ``Decimal`` in PostgreSQL."""
+    return None if mean is None else float(mean)
 
 
 def _joined(stored: list[P], heard: list[P]) -> list[P]:

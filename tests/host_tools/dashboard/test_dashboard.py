@@ -31,9 +31,9 @@ def begun(url: str, namespace: str, *more: str, first: str = "") -> Iterator[tup
 
 
 @contextmanager
-def shown(url: str, namespace: str) -> Iterator[tuple[Running, str]]:
+def shown(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
     """A dashboard that has read what the broker keeps, and its address."""
-    with begun(url, namespace) as (command, address):
+    with begun(url, namespace, *more) as (command, address):
         eventually(lambda: "broker keeps" not in get(address).text, 60)
         yield command, address
 
