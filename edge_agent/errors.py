@@ -107,7 +107,7 @@ CODES: dict[str, Code] = {
     ),
     "memory_too_high": Code(
         "rejected",
-        "int8 needs more than max_peak_rss_bytes",
+        "int8 needs more memory than max_peak_rss_bytes or max_memory_ratio allows",
         "shrink the model, or set the gate that the message names",
     ),
     "no_gain": Code("rejected", "int8 gains less over float than each limit of min_gain", "see the message"),

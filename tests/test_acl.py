@@ -285,7 +285,7 @@ def test_who_only_reads_may_export_and_collect(tmp_path: Path, broker: Mosquitto
     ):
         device.expect(Connected)
         for topic, payload in (pi.status(), pi.info(), pi.model()):
-            assert device.link.publish(topic, payload, retain=True).wait(10)
+            assert device.link.publish(topic, payload, retain=True).wait(60)
         collect.said("storing what")
         url = re.search(r"http://\S+", exporter.said("/metrics"))
         assert url
@@ -293,7 +293,7 @@ def test_who_only_reads_may_export_and_collect(tmp_path: Path, broker: Mosquitto
         def heard() -> bool:
             device.link.publish(*pi.event())
             device.link.publish(*pi.health())
-            with urllib.request.urlopen(url[0], timeout=20) as answer:  # noqa: S310  # the exporter's, as it said
+            with urllib.request.urlopen(url[0], timeout=60) as answer:  # noqa: S310  # the exporter's, as it said
                 there = {line.partition("{")[0] for line in answer.read().decode().splitlines()}
             tables = ("ea_events", "ea_health", "ea_model_states")
             metrics = {"edge_agent_events_total", "edge_agent_temperature_celsius", "edge_agent_model_info"}

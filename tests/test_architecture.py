@@ -52,7 +52,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "sensing": ({"acquisition", "process", "reservoir", "retry", "settings", "sources"}, {"msgspec", "numpy"}),
     # the engine
     "quant": ({"jobs", "wire"}, {"msgspec", "numpy"}),
-    "backends": ({"quant"}, {"numpy", "onnx", "onnxruntime"}),
+    "backends": ({"process", "quant"}, {"numpy", "onnx", "onnxruntime"}),
     "calibration": ({"backends", "jobs", "quant"}, {"numpy"}),
     "preprocess": ({"wire"}, {"numpy"}),
     "contract": ({"backends", "preprocess", "wire"}, {"numpy"}),
@@ -103,7 +103,11 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
     "dashboard": {"broker", "fleet", "history", "model", "push"},
-    "cli": {"broker", "dashboard", "demo", "display", "exporter", "fleet", "history", "model", "push", "simulation"},
+    "dashboards": set(),
+    "cli": {
+        *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push"),
+        "simulation",
+    },
 }
 FORBIDDEN_IN_DAEMON = (
     *("numpy", "onnxruntime", "onnx", "asyncio", "typer", "rich", "cryptography", "serial", "psutil"),

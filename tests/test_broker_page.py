@@ -82,7 +82,7 @@ def test_who_is_on_the_page_comes_in(broker: MosquittoBroker, folder: Path, user
     mine = link(broker, folder, user)
     mine.start()
 
-    mine.wait_connected(10)
+    mine.wait_connected(60)
 
     mine.stop()
 

@@ -211,8 +211,12 @@ class Backend(Protocol):
         """Write the model in the shape that ``tap`` and ``rewrite`` want; the same function of its inputs."""
         ...
 
-    def open(self, path: Path, *, runtime: str = "", threads: int = 1) -> Session:
-        """Load a model file for inference; raises ``ModelError``, ``format_unsupported`` if ``runtime`` is not here."""
+    def open(self, path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False) -> Session:
+        """Load a model file for inference as it is served: memory that loading has freed is given back.
+
+        ``usual``: as an application that knows nothing of that loads it, for comparison. Raises ``ModelError``,
+        ``format_unsupported`` if ``runtime`` is not here.
+        """
         ...
 
     def tap(self, prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:

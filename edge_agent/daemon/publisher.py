@@ -58,8 +58,12 @@ class Publisher:
         """Count a want or command that is not obeyed, whether or not it is said by itself."""
         self._refused_count += 1
 
+    def may_refuse(self) -> bool:
+        """Whether a refusal would be said at once: only so does none take the place of another that is not said yet."""
+        return time.monotonic() - self._status_said >= REPORT_EVERY_S
+
     def refuse(self, refused: Refused) -> None:
-        """Say which want or command is not obeyed."""
+        """Say which want or command is not obeyed; ask :meth:`may_refuse` before."""
         self._refused = refused
         self._status_unsaid = True
         self.tick()
@@ -79,10 +83,9 @@ class Publisher:
 
     def tick(self) -> None:
         """Say a refusal, a twin, or the end of either; at most once a second, as anybody may provoke it."""
-        now = time.monotonic()
-        if self._status_unsaid and now - self._status_said >= REPORT_EVERY_S:
+        if self._status_unsaid and self.may_refuse():
             self._status_unsaid = False
-            self._status_said = now
+            self._status_said = time.monotonic()
             self.status()
 
     def stamp(self) -> Message:

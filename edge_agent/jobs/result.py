@@ -89,6 +89,14 @@ class MeasuredModel(msgspec.Struct, frozen=True, kw_only=True):
     """VmHWM of a process with this model alone."""
     model_rss_bytes: int | None = None
     """The same, less an empty runtime's."""
+    loaded_rss_bytes: int | None = None
+    """VmRSS of that process once the model was loaded, less an empty runtime's."""
+    steady_rss_bytes: int | None = None
+    """VmRSS of that process after calls, less an empty runtime's: what models are compared by."""
+    load_ms: float | None = None
+    """Until the model could be called."""
+    first_ms: float | None = None
+    """Of the first call."""
     preference: float | None = None
     """What ``[recipe] prefer`` says of a candidate: the weighted sum of the logarithms of what it takes of float's
     time, size and, once that is measured, memory. Lower is better, 0 is float's. From before the proof of its time."""
@@ -193,6 +201,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The same in a sentence."""
     reference: MeasuredModel | None = None
     """The float model."""
+    usual: MeasuredModel | None = None
+    """The memory of the float model as an application loads it that takes the runtime's defaults."""
     chosen: MeasuredModel | None = None
     """The int8 model that was accepted."""
     candidates: list[MeasuredModel] = []

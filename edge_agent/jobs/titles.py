@@ -12,6 +12,10 @@ TITLES = MappingProxyType({
     "preference": "preference",
     "peak_rss_bytes": "peak RSS",
     "model_rss_bytes": "RSS of the model",
+    "loaded_rss_bytes": "RSS, loaded",
+    "steady_rss_bytes": "RSS, steady",
+    "load_ms": "time to load",
+    "first_ms": "first call",
     "accuracy": "accuracy",
     "agreement": "agreement",
     "agreement_lower": "agreement, at least",
@@ -31,6 +35,7 @@ GATES = MappingProxyType({
     "min_sqnr_db": "how far the outputs' signal is above int8's error",
     "max_latency_ratio": "what a call takes of float's time",
     "max_size_ratio": "what the file takes of float's size",
+    "max_memory_ratio": "what the model takes of float's memory, both as they are served",
     "max_peak_rss_bytes": "the most memory that a process with the model takes",
     "min_gain": "what int8 saves over float",
 })  # fmt: skip

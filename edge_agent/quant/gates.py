@@ -160,8 +160,15 @@ def drop_to_exclude(gates: Gates, kind: OutputKind, measured: Measured) -> float
     return _limits(gates, kind, measured).max_accuracy_drop
 
 
-def evaluate_measured(gates: Gates, peak_rss_bytes: int, gain: Gain) -> Judgement:
-    """What is judged last: the peak memory of a process with the candidate alone, and what is gained over float."""
+def evaluate_measured(gates: Gates, peak_rss_bytes: int, memory_ratio: float, gain: Gain) -> Judgement:
+    """What is judged last, of a process with the candidate alone.
+
+    Args:
+        gates: the manifest's.
+        peak_rss_bytes: its peak memory.
+        memory_ratio: what it keeps of what float keeps.
+        gain: what is gained over float.
+    """
     limit = gates.max_peak_rss_bytes
     needed, allowed = apart(peak_rss_bytes / _MIB, limit / _MIB)
     words = (
@@ -169,7 +176,12 @@ def evaluate_measured(gates: Gates, peak_rss_bytes: int, gain: Gain) -> Judgemen
         f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
     memory = at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words)
-    return _judgement((memory, *gain_findings(gain, gates.min_gain, final=True)), ())
+    words = (
+        "int8 keeps {value} of float's memory; at most {limit} may be kept; "
+        "[gates] max_memory_ratio = {room:g} allows it"
+    )
+    kept = at_most("max_memory_ratio", gates.max_memory_ratio or 0.0, memory_ratio, "memory_too_high", words)
+    return _judgement((memory, kept, *gain_findings(gain, gates.min_gain, final=True)), ())
 
 
 def evaluate_gain(gates: Gates, gain: Gain) -> Judgement:

@@ -87,6 +87,8 @@ class Announced(msgspec.Struct, frozen=True):
     topic: str
     components: dict[str, str] = {}
     """Entity → its platform."""
+    identifier: str = ""
+    """Of the device there: one of another namespace is another device. Empty: that is not known."""
 
 
 class Store:
@@ -229,8 +231,11 @@ class Store:
         path = self.root / "home-assistant.json"
         if announced is not None:
             self._write(path, msgspec.json.encode(announced))
-        else:
+            return
+        try:
             path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _no_space(path, error) from None
 
     def report(self, job: str) -> bytes | None:
         """The last report of an ended job, as it was published; raises ``StoreError`` if it cannot be read now."""

@@ -64,9 +64,9 @@ _OF_SERVING: _Numbers = (
 )
 """The same of ``ModelSample``: of the last interval."""
 _ATTRIBUTES = (
-    *("job_version", "stage", "verdict", "stale", "active_version", "active_since", "previous_version"),
-    *("agreement_lower", "latency_ratio_upper"),
+    *("job_version", "stale", "active_version", "previous_version", "agreement_lower", "latency_ratio_upper"),
 )
+_TEXTS = ("code", "message", "method", "runtime", "stage", "verdict", "active_since")
 """Fields of ``ModelState`` that stand beside a model's status."""
 
 
@@ -93,7 +93,7 @@ def device_entities(topics: Topics, device: str, health_s: int) -> dict[str, Ent
             "state_topic": topics.device(device, "event"),
             "event_types": _KINDS,
             "value_template": templates.event(
-                _KINDS, ("event_seq", "severity", "version"), ("code", "message", "model", "job")
+                _KINDS, ("event_seq", "version"), ("severity", "code", "message", "model", "job")
             ),
             "qos": 1,
             "availability": [],  # an event of a device that then went away is one all the same
@@ -130,7 +130,7 @@ def model_entities(topics: Topics, device: str, model: str, model_s: int) -> dic
             "options": _STATUSES,
             "value_template": templates.one_of("status", _STATUSES),
             "json_attributes_topic": state["state_topic"],
-            "json_attributes_template": templates.attributes(_ATTRIBUTES, ("code", "message", "method", "runtime")),
+            "json_attributes_template": templates.attributes(_ATTRIBUTES, _TEXTS),
             **state,
         },
         "problem": {

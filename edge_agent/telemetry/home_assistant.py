@@ -42,8 +42,13 @@ class Described:
 
     @property
     def identifier(self) -> str:
-        """One for each device of each namespace that may share a broker; ASCII."""
-        return f"edge-agent:{self.topics.namespace}:{self.device}"
+        """See :func:`identifier`."""
+        return identifier(self.topics, self.device)
+
+
+def identifier(topics: Topics, device: str) -> str:
+    """One for each device of each namespace that may share a broker; ASCII."""
+    return f"edge-agent:{topics.namespace}:{device}"
 
 
 def discovery_topic(prefix: str, device: str) -> str:

@@ -79,9 +79,14 @@ def _with_release(state: ModelState, running: Running) -> ModelState:
         agreement_lower=compared.agreement_lower,
         float_accuracy=reference.accuracy,
         accuracy=served.accuracy,
-        float_rss_bytes=reference.model_rss_bytes,
-        rss_bytes=served.model_rss_bytes,
+        float_rss_bytes=_kept(reference),
+        rss_bytes=_kept(served),
     )
+
+
+def _kept(model: MeasuredModel) -> int | None:
+    """What serving keeps; of a job from before that was measured, its peak."""
+    return model.model_rss_bytes if model.steady_rss_bytes is None else model.steady_rss_bytes
 
 
 def _with_job(state: ModelState, job: Job, sentence: str) -> ModelState:

@@ -9,8 +9,10 @@ as a state has 255 characters at most and the recorder keeps attributes up to 16
 from collections.abc import Iterable
 
 _M = "{% set m = value_json if value_json is mapping else {} %}"
-_MOST_TEXT, _MOST_SUMMARY = 1000, 255
-"""Characters of a sentence in an attribute, and of Home Assistant's ``release_summary``."""
+_MOST_TEXT, _MOST_WORD = 1000, 100
+"""Characters of a message in an attribute, and of another text."""
+_MOST_SUMMARY, _MOST_END = 255, 75
+"""Characters of Home Assistant's ``release_summary``, and of how the newest job ended in it."""
 
 ONLINE = _M + "{{ 'online' if m.get('online') is true else 'offline' if m.get('online') is false else '' }}"
 CONNECTED = _M + "{{ 'ON' if m.get('online') is true else 'OFF' if m.get('online') is false else '' }}"
@@ -38,7 +40,7 @@ def one_of(field: str, known: list[str]) -> str:
 
 
 def attributes(fields: Iterable[str], texts: Iterable[str]) -> str:
-    """Fields as they are, and ``texts`` cut."""
+    """Numbers and booleans, and ``texts`` cut."""
     return _M + "{{ {" + _pairs(fields, texts) + "}|to_json }}"
 
 
@@ -54,26 +56,34 @@ def update(device: str, model: str, statuses: list[str]) -> str:
     Versions are texts there. A version that was refused stays on offer, and the summary says how its job ended. The
     summary is rendered as Markdown, so nothing but words of the protocol comes into it.
     """
-    summary = (
-        "Home Assistant only watches, as orders are signed. "
-        f"To install: push-model MODEL --device {device}. To go back: host-tools rollback {model} --device {device}"
-    )
     return (
         _M + "{% if m.get('model') %}"
         "{% set a, n = m.get('active_version')|int(0), m.get('newest_version')|int(0) %}"
         "{% set s = m.get('status') if m.get('status') in " + str(statuses) + " else '' %}"
         "{% set p = s in ['queued', 'in_progress'] %}"
         "{% set c = m.get('code', '')|string|regex_replace('[^a-z0-9_]', '') %}"
-        "{% set t = 'Version ' ~ m.get('job_version')|int(0) ~ ': ' ~ s ~ (' (' ~ c ~ ')' if c else '') ~ '. ' %}"
+        "{% set t = 'Version ' ~ m.get('job_version')|int(0) ~ ': ' ~ s ~ (' (' ~ c[:30] ~ ')' if c else '') ~ '. ' %}"
         "{{ {'installed_version': a|string if a else 'none',"
         " 'latest_version': [a, n]|max|string if a or n else 'none',"
         " 'in_progress': p,"
         " 'update_percentage': [[(m.progress*100)|round|int, 0]|max, 100]|min"
         " if p and m.get('progress') is number else none,"
-        " 'release_summary': ((t if s else '') ~ '" + summary + "')[:" + str(_MOST_SUMMARY) + "]}|to_json }}{% endif %}"
+        " 'release_summary': (t[:" + str(_MOST_END) + "] if s else '') ~ '" + summary(device, model) + "'}"
+        "|to_json }}{% endif %}"
     )
 
 
+def summary(device: str, model: str) -> str:
+    """How to do from a shell what cannot be done from Home Assistant: commands that are whole, or not there."""
+    install = f"Home Assistant only watches, as orders are signed. To install: push-model MODEL --device {device}."
+    both = f"{install} To go back: host-tools rollback {model} --device {device}"
+    return both if len(both) <= _MOST_SUMMARY - _MOST_END else install
+
+
 def _pairs(fields: Iterable[str], texts: Iterable[str]) -> str:
-    as_they_are = [f"'{field}': m.get('{field}')" for field in fields]
-    return ", ".join([*as_they_are, *(f"'{text}': (m.get('{text}', '')|string)[:{_MOST_TEXT}]" for text in texts)])
+    numbers = [f"'{field}': (m.{field} if m.{field} is number else none)" for field in fields]
+    return ", ".join([*numbers, *(f"'{text}': (m.get('{text}', '')|string)[:{_most(text)}]" for text in texts)])
+
+
+def _most(text: str) -> int:
+    return _MOST_TEXT if text == "message" else _MOST_WORD

@@ -183,6 +183,8 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_margin: Fraction | None = None
     """Fraction by which ``max_latency_ratio`` may be exceeded and int8 still counts as not slower. None: 0.02 where
     that limit is at its default, else 0. A written 1.0 without a margin is :data:`AS_FLOAT`."""
+    max_memory_ratio: NonNegative | None = None
+    """What int8 keeps of the memory that float keeps, both as they are served; None or 0: no gate."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -286,6 +288,7 @@ FEATURES = (
     Feature("letterbox", "the step letterbox", InputContract, "steps", _has_letterbox),
     Feature("min_gain", "[gates] min_gain", Gates, "min_gain"),
     Feature("latency_margin", "[gates] latency_margin", Gates, "latency_margin"),
+    Feature("max_memory_ratio", "[gates] max_memory_ratio", Gates, "max_memory_ratio"),
     Feature("prefer", "[recipe] prefer", Recipe, "prefer"),
 )
 """What came after version 0.1.0: a new field, or a new word of an old one, is one line here, and so is left out of the

@@ -7,6 +7,7 @@ from host_tools.cli.dashboard import dashboard
 from host_tools.cli.dashboard_access import DashboardOptions
 from host_tools.cli.dashboard_user import dashboard_user
 from host_tools.cli.devices import devices
+from host_tools.cli.export_dashboards import export_dashboards
 from host_tools.cli.exporter import exporter
 from host_tools.cli.keygen import keygen
 from host_tools.cli.keys import KeysOptions, keys
@@ -61,6 +62,7 @@ _DASHBOARD = examples(
     "host-tools dashboard --db ~/.local/state/edge-agent/history.db",
 )
 _DASHBOARD_USER = examples("host-tools dashboard-user anna users --role operator")
+_DASHBOARDS = examples("host-tools export-dashboards dashboards")
 _KEYGEN = examples("host-tools keygen operator", "host-tools keygen operator --passphrase")
 _SIGN = examples(
     "host-tools sign har --device pi-01 --sign second.key", "host-tools sign keys-2 --all --sign second.key"
@@ -89,6 +91,7 @@ def main() -> None:
     app.command(epilog=_COLLECT, cls=connected)(collect)
     app.command(epilog=_DASHBOARD, cls=taking(DashboardOptions))(dashboard)
     app.command("dashboard-user", epilog=_DASHBOARD_USER, cls=VersionedCommand)(dashboard_user)
+    app.command("export-dashboards", epilog=_DASHBOARDS, cls=VersionedCommand)(export_dashboards)
     app.command(epilog=_KEYGEN, cls=VersionedCommand)(keygen)
     app.command(epilog=_SIGN, cls=taking(SignOptions))(sign)
     app.command(epilog=_KEYS, cls=taking(KeysOptions))(keys)

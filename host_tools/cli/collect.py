@@ -1,10 +1,12 @@
 """``host-tools collect``: what devices say, over time, in a database."""
 
+import math
 from typing import Annotated
 
 import typer
 
 from edge_agent.advice.installation import require
+from edge_agent.errors import ConfigError
 from host_tools.broker.session import to_stderr
 from host_tools.cli.options import connection_of
 from host_tools.fleet.listening import follow
@@ -24,7 +26,7 @@ def collect(
         ),
     ] = None,
     keep_days: Annotated[
-        float, typer.Option("--keep-days", metavar="N", min=0, help="older rows are deleted; 0: none is")
+        float, typer.Option("--keep-days", metavar="N", min=0, max=36_500, help="older rows are deleted; 0: none is")
     ] = 365.0,
 ) -> None:
     """Store reports, model states, health and events in SQLite or PostgreSQL, until Ctrl-C.
@@ -32,6 +34,8 @@ def collect(
     Events wait at the broker while this does not run, up to a week; what it retains is read again at each start.
     A password belongs into ~/.pgpass or PGPASSWORD: others see a command line.
     """
+    if math.isnan(keep_days):
+        raise ConfigError("usage", "--keep-days must be a number")
     options = connection_of(context)
     settings = options.settings()
     require("sqlalchemy")
@@ -55,4 +59,4 @@ def collect(
             collector.finish()
             events.close()
             database.close()
-            to_stderr(f"stored {collector.stored} messages")
+            to_stderr(f"dealt with {collector.dealt_with} messages")

@@ -23,7 +23,7 @@ def exporter(
 ) -> None:
     """Answer Prometheus' scrapes with the state of every device, until Ctrl-C.
 
-    Alert rules to start from are in host_tools/dashboards/prometheus/alerts.yml.
+    host-tools export-dashboards writes alert rules and a dashboard to start from.
     """
     options = connection_of(context)
     host, port = address_of(listen)

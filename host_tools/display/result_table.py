@@ -46,7 +46,10 @@ def comparison(result: Result) -> list[tuple[str, str, str, str]]:
         *(both(f"latency_{name}_ms", lambda value: _number(value, " ms")) for name in ("p50", "p95", "p99")),
         after_alone("ratio_p50", _ratio(after.ratio_p50), slowest),
         after_alone("preference", "" if after.preference is None else numbers.signed(after.preference)),
-        *(both(key, _bytes) for key in ("peak_rss_bytes", "model_rss_bytes")),
+        both("peak_rss_bytes", _bytes),
+        both("model_rss_bytes", _bytes, "peak, over an empty runtime" if after.model_rss_bytes else ""),
+        *(both(key, _bytes, _usual(result, key, _bytes)) for key in ("loaded_rss_bytes", "steady_rss_bytes")),
+        *(both(key, _milliseconds, _usual(result, key, _milliseconds)) for key in ("load_ms", "first_ms")),
         after_alone("agreement", _percent(after.agreement), least),
         after_alone("disagreements", _of(after.disagreements, after.windows)),
         after_alone("sqnr_db", _number(after.sqnr_db, " dB")),
@@ -71,6 +74,16 @@ def _labelled(shown: LabelledSet | None) -> list[tuple[str, str, str, str]]:
         rows.append((f"labelled {metric.name}", form(metric.reference), form(metric.target), drop))
     decides = "" if shown.decides else "does not decide"
     return [*rows, ("labelled windows", "", str(shown.windows), decides)]
+
+
+def _usual(result: Result, key: str, form: Callable[[Any], str]) -> str:
+    """The same number of float as an application usually loads it."""
+    value = getattr(result.usual, key, None)
+    return "" if value is None else f"float as usual: {form(value)}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return _number(value, " ms")
 
 
 def gates(result: Result) -> list[tuple[str, str, str, bool]]:

@@ -1,6 +1,7 @@
 """The fleet as Prometheus' metrics, made anew for each scrape.
 
 A label is a name of the protocol, a word of a closed list, or a foreign string that was cut; a job's id never is one.
+What only rises begins at 0, as far as its labels are known before: of a first value nobody sees that it has risen.
 """
 
 import threading
@@ -8,16 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge_agent.wire.telemetry import EVENT_KINDS
 from host_tools.exporter import table, words
 from host_tools.fleet.device_state import OTHER, DeviceState
 from host_tools.fleet.flood import Flood
+from host_tools.fleet.reading import Reason
 from host_tools.fleet.state import Fleet
 
 PREFIX = "edge_agent_"
+_NO_DEVICE = "(none)"
+"""The label of topics of no device; none can have this name."""
 
 
 @dataclass
@@ -86,7 +92,7 @@ def _device_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
         online.add_metric((one.id,), one.online)
         if one.seen:
             seen.add_metric((one.id,), one.seen)
-        if one.status:
+        if one.online and one.status:  # a will says 0, and a counter that seems to begin anew counts twice
             refused.add_metric((one.id,), max(0, one.status.refused_count))
             twin.add_metric((one.id,), bool(one.status.twin))
         if one.board:
@@ -95,7 +101,8 @@ def _device_metrics(devices: Iterable[DeviceState]) -> Iterator[Metric]:
             memory.add_metric((one.id,), one.board.memory_bytes)
             for name in dict.fromkeys(map(words.short, one.board.groups)):
                 group.add_metric((one.id, name), 1)
-        for (kind, severity), number in one.events.items():
+        begun = {(kind, meaning.severity): 0 for kind, meaning in EVENT_KINDS.items()}
+        for (kind, severity), number in (begun | one.events).items():
             events.add_metric((one.id, kind, severity), number)
     yield from (online, seen, info, memory, group, refused, twin, events)
 
@@ -194,13 +201,15 @@ def _own_metrics(exported: Exported) -> Iterator[Metric]:
     messages = _counter("exporter_messages", "Messages that came.")
     messages.add_metric((), exported.messages)
     unreadable = _counter("exporter_unreadable_messages", "Messages that mean nothing here.", "reason")
-    for reason, number in exported.unreadable.items():
-        unreadable.add_metric((reason,), number)
+    for reason in get_args(Reason):
+        unreadable.add_metric((reason,), exported.unreadable[reason])
     limited = _counter("exporter_limited_messages", "Messages left out, as the device sends too many.", "device")
-    for name, number in exported.flood.left_out.items():
-        limited.add_metric((name,), number)
+    for name, number in (dict.fromkeys(exported.fleet.devices, 0) | exported.flood.left_out).items():
+        limited.add_metric((name or _NO_DEVICE,), number)
     full = _counter("exporter_left_out", "Models and jobs left out, as the device has too many.", "device")
     for one in exported.fleet.devices.values():
         if one.left_out:
             full.add_metric((one.id,), one.left_out)
-    yield from (connected, devices, messages, unreadable, limited, full)
+    others = _counter("exporter_unknown_devices_messages", "Messages left out, as there are too many devices.")
+    others.add_metric((), exported.fleet.left_out)
+    yield from (connected, devices, messages, unreadable, limited, full, others)

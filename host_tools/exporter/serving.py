@@ -47,21 +47,25 @@ class Exporter:
                 self.exported.fleet.take(said, time.time(), retained=message.retained)
 
     def tick(self) -> bool:
-        """Nothing waits here."""
+        """Nothing waits here; who sends too much is named."""
+        with self.exported.lock:
+            told = self.exported.flood.news(time.monotonic())
+        for news in told:
+            self._say(news)
         return False
 
     def _read(self, topic: str, payload: bytes, *, limited: bool = False) -> Said | None:
         """What a message says. Whose it is tells the topic, so what is left out is left out before it is read."""
-        exported, now = self.exported, time.monotonic()
-        exported.messages += 1
+        exported = self.exported
         device = device_of(self._topics, topic)
-        if limited and not exported.flood.lets_in(device, now):
-            if news := exported.flood.news(device, now):
-                self._say(news)
-            return None
+        with exported.lock:
+            exported.messages += 1
+            if limited and not exported.flood.lets_in(device, time.monotonic(), len(payload)):
+                return None
         said = read(self._topics, topic, payload, _MOST)
         if isinstance(said, Unreadable):
-            exported.unreadable[said.reason] += 1
+            with exported.lock:
+                exported.unreadable[said.reason] += 1
             return None
         return said
 

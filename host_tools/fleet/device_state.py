@@ -20,6 +20,8 @@ _EVENTS = 64
 """So many of the newest are known again if they are published twice."""
 FRESH_S = 300.0
 """How long a sample is worth something at least; longer where they come seldom: three intervals."""
+_MOST_EVERY_S = 3 * 3600.0
+"""The longest interval that is believed."""
 OTHER = "other"
 """What stands for a word that is none of a closed list."""
 S = TypeVar("S", Health, ModelSample)
@@ -83,6 +85,8 @@ class Sampled(Generic[S]):
     sample: S
     at: float
     every_s: float = 0.0
+    _gap_s: float = float("inf")
+    """Between the two before the newest."""
 
     @property
     def fresh_until(self) -> float:
@@ -94,8 +98,15 @@ class Sampled(Generic[S]):
         return now <= self.fresh_until
 
     def next(self, sample: S, now: float) -> None:
-        """A newer one has come."""
-        self.sample, self.every_s, self.at = sample, now - self.at, now
+        """A newer one has come. It may say what its pace is; else an outage is no pace, so the shorter gap counts."""
+        gap = now - self.at
+        paces = (sample.interval_s,) if isinstance(sample, ModelSample) else (gap, self._gap_s)
+        self.sample, self.at, self._gap_s = sample, now, gap
+        self.every_s = min(*paces, _MOST_EVERY_S)
+
+    def end(self) -> None:
+        """Whom it is about is gone."""
+        self.at = float("-inf")
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ def note(device: DeviceState, message: Message, now: float) -> bool:
     """Note a message; False: there is no room for it, or it is an event that is known."""
     match message:
         case DeviceStatus() as status:
-            device.status = status
+            _note_status(device, status)
         case DeviceInfo() as info:
             device.board = _board(info)
         case ModelState() as state:
@@ -66,9 +66,9 @@ def note(device: DeviceState, message: Message, now: float) -> bool:
                 return False
             _note_report(device, report)
         case Health() as health:
-            if device.health is None:
-                device.health = Sampled(health, now)
-            device.health.next(health, now)
+            if device.health is not None:
+                device.health.next(health, now)
+            device.health = device.health or Sampled(health, now)
         case ModelSample() as sample:
             if not _has_room(device, device.served, sample.model, MOST_MODELS):
                 return False
@@ -82,6 +82,14 @@ def note(device: DeviceState, message: Message, now: float) -> bool:
         case _:
             return False
     return True
+
+
+def _note_status(device: DeviceState, status: DeviceStatus) -> None:
+    device.status = status
+    if not status.online:
+        device.health = None
+        for served in device.served.values():
+            served.newest.end()
 
 
 def _board(info: DeviceInfo) -> Board:

@@ -9,7 +9,7 @@ addresses.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ from edge_agent.strict import UNDECODABLE
 from edge_agent.wire.messages import DeviceInfo, DeviceStatus, JobReport, Message, decode
 from edge_agent.wire.telemetry import HEALTH, Event, Health, ModelSample, ModelState
 from edge_agent.wire.topics import MODEL_STREAMS, DeviceTopic, Topics, check_name
+from host_tools.fleet.names import with_names
 
 MOST = 1000
 """Characters of a string, if nobody wants fewer."""
@@ -44,7 +45,6 @@ _JobHead = msgspec.defstruct(
 )
 """A report without its results."""
 
-N = TypeVar("N", bound=Message)
 Reason = Literal["topic", "too_large", "malformed", "protocol_version", "foreign_name"]
 
 
@@ -108,12 +108,13 @@ def read(topics: Topics, topic: str, payload: bytes, most: int = MOST, *, result
         if not _plain(payload, most):
             message = _bounded(message, most)
         named = _names(message, where)
-        message = well_named(message)
     except WireError as error:
         return Unreadable(where.device, _reason(error.code))
     except (*UNDECODABLE, msgspec.ValidationError):
         return Unreadable(where.device, "malformed")
-    return Said(where.device, where.kind, where.leaf, message) if named else Unreadable(where.device, "foreign_name")
+    if not named:
+        return Unreadable(where.device, "foreign_name")
+    return Said(where.device, where.kind, where.leaf, with_names(message))
 
 
 def _without_results(payload: bytes) -> JobReport:
@@ -144,31 +145,6 @@ def _names(message: Message, where: DeviceTopic) -> bool:
             if job != where.leaf:
                 return False
     return getattr(message, "device", "") == where.device
-
-
-def well_named(message: N) -> N:
-    """The message without what has a name that nothing may have."""
-    named: dict[str, Any]
-    match message:
-        case DeviceInfo(groups=groups, active=active):
-            named = {
-                "groups": [one for one in groups if _is_name(one)],
-                "active": [one for one in active if _is_name(one.model)],
-            }
-        case Event(model=model, job=job):
-            named = {"model": model if _is_name(model) else "", "job": job if _is_name(job) else ""}
-        case _:
-            return message
-    sound = all(getattr(message, field) == value for field, value in named.items())
-    return message if sound else msgspec.structs.replace(message, **named)
-
-
-def _is_name(text: str) -> bool:
-    try:
-        check_name(text)
-    except WireError:
-        return False
-    return True
 
 
 def _plain(payload: bytes, most: int) -> bool:

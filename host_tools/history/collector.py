@@ -24,6 +24,8 @@ _MOST = 2000
 """Characters of a string that is stored."""
 _AGAIN_S = 2.0
 _PRUNE_EVERY_S = 3600.0
+_MOST_EVENTS = 20_000
+"""That may have waited for us, of one device: in a week, for which a broker keeps them, an agent has some thousands."""
 
 
 class Collector:
@@ -40,13 +42,15 @@ class Collector:
     def __init__(
         self, topics: Topics, database: Database, events: EventStream, keep_days: float, say: Callable[[str], None]
     ) -> None:
-        self.stored = 0
+        self.dealt_with = 0
         self._topics = topics
         self._database = database
         self._events = events
         self._keep_s = keep_days * _DAY_S
         self._say = say
         self._flood = Flood()
+        self._floods = Flood(burst=_MOST_EVENTS)
+        """Of events, so that samples do not take the room of what waited at the broker."""
         self._waiting = Waiting(self._earliest)
         self._retry_at = self._prune_at = float("-inf")
         self._away = False
@@ -68,37 +72,40 @@ class Collector:
 
     def heard(self, message: Incoming) -> None:
         """What a device says now."""
-        if message.retained or self._let_in(message.topic):
+        if message.retained or self._lets_in(self._flood, message):
             self._take(message.topic, message.payload, retained=message.retained)
         self._store_if_due()
 
     def tick(self) -> bool:
         """Take events, and store or delete what is due; True: there were events, so there may be more."""
-        before = self.stored
+        before = self.dealt_with
+        self._events.tend()
         if not self._away:  # else they wait at the broker, where there is room
             for event in self._events.come():
-                if self._let_in(event.topic):
-                    self._take(event.topic, event.payload)
+                if self._lets_in(self._floods, event):
+                    self._take(event.topic, event.payload, retained=event.retained)
                 self._waiting.acknowledge.append(partial(self._events.acknowledge, event))
                 self._store_if_due()
         self._store_if_due()
         if self._keep_s and not self._away and time.monotonic() >= self._prune_at:
             self._prune()
-        return bool(self._waiting.acknowledge) or self.stored > before
+        self._say_floods()
+        return bool(self._waiting.acknowledge) or self.dealt_with > before
 
     def finish(self) -> None:
         """Store what waits, as far as that goes."""
         if len(self._waiting.rows):
             self._retry_at = float("-inf")
             self._store()
+        self._say_floods(last=True)
 
-    def _let_in(self, topic: str) -> bool:
-        device, now = device_of(self._topics, topic), time.monotonic()
-        if self._flood.lets_in(device, now):
-            return True
-        if news := self._flood.news(device, now):
-            self._say(news)
-        return False
+    def _lets_in(self, flood: Flood, message: Incoming) -> bool:
+        return flood.lets_in(device_of(self._topics, message.topic), time.monotonic(), len(message.payload))
+
+    def _say_floods(self, *, last: bool = False) -> None:
+        for flood in (self._flood, self._floods):
+            for news in flood.news(time.monotonic(), last=last):
+                self._say(news)
 
     def _take(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         match read(self._topics, topic, payload, _MOST):
@@ -108,16 +115,17 @@ class Collector:
                 pass
 
     def _store_if_due(self) -> None:
-        if self._waiting.due(time.monotonic()):
+        if self._away or self._waiting.due(time.monotonic()):  # with nothing to store: whether it is back
             self._store()
 
     def _store(self) -> None:
-        if time.monotonic() < self._retry_at:
+        began = time.monotonic()
+        if began < self._retry_at:
             return
         try:
             refused = self._database.write(self._waiting.rows)
         except StoreError as error:
-            self._failed(error)
+            self._failed(error, began)
             return
         if self._away:
             left_out, self._waiting.left_out = self._waiting.left_out, 0
@@ -126,21 +134,24 @@ class Collector:
         if refused:
             self._say(f"the database does not take {counted(refused, 'row')}; they are left out")
         self._away = False
-        self.stored += self._waiting.stored()
+        self.dealt_with += self._waiting.stored()
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: StoreError, began: float) -> None:
+        """Wait for the database, and as long as it had us wait: what is said meanwhile has to be heard."""
         if error.code != "database_unreachable":
             raise error
         if not self._away:
             self._say(f"{error.message}; trying again")
         self._away = True
-        self._retry_at = time.monotonic() + _AGAIN_S
+        now = time.monotonic()
+        self._retry_at = now + max(_AGAIN_S, now - began)
 
     def _prune(self) -> None:
+        began = time.monotonic()
         try:
             more = self._database.prune(self._earliest(time.time()))
         except StoreError as error:
-            self._failed(error)
+            self._failed(error, began)
             return
         if not more:
             self._prune_at = time.monotonic() + _PRUNE_EVERY_S

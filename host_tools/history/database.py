@@ -3,27 +3,32 @@
 What is there already is passed over, so a batch may be written again after a connection broke on its way.
 """
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Insert, create_engine, delete, event, func, select
+from sqlalchemy import URL, Connection, Insert, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from edge_agent.errors import StoreError
 from edge_agent.printable import printable
 from edge_agent.strict import why
+from host_tools.history.engine import engine_of, is_of_a_value
+from host_tools.history.hours import BY_HOUR, lists_of, storing
 from host_tools.history.lock import FileLock, lock_session
 from host_tools.history.migrations import upgrade
 from host_tools.history.rows import Rows
-from host_tools.history.schema import DEVICES, OF_MESSAGES
+from host_tools.history.schema import DEVICES, OF_HOURS, OF_MESSAGES
 
 _SLICE_S = 6 * 3600.0
 """Of what is too old, so much is deleted at once."""
-_CONNECT_S = 5
-_BAD_VALUE = (DataError, IntegrityError)
-_BUSY_S = 10
+_PRUNE_WITHIN_S = 600
+_UNUSABLE_S = 60.0
+_ENCODINGS = ("UTF8", "SQL_ASCII")
+"""Of PostgreSQL databases, that keep every character; the second keeps bytes, and we write UTF-8."""
+_GONE = update(DEVICES).where(DEVICES.c.device == bindparam("which")).values(online=False)
 
 
 class Database:
@@ -42,13 +47,17 @@ class Database:
     """
 
     def __init__(self, url: URL, namespace: str) -> None:
-        self.name = printable(url.render_as_string(hide_password=True), 200)
+        shown = url.set(query={})  # a password may stand there as well
+        self.name = printable(shown.render_as_string(hide_password=True), 200)
         self._namespace = namespace
-        self._engine = _engine(url)
-        self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        self._engine = engine_of(url)
+        postgres = self._engine.dialect.name == "postgresql"
+        self._insert = postgresql.insert if postgres else sqlite.insert
         self._statements = {table.name: self._insert(table).on_conflict_do_nothing() for table in OF_MESSAGES}
+        self._with_hours = {name: storing(hours) for name, hours in BY_HOUR.items()} if postgres else {}
         self._connection: Connection | None = None
         self._lock: FileLock | None = None
+        self._unusable_since: float | None = None
         try:
             if self._engine.dialect.name == "sqlite":
                 self._lock = _lock_file(Path(url.database or ""), self.name)
@@ -61,19 +70,24 @@ class Database:
         """Store ``rows``; returns the number of those that the database takes in no way. With an error, none is."""
         try:
             self._write(self._connected(), rows)
-        except _BAD_VALUE:
-            return self._write_singly(rows)
         except SQLAlchemyError as error:
-            raise self._failed(error) from None
-        return 0
+            if not is_of_a_value(error):
+                raise self._failed(error) from None
+        except BaseException:  # as Ctrl-C: who knows what the server makes of half a statement
+            self._drop()
+            raise
+        else:
+            return 0
+        return self._write_singly(rows)
 
     def prune(self, before: float) -> bool:
         """Delete some of what was said before a moment; False: there was none."""
-        found = False
+        found, before = False, max(before, 0.0)
         try:
             connection = self._connected()
-            for table in OF_MESSAGES:
+            for table in (*OF_MESSAGES, *OF_HOURS):
                 with connection.begin():
+                    self._allow(connection, _PRUNE_WITHIN_S)
                     first = connection.execute(select(func.min(table.c.at))).scalar_one()
                     if first is not None and first < before:
                         connection.execute(delete(table).where(table.c.at < min(before, first + _SLICE_S)))
@@ -95,22 +109,33 @@ class Database:
     def _write(self, connection: Connection, rows: Rows) -> None:
         with connection.begin():
             for name, some in rows.of.items():
-                connection.execute(self._statements[name], some)
+                if name in self._with_hours:
+                    connection.execute(self._with_hours[name], lists_of(BY_HOUR[name], some))
+                else:
+                    connection.execute(self._statements[name], some)
             if rows.devices:
                 connection.execute(self._upsert, list(rows.devices.values()))
+            if rows.gone:
+                connection.execute(_GONE, [{"which": device} for device in rows.gone])
 
     def _write_singly(self, rows: Rows) -> int:
         """What is read is of a kind that fits every column; should a value not be, it takes nothing else with it."""
         refused = 0
         ones = [Rows(of={name: [row]}) for name, some in rows.of.items() for row in some]
-        for one in (*ones, *(Rows(devices={name: row}) for name, row in rows.devices.items())):
+        ones += [Rows(devices={name: row}) for name, row in rows.devices.items()]
+        for one in (*ones, Rows(gone=rows.gone)):
             try:
                 self._write(self._connected(), one)
-            except _BAD_VALUE:
-                refused += 1
             except SQLAlchemyError as error:
-                raise self._failed(error) from None
+                if not is_of_a_value(error):
+                    raise self._failed(error) from None
+                refused += 1
         return refused
+
+    def _allow(self, connection: Connection, seconds: float) -> None:
+        """Let statements of this transaction take so long."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}"))
 
     @property
     def _upsert(self) -> Insert:
@@ -132,8 +157,15 @@ class Database:
         if self._connection is None:
             try:
                 self._connection, self.client_id = self._open()
-            except StoreError as error:  # our own lock of before, too, which a server holds until it knows we left
+            except StoreError as error:
+                # A server holds our own lock of before until it knows that we left. Of another collector's we have to
+                # be gone: by the same id it would have the broker end our connection, and we its, in turn.
+                now = time.monotonic()
+                self._unusable_since = self._unusable_since or now
+                if error.code == "database_unusable" and now - self._unusable_since >= _UNUSABLE_S:
+                    raise
                 raise StoreError("database_unreachable", error.message) from None
+        self._unusable_since = None
         return self._connection
 
     def _open(self) -> tuple[Connection, str]:
@@ -143,7 +175,9 @@ class Database:
                 if self._engine.dialect.name == "postgresql":
                     with connection.begin():
                         lock_session(connection)
+                        _check_encoding(connection)
                 with connection.begin():
+                    self._allow(connection, 0)  # as long as it takes: tables may have to be made anew
                     return connection, upgrade(connection, self._namespace)
             except BaseException:
                 _end(connection)
@@ -172,21 +206,12 @@ def _end(connection: Connection) -> None:
         connection.close()
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() == "postgresql":
-        about = {"connect_timeout": _CONNECT_S, "application_name": "host-tools collect"}
-        return create_engine(url, connect_args=about, pool_size=1, max_overflow=0)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    """Readers do not wait for us nor we for them; what is committed survives a power cut; tables change as one."""
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+def _check_encoding(connection: Connection) -> None:
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding not in _ENCODINGS:
+        lacks = f"its encoding is {printable(str(encoding), 40)}, which lacks characters"
+        words = f"{lacks}; give another --db, of createdb -T template0 -E UTF8"
+        raise StoreError("database_unusable", words)
 
 
 def _lock_file(path: Path, name: str) -> FileLock:

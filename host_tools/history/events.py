@@ -5,7 +5,9 @@ stored.
 """
 
 import queue
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Connected, Disconnected, Incoming, Link, Oversized, SubscribeFailed
@@ -15,6 +17,7 @@ from edge_agent.wire.messages import MAX_REPORT_BYTES
 from host_tools.broker.settings import Settings
 
 _LONGEST_DELAY_S = 2.0
+_AT_ONCE_S = 2.0
 _MOST_BYTES = 4 << 20
 """Of events that wait here."""
 
@@ -33,10 +36,14 @@ class EventStream:
             longest_delay_s=_LONGEST_DELAY_S,
             inflow=Inflow(_MOST_BYTES, lambda _: MAX_REPORT_BYTES),
         )
+        self._waiting: deque[Incoming] = deque()
         self._link.start()
+        with suppress(BrokerError):  # which whoever hears the fleet says
+            self._link.wait_connected(_AT_ONCE_S)
+            self._link.subscribe(self._filter)  # before anything else is read, so that an event of now is ours
 
-    def come(self) -> Iterator[Incoming]:
-        """What has come since the last call; each is to be acknowledged.
+    def tend(self) -> None:
+        """Subscribe again after an outage; what has come since the last call waits.
 
         Raises:
             BrokerError: the broker refuses us, or lets us read no events.
@@ -54,9 +61,14 @@ class EventStream:
                 case Disconnected(reason, code) if happened.lasting:
                     raise BrokerError(code, reason)
                 case Incoming():
-                    yield happened
+                    self._waiting.append(happened)
                 case Oversized():
                     self._link.ack(happened)
+
+    def come(self) -> Iterator[Incoming]:
+        """What has come and waited; each is to be acknowledged."""
+        while self._waiting:
+            yield self._waiting.popleft()
 
     def acknowledge(self, message: Incoming) -> None:
         """It is stored, or nothing that could be: the broker may forget it."""

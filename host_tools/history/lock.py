@@ -20,6 +20,7 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
+        database = database.resolve()  # by whichever link
         self._file = os.open(database.with_name(database.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,16 +6,25 @@ from collections.abc import Callable
 from sqlalchemy import Connection, insert, inspect, select, update
 
 from edge_agent.errors import StoreError
-from host_tools.history.schema import META, METADATA, VERSION
+from host_tools.history.hours import BY_HOUR, begin
+from host_tools.history.schema import DEVICES, META, METADATA, NEWEST_STATES, OF_HOURS, OF_MESSAGES, VERSION
 
 Step = Callable[[Connection], None]
 
 
 def _first(connection: Connection) -> None:
-    METADATA.create_all(connection)
+    METADATA.create_all(connection, [*OF_MESSAGES, DEVICES, META])
 
 
-STEPS: tuple[Step, ...] = (_first,)
+def _dashboards(connection: Connection) -> None:
+    """What panels over weeks and over many devices need."""
+    NEWEST_STATES.create(connection, checkfirst=True)
+    METADATA.create_all(connection, OF_HOURS)
+    for hours in BY_HOUR.values():
+        begin(connection, hours)
+
+
+STEPS: tuple[Step, ...] = (_first, _dashboards)
 """Step ``n`` makes version ``n`` of what came before. A step never changes once it was released: where tables change,
 the first one gets the tables of its time, and a new one is added."""
 

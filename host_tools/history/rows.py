@@ -16,6 +16,8 @@ from edge_agent.wire.timestamps import parse_rfc3339
 from host_tools.fleet.reading import Said
 from host_tools.history.schema import EVENTS, HEALTH, MODEL_STATES, REPORTS, SERVING
 
+_MOST_OF_KEY = 64
+"""Characters of a boot's id, which has 36: an index of PostgreSQL takes 2,704 bytes for the whole key."""
 _AHEAD_S = 60.0
 _EARLIEST = 1_704_067_200.0
 """2024-01-01: no agent is older."""
@@ -31,40 +33,53 @@ _MOMENTS = ("active_since", "started")
 
 @dataclass(slots=True)
 class Rows:
-    """Rows that belong together: table → its rows, and what is newly known of devices."""
+    """Rows that belong together: table → its rows, what is newly known of devices, and which of them are gone."""
 
     of: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Of whom the broker says that they are not there: no word of theirs, so they were not seen."""
 
     def __len__(self) -> int:
-        return sum(map(len, self.of.values())) + len(self.devices)
+        return sum(map(len, self.of.values())) + len(self.devices) + len(self.gone)
 
-    def add(self, said: Said, received: float, *, earliest: float = 0.0, retained: bool = False) -> None:
-        """Add what was said and heard at ``received``, of which nothing before ``earliest`` is kept (epoch seconds)."""
+    def add(
+        self, said: Said, received: float, *, earliest: float = 0.0, retained: bool = False, trusted: bool = True
+    ) -> None:
+        """Add what was said and heard at ``received``, of which nothing before ``earliest`` is kept (epoch seconds).
+
+        ``trusted``: the device's clock was set, as far as that is known.
+        """
         message = said.message
-        if message is None:
+        if message is None or (isinstance(message, DeviceStatus) and not message.online):
             if said.kind == "status":
-                self._know(said.device, received, seen=False, online=False)
+                self.gone.add(said.device)
             return
-        at = _moment_of(message, received, max(earliest, _EARLIEST))
+        if retained and isinstance(message, Health | ModelSample | Event):
+            return  # no agent has the broker keep it
+        spoken = _spoken(message, received) if trusted else None
+        when = received if spoken is None or not retained else spoken
         match message:
             case DeviceStatus():
-                seen = message.online and not retained
-                self._know(said.device, at if retained else received, seen=seen, online=message.online)
+                self.gone.discard(said.device)
+                self._know(said.device, when, online=True)
             case DeviceInfo():
                 about = {key: getattr(message, key) for key in ("board", "arch", "agent_version", "memory_bytes")}
-                groups = ",".join(message.groups)
-                self._know(said.device, at if retained else received, seen=True, **about, groups=groups)
+                self._know(said.device, when, **about, groups=",".join(message.groups))
             case _:
-                self._know(said.device, at if retained else received, seen=True)
+                self._know(said.device, when)
+                if spoken is not None and spoken < earliest:
+                    if retained:  # it was stored when it was new, and would be deleted again
+                        return
+                    spoken = None
                 table = _TABLES[type(message)]
+                at = received if spoken is None else spoken
                 self.of.setdefault(table.name, []).append(_row(message, at, received))
 
-    def _know(self, device: str, when: float, *, seen: bool, **about: Any) -> None:
+    def _know(self, device: str, when: float, **about: Any) -> None:
         known = self.devices.setdefault(device, _unknown(device, when))
         known["first_seen"] = min(known["first_seen"], when)
-        if seen:
-            known["last_seen"] = max(known["last_seen"], when)
+        known["last_seen"] = max(known["last_seen"], when)
         known |= about
 
 
@@ -75,6 +90,7 @@ def _unknown(device: str, when: float) -> dict[str, Any]:
 
 def _row(message: Message, at: float, received: float) -> dict[str, Any]:
     row = {name: getattr(message, name) for name in _COLUMNS[type(message)]}
+    row["boot_id"] = message.boot_id[:_MOST_OF_KEY]
     for name in _MOMENTS:
         if name in row:
             row[name] = parse_rfc3339(row[name])
@@ -83,8 +99,9 @@ def _row(message: Message, at: float, received: float) -> dict[str, Any]:
     return row | {"at": at, "received": received}
 
 
-def _moment_of(message: Message, received: float, earliest: float) -> float:
+def _spoken(message: Message, received: float) -> float | None:
+    """When a message was made, by the device's clock; None: the clock is wrong, or may be."""
     said = parse_rfc3339(message.ts)
     if said is None or (isinstance(message, Health) and not message.clock_plausible):
-        return received
-    return said if earliest <= said <= received + _AHEAD_S else received
+        return None
+    return said if _EARLIEST <= said <= received + _AHEAD_S else None

@@ -18,13 +18,14 @@ from sqlalchemy import (
     Float,
     Index,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     TypeDecorator,
 )
 from sqlalchemy.types import TypeEngine
 
-VERSION = 1
+VERSION = 2
 """Of these tables; one more with every change, and a step in ``migrations``."""
 METADATA = MetaData()
 
@@ -73,6 +74,10 @@ def _moments(*names: str) -> list[Column[Any]]:
     return [Column(name, Moment) for name in names]
 
 
+def _counts(*names: str) -> list[Column[Any]]:
+    return [Column(name, BigInteger, nullable=False) for name in names]
+
+
 def _said(name: str, *columns: Column[Any], number: str = "seq") -> Table:
     """A table of messages, each of which is there once by its device, its number and the device's boot."""
     key: list[Column[Any]] = [
@@ -82,6 +87,27 @@ def _said(name: str, *columns: Column[Any], number: str = "seq") -> Table:
     ]
     when = [Column("at", Moment, nullable=False), Column("received", Moment, nullable=False)]
     return Table(name, METADATA, *key, *when, *columns, Index(f"{name}_at", "at"), sqlite_with_rowid=False)
+
+
+def _by_hour(name: str, key: list[Column[Any]], *columns: Column[Any]) -> Table:
+    """A table of hours, each of which begins ``at``: see ``hours``.
+
+    A row changes with each sample of its hour. PostgreSQL writes it beside itself where half of each page is free, so
+    no index has to be told.
+    """
+    hour = [Column("at", Moment, nullable=False), *_counts("samples")]
+    primary = PrimaryKeyConstraint(*(column.name for column in key), "at")
+    return Table(
+        name,
+        METADATA,
+        *key,
+        *hour,
+        *columns,
+        primary,
+        Index(f"{name}_at", "at"),
+        sqlite_with_rowid=False,
+        postgresql_with={"fillfactor": 50},
+    )
 
 
 HEALTH = _said(
@@ -121,6 +147,8 @@ MODEL_STATES = _said(
     *_numbers("latency_ratio", "latency_ratio_upper", "agreement", "agreement_lower", "float_accuracy", "accuracy"),
     *_wholes("float_rss_bytes", "rss_bytes"),
 )
+NEWEST_STATES = Index("ea_model_states_newest", MODEL_STATES.c.device, MODEL_STATES.c.model, MODEL_STATES.c.at)
+"""Finds the newest state of each model on each device without a look at the others."""
 REPORTS = _said(
     "ea_reports",
     *_texts("job", "model"),
@@ -150,5 +178,23 @@ DEVICES = Table(
     Column("groups", Text),  # apart by commas
     sqlite_with_rowid=False,
 )
+HEALTH_HOURS = _by_hour(
+    "ea_health_hours",
+    _texts("device"),
+    *_numbers("cpu_share", "load_1m"),
+    *_wholes("memory_available_bytes", "disk_free_bytes"),
+    *_numbers("temperature_c"),
+    *_counts("throttled", "undervoltage"),
+    *_wholes("agent_rss_bytes"),
+)
+SERVING_HOURS = _by_hour(
+    "ea_serving_hours",
+    [*_texts("device", "model"), Column("version", BigInteger, nullable=False)],
+    Column("interval_s", Double, nullable=False),
+    *_counts("inferences", "errors"),
+    *_numbers("p50_ms", "p95_ms", "p99_ms"),
+    *_wholes("rss_bytes"),
+)
 META = Table("ea_meta", METADATA, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 OF_MESSAGES = (HEALTH, SERVING, MODEL_STATES, REPORTS, EVENTS)
+OF_HOURS = (HEALTH_HOURS, SERVING_HOURS)

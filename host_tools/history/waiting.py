@@ -6,7 +6,10 @@ needs no room, as it can be read again, and events stay at the broker for as lon
 
 from collections.abc import Callable
 
+from edge_agent.wire.messages import DeviceStatus
+from edge_agent.wire.telemetry import Health
 from host_tools.fleet.reading import Said
+from host_tools.fleet.state import MOST_DEVICES
 from host_tools.history.rows import Rows
 
 MOST = 50_000
@@ -35,6 +38,8 @@ class Waiting:
         self._earliest = earliest
         self._since: float | None = None
         self._number = 0
+        self._unset: set[str] = set()
+        """Devices whose clock was never set, as they say themselves."""
 
     def add(self, said: Said, received: float, now: float, *, retained: bool = False) -> None:
         """Add what was heard at ``received`` (epoch seconds), which is ``now`` (monotonic)."""
@@ -42,9 +47,21 @@ class Waiting:
             self.left_out += 1
             self.read_again = self.read_again or said.kind != "tele"
             return
-        self.rows.add(said, received, earliest=self._earliest(received), retained=retained)
+        self._note_clock(said)
+        trusted = said.device not in self._unset
+        self.rows.add(said, received, earliest=self._earliest(received), retained=retained, trusted=trusted)
         self._number += 1
         self._since = now if self._since is None else self._since
+
+    def _note_clock(self, said: Said) -> None:
+        message = said.message
+        if isinstance(message, DeviceStatus) and not message.online:
+            return  # a will is older than what it was made for
+        if isinstance(message, DeviceStatus | Health):
+            if message.clock_plausible:
+                self._unset.discard(said.device)
+            elif len(self._unset) < MOST_DEVICES:
+                self._unset.add(said.device)
 
     def due(self, now: float) -> bool:
         """Whether they should be stored now."""

@@ -58,6 +58,7 @@ _GATES = {
     "min_sqnr_db": ("10", "regression, embedding, raw: int8's error is that far below the signal"),
     "max_latency_ratio": ("", "int8's median latency on the device, of float's; 0: no gate"),
     "max_size_ratio": ("", "the int8 file, of the float file"),
+    "max_memory_ratio": ("0.8", "what int8 may keep of the memory that float keeps; 0: no gate"),
     "max_peak_rss_bytes": ("", "memory of a process that serves int8; 0: no gate"),
     "min_class_recall": ("0.8", "share of each class's windows that int8 still gives that class; 0: no gate"),
     "min_gain": ("", "int8 gains so much over float on one of them at least; 0: that one does not count"),

@@ -133,5 +133,9 @@ def _measured(method: str, size_bytes: int, p50_ms: float, accuracy: float, chan
         latency_p99_ms=round(p50_ms * chance.uniform(1.2, 1.6), 3),
         peak_rss_bytes=rss + 48 * _MIB,
         model_rss_bytes=rss,
+        loaded_rss_bytes=int(0.8 * rss),
+        steady_rss_bytes=int(0.9 * rss),
+        load_ms=round(20 + size_bytes / 50_000, 1),
+        first_ms=round(2 * p50_ms, 3),
         accuracy=round(accuracy, 4),
     )

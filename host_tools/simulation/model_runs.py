@@ -232,6 +232,6 @@ def _measured_fields(release: _Release) -> dict[str, Any]:
         "agreement_lower": after.agreement_lower,
         "float_accuracy": before.accuracy,
         "accuracy": after.accuracy,
-        "float_rss_bytes": before.model_rss_bytes,
-        "rss_bytes": after.model_rss_bytes,
+        "float_rss_bytes": before.steady_rss_bytes,
+        "rss_bytes": after.steady_rss_bytes,
     }

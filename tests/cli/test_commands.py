@@ -119,7 +119,7 @@ def at_bash(folder: Path, lines: list[str]) -> str:
             while part := os.read(ours, 4096):
                 shown += part
         os.close(ours)
-        bash.wait(10)
+        bash.wait(60)
     return shown.decode()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.unprivileged import open_folder
 
+from edge_agent.cli import open_source
 from edge_agent.cli.check import Check
 from edge_agent.cli.doctor_checks import examine
 from edge_agent.cli.doctor_sources import check_sources
@@ -26,6 +27,12 @@ pytestmark = [
 NOBODY = pwd.getpwnam("nobody")
 SHIPPED = (Path(__file__).parents[2] / "systemd/edge-agent.service").read_text(encoding="utf-8")
 UNIT_TEXT = SHIPPED.replace("User=edge-agent", "User=nobody")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes long to start a process."""
+    monkeypatch.setattr(open_source, "OPEN_TIMEOUT_S", 120.0)
 
 
 @pytest.fixture

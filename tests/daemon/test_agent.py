@@ -190,11 +190,11 @@ def test_an_older_version_in_the_place_of_a_newer_one_is_refused(local: LocalAge
 
 def test_a_newer_version_whose_want_has_expired_does_not_hush_an_older_one(local: LocalAgent) -> None:
     """It lies at the broker still, and comes again at every connect."""
-    over = time.time() + 1.0
+    over = time.time() + 3600
     newer = wanted(3, scope=Scope("g", "lab"), expires=rfc3339(over))
     local.deliver(newer, Scope("g", "lab"))
     local.settle()
-    time.sleep(max(0.0, over + 0.1 - time.time()))
+    local.agent.clock._floor = over + 1
     local.deliver(newer, Scope("g", "lab"))
 
     local.want(2)
@@ -364,7 +364,7 @@ def test_a_command_is_cleared_when_its_end_is_known_and_not_before(tmp_path: Pat
     slow = LocalAgent(state, activation={"hook": [shutil.which("sleep") or "sleep", "0"]}).boot()
     topic = TOPICS.command(DEVICE, "c-2")
     slow.handle(Incoming(topic, command("c-2", "rollback", model="har", version=2), retained=True))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not active(state).startswith("1-"):
         assert time.monotonic() < deadline
         slow.step()
@@ -436,7 +436,7 @@ def test_a_release_that_broke_on_disk_is_taken_out_at_boot(tmp_path: Path, broke
     broken_link = path.parent.readlink()
 
     device = LocalAgent(state).boot()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while path.parent.readlink() == broken_link and time.monotonic() < deadline:
         device.step()
 

@@ -13,9 +13,10 @@ from support.links import QueuedLink
 
 from edge_agent.daemon import home_assistant
 from edge_agent.daemon.home_assistant import HomeAssistant
+from edge_agent.errors import StoreError
 from edge_agent.mqtt import Connected, Incoming
 from edge_agent.settings.device import parse_config
-from edge_agent.state.store import Store
+from edge_agent.state.store import Announced, Store
 from edge_agent.telemetry.pause import Pause
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ class Bench:
         link.expect(Connected)
         return link
 
-    def begin(self, *, device: str = "pi-01", **telemetry: Any) -> HomeAssistant:
+    def begin(self, *, device: str = "pi-01", namespace: str = "ea/v1", **telemetry: Any) -> HomeAssistant:
         """The daemon starts with this configuration, and is connected."""
-        table = {"device_id": device, "telemetry": {"home_assistant": True, **telemetry}}
+        telemetry = {"home_assistant": True, **telemetry}
+        table = {"device_id": device, "mqtt": {"namespace": namespace}, "telemetry": telemetry}
         link = self.connect(f"agent-{len(self.links)}").link
         self.begun = HomeAssistant(
             parse_config(table, "test"), self.store, link, cast("JobLedger", self.ledger), Pause()
@@ -78,7 +80,7 @@ class Bench:
 
     def next(self) -> tuple[str, dict[str, Any]]:
         """Topic and components of what the device publishes next; none: it clears what was there."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             self.begun.tick()
             try:
@@ -91,7 +93,13 @@ class Bench:
 
     def settle(self) -> None:
         """Let the device hear what the broker answers, and see that it then says nothing more."""
-        end = time.monotonic() + 0.3
+        deadline = time.monotonic() + 60
+        self.begun.tick()
+        while self.begun._sent is not None:
+            assert time.monotonic() < deadline, "the broker does not answer"
+            self.begun.tick()
+            time.sleep(0.005)
+        end = time.monotonic() + 0.2
         while time.monotonic() < end:
             self.begun.tick()
             time.sleep(0.01)
@@ -215,9 +223,10 @@ def test_switched_off_it_is_cleared_once(bench: Bench) -> None:
     [
         ({"device": "pi-02"}, "homeassistant/device/edge-agent/pi-02/config"),
         ({"home_assistant_prefix": "home/ha"}, "home/ha/device/edge-agent/pi-01/config"),
+        ({"namespace": "plant"}, TOPIC),
     ],
 )
-def test_another_id_or_prefix_clears_the_message_before(bench: Bench, change: dict[str, Any], topic: str) -> None:
+def test_another_id_namespace_or_prefix_clears_what_was_told(bench: Bench, change: dict[str, Any], topic: str) -> None:
     bench.begin()
     bench.next()
     bench.settle()
@@ -227,6 +236,54 @@ def test_another_id_or_prefix_clears_the_message_before(bench: Bench, change: di
     assert bench.next() == (TOPIC, {})
     assert bench.next()[0] == topic
     bench.settle()
+
+
+def test_what_is_gone_is_left_out_after_an_hour_however_often_it_connects(bench: Bench) -> None:
+    bench.ledger.add("har")
+    begun = bench.begin()
+    bench.next()
+    bench.settle()
+    bench.ledger.jobs.clear()
+    assert gone(bench.next()[1]) == {"har"}
+    until = begun._gone_until
+
+    begun.connected()
+
+    assert gone(bench.next()[1]) == {"har"}
+    assert begun._gone_until == until
+
+
+def test_a_model_that_is_there_keeps_its_room(bench: Bench) -> None:
+    first = [f"m-{number}-{'x' * 50}" for number in range(4)]
+    bench.ledger.add(*first)
+    bench.begin()
+    bench.next()
+    bench.ledger.add(*(f"a-{number}-{'x' * 50}" for number in range(20)))
+
+    told = models(bench.next()[1])
+
+    assert told > set(first)
+    assert len(told) < 24
+
+
+def test_what_cannot_be_read_now_is_not_written_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.ledger.add("har")
+    bench.begin()
+    bench.next()
+    bench.settle()
+    bench.ledger.jobs.clear()
+    reads = [StoreError("state_unreadable", "the disk hangs; see how the device's disk does")]
+    announced = bench.store.announced
+
+    def fail_once() -> Announced | None:
+        if reads:
+            raise reads.pop()
+        return announced()
+
+    monkeypatch.setattr(bench.store, "announced", fail_once)
+    bench.begin()
+
+    assert gone(bench.next()[1]) == {"har"}
 
 
 def test_a_broker_that_has_lost_everything_is_told_again(bench: Bench) -> None:

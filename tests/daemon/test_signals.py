@@ -37,7 +37,7 @@ def start(folder: Path, stdin: int) -> Daemon:
 
 
 def wait_for(daemon: Daemon, log: Path, words: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while words not in log.read_text(encoding="utf-8"):
         assert daemon.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_a_hangup_is_answered_by_a_word_and_changes_nothing(service: Daemon, tmp
 
     wait_for(service, tmp_path / "log", "SIGHUP: the configuration is read at start only; restart edge-agent")
     service.send_signal(signal.SIGTERM)
-    assert service.wait(30) == 0
+    assert service.wait(60) == 0
 
 
 def test_a_daemon_at_a_terminal_ends_with_it(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_daemon_at_a_terminal_ends_with_it(tmp_path: Path) -> None:
 
     daemon.send_signal(signal.SIGHUP)
 
-    assert daemon.wait(30) == 0
+    assert daemon.wait(60) == 0
     assert "SIGHUP: stopping" in (tmp_path / "log").read_text(encoding="utf-8")
     os.close(master)
     os.close(slave)

@@ -46,7 +46,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
 
 def until(local: LocalAgent, disk: SlowDisk) -> None:
     """Let the agent work until it is the disk that it waits for."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not disk.waiting.is_set():
         assert time.monotonic() < deadline
         local.step()
@@ -70,7 +70,7 @@ def test_a_release_is_copied_while_the_daemon_goes_on(tmp_path: Path, disk: Slow
     until(local, disk)
 
     other = local.want(1, "kws")  # is let in, received and captured
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while local.agent.jobs[other].stage in (Stage.RECEIVE, Stage.CAPTURE) and time.monotonic() < deadline:
         local.step()
     assert local.agent.jobs[other].stage is Stage.CALIBRATE
@@ -141,7 +141,7 @@ def test_a_release_is_read_before_a_rollback_while_the_daemon_goes_on(tmp_path: 
 
 def answer(local: LocalAgent, request: ControlRequest) -> dict[str, Any]:
     """What the agent answers, within its patience."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while request.answers.empty():
         assert time.monotonic() < deadline
         local.step()
@@ -159,7 +159,7 @@ def test_a_boot_does_not_wait_for_the_releases_to_be_read(tmp_path: Path, disk: 
 
     again = LocalAgent(tmp_path / "state").boot()  # returns
 
-    assert disk.waiting.wait(15), "they are read all the same"
+    assert disk.waiting.wait(60), "they are read all the same"
     disk.go.set()
     again.off()
 
@@ -186,7 +186,7 @@ def test_at_boot_one_release_is_read_after_the_other(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Releases, "diagnose", diagnose)
     again = LocalAgent(tmp_path / "state").boot()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(read) < len(names):
         assert time.monotonic() < deadline
         again.step()

@@ -26,7 +26,7 @@ SCOPE = Scope("d", "pi-01")
 @pytest.fixture
 def device(tmp_path: Path, mosquitto: MosquittoBroker, namespace: str) -> Iterator[Device]:
     with Device(tmp_path, mosquitto.url, namespace) as device:
-        device.expect(DeviceInfo, lambda info: bool(info.runtimes), 60)  # its inventory is in, and all of it imported
+        device.expect(DeviceInfo, lambda info: bool(info.runtimes), 180)  # its inventory is in, and all of it imported
         yield device
 
 
@@ -50,12 +50,12 @@ def test_a_flood_takes_a_bounded_memory_and_log_and_a_later_order_is_obeyed(devi
     before, lines = memory_kib(device, "VmRSS:"), device.log.read_bytes().count(b"\n")
 
     with Flood(device.url, lambda number: (topic, b"%09d" % number + bytes(60_000)), qos=qos) as flood:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while flood.sent < 5000 and time.monotonic() < deadline:
             time.sleep(0.05)
     with QueuedLink(device.url, "honest") as honest:
         honest.expect(Connected)
-        assert honest.link.publish(device.topics.want(SCOPE, "har"), want(device, 1), retain=True).wait(15)
+        assert honest.link.publish(device.topics.want(SCOPE, "har"), want(device, 1), retain=True).wait(60)
         device.expect(JobReport, lambda report: report.version == 1, 60)
 
     assert flood.sent >= 1000
@@ -66,8 +66,8 @@ def test_a_flood_takes_a_bounded_memory_and_log_and_a_later_order_is_obeyed(devi
 def test_an_order_above_the_limit_is_refused_and_never_kept(device: Device) -> None:
     with QueuedLink(device.url, "host") as host:
         host.expect(Connected)
-        host.link.publish(device.topics.want(SCOPE, "har"), bytes(MAX_ORDER_BYTES + 1)).wait(15)
-        status = device.expect(DeviceStatus, lambda status: status.refused is not None, 30)
+        host.link.publish(device.topics.want(SCOPE, "har"), bytes(MAX_ORDER_BYTES + 1)).wait(60)
+        status = device.expect(DeviceStatus, lambda status: status.refused is not None, 60)
 
     assert status.refused is not None
     assert (status.refused.model, status.refused.code) == ("har", "too_large")
@@ -78,14 +78,15 @@ def test_a_report_is_published_again_at_most_once_a_second(device: Device) -> No
     with QueuedLink(device.url, "host") as host, QueuedLink(device.url, "ear") as ear:
         host.expect(Connected)
         ear.expect(Connected)
-        host.link.publish(topic, order, retain=True).wait(15)
+        host.link.publish(topic, order, retain=True).wait(60)
         device.expect(JobReport, lambda report: report.version == 1, 60)
         began = time.monotonic()
         ear.link.subscribe(device.topics.device("pi-01", "job", "+"))
         for _ in range(1000):
             host.link.publish(topic, order, qos=0)
-        ear.expect(Incoming, 15)
-        time.sleep(2)
+        for _ in range(2):  # as it was kept, and again
+            ear.expect(Incoming)
+        time.sleep(1.5)
         took, more = time.monotonic() - began, ear.inbox.qsize()
 
-    assert 1 <= more <= took + 3
+    assert more <= took + 2

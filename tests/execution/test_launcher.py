@@ -98,7 +98,7 @@ def test_a_worker_that_was_taken_over_changes_neither_the_store_nor_what_the_dae
     )
     end = ends.get(timeout=60)
 
-    assert started.join(30)
+    assert started.join(60)
     assert end.status == "ok", end
     assert (work / "model.onnx").read_bytes().startswith(b"of a model")
     assert [path.read_bytes() for path in known] == before

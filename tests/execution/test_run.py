@@ -260,7 +260,7 @@ def test_a_run_tells_its_end_from_its_own_thread(worker: Worker, job_dir: Path) 
     assert first == "here"
     assert isinstance(end, StageEnd)
     assert (end.status, end.code) == ("stopped", "canceled")
-    assert stage_run.join(10)
+    assert stage_run.join(60)
 
 
 @pytest.mark.parametrize("death", ["stop", "crash"])

@@ -72,5 +72,5 @@ def test_messages_of_gates_do_not_hold_one_against_one() -> None:
 
     assert judgement.code == "latency_too_high"
     assert judgement.message.startswith("int8 takes 1.0002 times as long as float here; at most 1 is allowed")
-    memory = evaluate_measured(Gates(max_peak_rss_bytes=50 * 2**20), 50 * 2**20 + 4096, Gain())
+    memory = evaluate_measured(Gates(max_peak_rss_bytes=50 * 2**20), 50 * 2**20 + 4096, 1.0, Gain())
     assert memory.message.startswith("int8 needs 50.004 MiB of memory; at most 50 MiB are allowed")

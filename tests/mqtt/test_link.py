@@ -56,7 +56,7 @@ def test_round_trip(broker: Broker, namespace: str) -> None:
     with QueuedLink(broker.url, "a") as a, QueuedLink(broker.url, "b", clean=False) as b:
         a.expect(Connected)
         b.expect(Connected)
-        assert a.link.publish(f"{namespace}/kept", b"\x00" * 120_000, retain=True).wait(5)
+        assert a.link.publish(f"{namespace}/kept", b"\x00" * 120_000, retain=True).wait(60)
 
         b.link.subscribe(f"{namespace}/+")
 
@@ -73,7 +73,7 @@ def test_protocol_is_5_and_falls_back_in_silence(tmp_path: Path, caplog: pytest.
         with QueuedLink(iotcore.url_v5) as link:
             assert link.expect(Connected).protocol == "5"
         with caplog.at_level(logging.WARNING), QueuedLink(iotcore.url) as link:
-            first = link.inbox.get(timeout=10)
+            first = link.inbox.get(timeout=60)
 
     assert isinstance(first, Connected)
     assert (first.protocol, caplog.records) == ("3.1.1", [])
@@ -87,9 +87,9 @@ def test_unacknowledged_messages_come_again(broker: Broker, namespace: str) -> N
             device.link.subscribe(f"{namespace}/+")
             device.link.publish(f"{namespace}/ready", b"")
             device.link.ack(device.expect(Incoming))
-            host.link.publish(f"{namespace}/job", b"1").wait(5)
+            host.link.publish(f"{namespace}/job", b"1").wait(60)
             device.expect(Incoming)
-        host.link.publish(f"{namespace}/job", b"2").wait(5)
+        host.link.publish(f"{namespace}/job", b"2").wait(60)
 
         with QueuedLink(broker.url, "device", clean=False) as device:
             assert device.expect(Connected).session_present
@@ -109,7 +109,7 @@ def test_reconnects_after_kill(broker: Broker, namespace: str) -> None:
         broker.start()
 
         link.expect(Connected)
-        assert link.link.publish(f"{namespace}/x", b"").wait(5)
+        assert link.link.publish(f"{namespace}/x", b"").wait(60)
 
 
 def test_broker_not_there_yet_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,12 +135,12 @@ def test_an_exception_in_the_handler_does_not_end_the_link(broker: Broker, names
 
     link = Link(BrokerSettings(url=broker.url), "fragile", on_event=handler)
     link.start()
-    link.wait_connected(5)
+    link.wait_connected(60)
     link.subscribe(f"{namespace}/+")
     link.publish(f"{namespace}/1", b"")
-    first = seen.get(timeout=5)
+    first = seen.get(timeout=60)
     link.publish(f"{namespace}/2", b"")
-    second = seen.get(timeout=5)
+    second = seen.get(timeout=60)
     link.stop()
 
     assert [first, second] == [f"{namespace}/1", f"{namespace}/2"]
@@ -172,7 +172,7 @@ def test_wrong_password_is_refused_with_a_sentence(tmp_path: Path) -> None:
     link.start()
 
     with pytest.raises(BrokerError, match=r"let this client in|user name") as caught:
-        link.wait_connected(10)
+        link.wait_connected(60)
     link.stop()
     broker.kill()
 
@@ -190,7 +190,7 @@ def test_stop_does_not_hang_on_a_dead_broker(mosquitto: MosquittoBroker) -> None
         link.link.stop()
         link.link.stop()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert not link.link._thread.is_alive()
 
 
@@ -198,7 +198,7 @@ def test_mute_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_agent.mqtt.serving.ANSWER_TIMEOUT_S", 0.2)
     with listener(None) as (url, seen), QueuedLink(url) as link:
         assert "does not answer" in link.expect(Disconnected).reason
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while len(seen) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -223,7 +223,7 @@ def test_stop_does_not_wait_for_a_broker_that_never_answered() -> None:
         link.link.stop()
 
         assert not link.link._thread.is_alive()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.mosquitto
@@ -239,10 +239,11 @@ def test_a_message_too_many_says_why_it_was_not_sent(mosquitto: MosquittoBroker)
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
-def test_refused_version_is_followed_by_3_1_1_at_once(answer: bytes) -> None:
+def test_refused_version_is_followed_by_3_1_1_at_once(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.mqtt.link._FIRST_DELAY_S", 600.0)
     with listener(answer) as (url, seen), QueuedLink(url) as link:
         link.expect(Disconnected)
-        deadline = time.monotonic() + 0.4
+        deadline = time.monotonic() + 60
         while len(seen) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -252,7 +253,7 @@ def test_refused_version_is_followed_by_3_1_1_at_once(answer: bytes) -> None:
 def test_bytes_that_are_no_mqtt_do_not_end_the_link() -> None:
     with listener(b"\x30\x01\xff HTTP/1.1 400") as (url, seen), QueuedLink(url) as link:
         link.expect(Disconnected)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while len(seen) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -286,10 +287,10 @@ def test_tls_checks_the_broker_and_shows_our_certificate(tmp_path: Path, namespa
     trusting.start()
     strict.start()
 
-    trusting.wait_connected(10)
+    trusting.wait_connected(60)
     trusting.subscribe(f"{namespace}/+")
-    assert trusting.publish(f"{namespace}/x", b"\x00" * 120_000, retain=True).wait(5)
-    while not isinstance(message := events.get(timeout=5), Incoming):
+    assert trusting.publish(f"{namespace}/x", b"\x00" * 120_000, retain=True).wait(60)
+    while not isinstance(message := events.get(timeout=60), Incoming):
         pass
     assert len(message.payload) == 120_000
     with pytest.raises(BrokerError, match="give ca_file: the certificate of the CA") as caught:
@@ -310,7 +311,7 @@ def test_an_authority_without_key_usage_is_enough_on_every_python(tmp_path: Path
     link = Link(settings, "a", on_event=lambda _: None)
     link.start()
 
-    link.wait_connected(10)
+    link.wait_connected(60)
 
     link.stop()
     broker.kill()

@@ -166,18 +166,18 @@ def test_the_verdict_asks_what_was_gained(measured: dict[str, Any], asked: MinGa
     ],
 )
 def test_time_that_could_not_be_proved_is_not_gained_in_the_end(known: Gain, asked: MinGain, code: str) -> None:
-    judgement = evaluate_measured(Gates(min_gain=asked), 1 << 20, known)
+    judgement = evaluate_measured(Gates(min_gain=asked), 1 << 20, 1.0, known)
 
     assert judgement.code == code
     assert ("not measurably faster" in judgement.message) is bool(code)
     if code:
-        assert evaluate_measured(Gates(min_gain=named(judgement.message)), 1 << 20, known).code == ""
+        assert evaluate_measured(Gates(min_gain=named(judgement.message)), 1 << 20, 1.0, known).code == ""
 
 
 def test_memory_beyond_its_gate_is_told_before_what_is_gained() -> None:
     gates = Gates(max_peak_rss_bytes=1 << 20)
 
-    judgement = evaluate_measured(gates, 2 << 20, gain())
+    judgement = evaluate_measured(gates, 2 << 20, 1.0, gain())
 
     assert judgement.code == "memory_too_high"
     assert [one.title for one in judgement.gates] == [

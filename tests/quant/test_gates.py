@@ -99,10 +99,10 @@ def test_a_gate_that_says_no_names_the_value_that_would_allow_it(gate: str, meas
 
 
 def test_memory_that_is_too_high_names_the_value_that_would_allow_it() -> None:
-    message = evaluate_measured(Gates(max_peak_rss_bytes=1 << 20, min_gain=NO_GATE), 70 << 20, Gain()).message
+    message = evaluate_measured(Gates(max_peak_rss_bytes=1 << 20, min_gain=NO_GATE), 70 << 20, 1.0, Gain()).message
 
     value = int(message.rpartition("[gates] max_peak_rss_bytes = ")[2].partition(" ")[0])
-    assert evaluate_measured(Gates(max_peak_rss_bytes=value, min_gain=NO_GATE), 70 << 20, Gain()).passed
+    assert evaluate_measured(Gates(max_peak_rss_bytes=value, min_gain=NO_GATE), 70 << 20, 1.0, Gain()).passed
 
 
 def test_labels_decide_and_agreement_only_warns() -> None:
@@ -209,12 +209,24 @@ def test_each_measured_gate_refuses_with_its_code(change: dict[str, float], code
 def test_memory_up_to_its_limit_passes_and_zero_is_no_gate() -> None:
     gates = Gates(max_peak_rss_bytes=2 * 2**20, min_gain=NO_GATE)
 
-    refused = evaluate_measured(gates, 2 * 2**20 + 1, Gain())
+    refused = evaluate_measured(gates, 2 * 2**20 + 1, 1.0, Gain())
 
     assert (refused.code, [gate.passed for gate in refused.gates]) == ("memory_too_high", [False])
     assert "at most 2 MiB are allowed" in refused.message
-    assert evaluate_measured(gates, 2 * 2**20, Gain()).passed
-    assert evaluate_measured(Gates(min_gain=NO_GATE), 2**40, Gain()).gates == ()
+    assert evaluate_measured(gates, 2 * 2**20, 1.0, Gain()).passed
+    assert evaluate_measured(Gates(min_gain=NO_GATE), 2**40, 1.0, Gain()).gates == ()
+
+
+def test_what_int8_keeps_of_floats_memory_has_a_limit_where_one_is_asked_for() -> None:
+    gates = Gates(max_memory_ratio=0.8, min_gain=NO_GATE)
+
+    refused = evaluate_measured(gates, 1 << 20, 0.81, Gain())
+
+    assert (refused.code, [gate.name for gate in refused.gates]) == ("memory_too_high", ["max_memory_ratio"])
+    assert "keeps 0.81 of float's memory; at most 0.8 " in refused.message
+    allowed = float(refused.message.split("max_memory_ratio = ")[1].split()[0])
+    assert evaluate_measured(Gates(max_memory_ratio=allowed, min_gain=NO_GATE), 1 << 20, 0.81, Gain()).passed
+    assert evaluate_measured(Gates(max_memory_ratio=0.0, min_gain=NO_GATE), 1 << 20, 9.0, Gain()).gates == ()
 
 
 def test_labels_that_float_itself_does_not_fit_leave_the_verdict_to_agreement() -> None:

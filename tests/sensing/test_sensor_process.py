@@ -25,7 +25,7 @@ from edge_agent.errors import SourceError
 from edge_agent.process import seccomp
 from edge_agent.sensing.frames import Batch, Decoder, Hello
 from edge_agent.sensing.server import MAX_READERS, Server
-from edge_agent.sensing.subscribe import is_served, subscribe
+from edge_agent.sensing.subscribe import Subscription, is_served, subscribe
 from edge_agent.settings.sharing import SOCKET_NAME
 
 
@@ -45,9 +45,9 @@ def process(tmp_path: Path, sensor: NumberedSensor) -> Iterator[SourceProcess]:
 def test_two_read_along_and_none_misses_a_sample(process: SourceProcess, sensor: NumberedSensor) -> None:
     one, two = process.subscribe(), process.subscribe()
     seen: list[np.ndarray] = []
-    other = threading.Thread(target=lambda: seen.append(read_for(two, 2)))
+    other = threading.Thread(target=lambda: seen.append(read_for(two, 60, until=301)))
     other.start()
-    mine = read_for(one, 2)
+    mine = read_for(one, 60, until=301)
     other.join()
 
     assert (one.channels, one.rate_hz, one.frame_shape, one.live) == (("n", "y"), 200, (), True)
@@ -55,11 +55,19 @@ def test_two_read_along_and_none_misses_a_sample(process: SourceProcess, sensor:
         assert len(numbers) > 300
         assert np.all(np.diff(numbers) == 1)
     assert one.gaps == two.gaps == one.malformed == one.lost == 0
-    assert one.arrivals.rate_hz() == pytest.approx(200, rel=0.1)
-    assert abs(time.time() - one.time_s) < 1
+    assert one.arrivals.rate_hz() == pytest.approx(200, rel=0.3)
+    assert abs(time.time() - one.time_s) < 10
     one.close()
     one.close()
     two.close()
+
+
+def until_trouble(reader: Subscription, words: str) -> None:
+    """Read what comes until the reader knows of that."""
+    deadline = time.monotonic() + 60
+    while words not in reader.trouble:
+        assert time.monotonic() < deadline, reader.trouble
+        reader.read(0.2)
 
 
 def test_the_socket_is_the_groups_and_what_lies_beside_it_the_services(process: SourceProcess) -> None:
@@ -81,7 +89,9 @@ def test_who_reads_is_shown_a_line_that_was_malformed(process: SourceProcess, se
     read_for(reader, 0.5)
     before = reader.malformed_example
     sensor.say(b"\nBMI270 reset\n")
-    read_for(reader, 1.0)
+    deadline = time.monotonic() + 60
+    while not reader.malformed and time.monotonic() < deadline:
+        reader.read(0.2)
     late = process.subscribe()
 
     assert before == ""
@@ -89,7 +99,7 @@ def test_who_reads_is_shown_a_line_that_was_malformed(process: SourceProcess, se
     assert reader.malformed_example.startswith("'BMI270 reset': it is no row of 2 decimals; send")
     (finding,) = MonitoredSource(reader, "imu").findings()
     assert "such as 'BMI270 reset'" in finding.message
-    assert read_for(late, 0.5).size
+    assert read_for(late, 60, until=1).size
     assert MonitoredSource(late, "imu").findings() == []  # it came before this one began to read
     reader.close()
     late.close()
@@ -97,17 +107,15 @@ def test_who_reads_is_shown_a_line_that_was_malformed(process: SourceProcess, se
 
 def test_the_cable_is_pulled_and_put_back(process: SourceProcess, sensor: NumberedSensor) -> None:
     reader = process.subscribe()
-    before = read_for(reader, 0.5)
+    before = read_for(reader, 60, until=1)
     sensor.unplug()
-    while_gone = read_for(reader, 1.5)
-    trouble = reader.trouble
+    until_trouble(reader, "is gone")
+    assert read_for(reader, 0.5).size == 0
     sensor.plug()
-    after = read_for(reader, 1.5)
+    after = read_for(reader, 60, until=101)
 
     assert len(before)
     assert len(after) > 100
-    assert len(while_gone) < 20
-    assert "is gone" in trouble
     assert reader.gaps == 1
     assert reader.trouble == ""
     assert np.all(np.diff(after) == 1)
@@ -128,19 +136,18 @@ def test_a_sensor_that_is_not_there_yet_is_waited_for_and_named(tmp_path: Path) 
         with NumberedSensor(tmp_path):
             process.expect(lambda state: state.state == "open")
             reader = process.subscribe()
-            assert len(read_for(reader, 1)) > 100
+            assert len(read_for(reader, 60, until=101)) > 100
             reader.close()
 
 
 def test_a_process_that_is_killed_and_started_again_is_an_interruption(process: SourceProcess) -> None:
     reader = process.subscribe()
-    before = read_for(reader, 0.5)
+    before = read_for(reader, 60, until=1)
     process.kill()
-    read_for(reader, 0.3)
-    assert "does not run" in reader.trouble
+    until_trouble(reader, "does not run")
     assert not is_served(process.folder)
     process.start()
-    after = read_for(reader, 30, until=101)
+    after = read_for(reader, 60, until=101)
 
     assert is_served(process.folder)
     assert len(before)
@@ -168,7 +175,7 @@ def test_it_ends_when_nobody_listens_any_more(process: SourceProcess) -> None:
     parent = subprocess.Popen([sys.executable, "-c", code, str(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     orphan = int(parent.stdout.readline())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_served(process.folder.with_name("other")) and time.monotonic() < deadline:
         time.sleep(0.05)
     parent.kill()
@@ -209,11 +216,11 @@ def test_a_reader_that_sleeps_holds_nobody_up_and_is_told_what_it_lost(tmp_path:
         served.give(picture(number))
         arrived = None
         while arrived is None:
-            arrived = quick.read(5)
+            arrived = quick.read(60)
         numbers.append(int(arrived[0, 0, 0, 0]))
     rss_after = status(os.getpid(), "VmRSS")
     late: list[int] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(late) + slow.lost < 400 and time.monotonic() < deadline:
         if (samples := slow.read(0.2)) is not None:
             late.append(int(samples[0, 0, 0, 0]))
@@ -243,8 +250,8 @@ def test_who_leaves_and_who_comes_too_many_is_let_go(tmp_path: Path) -> None:
     for reader in readers[1:]:
         reader.close()
     served.give(Batch(0, 0.0, 0.0, False, 0, np.zeros((1, 1), np.float32)))
-    assert readers[0].read(5) is not None
-    deadline = time.monotonic() + 5
+    assert readers[0].read(60) is not None
+    deadline = time.monotonic() + 60
     while served.server.readers > 1 and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -262,7 +269,7 @@ def test_a_batch_that_cannot_be_written_costs_its_readers_and_not_the_process(tm
     with closing(subscribe("imu", tmp_path)) as another:
         served.give(Batch(1, 0.0, 0.0, False, 0, np.zeros((1, 1), np.float32)))
 
-        assert another.read(5) is not None
+        assert another.read(60) is not None
     served.close()
 
 
@@ -293,7 +300,7 @@ def test_an_interrupt_from_a_terminal_is_a_clean_end(process: SourceProcess) -> 
     assert process.process is not None
     process.process.send_signal(signal.SIGINT)
 
-    assert process.process.wait(10) == 0
+    assert process.process.wait(60) == 0
     assert not is_served(process.folder)
 
 

@@ -90,7 +90,7 @@ def test_times_ascend_and_the_rate_is_measured(rig: Rig, source: Source) -> None
     assert len(stamps) == sum(map(len, parts))
     assert np.all(np.diff(stamps) > 0)
     assert began - 2 < stamps[0] <= stamps[-1] <= time.monotonic() + 0.01
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (rate_hz := source.arrivals.rate_hz()) is None and time.monotonic() < deadline:
         read_for(source, 0.5)  # the rig stood still on a busy machine, and the stream began anew
     assert rate_hz is not None

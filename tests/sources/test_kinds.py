@@ -31,7 +31,7 @@ from edge_agent.settings.device import parse_config
 from edge_agent.sources import EndOfSource, Source, check_table, open_source
 
 
-def collect(source: Source, count: int, timeout_s: float = 20.0) -> np.ndarray:
+def collect(source: Source, count: int, timeout_s: float = 60.0) -> np.ndarray:
     parts: list[np.ndarray] = []
     deadline = time.monotonic() + timeout_s
     while sum(map(len, parts)) < count:
@@ -154,7 +154,7 @@ class TestMqtt:
         with QueuedLink(url) as publisher:
             publisher.expect(Connected)
             for payload in payloads:
-                assert publisher.link.publish(topic, payload, retain=retain).wait(10)
+                assert publisher.link.publish(topic, payload, retain=retain).wait(60)
 
     def test_json_of_one_or_several_samples_and_malformed_messages(self, broker: IotcoreBroker) -> None:
         source = open_source("it", self.table(broker.url, channels=["acc.x", "y"], scale=[2]))
@@ -206,7 +206,7 @@ class TestMqtt:
     ) -> None:
         source = open_source("it", self.table(broker.url, **options))
         self.send(broker.url, source, payload)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not source.malformed and time.monotonic() < deadline:
             source.read(0.2)
         trouble = source.trouble
@@ -233,7 +233,7 @@ class TestMqtt:
     def test_what_is_retained_or_of_another_topic_is_no_sample(self, broker: IotcoreBroker) -> None:
         with QueuedLink(broker.url) as publisher:
             publisher.expect(Connected)
-            assert publisher.link.publish("s/imu", b'{"x": 9, "y": 9}', retain=True).wait(10)
+            assert publisher.link.publish("s/imu", b'{"x": 9, "y": 9}', retain=True).wait(60)
         source = open_source("it", self.table(broker.url))
         self.send(broker.url, source, b'{"x": 8, "y": 8}', topic="s/other")
         self.send(broker.url, source, b'{"x": 1, "y": 2}')
@@ -269,7 +269,7 @@ class TestMqtt:
         passwords = tmp_path / "passwords"
         program = shutil.which("mosquitto_passwd")
         assert program is not None
-        subprocess.run([program, "-b", "-c", str(passwords), "sensor", "secret"], check=True, timeout=30)
+        subprocess.run([program, "-b", "-c", str(passwords), "sensor", "secret"], check=True, timeout=60)
         passwords.chmod(0o600)
         broker = MosquittoBroker(tmp_path, "allow_anonymous false", f"password_file {passwords}")
         broker._config.write_text(broker._config.read_text().replace("allow_anonymous true\n", ""))

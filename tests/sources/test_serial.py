@@ -30,7 +30,7 @@ def source(terminal: Terminal) -> Iterator[Source]:
     opened.close()
 
 
-def collect(source: Source, count: int, timeout_s: float = 10.0) -> np.ndarray:
+def collect(source: Source, count: int, timeout_s: float = 60.0) -> np.ndarray:
     """Read until ``count`` samples are there."""
     parts: list[np.ndarray] = []
     deadline = time.monotonic() + timeout_s

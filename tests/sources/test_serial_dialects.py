@@ -95,7 +95,7 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path / "imu")
 
 
-def read(source: Source, count: int, timeout_s: float = 10.0) -> list[tuple[float, ...]]:
+def read(source: Source, count: int, timeout_s: float = 60.0) -> list[tuple[float, ...]]:
     """``count`` samples, or what comes in half a second if that is none."""
     samples: list[tuple[float, ...]] = []
     deadline = time.monotonic() + (timeout_s if count else 0.5)

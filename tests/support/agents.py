@@ -185,7 +185,7 @@ class LocalAgent:
 
     def settle(self) -> None:
         """Handle events, and let time pass, until every job has ended."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while any(not job.ended for job in self.agent.jobs.values()):
             assert time.monotonic() < deadline, self.agent.jobs
             self.step()

@@ -1,4 +1,4 @@
-"""Real brokers for tests: mosquitto and rumqttd, each on a free port of 127.0.0.1, to be killed and started again."""
+"""Real brokers for tests: mosquitto and rumqttd, on unused ports of 127.0.0.1, to be killed and started again."""
 
 import getpass
 import os
@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from host_tools.demo.broker import EmbeddedBroker, free_ports, wait_for_port
+from host_tools.demo.broker import EmbeddedBroker, wait_for_port
+from support.ports import unused_ports
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
@@ -33,6 +34,11 @@ class IotcoreBroker(EmbeddedBroker):
     kind = "iotcore"
     keeps_retained = False
 
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._port, self._port_v5 = unused_ports(2)
+        self.url, self.url_v5 = (f"mqtt://127.0.0.1:{port}" for port in (self._port, self._port_v5))
+
     def restart(self) -> None:
         self.kill()
         self.start()
@@ -45,7 +51,7 @@ class MosquittoBroker:
     keeps_retained = True
 
     def __init__(self, directory: Path, *extra: str) -> None:
-        (self.port,) = free_ports(1)
+        (self.port,) = unused_ports(1)
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self.log = directory / "mosquitto.log"
         self._config = directory / "mosquitto.conf"

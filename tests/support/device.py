@@ -129,7 +129,7 @@ class Device:
         """Start the daemon and wait until it says that it is online."""
         before = self.status.seq if self.status else 0
         self.launch()
-        self.expect(DeviceStatus, lambda status: status.online and status.seq > before, 30)
+        self.expect(DeviceStatus, lambda status: status.online and status.seq > before, 60)
 
     def launch(self, *options: str) -> None:
         """Start the daemon without waiting for it."""
@@ -141,7 +141,7 @@ class Device:
         """End the daemon as systemd would; returns its exit code."""
         assert self._process is not None
         self._process.terminate()
-        code = self._process.wait(30)
+        code = self._process.wait(60)
         self._process = None
         return code
 
@@ -149,7 +149,7 @@ class Device:
         """The power fails."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(30)
+        self._process.wait(60)
         self._process = None
 
     def wait(self, timeout_s: float = 120) -> int:
@@ -227,7 +227,7 @@ class Device:
         self._eye.link.stop()
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(60)
 
 
 def demo_contract(model: Path = DEMO_MODEL) -> list[InputContract]:

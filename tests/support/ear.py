@@ -44,7 +44,7 @@ class Ear:
         """Of the events, in their order."""
         return [event.kind for event in self.events]
 
-    def listen(self, until: Callable[[], bool], timeout_s: float = 30) -> None:
+    def listen(self, until: Callable[[], bool], timeout_s: float = 60) -> None:
         """Take what comes until ``until()`` holds."""
         deadline = time.monotonic() + timeout_s
         while not until():

@@ -83,9 +83,9 @@ class FakeDevice:
 
     def __enter__(self) -> Self:
         self.link.start()
-        self.link.wait_connected(10)
+        self.link.wait_connected(60)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(
@@ -99,11 +99,11 @@ class FakeDevice:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish, retained, and wait for the broker."""
-        assert self.link.publish(topic, payload, retain=True).wait(10)
+        assert self.link.publish(topic, payload, retain=True).wait(60)
 
     def say(self, kind: DeviceKind, leaf: str, message: Message, *, retain: bool = True) -> None:
         """Publish any message under ``kind/leaf``."""
-        assert self.link.publish(self.topics.device(self.id, kind, leaf), encode(message), retain=retain).wait(10)
+        assert self.link.publish(self.topics.device(self.id, kind, leaf), encode(message), retain=retain).wait(60)
 
     def report(self, job: str, **fields: Any) -> None:
         """Publish a report of ``job``."""

@@ -24,7 +24,7 @@ from edge_agent.worker.search.policy import EvaluatedCandidate
 from edge_agent.worker.search.preference import costs, preferred
 from edge_agent.worker.search.speed_proof import SpeedProof
 from support.captures import context
-from support.speeds import RACE_ERROR, latency
+from support.speeds import RACE_ERROR, latency, taking
 
 MIB = 1 << 20
 LIMIT = 1.02
@@ -104,7 +104,7 @@ class Finals:
         self._check(models)
         self.asked.append(("memory", *(one.path for one in models)))
         taken = [self.memory.get(one.path, 40 * MIB) for one in models]
-        return [Memory(one + 55 * MIB, one) for one in taken]
+        return [taking(one) for one in taken]
 
     def compare(self, reference: Served, target: Served, *_: Any, confidence: float, goal: float, **__: Any) -> Latency:
         self._check([reference, target])

@@ -21,6 +21,8 @@ from edge_agent.wire.topics import Topics
 
 HOSTILE = '"} 1\nevil{a="\\\x1b]0;owned\x07\x00[/red]<script>\u202e'
 JOB = "3f2a9c0d1e5b7a86"
+_AT_ONCE = 100
+"""Messages that wait for the broker's word together: one by one a slow machine is no flood."""
 
 
 @dataclass
@@ -50,10 +52,10 @@ class Voice:
         state = ModelState(device=self.device, model=model, **STATE | fields)
         return self.topics.device(self.device, "model", model), encode(self.stamp(state, at))
 
-    def report(self, job: str = JOB, **fields: Any) -> tuple[str, bytes]:
+    def report(self, job: str = JOB, at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         about = {"model": "har", "version": 7, "stage": "activate", "status": "succeeded", "code": "accepted"} | fields
         message = JobReport(device=self.device, job=job, **about)
-        return self.topics.device(self.device, "job", job), encode(self.stamp(message))
+        return self.topics.device(self.device, "job", job), encode(self.stamp(message, at))
 
     def health(self, at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         message = Health(device=self.device, **HEALTH | fields)
@@ -63,10 +65,10 @@ class Voice:
         message = ModelSample(device=self.device, model=model, **SAMPLE | fields)
         return self.topics.model_stream(self.device, model), encode(self.stamp(message, at))
 
-    def event(self, kind: str = "activated", **fields: Any) -> tuple[str, bytes]:
+    def event(self, kind: str = "activated", at: float | None = None, **fields: Any) -> tuple[str, bytes]:
         self.events += 1
         message: Message = Event(device=self.device, event_seq=self.events, kind=kind, **fields)
-        return self.topics.device(self.device, "event"), encode(self.stamp(message))
+        return self.topics.device(self.device, "event"), encode(self.stamp(message, at))
 
 
 STATE: dict[str, Any] = {
@@ -93,11 +95,13 @@ def speaking(url: str, namespace: str) -> Iterator[Callable[..., None]]:
     """Gives a function that publishes messages and waits until the broker has them."""
     link = Link(BrokerSettings(url=url), f"voice-{time.monotonic_ns()}", on_event=lambda _: None)
     link.start()
-    link.wait_connected(10)
+    link.wait_connected(60)
 
     def say(*messages: tuple[str, bytes], retain: bool = False) -> None:
-        for topic, payload in messages:
-            assert link.publish(topic, payload, retain=retain).wait(10)
+        for first in range(0, len(messages), _AT_ONCE):
+            some = messages[first : first + _AT_ONCE]
+            for sent in [link.publish(topic, payload, retain=retain) for topic, payload in some]:
+                assert sent.wait(60)
 
     try:
         yield say
@@ -124,7 +128,7 @@ class Running:
             self.ended = True
             self.more.notify_all()
 
-    def said(self, part: str, timeout_s: float = 20) -> str:
+    def said(self, part: str, timeout_s: float = 60) -> str:
         """The first line on stderr with ``part`` in it."""
 
         def found() -> list[str]:
@@ -138,7 +142,7 @@ class Running:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @contextlib.contextmanager
@@ -157,7 +161,7 @@ def running(*argv: str, first: str = "") -> Iterator[Running]:
             reader.join()
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 20) -> None:
+def eventually(holds: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait until ``holds``; what it looks at is another process's, so nothing tells of a change."""
     deadline = time.monotonic() + timeout_s
     while not holds():

@@ -60,7 +60,7 @@ class Host:
 
     def run(self, main: Callable[[], None], *argv: str | Path) -> Ended:
         """``main`` with these arguments and this broker."""
-        where = ["--broker", self.url, "--namespace", self.namespace, "--broker-timeout", "5"]
+        where = ["--broker", self.url, "--namespace", self.namespace, "--broker-timeout", "60"]
         return self.run_bare(main, *argv, *where)
 
     def run_bare(self, main: Callable[[], None], *argv: str | Path) -> Ended:

@@ -31,7 +31,7 @@ class QueuedLink:
     ) -> None:
         self.link.stop()
 
-    def expect(self, kind: type[E], timeout_s: float = 10.0, where: Callable[[E], bool] = lambda _: True) -> E:
+    def expect(self, kind: type[E], timeout_s: float = 60.0, where: Callable[[E], bool] = lambda _: True) -> E:
         """The next event of ``kind`` for which ``where`` holds; others before it are dropped."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of a test's own, where Debian's is installed: on a free port, without root, to be stopped."""
+"""A real PostgreSQL of a test's own, where Debian's is installed: on an unused port, without root, to be stopped."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from host_tools.demo.broker import free_ports, wait_for_port
+from host_tools.demo.broker import wait_for_port
+from support.ports import unused_ports
 from support.unprivileged import NOBODY, open_folder
 
 NO_POSTGRESQL = "needs PostgreSQL: sudo apt install postgresql"
@@ -33,7 +34,7 @@ class PostgreSQL:
         self._fsync = fsync
         self._data = folder / "data"
         self._log = folder / "postgresql.log"
-        (self._port,) = free_ports(1)
+        (self._port,) = unused_ports(1)
         self.url = f"postgresql://tests@127.0.0.1:{self._port}/history"
         self._as: dict[str, Any] = {}
         if os.getuid() == 0:  # PostgreSQL refuses to run as root

@@ -12,7 +12,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(pid: int, timeout_s: float = 15) -> bool:
+def gone(pid: int, timeout_s: float = 60) -> bool:
     """Whether ``pid`` ends in time; no event tells of a process that is not our child."""
     deadline = time.monotonic() + timeout_s
     while alive(pid):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools.demo.broker import free_ports
+from support.ports import unused_ports
 
 ALERTS = Path(__file__).parents[2] / "host_tools" / "dashboards" / "prometheus" / "alerts.yml"
 NO_PROMETHEUS = "needs Prometheus: sudo apt install prometheus"
@@ -32,9 +32,9 @@ def promtool(*argv: str, given: str = "") -> str:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str, rules: Path) -> Iterator[str]:
+def prometheus(folder: Path, target: str, rules: Path = ALERTS) -> Iterator[str]:
     """A Prometheus that scrapes ``target`` every second and asks ``rules`` as often; gives its URL."""
-    (port,) = free_ports(1)
+    (port,) = unused_ports(1)
     config = folder / "prometheus.yml"
     config.write_text(
         "global: { scrape_interval: 1s, evaluation_interval: 1s }\n"

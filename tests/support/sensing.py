@@ -59,7 +59,7 @@ class SourceProcess:
     def _close(self) -> None:
         """After its end: what it has said is all there."""
         if self.process is not None and self.process.stdout is not None and self._listener is not None:
-            self._listener.join(10)
+            self._listener.join(60)
             self.process.stdout.close()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -67,7 +67,7 @@ class SourceProcess:
         for line in process.stdout:
             self._said.put(msgspec.json.decode(line, type=SourceState))
 
-    def expect(self, where: Callable[[SourceState], bool], timeout_s: float = 20) -> SourceState:
+    def expect(self, where: Callable[[SourceState], bool], timeout_s: float = 60) -> SourceState:
         """The first state from now on for which ``where`` holds."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -93,13 +93,13 @@ class SourceProcess:
         """End it without a word."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> int:
         """End it as the daemon would; returns its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def __enter__(self) -> Self:
         self.start()

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
@@ -87,14 +88,19 @@ class Manager:
                 raise
             self._note("activating", daemon.pid)
             while daemon.poll() is None:
-                try:
-                    if b"READY=1" in notify.recv(4096):
-                        (self.folder / "ready").touch()
-                        self._note("active", daemon.pid)
-                except TimeoutError:
-                    pass
+                with suppress(TimeoutError):
+                    self._hear(notify.recv(4096), daemon.pid)
+            notify.setblocking(False)  # what it said before it ended may lie there still
+            with suppress(BlockingIOError):
+                while True:
+                    self._hear(notify.recv(4096), daemon.pid)
         self._note("failed" if daemon.returncode else "inactive")
         return 0
+
+    def _hear(self, said: bytes, pid: int) -> None:
+        if b"READY=1" in said:
+            (self.folder / "ready").touch()
+            self._note("active", pid)
 
     def _argv(self) -> list[str]:
         """ExecStart=, with every path that is below the root taken there."""

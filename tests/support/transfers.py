@@ -38,7 +38,7 @@ def write_blob(path: Path, size: int, seed: int = 0) -> Blob:
 
 
 def host(url: str, namespace: str) -> Session:
-    return Session(Settings(url=url, namespace=namespace, broker_timeout_s=20))
+    return Session(Settings(url=url, namespace=namespace, broker_timeout_s=60))
 
 
 def upload(url: str, namespace: str, path: Path, blob: Blob) -> int:

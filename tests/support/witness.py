@@ -40,7 +40,7 @@ class Witness:
 
     def __enter__(self) -> Self:
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(60)
         return self
 
     def __exit__(
@@ -48,7 +48,7 @@ class Witness:
     ) -> None:
         """What others have sent before comes before what is sent here now."""
         self._client.publish(self._last, b"", qos=1)
-        self._done.wait(10)
+        self._done.wait(60)
         self._client.disconnect()
         self._client.loop_stop()
         assert error or self._done.is_set(), "the broker answers no more"

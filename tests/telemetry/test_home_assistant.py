@@ -2,11 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
-import pytest
-
 from edge_agent.telemetry.home_assistant import MOST_BYTES, Described, discovery, discovery_topic, entities
+from edge_agent.telemetry.templates import summary
 from edge_agent.wire.telemetry import EVENT_KINDS, Health, ModelSample, ModelState
 from edge_agent.wire.topics import Topics
 
@@ -100,7 +100,9 @@ def test_each_template_asks_for_a_field_that_there_is() -> None:
     for one in message("har")["components"].values():
         stream = next((part for part in reversed(known) if part in one["state_topic"]), None)
         if stream is not None:
-            asked = set(re.findall(r"m\.get\('(\w+)'", one["value_template"] + one.get("json_attributes_template", "")))
+            templates = one["value_template"] + one.get("json_attributes_template", "")
+            asked = set(re.findall(r"m\.get\('(\w+)'|m\.(?!get)(\w+)", templates))
+            asked = {name for pair in asked for name in pair if name}
             assert asked <= known[stream], one["name"]
             assert asked
 
@@ -139,10 +141,21 @@ def test_the_device_stands_alone_in_its_level() -> None:
     assert re.fullmatch(r"\w+/(?:[a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config", "device/edge-agent/pi-01/config")
 
 
-@pytest.mark.parametrize("model", ["har", LONGEST])
-def test_the_summary_fits_and_names_the_commands(model: str) -> None:
-    template = message(model)["components"][f"model.{model}.update"]["value_template"]
+def test_the_summary_names_whole_commands_or_none() -> None:
+    template = message("har")["components"]["model.har.update"]["value_template"]
+    assert "push-model MODEL --device pi-01. To go back: host-tools rollback har --device pi-01'" in template
 
-    assert "push-model MODEL --device pi-01" in template
-    assert f"host-tools rollback {model} --device pi-01" in template
-    assert "[:255]" in template
+    for length in range(1, 64):
+        for device, model in (("d" * length, "m" * length), ("d" * length, LONGEST), (LONGEST, "m" * length)):
+            told = summary(device, model)
+            assert len(told) <= 255 - 75, "before it stands how the job ended, and that is cut"
+            assert f"push-model MODEL --device {device}." in told
+            assert "rollback" not in told or told.endswith(f"host-tools rollback {model} --device {device}")
+
+
+def test_a_message_has_room_for_as_many_models_as_the_page_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    (number,) = re.findall(r"A message has room for (\d+) models", page)
+    most = [f"model-of-a-kind-{number:02d}" for number in range(20)]
+
+    assert len(entities(described(), most)[1]) == 20 - int(number)

@@ -326,15 +326,18 @@ def test_the_longest_message_fits(world: World) -> None:
     device = "pi-08"
     world.describe(device, "har")
     long = msgspec.structs.replace(
-        STATE, device=device, message="\N{SNOWMAN}" * 2000, code="x" * 100, runtime="y" * 100
-    )
-    world.say(device, "model", long, "har")
+        STATE, device=device, message="\N{SNOWMAN}" * 2000, code="x" * 5000, runtime="\N{SNOWMAN}" * 2000,
+        stage="s" * 5000, verdict="v" * 5000, active_since="z" * 5000, method="m" * 5000,
+    )  # fmt: skip
+    odd = encode(long).replace(b'"previous_version":1', b'"previous_version":"' + b"p" * 5000 + b'"')
+    world.publish(TOPICS.device(device, "model", "har"), odd)
 
     seen = world.shows(device, model__har__status="rejected")
 
     told = attributes(seen, prefix(device) + "model.har.status")
     assert len(json.dumps(told, ensure_ascii=False).encode()) <= 16_384
     assert len(told["message"]) == 1000
+    assert (told["stage"], told["previous_version"], told["stale"]) == ("s" * 100, None, False)
     assert len(attributes(seen, prefix(device) + "model.har.update")["release_summary"]) <= 255
 
 

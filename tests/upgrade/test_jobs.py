@@ -87,7 +87,7 @@ def test_the_stage_that_was_under_way_is_started(made: Path, tmp_path: Path, nam
     device = LocalAgent(Path(shutil.copytree(made / name, tmp_path / "state", symlinks=True)))
     device.stages.held = set(Stage)
     device.boot()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not device.stages.runs and time.monotonic() < deadline:  # a release is read again before it is put in again
         device.step()
 

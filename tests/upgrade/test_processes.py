@@ -88,7 +88,7 @@ def test_a_sensor_is_read_and_its_state_said(tmp_path: Path) -> None:
         said = json.loads(process.stdout.readline())
         process.terminate()
         process.stdout.read()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
     assert said.keys() >= json.loads(record("source-state")).keys()
     assert said["state"] == "waiting"

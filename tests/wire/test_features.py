@@ -41,6 +41,7 @@ NEW = {
     "letterbox": msgspec.structs.replace(SENT, inputs=[InputContract(steps=[LETTERBOX])]),
     "min_gain": msgspec.structs.replace(SENT, gates=Gates(min_gain=MinGain(time=0.1))),
     "latency_margin": msgspec.structs.replace(SENT, gates=Gates(latency_margin=0.0)),
+    "max_memory_ratio": msgspec.structs.replace(SENT, gates=Gates(max_memory_ratio=0.8)),
     "prefer": msgspec.structs.replace(SENT, recipe=Recipe(prefer="size")),
 }
 PLAIN = {

@@ -73,13 +73,13 @@ def prepare(path: Path, out: Path) -> None:
     prepare_model(path, out)
 
 
-def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
+def open(path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False) -> Session:  # noqa: A001  # the protocol's word
     """Load a model file for inference; raises ``ModelError``."""
     if runtime not in ("", *RUNTIMES):
         raise ModelError("format_unsupported", f"{runtime!r} does not run .onnx models; {', '.join(RUNTIMES)} does")
-    from edge_agent.backends.onnx.session import OnnxSession, create_session
+    from edge_agent.backends.onnx.session import OnnxSession, create_session, serve
 
-    return OnnxSession(create_session(path, threads=threads))
+    return OnnxSession(create_session(path, threads=threads) if usual else serve(path, threads=threads))
 
 
 def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:  # noqa: ARG001  # one

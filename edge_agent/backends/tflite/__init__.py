@@ -69,11 +69,15 @@ def prepare(path: Path, out: Path) -> None:
     prepare_model(path, out)
 
 
-def open(path: Path, *, runtime: str = "", threads: int = 1) -> Session:  # noqa: A001  # the protocol's word
+def open(path: Path, *, runtime: str = "", threads: int = 1, usual: bool = False) -> Session:  # noqa: A001  # the protocol's word
     """Load a model file for inference, by default on the first runtime installed; raises ``ModelError``."""
     from edge_agent.backends.tflite.session import open_model
+    from edge_agent.process.heap import give_back
 
-    return open_model(path, runtime=runtime, threads=threads)
+    session = open_model(path, runtime=runtime, threads=threads)
+    if not usual:
+        give_back()
+    return session
 
 
 def tap(prepared: Path, names: Sequence[str] | None = None, *, runtime: str = "") -> Tap:

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from edge_agent.daemon.publisher import REPORT_EVERY_S, Publisher
+from edge_agent.daemon.publisher import Publisher
 from edge_agent.errors import EdgeAgentError
 from edge_agent.foreign.allowance import Allowance
 from edge_agent.wire.messages import Refused
@@ -41,7 +41,6 @@ class Refusals:
         self._signed: deque[Refused] = deque(maxlen=_MOST_WAITING)
         self._unsigned: Refused | None = None
         self._unsaid = 0
-        self._said_at = 0.0
         self._command = ""
         """The newest command that was refused, until another one is obeyed."""
 
@@ -94,9 +93,8 @@ class Refusals:
 
     def tick(self) -> None:
         """Say the next one, if it is time to."""
-        if time.monotonic() - self._said_at < REPORT_EVERY_S or not (self._signed or self._unsigned):
+        if not self._publisher.may_refuse():
             return
-        self._said_at = time.monotonic()
         if self._signed:
             self._publisher.refuse(self._signed.popleft())
         elif self._unsigned is not None:

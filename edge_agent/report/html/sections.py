@@ -36,8 +36,8 @@ def sections(result: Result, histograms: Mapping[str, ValueHistogram], range_met
     reference, target = result.reference or MeasuredModel(), result.judged or MeasuredModel()
     parts = [
         cards.figures(reference, target),
-        cards.comparison(result, reference, target),
         cards.gates(target),
+        cards.comparison(result, reference, target),
         _outputs(result),
         labelled(result.data.eval),
         _findings(result),

@@ -19,8 +19,8 @@ from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.process.child import Child
 from edge_agent.process.child_exit import ChildExit
 from edge_agent.process.child_limits import ChildLimits
+from edge_agent.process.heap import give_back
 from edge_agent.process.program import python_child
-from edge_agent.worker.measure.heap import give_back
 from edge_agent.worker.measure.question import TIMEOUT_S, Answer, Request
 
 _PROBE = "edge_agent.worker.measure.probe"

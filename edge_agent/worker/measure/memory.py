@@ -1,39 +1,62 @@
 """The memory that serving a model takes: each model alone in fresh processes.
 
 Peak resident memory is an application's view: interpreter, runtime and all. What the model adds is that, less what the
-same process had taken when the runtime was imported and no model loaded.
+same process had taken when the runtime was imported and no model loaded. What it keeps is less than the peak, which is
+that of loading: the steady memory, after calls, is what models are compared by.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from msgspec.structs import replace
+
+from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.measure.asking import Probes, ask
 from edge_agent.worker.measure.question import Answer, Request, Served
 
-REPEATS = 3
+REPEATS = 5
 RUNS = 20
 _START_S = 1.0
 """Of a process, on a board; a desktop's takes a third of it."""
 SAME_BYTES = 512 << 10
-"""Peaks of one model differ by up to so much from one process to the next (0.1 to 0.3 MiB, measured on x86-64)."""
+"""What one model keeps differs by up to so much from one process to the next (0.1 to 0.3 MiB, measured on x86-64)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: VmHWM of a process with this model alone after :data:`RUNS` runs; the same less that before it loaded."""
+    """Of a process with this model alone and :data:`RUNS` calls: bytes, and milliseconds.
+
+    Attributes:
+        peak_rss_bytes: VmHWM.
+        model_rss_bytes: the same, less that before the model was loaded.
+        loaded_rss_bytes: VmRSS once it is loaded, less that before.
+        steady_rss_bytes: VmRSS after all calls, less that before it was loaded.
+        load_ms: until it can be called.
+        first_ms: of the first call.
+    """
 
     peak_rss_bytes: int
     model_rss_bytes: int
+    loaded_rss_bytes: int
+    steady_rss_bytes: int
+    load_ms: float
+    first_ms: float
 
-    def ratio(self, reference: "Memory") -> float:
-        """What the model adds as a multiple of what ``reference``'s adds; 1 where that is the same within chance.
 
-        What adds less than can be measured, or nothing, counts as :data:`SAME_BYTES`.
-        """
-        mine, other = self.model_rss_bytes, reference.model_rss_bytes
-        return max(mine, SAME_BYTES) / max(other, SAME_BYTES) if abs(mine - other) >= SAME_BYTES else 1.0
+def kept_ratio(mine: int, other: int) -> float:
+    """What one model keeps (steady bytes) as a multiple of what another keeps; 1 where that is the same within chance.
+
+    What keeps less than can be measured, or nothing, counts as :data:`SAME_BYTES`.
+    """
+    return max(mine, SAME_BYTES) / max(other, SAME_BYTES) if abs(mine - other) >= SAME_BYTES else 1.0
+
+
+def with_memory(record: MeasuredModel, taken: Memory, **others: Any) -> MeasuredModel:
+    """``record`` with what serving the model takes, and ``others``."""
+    return replace(record, **asdict(taken), **others)
 
 
 def measure_memory(
@@ -57,14 +80,21 @@ def measure_memory(
             for number, (model, found) in enumerate(answers.items(), start=1):
                 found.append(probes.ask(Request(feeds=str(feeds), models=[model], min_rounds=RUNS, seconds=0.0)))
                 on_process(repeat * len(answers) + number)
-    taken = {
-        model: Memory(
-            int(median(one.peak_rss_bytes for one in found)),
-            int(median(one.peak_rss_bytes - one.empty_rss_bytes for one in found)),
-        )
-        for model, found in answers.items()
-    }
+    taken = {model: _median(found) for model, found in answers.items()}
     return [taken[model] for model in models]
+
+
+def _median(answers: Sequence[Answer]) -> Memory:
+    """Of each number the median over processes."""
+    footprints = [one.footprint for one in answers if one.footprint is not None]
+    return Memory(
+        peak_rss_bytes=int(median(one.peak_rss_bytes for one in answers)),
+        model_rss_bytes=int(median(one.peak_rss_bytes - one.empty_rss_bytes for one in answers)),
+        loaded_rss_bytes=int(median(one.loaded_rss_bytes for one in footprints)),
+        steady_rss_bytes=int(median(one.steady_rss_bytes for one in footprints)),
+        load_ms=median(one.load_ms for one in footprints),
+        first_ms=median(one.first_ms for one in footprints),
+    )
 
 
 def expected_s(reference_ms: float, models: int) -> float:

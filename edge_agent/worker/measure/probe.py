@@ -24,10 +24,20 @@ from pathlib import Path
 
 from edge_agent.backends import Backend, Feeds, Session, load
 from edge_agent.errors import EdgeAgentError, ModelError, StageError
+from edge_agent.process.heap import give_back, resident_bytes
 from edge_agent.process.program import EXIT_OUT_OF_MEMORY
 from edge_agent.process.sandbox import confine
 from edge_agent.worker.measure.feeds import read_feeds
-from edge_agent.worker.measure.question import LONG_CALL_S, TIMEOUT_S, Answer, Refused, Request, Served, fewest_rounds
+from edge_agent.worker.measure.question import (
+    LONG_CALL_S,
+    TIMEOUT_S,
+    Answer,
+    Footprint,
+    Refused,
+    Request,
+    Served,
+    fewest_rounds,
+)
 
 _WARM_UP = 3
 _GRACE_S = 5.0
@@ -46,17 +56,42 @@ def measure(request: Request) -> Answer:
     if not request.models:
         version = _backend(request.runtime).runtime_version(request.runtime)
         return Answer(peak_rss_bytes=_peak_rss_bytes(), version=version)
-    empty_bytes = 0
-    if len(request.models) == 1:
-        runtime = request.models[0].runtime
-        _backend(runtime).runtime_version(runtime)  # imports it
-        empty_bytes = _peak_rss_bytes()
+    if len(request.models) == 1 and not request.tolerant:
+        return _alone(request, request.models[0])
     feeds = read_feeds(request.feeds)
     sessions, call_s, refused = _opened(request, feeds)
-    if call_s >= LONG_CALL_S:
-        request = replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
-    times = _time_in_turn(sessions, feeds, request)
-    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes(), empty_rss_bytes=empty_bytes)
+    times = _time_in_turn(sessions, feeds, request, call_s)
+    return Answer(times_ms=times, refused=refused, peak_rss_bytes=_peak_rss_bytes())
+
+
+def _alone(request: Request, model: Served) -> Answer:
+    """Times of one model, and what it takes: the process is its own."""
+    backend = _backend(model.runtime)
+    backend.runtime_version(model.runtime)  # imports it
+    empty_bytes = _peak_rss_bytes()
+    feeds = read_feeds(request.feeds)
+    give_back()
+    base_bytes = resident_bytes()
+    clock = time.perf_counter
+    begun = clock()
+    session = _open(model)
+    opened = clock()
+    loaded_bytes = resident_bytes()
+    called = clock()
+    session.run(feeds)
+    first_s = clock() - called
+    times = _time_in_turn([session], feeds, request, _warm_up(session, feeds))
+    return Answer(
+        times_ms=times,
+        peak_rss_bytes=_peak_rss_bytes(),
+        empty_rss_bytes=empty_bytes,
+        footprint=Footprint(
+            loaded_rss_bytes=loaded_bytes - base_bytes,
+            steady_rss_bytes=resident_bytes() - base_bytes,
+            load_ms=1e3 * (opened - begun),
+            first_ms=1e3 * first_s,
+        ),
+    )
 
 
 def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[Refused]]:
@@ -73,7 +108,7 @@ def _opened(request: Request, feeds: Feeds) -> tuple[list[Session], float, list[
         if request.most_bytes and len(sessions) >= request.fewest and taken + largest > request.most_bytes:
             break
         try:
-            session = _backend(model.runtime).open(Path(model.path), runtime=model.runtime, threads=model.threads)
+            session = _open(model)
             slowest_s = max(slowest_s, _warm_up(session, feeds) if at_once else 0.0)
         except ModelError as error:
             if not request.tolerant:
@@ -111,7 +146,10 @@ def _peak_rss_bytes() -> int:
     raise StageError("stage_crashed", "/proc/self/status has no VmHWM; this kernel cannot tell peak memory")
 
 
-def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request) -> list[list[float]]:
+def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request, call_s: float) -> list[list[float]]:
+    """Milliseconds of the calls of each; ``call_s``: of the slowest one's."""
+    if call_s >= LONG_CALL_S:
+        request = replace(request, min_rounds=fewest_rounds(request.min_rounds, call_s), warmed=False)
     times: list[list[float]] = [[] for _ in sessions]
     clock = time.perf_counter_ns
     gc.disable()  # a collection would hit one model's call and not the others'
@@ -128,6 +166,12 @@ def _time_in_turn(sessions: list[Session], feeds: Feeds, request: Request) -> li
             times[index].append((clock() - begin) / 1e6)
     gc.enable()
     return times
+
+
+def _open(model: Served) -> Session:
+    return _backend(model.runtime).open(
+        Path(model.path), runtime=model.runtime, threads=model.threads, usual=model.usual
+    )
 
 
 def _backend(runtime: str) -> Backend:

@@ -14,11 +14,15 @@ _FEW = 2
 
 @dataclass(frozen=True)
 class Served:
-    """A model file as it would be served: with which runtime, on how many threads."""
+    """A model file as it would be served: with which runtime, on how many threads.
+
+    ``usual``: as an application loads it that takes the runtime's defaults.
+    """
 
     path: str
     runtime: str
     threads: int = 1
+    usual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +66,30 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What one model takes: resident memory (VmRSS) in bytes over that of the empty runtime, and times in ms.
+
+    Attributes:
+        loaded_rss_bytes: after it was loaded.
+        steady_rss_bytes: after all calls.
+        load_ms: until it could be called.
+        first_ms: of the first call, which is slower than those that follow.
+    """
+
+    loaded_rss_bytes: int
+    steady_rss_bytes: int
+    load_ms: float
+    first_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """Milliseconds of each call, one list per model in the order asked, and this process's peak resident memory.
 
     Fewer lists than models: no more were called within ``most_bytes``.
 
-    ``empty_rss_bytes``: the same peak with the runtime imported and nothing loaded, where one model was asked for.
+    Where one model was asked for: ``empty_rss_bytes``, the same peak with the runtime imported and nothing loaded, and
+    ``footprint``.
 
     ``refused``: those that a tolerant measurement has left out; ``times_ms`` are of the others.
 
@@ -79,6 +101,7 @@ class Answer:
     refused: list[Refused] = field(default_factory=list)
     peak_rss_bytes: int = 0
     empty_rss_bytes: int = 0
+    footprint: Footprint | None = None
     version: str = ""
     code: str = ""
     message: str = ""

@@ -11,7 +11,7 @@ from edge_agent.quant.findings import latency_at_most
 from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure import memory
-from edge_agent.worker.measure.memory import Memory, measure_memory
+from edge_agent.worker.measure.memory import measure_memory, with_memory
 from edge_agent.worker.measure.race import Raced, expected_s, race, wins
 from edge_agent.worker.search.blame import MEASURING, blamed
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
@@ -177,11 +177,6 @@ class Contest:
     @property
     def _float_ms(self) -> float:
         return self.reference.latency_p50_ms or 0.0
-
-
-def with_memory(record: MeasuredModel, memory: Memory) -> MeasuredModel:
-    """``record`` with what serving the model takes."""
-    return replace_in(record, peak_rss_bytes=memory.peak_rss_bytes, model_rss_bytes=memory.model_rss_bytes)
 
 
 def with_race(record: MeasuredModel, raced: Raced) -> MeasuredModel:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.quant.gain import Gain, gains
 from edge_agent.wire.manifest import Preference
-from edge_agent.worker.measure.memory import Memory
+from edge_agent.worker.measure.memory import kept_ratio
 
 T = TypeVar("T")
 
@@ -69,8 +69,8 @@ def costs(model: MeasuredModel, reference: MeasuredModel) -> Costs:
     size = memory = None
     if model.size_bytes and reference.size_bytes:
         size = model.size_bytes / reference.size_bytes
-    if model.model_rss_bytes is not None and reference.model_rss_bytes is not None:
-        memory = _memory(model).ratio(_memory(reference))
+    if model.steady_rss_bytes is not None and reference.steady_rss_bytes is not None:
+        memory = kept_ratio(model.steady_rss_bytes, reference.steady_rss_bytes)
     return Costs(model.ratio_p50, size, memory)
 
 
@@ -92,7 +92,3 @@ def tied(items: Iterable[T], number: Callable[[T], float], apart: float) -> Iter
         one = [item for item in left if number(item) <= most]
         left = left[len(one) :]
         yield one
-
-
-def _memory(model: MeasuredModel) -> Memory:
-    return Memory(model.peak_rss_bytes or 0, model.model_rss_bytes or 0)

@@ -15,11 +15,11 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.contract.scored_output import ScoredOutput
 from edge_agent.errors import LimitError
 from edge_agent.jobs.task import Stage, Task
+from edge_agent.process.heap import give_back, resident_bytes
 from edge_agent.quant.output_error import OutputError
 from edge_agent.worker.artefacts import prepared_path, read_ranges
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import DataSet
-from edge_agent.worker.measure.heap import give_back, resident_bytes
 from edge_agent.worker.search.layer_selection import Sensitivity, find_effects
 from edge_agent.worker.search.other_outputs import other_positions
 

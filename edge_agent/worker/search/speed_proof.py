@@ -225,7 +225,7 @@ class SpeedProof:
 
 def _weighed(item: EvaluatedCandidate) -> bool:
     """Whether its memory is known, so that its gain is."""
-    return item.record.model_rss_bytes is not None
+    return item.record.steady_rss_bytes is not None
 
 
 def _with_proof(gate: GateResult, latency: Latency) -> GateResult:

@@ -4,8 +4,8 @@ Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the
 what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
 """
 
+from dataclasses import replace as replace_in
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.measure.feeds import write_feeds
-from edge_agent.worker.measure.memory import REPEATS, Memory, measure_memory
+from edge_agent.worker.measure.memory import REPEATS, kept_ratio, measure_memory, with_memory
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
 
@@ -37,26 +37,27 @@ def run(context: Context) -> Outcome:
     write_feeds(feeds, CarriedState(context.task.state, info).feeds(row))
     folder = chosen_folder(context.job_dir)
     chosen = read_chosen(folder)
-    models = [
-        _served(context.model_path, chosen.reference),
-        _served(chosen_path(folder, backend.SUFFIX), chosen.record),
-    ]
+    as_served = _served(context.model_path, chosen.reference)
+    usual_too = replace_in(as_served, usual=True)
+    models = [as_served, _served(chosen_path(folder, backend.SUFFIX), chosen.record), usual_too]
     pace = Pace(context, "measuring memory, process", REPEATS * len(models), begin=0.0, end=1.0)
-    reference, target = measure_memory(models, feeds, pace)
+    reference, target, usual = measure_memory(models, feeds, pace)
     feeds.unlink()
     before = read_result(context.job_dir)
     proved = before.chosen or chosen.record
+    memory_ratio = kept_ratio(target.steady_rss_bytes, reference.steady_rss_bytes)
     gain = gains(
         time_ratio=proved.ratio_p50_upper,
         size_ratio=chosen_path(folder, backend.SUFFIX).stat().st_size / info.size_bytes,
-        memory_ratio=target.ratio(reference),
+        memory_ratio=memory_ratio,
     )
-    judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, gain)
+    judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, memory_ratio, gain)
     kept = [gate for gate in proved.gates if gate.name != GATE]  # what is gained is judged anew, now with memory
-    measured = _with_memory(proved, target, gates=[*kept, *judgement.gates])
+    measured = with_memory(proved, target, gates=[*kept, *judgement.gates])
     result = replace(
         before,
-        reference=_with_memory(before.reference or chosen.reference, reference),
+        reference=with_memory(before.reference or chosen.reference, reference),
+        usual=with_memory(MeasuredModel(method="float"), usual),
         chosen=measured,
         device=msgspec.convert(board.stamp(), MeasuredOn),
     )
@@ -65,10 +66,6 @@ def run(context: Context) -> Outcome:
         candidates = with_refusal(before.candidates, chosen.number, refused)
         result = replace(result, candidates=candidates)
     return Outcome(code=judgement.code, message=judgement.message, results=result)
-
-
-def _with_memory(model: MeasuredModel, memory: Memory, **others: Any) -> MeasuredModel:
-    return replace(model, peak_rss_bytes=memory.peak_rss_bytes, model_rss_bytes=memory.model_rss_bytes, **others)
 
 
 def _served(path: Path, record: MeasuredModel) -> Served:

@@ -27,6 +27,7 @@ from edge_agent.contract.carried_state import CarriedState
 from edge_agent.errors import ModelError
 from edge_agent.jobs.data_summary import MovedRanges
 from edge_agent.jobs.outcome import Outcome, read_result
+from edge_agent.process.heap import give_back, trimmed_heap
 from edge_agent.worker.artefacts import (
     HISTOGRAMS_FILE,
     RANGES_FILE,
@@ -43,7 +44,6 @@ from edge_agent.worker.data.seen import Seen, write_seen
 from edge_agent.worker.data.tapping import tapped
 from edge_agent.worker.data.tensor_groups import TensorGroups
 from edge_agent.worker.data.watched import Watched
-from edge_agent.worker.measure.heap import give_back, trimmed_heap
 from edge_agent.worker.measure.runtimes import that_load, usable
 from edge_agent.worker.pace import Pace
 from edge_agent.worker.quality.beyond import InputReach

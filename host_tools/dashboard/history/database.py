@@ -30,7 +30,7 @@ from edge_agent.strict import why
 from edge_agent.wire.telemetry import Event, Severity
 from edge_agent.wire.timestamps import rfc3339
 from host_tools.dashboard.history.points import MOST_EVENTS, MOST_POINTS, HealthPoint, History, LatencyPoint
-from host_tools.fleet.reading import well_named
+from host_tools.fleet.names import with_names
 from host_tools.history.schema import EVENTS, HEALTH, META, SERVING
 
 _CONNECT_S = 5
@@ -165,7 +165,7 @@ def _joined(stored: list[P], heard: list[P]) -> list[P]:
 def _event(row: Any) -> Event:
     about = {name: getattr(row, name) for name in _EVENT}
     severity: Severity = row.severity if row.severity in get_args(Severity) else "info"
-    return well_named(Event(ts=rfc3339(row.at), severity=severity, **about))
+    return with_names(Event(ts=rfc3339(row.at), severity=severity, **about))
 
 
 def _engine(url: URL) -> Engine:

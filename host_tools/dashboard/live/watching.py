@@ -20,6 +20,7 @@ from host_tools.dashboard.live.heap import give_back
 from host_tools.dashboard.live.sealed import head_in, info_in, report_in
 from host_tools.fleet.device_state import DeviceState, copied
 from host_tools.fleet.flood import Flood
+from host_tools.fleet.names import is_name
 from host_tools.fleet.reading import Said, Unreadable, device_of, models_first, read
 from host_tools.fleet.row import Row
 from host_tools.fleet.state import Fleet
@@ -96,7 +97,7 @@ class Watched:
         """Every group that a device says it is in, ordered."""
         with self._lock:
             boards = (one.board for one in self._view.fleet.devices.values())
-            return sorted({group for board in boards if board for group in board.groups})
+            return sorted({group for board in boards if board for group in board.groups if is_name(group)})
 
     def members(self, group: str) -> list[str]:
         """The devices of a group, ordered."""
@@ -167,16 +168,13 @@ class Watched:
             self._take(message.topic, message.payload, retained=message.retained)
 
     def tick(self) -> bool:
-        """Nothing waits here."""
+        """Nothing waits here; who sends too much is named."""
+        for news in self._flood.news(time.monotonic()):
+            self._say(news)
         return False
 
     def _lets_in(self, topic: str) -> bool:
-        device, now = device_of(self._topics, topic), time.monotonic()
-        if self._flood.lets_in(device, now):
-            return True
-        if news := self._flood.news(device, now):
-            self._say(news)
-        return False
+        return self._flood.lets_in(device_of(self._topics, topic), time.monotonic())
 
     def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
         self.messages += 1

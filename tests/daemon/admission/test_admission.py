@@ -21,7 +21,7 @@ from edge_agent.wire.manifest import encode_manifest
 from edge_agent.wire.messages import DeviceStatus, decode, encode
 from host_tools.broker.signing import enclose, generate_key
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture
@@ -93,10 +93,11 @@ def test_a_replay_costs_an_answer_a_second(local: LocalAgent, tmp_path: Path) ->
 
     local.settle()
     local.link.publish = count  # type: ignore[method-assign,assignment]
+    began = time.monotonic()
     for _ in range(200):
         local.handle(order)
 
-    assert published <= 3
+    assert published <= 2 + time.monotonic() - began
 
 
 def test_who_asks_again_within_the_second_is_answered_in_the_next(local: LocalAgent, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def forget(local: LocalAgent, model: str = "har", **fields: str) -> Done:
 def ask(local: LocalAgent, action: str, subject: str = "") -> dict[str, object]:
     request = ControlRequest(action, subject)
     local.handle(request)
-    return request.answers.get(timeout=15)
+    return request.answers.get(timeout=60)
 
 
 def test_a_forgotten_name_begins_anew(local: LocalAgent) -> None:

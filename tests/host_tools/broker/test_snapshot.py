@@ -230,6 +230,6 @@ def test_a_command_that_ends_leaves_no_session_at_the_broker(
             close(session.link._client._paho)
 
     with QueuedLink(mosquitto.url, session.link._options.client_id, clean=False) as heir:
-        present = heir.expect(Connected, 15).session_present
+        present = heir.expect(Connected).session_present
 
     assert present is not polite

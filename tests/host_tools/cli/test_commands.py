@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +20,12 @@ from edge_agent.wire.chunks import CHUNK_BYTES
 from edge_agent.wire.envelope import COMMAND_TYPE, seal, unseal
 from edge_agent.wire.messages import ActiveRelease, Command, JobReport, encode
 from edge_agent.wire.topics import Scope, Topics
+from host_tools.broker.job_tracker import Progress
 from host_tools.broker.registry import read_reports
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
 from host_tools.cli.app import main
+from host_tools.display.progress import JsonDisplay
 from host_tools.push.waiting import message_of
 
 MakeDevice = Callable[..., FakeDevice]
@@ -48,6 +49,19 @@ def device(broker: Broker, namespace: str) -> MakeDevice:
 
 def tools(host: Host, *argv: str | Path) -> Ended:
     return host.run(main, *argv)
+
+
+def once_shown(host: Host, then: Callable[[], None]) -> None:
+    """Have something happen when a command has shown its first progress."""
+    shown, show = list[Progress](), JsonDisplay.progress
+
+    def showing(display: JsonDisplay, progress: Progress) -> None:
+        show(display, progress)
+        shown.append(progress)
+        if len(shown) == 1:
+            then()
+
+    host.monkeypatch.setattr(JsonDisplay, "progress", showing)
 
 
 def retained(host: Host, *filters: str) -> dict[str, bytes]:
@@ -101,10 +115,8 @@ def test_watching_a_job_ends_as_its_push_would(host: Host, device: MakeDevice) -
     job = "0123456789abcdef"
     with device("pi-01") as pi:
         pi.report(job, stage="capture", progress=0.25)
-        later = threading.Timer(1.5, lambda: pi.report(job, status="rejected", code="latency_too_high"))
-        later.start()
+        once_shown(host, lambda: pi.report(job, status="rejected", code="latency_too_high"))
         ended = tools(host, "watch", "--job", job, "--json")
-        later.join()
         unknown = tools(host, "watch", "--job", "0123456789abcdee")
 
     assert ended.exit == 4
@@ -116,13 +128,13 @@ def test_watching_a_job_ends_as_its_push_would(host: Host, device: MakeDevice) -
 def test_watching_devices_shows_every_job(host: Host, device: MakeDevice) -> None:
     with device("pi-01") as pi, device("pi-02") as other:
         pi.report("a" * 16, started="2026-01-01T00:00:00Z", stage="capture")
-        timers = [
-            threading.Timer(1.5, lambda: pi.report("b" * 16, started="2026-01-02T00:00:00Z", stage="validate")),
-            threading.Timer(1.5, lambda: other.report("c" * 16)),
-        ]
-        for timer in timers:
-            timer.start()
-        ended = tools(host, "watch", "pi-01", "--timeout", "4", "--json")
+
+        def later() -> None:
+            other.report("c" * 16)
+            pi.report("b" * 16, started="2026-01-02T00:00:00Z", stage="validate")
+
+        once_shown(host, later)
+        ended = tools(host, "watch", "pi-01", "--timeout", "3", "--json")
 
     seen = [event.get("job") for event in ended.events if event["event"] == "report"]
     assert ended.exit == 0
@@ -302,7 +314,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_watch(host: Host, device:
         while "capture" not in lines[-1] and lines[-1]:
             lines.append(process.stderr.readline())
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "host-tools watch --job" in err

@@ -184,7 +184,7 @@ def test_a_device_that_comes_back_is_waited_for(host: Host, device: MakeDevice) 
 
     thread = threading.Thread(target=return_once_wanted)
     thread.start()
-    ended = host.push("--device", "pi-01", "--timeout", "20")
+    ended = host.push("--device", "pi-01", "--timeout", "60")
     thread.join()
     late.__exit__(None, None, None)
 
@@ -472,7 +472,7 @@ def test_the_commands_that_are_printed_can_be_pasted(host: Host, device: MakeDev
     host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 3'))
     with device("pi-01", ends("succeeded", "accepted"), groups=["lab"], highest={"har": 3}) as pi:
         sent = host.push("--device", "pi-01", "--no-wait")
-        assert pi.wanted.wait(10)
+        assert pi.wanted.wait(60)
         watched = pasted(sent.err, "watch it with: ")
         host.write_manifest(MANIFEST.replace('name = "har"', 'name = "har"\nversion = 2'))
         older = host.push("--device", "pi-01", "--dry-run")
@@ -511,7 +511,7 @@ def test_no_broker(host: Host) -> None:
 
 def test_a_broker_that_goes_while_we_wait(host: Host, device: MakeDevice, broker: Broker) -> None:
     with device("pi-01") as pi:
-        killer = threading.Thread(target=lambda: (pi.wanted.wait(10), broker.kill()))
+        killer = threading.Thread(target=lambda: (pi.wanted.wait(60), broker.kill()))
         killer.start()
         where = ["--broker", host.url, "--namespace", host.namespace, "--broker-timeout", "0.5"]
         ended = host.run_bare(main, host.model, "--manifest", host.manifest, "--device", "pi-01", *where)
@@ -532,12 +532,12 @@ def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice,
     def lose_chunk_1(pi: FakeDevice, manifest: Manifest) -> None:
         pi.publish(topics.chunk(manifest.blob.sha256, 1), b"")
         need = Need(device="pi-01", sha256=manifest.blob.sha256, chunks=[(1, 1)])
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
 
         def ask() -> None:
             topic = topics.chunk(manifest.blob.sha256, 1)
             while time.monotonic() < deadline and not retained_here(host, topic):
-                assert pi.link.publish(topics.device("pi-01", "need"), encode(need)).wait(5)
+                assert pi.link.publish(topics.device("pi-01", "need"), encode(need)).wait(60)
                 time.sleep(0.1)
             if retained_here(host, topic):
                 healed.set()
@@ -547,7 +547,7 @@ def test_a_device_that_misses_chunks_is_answered(host: Host, device: MakeDevice,
         asking[-1].start()
 
     with device("pi-01", on_want=lose_chunk_1):
-        ended = host.push("--device", "pi-01", "--timeout", "20")
+        ended = host.push("--device", "pi-01", "--timeout", "60")
         for thread in asking:  # it says which release is active after its report, which ends the push
             thread.join()
 

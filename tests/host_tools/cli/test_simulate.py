@@ -104,6 +104,9 @@ def test_a_fleet_whose_broker_is_gone_ends_soon_and_says_how_to_clear(
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["event"] == "online"
+        with Session(Settings(url=mosquitto.url, namespace=namespace)) as session:
+            kinds = [session.topics.devices(kind) for kind in ("status", "info", "model", "job")]
+            wait_for(lambda: len(session.snapshot(*kinds)) == 3 * 4)  # so there is something to clear
         mosquitto.kill()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -125,7 +128,7 @@ def test_the_wills_of_a_fleet_that_was_killed_say_that_it_is_gone(host: Host) ->
 
 def test_a_push_is_taken_by_every_device(host: Host) -> None:
     process = start(host, "4", "--group", "lab", "--job-seconds", "0.5", "--failures", "0", "--jobs-per-hour", "0")
-    pushed = host.push("--group", "lab", "--json", "--timeout", "30")
+    pushed = host.push("--group", "lab", "--json", "--timeout", "120")
     watched = host.run(main, "watch", "--job", pushed.events[-1]["job"], "--json")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

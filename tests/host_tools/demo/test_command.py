@@ -66,7 +66,7 @@ def running(stage: dict[str, int | str]) -> list[str]:
 
 
 def wait_gone(stage: dict[str, int | str]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while running(stage):
         assert time.monotonic() < deadline, running(stage)
         time.sleep(0.05)

@@ -22,6 +22,7 @@ from host_tools.display.result_table import comparison, gates, render
 REFERENCE: dict[str, Any] = {
     "method": "float", "runtime": "onnxruntime", "threads": 1, "size_bytes": 545_293, "latency_p50_ms": 0.412,
     "latency_p95_ms": 0.44, "latency_p99_ms": 0.501, "peak_rss_bytes": 61_000_000, "model_rss_bytes": 3_100_000,
+    "loaded_rss_bytes": 2_500_000, "steady_rss_bytes": 2_700_000, "load_ms": 21.04, "first_ms": 0.9,
     "accuracy": 0.952,
 }  # fmt: skip
 INT8: dict[str, Any] = {
@@ -29,6 +30,7 @@ INT8: dict[str, Any] = {
     "size_bytes": 152_000, "latency_p50_ms": 0.301, "latency_p95_ms": 0.33, "latency_p99_ms": 0.37,
     "ratio_p50": 0.731, "ratio_p50_upper": 0.748, "ratio_confidence": 0.975, "preference": -0.4213,
     "peak_rss_bytes": 60_000_000, "model_rss_bytes": 2_100_000,
+    "loaded_rss_bytes": 1_500_000, "steady_rss_bytes": 1_600_000, "load_ms": 15.5, "first_ms": 0.61,
     "windows": 300, "disagreements": 3, "agreement": 0.99, "agreement_lower": 0.974, "sqnr_db": 31.24,
     "accuracy": 0.949,
     "gates": [
@@ -52,7 +54,11 @@ pi-01  har 7  succeeded
   latency ratio                              0.731  at most 0.748 (97.5 %)
   preference                                -0.421
   peak RSS             58.2 MiB           57.2 MiB
-  RSS of the model      3.0 MiB            2.0 MiB
+  RSS of the model      3.0 MiB            2.0 MiB  peak, over an empty runtime
+  RSS, loaded           2.4 MiB            1.4 MiB
+  RSS, steady           2.6 MiB            1.5 MiB  float as usual: 4.8 MiB
+  time to load            21 ms            15.5 ms
+  first call             0.9 ms            0.61 ms
   agreement                                 99.0 %  at least 97.4 % (95 %)
   disagreements                           3 of 300
   SQNR                                     31.2 dB
@@ -127,6 +133,7 @@ def test_a_message_that_says_what_to_do_is_not_contradicted() -> None:
 
 def test_an_accepted_model() -> None:
     results = {"reference": REFERENCE, "chosen": INT8, "candidates": [INT8], "data": {"warnings": []}}
+    results["usual"] = {"method": "float", "steady_rss_bytes": 5_000_000}
 
     text = text_of(
         report(message="int8 is active", release="/var/lib/har/7", seconds=SECONDS, results=results)

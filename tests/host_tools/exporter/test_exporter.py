@@ -26,7 +26,7 @@ class Scraped:
     url: str
 
     def text(self) -> str:
-        with urllib.request.urlopen(self.url, timeout=20) as answer:  # noqa: S310  # the exporter's, as it said
+        with urllib.request.urlopen(self.url, timeout=60) as answer:  # noqa: S310  # the exporter's, as it said
             assert answer.headers["Content-Type"].startswith("text/plain")
             return str(answer.read().decode())
 
@@ -57,7 +57,7 @@ class Scraped:
 @pytest.fixture
 def exporter(one_broker: Broker, namespace: str) -> Iterator[Scraped]:
     argv = ("exporter", "--listen", "127.0.0.1:0", "--broker", one_broker.url, "--namespace", namespace)
-    with running(*argv, "--broker-timeout", "5") as command:
+    with running(*argv, "--broker-timeout", "60") as command:
         said = command.said("/metrics")
         found = re.search(r"http://\S+/metrics", said)
         assert found
@@ -140,7 +140,7 @@ def test_nothing_hostile_becomes_a_sample_a_label_or_an_end(
     assert values["exporter_unreadable_messages_total{reason=malformed}"] == 2
     assert values["exporter_unreadable_messages_total{reason=foreign_name}"] == 1
     assert "online{device=pi-2}" not in values
-    assert values["exporter_limited_messages_total{device=}"] >= 1
+    assert values["exporter_limited_messages_total{device=(none)}"] >= 1
 
 
 def test_a_flood_of_one_device_is_limited_and_named(exporter: Scraped, one_broker: Broker, namespace: str) -> None:

@@ -86,6 +86,47 @@ def test_a_sample_is_fresh_for_three_of_its_intervals(pi: Voice) -> None:
     assert not health.fresh(NOW + 600 + 1801)
 
 
+def test_an_outage_is_no_pace(pi: Voice) -> None:
+    fleet = Fleet()
+    back = NOW + 86_400
+    for at in (NOW - 120, NOW - 60, NOW, back):
+        fleet.take(said(pi.health()), at)
+
+    health = fleet.devices["pi-1"].health
+    assert health is not None
+    assert health.fresh(back + FRESH_S)
+    assert not health.fresh(back + FRESH_S + 1)
+    fleet = Fleet()
+    for at in (NOW, back):
+        fleet.take(said(pi.health()), at)
+    health = fleet.devices["pi-1"].health
+    assert health is not None
+    assert not health.fresh(back + 9 * 3600 + 1), "no interval is believed that is longer than three hours"
+
+
+def test_serving_has_the_pace_that_it_says(pi: Voice) -> None:
+    fleet = Fleet()
+    for version in (7, 8):  # both answered in the interval
+        fleet.take(said(pi.sample(interval_s=1800.0, version=version)), NOW)
+
+    newest = fleet.devices["pi-1"].served["har"].newest
+    assert newest.fresh(NOW + 5400)
+    assert not newest.fresh(NOW + 5401)
+
+
+def test_who_is_gone_has_no_temperature(pi: Voice) -> None:
+    fleet = Fleet()
+    for message in (pi.status(), pi.health(), pi.sample(), pi.status(online=False)):
+        fleet.take(said(message), NOW)
+
+    device = fleet.devices["pi-1"]
+    assert device.health is None
+    assert not device.served["har"].newest.fresh(NOW)
+    assert device.served["har"].inferences == 1200
+    fleet.take(said(pi.sample()), NOW + 60)
+    assert device.served["har"].newest.fresh(NOW + 60)
+
+
 def test_seen_is_when_the_device_spoke_and_not_when_the_broker_spoke_of_it(pi: Voice) -> None:
     fleet = Fleet()
     device = Voice("pi-1", TOPICS)

@@ -12,6 +12,7 @@ from support.histories import ask, count
 from support.postgresql import postgresql
 
 from edge_agent.wire.topics import Topics
+from host_tools.cli.app import main
 
 TABLES = ("ea_health", "ea_serving", "ea_model_states", "ea_reports", "ea_events", "ea_devices")
 
@@ -19,7 +20,7 @@ TABLES = ("ea_health", "ea_serving", "ea_model_states", "ea_reports", "ea_events
 @contextmanager
 def collecting(url: str, namespace: str, db: str, *more: str) -> Iterator[Running]:
     """A collector that has read all that the broker keeps, and hears."""
-    argv = ("collect", "--db", db, "--broker", url, "--namespace", namespace, "--broker-timeout", "5")
+    argv = ("collect", "--db", db, "--broker", url, "--namespace", namespace, "--broker-timeout", "60")
     with running(*argv, *more) as command:
         command.said("storing what")
         hears(url, namespace, db)
@@ -58,7 +59,7 @@ def test_everything_is_stored_and_a_gap_is_filled(mosquitto: MosquittoBroker, na
             eventually(lambda: (count(db, "ea_health"), count(db, "ea_events")) == (1, 1))
             with running("collect", "--db", db, "--broker", mosquitto.url, "--namespace", namespace) as second:
                 second.said("another host-tools collect writes to it")
-                assert second.process.wait(20) == 2
+                assert second.process.wait(60) == 2
             assert command.end() == 0
 
         say(pi.model(active_version=8), pi.report("0000000000000002"), retain=True)  # while nobody collects
@@ -150,7 +151,7 @@ def test_a_postgresql_that_goes_away_loses_nothing_that_the_broker_holds(
             assert (found["ea_reports"], found["ea_model_states"], found["ea_health"]) == (1, 1, 1)
             with running("collect", "--db", server.url, "--broker", mosquitto.url, "--namespace", namespace) as second:
                 second.said("another host-tools collect writes to it")
-                assert second.process.wait(20) == 2
+                assert second.process.wait(60) == 2
             assert command.end() == 0
         assert events_of(server.url) == list(range(1, 101))
 
@@ -159,4 +160,18 @@ def test_no_broker_ends_it_at_once(tmp_path: Path) -> None:
     argv = ("--db", str(tmp_path / "h.db"), "--broker", "mqtt://127.0.0.1:9", "--broker-timeout", "0.5")
     with running("collect", *argv) as command:
         command.said("error: broker_unreachable")
-        assert command.process.wait(20) == 3
+        assert command.process.wait(60) == 3
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-1", "36501"])
+def test_a_number_of_days_that_is_none_is_no_usage(
+    days: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["host-tools", "collect", "--db", str(tmp_path / "h.db"), "--keep-days", days])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "--keep-days" in capsys.readouterr().err
+    assert not (tmp_path / "h.db").exists()

@@ -10,12 +10,13 @@ from support.brokers import Broker
 from support.fleets import Voice, eventually, speaking
 from support.histories import ask, count
 
+from edge_agent.errors import StoreError
 from edge_agent.mqtt import Incoming
 from edge_agent.wire.topics import Topics
 from host_tools.broker.settings import Settings
 from host_tools.fleet.reading import Said, read
 from host_tools.history import collector as collecting
-from host_tools.history import database as databases
+from host_tools.history import engine as engines
 from host_tools.history import waiting
 from host_tools.history.address import address
 from host_tools.history.collector import Collector
@@ -57,7 +58,7 @@ class Rig:
 def rig(one_broker: Broker, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(waiting, "MOST", ROOM)
     monkeypatch.setattr(waiting, "AFTER_S", 0.0)
-    monkeypatch.setattr(databases, "_BUSY_S", 0.0)
+    monkeypatch.setattr(engines, "_BUSY_S", 0.0)
     monkeypatch.setattr(collecting, "_AGAIN_S", 0.0)
     made = Rig(tmp_path, one_broker.url, namespace)
     yield made
@@ -93,6 +94,13 @@ def test_nothing_is_lost_that_the_broker_holds(rig: Rig, one_broker: Broker, nam
     assert rig.said[1:] == [f"the database is back; {3 * ROOM} messages had no room meanwhile"]
 
 
+def test_an_event_of_the_first_moment_is_stored(rig: Rig, one_broker: Broker, namespace: str) -> None:
+    with speaking(one_broker.url, namespace) as say:
+        say(Voice("pi-1", rig.topics).event())
+
+    rig.until(lambda: count(rig.db, "ea_events") == 1)
+
+
 def test_an_outage_is_said_once(rig: Rig) -> None:
     pi = Voice("pi-1", rig.topics)
     rig.other.execute("BEGIN IMMEDIATE")
@@ -120,3 +128,59 @@ def test_what_is_older_than_is_kept_is_deleted(rig: Rig) -> None:
 
     assert ask(rig.db, "SELECT device FROM ea_health") == [("of-364",)]
     assert ask(rig.db, "SELECT device FROM ea_devices") == [("of-364",)]
+
+
+def test_events_that_waited_are_all_stored_and_a_loud_sensor_takes_none_of_their_room(
+    rig: Rig, one_broker: Broker, namespace: str
+) -> None:
+    pi, waited = Voice("pi-1", rig.topics), 700
+    with speaking(one_broker.url, namespace) as say:
+        first = pi.event()
+        rig.until(lambda: say(first) or count(rig.db, "ea_events") == 1)
+        for _ in range(600):
+            rig.collector.heard(Incoming(*pi.health(), retained=False))
+        say(*(pi.event() for _ in range(waited)))
+        rig.until(lambda: count(rig.db, "ea_events") == 1 + waited)
+
+    rig.collector.finish()
+    assert rig.said[0].startswith("device pi-1 sends more than 20 messages a second; left out so far: ")
+    told = sum(int(line.split()[-2]) for line in rig.said)
+    assert told == 600 - count(rig.db, "ea_health")
+
+
+def test_a_database_that_only_the_pruning_missed_is_found_again(
+    rig: Rig, one_broker: Broker, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prune, failures = rig.database.prune, [StoreError("database_unreachable", "restarted")]
+
+    def fail_once(before: float) -> bool:
+        if failures:
+            raise failures.pop()
+        return prune(before)
+
+    monkeypatch.setattr(rig.database, "prune", fail_once)
+    rig.collector.tick()
+    assert rig.said == ["restarted; trying again"]
+
+    with speaking(one_broker.url, namespace) as say:
+        event = Voice("pi-1", rig.topics).event()
+        rig.until(lambda: say(event) or count(rig.db, "ea_events") == 1)
+    assert rig.said[1:] == ["the database is back"]
+
+
+def test_a_clock_that_was_never_set_dates_nothing(rig: Rig) -> None:
+    pi = Voice("pi-1", rig.topics)
+    behind = time.time() - 86_400
+    status_topic, status = pi.status()
+    for topic, payload in (
+        pi.model(at=behind),
+        (status_topic, status.replace(b'"clock_plausible":true', b'"clock_plausible":false')),
+        pi.report(),
+        pi.model(at=behind),
+    ):
+        rig.collector.heard(Incoming(topic, payload, retained=False))
+    rig.collector.finish()
+
+    first, second = (at for (at,) in ask(rig.db, "SELECT at FROM ea_model_states ORDER BY seq"))
+    assert first == pytest.approx(behind, abs=0.01)
+    assert second == pytest.approx(time.time(), abs=60)

@@ -1,8 +1,6 @@
 """The database of a history: what is stored once, what is deleted, who may write. SQLite here, PostgreSQL outside."""
 
-import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from support.fleets import HOSTILE, Voice
 from support.histories import ask, count, opened
-from support.postgresql import postgresql
 
 from edge_agent.errors import ConfigError, StoreError
 from edge_agent.wire.topics import Topics
@@ -25,36 +22,6 @@ from host_tools.history.schema import META, OF_MESSAGES, VERSION
 TOPICS = Topics("t/history")
 NOW = time.time()
 DAY_S = 86_400.0
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external)], scope="module")
-def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A place for databases, to be completed by a name."""
-    if request.param == "sqlite":
-        yield ""
-        return
-    with postgresql() as running:
-        yield running.url
-
-
-NAMES = itertools.count()
-
-
-@pytest.fixture
-def db(server: str, tmp_path: Path) -> str:
-    if not server:
-        return str(tmp_path / "history.db")
-    name = f"history_{next(NAMES)}"
-    with opened(server) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"CREATE DATABASE {name}")
-    return server.rpartition("/")[0] + "/" + name
-
-
-@pytest.fixture
-def database(db: str) -> Iterator[Database]:
-    found = Database(address(db), "t/history")
-    yield found
-    found.close()
 
 
 def rows_of(*messages: tuple[str, bytes], at: float = NOW) -> Rows:
@@ -114,6 +81,47 @@ def test_a_value_that_no_column_takes_takes_nothing_else_with_it(database: Datab
     assert database.write(rows) == 1
 
     assert (count(db, "ea_health"), count(db, "ea_events")) == (1, 1)
+
+
+def test_a_statement_that_a_limit_ends_takes_only_its_row_with_it(database: Database, db: str) -> None:
+    """Of SQLite no number of characters is too many; PostgreSQL says so by an error that sounds like an outage."""
+    rows = rows_of(*(voice.health() for voice in (Voice("good", TOPICS), Voice("evil", TOPICS))))
+    rows.of["ea_health"][1]["boot_id"] = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))
+    refused = database.write(rows)
+
+    assert refused == (1 if db.startswith("postgresql") else 0)
+    assert ask(db, "SELECT device FROM ea_health ORDER BY device DESC")[0] == ("good",)
+
+
+def test_a_hostile_boot_id_is_stored_beside_the_others(database: Database, db: str) -> None:
+    evil = Voice("evil", TOPICS, boot_id=HOSTILE + "".join(map(chr, range(0x4E00, 0x4E00 + 2000))))
+    messages = [evil.health(), evil.model(), evil.report(), evil.event(), evil.sample()]
+
+    assert database.write(rows_of(Voice("good", TOPICS).health(), *messages)) == 0
+
+    assert {table.name: count(db, table.name) for table in OF_MESSAGES} == dict.fromkeys(
+        ("ea_serving", "ea_model_states", "ea_reports", "ea_events"), 1
+    ) | {"ea_health": 2}
+
+
+def test_an_error_of_ours_is_not_said_to_be_the_databases_absence(database: Database, db: str) -> None:
+    rows = rows_of(Voice("pi-1", TOPICS).health(), Voice("pi-2", TOPICS).health())
+    rows.of["ea_health"][0]["temperature_c"] = object()
+
+    assert database.write(rows) == 1
+    assert ask(db, "SELECT device FROM ea_health") == [("pi-2",)]
+    assert database.prune(-1e12) is False
+
+
+def test_who_is_gone_is_offline_and_was_seen_when_it_was(database: Database, db: str) -> None:
+    pi = Voice("pi-1", TOPICS)
+    database.write(rows_of(pi.status(), pi.info(), at=NOW - DAY_S))
+    before = ask(db, "SELECT last_seen FROM ea_devices")
+
+    database.write(rows_of(pi.status(online=False), Voice("nobody", TOPICS).status(online=False)))
+
+    assert ask(db, "SELECT device, online FROM ea_devices") == [("pi-1", False)]
+    assert ask(db, "SELECT last_seen FROM ea_devices") == before
 
 
 def test_what_is_too_old_is_deleted_in_slices(database: Database, db: str) -> None:
@@ -214,6 +222,22 @@ def test_a_server_that_is_not_there_is_said_without_its_password() -> None:
     assert refused.value.code == "database_unreachable"
     assert "secret" not in refused.value.message
     assert "postgresql+psycopg://me:***@127.0.0.1:9/history" in refused.value.message
+
+
+def test_a_password_behind_the_question_mark_is_not_said() -> None:
+    with pytest.raises(StoreError) as refused:
+        Database(address("postgresql://me@127.0.0.1:9/history?password=secret&sslpassword=secret"), "t/history")
+
+    assert "secret" not in refused.value.message
+
+
+def test_one_file_has_one_collector_by_whichever_name(tmp_path: Path) -> None:
+    database = Database(address(str(tmp_path / "history.db")), "t/history")
+    (tmp_path / "other.db").symlink_to(tmp_path / "history.db")
+
+    with pytest.raises(StoreError, match="another host-tools collect writes to it"):
+        Database(address(str(tmp_path / "other.db")), "t/history")
+    database.close()
 
 
 def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:

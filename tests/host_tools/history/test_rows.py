@@ -93,8 +93,40 @@ def test_what_is_known_of_a_device_comes_together() -> None:
         "device": "pi-1", "first_seen": NOW, "last_seen": NOW, "online": True, "board": "Raspberry Pi 4",
         "arch": "aarch64", "agent_version": "1.2.3", "memory_bytes": 0, "groups": "lab",
     }  # fmt: skip
-    assert rows_of((PI.status()[0], b"")).devices["pi-1"]["online"] is False
     assert len(rows) == 2
+
+
+def test_who_is_gone_was_not_seen_for_that() -> None:
+    will, cleared = PI.status(online=False), (PI.status()[0], b"")
+    for gone in (will, cleared):
+        for retained in (True, False):
+            rows = rows_of(gone, retained=retained)
+            assert (rows.devices, rows.gone, len(rows)) == ({}, {"pi-1"}, 1)
+
+    assert rows_of(will, PI.status()).gone == set()
+    rows = rows_of(PI.status(), PI.health(), will)
+    assert (rows.devices["pi-1"]["online"], rows.gone) == (True, {"pi-1"})  # in this order they are written
+
+
+def test_of_what_is_kept_nothing_is_stored_again_that_was_deleted() -> None:
+    month = NOW - 30 * 86_400
+    old, new = PI.model(at=NOW - 40 * 86_400), PI.model(at=NOW - 5)
+
+    rows = rows_of(old, new, earliest=month, retained=True)
+
+    assert [row["at"] for row in rows.of["ea_model_states"]] == [pytest.approx(NOW - 5, abs=0.001)]
+    known = rows_of(old, earliest=month, retained=True).devices["pi-1"]
+    assert known["last_seen"] == pytest.approx(NOW - 40 * 86_400, abs=0.001)
+
+
+def test_a_sample_that_somebody_had_the_broker_keep_is_no_row() -> None:
+    assert len(rows_of(PI.health(), PI.sample(), PI.event(), retained=True)) == 0
+
+
+def test_a_boot_id_is_cut_to_what_a_key_may_have() -> None:
+    (row,) = rows_of(Voice("pi-1", TOPICS, boot_id="\u6f22" * 2000).event()).of["ea_events"]
+
+    assert row["boot_id"] == "\u6f22" * 64
 
 
 def test_what_was_kept_was_said_before(monkeypatch: pytest.MonkeyPatch) -> None:

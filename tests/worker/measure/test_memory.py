@@ -6,8 +6,8 @@ import pytest
 
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.asking import Probes
-from edge_agent.worker.measure.memory import Memory, called_bytes, measure_memory
-from edge_agent.worker.measure.question import Answer, Request, Served
+from edge_agent.worker.measure.memory import Memory, called_bytes, kept_ratio, measure_memory
+from edge_agent.worker.measure.question import Answer, Footprint, Request, Served
 
 MIB = 1 << 20
 
@@ -26,9 +26,7 @@ MIB = 1 << 20
     ],
 )
 def test_the_ratio_of_what_models_add(target: int, reference: int, ratio: float) -> None:
-    ours, floats = (Memory(50 * MIB + adds, adds) for adds in (target, reference))
-
-    assert ours.ratio(floats) == pytest.approx(ratio)
+    assert kept_ratio(target, reference) == pytest.approx(ratio)
 
 
 def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_before_it_was_loaded(
@@ -40,15 +38,19 @@ def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_befo
     def answer(request: Request) -> Answer:
         [model] = request.models
         asked.append(model.path)
-        before = next(empty[model.path]) * MIB
-        return Answer(empty_rss_bytes=before, peak_rss_bytes=before + {"float": 20, "int8": 5}[model.path] * MIB)
+        before, taken = next(empty[model.path]) * MIB, {"float": 20, "int8": 5}[model.path] * MIB
+        kept = Footprint(loaded_rss_bytes=taken // 2, steady_rss_bytes=before // 4, load_ms=before / MIB, first_ms=3.0)
+        return Answer(empty_rss_bytes=before, peak_rss_bytes=before + taken, footprint=kept)
 
     monkeypatch.setattr(Probes, "ask", lambda _, request: answer(request))
     monkeypatch.setattr(memory, "ask", answer)
     models = [Served(name, "onnxruntime") for name in ("float", "int8")]
     counts: list[int] = []
 
-    assert measure_memory(models, tmp_path, counts.append) == [Memory(75 * MIB, 20 * MIB), Memory(57 * MIB, 5 * MIB)]
+    assert measure_memory(models, tmp_path, counts.append, repeats=3) == [
+        Memory(75 * MIB, 20 * MIB, 10 * MIB, 55 * MIB // 4, 55.0, 3.0),
+        Memory(57 * MIB, 5 * MIB, 5 * MIB // 2, 52 * MIB // 4, 52.0, 3.0),
+    ]
     assert asked == ["float", "int8"] * 3
     assert counts == [1, 2, 3, 4, 5, 6]
     empty["float"] = iter([50])

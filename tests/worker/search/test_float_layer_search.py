@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.children(covered=False)
 
-BUDGET_S = 60.0
-"""What ``search_budget_s = 0`` gives a small model; a third of it is enough on a machine that does nothing else."""
+BUDGET_S = 600.0
+"""Ample: what is found must not hang on how busy the machine is; it takes twenty seconds where nothing else runs."""
 STATIC = Recipe(method="static", calibration="mse", search_budget_s=BUDGET_S)
 
 

@@ -9,7 +9,7 @@ from edge_agent.quant.gain import Gain
 from edge_agent.worker.search.preference import WEIGHTS, Costs, costs, preferred, score, tie, tied
 
 MIB = 1 << 20
-FLOAT = MeasuredModel(method="float", size_bytes=1000, model_rss_bytes=40 * MIB)
+FLOAT = MeasuredModel(method="float", size_bytes=1000, steady_rss_bytes=40 * MIB)
 
 
 def test_each_preference_weighs_what_it_says() -> None:
@@ -33,7 +33,7 @@ def test_half_of_the_time_and_four_times_the_size_cancel_each_other_in_balance()
 
 
 def test_costs_are_of_what_both_were_measured_in() -> None:
-    model = MeasuredModel(ratio_p50=0.5, size_bytes=260, model_rss_bytes=20 * MIB)
+    model = MeasuredModel(ratio_p50=0.5, size_bytes=260, steady_rss_bytes=20 * MIB)
 
     assert costs(model, FLOAT) == Costs(0.5, 0.26, 0.5)
     assert costs(MeasuredModel(ratio_p50=0.5), FLOAT) == Costs(0.5, None, None)
@@ -42,7 +42,7 @@ def test_costs_are_of_what_both_were_measured_in() -> None:
 
 
 def test_models_that_take_alike_within_chance_cost_the_same() -> None:
-    tiny, none = (MeasuredModel(model_rss_bytes=taken) for taken in (100_000, 0))
+    tiny, none = (MeasuredModel(steady_rss_bytes=taken) for taken in (100_000, 0))
 
     assert costs(tiny, none).memory == costs(none, tiny).memory == 1.0
 

@@ -9,8 +9,8 @@ import pytest
 from onnx import helper
 from support.onnx_models import model, save, value, weights
 
+from edge_agent.process.heap import give_back, resident_bytes
 from edge_agent.worker.measure.feeds import write_feeds
-from edge_agent.worker.measure.heap import give_back, resident_bytes
 from edge_agent.worker.measure.memory import called_bytes
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.search import sensitivity

@@ -55,7 +55,7 @@ def test_three_are_weighed_and_raced_and_the_winner_alone_is_proved_at_97_5_perc
     assert record_of(finals, "a").preference == pytest.approx(0.5 * math.log(0.55) + 0.25 * math.log(0.3))
     assert record_of(finals, "b").ratio_p50 == 0.9, "of the proof, not of the race"
     assert record_of(finals, "b").preference == pytest.approx(0.5 * math.log(0.48) + 0.25 * math.log(0.3))
-    assert record_of(finals, "b").model_rss_bytes == 40 * MIB
+    assert record_of(finals, "b").steady_rss_bytes == 40 * MIB
     assert record_of(finals, "d").ratio_p50 == 0.7
 
 
@@ -313,7 +313,7 @@ def test_what_cannot_be_measured_fails_alone_and_the_others_go_on(
     assert names(finals.run(tmp_path, monkeypatch)) == ["a"]
     assert finals.asked[-2:] == [("race", "a", "b"), ("proof", "a", SHARED_CONFIDENCE)]
     assert record_of(finals, "broken").code == "out_of_memory"
-    assert record_of(finals, "a").model_rss_bytes == (40 * MIB if prefer == "balanced" else None)
+    assert record_of(finals, "a").steady_rss_bytes == (40 * MIB if prefer == "balanced" else None)
 
 
 def test_what_cannot_be_measured_in_its_proof_gives_way_and_takes_no_chance_of_the_others(

@@ -107,6 +107,11 @@ def test_memory_of_float_and_chosen_is_told(tmp_path: Path, files: Path) -> None
     assert reference["model_rss_bytes"] > LAYERS * 4 * MIB
     assert chosen["model_rss_bytes"] > LAYERS * MIB
     assert reference["model_rss_bytes"] - chosen["model_rss_bytes"] > LAYERS * 2 * MIB  # three quarters of the weights
+    assert reference["steady_rss_bytes"] - chosen["steady_rss_bytes"] > LAYERS * 2 * MIB
+    usual = results["usual"]
+    assert usual["steady_rss_bytes"] > reference["steady_rss_bytes"], "what loading has freed is given back"
+    assert usual["load_ms"] > 0
+    assert usual["size_bytes"] is None
     empty, other = (one["peak_rss_bytes"] - one["model_rss_bytes"] for one in (reference, chosen))
     assert empty > 20 * MIB
     assert other == pytest.approx(empty, abs=2 * MIB), "the same runtime without a model"

@@ -35,11 +35,11 @@ pytestmark = pytest.mark.children(covered=False)
 ANY_SPEED = Gates(max_latency_ratio=0)
 SURE = Gates(max_latency_ratio=0, min_agreement=0.9)
 """The few windows of these jobs prove it with near certainty, so the preferred candidate stands alone."""
-STATIC = Recipe(method="static")
+STATIC = Recipe(method="static", search_budget_s=600)
 """The method with the most candidates, and the only one whose structures differ in operators."""
 BRIEF = Recipe(method="static", search_budget_s=1e-6)
 """No time but for the first candidate."""
-MINMAX = Recipe(method="static", calibration="minmax")
+MINMAX = Recipe(method="static", calibration="minmax", search_budget_s=600)
 """The same with a third of the candidates, where it is not about what is tried."""
 
 

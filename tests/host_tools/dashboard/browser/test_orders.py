@@ -57,6 +57,8 @@ def test_a_rollback_of_selected_devices_names_both_versions_and_is_logged(
         FakeDevice(one_broker.url, namespace, "pi-03"),
         commanding(browser, one_broker, namespace, tmp_path) as (served, visit),
     ):
+        chosen = {"chosen": {"latency_p50_ms": 2.5, "agreement": 0.991}}
+        first.report("b" * 16, version=2, status="succeeded", results=chosen, started="2026-01-01T00:00:00Z")
         runs(first, 3, previous=2, p50_ms=1.25, agreement=0.987)
         runs(second, 5, previous=4)
         page = visit.go("/")
@@ -64,7 +66,7 @@ def test_a_rollback_of_selected_devices_names_both_versions_and_is_logged(
         page.get_by_role("button", name="Roll back").click()
 
         dialog = page.get_by_role("dialog", name="Roll back har on 2 devices?")
-        expect(dialog.get_by_role("row").filter(has_text="pi-01")).to_contain_text("31.25 ms98.7 %2")
+        expect(dialog.get_by_role("row").filter(has_text="pi-01")).to_contain_text("31.25 ms98.7 %22.50 ms99.1 %")
         expect(dialog.get_by_role("row").filter(has_text="pi-03")).to_contain_text("left out: runs no har")
         expect(dialog.get_by_role("code").first).to_contain_text("rollback har --version 3 --device pi-01")
         assert not visit.axe()

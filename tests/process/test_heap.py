@@ -9,7 +9,7 @@ import pytest
 _FRAGMENTED = """
 import os
 from pathlib import Path
-from edge_agent.worker.measure.heap import trimmed_heap
+from edge_agent.process.heap import trimmed_heap
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -31,7 +31,7 @@ def test_what_is_free_between_pieces_that_live_on_is_given_back() -> None:
 
 
 _MEASURING = """
-from edge_agent.worker.measure.heap import resident_bytes
+from edge_agent.process.heap import resident_bytes
 from edge_agent.worker.measure.asking import ask
 from edge_agent.worker.measure.question import Request
 

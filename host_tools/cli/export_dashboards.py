@@ -1,0 +1,33 @@
+"""``host-tools export-dashboards``: the ready-made files for Grafana, Prometheus and others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_agent.errors import ConfigError
+from host_tools.dashboards.files import ready_made
+
+
+def export_dashboards(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to; it is made where it is missing")],
+    force: Annotated[bool, typer.Option("--force", help="replace files that are there and differ")] = False,
+) -> None:
+    """Write the ready-made dashboards and alert rules into a folder, and say where each is.
+
+    docs/dashboards.md says what shows them and what they show.
+    """
+    found = {folder / name: content for name, content in ready_made().items()}
+    try:
+        changed = [path for path, content in found.items() if path.exists() and path.read_bytes() != content]
+        if changed and not force:
+            raise ConfigError(
+                "usage", f"{changed[0]} exists and differs; give --force to replace it, or another folder"
+            )
+        for path, content in found.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            print(path)
+    except OSError as error:
+        raise ConfigError("usage", f"{error.filename}: {error.strerror}; give another folder") from None

@@ -1,0 +1,1 @@
+"""Node-RED, and the flow that people import into it."""
