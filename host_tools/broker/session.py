@@ -40,12 +40,17 @@ def to_stderr(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+class StoppedError(Exception):
+    """Whoever uses the session wants an end of it."""
+
+
 class Session:
     """A connection for one command; use it in a ``with`` statement.
 
     Args:
         settings: the broker and who we are there.
         say: is told, in a sentence, what a person should know while the command goes on.
+        until: is asked a few times a second, whatever is waited for; true: enough.
 
     Attributes:
         connections: that were made so far; one more, and something may have been cleared meanwhile.
@@ -53,13 +58,17 @@ class Session:
     Raises:
         BrokerError: from every method: the broker refused us, its certificate proves nothing (both at once), or it was
             away for ``settings.broker_timeout_s``.
+        StoppedError: from every method: ``until`` says so.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = to_stderr) -> None:
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None] = to_stderr, until: Callable[[], bool] = lambda: False
+    ) -> None:
         self.settings = settings
         self.topics = settings.topics
         self.connections = 0
         self._say = say
+        self._until = until
         self._timeout_s = settings.broker_timeout_s
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._backlog: deque[Incoming] = deque()
@@ -287,6 +296,8 @@ class Session:
                 self.link.ack(event)
 
     def _judge_outage(self) -> None:
+        if self._until():
+            raise StoppedError
         now = time.monotonic()
         if self._outage.away_s(now) > self._timeout_s:
             raise BrokerError("broker_unreachable", f"away for {self._timeout_s:.2g} s: {self.link.trouble}")

@@ -1,8 +1,5 @@
 """``host-tools dashboard``: the fleet as web pages."""
 
-import os
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +12,6 @@ from host_tools.broker.settings import Settings
 from host_tools.cli.dashboard_access import DashboardOptions, access_of
 from host_tools.cli.exporter import address_of, bracketed
 from host_tools.fleet.stopping import until_stopped
-
-_THREADS_END_S = 0.2
 
 if TYPE_CHECKING:
     from host_tools.dashboard.history.points import History
@@ -45,6 +40,7 @@ def dashboard(
     require("starlette", "uvicorn", "sse_starlette", "python_multipart")
     from host_tools.dashboard.command import run  # noqa: PLC0415  # an extra that other commands lack
     from host_tools.dashboard.context import Context  # noqa: PLC0415
+    from host_tools.dashboard.ending import waiting_for_nobody  # noqa: PLC0415
     from host_tools.dashboard.live.watching import Watched  # noqa: PLC0415
     from host_tools.dashboard.orders.commander import Commander  # noqa: PLC0415
     from host_tools.dashboard.serving import listening  # noqa: PLC0415
@@ -52,21 +48,15 @@ def dashboard(
     access = access_of(options, host, settings.sign)
     watched = Watched(settings.topics, to_stderr)
     orders = Commander(settings, to_stderr, watched.touch) if access.commanding else None
-    with until_stopped(), _history(db, settings, watched.recent) as history, listening(host, port) as server:
+    with (
+        waiting_for_nobody(),
+        until_stopped(),
+        _history(db, settings, watched.recent) as history,
+        listening(host, port) as server,
+    ):
         chosen, scheme = server.getsockname()[1], "https" if access.tls else "http"
         to_stderr(f"the dashboard of {settings.namespace} is on {scheme}://{bracketed(host)}:{chosen}/; Ctrl-C ends")
         run(Context(settings, watched, history, access, orders), server, to_stderr)
-    _leave()
-
-
-def _leave() -> None:
-    """End the process although a page's thread still waits for a broker or a database that does not answer."""
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(_THREADS_END_S)
-            if thread.is_alive():
-                sys.stderr.flush()
-                os._exit(0)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from host_tools.dashboard.serving import Server
 from host_tools.fleet.listening import follow
 
 _HEARING_ENDS_S = 0.5
+"""How long the end of the connection to the broker is waited for: a network that swallows everything takes longer."""
 
 
 def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -> None:
@@ -34,7 +35,6 @@ def run(context: Context, listener: socket.socket, say: Callable[[str], None]) -
             failed.append(error)
             server.end()
 
-    # Of a broker that does not answer it waits for a minute, and a person who ends this does not.
     hearing = threading.Thread(target=hear, name="broker", daemon=True)
     hearing.start()
     try:

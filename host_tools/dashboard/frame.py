@@ -53,7 +53,11 @@ def page(
         charts: whether it draws any.
         status: of HTTP.
     """
-    stream = element("div", id="live", **{"hx-sse:connect": live, "hx-swap": "none"}) if live else Markup()
+    stream = (
+        element("div", id="live", **{"hx-sse:connect": live, "hx-trigger": "load, shown", "hx-swap": "none"})
+        if live
+        else Markup()
+    )
     content = element(
         "body",
         element("a", "Skip to the content", href="#content", class_="skip"),

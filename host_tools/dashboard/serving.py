@@ -1,5 +1,6 @@
 """Answers browsers over HTTP, in the main thread, until somebody ends it."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from host_tools.dashboard.context import Context
 
 _STREAMS_END_S = 1
 """Seconds that open streams are given at the end."""
+
+_MOST_CONNECTIONS = 500
+"""Fewer than the files that a process may have open; beyond that the answer is 503."""
 
 
 @contextmanager
@@ -43,12 +47,18 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                limit_concurrency=_MOST_CONNECTIONS,
                 timeout_graceful_shutdown=_STREAMS_END_S,
                 proxy_headers=False,  # the guard reads them, of the one proxy that it trusts
                 ssl_certfile=tls[0] if tls else None,
                 ssl_keyfile=tls[1] if tls else None,
             )
         )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of who is still there; that an answer is cut off now is nobody's fault, and told to nobody."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
     def end(self) -> None:
         """Answer nobody any more."""

@@ -11,6 +11,9 @@ _BROKER = anyio.CapacityLimiter(4)
 _PASSWORDS = anyio.CapacityLimiter(2)
 """Each check takes 16 MiB."""
 
+_PARTS = anyio.CapacityLimiter(2)
+"""However many pages are kept up to date, who loads one is served between."""
+
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """What ``function`` returns, which asks the broker or copies a file."""
@@ -20,3 +23,8 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 async def checking_password(function: Callable[..., T], *arguments: Any) -> T:
     """What ``function`` returns, which compares a password."""
     return await run_sync(function, *arguments, limiter=_PASSWORDS)
+
+
+async def making_parts(function: Callable[..., T], *arguments: Any) -> T:
+    """What ``function`` returns, which makes parts of an open page, or compares them."""
+    return await run_sync(function, *arguments, limiter=_PARTS)

@@ -11,7 +11,7 @@ from typing import Protocol
 from edge_agent.errors import BrokerError
 from edge_agent.mqtt import Incoming
 from host_tools.broker.packed import Packed
-from host_tools.broker.session import Session, to_stderr
+from host_tools.broker.session import Session, StoppedError, to_stderr
 from host_tools.broker.settings import Settings
 from host_tools.fleet.reading import live_filters, retained_filters
 
@@ -56,9 +56,11 @@ def follow(
     came = False
     while not until():
         try:
-            with Session(settings, say) as session:
+            with Session(settings, say, until) as session:
                 came = True
                 _hear(session, ear, until, events=events)
+        except StoppedError:
+            return
         except BrokerError as error:
             if not came or error.code not in _WAITABLE:
                 raise

@@ -1,11 +1,15 @@
 """Names inside of messages: what cannot be one is left out, as pages make addresses and ids of them. Pure."""
 
+from typing import TypeVar
+
 import msgspec
 
 from edge_agent.errors import WireError
 from edge_agent.wire.messages import DeviceInfo, Message
 from edge_agent.wire.telemetry import Event
 from edge_agent.wire.topics import check_name
+
+M = TypeVar("M", bound=Message)
 
 
 def is_name(text: str) -> bool:
@@ -17,7 +21,7 @@ def is_name(text: str) -> bool:
     return True
 
 
-def with_names(message: Message) -> Message:
+def with_names(message: M) -> M:
     """The message without models and jobs that none can be; of an event, about none."""
     match message:
         case DeviceInfo(active=active) if not all(is_name(one.model) and is_name(one.job) for one in active):

@@ -1,7 +1,7 @@
 """What a message changes of what is known of its device. Pure, but for the state that it changes."""
 
 from collections.abc import Collection
-from sys import intern
+from functools import lru_cache
 from typing import TypeVar
 
 from edge_agent.jobs.lenient import lenient
@@ -106,7 +106,7 @@ def _board(info: DeviceInfo) -> Board:
 
 def _note_report(device: DeviceState, report: JobReport) -> None:
     started = parse_rfc3339(report.started) or 0.0
-    model, status, code = map(intern, (report.model, report.status, report.code))  # the same few of thousands of jobs
+    model, status, code = map(_same, (report.model, report.status, report.code))
     device.jobs[report.job] = JobEnd(model, report.version, status, code, started)
     if model in device.models or (model not in device.newest and len(device.newest) >= MOST_MODELS):
         return
@@ -120,6 +120,12 @@ def _note_report(device: DeviceState, report: JobReport) -> None:
     best = device.proved.get(model)
     if report.status == "succeeded" and (best is None or report.started >= best.started):
         device.proved[model] = _proved(report)
+
+
+@lru_cache(maxsize=1024)
+def _same(word: str) -> str:
+    """The word that was there first: of thousands of jobs they are the same few, but a device may make up others."""
+    return word
 
 
 def _proved(report: JobReport) -> Proved:

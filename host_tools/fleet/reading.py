@@ -3,6 +3,7 @@
 Whoever may write to a device's topics may write anything: megabytes, brackets a thousand deep, numbers of a hundred
 digits, control characters. What :func:`read` gives is of the type that its topic has, is about the device, model or job
 that the topic names, has no string that a terminal, a label or a column could not have, and no number beyond 64 bits.
+What it names besides, as models, is left out where nothing may have such a name (:mod:`host_tools.fleet.names`).
 """
 
 from collections.abc import Iterable

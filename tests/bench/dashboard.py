@@ -92,6 +92,9 @@ def measure(url: str, devices: int, connections: int, seconds: float) -> None:
             eventually(lambda: "broker keeps" not in get(found[0]).text, 300)
             print(f"{devices} devices: {time.perf_counter() - began:.1f} s until the fleet was read")
             look(found[0], psutil.Process(command.process.pid), devices, seconds)
+            with urllib.request.urlopen(f"{found[0]}/live?view=fleet", timeout=30) as answer:  # noqa: S310  # our own server
+                answer.readline()
+                print(f"{timed(command.end):.1f} s from SIGTERM to the end, with an open page")
 
 
 def look(url: str, server: psutil.Process, devices: int, seconds: float) -> None:

@@ -76,6 +76,13 @@ class Dashboard:
         for topic, payload in messages:
             self.watched.heard(Incoming(topic, payload, retained=False))
 
+    @contextmanager
+    def stream(self, query: str) -> Iterator[None]:
+        """An open stream, which has brought something."""
+        with urllib.request.urlopen(f"{self.url}/live?{query}", timeout=60) as answer:  # noqa: S310  # our own server
+            assert answer.readline()
+            yield
+
     def get(self, path: str, **headers: str) -> Answer:
         return get(self.url + path, **headers)
 

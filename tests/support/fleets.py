@@ -146,9 +146,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(*argv: str) -> Iterator[Running]:
-    """``host-tools`` with these arguments, as a process of its own."""
-    code = "from host_tools.cli.app import main; main()"
+def running(*argv: str, first: str = "") -> Iterator[Running]:
+    """``host-tools`` with these arguments, as a process of its own; ``first``: what that does before."""
+    code = f"{first}\nfrom host_tools.cli.app import main; main()"
     with subprocess.Popen([sys.executable, "-c", code, *argv], stderr=subprocess.PIPE, text=True) as process:
         command = Running(process)
         reader = threading.Thread(target=command.read)

@@ -6,9 +6,22 @@ A database that does not answer is no reason for a page to fail: what this dashb
 import threading
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar, get_args
 
-from sqlalchemy import URL, ColumnElement, Engine, Select, Table, create_engine, select
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Engine,
+    Select,
+    Table,
+    cast,
+    create_engine,
+    extract,
+    func,
+    select,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from edge_agent.errors import StoreError
@@ -16,18 +29,22 @@ from edge_agent.printable import printable
 from edge_agent.strict import why
 from edge_agent.wire.telemetry import Event, Severity
 from edge_agent.wire.timestamps import rfc3339
-from host_tools.dashboard.history.points import MOST_EVENTS, HealthPoint, History, LatencyPoint
+from host_tools.dashboard.history.points import MOST_EVENTS, MOST_POINTS, HealthPoint, History, LatencyPoint
+from host_tools.fleet.names import with_names
 from host_tools.history.schema import EVENTS, HEALTH, META, SERVING
 
 _CONNECT_S = 5
 _AGAIN_S = 10.0
 """After a failure the database is left alone for so long: pages ask often."""
 _KNOWN_S = 20.0
-_MOST_KNOWN = 64
-_MOST_ROWS = 20_000
-"""Of a series: two weeks of a minute each."""
-_Key: TypeAlias = tuple[str, str, str, float]
-"""Table, device, model, since when."""
+_MOST_KNOWN = 10_000
+"""Rows that are kept to be found again: some megabytes, or a few times ten where each event is as long as may be."""
+_MOST_EVENTS_OF_ONE = 200
+"""Of one device, of which a page shows fifty."""
+_ALIKE_S = 60.0
+"""Series that reach back so much more or less are the same: a page asks each second, and each time from then on."""
+_Key: TypeAlias = tuple[str, str, str, int]
+"""Table, device, model, and how far back it reaches."""
 _EVENT = ("device", "event_seq", "boot_id", "kind", "code", "message", "model", "version", "job")
 P = TypeVar("P", HealthPoint, LatencyPoint)
 
@@ -75,8 +92,8 @@ class DatabaseHistory:
 
     def events(self, device: str = "") -> list[Event]:
         """The newest events of a device or of all, the newest first."""
-        asked = select(EVENTS).order_by(EVENTS.c.at.desc()).limit(MOST_EVENTS)
-        stored = self._read((EVENTS.name, device, "", 0.0), asked.where(EVENTS.c.device == device) if device else asked)
+        asked = select(EVENTS).order_by(EVENTS.c.at.desc()).limit(_MOST_EVENTS_OF_ONE if device else MOST_EVENTS)
+        stored = self._read((EVENTS.name, device, "", 0), asked.where(EVENTS.c.device == device) if device else asked)
         heard = self._beside.events(device)
         known = {(one.device, one.boot_id, one.event_seq) for one in heard}
         before = [_event(row) for row in stored if (row.device, row.boot_id, row.event_seq) not in known]
@@ -89,11 +106,19 @@ class DatabaseHistory:
     def _series(
         self, table: Table, kind: type[P], since: float, device: str, *mine: ColumnElement[bool], name: str = ""
     ) -> list[P]:
-        columns = [table.c[name] for name in kind._fields]
-        moment = since // _KNOWN_S * _KNOWN_S  # one that is the same for a while, so that what is known is found
-        asked = select(*columns).where(table.c.device == device, *mine, table.c.at >= moment)
-        rows = self._read((table.name, device, name, moment), asked.order_by(table.c.at.desc()).limit(_MOST_ROWS))
-        return [kind(*row) for row in reversed(rows)]
+        """At most about as many points as a page shows, each the mean of what was measured in a part of the time."""
+        span = time.time() - since
+        part = cast(self._seconds(table) / max(1.0, span / MOST_POINTS), BigInteger)
+        means = [func.avg(table.c[name]) for name in kind._fields[1:]]
+        asked = select(func.max(table.c.at), *means).where(table.c.device == device, *mine, table.c.at >= since)
+        newest = asked.group_by(part).order_by(part.desc()).limit(MOST_POINTS + 1)
+        rows = self._read((table.name, device, name, round(span / _ALIKE_S)), newest)
+        points = [kind(row[0], *map(_number, row[1:])) for row in reversed(rows)]
+        return [point for point in points if point.at >= since]
+
+    def _seconds(self, table: Table) -> ColumnElement[Any]:
+        """The moment of a row, in seconds since the epoch."""
+        return extract("epoch", table.c.at) if self._engine.dialect.name == "postgresql" else table.c.at
 
     def _read(self, key: _Key, asked: Select[Any]) -> Sequence[Any]:
         """The rows, as they were at most :data:`_KNOWN_S` ago: a page asks again each second."""
@@ -109,8 +134,10 @@ class DatabaseHistory:
             self._failed(error)
             return rows
         with self._lock:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
+            self._known.pop(key, None)
+            left = _MOST_KNOWN - len(rows)
+            while self._known and sum(len(kept) for _, kept in self._known.values()) > left:
+                del self._known[next(iter(self._known))]  # the one that was read the longest ago
             self._known[key] = now, rows
         return rows
 
@@ -124,6 +151,11 @@ class DatabaseHistory:
         return f"{self._name}: {printable(' '.join(why(cause).split()), 300)}"
 
 
+def _number(mean: float | Decimal | None) -> float | None:
+    """A mean of whole numbers is a ``Decimal`` in PostgreSQL."""
+    return None if mean is None else float(mean)
+
+
 def _joined(stored: list[P], heard: list[P]) -> list[P]:
     """What is stored, and what came after it."""
     last = stored[-1].at if stored else 0.0
@@ -133,7 +165,7 @@ def _joined(stored: list[P], heard: list[P]) -> list[P]:
 def _event(row: Any) -> Event:
     about = {name: getattr(row, name) for name in _EVENT}
     severity: Severity = row.severity if row.severity in get_args(Severity) else "info"
-    return Event(ts=rfc3339(row.at), severity=severity, **about)
+    return with_names(Event(ts=rfc3339(row.at), severity=severity, **about))
 
 
 def _engine(url: URL) -> Engine:

@@ -5,12 +5,11 @@ somebody looks at it.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from edge_agent.wire.messages import DeviceInfo, JobReport
 from edge_agent.wire.topics import Topics
-from host_tools.broker.packed import unpack
-from host_tools.fleet.reading import Said, read
+from host_tools.dashboard.live.sealed import Sealed
+from host_tools.fleet.reading import Said
 
 KINDS = frozenset({"info", "job"})
 """Of the topics that are noted."""
@@ -21,7 +20,6 @@ LEAST_REPORTS = 5
 MOST_BYTES = 24 << 20
 """Of the whole fleet; beyond that a device has its newest :data:`LEAST_REPORTS` only, and beyond twice that nothing is
 added until something goes."""
-M = TypeVar("M", DeviceInfo, JobReport)
 
 
 @dataclass(slots=True)
@@ -57,26 +55,22 @@ class Details:
             case None if said.kind == "job" and (kept := self._devices.get(said.device)):
                 self._drop(kept, said.leaf)
 
-    def info(self, device: str) -> DeviceInfo | None:
+    def info(self, device: str) -> Sealed | None:
         """What a device says of itself."""
         kept = self._devices.get(device)
-        return self._read(self._topics.device(device, "info"), kept.info, DeviceInfo) if kept and kept.info else None
+        return Sealed(self._topics, self._topics.device(device, "info"), kept.info) if kept and kept.info else None
 
-    def report(self, device: str, job: str) -> JobReport | None:
+    def report(self, device: str, job: str) -> Sealed | None:
         """The report of a job."""
         kept = self._devices.get(device)
         found = kept.reports.get(job) if kept else None
-        return self._read(self._topics.device(device, "job", job), found[1], JobReport) if found else None
+        return self._sealed(device, job, found[1]) if found else None
 
-    def reports(self, device: str) -> list[JobReport]:
-        """The reports of a device without their results, the newest first."""
+    def reports(self, device: str) -> list[Sealed]:
+        """The reports of a device, the newest first."""
         kept = self._devices.get(device)
         found = sorted(kept.reports.items(), key=lambda pair: pair[1], reverse=True) if kept else []
-        read_all = [
-            self._read(self._topics.device(device, "job", job), data, JobReport, results=False)
-            for job, (_, data) in found
-        ]
-        return [one for one in read_all if one]
+        return [self._sealed(device, job, data) for job, (_, data) in found]
 
     def _put_info(self, device: str, packed: bytes) -> None:
         kept = self._devices.setdefault(device, _Kept())
@@ -108,6 +102,5 @@ class Details:
         self._bytes += more
         return True
 
-    def _read(self, topic: str, packed: bytes, kind: type[M], *, results: bool = True) -> M | None:
-        said = read(self._topics, topic, unpack(packed), results=results)
-        return said.message if isinstance(said, Said) and isinstance(said.message, kind) else None
+    def _sealed(self, device: str, job: str, packed: bytes) -> Sealed:
+        return Sealed(self._topics, self._topics.device(device, "job", job), packed)

@@ -4,11 +4,15 @@ A part is an element that has an id. A part of rows is one whose children have i
 rows only those are sent that differ; where one came, went or moved, all of them are.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_agent.report.html.markup import Markup, element, join
+
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+"""What may be an element's id: in a browser's selector, each other character has a meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +54,6 @@ class Differ:
 
 
 def _partial(name: str, swap: str, content: Markup) -> Markup:
+    if not _ID.fullmatch(name):
+        raise ValueError(f"{name!r} can be no element's id")
     return element("hx-partial", content, hx_target=f"#{name}", hx_swap=swap)

@@ -9,21 +9,22 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from host_tools.dashboard.context import Context, context_of
 from host_tools.dashboard.frame import banner
 from host_tools.dashboard.live.parts import Differ, Parts
+from host_tools.dashboard.live.shared import EVERY_S, Shared
+from host_tools.dashboard.threads import making_parts
 
 View = Callable[[Context, QueryParams, float], Parts]
 """Makes the parts of a page, from its query and the moment (seconds since the epoch)."""
-_EVERY_S = 1.0
-_MOST_SHARE = 0.1
-"""Of its time that a stream may spend with making parts: those of a large fleet are made more seldom."""
+MOST_STREAMS = 200
+"""At a time."""
 _STUCK_S = 30.0
 """A browser that takes nothing for so long is let go."""
 _GRACE_S = 0.5
@@ -33,13 +34,16 @@ _AGES_EVERY_S = 10.0
 
 def routes(views: Mapping[str, View]) -> list[BaseRoute]:
     """The stream's route; ``views``: by the name that a page gives in its address."""
+    shared = Shared()
 
-    async def live(request: Request) -> EventSourceResponse:
+    async def live(request: Request) -> Response:
         view = views.get(request.query_params.get("view", ""))
         if view is None:
             raise HTTPException(404)
+        if shared.open >= MOST_STREAMS:
+            return PlainTextResponse("too many pages are open; close some", 503)
         ending = anyio.Event()
-        changes = _changes(context_of(request), view, request, ending)
+        changes = _changes(context_of(request), view, shared, request, ending)
         return EventSourceResponse(
             changes, ping=15, send_timeout=_STUCK_S, shutdown_event=ending, shutdown_grace_period=_GRACE_S
         )
@@ -48,22 +52,22 @@ def routes(views: Mapping[str, View]) -> list[BaseRoute]:
 
 
 async def _changes(
-    context: Context, view: View, request: Request, ending: anyio.Event
+    context: Context, view: View, shared: Shared, request: Request, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     differ, revision, made_at = Differ(), -1, 0.0
     query, alive = request.query_params, request.state.alive
-    while alive() and not ending.is_set():
-        now, took = time.time(), 0.0
-        if context.watched.revision != revision or now - made_at >= _AGES_EVERY_S:
-            revision, made_at = context.watched.revision, now
-            text = await run_in_threadpool(_text, context, view, query, differ)
-            took = time.time() - now
-            if text:
-                yield ServerSentEvent(data=text)
-        with anyio.move_on_after(max(_EVERY_S, took / _MOST_SHARE)):
-            await ending.wait()
 
+    def parts() -> Parts:
+        now = time.time()
+        return {"broker": banner(context.watched.broker, now), **view(context, query, now)}
 
-def _text(context: Context, view: View, query: QueryParams, differ: Differ) -> str:
-    now = time.time()
-    return differ.changes({"broker": banner(context.watched.broker, now), **view(context, query, now)})
+    with shared.watching(str(query)) as watched:
+        while alive() and not ending.is_set():
+            pause_s = EVERY_S
+            if context.watched.revision != revision or time.monotonic() - made_at >= _AGES_EVERY_S:
+                made = await watched.made(context.watched.revision, lambda: making_parts(parts))
+                revision, made_at, pause_s = made.revision, time.monotonic(), made.holds_s
+                if text := await making_parts(differ.changes, made.parts):
+                    yield ServerSentEvent(data=text)
+            with anyio.move_on_after(pause_s):
+                await ending.wait()

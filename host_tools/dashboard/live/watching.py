@@ -17,6 +17,7 @@ from host_tools.broker.packed import Packed, pack
 from host_tools.dashboard.history.memory import MemoryHistory
 from host_tools.dashboard.live.details import KINDS, Details
 from host_tools.dashboard.live.heap import give_back
+from host_tools.dashboard.live.sealed import head_in, info_in, report_in
 from host_tools.fleet.device_state import DeviceState, copied
 from host_tools.fleet.flood import Flood
 from host_tools.fleet.names import is_name
@@ -107,17 +108,20 @@ class Watched:
     def info(self, device: str) -> DeviceInfo | None:
         """What a device says of itself."""
         with self._lock:
-            return self._details.info(device)
+            found = self._details.info(device)
+        return info_in(found) if found else None
 
     def report(self, device: str, job: str) -> JobReport | None:
         """The newest report of a job."""
         with self._lock:
-            return self._details.report(device, job)
+            found = self._details.report(device, job)
+        return report_in(found) if found else None
 
     def reports(self, device: str) -> list[JobReport]:
         """The reports of a device's jobs without their results, the newest first."""
         with self._lock:
-            return self._details.reports(device)
+            found = self._details.reports(device)
+        return [report for one in found if (report := head_in(one))]
 
     def touch(self) -> None:
         """Something that pages show has changed, although no device said anything."""
@@ -177,12 +181,12 @@ class Watched:
         said = read(self._topics, topic, payload)
         if isinstance(said, Unreadable):
             return
+        packed = pack(payload) if said.kind in KINDS else b""
         with self._lock:
             self.revision += 1
             if self._view.take(said, time.time(), retained=retained):
                 self.recent.take(said.message, time.time())
-            if said.kind in KINDS:
-                self._details.take(said, pack(payload))
+            self._details.take(said, packed)
 
 
 def _whole(topics: Topics, topic: str, payload: bytes, part: Said) -> Said:

@@ -104,11 +104,30 @@ setInterval(() => {
 }, 15000);
 
 // Without the stream, what the page shows is old.
-document.addEventListener("htmx:sse:error", () => {
+const NOT_STREAMED = {
+  503: "Too many pages of this dashboard are open, so this one is not kept up to date. Close some, and load it again.",
+};
+
+function tellAway(status) {
   const told = document.createElement("p");
   told.className = "away";
-  told.textContent = "The dashboard's server does not answer. Values are from before.";
+  told.textContent = NOT_STREAMED[status] || "The dashboard's server does not answer. Values are from before.";
   document.getElementById("broker").replaceChildren(told);
+}
+
+document.addEventListener("htmx:sse:error", (event) => tellAway(event.detail.status));
+document.addEventListener("htmx:response:error", (event) => {
+  if (event.target.id === "live") tellAway(event.detail.ctx.response.status);
+});
+
+// A page that nobody has seen yet, as one that was opened in the background, asks for its stream once it is looked at:
+// a browser has six connections to a server, and a stream takes one.
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.target.id === "live") event.preventDefault();
+});
+document.addEventListener("visibilitychange", () => {
+  const live = document.getElementById("live");
+  if (live && !document.hidden) htmx.trigger(live, "shown");
 });
 
 // Arrows move between the rows of a table, as Tab would take every link and box on the way.

@@ -14,7 +14,7 @@ from support.simulated import wait_for
 from edge_agent.errors import BrokerError
 from edge_agent.wire.topics import Topics
 from host_tools.broker import snapshot
-from host_tools.broker.session import Session
+from host_tools.broker.session import Session, StoppedError
 from host_tools.broker.settings import Settings
 
 
@@ -39,6 +39,28 @@ def test_a_snapshot_is_everything_that_is_retained(broker: Broker, namespace: st
 def test_an_empty_broker_answers_at_once(broker: Broker, namespace: str) -> None:
     with Session(settings_for(broker, namespace)) as session:
         assert session.snapshot(session.topics.devices("status")) == {}
+
+
+def test_whoever_wants_an_end_of_it_waits_for_nobody(mosquitto: MosquittoBroker, namespace: str) -> None:
+    def enough(*answers: bool) -> Callable[[], bool]:
+        return iter(answers).__next__
+
+    nobody = Settings(url="mqtt://127.0.0.1:9", namespace=namespace, broker_timeout_s=600)
+    with pytest.raises(StoppedError), Session(nobody, until=enough(False, False, True)):
+        pass
+
+    ended = False
+    with Session(settings_for(mosquitto, namespace, 600), until=lambda: ended) as session:
+        mosquitto.pause()
+        ended = True
+        for waits in (
+            lambda: session.snapshot(session.topics.devices("status")),
+            lambda: session.publish(session.topics.device("pi-1", "status"), b"1"),
+            lambda: session.next(600),
+        ):
+            with pytest.raises(StoppedError):
+                waits()
+        mosquitto.resume()
 
 
 def test_what_arrives_during_a_snapshot_is_not_lost(broker: Broker, namespace: str) -> None:

@@ -1,9 +1,12 @@
 """``host-tools dashboard`` as a process, between a real broker and whoever looks at it."""
 
 import re
+import signal
+import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -18,14 +21,21 @@ from host_tools.history.database import Database
 
 
 @contextmanager
-def shown(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
-    """A dashboard that has read what the broker keeps, and its address."""
-    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, "--broker-timeout", "60")
-    with running(*argv, *more) as command:
+def begun(url: str, namespace: str, *more: str, first: str = "") -> Iterator[tuple[Running, str]]:
+    """A dashboard, and its address."""
+    argv = ("dashboard", "--listen", "127.0.0.1:0", "--broker", url, "--namespace", namespace, *more)
+    with running(*argv, first=first) as command:
         found = re.search(r"http://[\d.:]+", command.said("the dashboard of", 60))
         assert found
-        eventually(lambda: "broker keeps" not in get(found[0]).text, 60)
         yield command, found[0]
+
+
+@contextmanager
+def shown(url: str, namespace: str, *more: str) -> Iterator[tuple[Running, str]]:
+    """A dashboard that has read what the broker keeps, and its address."""
+    with begun(url, namespace, *more) as (command, address):
+        eventually(lambda: "broker keeps" not in get(address).text, 60)
+        yield command, address
 
 
 @contextmanager
@@ -75,6 +85,53 @@ def test_a_broker_that_goes_and_returns(mosquitto: MosquittoBroker, namespace: s
         with speaking(mosquitto.url, namespace) as say:
             say(pi.status(online=False), retain=True)
         eventually(lambda: "offline" in get(url).text, 60)
+
+
+def test_it_ends_by_itself_before_the_broker_was_ever_there(namespace: str) -> None:
+    with (
+        begun("mqtt://127.0.0.1:9", namespace, "--broker-timeout", "600") as (command, url),
+        stream(f"{url}/live?view=fleet") as told,
+    ):
+        assert "Reading what the broker keeps" in next(told)
+        assert command.end(signal.SIGINT) == 0
+        assert list(told) == []
+
+
+@pytest.mark.mosquitto
+def test_it_ends_by_itself_while_the_broker_answers_nothing(mosquitto: MosquittoBroker, namespace: str) -> None:
+    with shown(mosquitto.url, namespace) as (command, url), stream(f"{url}/live?view=fleet") as told:
+        assert next(told)
+        mosquitto.pause()
+        assert command.end() == 0
+        assert list(told) == []
+        mosquitto.resume()
+
+
+HANGING = """
+import sys, time
+from host_tools.dashboard.pages import order_offers
+
+def hang(*_):
+    print("it hangs", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+order_offers.body = hang
+"""
+"""As a broker does that takes long to say which versions it has."""
+
+
+def test_it_ends_by_itself_while_a_page_is_being_made(namespace: str) -> None:
+    def ask() -> None:
+        with suppress(OSError, HTTPException):
+            get(f"{url}/orders/new?action=push&device=pi-1")
+
+    with begun("mqtt://127.0.0.1:9", namespace, first=HANGING) as (command, url):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        command.said("it hangs", 60)
+        assert command.end() == 0
+        asking.join()
+    assert not [line for line in command.lines if "Traceback" in line]
 
 
 def test_where_nobody_can_listen_is_said(one_broker: Broker, namespace: str) -> None:

@@ -4,12 +4,15 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from urllib.error import HTTPError
 
 import pytest
 from support.dashboards import Dashboard, Page, dashboard
-from support.fleets import HOSTILE, JOB
+from support.fleets import HOSTILE, JOB, eventually
 
 from edge_agent.wire.messages import DeviceStatus, Refused, encode
+from host_tools.broker.packed import pack, unpack
+from host_tools.dashboard.live import sealed, stream, watching
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +193,9 @@ def test_nothing_that_a_device_writes_is_an_element() -> None:
                 sources={
                     evil: {"kind": evil, "channels": [evil, {"a": evil}], "rate_hz": evil, "shared": {"state": evil}}
                 },
-                active=[],
+                active=[
+                    {"model": name, "version": 1, "job": "j", "verdict": "?"} for name in ("x, body", "<b>", "../x")
+                ],
             ),
             pi.model(
                 method=evil, runtime=evil, code=evil, message=evil, status=evil, stage=evil, verdict=evil, p50_ms=1e308
@@ -218,6 +223,8 @@ def test_nothing_that_a_device_writes_is_an_element() -> None:
             assert "\u202e" not in page.text
             for one in page.all("a"):
                 assert str(one["href"]).startswith(("/", "#")), one
+        rows = [str(one["id"]) for one in page_of(board, "/").all("tr") if "id" in one]
+        assert rows == ["row-pi-1-M-har", "row-pi-1-M-kws"]
         for path in ("/", "/devices/pi-1", "/models/har", "/events"):
             lines = list(csv.reader(io.StringIO(board.get(f"{path}?format=csv").text)))
             assert not [cell for line in lines for cell in line if cell.startswith(("=", "@"))]
@@ -233,3 +240,37 @@ def test_before_the_broker_was_read_a_page_says_so_and_values_stay_when_it_goes(
         page = page_of(board, "/")
         assert "The broker has been away since" in page.text
         assert [one["id"] for one in page.all("tr") if "id" in one] == ["row-pi-1-M-"]
+
+
+def test_others_need_not_wait_while_a_message_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    with dashboard() as board:
+        lock = board.watched._lock
+        monkeypatch.setattr(sealed, "unpack", lambda packed: (reads.append(lock.locked()), unpack(packed))[1])
+        monkeypatch.setattr(watching, "pack", lambda payload: (reads.append(lock.locked()), pack(payload))[1])
+        pi = board.voice("pi-1")
+        board.keep(pi.status(), pi.report(message="unique to this test"))
+        board.hear(pi.info(cpu="unique to this test"))
+
+        for _ in range(3):
+            assert board.get("/devices/pi-1").status == board.get(f"/jobs/pi-1/{JOB}").status == 200
+    assert reads == [False] * 4, "the info is packed; it, the report and its head are read once"
+
+
+def test_so_many_streams_are_open_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_STREAMS", 2)
+    with dashboard() as board:
+        board.keep(board.voice("pi-1").status())
+        with board.stream("view=fleet"), board.stream("view=events"):
+            with pytest.raises(HTTPError, match="503"), board.stream("view=fleet"):
+                pass
+            assert board.get("/").status == 200
+
+        def there_is_room() -> bool:
+            try:
+                with board.stream("view=fleet"):
+                    return True
+            except HTTPError:
+                return False
+
+        eventually(there_is_room, 60)

@@ -1,5 +1,7 @@
 """What a browser is sent of a page that has changed."""
 
+import pytest
+
 from edge_agent.report.html.markup import Markup, element
 from host_tools.dashboard.live.parts import Differ, Rows
 
@@ -34,3 +36,9 @@ def test_a_browser_that_comes_back_gets_everything() -> None:
     Differ().changes(parts)
 
     assert Differ().changes(parts).count("innerMorph") == 2
+
+
+@pytest.mark.parametrize("name", ["a, body", "a<b>", "", "1", "a b", "a\n", "a.b"])
+def test_no_part_has_a_name_that_a_browser_would_take_for_something_else(name: str) -> None:
+    with pytest.raises(ValueError, match="no element's id"):
+        Differ().changes({name: Markup("x")})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.fleets import HOSTILE, JOB, Voice
 
 from edge_agent.wire.messages import DeviceInfo, JobReport
-from edge_agent.wire.telemetry import Health, ModelState
+from edge_agent.wire.telemetry import Event, Health, ModelState
 from edge_agent.wire.topics import Topics
 from host_tools.fleet.reading import Said, Unreadable, read
 
@@ -91,6 +91,20 @@ def test_strings_are_one_short_line_wherever_they_are() -> None:
         for text in strings(json.loads(json.dumps(_plain(found.message)))):
             assert text.isprintable()
             assert len(text) <= 50
+
+
+@pytest.mark.parametrize("name", ["x, body", "<b>", "../orders/new", "A", "", "a" * 64, "a\n"])
+def test_what_nothing_may_be_called_is_left_out(name: str) -> None:
+    bad, good = ({"model": one, "version": 1, "job": "j", "verdict": "accepted"} for one in (name, "har"))
+    info = read(TOPICS, *PI.info(active=[bad, good]))
+    event = read(TOPICS, *PI.event("rejected", model=name, job=name, version=3))
+
+    assert isinstance(info, Said)
+    assert isinstance(info.message, DeviceInfo)
+    assert [one.model for one in info.message.active] == ["har"]
+    assert isinstance(event, Said)
+    assert isinstance(event.message, Event)
+    assert (event.message.model, event.message.job, event.message.version) == ("", "", 3)
 
 
 @pytest.mark.parametrize(

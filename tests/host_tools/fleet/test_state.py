@@ -1,5 +1,7 @@
 """What is kept of a fleet, and for how long."""
 
+import sys
+
 import msgspec
 import pytest
 from support.fleets import JOB, Voice
@@ -191,6 +193,19 @@ def test_a_device_that_nobody_knows_any_more_is_forgotten(pi: Voice) -> None:
     assert not fleet.devices
     fleet.take(Said("pi-9", "status", "", None), NOW)
     assert not fleet.devices
+
+
+def test_the_words_of_many_jobs_are_the_same_and_none_of_them_stays_for_ever(pi: Voice) -> None:
+    fleet = Fleet()
+    for number in range(3):
+        fleet.take(said(pi.report(f"{number:016x}", model="har-7", status="odd one", code="odd code")), NOW)
+
+    first, *others = fleet.devices["pi-1"].jobs.values()
+    for end in others:
+        assert (end.model is first.model, end.status is first.status, end.code is first.code) == (True, True, True)
+    for kept in (first.status, first.code):
+        again = "".join([*kept])
+        assert sys.intern(again) is not kept, "Python may never forget what is interned"
 
 
 def test_no_message_is_kept_whole_that_holds_free_values(pi: Voice) -> None:

@@ -14,6 +14,7 @@ from edge_agent.wire.messages import Refused
 from edge_agent.wire.topics import Scope, Topics
 from host_tools.broker.session import Session
 from host_tools.broker.settings import Settings
+from host_tools.fleet.reading import Said, read
 
 pytestmark = pytest.mark.external
 JOB = "3f2a9c0d1e5b7a86"
@@ -69,6 +70,7 @@ def test_no_word_of_a_device_becomes_markup(
     ):
         page = visit.go("/")
         for topic, payload in say_everything(Voice("pi-01", topics)).items():
+            assert isinstance(read(topics, topic, payload), Said)
             session.publish(topic, payload, retain=not topic.endswith("/event"))
         session.publish(topics.device("pi-02", "info"), b"\xff" * 1000)
         refused = msgspec.structs.replace(REFUSED, model=EVIL)

@@ -13,6 +13,7 @@ from edge_agent.wire.topics import Topics
 
 pytestmark = pytest.mark.external
 
+HIDDEN = 'Object.defineProperty(document, "hidden", {configurable: true, get: () => true});'
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
   document.dispatchEvent(new Event("visibilitychange"));
@@ -49,3 +50,29 @@ def test_a_hidden_tab_closes_its_stream_and_catches_up_and_what_was_chosen_stays
         expect(row).to_contain_text("75%")
         expect(page.get_by_role("row").filter(has_text="orin-01")).to_contain_text("offline")
         expect(row.get_by_role("checkbox")).to_be_checked()
+
+
+def test_a_tab_that_was_opened_in_the_background_asks_for_its_stream_once_it_is_looked_at(
+    browser: Browser, one_broker: Broker, namespace: str, tmp_path: Path
+) -> None:
+    pi = Voice("pi-01", Topics(namespace))
+    with (
+        dashboard(one_broker, namespace, tmp_path) as served,
+        visiting(browser, served.url) as visit,
+        speaking(one_broker.url, namespace) as say,
+    ):
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url))
+        visit.page.add_init_script(HIDDEN)
+        visit.page.add_init_script("document.addEventListener('htmx:before:request', () => { window.begun = true; });")
+        page = visit.go("/")
+        page.wait_for_function("() => window.begun")
+        say(pi.status(), pi.info(), retain=True)
+        assert not [url for url in asked if "/live" in url]
+
+        with page.expect_request("**/live?**"):
+            page.evaluate(HIDE, arg=False)
+        expect(page.get_by_role("row").filter(has_text="pi-01")).to_be_visible()
+        say(pi.status(online=False), retain=True)
+        expect(page.get_by_role("row").filter(has_text="pi-01")).to_contain_text("offline")
+        assert len([url for url in asked if "/live" in url]) == 1
