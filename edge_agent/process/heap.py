@@ -27,6 +27,20 @@ def resident_bytes() -> int:
     return _resident(Path("/proc/self/statm").read_bytes())
 
 
+def counted_resident_bytes() -> int:
+    """The same, counted from the page tables: ``statm`` of some kernels is off by 31 pages a processor.
+
+    Takes milliseconds. Where the kernel does not tell it, what ``statm`` says.
+    """
+    try:
+        for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resident_bytes()
+
+
 def _resident(statm: bytes) -> int:
     return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -238,6 +238,16 @@ def latency_at_most(limit: float, ratio: float | None, *, margin: float | None) 
     return at_most("max_latency_ratio", limit, ratio, "latency_too_high", words, margin=margin)
 
 
+MEMORY_GATE = "max_memory_ratio"
+
+
+def memory_at_most(limit: float, ratio: float | None) -> GateFinding | None:
+    """What int8 keeps of the memory that float keeps, against the limit; None without one."""
+    what = "{value} of float's memory" if ratio != 1 else "as much memory as float, within what can be measured"
+    words = f"int8 keeps {what}; at most {{limit}} may be kept; [gates] {MEMORY_GATE} = {{room:g}} allows it"
+    return at_most(MEMORY_GATE, limit, ratio, "memory_too_high", words)
+
+
 def at_most(  # what a gate is made of
     name: str, limit: float, value: float | None, code: str, words: str, *, margin: float | None = None
 ) -> GateFinding | None:

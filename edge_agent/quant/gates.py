@@ -38,6 +38,7 @@ from edge_agent.quant.findings import (
     at_most,
     latency_proved,
     latency_screened,
+    memory_at_most,
     percent,
     room_for,
     size_kept,
@@ -176,11 +177,7 @@ def evaluate_measured(gates: Gates, peak_rss_bytes: int, memory_ratio: float, ga
         f"[gates] max_peak_rss_bytes = {math.ceil(room_for(peak_rss_bytes / _MIB)) * _MIB} allows it"
     )
     memory = at_most("max_peak_rss_bytes", limit, peak_rss_bytes, "memory_too_high", words)
-    words = (
-        "int8 keeps {value} of float's memory; at most {limit} may be kept; "
-        "[gates] max_memory_ratio = {room:g} allows it"
-    )
-    kept = at_most("max_memory_ratio", gates.max_memory_ratio or 0.0, memory_ratio, "memory_too_high", words)
+    kept = memory_at_most(gates.max_memory_ratio or 0.0, memory_ratio)
     return _judgement((memory, kept, *gain_findings(gain, gates.min_gain, final=True)), ())
 
 

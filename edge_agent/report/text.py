@@ -64,6 +64,10 @@ def render(result: Result) -> str:
     lines = []
     if target is not None or result.reference is not None:
         lines += [*_comparison(result.reference or MeasuredModel(), target or MeasuredModel()), ""]
+    if result.usual is not None:
+        known = [(key, form, getattr(result.usual, key)) for key, form in _ROWS]
+        told = [f"{TITLES[key]} {form(value)}" for key, form, value in known if value is not None]
+        lines += [f"float as an application usually loads it: {', '.join(told)}", ""]
     if result.data.eval is not None and (shown := _labelled(result.data.eval)):
         lines += [*shown, ""]
     if target is not None and target.gates:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge_agent.advice.permission import not_permitted
 from edge_agent.backends import Array, Feeds
 from edge_agent.errors import EdgeAgentError, LimitError, SourceError, StoreError
+from edge_agent.process.heap import give_back
 from edge_agent.serving.loaded import Loaded, Windows
 from edge_agent.serving.meter import Meter
 from edge_agent.serving.stream import Stream
@@ -246,6 +247,7 @@ class Model:
             self._loaded = Loaded(folder)
             if self._meter is not None:
                 self._meter.serves(self._loaded)
+            give_back()  # what the one before leaves, too, is half as much again as one takes
             log.info("%s: %s answers now", self._releases.model, self.release.name)
         self._problem = None
 

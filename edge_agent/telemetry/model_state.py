@@ -55,6 +55,8 @@ def model_state(
 def _with_release(state: ModelState, running: Running) -> ModelState:
     release, served, reference = running.release, running.measured.served, running.measured.reference
     compared = served if release.method != "float" else MeasuredModel()
+    both = None not in (reference.steady_rss_bytes, served.steady_rss_bytes)
+    kept = "steady_rss_bytes" if both else "model_rss_bytes"  # of a job from before that was measured, the peak
     float_bytes = release.size_bytes if release.method == "float" else reference.size_bytes
     return msgspec.structs.replace(
         state,
@@ -79,14 +81,9 @@ def _with_release(state: ModelState, running: Running) -> ModelState:
         agreement_lower=compared.agreement_lower,
         float_accuracy=reference.accuracy,
         accuracy=served.accuracy,
-        float_rss_bytes=_kept(reference),
-        rss_bytes=_kept(served),
+        float_rss_bytes=getattr(reference, kept),
+        rss_bytes=getattr(served, kept),
     )
-
-
-def _kept(model: MeasuredModel) -> int | None:
-    """What serving keeps; of a job from before that was measured, its peak."""
-    return model.model_rss_bytes if model.steady_rss_bytes is None else model.steady_rss_bytes
 
 
 def _with_job(state: ModelState, job: Job, sentence: str) -> ModelState:

@@ -117,9 +117,9 @@ class ModelState(Message, frozen=True, kw_only=True):
     accuracy: float | None = None
     """The release's accuracy there."""
     float_rss_bytes: int | None = None
-    """What the float model adds to an empty runtime."""
+    """What the float model adds to an empty runtime: after calls; of a release made before version 0.2, at its peak."""
     rss_bytes: int | None = None
-    """What the release adds to an empty runtime."""
+    """What the release adds, counted as float's."""
 
 
 class Health(Message, frozen=True, kw_only=True):

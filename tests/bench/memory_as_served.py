@@ -87,7 +87,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{'':44}{'peak':>8}{'loaded':>8}{'steady':>8}{'load ms':>10}{'first ms':>10}{'p50 ms':>10}")
     for model in options.models:
-        measure(model, options.processes)
+        try:
+            measure(model, options.processes)
+        except EdgeAgentError as error:
+            print(f"{model.name}: not measured: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from edge_agent.process.heap import counted_resident_bytes, resident_bytes
+
 _FRAGMENTED = """
 import os
 from pathlib import Path
@@ -50,3 +52,7 @@ def test_what_is_free_is_given_back_before_another_process_measures() -> None:
     ended = subprocess.run([sys.executable, "-c", _MEASURING], capture_output=True, text=True, check=True)
 
     assert int(ended.stdout) > 20_000_000
+
+
+def test_what_the_page_tables_say_is_what_this_process_has() -> None:
+    assert abs(counted_resident_bytes() - resident_bytes()) < 20_000_000

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,21 @@ def test_an_activation_and_a_rollback_are_followed(versions: Versions) -> None:
     model(window())
     assert versions.answers(model, 1)
     assert model.problem is None
+
+
+def test_what_the_release_before_leaves_is_given_back(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is gone; before, there is nothing to give back."""
+    versions.activate(1)
+    model = versions.load()
+    before = weakref.ref(model._loaded)
+    gone: list[bool] = []
+    monkeypatch.setattr(serving, "give_back", lambda: gone.append(before() is None))
+
+    versions.activate(2)
+    model(window())
+
+    assert versions.answers(model, 2)
+    assert gone == [True]
 
 
 def test_it_looks_no_more_often_than_told(versions: Versions) -> None:

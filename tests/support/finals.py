@@ -48,6 +48,7 @@ class Finals:
 
     prefer: Preference = "balanced"
     min_gain: MinGain = field(default_factory=MinGain)
+    max_memory_ratio: float | None = None
     raced: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
     proofs: dict[str, Decision] = field(default_factory=dict)
@@ -119,7 +120,8 @@ class Finals:
         monkeypatch.setattr(speed_proof, "compare", self.compare)
         task = Task(
             job="j", name="m", version=1, model="model.onnx", format="onnx",
-            recipe=Recipe(prefer=self.prefer), gates=Gates(min_gain=self.min_gain),
+            recipe=Recipe(prefer=self.prefer),
+            gates=Gates(min_gain=self.min_gain, max_memory_ratio=self.max_memory_ratio),
         )  # fmt: skip
         evaluator: Any = self
         span = 0.6, 0.95

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from edge_agent.jobs.job import Job, Status
 from edge_agent.jobs.result import GateResult, MeasuredModel, Result
@@ -62,6 +63,16 @@ def test_a_release_is_told_with_its_own_verdicts_numbers(tmp_path: Path) -> None
         accuracy=0.89, float_rss_bytes=800, rss_bytes=300,
     )  # fmt: skip
     assert measured.served.float_layers == measured.served.gates == [], "nobody keeps in memory what is not told"
+
+
+def test_both_memories_are_of_one_kind(tmp_path: Path) -> None:
+    """What is kept after calls; where that of one of them is not known, both at their peak."""
+    kept = [replace(FLOAT, steady_rss_bytes=600), replace(INT8, steady_rss_bytes=200)]
+    for reference, chosen, told in ((*kept, (600, 200)), (FLOAT, kept[1], (800, 300))):
+        measured = read_measured(left_by(tmp_path, Result(reference=reference, chosen=chosen)), release())
+        state = model_state("pi-01", "har", running(release(), measured), None)
+
+        assert (state.float_rss_bytes, state.rss_bytes) == told
 
 
 def test_float_that_is_active_is_compared_with_nothing(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def inspect(path: Path) -> ModelInfo:
 
 def runtime_version(runtime: str = "") -> str:
     """The installed version of a runtime; raises ``ModelError`` (format_unsupported) if it is not."""
+    import edge_agent.backends.tflite.session  # noqa: F401  # what opens a model: none of that shall be timed later
     from edge_agent.backends.tflite.runtimes import runtime_version as version
 
     return version(runtime)

@@ -100,6 +100,9 @@ def comparison(result: Result, reference: MeasuredModel, target: MeasuredModel) 
     if result.judged is not None:
         made = f"{candidate.label(target)}; {candidate.served(target)}" if target.method else ""
         cards.append(_card(_int8(result), made, target, rows))
+    if (usual := result.usual) is not None:
+        told = [row for row in _ROWS if getattr(usual, row[0]) is not None]
+        cards.append(_card("float as usual", "as an application loads it that gives no memory back", usual, told))
     kept = ", ".join(target.float_layers)
     listed = element("p", element("b", "Left float: "), kept, class_="note") if kept else ""
     return _section("Float and int8", element("div", *cards, class_="pair"), listed)

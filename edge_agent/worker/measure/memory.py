@@ -7,17 +7,21 @@ that of loading: the steady memory, after calls, is what models are compared by.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from msgspec.structs import replace
 
+from edge_agent.errors import LimitError, ModelError, StageError
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.worker.measure.asking import Probes, ask
 from edge_agent.worker.measure.question import Answer, Request, Served
 
 REPEATS = 5
+FEW = 3
+"""Processes for a number that decides nothing."""
 RUNS = 20
 _START_S = 1.0
 """Of a process, on a board; a desktop's takes a third of it."""
@@ -84,14 +88,27 @@ def measure_memory(
     return [taken[model] for model in models]
 
 
+def measure_usual(served: Served, feeds: Path, on_process: Callable[[int], None]) -> Memory | None:
+    """The memory of a model as an application usually loads it, which takes more; None where that does not go.
+
+    It is for comparison alone, so nothing that goes wrong with it ends the job.
+    """
+    try:
+        return measure_memory([dataclass_replace(served, usual=True)], feeds, on_process, repeats=FEW)[0]
+    except (ModelError, LimitError, StageError):
+        return None
+
+
 def _median(answers: Sequence[Answer]) -> Memory:
-    """Of each number the median over processes."""
+    """Of each number the median over processes; what is kept by chance below nothing is nothing."""
     footprints = [one.footprint for one in answers if one.footprint is not None]
+    if not footprints:
+        raise StageError("stage_crashed", "a measurement of one model has told nothing of its memory")
     return Memory(
         peak_rss_bytes=int(median(one.peak_rss_bytes for one in answers)),
         model_rss_bytes=int(median(one.peak_rss_bytes - one.empty_rss_bytes for one in answers)),
-        loaded_rss_bytes=int(median(one.loaded_rss_bytes for one in footprints)),
-        steady_rss_bytes=int(median(one.steady_rss_bytes for one in footprints)),
+        loaded_rss_bytes=max(0, int(median(one.loaded_rss_bytes for one in footprints))),
+        steady_rss_bytes=max(0, int(median(one.steady_rss_bytes for one in footprints))),
         load_ms=median(one.load_ms for one in footprints),
         first_ms=median(one.first_ms for one in footprints),
     )

@@ -7,11 +7,11 @@ from msgspec.structs import replace as replace_in
 
 from edge_agent.jobs.result import MeasuredModel
 from edge_agent.jobs.task import Task
-from edge_agent.quant.findings import latency_at_most
+from edge_agent.quant.findings import latency_at_most, memory_at_most
 from edge_agent.quant.gain import meets
 from edge_agent.quant.limits import latency_margin
 from edge_agent.worker.measure import memory
-from edge_agent.worker.measure.memory import measure_memory, with_memory
+from edge_agent.worker.measure.memory import Memory, kept_ratio, measure_memory, with_memory
 from edge_agent.worker.measure.race import Raced, expected_s, race, wins
 from edge_agent.worker.search.blame import MEASURING, blamed
 from edge_agent.worker.search.evaluator import CandidateEvaluator, timed
@@ -84,7 +84,10 @@ class Contest:
         best = min(rank_of(item)[1:] for item in items[:FINALISTS])
         rivals = [item for item in items if rank_of(item)[1:] == best and item.likely_to_pass]
         weights = WEIGHTS[self._prefer]
-        nothing_else = not any(item.gains for item in rivals) or weights.memory > max(weights.time, weights.size)
+        limited = bool(self._gates.max_memory_ratio)
+        nothing_else = (
+            limited or not any(item.gains for item in rivals) or weights.memory > max(weights.time, weights.size)
+        )
         if not (nothing_else and self._in_time(memory.expected_s(self._float_ms, 1 + len(rivals)), left_s)):
             rivals = [item for item in items[:FINALISTS] if rank_of(item)[1:] == best and item.likely_to_pass]
         worth_it = len(rivals) >= _TWO and (nothing_else or weights.memory)
@@ -140,7 +143,19 @@ class Contest:
         models = [self._evaluator.float_served(), *(self._evaluator.target_served(item) for item in rivals)]
         own, *others = measure_memory(models, self._evaluator.feeds, on_process, repeats=1)
         self.reference = with_memory(self.reference, own)
-        return [self._judged(item, with_memory(item.record, taken)) for item, taken in zip(rivals, others, strict=True)]
+        return [self._limited(item, taken, own) for item, taken in zip(rivals, others, strict=True)]
+
+    def _limited(self, item: EvaluatedCandidate, taken: Memory, own: Memory) -> EvaluatedCandidate:
+        """``item`` with its memory, held against the limit for that, if there is one."""
+        record = with_memory(item.record, taken)
+        ratio = kept_ratio(taken.steady_rss_bytes, own.steady_rss_bytes)
+        found = memory_at_most(self._gates.max_memory_ratio or 0.0, ratio)
+        if found is None:
+            return self._judged(item, record)
+        record = replace_in(record, gates=[*record.gates, found.gate])
+        if not found.gate.passed:
+            record = replace_in(record, code=found.code, message=found.message)
+        return replace(self._judged(item, record), passed=item.passed and found.gate.passed)
 
     def _race(
         self, rivals: Items, decided: Callable[[Sequence[Raced]], bool], on_process: OnProcess

@@ -4,7 +4,6 @@ Latency is proved earlier (:mod:`edge_agent.worker.measure.latency`), before the
 what it measures while the device throttles. Throttling does not move memory, so here it is only stamped.
 """
 
-from dataclasses import replace as replace_in
 from pathlib import Path
 
 import msgspec
@@ -17,13 +16,14 @@ from edge_agent.errors import StageError
 from edge_agent.jobs.outcome import Outcome, read_result
 from edge_agent.jobs.result import MeasuredModel, MeasuredOn
 from edge_agent.jobs.task import chosen_folder
+from edge_agent.quant.findings import MEMORY_GATE
 from edge_agent.quant.gain import GATE, gains
 from edge_agent.quant.gates import evaluate_measured
 from edge_agent.worker.artefacts import chosen_path, read_chosen, with_refusal
 from edge_agent.worker.context import Context
 from edge_agent.worker.data.dataset import open_dataset
 from edge_agent.worker.measure.feeds import write_feeds
-from edge_agent.worker.measure.memory import REPEATS, kept_ratio, measure_memory, with_memory
+from edge_agent.worker.measure.memory import FEW, REPEATS, kept_ratio, measure_memory, measure_usual, with_memory
 from edge_agent.worker.measure.question import Served
 from edge_agent.worker.pace import Pace
 
@@ -38,10 +38,11 @@ def run(context: Context) -> Outcome:
     folder = chosen_folder(context.job_dir)
     chosen = read_chosen(folder)
     as_served = _served(context.model_path, chosen.reference)
-    usual_too = replace_in(as_served, usual=True)
-    models = [as_served, _served(chosen_path(folder, backend.SUFFIX), chosen.record), usual_too]
-    pace = Pace(context, "measuring memory, process", REPEATS * len(models), begin=0.0, end=1.0)
-    reference, target, usual = measure_memory(models, feeds, pace)
+    models = [as_served, _served(chosen_path(folder, backend.SUFFIX), chosen.record)]
+    deciding = REPEATS * len(models)
+    pace = Pace(context, "measuring memory, process", deciding + FEW, begin=0.0, end=1.0)
+    reference, target = measure_memory(models, feeds, pace)
+    usual = measure_usual(as_served, feeds, lambda done: pace(deciding + done))
     feeds.unlink()
     before = read_result(context.job_dir)
     proved = before.chosen or chosen.record
@@ -52,12 +53,12 @@ def run(context: Context) -> Outcome:
         memory_ratio=memory_ratio,
     )
     judgement = evaluate_measured(context.task.gates, target.peak_rss_bytes, memory_ratio, gain)
-    kept = [gate for gate in proved.gates if gate.name != GATE]  # what is gained is judged anew, now with memory
+    kept = [gate for gate in proved.gates if gate.name not in (GATE, MEMORY_GATE)]  # these are judged anew
     measured = with_memory(proved, target, gates=[*kept, *judgement.gates])
     result = replace(
         before,
         reference=with_memory(before.reference or chosen.reference, reference),
-        usual=with_memory(MeasuredModel(method="float"), usual),
+        usual=None if usual is None else with_memory(MeasuredModel(method="float"), usual),
         chosen=measured,
         device=msgspec.convert(board.stamp(), MeasuredOn),
     )

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.errors import LimitError
 from edge_agent.worker.measure import memory
 from edge_agent.worker.measure.asking import Probes
-from edge_agent.worker.measure.memory import Memory, called_bytes, kept_ratio, measure_memory
+from edge_agent.worker.measure.memory import Memory, called_bytes, kept_ratio, measure_memory, measure_usual
 from edge_agent.worker.measure.question import Answer, Footprint, Request, Served
 
 MIB = 1 << 20
@@ -55,3 +56,16 @@ def test_each_model_has_a_process_a_repeat_and_is_held_against_that_process_befo
     assert counts == [1, 2, 3, 4, 5, 6]
     empty["float"] = iter([50])
     assert called_bytes(models[0], tmp_path) == 20 * MIB
+
+
+def test_a_number_for_comparison_alone_ends_no_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def refuse(_probes: Probes, request: Request) -> Answer:
+        asked.append(request.models[0].usual)
+        raise LimitError("out_of_memory", "the models do not fit")
+
+    monkeypatch.setattr(Probes, "ask", refuse)
+
+    assert measure_usual(Served("float", "onnxruntime"), tmp_path, lambda _done: None) is None
+    assert asked == [True]

@@ -261,6 +261,18 @@ def test_where_nothing_else_is_gained_every_structure_is_weighed(
     assert finals.asked[0] == ("memory", "float", "a", "b", "c", "light")
 
 
+def test_a_limit_of_memory_is_held_against_each_whatever_is_preferred(
+    finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finals.prefer, finals.max_memory_ratio = "speed", 0.6
+    for name, time in (("a", 0.4), ("b", 0.5), ("light", 0.9)):
+        finals.add(name, time)
+    finals.memory = {"light": 20 * MIB}
+
+    assert names(finals.run(tmp_path, monkeypatch)) == ["light"]
+    assert record_of(finals, "a").code == "memory_too_high"
+
+
 def test_memory_that_is_all_that_is_preferred_is_weighed_of_every_structure(
     finals: Finals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
