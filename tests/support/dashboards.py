@@ -88,7 +88,7 @@ class Dashboard:
 
     def post(self, path: str, fields: Sequence[tuple[str, str]], **headers: str) -> Answer:
         """A form of a page of ours, as a browser of its own sends it."""
-        seen = self.get("/login")
+        seen = self.get("/push")
         cookie = seen.headers["Set-Cookie"].partition(";")[0]
         (token,) = {str(one["value"]) for one in Page(seen.text).all("input") if one.get("name") == forgery.FIELD}
         data = urlencode([(forgery.FIELD, token), *fields]).encode()
