@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-un
 # What tests write is synced a thousand times: in memory, where there are 6 GB to spare for it, that costs nothing.
 export PYTEST_DEBUG_TEMPROOT := $(shell free=$$(df --output=avail /dev/shm 2>/dev/null | tail -1); \
   [ "$${free:-0}" -gt 6000000 ] && [ -w /dev/shm ] && echo /dev/shm || echo "$${TMPDIR:-/tmp}")
-EXTERNAL_S := 600
+EXTERNAL_S := 1200
 # Interrupted, pytest still ends what its fixtures have started.
 AT_MOST := timeout --foreground --signal INT --kill-after 30
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --constraint constraints.txt --editable

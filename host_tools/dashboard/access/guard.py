@@ -58,8 +58,7 @@ class Guard:
         request = Headers(scope=scope)
         cookies = _cookies(request)
         session, known = cookies.get(self._access.session_cookie, ""), cookies.get(self._access.form_cookie, "")
-        # A navigation from another site brings no cookie of ours although the browser has them: nothing is set then.
-        fresh = "" if session or known or _from_elsewhere(request) else new_cookie()
+        fresh = "" if session or known or not _may_have_none(request) else new_cookie()
         cookie = session or known or fresh
 
         started = False
@@ -182,9 +181,13 @@ def _cookies(request: Headers) -> dict[str, str]:
     return cookie_parser("; ".join(request.getlist("cookie")))
 
 
-def _from_elsewhere(request: Headers) -> bool:
-    """Whether a link or form of another site led here."""
-    return request.get("sec-fetch-site") == "cross-site"
+def _may_have_none(request: Headers) -> bool:
+    """Whether a browser that sends no cookie has none.
+
+    Who comes from another site brings none although the browser has them. What a page asks for beside itself, as an
+    icon, may have been sent before the page's own cookie came: another one would make its forms void.
+    """
+    return request.get("sec-fetch-site") != "cross-site" and request.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def _field(body: bytes) -> str:

@@ -256,6 +256,14 @@ def test_a_link_from_another_site_changes_no_cookie_and_leads_on() -> None:
         assert 'http-equiv="refresh"' in answer.body
 
 
+def test_what_a_page_asks_for_beside_itself_voids_none_of_its_forms() -> None:
+    """A browser asks for an icon before the page's cookie has come."""
+    icon = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+
+    assert ask(guarded(local()), "/favicon.ico", headers=icon).header("set-cookie") == ""
+    assert ask(guarded(local()), "/", headers={"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}).cookie
+
+
 def test_cookies_of_other_programs_on_this_host_turn_ours_not_off() -> None:
     app = guarded(local())
     seen = ask(app, "/")
