@@ -376,7 +376,12 @@ def test_the_daemon_makes_room_in_a_delegated_directory(tmp_path: Path) -> None:
 
 def test_without_the_memory_controller_there_are_groups_without_that_limit(tmp_path: Path) -> None:
     unit = unit_tree(tmp_path, "cpu pids\n")
-    code = "import resource; print(*(resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA)))"
+    code = (  # limits are set once it runs
+        "import resource, time\n"
+        "def limits(): return [resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]\n"
+        "while -1 in limits(): time.sleep(0.01)\n"
+        "print(*limits())"
+    )
     lines: list[str] = []
 
     assert cgroup.delegated(tmp_path) == unit

@@ -71,13 +71,10 @@ class DatabaseHistory:
         self._retry_at = float("-inf")
         self._known: dict[_Key, tuple[float, Sequence[Any]]] = {}
         try:
-            with self._engine.connect() as connection:
-                meta = {row.key: row.value for row in connection.execute(select(META))}
-        except SQLAlchemyError as error:
-            raise StoreError("database_unreachable", self._trouble(error)) from None
-        if (holds := meta.get("namespace")) != namespace:
-            text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
-            raise StoreError("database_unusable", text)
+            self._check(namespace)
+        except StoreError:
+            self.close()
+            raise
 
     def health(self, device: str, since: float) -> list[HealthPoint]:
         """The health of a device since a moment, the oldest first."""
@@ -102,6 +99,16 @@ class DatabaseHistory:
     def close(self) -> None:
         """End the connections."""
         self._engine.dispose()
+
+    def _check(self, namespace: str) -> None:
+        try:
+            with self._engine.connect() as connection:
+                meta = {row.key: row.value for row in connection.execute(select(META))}
+        except SQLAlchemyError as error:
+            raise StoreError("database_unreachable", self._trouble(error)) from None
+        if (holds := meta.get("namespace")) != namespace:
+            text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
+            raise StoreError("database_unusable", text)
 
     def _series(
         self, table: Table, kind: type[P], since: float, device: str, *mine: ColumnElement[bool], name: str = ""

@@ -15,7 +15,7 @@ from support.fleets import eventually
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.pages import order_forms
 
-NOWHERE = Settings(url="mqtt://127.0.0.1:9", namespace="t/board", broker_timeout_s=0.1)
+NOWHERE = Settings(url="mqtt://127.0.0.1:9", namespace="t/board", broker_timeout_s=60)
 IMU = {"imu": {"kind": "serial", "channels": DEMO_CHANNELS, "rate_hz": 50}}
 ENDS = ends("rejected", "agreement_low")
 OLDER = "b" * 16
