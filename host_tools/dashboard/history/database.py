@@ -105,7 +105,8 @@ class DatabaseHistory:
             with self._engine.connect() as connection:
                 meta = {row.key: row.value for row in connection.execute(select(META))}
         except SQLAlchemyError as error:
-            raise StoreError("database_unreachable", self._trouble(error)) from None
+            text = f"{self._trouble(error)}; check --db, which host-tools collect has made"
+            raise StoreError("database_unreachable", text) from None
         if (holds := meta.get("namespace")) != namespace:
             text = f"{self._name}: it holds the history of namespace {holds}; give another --db for {namespace}"
             raise StoreError("database_unusable", text)
