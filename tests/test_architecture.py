@@ -102,7 +102,7 @@ HOST_PACKAGES: dict[str, set[str]] = {
     "fleet": {"broker"},
     "exporter": {"fleet"},
     "history": {"broker", "fleet"},
-    "dashboard": {"broker", "fleet", "history", "model", "push"},
+    "dashboard": {"broker", "display", "fleet", "history", "model", "push"},
     "dashboards": set(),
     "cli": {
         *("broker", "dashboard", "dashboards", "demo", "display", "exporter", "fleet", "history", "model", "push"),

@@ -38,11 +38,13 @@ _COLOURS = {
 class Display(Protocol):
     """Where a command says how far it is."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        return None
 
     def upload(self, done: int, total: int) -> None:
         """``done`` of ``total`` bytes are at the broker."""
@@ -117,19 +119,11 @@ class TerminalDisplay:
         return Group(*parts)
 
 
-class LineDisplay:
+class LineDisplay(Display):
     """A line on stderr whenever something changes that a person would want in a log."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[Any, ...]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def upload(self, done: int, total: int) -> None:
         """A line for each tenth."""
@@ -159,19 +153,11 @@ class LineDisplay:
         return changed
 
 
-class JsonDisplay:
+class JsonDisplay(Display):
     """One JSON object a line on stdout, each with ``event``; sentences for people go to stderr."""
 
     def __init__(self) -> None:
         self._uploaded = -1.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def upload(self, done: int, total: int) -> None:
         """An ``upload`` event for each tenth, and the last."""

@@ -5,8 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +15,7 @@ from edge_agent.wire.topics import Scope
 from host_tools.broker.job_tracker import Progress
 from host_tools.broker.settings import Settings
 from host_tools.dashboard.orders.uploads import TOML, Upload
+from host_tools.display.progress import Display
 from host_tools.push.push import PushRequest, announced, push
 
 _PATIENCE_S: Final = 10.0
@@ -82,19 +82,11 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").lstrip("\n")
 
 
-class _Listener:
+class _Listener(Display):
     """Keeps the sentences of a dry run."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def upload(self, done: int, total: int) -> None:
         """Nothing is sent."""

@@ -1,32 +1,24 @@
 """How a push goes on, noted in the ledger: a display as the command line has, for people at a browser."""
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from edge_agent.wire.manifest import Manifest
 from host_tools.broker.commands import Answer
 from host_tools.broker.job_tracker import DeviceOutcome, Progress
 from host_tools.dashboard.orders.ledger import Ledger
+from host_tools.display.progress import Display
 from host_tools.exits import FAILED
 
 _MB = 1e6
 
 
-class Recorder:
+class Recorder(Display):
     """Notes in the ledger."""
 
     def __init__(self, ledger: Ledger, number: str) -> None:
         self._ledger = ledger
         self._number = number
         self._tenth = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def upload(self, done: int, total: int) -> None:
         """How much is at the broker, in tenths."""
