@@ -134,10 +134,10 @@ def test_several_outputs_have_a_table_each(tmp_path: Path) -> None:
     [
         (SEVERAL.replace("name", "nam"), "[[outputs]] 1: unknown key 'nam'; did you mean 'name'?"),
         (SEVERAL.replace("classes", "clases"), "[[outputs]] 1 kind: 'clases' is unknown; did you mean 'classes'?"),
-        (SEVERAL.replace('name = "class"', ""), "[[outputs]] 1: name is missing; give the model output"),
-        (SEVERAL.replace('"sure"', '"class"'), "[[outputs]] 2: output 'class' stands in two of them; keep one"),
+        (SEVERAL.replace('name = "class"', ""), "[[outputs]] 1: name is missing; add the name of the model output"),
+        (SEVERAL.replace('"sure"', '"class"'), "[[outputs]] 2: output 'class' is named in two of them; keep one"),
         (SEVERAL.replace('scores = "sure"', ""), "[[outputs]] 2: boxes, scores and classes need kind"),
-        (SEVERAL + "[output]\nkind = 'classes'", "[output] is for one output, [[outputs]] for several; write what"),
+        (SEVERAL + "[output]\nkind = 'classes'", "[output] is for one output, [[outputs]] for several; write [output]"),
         ("[outputs]\nname = 'a'", "outputs is a list of tables; write [[outputs]]"),
         ("outputs = ['a']", "[outputs] must be a table; write [[outputs]]"),
         ("[[output]]\nname = 'a'", "write [output]"),
