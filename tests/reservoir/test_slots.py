@@ -361,7 +361,7 @@ def test_a_writer_does_not_follow_either(tmp_path: Path, what: str) -> None:
     else:
         (tmp_path / FILE).symlink_to("elsewhere")
 
-    with pytest.raises(OSError, match=r"it is no regular file|it is a link"):
+    with pytest.raises(OSError, match=r"it is not a regular file|it is a link"):
         SlotFile(tmp_path, HEAD)
 
     assert (tmp_path / "elsewhere").read_bytes() == b"of others"

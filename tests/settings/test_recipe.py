@@ -62,7 +62,7 @@ def test_a_manifest_is_a_recipe_file(tmp_path: Path) -> None:
         ("[state]\ninput = 'a'\noutput = 'b'", "write [[state]]"),
         ("recipe = 3", "write [recipe]"),
         ("[[recipe]]", "write [recipe]"),
-        ("[recipe", "R.toml is no TOML: "),
+        ("[recipe", "R.toml is not valid TOML: "),
         ("[recipe]\ncalibration_windows = 0", "[recipe] calibration_windows: must be a whole number >= 1"),
         ("[gates]\nmax_latency_ratio = inf", "[gates] max_latency_ratio: must be a finite number, not inf"),
         ("[gates]\nmin_agreement = nan", "[gates] min_agreement: "),
