@@ -304,7 +304,7 @@ def test_a_broken_head_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_no_file_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no samples are kept") as raised:
+    with pytest.raises(StoreError, match="no samples are stored") as raised:
         read(tmp_path)
 
     assert raised.value.code == "state_unreadable"
