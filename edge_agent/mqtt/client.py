@@ -87,9 +87,7 @@ class _Paho(Beginnings, Paho):
 
 
 class Client:
-    """A client of one MQTT version. Its methods are thread-safe, but only one thread may call ``serve``.
-
-    ``on_event`` runs on that thread.
+    """A client whose methods are thread-safe, except ``serve``: one thread calls it, and runs ``on_event``.
 
     Attributes:
         version: the version of MQTT.

@@ -13,7 +13,7 @@ class VersionChoice:
     """The version for the next connection, learnt from the outcomes of the previous ones.
 
     A broker that does not speak MQTT 5 may close the connection without an answer. So may a broker that is just
-    starting. Therefore a broker that accepted us before must do it several times.
+    starting. Therefore a broker that accepted us before must do it several times before the version changes.
 
     Attributes:
         version: the version for the next connection.

@@ -81,8 +81,7 @@ class ChildGroup:
         Args:
             parent: the delegated directory.
             pid: the child.
-            memory_bytes: memory limit, swap included; 0: no limit. The number of processes and threads has a fixed
-                limit.
+            memory_bytes: memory limit, without swap; 0: no limit. The limit on processes and threads is fixed.
 
         Raises:
             OSError: the directory is not ours after all; the group is removed again.

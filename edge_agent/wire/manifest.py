@@ -80,8 +80,7 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """binary, anomaly, mask with one score per pixel: the decision threshold; detection, detection_head: the lowest
     score that counts."""
     tolerance: NonNegative | None = None
-    """regression: fraction of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection(_head), mask:
-    IoU."""
+    """regression: share of float's 1-99 % spread; raw: relative RMS; embedding: cosine; detection(_head), mask: IoU."""
     name: str = ""
     """The output to judge; empty: the first."""
     boxes: str = ""
