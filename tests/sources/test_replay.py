@@ -181,7 +181,9 @@ def test_a_column_may_be_called_as_another_format_begins(tmp_path: Path, name: s
 def test_an_array_of_rates_is_no_rate(tmp_path: Path) -> None:
     np.savez(tmp_path / "r.npz", samples=SAMPLES, rate_hz=[50, 50])
 
-    with pytest.raises(SourceError, match=r"its array rate_hz of type int64 and shape \[2\] is not one number; save one"):
+    with pytest.raises(
+        SourceError, match=r"its array rate_hz of type int64 and shape \[2\] is not one number; save one"
+    ):
         replay(tmp_path / "r.npz", rate_hz=50)
 
 

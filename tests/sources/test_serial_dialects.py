@@ -145,7 +145,11 @@ SHOWN = {
     "hexadecimal": (b"0x1 0xA2 0x0F\n", {}, "'0x1 0xA2 0x0F': its number 1 is '0x1', not a decimal; send only"),
     "units behind numbers": (b"1.5 g, 2 g, 3 g\n", {}, "'1.5 g, 2 g, 3 g': its number 1 is '1.5 g', not a decimal"),
     "a log's words before the numbers": (b"[INFO] 1,2,3\n", {}, "its number 1 is '[INFO] 1', not a decimal; send"),
-    "a label a line that is no channel": (b"Temp: 21.5\n", {}, "it has no label ax; name the channels like its labels: Temp"),
+    "a label a line that is no channel": (
+        b"Temp: 21.5\n",
+        {},
+        "it has no label ax; name the channels like its labels: Temp",
+    ),
     "a log's words with a colon": (
         b"I (312) boot: hello\n",
         {},

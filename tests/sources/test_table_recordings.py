@@ -327,7 +327,11 @@ REFUSED = {
         {},
         r"line 1 \('ax,ay'\) and line 2 \('1;2'\) have different separators; write both with the same",
     ),
-    "JSON": ('{"ax": 1}\n{"ax": 2}\n', {}, r"""line 1 \('{"ax": 1}'\) is JSON, not a table; write one sample per line"""),
+    "JSON": (
+        '{"ax": 1}\n{"ax": 2}\n',
+        {},
+        r"""line 1 \('{"ax": 1}'\) is JSON, not a table; write one sample per line""",
+    ),
     "hexadecimal": ("ax\n0x1F\n", {}, r"line 2 \('0x1F'\): field 1 \('ax'\) is '0x1F', not a number"),
     "prose": ("Dear diary\ntoday it rained\n", {}, r"line 2 \('today it rained'\): field 1 is 'today'"),
     "a long line": ("ax,ay\n" + "walking " * 99, {}, r"line 2 \('walking walking .{44}\.\.\.'\)"),
